@@ -1,0 +1,51 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableExperimentalFeature("Lifetimes"),
+    .treatAllWarnings(as: .error),
+]
+let library = strict + [.enableUpcomingFeature("InternalImportsByDefault")]
+let c: [CSetting] = [.treatAllWarnings(as: .error)]
+
+let package = Package(
+    name: "leafcutter",
+    products: [
+        .library(name: "Leafcutter", targets: ["Leafcutter"]),
+        .executable(name: "leafcutter", targets: ["LeafCLI"]),
+    ],
+    targets: [
+        // C: what Swift cannot see, kernels, data, system libraries.
+        .target(name: "CSystem", cSettings: c),
+        .target(name: "CLeafKernels", cSettings: c),
+        .target(name: "CTokenizerData", exclude: ["data"], cSettings: c),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
+
+        // What is in a file.
+        .target(name: "LeafFormat", dependencies: ["CSystem", "CLZ4", "CXXHash"], swiftSettings: library),
+        // Bytes and blocks under a budget.
+        .target(name: "LeafStream", dependencies: ["LeafFormat", "CSystem"], swiftSettings: library),
+        // Rows in, logits out.
+        .target(name: "CPMAnt", dependencies: ["LeafFormat", "LeafStream", "CLeafKernels", "CSystem"], swiftSettings: library),
+        // Text to ids and back.
+        .target(name: "LeafTokenizer", dependencies: ["LeafFormat", "CTokenizerData"], swiftSettings: library),
+        // Checkpoints to .leaf, and back.
+        .target(
+            name: "LeafImport", dependencies: ["LeafFormat", "LeafTokenizer", "CSystem", "CZip", "CLeafKernels"],
+            swiftSettings: library),
+        // What to compute next.
+        .target(
+            name: "LeafGeneration", dependencies: ["LeafFormat", "CPMAnt", "LeafTokenizer", "CLeafKernels"],
+            swiftSettings: library),
+        // The facade that people embed.
+        .target(
+            name: "Leafcutter",
+            dependencies: ["LeafFormat", "LeafStream", "CPMAnt", "LeafTokenizer", "LeafImport", "LeafGeneration"],
+            swiftSettings: library),
+        .executableTarget(name: "LeafCLI", dependencies: ["Leafcutter", "CSystem"], swiftSettings: strict),
+    ] + ["CSystem", "CLeafKernels", "LeafFormat", "LeafStream", "CPMAnt", "LeafTokenizer", "LeafImport", "LeafGeneration", "Leafcutter", "LeafCLI"].compactMap { _ in nil }
+)

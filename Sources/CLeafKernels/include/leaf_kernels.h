@@ -1,0 +1,115 @@
+/* Kernels of the CPM-Ant forward pass: int8 weights, quantized activations, and the float32 arithmetic around them.
+ *
+ * One table of function pointers per instruction set. Every function of every table gives the same bits: integer sums
+ * are exact, and the float steps are the same IEEE operations in the same order (explicit fma, no contraction,
+ * reductions over 16 lanes by element index modulo 16 and then a fixed tree). A row's result never depends on the rows
+ * computed beside it. No function allocates, locks, starts threads or keeps state; all may run on many threads at once.
+ *
+ * Float rows are padded: a row of n numbers has room for LEAF_ALIGN_UP(n, 64), starts at a multiple of 64 bytes, and
+ * holds zeros after the n-th.
+ */
+#ifndef LEAF_KERNELS_H
+#define LEAF_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define LEAF_ALIGN_UP(n, to) (((n) + (to) - 1) / (to) * (to))
+/* Output rows of a weight tile, and keys of a cache page. */
+#define LEAF_TILE_ROWS 16
+#define LEAF_PAGE_KEYS 16
+/* Columns of stored int8 matrices are padded to a multiple of this. */
+#define LEAF_COLUMN_ALIGN 64
+/* A bucket that means: this key is not visible to this query. */
+#define LEAF_MASKED 0xFFFFu
+
+typedef enum { LEAF_ISA_SCALAR = 0, LEAF_ISA_AVX2 = 1, LEAF_ISA_AVX512 = 2, LEAF_ISA_NEON = 3 } leaf_isa;
+
+/* Activations beside int8 weights. int16: groups of 128 columns, absmax/32639; int8: groups of 64, absmax/127. */
+typedef enum { LEAF_ACTIVATION_INT16 = 0, LEAF_ACTIVATION_INT8 = 1 } leaf_activation;
+
+typedef enum { LEAF_KV_F16 = 0, LEAF_KV_F32 = 1 } leaf_kv;
+
+/* The cached keys and values of one head of one layer of one sequence, in pages of 16 positions. Page p lies at
+ * base + p * page_stride: first the keys, [align16(dim_head)][16], then the values, [16][align16(dim_head)].
+ * Places that were never written hold zeros. */
+typedef struct {
+    leaf_kv type;
+    size_t dim_head;
+    size_t keys;            /* positions in use; the k-th lies in page pages[k / 16], place k % 16 */
+    const uint32_t *pages;
+    const void *base;
+    size_t page_stride;     /* bytes */
+} leaf_cache_view;
+
+typedef struct {
+    leaf_isa isa;
+    const char *name; /* "scalar", "avx2", "avx512", "neon" */
+
+    /* Quantizes one float row of `columns` numbers to a row of leaf_activation_row_bytes(type, padded_columns). A group
+     * whose scale is zero or below the normal floats becomes zeros; one that holds a NaN or an infinity gets scale NaN,
+     * so that the damage shows in the result. padded_columns is a multiple of 64. */
+    void (*quantize_row)(leaf_activation type, const float *x, size_t columns, size_t padded_columns, void *row);
+
+    /* y[r][16 t + o] = row_scales[16 t + o] * sum_g activationScale[g] * sum_k w[16 t + o][k] * q[r][k]
+     * for all tiles t and rows r. `tiles` is [tile_count][padded_columns / 4][16][4]; `activations` is `rows` quantized
+     * rows, one behind the other; y_stride is in floats. Per row the group sums are added in group order by fma, the
+     * row scale is multiplied at the end. */
+    void (*linear)(leaf_activation type, const int8_t *tiles, size_t tile_count, size_t padded_columns,
+                   const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride);
+
+    /* y = x / sqrt(mean(x^2) + eps) * weight, over n numbers; y may be x. */
+    void (*rms_norm)(const float *x, const float *weight, size_t n, float eps, float *y);
+
+    /* x += y over n numbers. */
+    void (*add)(float *x, const float *y, size_t n);
+
+    /* gate = gelu(gate) * up over n numbers; gelu is the exact form, 0.5 a (1 + erf(a / sqrt 2)). */
+    void (*gelu_multiply)(float *gate, const float *up, size_t n);
+
+    /* y = q * scale + addend over n columns of row `row_in_tile` of one weight tile. */
+    void (*embed_int8)(const int8_t *tile, size_t row_in_tile, float scale, const float *addend, size_t n, float *y);
+
+    /* Puts one position's key and value (dim_head floats each) into a page, rounded to the cache's type. */
+    void (*cache_store)(leaf_kv type, size_t dim_head, const float *key, const float *value, void *page, size_t place);
+
+    /* Attention of `rows` queries over one head: score = q.k * score_scale + bias[bucket], softmax over the keys whose
+     * bucket is not LEAF_MASKED, weighted sum of the values. A query that sees no key gives zeros. q and out have
+     * dim_head numbers a row (not padded), strides in floats; buckets is [rows][bucket_stride], where
+     * bucket_stride >= align16(keys) and the places beyond `keys` are LEAF_MASKED. `scratch` has room for
+     * rows * align16(keys) + 16 * align16(dim_head) floats, aligned to 64 bytes. */
+    void (*attention)(const leaf_cache_view *cache, const float *q, size_t q_stride, size_t rows,
+                      const uint16_t *buckets, size_t bucket_stride, const float *bias, float score_scale,
+                      float *out, size_t out_stride, float *scratch);
+
+    /* y = exp(x), y = erf(x) over n numbers; bounds in Documentation/numerics.md. */
+    void (*exp)(const float *x, float *y, size_t n);
+    void (*erf)(const float *x, float *y, size_t n);
+
+    /* Softmax in place over n numbers; -inf becomes 0. */
+    void (*softmax)(float *x, size_t n);
+
+    void (*f16_to_f32)(const uint16_t *x, float *y, size_t n);
+    void (*f32_to_f16)(const float *x, uint16_t *y, size_t n); /* to nearest even, overflow to infinity */
+    void (*bf16_to_f32)(const uint16_t *x, float *y, size_t n);
+
+    /* Index of the largest number; of equals the smallest index; NaN never wins. n if all are NaN. */
+    size_t (*argmax)(const float *x, size_t n);
+
+    /* Largest magnitude over n numbers, and rounding to int8 for a weight row: q = round_half_even(x / scale) clamped to
+     * +-127, all zeros for scale 0. */
+    float (*absmax)(const float *x, size_t n);
+    void (*quantize_weights)(const float *x, size_t n, float scale, int8_t *q);
+} leaf_kernels;
+
+/* Bytes of one quantized row, a multiple of 64, the same for every instruction set. */
+size_t leaf_activation_row_bytes(leaf_activation type, size_t padded_columns);
+
+/* NULL when this build or this processor lacks it. */
+const leaf_kernels *leaf_kernels_for(leaf_isa isa);
+/* The fastest that this processor has; never NULL. */
+const leaf_kernels *leaf_kernels_best(void);
+/* By the names of LEAFCUTTER_ISA; NULL when unknown or not here. */
+const leaf_kernels *leaf_kernels_named(const char *name);
+
+#endif
