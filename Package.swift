@@ -47,5 +47,5 @@ let package = Package(
             dependencies: ["LeafFormat", "LeafStream", "CPMAnt", "LeafTokenizer", "LeafImport", "LeafGeneration"],
             swiftSettings: library),
         .executableTarget(name: "LeafCLI", dependencies: ["Leafcutter", "CSystem"], swiftSettings: strict),
-    ] + ["CSystem", "CLeafKernels", "LeafFormat", "LeafStream", "CPMAnt", "LeafTokenizer", "LeafImport", "LeafGeneration", "Leafcutter", "LeafCLI"].compactMap { _ in nil }
+    ]
 )

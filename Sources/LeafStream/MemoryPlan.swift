@@ -1,4 +1,3 @@
-public import LeafFormat
 
 /// Where every byte of the budget goes, decided before anything is allocated.
 ///

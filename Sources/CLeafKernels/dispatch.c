@@ -1,0 +1,1 @@
+#include "leaf_kernels.h"

@@ -1,0 +1,1 @@
+#include "leaf_tokenizer_data.h"
