@@ -47,5 +47,6 @@ let package = Package(
             dependencies: ["LeafFormat", "LeafStream", "CPMAnt", "LeafTokenizer", "LeafImport", "LeafGeneration"],
             swiftSettings: library),
         .executableTarget(name: "LeafCLI", dependencies: ["Leafcutter", "CSystem"], swiftSettings: strict),
+        .testTarget(name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafFormat"], swiftSettings: strict),
     ]
 )

@@ -1,0 +1,76 @@
+/// The characters that jieba segments: `[\u4E00-\u9FD5a-zA-Z0-9+#&._%\-]`.
+///
+/// A run of them is a *block*; every other character is a word of its own. A block is UTF-8 of two
+/// kinds only, one byte (ASCII) or three (Han), so it is read without decoding into another form.
+/// A *slot* numbers them densely: ASCII as it is, Han characters from 128 on.
+enum BlockCharacter {
+    private static let firstHan = 0x4E00
+    private static let lastHan = 0x9FD5
+
+    /// Number of Han characters.
+    static let hanCount = lastHan - firstHan + 1
+    /// Number of slots.
+    static let count = 128 + hanCount
+
+    /// The slot of a character given as a UTF-16 unit, if it may stand in a block.
+    static func slot(of unit: UInt16) -> Int? {
+        if unit < 128 { return isBlockASCII(UInt8(unit)) ? Int(unit) : nil }
+        let han = Int(unit) - firstHan
+        return (0..<hanCount).contains(han) ? 128 + han : nil
+    }
+
+    /// The slot of the block character at `position` of a block.
+    @inline(__always)
+    static func slot(in text: Span<UInt8>, at position: Int) -> Int {
+        let lead = text[position]
+        return lead < 0x80 ? Int(lead) : 128 + hanIndex(in: text, at: position)
+    }
+
+    /// Index of the Han character at `position`, from 0 for U+4E00.
+    @inline(__always)
+    static func hanIndex(in text: Span<UInt8>, at position: Int) -> Int {
+        let high = Int(text[position] & 0x0F) << 12
+        let middle = Int(text[position + 1] & 0x3F) << 6
+        return (high | middle | Int(text[position + 2] & 0x3F)) - firstHan
+    }
+
+    /// Whether the character at `position` of a valid text may stand in a block.
+    @inline(__always)
+    static func isPresent(in text: Span<UInt8>, at position: Int) -> Bool {
+        let lead = text[position]
+        if lead < 0x80 { return isBlockASCII(lead) }
+        // U+4E00...U+9FD5 begin with E4 to E9, and so do neighbours.
+        return (0xE4...0xE9).contains(lead) && (0..<hanCount).contains(hanIndex(in: text, at: position))
+    }
+
+    static func isLetterOrDigit(_ byte: UInt8) -> Bool {
+        isDigit(byte) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+    }
+
+    static func isDigit(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+    }
+
+    private static func isBlockASCII(_ byte: UInt8) -> Bool {
+        if isLetterOrDigit(byte) { return true }
+        switch byte {
+        case UInt8(ascii: "+"), UInt8(ascii: "#"), UInt8(ascii: "&"), UInt8(ascii: "."), UInt8(ascii: "_"),
+            UInt8(ascii: "%"), UInt8(ascii: "-"):
+            return true
+        default: return false
+        }
+    }
+}
+
+/// UTF-8 by hand, for text that is known to be valid.
+enum UTF8Scalar {
+    /// Bytes of the scalar that begins with `lead`.
+    @inline(__always)
+    static func width(lead: UInt8) -> Int {
+        lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4
+    }
+
+    /// Whether a byte continues a scalar.
+    @inline(__always)
+    static func isContinuation(_ byte: UInt8) -> Bool { byte & 0xC0 == 0x80 }
+}

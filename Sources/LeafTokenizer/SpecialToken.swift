@@ -1,0 +1,36 @@
+/// The tokens with a meaning of their own, under CPM-Ant's ids, which the whole runtime relies on.
+enum SpecialToken: Int32, CaseIterable {
+    case pad = 0
+    case unknown = 1
+    case newline = 4
+    case space = 5
+    case begin = 6
+    case end = 7
+
+    /// How a vocabulary file spells it.
+    var name: String {
+        switch self {
+        case .pad: "<pad>"
+        case .unknown: "<unk>"
+        case .newline: "</n>"
+        case .space: "</_>"
+        case .begin: "<s>"
+        case .end: "</s>"
+        }
+    }
+
+    /// What it stands for in a text: white space, or its own name.
+    var text: String {
+        switch self {
+        case .newline: "\n"
+        case .space: " "
+        case .pad, .unknown, .begin, .end: name
+        }
+    }
+
+    /// The special token that a line of a vocabulary file spells.
+    init?(name line: Substring) {
+        guard let token = Self.allCases.first(where: { $0.name.utf8.elementsEqual(line.utf8) }) else { return nil }
+        self = token
+    }
+}

@@ -1,0 +1,87 @@
+public import LeafFormat
+
+/// Text to ids and back, as CPM-Live does for CPM-Ant.
+///
+/// jieba's words are cut into tokens, each time the longest one at the left; a scalar that begins
+/// none is `unknownID`. Nothing is normalized, and special tokens in a text are not recognised:
+/// `<s>` is three characters.
+///
+/// Source: CPM-Ant reference, section 4.2.
+public struct Tokenizer: Sendable {
+    public static let padID = SpecialToken.pad.rawValue
+    public static let unknownID = SpecialToken.unknown.rawValue
+    public static let newlineID = SpecialToken.newline.rawValue
+    public static let spaceID = SpecialToken.space.rawValue
+    public static let bosID = SpecialToken.begin.rawValue
+    public static let eosID = SpecialToken.end.rawValue
+
+    /// A word of more scalars is one unknown.
+    private static let longestWord = 200
+
+    public let vocabulary: Vocabulary
+    public let segmenter: Segmenter
+
+    public init(vocabulary: Vocabulary, segmenter: Segmenter) {
+        self.vocabulary = vocabulary
+        self.segmenter = segmenter
+    }
+
+    /// Heap bytes held, with dictionary and vocabulary.
+    public var byteCount: Int { vocabulary.byteCount + segmenter.byteCount }
+
+    /// The ids of a text, without `<s>`, unknowns included.
+    public func encode(_ text: String) -> [Int32] {
+        let bytes = text.utf8Span.span
+        var ids: [Int32] = []
+        segmenter.cut(bytes) { word in append(word, of: bytes, to: &ids) }
+        return ids
+    }
+
+    /// jieba's words, which cover the text.
+    public func words(_ text: String) -> [String] {
+        segmenter.words(in: text)
+    }
+
+    /// The text of a row of ids. Negative ones are dropped; special tokens show as their names.
+    ///
+    /// - Throws: `.badInput` for an id that is not in the vocabulary.
+    public func decode(_ ids: [Int32]) throws(LeafError) -> String {
+        var text: [UInt8] = []
+        for id in ids where id >= 0 {
+            guard let token = vocabulary.bytes(of: id) else {
+                throw LeafError(.badInput, "id \(id) is not in the vocabulary; ids go up to \(vocabulary.count - 1)")
+            }
+            text += token
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// The text of one id, `nil` if it is out of range.
+    public func token(_ id: Int32) -> String? {
+        vocabulary.token(id)
+    }
+
+    private func append(_ word: Range<Int>, of text: Span<UInt8>, to ids: inout [Int32]) {
+        guard !isTooLong(word, of: text) else {
+            ids.append(Self.unknownID)
+            return
+        }
+        var position = word.lowerBound
+        while position < word.upperBound {
+            if let match = vocabulary.longestMatch(at: position..<word.upperBound, of: text) {
+                ids.append(match.token)
+                position += match.byteCount
+            } else {
+                ids.append(Self.unknownID)
+                position += UTF8Scalar.width(lead: text[position])
+            }
+        }
+    }
+
+    private func isTooLong(_ word: Range<Int>, of text: Span<UInt8>) -> Bool {
+        guard word.count > Self.longestWord else { return false }
+        var scalars = 0
+        for position in word where !UTF8Scalar.isContinuation(text[position]) { scalars += 1 }
+        return scalars > Self.longestWord
+    }
+}

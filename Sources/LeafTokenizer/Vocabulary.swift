@@ -1,0 +1,117 @@
+public import LeafFormat
+
+/// The tokens of a model, by id and by their text.
+///
+/// Everything is compared as UTF-8, scalar by scalar: two spellings of `é` are two texts.
+///
+/// Source: CPM-Ant reference, section 4.1.
+public struct Vocabulary: Sendable {
+    /// Most bytes of a vocabulary file; the largest known (CPM-Ant+) has one million.
+    public static let maximumBytes = 8 << 20
+    /// Most bytes of a token.
+    public static let maximumTokenBytes = 1024
+
+    /// The tokens' text, one behind the other, valid UTF-8.
+    private let text: [UInt8]
+    /// Token i is `text[starts[i]..<starts[i + 1]]`.
+    private let starts: [UInt32]
+    private let index: TokenIndex
+    /// Scalars that begin a token and can continue the character before them, such as accents.
+    let joiners: [Unicode.Scalar]
+
+    /// Reads a `vocab.txt`: a token a line, white space around it dropped, its id the number of
+    /// tokens before it. Empty lines have no id. `</n>` stands for a line feed and `</_>` for a
+    /// space. Of equal tokens the last one is used to encode; all decode.
+    ///
+    /// - Throws: `.badInput` for bytes that are not UTF-8, hold no token, are more than
+    ///   `maximumBytes`, have a token of more than `maximumTokenBytes`, or one of CPM-Ant's special
+    ///   tokens under another id.
+    public init(text bytes: [UInt8]) throws(LeafError) {
+        guard bytes.count <= Self.maximumBytes else {
+            throw Self.error("has \(bytes.count) bytes, the limit is \(Self.maximumBytes)")
+        }
+        guard (try? UTF8Span(validating: bytes.span)) != nil else { throw Self.error("is not UTF-8") }
+
+        var text: [UInt8] = []
+        text.reserveCapacity(bytes.count)
+        var starts: [UInt32] = [0]
+        for line in bytes.split(whereSeparator: { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }) {
+            let token = Self.trimmed(Substring(decoding: line, as: UTF8.self))
+            guard !token.isEmpty else { continue }
+            let id = Int32(starts.count - 1)
+            guard token.utf8.count <= Self.maximumTokenBytes else {
+                throw Self.error("has a token of \(token.utf8.count) bytes (id \(id)), the limit is \(Self.maximumTokenBytes)")
+            }
+            if let special = SpecialToken(name: token) {
+                guard special.rawValue == id else {
+                    throw Self.error("has \(special.name) under id \(id), CPM-Ant has it under \(special.rawValue)")
+                }
+                text += special.text.utf8
+            } else {
+                text += token.utf8
+            }
+            starts.append(UInt32(text.count))
+        }
+        guard starts.count > 1 else { throw Self.error("has no tokens") }
+
+        self.text = text
+        self.starts = starts
+        self.index = TokenIndex(text: text, starts: starts)
+        self.joiners = Self.joiners(text: text, starts: starts)
+    }
+
+    /// Number of tokens; ids are below it.
+    public var count: Int { starts.count - 1 }
+
+    /// Heap bytes held.
+    public var byteCount: Int { text.capacity + 4 * starts.capacity + index.byteCount }
+
+    /// The text of a token, `nil` for an id that is out of range. Special tokens other than white
+    /// space have their names as text.
+    public func token(_ id: Int32) -> String? {
+        bytes(of: id).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The text of a token in UTF-8.
+    func bytes(of id: Int32) -> ArraySlice<UInt8>? {
+        guard id >= 0, Int(id) < count else { return nil }
+        return text[Int(starts[Int(id)])..<Int(starts[Int(id) + 1])]
+    }
+
+    /// The longest token at the beginning of a part of a text, if any, and its bytes.
+    @inline(__always)
+    func longestMatch(at range: Range<Int>, of text: Span<UInt8>) -> (token: Int32, byteCount: Int)? {
+        index.longestMatch(at: range, of: text)
+    }
+}
+
+extension Vocabulary {
+    /// What Python's `str.strip` leaves, with which the reference reads the file.
+    private static func trimmed(_ line: Substring) -> Substring {
+        func isSpace(_ scalar: Unicode.Scalar) -> Bool {
+            scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
+        }
+        var scalars = line.unicodeScalars
+        while let first = scalars.first, isSpace(first) { scalars.removeFirst() }
+        while let last = scalars.last, isSpace(last) { scalars.removeLast() }
+        return Substring(scalars)
+    }
+
+    /// Tries every scalar that begins a token behind one character of each kind that can go on.
+    private static func joiners(text: [UInt8], starts: [UInt32]) -> [Unicode.Scalar] {
+        let open = ["a", "\r", "\u{1100}", "\u{AC00}", "\u{1F1E8}", "\u{1F469}\u{200D}"]
+        var tried: Set<Unicode.Scalar> = []
+        for (start, end) in zip(starts, starts.dropFirst()) {
+            // A letter of ASCII or an ideograph joins nothing, and nearly all tokens begin with one.
+            let lead = text[Int(start)]
+            if (0x20..<0x80).contains(lead) || (0xE4...0xE9).contains(lead) { continue }
+            let token = String(decoding: text[Int(start)..<Int(end)], as: UTF8.self)
+            if let scalar = token.unicodeScalars.first { tried.insert(scalar) }
+        }
+        return tried.filter { scalar in open.contains { ($0 + String(scalar)).count == 1 } }.sorted()
+    }
+
+    private static func error(_ fault: String) -> LeafError {
+        LeafError(.badInput, "the vocabulary \(fault); give the vocab.txt that belongs to the model")
+    }
+}

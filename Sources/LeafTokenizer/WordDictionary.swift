@@ -1,0 +1,70 @@
+/// jieba's prefix dictionary: words over block characters, with the log of their share.
+struct WordDictionary: Sendable {
+    /// Characters of the longest word that is accepted; jieba's longest has 16.
+    static let maximumLength = 64
+    /// The label of a character that stands in no word.
+    static let noLabel = UInt16.max
+
+    /// Label of each block character, by slot.
+    private let labels: [UInt16]
+    /// Node of each block character as a word's first, by slot; 0 if no word begins so. The root has
+    /// thousands of children, which are too many to search among for every character of a text.
+    private let firstNodes: [UInt32]
+    private let trie: PrefixTrie<UInt16>
+    /// By node; 0 where no word ends.
+    private let weightNumbers: [UInt16]
+    private let weights: [Double]
+
+    /// - Parameters:
+    ///   - labels: label of each block character, by slot.
+    ///   - trie: no deeper than `maximumLength`.
+    ///   - weightNumbers: one a node, each an index into `weights`.
+    init(labels: [UInt16], trie: PrefixTrie<UInt16>, weightNumbers: [UInt16], weights: [Double]) {
+        self.labels = labels
+        self.firstNodes = labels.map { label in UInt32(trie.child(of: trie.root, by: label) ?? 0) }
+        self.trie = trie
+        self.weightNumbers = weightNumbers
+        self.weights = weights
+    }
+
+    /// What jieba gives a character that is no word: log(1 / total).
+    var unknownWeight: Double { weights[0] }
+
+    /// Heap bytes.
+    var byteCount: Int {
+        trie.byteCount + 2 * (labels.capacity + weightNumbers.capacity) + 4 * firstNodes.capacity + 8 * weights.capacity
+    }
+
+    /// The node of the words that begin with the character in `slot`.
+    @inline(__always)
+    func node(first slot: Int) -> Int? {
+        let node = firstNodes[slot]
+        return node == 0 ? nil : Int(node)
+    }
+
+    /// The node one character further.
+    @inline(__always)
+    func node(after node: Int, slot: Int) -> Int? {
+        trie.child(of: node, by: labels[slot])
+    }
+
+    /// log(frequency / total) of the word that ends in `node`, if one does.
+    @inline(__always)
+    func weight(of node: Int) -> Double? {
+        let number = weightNumbers[node]
+        return number == 0 ? nil : weights[Int(number)]
+    }
+
+    /// Whether a part of a block, not empty, is a word.
+    func contains(_ range: Range<Int>, of text: Span<UInt8>) -> Bool {
+        var position = range.lowerBound
+        var node = trie.root
+        while position < range.upperBound {
+            let slot = BlockCharacter.slot(in: text, at: position)
+            guard let next = self.node(after: node, slot: slot) else { return false }
+            node = next
+            position += UTF8Scalar.width(lead: text[position])
+        }
+        return weight(of: node) != nil
+    }
+}
