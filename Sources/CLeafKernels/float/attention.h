@@ -1,0 +1,217 @@
+/* Attention over a paged cache of one head. Sixteen keys of a page are the lanes of a vector, so a score is a chain of
+ * fma over the head's dimensions, a softmax sum goes over lanes by key index modulo 16, and a weighted value is a chain
+ * of fma over keys in order. A key that is not visible weighs an exact zero: it changes no bit wherever it stands.
+ *
+ * Many queries share the widening of a page to float32; a single one reads the cache once, as stored. */
+#ifndef LEAF_FLOAT_ATTENTION_H
+#define LEAF_FLOAT_ATTENTION_H
+
+#include "rows.h"
+
+/* A stretch of stored numbers: float16 or float32. */
+typedef struct {
+    leaf_kv type;
+    const void *at;
+} stored;
+
+LEAF_INLINE f32x16 load_stored(stored from, size_t index) {
+    if (from.type == LEAF_KV_F32) return load16((const float *)from.at + index);
+    return float_of_half(load_half((const uint16_t *)from.at + index));
+}
+
+LEAF_INLINE size_t stored_size(leaf_kv type) { return type == LEAF_KV_F32 ? sizeof(float) : sizeof(uint16_t); }
+
+LEAF_INLINE size_t padded_dim(size_t dim_head) { return LEAF_ALIGN_UP(dim_head, LEAF_LANES); }
+
+LEAF_INLINE size_t page_count(const leaf_cache_view *cache) {
+    return (cache->keys + LEAF_PAGE_KEYS - 1) / LEAF_PAGE_KEYS;
+}
+
+LEAF_INLINE stored page_keys(const leaf_cache_view *cache, leaf_kv type, size_t page) {
+    return (stored){type, (const char *)cache->base + cache->pages[page] * cache->page_stride};
+}
+
+LEAF_INLINE stored page_values(const leaf_cache_view *cache, leaf_kv type, size_t page) {
+    size_t keys = padded_dim(cache->dim_head) * LEAF_PAGE_KEYS * stored_size(type);
+    return (stored){type, (const char *)page_keys(cache, type, page).at + keys};
+}
+
+static void cache_store(leaf_kv type, size_t dim_head, const float *key, const float *value, void *page, size_t place) {
+    size_t values = padded_dim(dim_head) * LEAF_PAGE_KEYS + place * padded_dim(dim_head);
+    if (type == LEAF_KV_F32) {
+        float *numbers = page;
+        for (size_t d = 0; d < dim_head; d++) numbers[d * LEAF_PAGE_KEYS + place] = key[d];
+        memcpy(numbers + values, value, dim_head * sizeof(float));
+        return;
+    }
+    uint16_t *numbers = page;
+    for (size_t d = 0; d < dim_head; d += LEAF_LANES) {
+        size_t count = dim_head - d < LEAF_LANES ? dim_head - d : LEAF_LANES;
+        u16x16 rounded = half_of_float(load_part(key + d, count));
+        for (size_t i = 0; i < count; i++) numbers[(d + i) * LEAF_PAGE_KEYS + place] = rounded[i];
+    }
+    f32_to_f16(value, numbers + values, dim_head);
+}
+
+/* score * scale + bias of one query against the 16 keys of a page, -inf where a key is not visible. */
+LEAF_INLINE f32x16 biased(f32x16 score, float scale, const float *bias, const uint16_t *buckets) {
+    u16x16 bucket = load_half(buckets);
+    i32x16 hidden = __builtin_convertvector(bucket, i32x16) == (int32_t)LEAF_MASKED;
+    f32x16 addend = {0};
+    for (size_t key = 0; key < LEAF_PAGE_KEYS; key++)
+        addend[key] = bias[buckets[key] == LEAF_MASKED ? 0 : buckets[key]];
+    return choose(hidden, spread(-LEAF_INFINITY), fma16(score, spread(scale), addend));
+}
+
+typedef struct {
+    const leaf_cache_view *cache;
+    const float *q;
+    size_t q_stride, rows;
+    const uint16_t *buckets;
+    size_t bucket_stride;
+    const float *bias;
+    float score_scale;
+    float *out;
+    size_t out_stride;
+    float *weights;     /* [rows][align16(keys)]: scores, then what softmax makes of them */
+    float *widened;     /* [16 * align16(dim_head)]: one page's keys or values as float32 */
+} attention_task;
+
+LEAF_INLINE size_t weight_stride(const attention_task *task) { return page_count(task->cache) * LEAF_PAGE_KEYS; }
+
+/* Scores of one query against `pages` pages from `page` on; `pages` is a constant. */
+LEAF_INLINE void query_scores(const attention_task *task, leaf_kv type, size_t page, size_t pages) {
+    f32x16 scores[LEAF_QUERY_TILE];
+    stored keys[LEAF_QUERY_TILE];
+    for (size_t p = 0; p < pages; p++) {
+        scores[p] = (f32x16){0};
+        keys[p] = page_keys(task->cache, type, page + p);
+    }
+    for (size_t d = 0; d < task->cache->dim_head; d++) {
+        f32x16 q = spread(task->q[d]);
+#pragma clang loop unroll(full)
+        for (size_t p = 0; p < pages; p++) scores[p] = fma16(q, load_stored(keys[p], d * LEAF_PAGE_KEYS), scores[p]);
+    }
+    for (size_t p = 0; p < pages; p++) {
+        size_t key = (page + p) * LEAF_PAGE_KEYS;
+        store16(task->weights + key, biased(scores[p], task->score_scale, task->bias, task->buckets + key));
+    }
+}
+
+/* Dimensions d to d + 16 * vectors of one query's weighted values; `vectors` is a constant. */
+LEAF_INLINE void query_values(const attention_task *task, leaf_kv type, size_t d, size_t vectors) {
+    f32x16 sums[LEAF_QUERY_TILE];
+    size_t stride = padded_dim(task->cache->dim_head);
+    for (size_t v = 0; v < vectors; v++) sums[v] = (f32x16){0};
+    for (size_t page = 0; page < page_count(task->cache); page++) {
+        stored values = page_values(task->cache, type, page);
+        for (size_t key = 0; key < LEAF_PAGE_KEYS; key++) {
+            f32x16 weight = spread(task->weights[page * LEAF_PAGE_KEYS + key]);
+#pragma clang loop unroll(full)
+            for (size_t v = 0; v < vectors; v++)
+                sums[v] = fma16(weight, load_stored(values, key * stride + d + v * LEAF_LANES), sums[v]);
+        }
+    }
+    for (size_t v = 0; v < vectors; v++) {
+        size_t begin = d + v * LEAF_LANES, rest = task->cache->dim_head - begin;
+        store_part(task->out + begin, sums[v] + 0.0f, rest < LEAF_LANES ? rest : LEAF_LANES);
+    }
+}
+
+LEAF_INLINE void attend_one(const attention_task *task, leaf_kv type) {
+    enum { together = 4 };
+    size_t page = 0, pages = page_count(task->cache);
+    for (; page + together <= pages; page += together) query_scores(task, type, page, together);
+    for (; page < pages; page++) query_scores(task, type, page, 1);
+
+    softmax(task->weights, weight_stride(task));
+
+    size_t d = 0, dims = padded_dim(task->cache->dim_head);
+    for (; d + together * LEAF_LANES <= dims; d += together * LEAF_LANES) query_values(task, type, d, together);
+    for (; d < dims; d += LEAF_LANES) query_values(task, type, d, 1);
+}
+
+/* `count` numbers as float32: as they are, or widened. */
+LEAF_INLINE const float *widen(const attention_task *task, stored from) {
+    if (from.type == LEAF_KV_F32) return from.at;
+    for (size_t i = 0; i < padded_dim(task->cache->dim_head) * LEAF_PAGE_KEYS; i += LEAF_LANES)
+        store16(task->widened + i, load_stored(from, i));
+    return task->widened;
+}
+
+/* Scores of `count` queries from `row` on against one page; `count` is a constant. */
+LEAF_INLINE void tile_scores(const attention_task *task, const float *keys, size_t page, size_t row, size_t count) {
+    f32x16 scores[LEAF_QUERY_TILE];
+    const float *q = task->q + row * task->q_stride;
+    for (size_t r = 0; r < count; r++) scores[r] = (f32x16){0};
+    for (size_t d = 0; d < task->cache->dim_head; d++) {
+        f32x16 key = load16(keys + d * LEAF_PAGE_KEYS);
+#pragma clang loop unroll(full)
+        for (size_t r = 0; r < count; r++) scores[r] = fma16(spread(q[r * task->q_stride + d]), key, scores[r]);
+    }
+    for (size_t r = 0; r < count; r++) {
+        const uint16_t *buckets = task->buckets + (row + r) * task->bucket_stride + page * LEAF_PAGE_KEYS;
+        store16(task->weights + (row + r) * weight_stride(task) + page * LEAF_PAGE_KEYS,
+                biased(scores[r], task->score_scale, task->bias, buckets));
+    }
+}
+
+/* Adds one page's weighted values to the outputs of `count` queries; `count` is a constant. */
+LEAF_INLINE void tile_values(const attention_task *task, const float *values, size_t page, size_t row, size_t count) {
+    const float *weights = task->weights + row * weight_stride(task) + page * LEAF_PAGE_KEYS;
+    float *out = task->out + row * task->out_stride;
+    size_t dims = task->cache->dim_head, stride = padded_dim(dims);
+    for (size_t d = 0; d < dims; d += LEAF_LANES) {
+        size_t lanes = dims - d < LEAF_LANES ? dims - d : LEAF_LANES;
+        f32x16 sums[LEAF_QUERY_TILE];
+        for (size_t r = 0; r < count; r++)
+            sums[r] = page == 0 ? (f32x16){0} : load_part(out + r * task->out_stride + d, lanes);
+        for (size_t key = 0; key < LEAF_PAGE_KEYS; key++) {
+            f32x16 value = load16(values + key * stride + d);
+#pragma clang loop unroll(full)
+            for (size_t r = 0; r < count; r++)
+                sums[r] = fma16(spread(weights[r * weight_stride(task) + key]), value, sums[r]);
+        }
+        for (size_t r = 0; r < count; r++) store_part(out + r * task->out_stride + d, sums[r] + 0.0f, lanes);
+    }
+}
+
+static void attend_many(const attention_task *task) {
+    const leaf_cache_view *cache = task->cache;
+    size_t pages = page_count(cache);
+    for (size_t page = 0; page < pages; page++) {
+        const float *keys = widen(task, page_keys(cache, cache->type, page));
+        size_t row = 0;
+        for (; row + LEAF_QUERY_TILE <= task->rows; row += LEAF_QUERY_TILE)
+            tile_scores(task, keys, page, row, LEAF_QUERY_TILE);
+        for (; row < task->rows; row++) tile_scores(task, keys, page, row, 1);
+    }
+    for (size_t row = 0; row < task->rows; row++)
+        softmax(task->weights + row * weight_stride(task), weight_stride(task));
+    for (size_t page = 0; page < pages; page++) {
+        const float *values = widen(task, page_values(cache, cache->type, page));
+        size_t row = 0;
+        for (; row + LEAF_QUERY_TILE <= task->rows; row += LEAF_QUERY_TILE)
+            tile_values(task, values, page, row, LEAF_QUERY_TILE);
+        for (; row < task->rows; row++) tile_values(task, values, page, row, 1);
+    }
+}
+
+static void attention(const leaf_cache_view *cache, const float *q, size_t q_stride, size_t rows,
+                      const uint16_t *buckets, size_t bucket_stride, const float *bias, float score_scale, float *out,
+                      size_t out_stride, float *scratch) {
+    attention_task task = {cache, q, q_stride, rows, buckets, bucket_stride, bias, score_scale, out, out_stride,
+                           .weights = scratch, .widened = NULL};
+    task.widened = scratch + rows * weight_stride(&task);
+    if (cache->keys == 0) {
+        for (size_t row = 0; row < rows; row++) memset(out + row * out_stride, 0, cache->dim_head * sizeof(float));
+    } else if (rows > 1) {
+        attend_many(&task);
+    } else if (rows == 1 && cache->type == LEAF_KV_F16) {
+        attend_one(&task, LEAF_KV_F16);
+    } else if (rows == 1) {
+        attend_one(&task, LEAF_KV_F32);
+    }
+}
+
+#endif
