@@ -1,0 +1,60 @@
+import CXXHash
+
+/// XXH3-64 of bytes, at once or in pieces.
+public struct ChunkDigest: ~Copyable {
+    private let state: OpaquePointer?
+
+    /// Starts a digest that is fed in pieces.
+    /// - Throws: `.budget` if there is no memory for its half a kilobyte of state.
+    public init() throws(LeafError) {
+        guard let state = XXH3_createState() else { throw LeafError(.budget, "no memory for a digest") }
+        XXH3_64bits_reset(state)
+        self.state = state
+    }
+
+    deinit { XXH3_freeState(state) }
+
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        XXH3_64bits_update(state, bytes.baseAddress, bytes.count)
+    }
+
+    /// The digest of everything fed so far.
+    public var value: UInt64 { XXH3_64bits_digest(state) }
+
+    public static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        XXH3_64bits(bytes.baseAddress, bytes.count)
+    }
+
+    package static func of(_ bytes: [UInt8]) -> UInt64 {
+        bytes.withUnsafeBytes { of($0) }
+    }
+
+    /// The digest of digests, each as eight little-endian bytes.
+    package static func of(_ digests: [UInt64]) -> UInt64 {
+        digests.map(\.littleEndian).withUnsafeBytes { of($0) }
+    }
+}
+
+extension UInt64 {
+    /// Sixteen lower-case hexadecimal digits, as files and messages show a digest.
+    package var hexDigits: String {
+        let digits = String(self, radix: 16)
+        return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    }
+
+    /// Exactly sixteen lower-case hexadecimal digits.
+    package init?(hexDigits text: some Collection<UInt8>) {
+        guard text.count == 16 else { return nil }
+        var value: UInt64 = 0
+        for character in text {
+            let digit: UInt8
+            switch character {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = character - UInt8(ascii: "0")
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = character - UInt8(ascii: "a") + 10
+            default: return nil
+            }
+            value = value << 4 | UInt64(digit)
+        }
+        self = value
+    }
+}

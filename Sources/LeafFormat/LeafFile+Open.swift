@@ -1,0 +1,235 @@
+extension LeafFile {
+    /// Reads and checks the header of a model file; the weights are not touched.
+    ///
+    /// What it promises afterwards: every tensor that the configuration needs is there with its type and shape, chunks and
+    /// regions cover every byte after the header, all at multiples of 4096, and nothing lies outside the file.
+    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong.
+    public static func open(path: String) throws(LeafError) -> LeafFile {
+        let file = try InputFile(path: path)
+        let header: SafetensorsHeader
+        do {
+            header = try SafetensorsHeader(reading: file)
+        } catch {
+            guard error.kind == .badInput else { throw error }
+            throw LeafError(.badInput, "\(error.description); a model file is made by `leafcutter convert`")
+        }
+        let metadata = header.metadata
+        guard metadata[LeafMetadata.Key.format] == LeafMetadata.format else {
+            throw LeafError(.badInput, "\(path) is a safetensors file, but no Leafcutter model; run `leafcutter convert`")
+        }
+        guard let version = metadata[LeafMetadata.Key.version].flatMap({ Int(digits: $0.utf8) }) else {
+            throw LeafError(.badInput, "\(path) does not say its format version; convert the checkpoint again")
+        }
+        guard version == LeafMetadata.version else {
+            throw LeafError(
+                .badInput,
+                "\(path) has format version \(version), this Leafcutter reads \(LeafMetadata.version); "
+                    + "use a newer Leafcutter or convert again")
+        }
+        try checkDigest(of: file, headerBytes: header.dataOffset)
+        return try Assembly(path: path, fileBytes: file.byteCount, header: header).assemble()
+    }
+
+    private static func checkDigest(of file: InputFile, headerBytes: Int) throws(LeafError) {
+        var json = try file.bytes(at: 8, count: headerBytes - 8)
+        let prefix = LeafMetadata.digestPrefix
+        let digits = prefix.count..<prefix.count + 16
+        guard json.count >= digits.upperBound, json.starts(with: prefix),
+            let digest = UInt64(hexDigits: json[digits])
+        else {
+            throw LeafError(.badInput, "\(file.path): the header does not begin with its checksum; convert again")
+        }
+        json.replaceSubrange(digits, with: repeatElement(UInt8(ascii: "0"), count: 16))
+        guard ChunkDigest.of(json) == digest else {
+            throw LeafError(.badInput, "\(file.path): the header fails its checksum; convert the checkpoint again")
+        }
+    }
+
+    /// Puts a model together from the header's tables, checking each against the configuration.
+    private struct Assembly {
+        let path: String
+        let fileBytes: Int
+        let header: SafetensorsHeader
+
+        func assemble() throws(LeafError) -> LeafFile {
+            let configuration = try ModelConfiguration(json: string(LeafMetadata.Key.configuration), source: path)
+            guard let weights = WeightFormat(rawValue: try string(LeafMetadata.Key.weights)) else {
+                throw fault("the weights are of an unknown format, \(try string(LeafMetadata.Key.weights))")
+            }
+            let shape = ModelShape(configuration)
+            let regions = try regions()
+            var file = try blocks(shape, weights, from: regions.last!.offset + regions.last!.byteCount)
+            guard file.end == fileBytes else {
+                throw fault("the chunks end at \(file.end), but the file has \(fileBytes) bytes")
+            }
+            try checkTensors(shape, weights, &file, regions)
+            return LeafFile(
+                path: path, fileBytes: fileBytes, configuration: configuration, weights: weights,
+                tensors: header.tensors, blocks: file.blocks, matrices: file.matrices, chunks: file.chunks,
+                regions: regions, metadata: header.metadata)
+        }
+
+        private func fault(_ what: String) -> LeafError {
+            LeafError(.badInput, "\(path): \(what); convert the checkpoint again")
+        }
+
+        private func string(_ key: String) throws(LeafError) -> String {
+            guard let value = header.metadata[key] else { throw fault("the header lacks `\(key)`") }
+            return value
+        }
+
+        private func regions() throws(LeafError) -> [Region] {
+            guard header.dataOffset % ChunkGeometry.alignment == 0 else {
+                throw fault("the data begin at \(header.dataOffset), not at a multiple of 4096")
+            }
+            let table = try string(LeafMetadata.Key.regions)
+            guard let regions = LeafMetadata.parseRegionTable(table, dataOffset: header.dataOffset), !regions.isEmpty
+            else { throw fault("the table of regions is damaged") }
+            for region in regions {
+                guard region.byteCount % ChunkGeometry.alignment == 0, region.byteCount <= fileBytes - region.offset else {
+                    throw fault("region \(region.name) is out of place")
+                }
+            }
+            return regions
+        }
+
+        private struct Sweep {
+            var blocks: [Block] = []
+            var matrices: [Matrix] = []
+            var chunks: [Chunk] = []
+            var end: Int
+        }
+
+        private func blocks(
+            _ shape: ModelShape, _ weights: WeightFormat, from start: Int
+        ) throws(LeafError) -> Sweep {
+            guard let table = LeafMetadata.parseChunkTable(try string(LeafMetadata.Key.chunks)) else {
+                throw fault("the table of chunks is damaged")
+            }
+            guard table.map(\.name) == shape.matrices.map(\.name) else {
+                throw fault("the table of chunks does not list the matrices of this configuration")
+            }
+            var sweep = Sweep(end: start)
+            for block in shape.blocks {
+                let firstMatrix = sweep.matrices.count
+                let firstChunk = sweep.chunks.count
+                for matrix in block.matrices {
+                    try append(matrix, table[sweep.matrices.count].chunks, weights, to: &sweep)
+                }
+                sweep.blocks.append(
+                    Block(
+                        kind: block.kind, matrices: firstMatrix..<sweep.matrices.count,
+                        chunks: firstChunk..<sweep.chunks.count))
+            }
+            return sweep
+        }
+
+        private func append(
+            _ matrix: ModelShape.MatrixShape, _ records: [LeafMetadata.ChunkRecord], _ weights: WeightFormat,
+            to sweep: inout Sweep
+        ) throws(LeafError) {
+            let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: weights)
+            let first = sweep.chunks.count
+            var row = 0
+            for record in records {
+                guard record.rowCount > 0, record.rowCount % geometry.unitRows == 0,
+                    record.rowCount <= geometry.storedRows - row
+                else { throw fault("the chunks of \(matrix.name) do not fit its \(matrix.rows) rows") }
+                let rawBytes = geometry.bytes(rows: record.rowCount)
+                guard rawBytes <= ChunkGeometry.maximumBytes else {
+                    throw fault("a chunk of \(matrix.name) has \(rawBytes) bytes, more than 4 MiB")
+                }
+                guard record.codec == .raw ? record.storedBytes == rawBytes : (1..<rawBytes).contains(record.storedBytes),
+                    record.codec == .raw || matrix.name != TensorName.tokenTable
+                else { throw fault("a chunk of \(matrix.name) is stored in \(record.storedBytes) bytes, which cannot be") }
+                guard record.paddedBytes <= fileBytes - sweep.end else {
+                    throw fault("the chunks of \(matrix.name) lie outside the file")
+                }
+                sweep.chunks.append(
+                    Chunk(
+                        matrix: sweep.matrices.count, firstRow: row, rowCount: record.rowCount, offset: sweep.end,
+                        storedBytes: record.storedBytes, rawBytes: rawBytes, codec: record.codec, digest: record.digest))
+                row += record.rowCount
+                sweep.end += record.paddedBytes
+            }
+            guard row == geometry.storedRows else { throw fault("the chunks of \(matrix.name) lack rows from \(row) on") }
+            sweep.matrices.append(
+                Matrix(
+                    name: matrix.name, rows: matrix.rows, columns: matrix.columns,
+                    chunks: first..<sweep.chunks.count))
+        }
+
+        /// Every tensor stands where the tables put it, so that any safetensors reader sees what we compute with.
+        private func checkTensors(
+            _ shape: ModelShape, _ weights: WeightFormat, _ sweep: inout Sweep, _ regions: [Region]
+        ) throws(LeafError) {
+            var tensors: [String: TensorEntry] = [:]
+            tensors.reserveCapacity(header.tensors.count)
+            for tensor in header.tensors { tensors[tensor.name] = tensor }
+
+            let blocksStart = sweep.chunks.first!.offset
+            for (name, type, shape) in shape.residentTensors(weights: weights) {
+                guard let tensor = tensors[name] else { throw fault("tensor \(name) is missing") }
+                guard tensor.type == type, tensor.shape == shape, tensor.offset + tensor.byteCount <= blocksStart else {
+                    throw fault("tensor \(name) is \(tensor.type.rawValue) \(tensor.shape), not \(type.rawValue) \(shape)")
+                }
+            }
+            for name in [TensorName.vocabulary, TensorName.dictionary] {
+                guard let tensor = tensors[name] else { continue }
+                guard tensor.type == .u8, tensor.offset + tensor.byteCount <= blocksStart else {
+                    throw fault("tensor \(name) is out of place")
+                }
+            }
+            for matrix in sweep.matrices {
+                for expected in Self.tensors(of: matrix, chunks: sweep.chunks[matrix.chunks], weights: weights) {
+                    guard let tensor = tensors[expected.name] else { throw fault("tensor \(expected.name) is missing") }
+                    guard tensor == expected else { throw fault("tensor \(expected.name) is not where its chunks are") }
+                }
+            }
+        }
+
+        private static func tensors(
+            of matrix: Matrix, chunks: ArraySlice<Chunk>, weights: WeightFormat
+        ) -> [TensorEntry] {
+            MatrixTensors(
+                name: matrix.name,
+                geometry: ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: weights),
+                type: weights.elementType
+            ).entries(
+                offset: chunks.first!.offset,
+                chunks: chunks.map { ($0.rowCount, $0.storedBytes, $0.codec) })
+        }
+    }
+}
+
+/// Which tensors a matrix is in the header: one if its chunks lie raw and without a gap, else one a chunk.
+package struct MatrixTensors {
+    package let name: String
+    package let geometry: ChunkGeometry
+    package let type: TensorEntry.ElementType
+
+    /// - Parameters:
+    ///   - offset: of the first chunk, from the start of the file.
+    ///   - chunks: rows, stored bytes and codec of each, which begin at multiples of 4096 one behind the other.
+    package func entries(
+        offset: Int, chunks: [(rowCount: Int, storedBytes: Int, codec: ChunkCodec)]
+    ) -> [TensorEntry] {
+        let isWhole =
+            chunks.allSatisfy { $0.codec == .raw }
+            && chunks.dropLast().allSatisfy { $0.storedBytes % ChunkGeometry.alignment == 0 }
+        if isWhole {
+            let bytes = chunks.reduce(0) { $0 + $1.storedBytes }
+            let shape = geometry.shape(rows: geometry.storedRows)
+            return [TensorEntry(name: name, type: type, shape: shape, offset: offset, byteCount: bytes)]
+        }
+        var position = offset
+        return chunks.enumerated().map { index, chunk in
+            defer { position += chunk.storedBytes.roundedUp(to: ChunkGeometry.alignment) }
+            let isRaw = chunk.codec == .raw
+            return TensorEntry(
+                name: "\(name).chunk.\(index)", type: isRaw ? type : .u8,
+                shape: isRaw ? geometry.shape(rows: chunk.rowCount) : [chunk.storedBytes], offset: position,
+                byteCount: chunk.storedBytes)
+        }
+    }
+}

@@ -1,0 +1,176 @@
+/// Where everything of a model file that is about to be written will lie, as far as that is known before its weights are.
+///
+/// Depends on the configuration, the format and the sizes of the tokenizer's data alone, so that an interrupted writing can
+/// be taken up again.
+public struct LeafLayout: Sendable {
+    public let configuration: ModelConfiguration
+    public let weights: WeightFormat
+    public let shape: ModelShape
+    /// Resident and tokenizer tensors and the padding between them; offsets from the start of the file.
+    package let tensors: [TensorEntry]
+    /// Name, offset and bytes of the resident region, and of the tokenizer's if there is one.
+    package let regions: [(name: String, offset: Int, byteCount: Int)]
+    package let dataOffset: Int
+    /// Bytes of the file if no chunk shrinks.
+    public let maximumFileBytes: Int
+    private let metadata: [(String, String)]
+
+    /// Resident tensors begin at a multiple of this, so that kernels can use them where they lie.
+    private static let tensorAlignment = 64
+
+    /// - Parameters:
+    ///   - configuration: within its limits.
+    ///   - vocabularyBytes: of the stored `tokenizer.vocabulary`, nil without one.
+    ///   - dictionaryBytes: of the stored `tokenizer.dictionary`, nil without one.
+    ///   - metadata: strings to stand in the header beside those that the writer makes.
+    package init(
+        configuration: ModelConfiguration, weights: WeightFormat, vocabularyBytes: Int?, dictionaryBytes: Int?,
+        metadata: [(String, String)]
+    ) {
+        self.configuration = configuration
+        self.weights = weights
+        self.metadata = metadata
+        shape = ModelShape(configuration)
+
+        var packer = Packer()
+        for (name, type, shape) in shape.residentTensors(weights: weights) {
+            packer.append(name, type, shape)
+        }
+        packer.align(to: ChunkGeometry.alignment)
+        var sizes = [("resident", packer.end)]
+        if let vocabularyBytes { packer.append(TensorName.vocabulary, .u8, [vocabularyBytes]) }
+        if let dictionaryBytes { packer.append(TensorName.dictionary, .u8, [dictionaryBytes]) }
+        packer.align(to: ChunkGeometry.alignment)
+        if packer.end > sizes[0].1 { sizes.append(("tokenizer", packer.end - sizes[0].1)) }
+
+        // The longest header that can come out: every chunk a tensor of its own, with padding behind each.
+        let geometries = shape.matrices.map { ChunkGeometry(rows: $0.rows, columns: $0.columns, weights: weights) }
+        let records = geometries.map { geometry in
+            (0..<geometry.chunkCount).map { index in
+                let rows = geometry.rows(ofChunk: index)
+                return LeafMetadata.ChunkRecord(
+                    rowCount: rows.count, storedBytes: geometry.bytes(rows: rows.count), codec: .lz4, digest: 0)
+            }
+        }
+        let blocksBytes = records.joined().reduce(0) { $0 + $1.paddedBytes }
+        var longest = packer
+        for ((matrix, geometry), chunks) in zip(zip(shape.matrices, geometries), records) {
+            for (index, chunk) in chunks.enumerated() {
+                let shape = geometry.shape(rows: chunk.rowCount)
+                longest.append("\(matrix.name).chunk.\(index)", weights.elementType, shape)
+                longest.appendPadding(1)
+                longest.align(to: ChunkGeometry.alignment)
+            }
+        }
+        let regionTable = sizes.map { Region(name: $0.0, offset: 0, byteCount: $0.1, digest: 0) }
+        let bound = SafetensorsHeader.json(
+            metadata: Self.allMetadata(
+                configuration, weights, metadata, sourceDigest: 0, regions: regionTable,
+                chunks: zip(shape.matrices.map(\.name), records).map { ($0, $1) }),
+            tensors: longest.tensors
+        ).count
+        let dataOffset = (8 + bound).roundedUp(to: ChunkGeometry.alignment)
+
+        self.dataOffset = dataOffset
+        tensors = packer.tensors.map { $0.moved(by: dataOffset) }
+        var offset = dataOffset
+        regions = sizes.map { name, count in
+            defer { offset += count }
+            return (name, offset, count)
+        }
+        maximumFileBytes = offset + blocksBytes
+    }
+
+    /// Where the first block begins.
+    package var blocksOffset: Int { regions.last.map { $0.offset + $0.byteCount } ?? dataOffset }
+
+    /// The first bytes of the finished file, up to the data: length, JSON, padding, digest.
+    ///
+    /// - Parameters:
+    ///   - regions: with their digests.
+    ///   - chunks: of every matrix, in sweep order.
+    ///   - sourceDigests: of every block.
+    /// - Throws: `.badInput` if the table needs more room than was reserved, which no set of chunks of this layout does.
+    package func header(
+        regions: [Region], chunks: [[LeafMetadata.ChunkRecord]], sourceDigests: [UInt64]
+    ) throws(LeafError) -> [UInt8] {
+        var packer = Packer()
+        packer.tensors = tensors.map { $0.moved(by: -dataOffset) }
+        packer.end = blocksOffset - dataOffset
+        packer.paddings = tensors.filter { $0.name.hasPrefix(Packer.paddingPrefix) }.count
+        for (matrix, records) in zip(shape.matrices, chunks) {
+            let entries = MatrixTensors(
+                name: matrix.name,
+                geometry: ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: weights),
+                type: weights.elementType
+            ).entries(offset: packer.end, chunks: records.map { ($0.rowCount, $0.storedBytes, $0.codec) })
+            for entry in entries {
+                packer.append(entry.name, entry.type, entry.shape)
+                packer.align(to: ChunkGeometry.alignment)
+            }
+        }
+        var json = SafetensorsHeader.json(
+            metadata: Self.allMetadata(
+                configuration, weights, metadata, sourceDigest: ChunkDigest.of(sourceDigests), regions: regions,
+                chunks: zip(shape.matrices.map(\.name), chunks).map { ($0, $1) }),
+            tensors: packer.tensors)
+        guard json.count <= dataOffset - 8 else {
+            throw LeafError(.badInput, "the header needs \(json.count) bytes, more than the \(dataOffset - 8) reserved")
+        }
+        json += repeatElement(UInt8(ascii: " "), count: dataOffset - 8 - json.count)
+        let start = LeafMetadata.digestPrefix.count
+        json.replaceSubrange(start..<start + 16, with: ChunkDigest.of(json).hexDigits.utf8)
+        return withUnsafeBytes(of: UInt64(json.count).littleEndian) { Array($0) } + json
+    }
+
+    private static func allMetadata(
+        _ configuration: ModelConfiguration, _ weights: WeightFormat, _ extra: [(String, String)],
+        sourceDigest: UInt64, regions: [Region], chunks: [(name: String, chunks: [LeafMetadata.ChunkRecord])]
+    ) -> [(String, String)] {
+        [
+            (LeafMetadata.Key.digest, UInt64(0).hexDigits),
+            (LeafMetadata.Key.format, LeafMetadata.format),
+            (LeafMetadata.Key.version, "\(LeafMetadata.version)"),
+            (LeafMetadata.Key.configuration, configuration.json),
+            (LeafMetadata.Key.weights, weights.rawValue),
+        ] + extra + [
+            (LeafMetadata.Key.sourceDigest, sourceDigest.hexDigits),
+            (LeafMetadata.Key.regions, LeafMetadata.regionTable(regions)),
+            (LeafMetadata.Key.chunks, LeafMetadata.chunkTable(chunks)),
+        ]
+    }
+
+    /// Puts tensors one behind the other; safetensors allows no holes, so padding is a tensor too.
+    private struct Packer {
+        static let paddingPrefix = "pad."
+        var tensors: [TensorEntry] = []
+        var end = 0
+        var paddings = 0
+
+        mutating func append(_ name: String, _ type: TensorEntry.ElementType, _ shape: [Int]) {
+            align(to: LeafLayout.tensorAlignment)
+            let bytes = shape.reduce(type.byteCount, *)
+            tensors.append(TensorEntry(name: name, type: type, shape: shape, offset: end, byteCount: bytes))
+            end += bytes
+        }
+
+        mutating func align(to step: Int) {
+            let count = end.roundedUp(to: step) - end
+            if count > 0 { appendPadding(count) }
+        }
+
+        mutating func appendPadding(_ count: Int) {
+            tensors.append(
+                TensorEntry(
+                    name: "\(Self.paddingPrefix)\(paddings)", type: .u8, shape: [count], offset: end, byteCount: count))
+            paddings += 1
+            end += count
+        }
+    }
+}
+
+extension TensorEntry {
+    fileprivate func moved(by distance: Int) -> TensorEntry {
+        TensorEntry(name: name, type: type, shape: shape, offset: offset + distance, byteCount: byteCount)
+    }
+}

@@ -1,0 +1,322 @@
+/// Writes a model file so that a crash at any moment leaves either nothing that opens, or the whole file.
+///
+/// Beside the target lie `TARGET.part`, the file without its header, and `TARGET.journal`, which names the blocks that are
+/// safely in it. A later writer of the same `fingerprint` goes on behind the last of them and makes the same bytes. At the
+/// end the header is written, the file checked by opening it, and renamed. Used from one thread.
+public final class LeafWriter {
+    /// What is put into the file beside the weights.
+    public struct Contents: Sendable {
+        public var configuration: ModelConfiguration
+        public var weights: WeightFormat
+        /// `vocab.txt`, verbatim; nil for a model that takes ids only.
+        public var vocabulary: [UInt8]?
+        /// The segmenter's data; nil for none.
+        public var dictionary: [UInt8]?
+        /// Strings for the header: `source`, `software`, ... The writer's own keys are not to be among them.
+        public var metadata: [(String, String)]
+
+        public init(
+            configuration: ModelConfiguration, weights: WeightFormat, vocabulary: [UInt8]? = nil,
+            dictionary: [UInt8]? = nil, metadata: [(String, String)] = []
+        ) {
+            self.configuration = configuration
+            self.weights = weights
+            self.vocabulary = vocabulary
+            self.dictionary = dictionary
+            self.metadata = metadata
+        }
+    }
+
+    public struct Options: Sendable {
+        /// Replace a file that is there.
+        public var replacesExisting = false
+        /// Go on with an interrupted writing of the same contents.
+        public var resumes = true
+        package var calls = WriteCalls()
+
+        public init() {}
+    }
+
+    /// How the writing began.
+    public enum Start: Sendable, Equatable {
+        case fresh
+        /// That many blocks were there already.
+        case resumed(blocks: Int)
+        /// There was an unfinished file of other contents, or one that could not be trusted.
+        case discarded
+    }
+
+    public let path: String
+    public let layout: LeafLayout
+    public private(set) var start = Start.fresh
+    /// Blocks that are in the file; the next to write has this index.
+    public private(set) var completedBlocks = 0
+    private var sourceDigests: [UInt64] = []
+    /// Bytes of the file so far, without what is still to come.
+    public var position: Int { end }
+
+    private let part: OutputFile
+    private var journal: WriterJournal
+    private let contents: Contents
+    private let packed: AlignedBuffer
+    private let tensors: [String: TensorEntry]
+    private var chunks: [[LeafMetadata.ChunkRecord]] = []
+    private var block: [[LeafMetadata.ChunkRecord]] = []
+    private var end: Int
+
+    /// Prepares the files beside `path` and writes the tokenizer's data.
+    ///
+    /// - Parameters:
+    ///   - fingerprint: whatever else the bytes depend on (source files, options); contents count by themselves.
+    /// - Throws: `.usage` if the target is there and may not be replaced, `.io` if there is no room or no permission.
+    public init(
+        path: String, contents: Contents, fingerprint: String, options: Options = Options()
+    ) throws(LeafError) {
+        try contents.configuration.checkLimits(in: path)
+        var contents = contents
+        if let dictionary = contents.dictionary {
+            let packed = try Self.pack(dictionary)
+            contents.dictionary = packed ?? dictionary
+            contents.metadata += [
+                (LeafMetadata.Key.dictionaryCodec, (packed == nil ? ChunkCodec.raw : .lz4).rawValue),
+                (LeafMetadata.Key.dictionaryBytes, "\(dictionary.count)"),
+            ]
+        }
+        let layout = LeafLayout(
+            configuration: contents.configuration, weights: contents.weights,
+            vocabularyBytes: contents.vocabulary?.count, dictionaryBytes: contents.dictionary?.count,
+            metadata: contents.metadata)
+        self.path = path
+        self.contents = contents
+        self.layout = layout
+        tensors = Dictionary(layout.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        packed = try AlignedBuffer(count: ChunkGeometry.maximumBytes)
+        end = layout.blocksOffset
+
+        guard !FilePath.isDirectory(path) else {
+            throw LeafError(.usage, "\(path) is a directory; give the name of a file")
+        }
+        guard options.replacesExisting || !FilePath.exists(path) else {
+            throw LeafError(.usage, "\(path) is there already; give another name, or --force to replace it")
+        }
+
+        let identity = Self.identity(contents, fingerprint)
+        let hadPart = FilePath.exists(path + ".part")
+        // Opening the journal takes the lock; nothing is touched before.
+        journal = try WriterJournal(path: path + ".journal", calls: options.calls)
+        part = try OutputFile(path: path + ".part", calls: options.calls)
+        if hadPart, options.resumes, let trusted = try trustedEntries(identity), let last = trusted.last {
+            for (entry, _) in trusted { accept(entry) }
+            try journal.resume(at: last.end)
+            start = .resumed(blocks: trusted.count)
+        } else {
+            try journal.begin(identity)
+            start = hadPart && part.allocatedBytes > 0 ? .discarded : .fresh
+        }
+        try part.truncate(to: completedBlocks > 0 ? end : 0)
+        try checkSpace()
+        try writeTokenizer()
+        try FilePath.synchronizeFolder(of: path)
+    }
+
+    /// Writes a resident tensor, or some of its rows. Bytes that are never written are zeros.
+    ///
+    /// - Parameters:
+    ///   - name: as in `ModelShape.residentTensors`.
+    ///   - offset: bytes from the start of the tensor.
+    public func write(_ name: String, _ bytes: UnsafeRawBufferPointer, at offset: Int = 0) throws(LeafError) {
+        guard let tensor = tensors[name] else { throw LeafError(.badInput, "\(path) has no tensor \(name)") }
+        precondition(offset >= 0 && offset + bytes.count <= tensor.byteCount)
+        try part.write(bytes, at: tensor.offset + offset)
+    }
+
+    /// Begins the next matrix of the block with index `completedBlocks`.
+    public func beginMatrix() { block.append([]) }
+
+    /// Appends the next chunk of the matrix begun last, packed if that pays.
+    ///
+    /// - Parameter bytes: tiles or rows as `ChunkGeometry` cuts them.
+    public func append(chunk bytes: UnsafeRawBufferPointer, rowCount: Int) throws(LeafError) {
+        precondition(bytes.count <= ChunkGeometry.maximumBytes && !block.isEmpty)
+        let isTable = layout.shape.blocks[completedBlocks].kind == .tokenTable
+        var stored = bytes
+        var codec = ChunkCodec.raw
+        // Rows of the token table are read one by one, so it stays as it is.
+        if !isTable, let count = LZ4Codec.compress(bytes, into: packed.bytes) {
+            stored = UnsafeRawBufferPointer(rebasing: packed.bytes[0..<count])
+            codec = .lz4
+        }
+        let padding = [UInt8](repeating: 0, count: stored.count.roundedUp(to: ChunkGeometry.alignment) - stored.count)
+        var digest = try ChunkDigest()
+        digest.update(stored)
+        padding.withUnsafeBytes { digest.update($0) }
+        try part.write(stored, at: end)
+        try part.write(padding, at: end + stored.count)
+        end += stored.count + padding.count
+        block[block.count - 1].append(
+            LeafMetadata.ChunkRecord(
+                rowCount: rowCount, storedBytes: stored.count, codec: codec, digest: digest.value))
+    }
+
+    /// Ends a block: when this returns, it survives a crash.
+    ///
+    /// - Parameter sourceDigest: of the numbers it was made from; the header tells the digest of them all.
+    public func endBlock(sourceDigest: UInt64) throws(LeafError) {
+        precondition(block.count == layout.shape.blocks[completedBlocks].matrices.count)
+        try part.synchronize()
+        let scalesDigest = try scalesDigest(ofBlock: completedBlocks, in: InputFile(path: part.path))
+        let entry = WriterJournal.Entry(chunks: block, scalesDigest: scalesDigest, sourceDigest: sourceDigest)
+        try journal.append(entry)
+        let begin = end - entry.storedBytes
+        part.dropCache(at: begin, count: end - begin)
+        end = begin
+        accept(entry)
+        block = []
+    }
+
+    /// Writes the header, checks the file by opening it, gives it its name and removes the journal.
+    ///
+    /// - Returns: the finished file.
+    public func finish() throws(LeafError) -> LeafFile {
+        precondition(completedBlocks == layout.shape.blocks.count)
+        try part.truncate(to: end)
+        try part.synchronize()
+        let input = try InputFile(path: part.path)
+        var regions: [Region] = []
+        for (name, offset, byteCount) in layout.regions {
+            let digest = try input.digest(at: offset, count: byteCount)
+            regions.append(Region(name: name, offset: offset, byteCount: byteCount, digest: digest))
+        }
+        try part.write(try layout.header(regions: regions, chunks: chunks, sourceDigests: sourceDigests), at: 0)
+        try part.synchronize()
+        _ = try LeafFile.open(path: part.path)
+        try FilePath.rename(part.path, to: path)
+        try FilePath.remove(path + ".journal")
+        return try LeafFile.open(path: path)
+    }
+
+    // MARK: -
+
+    private func accept(_ entry: WriterJournal.Entry) {
+        chunks += entry.chunks
+        sourceDigests.append(entry.sourceDigest)
+        completedBlocks += 1
+        end += entry.storedBytes
+    }
+
+    /// Nil if packing does not pay.
+    private static func pack(_ dictionary: [UInt8]) throws(LeafError) -> [UInt8]? {
+        guard !dictionary.isEmpty else { return nil }
+        let room = try AlignedBuffer(count: dictionary.count)
+        return dictionary.withUnsafeBytes { LZ4Codec.compress($0, into: room.bytes) }.map { Array(room.bytes[0..<$0]) }
+    }
+
+    private static func identity(_ contents: Contents, _ fingerprint: String) -> UInt64 {
+        var text = [fingerprint, contents.configuration.json, contents.weights.rawValue]
+        text += contents.metadata.map { "\($0)=\($1)" }
+        text += [contents.vocabulary, contents.dictionary].map { $0.map { ChunkDigest.of($0).hexDigits } ?? "none" }
+        return ChunkDigest.of(Array(text.joined(separator: "\u{0}").utf8))
+    }
+
+    /// The blocks of an interrupted writing that really are on the disk.
+    ///
+    /// Each was brought there before the journal named it, so only the last could be missing after a crash. The last two are
+    /// read again, and the scales of all; if the file is not what the journal says, all that follows is written again.
+    /// - Returns: nil if the journal belongs to another writing.
+    private func trustedEntries(_ identity: UInt64) throws(LeafError) -> [(entry: WriterJournal.Entry, end: Int)]? {
+        guard var entries = try journal.entries(of: identity) else { return nil }
+        let input = try InputFile(path: part.path)
+        var begins: [Int] = []
+        var offset = end
+        for ((entry, _), shape) in zip(entries, layout.shape.blocks) {
+            guard isPlausible(entry, for: shape), offset + entry.storedBytes <= input.byteCount else { break }
+            begins.append(offset)
+            offset += entry.storedBytes
+        }
+        entries.removeLast(entries.count - begins.count)
+        for (index, (entry, _)) in entries.enumerated() {
+            guard try scalesDigest(ofBlock: index, in: input) == entry.scalesDigest else {
+                entries.removeLast(entries.count - index)
+                break
+            }
+        }
+        while !entries.isEmpty {
+            let suspects = max(0, entries.count - 2)..<entries.count
+            var damaged: Int?
+            for index in suspects where damaged == nil {
+                if try !isIntact(entries[index].entry, at: begins[index], in: input) { damaged = index }
+            }
+            guard let damaged else { break }
+            entries.removeLast(entries.count - damaged)
+        }
+        return entries
+    }
+
+    private func isPlausible(_ entry: WriterJournal.Entry, for shape: ModelShape.BlockShape) -> Bool {
+        guard entry.chunks.count == shape.matrices.count else { return false }
+        return zip(entry.chunks, shape.matrices).allSatisfy { chunks, matrix in
+            let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: layout.weights)
+            return chunks.map(\.rowCount) == (0..<geometry.chunkCount).map { geometry.rows(ofChunk: $0).count }
+                && chunks.allSatisfy { (1...geometry.bytes(rows: $0.rowCount)).contains($0.storedBytes) }
+        }
+    }
+
+    private func isIntact(
+        _ entry: WriterJournal.Entry, at begin: Int, in input: InputFile
+    ) throws(LeafError) -> Bool {
+        var offset = begin
+        for record in entry.chunks.joined() {
+            guard try input.digest(at: offset, count: record.paddedBytes) == record.digest else { return false }
+            offset += record.paddedBytes
+        }
+        return true
+    }
+
+    private func scalesDigest(ofBlock block: Int, in input: InputFile) throws(LeafError) -> UInt64 {
+        var digest = try ChunkDigest()
+        for matrix in layout.shape.blocks[block].matrices {
+            guard let scale = tensors[TensorName.scale(of: matrix.name)] else { continue }
+            let bytes = try input.bytes(at: scale.offset, count: scale.byteCount)
+            bytes.withUnsafeBytes { digest.update($0) }
+        }
+        return digest.value
+    }
+
+    private func checkSpace() throws(LeafError) {
+        let needed = max(0, layout.maximumFileBytes - part.allocatedBytes)
+        let free = try FilePath.freeBytes(at: path)
+        guard needed <= free else {
+            throw LeafError(
+                .io,
+                "\(path) needs \(needed.sizeText) more on its disk, where \(free.sizeText) are free; "
+                    + "free \((needed - free).sizeText) or choose another place")
+        }
+    }
+
+    private func writeTokenizer() throws(LeafError) {
+        for (name, data) in [
+            (TensorName.vocabulary, contents.vocabulary), (TensorName.dictionary, contents.dictionary),
+        ] {
+            guard let data else { continue }
+            try data.withUnsafeBufferPointer { (bytes) throws(LeafError) in
+                try write(name, UnsafeRawBufferPointer(bytes))
+            }
+        }
+    }
+}
+
+extension InputFile {
+    /// The digest of a range, read in pieces of 1 MiB.
+    package func digest(at offset: Int, count: Int) throws(LeafError) -> UInt64 {
+        let buffer = try AlignedBuffer(count: min(count, 1 << 20))
+        var digest = try ChunkDigest()
+        var done = 0
+        while done < count {
+            let piece = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[0..<min(count - done, buffer.bytes.count)])
+            try read(at: offset + done, into: piece)
+            digest.update(UnsafeRawBufferPointer(piece))
+            done += piece.count
+        }
+        return digest.value
+    }
+}

@@ -1,0 +1,76 @@
+import FoundationEssentials
+
+extension ModelConfiguration {
+    /// Refuses numbers that no CPM-Ant model has, before anything is computed or allocated from them.
+    ///
+    /// The limits leave room for models ten times wider than any published one and keep every product within 64 bits, every
+    /// int8 sum within 32 and every bias bucket within 16.
+    /// - Parameter source: the file, for the message.
+    package func checkLimits(in source: String) throws(LeafError) {
+        func check(_ limits: [(String, Int, ClosedRange<Int>)]) throws(LeafError) {
+            for (name, value, range) in limits where !range.contains(value) {
+                throw LeafError(
+                    .badInput, "\(source): \(name) is \(value), outside \(range.lowerBound) to \(range.upperBound)")
+            }
+        }
+        try check([
+            ("vocab_size", vocabSize, 1...(1 << 24)), ("dim_model", dimModel, 1...(1 << 17)),
+            ("num_heads", numHeads, 1...4096), ("dim_head", dimHead, 1...4096), ("dim_ff", dimFF, 1...(1 << 17)),
+            ("num_layers", layers.count, 1...4096), ("position_bias_num_buckets", positionBiasNumBuckets, 4...60_000),
+            ("prompt_types", promptTypes, 1...4096), ("prompt_length", promptLength, 1...4096),
+            ("segment_types", segmentTypes, 1...255),
+        ])
+        // Sums and products only of what is within the limits above.
+        try check([
+            ("num_heads * dim_head", dimAttention, 1...(1 << 17)),
+            ("position_bias_max_distance", positionBiasMaxDistance, (positionBiasNumBuckets / 4 + 1)...(1 << 30)),
+            ("rows of the position bias", positionBiasRows, 1...65_534),
+        ])
+        guard eps.isFinite, eps > 0 else { throw LeafError(.badInput, "\(source): eps is \(eps), not a small number") }
+    }
+
+    /// The configuration in a `.leaf` header: CPM-Live's keys, and `scale_folded`.
+    package var json: String {
+        let masks = layers.map { "[\(!$0.hasAttention),\(!$0.hasFeedForward)]" }.joined(separator: ",")
+        return """
+            {"vocab_size":\(vocabSize),"dim_model":\(dimModel),"num_heads":\(numHeads),"dim_head":\(dimHead),\
+            "dim_ff":\(dimFF),"num_layers":\(layers.count),"mask_modules":[\(masks)],\
+            "position_bias_num_buckets":\(positionBiasNumBuckets),\
+            "position_bias_max_distance":\(positionBiasMaxDistance),"eps":\(eps),"prompt_types":\(promptTypes),\
+            "prompt_length":\(promptLength),"segment_types":\(segmentTypes),"scale_folded":\(isScaleFolded)}
+            """
+    }
+
+    /// Reads what `json` wrote.
+    ///
+    /// - Parameter source: the file, for messages.
+    package init(json: String, source: String) throws(LeafError) {
+        let stored: Stored
+        do {
+            stored = try JSONDecoder().decode(Stored.self, from: Data(json.utf8))
+        } catch {
+            throw LeafError(.badInput, "\(source): the configuration in the header is damaged; convert again")
+        }
+        guard stored.mask_modules.count == stored.num_layers, stored.mask_modules.allSatisfy({ $0.count == 2 }) else {
+            throw LeafError(.badInput, "\(source): mask_modules does not have one pair for each of num_layers layers")
+        }
+        self.init(
+            vocabSize: stored.vocab_size, dimModel: stored.dim_model, numHeads: stored.num_heads,
+            dimHead: stored.dim_head, dimFF: stored.dim_ff,
+            layers: stored.mask_modules.map { Layer(hasAttention: !$0[0], hasFeedForward: !$0[1]) },
+            positionBiasNumBuckets: stored.position_bias_num_buckets,
+            positionBiasMaxDistance: stored.position_bias_max_distance, eps: stored.eps,
+            promptTypes: stored.prompt_types, promptLength: stored.prompt_length, segmentTypes: stored.segment_types,
+            isScaleFolded: stored.scale_folded)
+        try checkLimits(in: source)
+    }
+
+    private struct Stored: Decodable {
+        var vocab_size, dim_model, num_heads, dim_head, dim_ff, num_layers: Int
+        var mask_modules: [[Bool]]
+        var position_bias_num_buckets, position_bias_max_distance: Int
+        var eps: Float
+        var prompt_types, prompt_length, segment_types: Int
+        var scale_folded: Bool
+    }
+}

@@ -1,0 +1,151 @@
+import Glibc
+
+/// The calls that put bytes on a disk, so that a test can let them fail.
+package struct WriteCalls: Sendable {
+    package var write: @Sendable (_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int, _ offset: Int) -> Int = {
+        pwrite($0, $1, $2, $3)
+    }
+    package var synchronize: @Sendable (_ descriptor: Int32) -> Int32 = { fdatasync($0) }
+
+    package init() {}
+}
+
+/// A file that is written at any place, by one thread at a time.
+package final class OutputFile {
+    package let path: String
+    private let descriptor: Int32
+    private let calls: WriteCalls
+    /// Bytes written since it was opened.
+    package private(set) var bytesWritten = 0
+
+    /// Opens a file for writing and reading back, and makes it if there is none.
+    package init(path: String, calls: WriteCalls = WriteCalls()) throws(LeafError) {
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        guard descriptor >= 0 else { throw .system("\(path) cannot be written", errno) }
+        self.path = path
+        self.calls = calls
+    }
+
+    deinit { close(descriptor) }
+
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(LeafError) {
+        var done = 0
+        while done < bytes.count {
+            let count = calls.write(
+                descriptor, bytes.baseAddress! + done, min(bytes.count - done, 1 << 30), offset + done)
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else {
+                let code = count == 0 ? ENOSPC : errno
+                if code == ENOSPC || code == EDQUOT || code == EFBIG {
+                    throw LeafError(
+                        .io, "the disk of \(path) is full after \(allocatedBytes.sizeText); "
+                            + "free some space and run the same command again, it goes on where it stopped")
+                }
+                throw .system("\(path) cannot be written at offset \(offset + done)", code)
+            }
+            done += count
+            bytesWritten += count
+        }
+    }
+
+    package func write(_ bytes: [UInt8], at offset: Int) throws(LeafError) {
+        try bytes.withUnsafeBufferPointer { (bytes) throws(LeafError) in
+            try write(UnsafeRawBufferPointer(bytes), at: offset)
+        }
+    }
+
+    /// Waits until everything written is on the disk.
+    package func synchronize() throws(LeafError) {
+        guard calls.synchronize(descriptor) == 0 else { throw .system("\(path) cannot be brought to the disk", errno) }
+    }
+
+    /// Cuts the file, or lengthens it by zeros.
+    package func truncate(to count: Int) throws(LeafError) {
+        guard ftruncate(descriptor, count) == 0 else { throw .system("\(path) cannot be cut to \(count) bytes", errno) }
+    }
+
+    /// Keeps every other process that asks from this file until it is closed.
+    package func lock() throws(LeafError) {
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            throw LeafError(.io, "\(path) is in use by another conversion; wait for it to end")
+        }
+    }
+
+    /// Bytes that the file takes on the disk; holes take none.
+    package var allocatedBytes: Int {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? Int(status.st_blocks) * 512 : 0
+    }
+
+    package func dropCache(at offset: Int, count: Int) {
+        _ = posix_fadvise(descriptor, offset, count, POSIX_FADV_DONTNEED)
+    }
+}
+
+/// What is done to names in a folder.
+package enum FilePath {
+    package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    package static func isDirectory(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// The folder that holds `path`; `.` for a bare name.
+    package static func folder(of path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// The last part of `path`.
+    package static func name(of path: String) -> String {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
+        return String(path[path.utf8.index(after: slash)...])
+    }
+
+    package static func remove(_ path: String) throws(LeafError) {
+        guard unlink(path) == 0 || errno == ENOENT else { throw .system("\(path) cannot be removed", errno) }
+    }
+
+    /// Gives a finished file its name, and sees to it that the name outlives a crash.
+    package static func rename(_ old: String, to new: String) throws(LeafError) {
+        guard Glibc.rename(old, new) == 0 else { throw .system("\(old) cannot be renamed to \(new)", errno) }
+        try synchronizeFolder(of: new)
+    }
+
+    package static func synchronizeFolder(of path: String) throws(LeafError) {
+        let folder = folder(of: path)
+        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .system("\(folder) cannot be opened", errno) }
+        defer { close(descriptor) }
+        // Some file systems cannot do this to a folder; they say EINVAL and keep the order themselves.
+        guard fsync(descriptor) == 0 || errno == EINVAL else { throw .system("\(folder) cannot be synchronized", errno) }
+    }
+
+    /// Bytes that an ordinary user may still write to the file system that holds `path`.
+    package static func freeBytes(at path: String) throws(LeafError) -> Int {
+        var status = statvfs()
+        guard statvfs(folder(of: path), &status) == 0 else {
+            throw .system("the disk of \(folder(of: path)) cannot be examined", errno)
+        }
+        return Int(clamping: status.f_bavail).multiplied(by: Int(clamping: status.f_frsize)) ?? Int.max
+    }
+}
+
+extension Int {
+    /// Bytes for people, in powers of ten: `9.53 GB`.
+    package var sizeText: String {
+        let units = ["bytes", "kB", "MB", "GB", "TB"]
+        var value = Double(self)
+        var unit = 0
+        while value >= 999.5, unit + 1 < units.count {
+            value /= 1000
+            unit += 1
+        }
+        guard unit > 0 else { return "\(self) bytes" }
+        let digits = value < 9.995 ? 100.0 : value < 99.95 ? 10 : 1
+        let rounded = (value * digits).rounded() / digits
+        let text = "\(rounded)"
+        return "\(text.hasSuffix(".0") ? String(text.dropLast(2)) : text) \(units[unit])"
+    }
+}
