@@ -48,5 +48,6 @@ let package = Package(
             swiftSettings: library),
         .executableTarget(name: "LeafCLI", dependencies: ["Leafcutter", "CSystem"], swiftSettings: strict),
         .testTarget(name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafFormat"], swiftSettings: strict),
+        .testTarget(name: "LeafStreamTests", dependencies: ["LeafStream", "LeafFormat"], swiftSettings: strict),
     ]
 )

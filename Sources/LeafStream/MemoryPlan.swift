@@ -1,8 +1,9 @@
+public import LeafFormat
 
 /// Where every byte of the budget goes, decided before anything is allocated.
 ///
-/// Pure: the same input gives the same plan. What the reserved parts leave goes to pinned chunks, spread evenly over the
-/// sweep so that their compute hides the reads of the others.
+/// Pure: the same input gives the same plan. What the reserved parts and the slots leave goes to pinned chunks, spread
+/// evenly over the sweep so that their compute hides the reads of the others.
 public struct MemoryPlan: Sendable, Equatable {
     /// Bytes that do not depend on the weights' residency.
     public struct Reserved: Sendable, Equatable {
@@ -23,21 +24,84 @@ public struct MemoryPlan: Sendable, Equatable {
             self.scratch = scratch
         }
 
-        public var total: Int { runtime + tokenizer + resident + kv + scratch }
+        /// `Int.max` when it is more than that: such a plan is refused, not a trap.
+        public var total: Int { [runtime, tokenizer, resident, kv, scratch].reduce(0, saturatingSum) }
     }
+
+    /// Slots that a plan has when the budget allows: as many chunks ready or in use as there are reads in flight.
+    public static let preferredSlotCount = 2 * BlockStore.readDepth
 
     public let budget: Int
     public let reserved: Reserved
-    /// Bytes of one slot: the room that the largest streamed chunk needs.
+    /// Bytes of one slot, a multiple of 4096: the room that the largest streamed chunk needs.
     public let slotBytes: Int
+    /// Zero when everything is pinned, at least 2 otherwise, and always fewer than there are streamed chunks.
     public let slotCount: Int
     /// Indices of the chunks that never leave, ascending.
     public let pinnedChunks: [Int]
+    /// Room for the pinned chunks, each rounded up to 4096.
     public let pinnedBytes: Int
+    /// All chunks of the model, and what one sweep reads once the pinned ones are there.
+    public let chunkCount: Int
+    public let streamedBytesPerSweep: Int
     /// The smallest budget that works for the same reserved parts.
     public let minimum: Int
 
     public var slotsBytes: Int { slotBytes * slotCount }
     /// Everything that is planned; at most `budget`.
     public var total: Int { reserved.total + slotsBytes + pinnedBytes }
+
+    /// - Parameters:
+    ///   - budget: bytes for the whole process.
+    ///   - chunks: the model's chunks in sweep order.
+    /// - Throws: `.budget` naming the smallest budget that works.
+    public init(budget: Int, chunks: [Chunk], reserved: Reserved) throws(LeafError) {
+        let needs = chunks.map(\.slotBytes)
+        let layout = Layout.smallest(for: needs)
+        minimum = saturatingSum(reserved.total, layout.bytes)
+        guard budget >= minimum else {
+            let smallest = describeMebibytes(atLeast: minimum)
+            throw LeafError(
+                .budget,
+                "this model needs at least \(smallest.spaced) here, you gave \(describeBytes(budget)); use --memory \(smallest.plain)")
+        }
+        let fit = layout.grown(to: budget - reserved.total, needs: needs)
+        self.budget = budget
+        self.reserved = reserved
+        slotBytes = fit.slotCount > 0 ? fit.slotBytes : 0
+        slotCount = fit.slotCount
+        pinnedChunks = fit.isPinned.indices.filter { fit.isPinned[$0] }
+        pinnedBytes = fit.pinnedBytes
+        chunkCount = chunks.count
+        streamedBytesPerSweep = chunks.indices.reduce(0) { fit.isPinned[$1] ? $0 : $0 + chunks[$1].paddedBytes }
+    }
+}
+
+extension MemoryPlan: CustomStringConvertible {
+    /// One line for each part, as `leafcutter plan` prints it.
+    public var description: String {
+        let slots =
+            slotCount == 0
+            ? "everything is resident"
+            : "\(slotCount) of \(describeBytes(slotBytes)); \(describeBytes(streamedBytesPerSweep)) read a sweep"
+        let lines: [(name: String, bytes: Int, note: String)] = [
+            ("runtime", reserved.runtime, "program, libraries, stacks"),
+            ("tokenizer", reserved.tokenizer, ""),
+            ("resident", reserved.resident, "norms, scales, position bias"),
+            ("kv cache", reserved.kv, ""),
+            ("scratch", reserved.scratch, "rows on a sweep"),
+            ("slots", slotsBytes, slots),
+            ("pinned", pinnedBytes, "\(pinnedChunks.count) of \(chunkCount) chunks"),
+            ("planned", total, "of \(describeBytes(budget)); the smallest budget is \(describeMebibytes(atLeast: minimum).spaced)"),
+        ]
+        return lines.map { line in
+            let amount = describeBytes(line.bytes)
+            let columns = pad(line.name, to: 10) + String(repeating: " ", count: max(0, 11 - amount.count)) + amount
+            return line.note.isEmpty ? columns : columns + "   " + line.note
+        }.joined(separator: "\n")
+    }
+
+    private func pad(_ text: String, to width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
 }

@@ -1,0 +1,71 @@
+/// How chunks share what the reserved parts leave: slots of one size, and the chunks that stay.
+struct Layout {
+    var slotBytes: Int
+    var slotCount: Int
+    var isPinned: [Bool]
+    var pinnedBytes: Int
+
+    var bytes: Int { saturatingSum(pinnedBytes, slotBytes * slotCount) }
+
+    private static let minimumSlotCount = 2
+
+    /// The layout of the fewest bytes: two slots, or none.
+    ///
+    /// A slot takes the largest streamed chunk, so a few outsize chunks are cheaper pinned than provided for twice.
+    /// Every size is tried as the slot's, the chunks beyond it pinned.
+    static func smallest(for needs: [Int]) -> Layout {
+        let descending = needs.sorted(by: >)
+        let everything = needs.reduce(0, saturatingSum)
+        var best = (bytes: everything, slotBytes: 0)
+        var larger = 0
+        var first = 0
+        while first < descending.count {
+            let size = descending[first]
+            let cost = saturatingSum(larger, saturatingSum(size, size))
+            // At most as many slots as streamed chunks less one, or pinning them all would cost no more.
+            if descending.count - first > minimumSlotCount, cost < best.bytes { best = (cost, size) }
+            var next = first
+            while next < descending.count, descending[next] == size {
+                larger = saturatingSum(larger, size)
+                next += 1
+            }
+            first = next
+        }
+        let isPinned = needs.map { $0 > best.slotBytes }
+        return Layout(
+            slotBytes: best.slotBytes, slotCount: best.slotBytes > 0 ? minimumSlotCount : 0, isPinned: isPinned,
+            pinnedBytes: best.bytes - 2 * best.slotBytes)
+    }
+
+    /// The same layout with `room` bytes to fill: everything if it fits, else slots up to the preferred count, then
+    /// pinned chunks.
+    ///
+    /// Chunks are pinned in the order of `index * golden ratio mod 1`. Any first part of that order is spread evenly over
+    /// the sweep (the three-gap theorem: neighbours in it are 1, 2 or 3 typical distances apart), and a larger room
+    /// pins what a smaller one does, up to the last few chunks, so a plan can grow and shrink without moving weights.
+    /// BMInf's rule, equal distances for one given count of equal layers, has neither property.
+    func grown(to room: Int, needs: [Int]) -> Layout {
+        var layout = self
+        let everything = needs.reduce(0, saturatingSum)
+        guard slotCount > 0, everything > room else {
+            return Layout(
+                slotBytes: 0, slotCount: 0, isPinned: needs.map { _ in true }, pinnedBytes: everything)
+        }
+        let streamed = isPinned.indices.filter { !isPinned[$0] }
+        layout.slotCount = min(
+            (room - pinnedBytes) / slotBytes, MemoryPlan.preferredSlotCount, streamed.count - 1)
+        var left = room - layout.bytes
+        let goldenRatio: UInt64 = 0x9E37_79B9_7F4A_7C15
+        for index in streamed.sorted(by: { UInt64($0) &* goldenRatio < UInt64($1) &* goldenRatio }) where needs[index] <= left {
+            layout.isPinned[index] = true
+            layout.pinnedBytes += needs[index]
+            left -= needs[index]
+        }
+        return layout
+    }
+}
+
+func saturatingSum(_ a: Int, _ b: Int) -> Int {
+    let (sum, overflow) = a.addingReportingOverflow(b)
+    return overflow ? .max : sum
+}

@@ -1,0 +1,48 @@
+internal import Glibc
+
+/// State behind a lock, with threads that sleep until it changes.
+final class Monitor<State>: @unchecked Sendable {
+    private var state: State
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let conditions = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: Event.allCases.count)
+
+    /// What threads wait for.
+    enum Event: Int, CaseIterable {
+        /// A chunk is there, or never will be.
+        case loaded
+        /// There may be something to read, or a reason to stop.
+        case work
+    }
+
+    init(_ state: State) {
+        self.state = state
+        pthread_mutex_init(mutex, nil)
+        for event in Event.allCases { pthread_cond_init(conditions + event.rawValue, nil) }
+    }
+
+    deinit {
+        for event in Event.allCases { pthread_cond_destroy(conditions + event.rawValue) }
+        pthread_mutex_destroy(mutex)
+        conditions.deallocate()
+        mutex.deallocate()
+    }
+
+    func withLock<Result>(_ body: (inout State) -> Result) -> Result {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return body(&state)
+    }
+
+    /// Sleeps until `answer` has one; it is asked with the lock held, again after every wake-up.
+    func wait<Answer>(for event: Event, _ answer: (inout State) -> Answer?) -> Answer {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while true {
+            if let answer = answer(&state) { return answer }
+            pthread_cond_wait(conditions + event.rawValue, mutex)
+        }
+    }
+
+    func wakeAll(_ event: Event) { pthread_cond_broadcast(conditions + event.rawValue) }
+    func wakeOne(_ event: Event) { pthread_cond_signal(conditions + event.rawValue) }
+}

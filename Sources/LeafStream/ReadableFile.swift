@@ -1,0 +1,88 @@
+internal import Glibc
+internal import LeafFormat
+
+/// Why bytes did not come, before anyone has said which bytes they were.
+enum ReadFailure: Error {
+    /// The file ends at this byte.
+    case ends(at: Int)
+    /// The system's `errno`.
+    case system(Int32)
+
+    /// What happened, in a few words.
+    var reason: String {
+        switch self {
+        case .ends(let byte): "the file ends at byte \(byte)"
+        case .system(let code): String(cString: strerror(code)).lowercased()
+        }
+    }
+
+    /// What happened and what to do, to stand behind the name of the place.
+    var sentence: String {
+        switch self {
+        case .ends:
+            "\(reason), before the end that its table gives; copy or convert it again"
+        case .system:
+            "\(reason); check the disk, then copy or convert the file again"
+        }
+    }
+}
+
+/// A file open for reading, through the page cache or past it. Closes itself.
+final class ReadableFile: Sendable {
+    /// The unit of address, offset and length in direct reads.
+    static let alignment = 4096
+    /// How much of the page cache one buffered read takes up: it is dropped again after every such piece.
+    static let bufferedPieceBytes = 256 << 10
+
+    let path: String
+    let isDirect: Bool
+    let descriptor: Int32
+    private let system: SystemCalls
+
+    /// - Throws: the `errno` of opening, as `ReadFailure.system`.
+    init(path: String, direct: Bool, system: SystemCalls) throws(ReadFailure) {
+        let descriptor = system.open(path, direct)
+        guard descriptor >= 0 else { throw .system(-descriptor) }
+        self.path = path
+        self.isDirect = direct
+        self.descriptor = descriptor
+        self.system = system
+        if !direct { _ = system.adviseFile(descriptor, 0, 0, .random) }
+    }
+
+    deinit { system.close(descriptor) }
+
+    func size() throws(ReadFailure) -> Int {
+        let size = system.size(descriptor)
+        guard size >= 0 else { throw .system(Int32(-size)) }
+        return size
+    }
+
+    /// Reads exactly `target.count` bytes, however many calls that takes.
+    ///
+    /// A direct file wants address, offset and count to be multiples of `alignment`.
+    func fill(_ target: UnsafeMutableRawBufferPointer, from offset: Int) throws(ReadFailure) {
+        guard let base = target.baseAddress else { return }
+        assert(!isDirect || (Int(bitPattern: base) | offset | target.count) % Self.alignment == 0)
+        var done = 0
+        defer { if !isDirect { forget(from: offset, count: done) } }
+        while done < target.count {
+            let piece = isDirect ? target.count - done : min(Self.bufferedPieceBytes, target.count - done)
+            let moved = system.read(descriptor, base + done, piece, offset + done)
+            if moved == -Int(EINTR) { continue }
+            guard moved >= 0 else { throw .system(Int32(-moved)) }
+            // The next direct read has to begin at a multiple of the alignment again.
+            let kept = isDirect ? moved / Self.alignment * Self.alignment : moved
+            guard kept > 0 else { throw .ends(at: offset + done + moved) }
+            done += kept
+            if !isDirect, done < target.count { forget(from: offset, count: done) }
+        }
+    }
+
+    /// Drops the pages of a range from the page cache, those that it covers in part included.
+    func forget(from offset: Int, count: Int) {
+        let start = offset / Self.alignment * Self.alignment
+        let end = (offset + count + Self.alignment - 1) / Self.alignment * Self.alignment
+        if end > start { _ = system.adviseFile(descriptor, start, end - start, .dontNeed) }
+    }
+}

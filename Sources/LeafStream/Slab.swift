@@ -1,0 +1,46 @@
+internal import LeafFormat
+
+/// One piece of anonymous memory for many chunks, in huge pages where the system has them.
+///
+/// Its resident size never exceeds `count`: a huge page has to lie inside the mapping as a whole.
+final class Slab: @unchecked Sendable {
+    private static let hugePageBytes = 2 << 20
+
+    let base: UnsafeMutableRawPointer
+    /// Bytes, a multiple of the page size; may be zero.
+    let count: Int
+    private let system: SystemCalls
+
+    init(count: Int, system: SystemCalls) throws(LeafError) {
+        self.count = count
+        self.system = system
+        guard count > 0 else {
+            base = UnsafeMutableRawPointer(bitPattern: Self.hugePageBytes)!
+            return
+        }
+        // Room to begin at a huge page's boundary; what lies before and behind is given back at once.
+        let alignment = count >= Self.hugePageBytes ? Self.hugePageBytes : ReadableFile.alignment
+        let room = count + alignment - ReadableFile.alignment
+        let address = system.map(nil, room)
+        guard address > 0, let start = UnsafeMutableRawPointer(bitPattern: address) else {
+            throw LeafError(.budget, "the system gives no memory for \(describeBytes(count)) of weights; use a smaller --memory")
+        }
+        base = start.alignedUp(toMultipleOf: alignment)
+        let before = base - start
+        if before > 0 { system.unmap(start, before) }
+        if room - before - count > 0 { system.unmap(base + count, room - before - count) }
+        if count >= Self.hugePageBytes { _ = system.adviseMemory(base, count, .hugePages) }
+    }
+
+    deinit { if count > 0 { system.unmap(base, count) } }
+
+    func bytes(at offset: Int, count: Int) -> UnsafeMutableRawBufferPointer {
+        assert(offset >= 0 && count >= 0 && offset + count <= self.count)
+        return UnsafeMutableRawBufferPointer(start: base + offset, count: count)
+    }
+
+    /// Gives pages back until they are written again.
+    func discard(at offset: Int, count: Int) {
+        _ = system.adviseMemory(bytes(at: offset, count: count).baseAddress!, count, .dontNeed)
+    }
+}

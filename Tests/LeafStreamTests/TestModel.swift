@@ -1,0 +1,75 @@
+import Foundation
+import LeafFormat
+
+/// A file of random chunks with a table, as `BlockStore` wants it; deleted at the end.
+final class TestModel: Sendable {
+    let file: LeafFile
+    /// Each chunk's unpacked bytes.
+    let contents: [[UInt8]]
+
+    /// - Parameters:
+    ///   - sizes: unpacked bytes of each chunk.
+    ///   - packed: which chunks are lz4.
+    init(sizes: [Int], packed: Set<Int> = [], seed: UInt64) throws {
+        var random = SplitMix(seed: seed)
+        let path = NSTemporaryDirectory() + "leafstream-\(UUID().uuidString).leaf"
+        var bytes = [UInt8](repeating: 0xEE, count: 4096)
+        var chunks: [Chunk] = []
+        var contents: [[UInt8]] = []
+        for (index, size) in sizes.enumerated() {
+            let content = (0..<size).map { packed.contains(index) && $0 % 16 > 1 ? UInt8(index & 7) : UInt8.random(in: 0...255, using: &random) }
+            var stored = content
+            if packed.contains(index) {
+                stored = [UInt8](repeating: 0, count: size)
+                let count = content.withUnsafeBytes { from in
+                    stored.withUnsafeMutableBytes { LZ4Codec.compress(from, into: $0) }
+                }
+                stored.removeLast(size - count!)
+            }
+            let storedBytes = stored.count
+            stored += [UInt8](repeating: 0, count: (4096 - storedBytes % 4096) % 4096)
+            chunks.append(
+                Chunk(
+                    matrix: index / 4, firstRow: index % 4 * 16, rowCount: 16, offset: bytes.count, storedBytes: storedBytes,
+                    rawBytes: size, codec: packed.contains(index) ? .lz4 : .raw, digest: ChunkDigest.of(stored)))
+            bytes += stored
+            contents.append(content)
+        }
+        let matrices = stride(from: 0, to: sizes.count, by: 4).map { first in
+            Matrix(
+                name: "encoder.layers.\(first / 4).ffn.w_out", rows: 64, columns: 64,
+                chunks: first..<min(first + 4, sizes.count))
+        }
+        let blocks = matrices.indices.map {
+            Block(kind: .feedForward(layer: $0), matrices: $0..<$0 + 1, chunks: matrices[$0].chunks)
+        }
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        file = LeafFile(
+            path: path, fileBytes: bytes.count,
+            configuration: ModelConfiguration(
+                vocabSize: 64, dimModel: 64, numHeads: 1, dimHead: 64, dimFF: 64, layers: []),
+            weights: .int8, tensors: [], blocks: blocks, matrices: matrices, chunks: chunks, regions: [])
+        self.contents = contents
+    }
+
+    deinit { unlink(file.path) }
+
+    /// Sizes like a model's: mostly equal, some smaller.
+    static func sizes(count: Int, largest: Int, seed: UInt64) -> [Int] {
+        var random = SplitMix(seed: seed)
+        return (0..<count).map { _ in Bool.random(using: &random) ? largest : Int.random(in: 1...largest, using: &random) }
+    }
+}
+
+/// A small generator that a test can repeat from its printed seed.
+struct SplitMix: RandomNumberGenerator {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed }
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
