@@ -20,6 +20,7 @@ let package = Package(
         // C: what Swift cannot see, kernels, data, system libraries.
         .target(name: "CSystem", cSettings: c),
         .target(name: "CLeafKernels", cSettings: c),
+        .target(name: "CLeafBLAS", cSettings: c, linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
         .target(name: "CTokenizerData", exclude: ["data"], cSettings: c),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
@@ -30,7 +31,8 @@ let package = Package(
         // Bytes and blocks under a budget.
         .target(name: "LeafStream", dependencies: ["LeafFormat", "CSystem"], swiftSettings: library),
         // Rows in, logits out.
-        .target(name: "CPMAnt", dependencies: ["LeafFormat", "LeafStream", "CLeafKernels", "CSystem"], swiftSettings: library),
+        .target(
+            name: "CPMAnt", dependencies: ["LeafFormat", "LeafStream", "CLeafKernels", "CLeafBLAS"], swiftSettings: library),
         // Text to ids and back.
         .target(name: "LeafTokenizer", dependencies: ["LeafFormat", "CTokenizerData"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
@@ -46,6 +48,8 @@ let package = Package(
             name: "Leafcutter",
             dependencies: ["LeafFormat", "LeafStream", "CPMAnt", "LeafTokenizer", "LeafImport", "LeafGeneration"],
             swiftSettings: library),
+        .target(name: "GoldenSupport", path: "Tests/GoldenSupport", swiftSettings: strict),
+        .testTarget(name: "CPMAntTests", dependencies: ["CPMAnt", "LeafFormat", "GoldenSupport"], swiftSettings: strict),
         .executableTarget(name: "LeafCLI", dependencies: ["Leafcutter", "CSystem"], swiftSettings: strict),
         .testTarget(name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafFormat"], swiftSettings: strict),
         .testTarget(name: "LeafStreamTests", dependencies: ["LeafStream", "LeafFormat"], swiftSettings: strict),

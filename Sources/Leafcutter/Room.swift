@@ -1,1 +1,1 @@
-// Room Leafcutter.
+

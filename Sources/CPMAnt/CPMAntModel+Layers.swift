@@ -1,0 +1,186 @@
+import CLeafKernels
+import LeafFormat
+import LeafStream
+
+/// The layers, as in the reference (section 2.5).
+extension CPMAntModel {
+    /// `x = Emb(ids) + SegEmb(segment)`, scales folded in.
+    func embed(_ batch: RowBatch) throws(LeafError) {
+        for (place, row) in batch.rows.enumerated() {
+            let hidden = scratch.hiddenStates + place * scratch.dModelStride
+            let segment = resident.segmentEmbedding + Int(row.segment) * scratch.dModelStride
+            switch row.input {
+            case .token(let id): try embedToken(Int(id), adding: segment, into: hidden)
+            case .softPrompt(let prompt): embedSoftPrompt(Int(prompt), adding: segment, into: hidden)
+            }
+        }
+    }
+
+    /// Reads one row of the token table from where the sweep's last block lies.
+    private func embedToken(
+        _ id: Int, adding segment: UnsafePointer<Float>, into hidden: UnsafeMutablePointer<Float>
+    ) throws(LeafError) {
+        guard let table = file.blocks.last, let chunk = file.chunks[table.chunks].first(where: {
+            $0.firstRow <= id && id < $0.firstRow + $0.rowCount
+        }) else { throw LeafError(.badInput, "\(file.path) has no row for token \(id); convert the checkpoint again") }
+        let matrix = file.matrices[chunk.matrix]
+        let dModel = configuration.dimModel
+        let local = id - chunk.firstRow
+        if file.weights == .int8 {
+            let tileBytes = 16 * matrix.paddedColumns
+            try store.read(
+                at: chunk.offset + local / 16 * tileBytes,
+                into: UnsafeMutableRawBufferPointer(start: scratch.tableRow, count: tileBytes))
+            kernels.embed_int8(
+                scratch.tableRow.assumingMemoryBound(to: Int8.self), local % 16, resident.rowScales[chunk.matrix][id],
+                segment, dModel, hidden)
+        } else {
+            let rowBytes = dModel * file.weights.elementBytes
+            try store.read(
+                at: chunk.offset + local * rowBytes,
+                into: UnsafeMutableRawBufferPointer(start: scratch.tableRow, count: rowBytes))
+            embedFloats(scratch.tableRow, adding: segment, into: hidden)
+        }
+    }
+
+    private func embedSoftPrompt(
+        _ row: Int, adding segment: UnsafePointer<Float>, into hidden: UnsafeMutablePointer<Float>
+    ) {
+        let dModel = configuration.dimModel
+        let source = resident.promptEmbedding + row * dModel * file.weights.elementBytes
+        if file.weights == .int8 {
+            let scale = resident.promptScales[row]
+            let values = source.assumingMemoryBound(to: Int8.self)
+            for column in 0..<dModel { hidden[column] = (Float(values[column]) * scale) + segment[column] }
+        } else {
+            embedFloats(source, adding: segment, into: hidden)
+        }
+    }
+
+    private func embedFloats(
+        _ source: UnsafeRawPointer, adding segment: UnsafePointer<Float>, into hidden: UnsafeMutablePointer<Float>
+    ) {
+        let dModel = configuration.dimModel
+        let scale = configuration.isScaleFolded ? 1 : 1 / Float(dModel).squareRoot()
+        if file.weights == .float16 {
+            kernels.f16_to_f32(source.assumingMemoryBound(to: UInt16.self), hidden, dModel)
+        } else {
+            UnsafeMutableRawPointer(hidden).copyMemory(from: source, byteCount: dModel * 4)
+        }
+        for column in 0..<dModel { hidden[column] = hidden[column] * scale + segment[column] }
+    }
+
+    /// `x = x + Lin(attention(RMS(x)))`
+    func attention(_ block: Block, layer: Int, _ step: Step) throws(LeafError) {
+        guard let norm = resident.attentionNorms[layer] else { return }
+        let cacheLayer = configuration.layers[..<layer].count { $0.hasAttention }
+        let stride = scratch.attentionStride
+        let first = block.matrices.lowerBound
+        let outputs = [scratch.queries, scratch.keys, scratch.values]
+
+        try prepareNormalized(rows: step.rowCount, norm)
+        try linear(
+            first..<first + 3, rows: step.rowCount,
+            output: { part, column in (outputs[part.matrix - first] + column, stride) })
+        try attend(layer: cacheLayer, step)
+        try prepareLinearInput(rows: step.rowCount, columns: configuration.dimAttention) { row, input in
+            input.update(from: scratch.keys + row * stride, count: configuration.dimAttention)
+        }
+        try addToResidual(first + 3, rows: step.rowCount)
+    }
+
+    /// Keys and values enter the cache; then every query attends. The result replaces the keys in the scratch.
+    private func attend(layer: Int, _ step: Step) throws(LeafError) {
+        let stride = scratch.attentionStride
+        let dimHead = configuration.dimHead
+        let heads = configuration.numHeads
+        let type = cache.precision.kernelType
+        for group in step.groups {
+            let tiles = group.rows.count.roundedUp(to: Scratch.attentionRows) / Scratch.attentionRows
+            // Storing and attending share no barrier: a thread attends with the heads that it stored itself.
+            try pool.run { worker throws(LeafError) in
+                for head in pool.share(of: heads, for: worker) {
+                    for row in group.rows {
+                        let position = group.firstPosition + row - group.rows.lowerBound
+                        let page = cache.page(group.pages[position / 16], layer: layer, head: head)
+                        let place = row * stride + head * dimHead
+                        kernels.cache_store(
+                            type, dimHead, scratch.keys + place, scratch.values + place, page, position % 16)
+                    }
+                    group.pages.withUnsafeBufferPointer { pages in
+                        var view = leaf_cache_view(
+                            type: type, dim_head: dimHead, keys: group.keyCount, pages: pages.baseAddress,
+                            base: UnsafeRawPointer(cache.page(0, layer: layer, head: head)), page_stride: cache.pageStride)
+                        for tile in 0..<tiles {
+                            let local = tile * Scratch.attentionRows
+                            let place = (group.rows.lowerBound + local) * stride + head * dimHead
+                            kernels.attention(
+                                &view, scratch.queries + place, stride, min(Scratch.attentionRows, group.rows.count - local),
+                                scratch.buckets + group.bucketOffset + local * group.bucketStride, group.bucketStride,
+                                resident.positionBias + head * configuration.positionBiasRows,
+                                1 / Float(dimHead).squareRoot(), scratch.keys + place, stride,
+                                scratch.scores(thread: worker))
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// `x = x + Lin(gelu(Lin(n; w_0)) * Lin(n; w_1); w_out)` with `n = RMS(x)`
+    func feedForward(_ block: Block, layer: Int, rows: Int) throws(LeafError) {
+        guard let norm = resident.feedForwardNorms[layer] else { return }
+        let gateMatrix = block.matrices.lowerBound
+        let upMatrix = gateMatrix + 1
+        let stride = scratch.feedForwardStride
+
+        try prepareNormalized(rows: rows, norm)
+        try linear(gateMatrix..<upMatrix, rows: rows, output: { _, column in (scratch.gate + column, stride) })
+        try linear(
+            upMatrix..<upMatrix + 1, rows: rows,
+            output: { part, column in
+                let up = scratch.up(thread: part.worker)
+                return (up.start + column - part.columns.lowerBound, up.stride)
+            },
+            finish: { part in
+                let up = scratch.up(thread: part.worker)
+                for row in 0..<rows {
+                    kernels.gelu_multiply(
+                        scratch.gate + row * stride + part.columns.lowerBound, up.start + row * up.stride,
+                        part.columns.count)
+                }
+            })
+        try prepareLinearInput(rows: rows, columns: configuration.dimFF) { row, input in
+            input.update(from: scratch.gate + row * stride, count: configuration.dimFF)
+        }
+        try addToResidual(upMatrix + 1, rows: rows)
+    }
+
+    /// `logits = RMS(x) . tokenTable`, for the rows that want them.
+    func project(_ block: Block, _ step: Step) throws(LeafError) {
+        let rows = step.logitRows
+        try prepareLinearInput(rows: rows.count, columns: configuration.dimModel) { row, input in
+            kernels.rms_norm(
+                scratch.hiddenStates + rows[row] * scratch.dModelStride, resident.outputNorm, configuration.dimModel,
+                configuration.eps, input)
+        }
+        try linear(
+            block.matrices, rows: rows.count,
+            output: { _, column in (scratch.logits + column, scratch.vocabStride) })
+    }
+
+    private func prepareNormalized(rows: Int, _ norm: UnsafePointer<Float>) throws(LeafError) {
+        try prepareLinearInput(rows: rows, columns: configuration.dimModel) { row, input in
+            kernels.rms_norm(
+                scratch.hiddenStates + row * scratch.dModelStride, norm, configuration.dimModel, configuration.eps, input)
+        }
+    }
+
+    private func addToResidual(_ matrix: Int, rows: Int) throws(LeafError) {
+        let stride = scratch.dModelStride
+        try linear(matrix..<matrix + 1, rows: rows, output: { _, column in (scratch.delta + column, stride) })
+        try forEachRow(rows) { row in
+            kernels.add(scratch.hiddenStates + row * stride, scratch.delta + row * stride, configuration.dimModel)
+        }
+    }
+}

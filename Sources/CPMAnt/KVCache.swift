@@ -1,0 +1,172 @@
+import CLeafKernels
+public import LeafFormat
+
+/// The precision of cached keys and values.
+public enum KVPrecision: String, Sendable, CaseIterable {
+    case f16, f32
+
+    var kernelType: leaf_kv { self == .f16 ? LEAF_KV_F16 : LEAF_KV_F32 }
+    var elementBytes: Int { self == .f16 ? 2 : 4 }
+}
+
+/// Keys and values of all sequences, in pages of 16 positions that span all layers and heads.
+///
+/// A page belongs to one sequence, or to several that were forked from one and have not diverged inside it. Allocated
+/// once; a sequence that outgrows the pages is refused before anything is computed.
+public final class KVCache {
+    /// What the mask and the position bias need to know of a position.
+    struct Position {
+        var index: Int32
+        var segment: Int32
+        var span: Int32
+        var isContext: Bool
+        var isPadding: Bool
+    }
+
+    struct Sequence {
+        var pages: [UInt32] = []
+        var positions: [Position] = []
+    }
+
+    public let precision: KVPrecision
+    /// Positions that fit, over all sequences.
+    public let capacity: Int
+    private let layout: Layout
+    private let arena: Arena
+    private let base: UnsafeMutableRawPointer
+    private var freePages: [UInt32]
+    private var owners: [Int]
+    private(set) var sequences: [SequenceID: Sequence] = [:]
+    private var nextSequence = 0
+
+    /// Sizes that follow from the model and the precision.
+    struct Layout: Sendable {
+        let layerCount: Int
+        let headCount: Int
+        let dimHead: Int
+        let elementBytes: Int
+
+        init(_ configuration: ModelConfiguration, _ precision: KVPrecision) {
+            layerCount = configuration.layers.count { $0.hasAttention }
+            headCount = configuration.numHeads
+            dimHead = configuration.dimHead
+            elementBytes = precision.elementBytes
+        }
+
+        /// Bytes of one page for one layer and head: keys, then values.
+        var headBytes: Int { 2 * 16 * dimHead.roundedUp(to: 16) * elementBytes }
+        var layerBytes: Int { headBytes * headCount }
+        var pageBytes: Int { layerBytes * layerCount }
+    }
+
+    /// Bytes for `positions` positions in `sequences` sequences (each may leave a part of a page unused).
+    public static func byteCount(
+        _ configuration: ModelConfiguration, _ precision: KVPrecision, positions: Int, sequences: Int
+    ) -> Int {
+        pageCount(positions: positions, sequences: sequences) * Layout(configuration, precision).pageBytes
+    }
+
+    private static func pageCount(positions: Int, sequences: Int) -> Int {
+        positions.roundedUp(to: 16) / 16 + (sequences - 1)
+    }
+
+    /// - Throws: `.budget` when the system refuses the memory.
+    public init(
+        _ configuration: ModelConfiguration, _ precision: KVPrecision, positions: Int, sequences: Int
+    ) throws(LeafError) {
+        self.precision = precision
+        layout = Layout(configuration, precision)
+        let pageCount = Self.pageCount(positions: positions, sequences: sequences)
+        capacity = positions
+        arena = try Arena(byteCount: pageCount * layout.pageBytes)
+        base = UnsafeMutableRawPointer(arena.take(pageCount * layout.pageBytes, of: UInt8.self))
+        freePages = (0..<UInt32(pageCount)).reversed()
+        owners = Array(repeating: 0, count: pageCount)
+    }
+
+    public func makeSequence() -> SequenceID {
+        defer { nextSequence += 1 }
+        let id = SequenceID(number: nextSequence)
+        sequences[id] = Sequence()
+        return id
+    }
+
+    /// Another sequence with the same past; pages are shared until one of them writes into them.
+    public func fork(_ sequence: SequenceID) -> SequenceID {
+        let copy = makeSequence()
+        if let original = sequences[sequence] {
+            for page in original.pages { owners[Int(page)] += 1 }
+            sequences[copy] = original
+        }
+        return copy
+    }
+
+    /// Forgets everything from position `length` on (rejected drafts).
+    public func truncate(_ sequence: SequenceID, to length: Int) {
+        guard var state = sequences[sequence], length < state.positions.count else { return }
+        let pages = length.roundedUp(to: 16) / 16
+        for page in state.pages[pages...] { release(page) }
+        state.pages.removeSubrange(pages...)
+        state.positions.removeSubrange(length...)
+        sequences[sequence] = state
+    }
+
+    public func remove(_ sequence: SequenceID) {
+        truncate(sequence, to: 0)
+        sequences[sequence] = nil
+    }
+
+    public func length(of sequence: SequenceID) -> Int { sequences[sequence]?.positions.count ?? 0 }
+
+    /// Makes room for the rows and notes their place; keys and values follow layer by layer.
+    /// - Returns: the first new position.
+    /// - Throws: `.budget` when the pages do not suffice; nothing has changed then.
+    func append(_ rows: ArraySlice<RowBatch.Row>, to sequence: SequenceID) throws(LeafError) -> Int {
+        guard var state = sequences[sequence] else { throw LeafError(.usage, "the sequence was removed") }
+        let first = state.positions.count
+        let pagesWanted = (first + rows.count).roundedUp(to: 16) / 16
+        let isLastShared = first % 16 != 0 && owners[Int(state.pages[first / 16])] > 1
+        guard pagesWanted - state.pages.count + (isLastShared ? 1 : 0) <= freePages.count else {
+            throw LeafError(
+                .budget, "the KV cache holds \(capacity) tokens, \(first + rows.count) are wanted; plan for a longer context")
+        }
+        if isLastShared { state.pages[first / 16] = unshared(state.pages[first / 16]) }
+        while state.pages.count < pagesWanted { state.pages.append(takePage()) }
+        for row in rows {
+            state.positions.append(
+                Position(
+                    index: row.index, segment: row.segment, span: row.span, isContext: row.isContext,
+                    isPadding: row.isPadding))
+        }
+        sequences[sequence] = state
+        return first
+    }
+
+    /// Where one layer and head of the page begins.
+    func page(_ page: UInt32, layer: Int, head: Int) -> UnsafeMutableRawPointer {
+        base + Int(page) * layout.pageBytes + layer * layout.layerBytes + head * layout.headBytes
+    }
+
+    var pageStride: Int { layout.pageBytes }
+
+    private func takePage() -> UInt32 {
+        let page = freePages.removeLast()
+        owners[Int(page)] = 1
+        // The kernels multiply unused places by zero, which only cancels finite numbers.
+        (base + Int(page) * layout.pageBytes).initializeMemory(as: UInt8.self, repeating: 0, count: layout.pageBytes)
+        return page
+    }
+
+    private func unshared(_ page: UInt32) -> UInt32 {
+        let copy = freePages.removeLast()
+        owners[Int(copy)] = 1
+        (base + Int(copy) * layout.pageBytes).copyMemory(from: base + Int(page) * layout.pageBytes, byteCount: layout.pageBytes)
+        release(page)
+        return copy
+    }
+
+    private func release(_ page: UInt32) {
+        owners[Int(page)] -= 1
+        if owners[Int(page)] == 0 { freePages.append(page) }
+    }
+}

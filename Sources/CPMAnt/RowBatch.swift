@@ -1,0 +1,68 @@
+/// Names one sequence of a `KVCache`.
+public struct SequenceID: Hashable, Sendable {
+    let number: Int
+}
+
+/// The rows of one sweep: positions of any number of sequences whose hidden states are wanted.
+///
+/// Prompt, decode step, draft, beam and scored text differ only in which rows they ask for. Rows of one sequence stand
+/// together, in the order in which they enter its cache.
+public struct RowBatch: Sendable {
+    /// One position of one sequence.
+    public struct Row: Sendable, Equatable {
+        /// Where the input embedding comes from.
+        public enum Input: Sendable, Equatable {
+            case token(Int32)
+            /// A row of the soft prompts' table: `task * promptLength + place`.
+            case softPrompt(Int32)
+        }
+
+        public var input: Input
+        public var sequence: SequenceID
+        /// Place in the text, as the position bias and the causal rule count it.
+        public var index: Int32
+        public var segment: Int32
+        /// Rows of different spans do not see each other.
+        public var span: Int32
+        /// Context is seen by everyone; other rows are seen by later ones (and themselves) that are not context either.
+        public var isContext: Bool
+        /// A padding row sees nothing and nobody sees it.
+        public var isPadding: Bool
+        public var wantsLogits: Bool
+
+        public init(
+            input: Input, sequence: SequenceID, index: Int32, segment: Int32, span: Int32 = 0, isContext: Bool,
+            isPadding: Bool = false, wantsLogits: Bool
+        ) {
+            self.input = input
+            self.sequence = sequence
+            self.index = index
+            self.segment = segment
+            self.span = span
+            self.isContext = isContext
+            self.isPadding = isPadding
+            self.wantsLogits = wantsLogits
+        }
+    }
+
+    public var rows: [Row]
+
+    public init(rows: [Row] = []) {
+        self.rows = rows
+    }
+
+    public var logitRowCount: Int { rows.count { $0.wantsLogits } }
+
+    /// Runs of rows of the same sequence: `rows[range]`.
+    var groups: [(sequence: SequenceID, range: Range<Int>)] {
+        var groups: [(sequence: SequenceID, range: Range<Int>)] = []
+        for (index, row) in rows.enumerated() {
+            if let last = groups.last, last.sequence == row.sequence {
+                groups[groups.count - 1].range = last.range.lowerBound..<index + 1
+            } else {
+                groups.append((row.sequence, index..<index + 1))
+            }
+        }
+        return groups
+    }
+}

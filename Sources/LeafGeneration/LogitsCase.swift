@@ -1,0 +1,105 @@
+public import CPMAnt
+public import LeafFormat
+
+/// One input of the `logits` command: a text as generation reads it, or every array of CPM-Live's `inference`.
+public struct LogitsCase: Sendable, Equatable, Decodable {
+    public var id: String
+    /// Text form: ids, the soft prompt is put in front.
+    public var inputIDs: [Int32]?
+    public var task: Int?
+    /// Full form: rows of the soft prompts' table first (`promptLength` of them), then ids.
+    public var input: [Int32]?
+    /// Text tokens; fewer than there are means padding between prompt and text.
+    public var length: Int?
+    public var context: [Int]?
+    public var span: [Int32]?
+    /// One number in the text form, one for each row in the full form.
+    public var segments: [Int]
+
+    private enum CodingKeys: String, CodingKey {
+        case id, task, input, length, context, span, segment
+        case inputIDs = "input_ids"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        id = try values.decode(String.self, forKey: .id)
+        inputIDs = try values.decodeIfPresent([Int32].self, forKey: .inputIDs)
+        task = try values.decodeIfPresent(Int.self, forKey: .task)
+        input = try values.decodeIfPresent([Int32].self, forKey: .input)
+        length = try values.decodeIfPresent(Int.self, forKey: .length)
+        context = try values.decodeIfPresent([Int].self, forKey: .context)
+        span = try values.decodeIfPresent([Int32].self, forKey: .span)
+        segments =
+            if let one = try? values.decode(Int.self, forKey: .segment) { [one] } else {
+                try values.decodeIfPresent([Int].self, forKey: .segment) ?? []
+            }
+    }
+
+    /// The text form.
+    public init(id: String, inputIDs: [Int32], task: Int = 2, segment: Int = 2) {
+        self.id = id
+        self.inputIDs = inputIDs
+        self.task = task
+        segments = [segment]
+    }
+
+    /// The full form.
+    public init(id: String, input: [Int32], length: Int, context: [Int], segment: [Int], span: [Int32]) {
+        self.id = id
+        self.input = input
+        self.length = length
+        self.context = context
+        self.span = span
+        segments = segment
+    }
+
+    /// Rows of one sweep, soft prompt included.
+    public func rowCount(in configuration: ModelConfiguration) -> Int {
+        input?.count ?? configuration.promptLength + (inputIDs?.count ?? 0)
+    }
+
+    /// - Throws: `.usage` when arrays are missing, differ in length, or hold numbers that the model does not have.
+    public func rows(
+        of sequence: SequenceID, in configuration: ModelConfiguration, lastOnly: Bool
+    ) throws(LeafError) -> [RowBatch.Row] {
+        if let inputIDs {
+            guard input == nil, segments.count <= 1, !inputIDs.isEmpty else {
+                throw LeafError(.usage, "case '\(id)' needs ids in input_ids and one segment; or use the full form with 'input'")
+            }
+            let prompt = try PromptRows(
+                ids: inputIDs, task: task ?? 2, segment: segments.first ?? 2, for: configuration)
+            return prompt.rows(of: sequence, in: configuration) { !lastOnly || $0 == inputIDs.count - 1 }
+        }
+        return try fullRows(of: sequence, in: configuration, lastOnly: lastOnly)
+    }
+
+    private func fullRows(
+        of sequence: SequenceID, in configuration: ModelConfiguration, lastOnly: Bool
+    ) throws(LeafError) -> [RowBatch.Row] {
+        guard let input, let length, let context, let span else {
+            throw LeafError(.usage, "case '\(id)' needs input_ids, or all of input, length, context, segment and span")
+        }
+        let count = input.count
+        let promptLength = configuration.promptLength
+        guard context.count == count, segments.count == count, span.count == count else {
+            throw LeafError(.usage, "case '\(id)': input, context, segment and span must be of one length")
+        }
+        guard count > promptLength, (0...count - promptLength).contains(length) else {
+            throw LeafError(
+                .usage,
+                "case '\(id)': input must hold \(promptLength) soft prompt rows and text, and length must count the text's tokens")
+        }
+        guard let segment = segments.first(where: { !(0..<configuration.segmentTypes).contains($0) }) else {
+            return (0..<count).map { place in
+                RowBatch.Row(
+                    input: place < promptLength ? .softPrompt(input[place]) : .token(input[place]), sequence: sequence,
+                    index: Int32(place), segment: Int32(segments[place]), span: span[place],
+                    isContext: context[place] != 0,
+                    isPadding: place >= promptLength && count - 1 - place >= length,
+                    wantsLogits: lastOnly ? place == count - 1 : place >= promptLength)
+            }
+        }
+        throw LeafError(.usage, "case '\(id)': segment \(segment) is outside this model's (0 to \(configuration.segmentTypes - 1))")
+    }
+}

@@ -1,0 +1,63 @@
+public import CPMAnt
+public import LeafFormat
+
+/// A text as CPM-Ant wants to read it: a soft prompt, then the tokens, all of them context.
+///
+/// - Source: CPM-Ant reference, sections 2.1 and 5.1. Generated tokens are not context: with a cache that is what the
+///   original computes, and a full pass with this mask gives the same numbers.
+public struct PromptRows: Sendable, Equatable {
+    public var ids: [Int32]
+    /// Which soft prompt stands in front.
+    public var task: Int
+    public var segment: Int32
+
+    /// - Throws: `.usage` when the model has no such task or segment, or an id is outside its vocabulary.
+    public init(ids: [Int32], task: Int, segment: Int, for configuration: ModelConfiguration) throws(LeafError) {
+        guard (0..<configuration.promptTypes).contains(task) else {
+            throw LeafError(.usage, "there is no soft prompt \(task); this model has 0 to \(configuration.promptTypes - 1)")
+        }
+        guard (0..<configuration.segmentTypes).contains(segment) else {
+            throw LeafError(.usage, "there is no segment \(segment); this model has 0 to \(configuration.segmentTypes - 1)")
+        }
+        if let id = ids.first(where: { $0 < 0 || Int($0) >= configuration.vocabSize }) {
+            throw LeafError(.usage, "token id \(id) is outside the vocabulary (0 to \(configuration.vocabSize - 1))")
+        }
+        self.ids = ids
+        self.task = task
+        self.segment = Int32(segment)
+    }
+
+    /// The rows of the whole prompt, for one sweep.
+    /// - Parameters:
+    ///   - wantsLogits: told the place of a token in `ids`, says whether its row wants logits.
+    public func rows(
+        of sequence: SequenceID, in configuration: ModelConfiguration, wantsLogits: (Int) -> Bool
+    ) -> [RowBatch.Row] {
+        let promptLength = configuration.promptLength
+        let soft = (0..<promptLength).map { place in
+            RowBatch.Row(
+                input: .softPrompt(Int32(task * promptLength + place)), sequence: sequence, index: Int32(place), segment: 0,
+                isContext: true, wantsLogits: false)
+        }
+        let text = ids.enumerated().map { place, id in
+            RowBatch.Row(
+                input: .token(id), sequence: sequence, index: Int32(promptLength + place), segment: segment,
+                isContext: true, wantsLogits: wantsLogits(place))
+        }
+        return soft + text
+    }
+
+    /// The row of a generated token.
+    /// - Parameters:
+    ///   - step: how many tokens were generated before it.
+    public func row(
+        of sequence: SequenceID, generated token: Int32, step: Int, in configuration: ModelConfiguration
+    ) -> RowBatch.Row {
+        RowBatch.Row(
+            input: .token(token), sequence: sequence, index: Int32(configuration.promptLength + ids.count + step),
+            segment: segment, isContext: false, wantsLogits: true)
+    }
+
+    /// Cached positions that the prompt takes.
+    public func length(in configuration: ModelConfiguration) -> Int { configuration.promptLength + ids.count }
+}
