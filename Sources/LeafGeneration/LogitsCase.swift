@@ -65,7 +65,8 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
     ) throws(LeafError) -> [RowBatch.Row] {
         if let inputIDs {
             guard input == nil, segments.count <= 1, !inputIDs.isEmpty else {
-                throw LeafError(.usage, "case '\(id)' needs ids in input_ids and one segment; or use the full form with 'input'")
+                throw LeafError(
+                    .usage, "case '\(id)' needs ids in input_ids and one segment; or use the full form with 'input'")
             }
             let prompt = try PromptRows(
                 ids: inputIDs, task: task ?? 2, segment: segments.first ?? 2, for: configuration)
@@ -88,7 +89,8 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
         guard count > promptLength, (0...count - promptLength).contains(length) else {
             throw LeafError(
                 .usage,
-                "case '\(id)': input must hold \(promptLength) soft prompt rows and text, and length must count the text's tokens")
+                "case '\(id)': input must hold \(promptLength) soft prompt rows and text, and length must count the text's tokens"
+            )
         }
         guard let segment = segments.first(where: { !(0..<configuration.segmentTypes).contains($0) }) else {
             return (0..<count).map { place in
@@ -100,6 +102,7 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
                     wantsLogits: lastOnly ? place == count - 1 : place >= promptLength)
             }
         }
-        throw LeafError(.usage, "case '\(id)': segment \(segment) is outside this model's (0 to \(configuration.segmentTypes - 1))")
+        throw LeafError(
+            .usage, "case '\(id)': segment \(segment) is outside this model's (0 to \(configuration.segmentTypes - 1))")
     }
 }

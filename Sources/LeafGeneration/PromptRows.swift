@@ -14,10 +14,12 @@ public struct PromptRows: Sendable, Equatable {
     /// - Throws: `.usage` when the model has no such task or segment, or an id is outside its vocabulary.
     public init(ids: [Int32], task: Int, segment: Int, for configuration: ModelConfiguration) throws(LeafError) {
         guard (0..<configuration.promptTypes).contains(task) else {
-            throw LeafError(.usage, "there is no soft prompt \(task); this model has 0 to \(configuration.promptTypes - 1)")
+            throw LeafError(
+                .usage, "there is no soft prompt \(task); this model has 0 to \(configuration.promptTypes - 1)")
         }
         guard (0..<configuration.segmentTypes).contains(segment) else {
-            throw LeafError(.usage, "there is no segment \(segment); this model has 0 to \(configuration.segmentTypes - 1)")
+            throw LeafError(
+                .usage, "there is no segment \(segment); this model has 0 to \(configuration.segmentTypes - 1)")
         }
         if let id = ids.first(where: { $0 < 0 || Int($0) >= configuration.vocabSize }) {
             throw LeafError(.usage, "token id \(id) is outside the vocabulary (0 to \(configuration.vocabSize - 1))")
@@ -36,7 +38,8 @@ public struct PromptRows: Sendable, Equatable {
         let promptLength = configuration.promptLength
         let soft = (0..<promptLength).map { place in
             RowBatch.Row(
-                input: .softPrompt(Int32(task * promptLength + place)), sequence: sequence, index: Int32(place), segment: 0,
+                input: .softPrompt(Int32(task * promptLength + place)), sequence: sequence, index: Int32(place),
+                segment: 0,
                 isContext: true, wantsLogits: false)
         }
         let text = ids.enumerated().map { place, id in

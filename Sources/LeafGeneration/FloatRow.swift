@@ -1,0 +1,50 @@
+import CLeafKernels
+import LeafFormat
+
+/// A row of floats where the kernels can work on it. The target's only unsafe memory.
+final class FloatRow: @unchecked Sendable {
+    let count: Int
+    private let buffer: AlignedBuffer
+    private let base: UnsafeMutablePointer<Float>
+
+    init(count: Int) throws(LeafError) {
+        self.count = count
+        buffer = try AlignedBuffer(count: Self.byteCount(count))
+        base = buffer.bytes.bindMemory(to: Float.self).baseAddress.unsafelyUnwrapped
+    }
+
+    /// Bytes that a row of `count` numbers takes.
+    static func byteCount(_ count: Int) -> Int {
+        (count * MemoryLayout<Float>.stride).roundedUp(to: AlignedBuffer.alignment)
+    }
+
+    subscript(place: Int) -> Float {
+        get {
+            precondition(0 <= place && place < count)
+            return base[place]
+        }
+        set {
+            precondition(0 <= place && place < count)
+            base[place] = newValue
+        }
+    }
+
+    /// The place of the largest number, the first of equals; `count` if all are NaN.
+    func placeOfLargest() -> Int {
+        leaf_kernels_best().pointee.argmax(base, count)
+    }
+
+    /// Makes this row the softmax of another; -infinity becomes 0.
+    func setToSoftmax(of logits: FloatRow) {
+        precondition(logits.count == count)
+        base.update(from: logits.base, count: count)
+        leaf_kernels_best().pointee.softmax(base, count)
+    }
+
+    /// Makes this row exp(logits - shift).
+    func setToExponentials(of logits: Span<Float>, less shift: Float) {
+        precondition(logits.count == count)
+        for place in 0..<count { base[place] = logits[place] - shift }
+        leaf_kernels_best().pointee.exp(base, base, count)
+    }
+}

@@ -1,0 +1,51 @@
+public import LeafFormat
+
+extension GenerationOptions {
+    private static let temperatures: ClosedRange<Float> = 0.001...1000
+    private static let penalties: ClosedRange<Float> = 1...1000
+    private static let lengths = 1...10_000_000
+    private static let logprobCounts = 0...1000
+
+    /// - Throws: `.usage` for numbers that make no sense with any model.
+    public func validate() throws(LeafError) {
+        try require(
+            Self.lengths.contains(maxTokens), "max-tokens \(maxTokens) is not between 1 and \(Self.lengths.upperBound)")
+        try require(
+            Self.temperatures.contains(temperature),
+            "temperature \(temperature) is not between 0.001 and 1000; for no randomness decode greedily")
+        try require((0...1).contains(topP), "top-p \(topP) is not between 0 and 1; 0.9 is usual and 0 turns it off")
+        try require(topK >= 0, "top-k \(topK) is negative; 0 turns it off")
+        try require((0...1).contains(minP), "min-p \(minP) is not between 0 and 1; 0 turns it off")
+        try require(
+            Self.penalties.contains(repetitionPenalty),
+            "repetition-penalty \(repetitionPenalty) is not between 1 (off) and 1000; 1.2 is usual")
+        if let repetitionWindow {
+            try require(
+                repetitionWindow > 0,
+                "repetition-window \(repetitionWindow) is not positive; leave it out for all tokens")
+        }
+        try require(eosID >= 0, "eos-id \(eosID) is negative; CPM-Ant's is 7")
+        try require(!stop.contains(""), "an empty stop string ends every text at once; give at least one character")
+        if let logprobs {
+            try require(Self.logprobCounts.contains(logprobs), "logprobs \(logprobs) is not between 0 and 1000")
+        }
+    }
+
+    /// - Throws: `.usage` for what this model does not have, or no model.
+    public func validate(for configuration: ModelConfiguration) throws(LeafError) {
+        try validate()
+        try require(
+            eosID < configuration.vocabSize,
+            "eos-id \(eosID) is not in the vocabulary; ids go up to \(configuration.vocabSize - 1)")
+        try require(
+            (0..<configuration.promptTypes).contains(task),
+            "task \(task) is not in the model; its soft prompts are 0 to \(configuration.promptTypes - 1)")
+        try require(
+            (0..<configuration.segmentTypes).contains(segment),
+            "segment \(segment) is not in the model; its segments are 0 to \(configuration.segmentTypes - 1)")
+    }
+
+    private func require(_ condition: Bool, _ sentence: @autoclosure () -> String) throws(LeafError) {
+        guard condition else { throw LeafError(.usage, sentence()) }
+    }
+}

@@ -1,0 +1,17 @@
+import LeafTokenizer
+
+/// The first token is neither the end nor a line break, so that there is a text.
+///
+/// Source: CPM-Ant reference, section 5.1.
+package struct FirstTokenBan: LogitsProcessor {
+    private let banned: [Int]
+
+    package init(eosID: Int32) {
+        banned = [Int(eosID), Int(Tokenizer.newlineID)]
+    }
+
+    package func process(_ workspace: inout SamplingWorkspace, after generated: [Int32]) {
+        guard generated.isEmpty else { return }
+        for id in banned where id < workspace.vocabSize { workspace.logits[id] = -.infinity }
+    }
+}

@@ -1,0 +1,17 @@
+/// Drops tokens whose probability is under a share of the most likely one's.
+///
+/// Nguyen and others, "Turning up the heat: min-p sampling" (2024); 0.05 to 0.1 is usual.
+package struct MinP: LogitsProcessor {
+    private let share: Float
+
+    package init(_ share: Float) {
+        self.share = share
+    }
+
+    package func process(_ workspace: inout SamplingWorkspace, after generated: [Int32]) {
+        workspace.computeProbabilities()
+        let probabilities = workspace.probabilities
+        let threshold = share * probabilities[probabilities.placeOfLargest()]
+        workspace.keep { probabilities[$0] >= threshold }
+    }
+}

@@ -1,0 +1,23 @@
+/// Makes tokens that were generated already less likely: a positive logit is divided by the penalty, a negative one
+/// multiplied, once however often the token came. The prompt does not count.
+///
+/// Keskar and others, "CTRL" (2019); 1.2 is usual. Source: CPM-Ant reference, section 5.1.
+package struct RepetitionPenalty: LogitsProcessor {
+    private let penalty: Float
+    private let window: Int?
+
+    /// - Parameter window: how many of the last tokens count; nil for all.
+    package init(_ penalty: Float, window: Int?) {
+        self.penalty = penalty
+        self.window = window
+    }
+
+    package func process(_ workspace: inout SamplingWorkspace, after generated: [Int32]) {
+        let recent = generated.suffix(window ?? generated.count)
+        let logits = workspace.logits
+        for (place, id) in zip(recent.indices, recent) where !recent[..<place].contains(id) {
+            let logit = logits[Int(id)]
+            logits[Int(id)] = logit < 0 ? logit * penalty : logit / penalty
+        }
+    }
+}

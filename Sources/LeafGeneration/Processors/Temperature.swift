@@ -1,0 +1,12 @@
+/// Divides the logits: above 1 the probabilities even out, below 1 they sharpen.
+package struct Temperature: LogitsProcessor {
+    private let temperature: Float
+
+    package init(_ temperature: Float) {
+        self.temperature = temperature
+    }
+
+    package func process(_ workspace: inout SamplingWorkspace, after generated: [Int32]) {
+        for id in 0..<workspace.vocabSize { workspace.logits[id] /= temperature }
+    }
+}

@@ -1,0 +1,81 @@
+/// Keeps the most likely tokens: one is dropped when those before it together exceed `mass`, so the first always
+/// stays. Of equal ones the smaller id comes first.
+///
+/// Holtzman and others, "The curious case of neural text degeneration" (2020); 0.9 is usual. Source: CPM-Ant
+/// reference, section 5.3.
+package struct TopP: LogitsProcessor {
+    private let mass: Double
+
+    package init(_ mass: Float) {
+        self.mass = Double(mass)
+    }
+
+    package func process(_ workspace: inout SamplingWorkspace, after generated: [Int32]) {
+        workspace.computeProbabilities()
+        guard let last = lastKept(&workspace) else { return }
+        let probabilities = workspace.probabilities
+        workspace.keep { id in
+            probabilities[id] > last.probability || (probabilities[id] == last.probability && id <= last.id)
+        }
+    }
+
+    /// Takes ids out of a heap until their probabilities exceed the mass: only those that stay are sorted.
+    private func lastKept(_ workspace: inout SamplingWorkspace) -> (id: Int, probability: Float)? {
+        let probabilities = workspace.probabilities
+        var heap = ProbabilityHeap(storage: workspace.order)
+        workspace.order = []
+        defer { workspace.order = heap.storage }
+        heap.fill(from: probabilities)
+        var sum = 0.0
+        var last: (id: Int, probability: Float)?
+        while sum <= mass, let id = heap.popMostLikely(probabilities) {
+            last = (id, probabilities[id])
+            sum += Double(probabilities[id])
+        }
+        return last
+    }
+}
+
+/// Ids, the most likely on top, of equals the smallest.
+private struct ProbabilityHeap {
+    private(set) var storage: [Int32]
+
+    init(storage: consuming [Int32]) {
+        self.storage = storage
+    }
+
+    /// Takes every id that is possible at all.
+    mutating func fill(from probabilities: FloatRow) {
+        storage.removeAll(keepingCapacity: true)
+        for id in 0..<probabilities.count where probabilities[id] > 0 { storage.append(Int32(id)) }
+        for place in (0..<storage.count / 2).reversed() { siftDown(place, probabilities) }
+    }
+
+    mutating func popMostLikely(_ probabilities: FloatRow) -> Int? {
+        guard let top = storage.first, let last = storage.popLast() else { return nil }
+        if !storage.isEmpty {
+            storage[0] = last
+            siftDown(0, probabilities)
+        }
+        return Int(top)
+    }
+
+    private mutating func siftDown(_ start: Int, _ probabilities: FloatRow) {
+        var place = start
+        let moved = storage[place]
+        while true {
+            var child = 2 * place + 1
+            guard child < storage.count else { break }
+            if child + 1 < storage.count, precedes(storage[child + 1], storage[child], probabilities) { child += 1 }
+            guard precedes(storage[child], moved, probabilities) else { break }
+            storage[place] = storage[child]
+            place = child
+        }
+        storage[place] = moved
+    }
+
+    private func precedes(_ a: Int32, _ b: Int32, _ probabilities: FloatRow) -> Bool {
+        let (first, second) = (probabilities[Int(a)], probabilities[Int(b)])
+        return first > second || (first == second && a < b)
+    }
+}

@@ -1,0 +1,109 @@
+public import LeafFormat
+
+/// Why a text ended.
+public enum FinishReason: String, Sendable, Codable {
+    /// The model ended it, or a stop string did.
+    case stop
+    /// It has as many tokens as were asked for.
+    case length
+    /// Somebody stopped it.
+    case interrupted
+}
+
+/// Chooses the tokens of one sequence from the rows of logits that the model computes for it.
+///
+/// A value: a copy goes on by itself. What it chooses depends on the logits, the options, the seed and the sample's
+/// number, and on nothing else.
+public struct SequenceDecoder: Sendable {
+    /// A token that was chosen.
+    public struct Token: Sendable, Equatable {
+        public let id: Int32
+        /// There if the options ask for them.
+        public let logprobs: TokenLogprobs?
+    }
+
+    /// The tokens so far, without prompt and end token.
+    public private(set) var ids: [Int32] = []
+    /// Nil while the sequence wants another row of logits.
+    public private(set) var finishReason: FinishReason?
+
+    private let options: GenerationOptions
+    private let processors: [any LogitsProcessor]
+    private let random: Philox
+    private let sample: Int
+
+    /// - Parameters:
+    ///   - options: valid ones.
+    ///   - seed: stands for the options' own, which may be missing.
+    ///   - sample: the number of the sample within its request.
+    public init(_ options: GenerationOptions, seed: UInt64, sample: Int = 0) {
+        self.options = options
+        self.sample = sample
+        processors = options.processors
+        random = Philox(seed: seed)
+        ids.reserveCapacity(min(options.maxTokens, 4096))
+    }
+
+    /// Chooses the next token.
+    ///
+    /// - Parameters:
+    ///   - logits: `[vocabSize]`, the model's row after the last token.
+    /// - Returns: nil if the sequence ends here.
+    /// - Throws: `.badInput` for logits that are no numbers, or if every token is forbidden.
+    public mutating func accept(
+        _ logits: Span<Float>, workspace: inout SamplingWorkspace
+    ) throws(LeafError) -> Token? {
+        precondition(finishReason == nil, "the sequence has ended")
+        try workspace.load(logits)
+        for processor in processors { processor.process(&workspace, after: ids) }
+        let id = try choose(&workspace)
+        guard id != options.eosID else {
+            finishReason = .stop
+            return nil
+        }
+        ids.append(id)
+        if ids.count == options.maxTokens { finishReason = .length }
+        let logprobs = options.logprobs.map { workspace.logprobs(of: logits, chosen: id, top: $0) }
+        return Token(id: id, logprobs: logprobs)
+    }
+
+    /// Ends the sequence from outside: a stop string was met, or somebody interrupted.
+    public mutating func finish(_ reason: FinishReason) {
+        finishReason = reason
+    }
+
+    private func choose(_ workspace: inout SamplingWorkspace) throws(LeafError) -> Int32 {
+        let best = workspace.logits.placeOfLargest()
+        guard best < workspace.vocabSize, workspace.logits[best] > -.infinity else {
+            throw LeafError(.badInput, "no token is left to choose from; allow empty texts or turn the filters off")
+        }
+        switch options.decoding {
+        case .greedy:
+            return Int32(best)
+        case .sampling:
+            return workspace.draw(random.uniform(step: ids.count, sample: sample))
+        }
+    }
+}
+
+extension SamplingWorkspace {
+    /// The id at which the probabilities, summed in double precision by rising id, pass a share of their total.
+    ///
+    /// Every operation is exact or rounded alike everywhere, so all machines draw the same id.
+    ///
+    /// - Parameter share: in 0..<1.
+    package mutating func draw(_ share: Double) -> Int32 {
+        computeProbabilities()
+        var total = 0.0
+        for id in 0..<vocabSize { total += Double(probabilities[id]) }
+        let target = share * total
+        var sum = 0.0
+        var last: Int32 = 0
+        for id in 0..<vocabSize where probabilities[id] > 0 {
+            sum += Double(probabilities[id])
+            last = Int32(id)
+            if sum > target { break }
+        }
+        return last
+    }
+}

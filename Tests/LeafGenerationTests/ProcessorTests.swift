@@ -1,0 +1,146 @@
+import LeafFormat
+import LeafGeneration
+import Testing
+
+/// The logits and their softmax after some processors.
+func processed(
+    _ logits: [Float], _ processors: [any LogitsProcessor], after generated: [Int32] = []
+) throws -> (logits: [Float], probabilities: [Float]) {
+    var workspace = try SamplingWorkspace(vocabSize: logits.count)
+    try workspace.load(logits.span)
+    for processor in processors { processor.process(&workspace, after: generated) }
+    return (workspace.currentLogits, workspace.currentProbabilities())
+}
+
+func kept(_ logits: [Float]) -> [Int] {
+    logits.indices.filter { logits[$0] > -.infinity }
+}
+
+@Suite struct ProcessorTests {
+    /// float32 sums in another order than the reference's.
+    private static let probabilityTolerance: Float = 1e-6
+    /// Where a sum of probabilities falls on top-p itself, rounding decides.
+    private static let smallestMargin = 1e-6
+
+    @Test func filtersKeepWhatTheReferenceKeeps() throws {
+        let recorded = try RecordedSampling.load()
+        var compared = 0
+        for filter in recorded.filters where filter.topPMargin ?? 1 >= Self.smallestMargin {
+            let logits = try #require(recorded.logitVectors[filter.logits]).map(\.value)
+            let options = GenerationOptions(
+                temperature: filter.temperature, topP: filter.topP, topK: filter.topK, allowEmpty: true)
+            let (left, probabilities) = try processed(logits, options.processors)
+            #expect(kept(left) == filter.liveKept, "\(filter)")
+            for (id, expected) in zip(filter.liveKept, filter.liveProbabilitiesOfKept) {
+                #expect(abs(probabilities[id] - expected) <= Self.probabilityTolerance, "\(filter) id \(id)")
+            }
+            compared += 1
+        }
+        #expect(compared == 77)
+    }
+
+    @Test func penaltyEqualsTheReference() throws {
+        let recorded = try RecordedSampling.load()
+        #expect(recorded.repetitionPenalty.count == 6)
+        for penalty in recorded.repetitionPenalty {
+            let generated = Array(penalty.previousIds.dropFirst(penalty.liveStartIndex ?? 0))
+            let rule = RepetitionPenalty(penalty.penalty, window: penalty.liveWindow)
+            let left = try processed(recorded.penaltyLogits, [rule], after: generated).logits
+            for (got, expected) in zip(left, penalty.liveResult) {
+                #expect(abs(got - expected) <= expected.ulp, "\(penalty)")
+            }
+        }
+    }
+
+    @Test func penaltyLeavesForbiddenTokensForbidden() throws {
+        let left = try processed([-.infinity, 2], [RepetitionPenalty(2, window: nil)], after: [0, 1, 1]).logits
+        #expect(left == [-.infinity, 1])
+    }
+
+    @Test func endAndLineBreakAreForbiddenAtFirstOnly() throws {
+        let logits: [Float] = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+        let rule = FirstTokenBan(eosID: 7)
+        #expect(kept(try processed(logits, [rule]).logits) == [0, 1, 2, 3, 5, 6, 8])
+        #expect(try processed(logits, [rule], after: [3]).logits == logits)
+        #expect(GenerationOptions(allowEmpty: true).processors.contains { $0 is FirstTokenBan } == false)
+        #expect(kept(try processed([1, 2], [rule]).logits) == [0, 1])
+    }
+
+    @Test func topKKeepsTheLargestAndItsEquals() throws {
+        var generator = SeededGenerator(seed: 31)
+        for _ in 0..<200 {
+            let logits = (0..<Int.random(in: 1...70, using: &generator)).map { _ in
+                Bool.random(using: &generator)
+                    ? Float(Int.random(in: -3...3, using: &generator)) : Float.random(in: -9...9, using: &generator)
+            }
+            let count = Int.random(in: 1...80, using: &generator)
+            let threshold = logits.sorted(by: >)[min(count, logits.count) - 1]
+            #expect(
+                kept(try processed(logits, [TopK(count)]).logits) == logits.indices.filter { logits[$0] >= threshold })
+        }
+    }
+
+    @Test func topPKeepsTheSmallestPrefixThatExceedsTheMass() throws {
+        var generator = SeededGenerator(seed: 32)
+        for _ in 0..<200 {
+            let logits = (0..<Int.random(in: 1...70, using: &generator)).map { _ in
+                Float.random(in: -4...4, using: &generator)
+            }
+            let mass = Float.random(in: 0.01...0.99, using: &generator)
+            let probabilities = try processed(logits, []).probabilities
+            let order = logits.indices.sorted { (probabilities[$1], $0) < (probabilities[$0], $1) }
+            var expected: [Int] = []
+            var sum = 0.0
+            for id in order where sum <= Double(mass) {
+                expected.append(id)
+                sum += Double(probabilities[id])
+            }
+            #expect(kept(try processed(logits, [TopP(mass)]).logits) == expected.sorted())
+        }
+    }
+
+    @Test func minPDropsWhatIsFarBelowTheBest() throws {
+        let left = try processed([0, -1, -2, -3, -4], [MinP(0.1)])
+        #expect(kept(left.logits) == [0, 1, 2])
+        #expect(kept(try processed([5, 5, 4.99], [MinP(1)]).logits) == [0, 1])
+    }
+
+    @Test func rulesComeInTheReferencesOrder() {
+        let all = GenerationOptions(temperature: 0.5, topP: 0.5, topK: 5, minP: 0.1, repetitionPenalty: 1.2)
+        #expect(
+            all.processors.map { "\(type(of: $0))" }
+                == ["FirstTokenBan", "RepetitionPenalty", "Temperature", "TopK", "TopP", "MinP"])
+        let off = GenerationOptions(temperature: 1, topP: 0, allowEmpty: true)
+        #expect(off.processors.isEmpty)
+        var greedy = all
+        greedy.decoding = .greedy
+        #expect(greedy.processors.map { "\(type(of: $0))" } == ["FirstTokenBan", "RepetitionPenalty"])
+    }
+
+    @Test func manyTokensLeaveTheMostLikelyOnes() throws {
+        let logits = (0..<30720).map { Float(($0 * 7919) % 30720) * 0.001 }
+        let left = kept(try processed(logits, [TopK(100), TopP(0.5)]).logits)
+        #expect(left.count < 100)
+        #expect(left.allSatisfy { logits[$0] >= 30.62 })
+    }
+
+    @Test func damagedLogitsAreRefused() throws {
+        for damage in [Float.nan, .infinity] {
+            #expect(throws: LeafError.self) { _ = try processed([1, damage, 2], []) }
+        }
+    }
+}
+
+/// SplitMix64, so that a failure can be repeated.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
+    }
+}
