@@ -1,0 +1,239 @@
+package import LeafFormat
+
+/// A CPM-Ant checkpoint of any form: its configuration, and where the numbers of each tensor are.
+package struct Checkpoint: Sendable {
+    /// The numbers of one matrix.
+    package enum MatrixSource: Sendable {
+        case floats(SourceTensor)
+        /// BMCook's: int8 rows and a scale a row.
+        case quantized(values: SourceTensor, scales: SourceTensor)
+
+        var rows: SourceTensor {
+            switch self {
+            case .floats(let tensor): tensor
+            case .quantized(let values, _): values
+            }
+        }
+    }
+
+    package let files: CheckpointFiles
+    package let configuration: ModelConfiguration
+    /// Every matrix of `ModelShape`, by name.
+    package let matrices: [String: MatrixSource]
+    /// Norms, position bias, segment and prompt embedding, by `TensorName`.
+    package let residents: [String: SourceTensor]
+    /// An output projection that is stored though it should equal the token table.
+    package let head: SourceTensor?
+
+    /// Tensors that are read.
+    package var tensorCount: Int {
+        residents.count
+            + matrices.values.reduce(0) {
+                if case .quantized = $1 { $0 + 2 } else { $0 + 1 }
+            }
+    }
+
+    /// Opens a checkpoint and checks that it is whole: nothing is missing, nothing is too much, all shapes are right.
+    ///
+    /// - Parameters:
+    ///   - path: a transformers folder, or a `.pt`, `.bin` or `.safetensors` file.
+    ///   - configurationPath: of the JSON, if it is not beside the weights.
+    package init(path: String, configurationPath: String? = nil) throws(LeafError) {
+        files = try CheckpointFiles(path: path, configurationPath: configurationPath)
+        var assembly = try CheckpointAssembly(files)
+        configuration = try assembly.configuration()
+        (residents, matrices, head) = try assembly.tensors(of: configuration)
+    }
+}
+
+/// Names what a checkpoint's tensors are, from their names and shapes and the JSON.
+private struct CheckpointAssembly {
+    private let path: String
+    private let json: CheckpointConfiguration
+    private let isFolded: Bool
+    /// By CPM-Live's names, without transformers' prefix.
+    private var tensors: [String: SourceTensor] = [:]
+    private var unused: Set<String>
+
+    init(_ files: CheckpointFiles) throws(LeafError) {
+        path = files.path
+        json = files.json
+        isFolded = json.style == .transformers
+        for tensor in files.tensors {
+            let name = tensor.name.hasPrefix("cpmant.") ? String(tensor.name.dropFirst("cpmant.".count)) : tensor.name
+            guard tensors.updateValue(tensor, forKey: name) == nil else {
+                throw LeafError(.badInput, "\(files.path): tensor \(name) is there twice")
+            }
+        }
+        unused = Set(tensors.keys)
+        if isFolded, tensors[TensorName.promptEmbedding] != nil {
+            throw LeafError(
+                .badInput,
+                "\(files.path) holds \(TensorName.promptEmbedding), which only CPM-Live's form has, "
+                    + "but the configuration is transformers'; give CPM-Live's by --config")
+        }
+    }
+
+    // MARK: configuration
+
+    /// The numbers of the JSON; what it leaves out is told by the shapes.
+    func configuration() throws(LeafError) -> ModelConfiguration {
+        guard let table = tensors[TensorName.tokenTable] else {
+            throw LeafError(.badInput, "\(path) has no tensor \(TensorName.tokenTable), so it is no CPM-Ant")
+        }
+        func size(_ name: String, _ axis: Int) -> Int? {
+            guard let shape = (tensors[name] ?? tensors[Self.quantized(name)])?.shape else { return nil }
+            return axis < shape.count ? shape[axis] : nil
+        }
+        func wanted(_ name: String, _ value: Int?) throws(LeafError) -> Int {
+            guard let value else { throw LeafError(.badInput, "\(path): the configuration does not say \(name)") }
+            return value
+        }
+        let layers = try layers()
+        let firstAttention = layers.firstIndex(where: \.hasAttention).map { TensorName.attentionMatrices(layer: $0)[0] }
+        let firstFeedForward = layers.firstIndex(where: \.hasFeedForward)
+            .map { TensorName.feedForwardMatrices(layer: $0)[0] }
+        let numHeads = try wanted("num_heads", json.numHeads ?? size(TensorName.positionBias, 1))
+        let inferredHead = numHeads > 0 ? firstAttention.flatMap { size($0, 0) }.map { $0 / numHeads } : nil
+        let promptTypes = json.promptTypes ?? 32
+        let promptLength = json.promptLength ?? 32
+        let ownRows = tensors[TensorName.promptEmbedding] != nil ? size(TensorName.tokenTable, 0) : nil
+        let configuration = ModelConfiguration(
+            vocabSize: try wanted("vocab_size", json.vocabSize ?? ownRows),
+            dimModel: try wanted("dim_model", json.dimModel ?? table.shape.last), numHeads: numHeads,
+            dimHead: try wanted("dim_head", json.dimHead ?? inferredHead),
+            dimFF: try wanted("dim_ff", json.dimFF ?? firstFeedForward.flatMap { size($0, 0) }), layers: layers,
+            positionBiasNumBuckets: json.positionBiasNumBuckets ?? 512,
+            positionBiasMaxDistance: json.positionBiasMaxDistance ?? 2048, eps: json.eps ?? 1e-6,
+            promptTypes: promptTypes, promptLength: promptLength,
+            segmentTypes: json.segmentTypes ?? size(TensorName.segmentEmbedding, 0) ?? 32, isScaleFolded: isFolded)
+        try configuration.checkLimits(in: path)
+        return configuration
+    }
+
+    /// Which half layers are there, by the tensors and by the JSON, which must agree.
+    private func layers() throws(LeafError) -> [ModelConfiguration.Layer] {
+        var found: [Int: ModelConfiguration.Layer] = [:]
+        for name in tensors.keys {
+            let parts = name.split(separator: ".", maxSplits: 4)
+            guard parts.count > 4, parts[0] == "encoder", parts[1] == "layers", let index = Int(digits: parts[2].utf8)
+            else { continue }
+            var layer = found[index] ?? .init(hasAttention: false, hasFeedForward: false)
+            if parts[3] == "self_att" { layer.hasAttention = true }
+            if parts[3] == "ffn" { layer.hasFeedForward = true }
+            found[index] = layer
+        }
+        let highest = (found.keys.max() ?? -1).adding(1) ?? 0
+        let count = json.numLayers ?? json.masks?.count ?? highest
+        guard (1...4096).contains(count), highest <= count else {
+            throw LeafError(.badInput, "\(path) has tensors of layer \(highest - 1), the configuration has \(count) layers")
+        }
+        let layers = (0..<count).map { found[$0] ?? .init(hasAttention: false, hasFeedForward: false) }
+        if let masks = json.masks {
+            guard masks.count == count, masks.allSatisfy({ $0.count == 2 }) else {
+                throw LeafError(.badInput, "\(path): mask_modules does not have one pair for each of \(count) layers")
+            }
+            for (index, (mask, layer)) in zip(masks, layers).enumerated() {
+                guard mask[0] != layer.hasAttention, mask[1] != layer.hasFeedForward else {
+                    let half = mask[0] == layer.hasAttention ? "attention" : "feed-forward"
+                    throw LeafError(
+                        .badInput,
+                        "\(path): mask_modules and the tensors disagree about the \(half) of layer \(index)")
+                }
+            }
+        } else if let index = layers.firstIndex(where: { !$0.hasAttention || !$0.hasFeedForward }) {
+            let half = layers[index].hasAttention ? "feed-forward" : "attention"
+            throw LeafError(
+                .badInput,
+                "\(path): layer \(index) has no \(half) and mask_modules does not say that it is removed; "
+                    + "get the checkpoint again or give the right --config")
+        }
+        return layers
+    }
+
+    // MARK: tensors
+
+    private static func quantized(_ name: String) -> String { name + "_quant" }
+
+    /// Finds every tensor that the configuration needs.
+    mutating func tensors(of configuration: ModelConfiguration) throws(LeafError) -> (
+        residents: [String: SourceTensor], matrices: [String: Checkpoint.MatrixSource], head: SourceTensor?
+    ) {
+        let vocabSize = configuration.vocabSize
+        let promptRows = configuration.promptRows
+        let dimModel = configuration.dimModel
+        try splitTokenTable(vocabSize, promptRows)
+
+        var missing: [String] = []
+        var residents: [String: SourceTensor] = [:]
+        var matrices: [String: Checkpoint.MatrixSource] = [:]
+        let shape = ModelShape(configuration)
+        for (name, _, size) in shape.residentTensors(weights: .float32) {
+            residents[name] = try take(name, size, &missing)
+        }
+        for matrix in shape.matrices {
+            let size = [matrix.rows, matrix.columns]
+            if tensors[Self.quantized(matrix.name)] != nil {
+                guard let values = try take(Self.quantized(matrix.name), size, &missing),
+                    let scales = try take(matrix.name + "_scale", [matrix.rows], &missing)
+                else { continue }
+                guard values.type == .i8 else {
+                    throw LeafError(.badInput, "\(path): tensor \(values.name) holds \(values.type.rawValue), not int8")
+                }
+                matrices[matrix.name] = .quantized(values: values, scales: scales)
+            } else if let tensor = try take(matrix.name, size, &missing) {
+                matrices[matrix.name] = .floats(tensor)
+            }
+        }
+        guard missing.isEmpty else {
+            throw LeafError(.badInput, "\(path) lacks \(Self.list(missing)); get the checkpoint again")
+        }
+        var head: SourceTensor?
+        if let tensor = tensors["lm_head.weight"] {
+            unused.remove("lm_head.weight")
+            guard tensor.shape == [vocabSize, dimModel] || tensor.shape == [vocabSize + promptRows, dimModel] else {
+                throw wrongShape(tensor, [vocabSize, dimModel])
+            }
+            head = tensor
+        }
+        guard unused.isEmpty else {
+            throw LeafError(
+                .badInput, "\(path) has tensors that do not belong to this CPM-Ant: \(Self.list(unused.sorted()))")
+        }
+        return (residents, matrices, head)
+    }
+
+    /// Parts the table that has the prompt rows behind the token rows.
+    private mutating func splitTokenTable(_ vocabSize: Int, _ promptRows: Int) throws(LeafError) {
+        guard tensors[TensorName.promptEmbedding] == nil, let table = tensors[TensorName.tokenTable],
+            table.shape.count == 2, table.shape[0] == vocabSize + promptRows
+        else { return }
+        tensors[TensorName.tokenTable] = try table.rows(0..<vocabSize, name: table.name)
+        tensors[TensorName.promptEmbedding] = try table.rows(vocabSize..<vocabSize + promptRows, name: table.name)
+        unused.insert(TensorName.promptEmbedding)
+    }
+
+    private mutating func take(
+        _ name: String, _ shape: [Int], _ missing: inout [String]
+    ) throws(LeafError) -> SourceTensor? {
+        guard let tensor = tensors[name] else {
+            missing.append(name)
+            return nil
+        }
+        unused.remove(name)
+        guard tensor.shape == shape else { throw wrongShape(tensor, shape) }
+        return tensor
+    }
+
+    private func wrongShape(_ tensor: SourceTensor, _ shape: [Int]) -> LeafError {
+        LeafError(
+            .badInput,
+            "\(tensor.storage.path): tensor \(tensor.name) has the shape \(tensor.shape), "
+                + "the configuration asks for \(shape)")
+    }
+
+    private static func list(_ names: [String]) -> String {
+        let shown = names.prefix(4).joined(separator: ", ")
+        return names.count > 4 ? "\(shown) and \(names.count - 4) more" : shown
+    }
+}

@@ -1,0 +1,104 @@
+import FoundationEssentials
+import LeafFormat
+
+/// The JSON beside the weights: transformers' `config.json` or CPM-Live's. Keys that are not known are ignored.
+struct CheckpointConfiguration: Decodable {
+    /// Whose names and whose scaling of the weights.
+    enum Style {
+        /// `1/sqrt(fan-in)` is inside the weights.
+        case transformers
+        /// It is applied at run time.
+        case cpmLive
+    }
+
+    let style: Style
+    let vocabSize, dimModel, numHeads, dimHead, dimFF, numLayers: Int?
+    let positionBiasNumBuckets, positionBiasMaxDistance: Int?
+    let eps: Float?
+    let promptTypes, promptLength, segmentTypes: Int?
+    /// For each layer whether attention and feed-forward are removed.
+    let masks: [[Bool]]?
+
+    private static let maximumBytes = 1 << 20
+
+    init(path: String) throws(LeafError) {
+        let file = try InputFile(path: path)
+        guard file.byteCount <= Self.maximumBytes else {
+            throw LeafError(.badInput, "\(path) has \(file.byteCount.sizeText), too much for a model's configuration")
+        }
+        let bytes = try file.bytes(at: 0, count: file.byteCount)
+        do {
+            self = try JSONDecoder().decode(Self.self, from: Data(bytes))
+        } catch let error as LeafError {
+            throw LeafError(error.kind, "\(path): \(error.description)")
+        } catch let error as DecodingError {
+            throw LeafError(.badInput, "\(path) is not the configuration of a model\(Self.explain(error))")
+        } catch {
+            throw LeafError(.badInput, "\(path) is not the configuration of a model")
+        }
+    }
+
+    private enum Key: String, CodingKey {
+        case modelType = "model_type"
+        case hiddenSize = "hidden_size", numAttentionHeads = "num_attention_heads"
+        case numHiddenLayers = "num_hidden_layers"
+        case dimModel = "dim_model", numHeads = "num_heads", numLayers = "num_layers"
+        case vocabSize = "vocab_size", dimHead = "dim_head", dimFF = "dim_ff", eps
+        case positionBiasNumBuckets = "position_bias_num_buckets"
+        case positionBiasMaxDistance = "position_bias_max_distance"
+        case promptTypes = "prompt_types", promptLength = "prompt_length", segmentTypes = "segment_types"
+        case maskModules = "mask_modules"
+    }
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        func number(_ key: Key) throws -> Int? { try container.decodeIfPresent(Int.self, forKey: key) }
+
+        let modelType = try container.decodeIfPresent(String.self, forKey: .modelType)
+        if let modelType, modelType != "cpmant" {
+            throw LeafError(.badInput, "the model is a \(modelType), Leafcutter reads CPM-Ant (`cpmant`)")
+        }
+        let isTransformers = modelType != nil || container.contains(.hiddenSize)
+        guard isTransformers || container.contains(.dimModel) else {
+            throw LeafError(.badInput, "neither hidden_size nor dim_model is there; give the right file by --config")
+        }
+        style = isTransformers ? .transformers : .cpmLive
+        dimModel = try number(isTransformers ? .hiddenSize : .dimModel)
+        numHeads = try number(isTransformers ? .numAttentionHeads : .numHeads)
+        numLayers = try number(isTransformers ? .numHiddenLayers : .numLayers)
+        vocabSize = try number(.vocabSize)
+        dimHead = try number(.dimHead)
+        dimFF = try number(.dimFF)
+        positionBiasNumBuckets = try number(.positionBiasNumBuckets)
+        positionBiasMaxDistance = try number(.positionBiasMaxDistance)
+        eps = try container.decodeIfPresent(Float.self, forKey: .eps)
+        promptTypes = try number(.promptTypes)
+        promptLength = try number(.promptLength)
+        segmentTypes = try number(.segmentTypes)
+        masks = try container.decodeIfPresent([[Flag]].self, forKey: .maskModules)?.map { $0.map(\.value) }
+    }
+
+    /// `true`, or `1` as some tools write it.
+    private struct Flag: Decodable {
+        let value: Bool
+
+        init(from decoder: any Decoder) throws {
+            let container = try decoder.singleValueContainer()
+            if let flag = try? container.decode(Bool.self) {
+                value = flag
+            } else {
+                value = try container.decode(Int.self) != 0
+            }
+        }
+    }
+
+    private static func explain(_ error: DecodingError) -> String {
+        switch error {
+        case .typeMismatch(_, let context), .valueNotFound(_, let context):
+            let key = context.codingPath.map(\.stringValue).joined(separator: ".")
+            return key.isEmpty ? "" : ": \(key) has the wrong type"
+        default:
+            return ": the JSON is broken"
+        }
+    }
+}

@@ -1,0 +1,181 @@
+import CLeafKernels
+import Dispatch
+import LeafFormat
+
+/// Turns rows of a checkpoint into the bytes of a chunk: int8 tiles with a scale a row, or plain float rows.
+///
+/// A row's bytes depend on that row alone, so the work is shared out among threads by rows. Immutable; unchecked because
+/// the table of C functions is not marked as sendable.
+struct ChunkEncoder: @unchecked Sendable {
+    private let weights: WeightFormat
+    private let columns: Int
+    private let paddedColumns: Int
+    private let tensor: SourceTensor
+    /// What a stored int8 scale is divided by: `sqrt(fan-in)` for weights that are divided at run time.
+    private let divisor: Double
+    /// BMCook's scales, one a row of the matrix; nil for float weights.
+    private let givenScales: [Float]?
+    private let converter: FloatConverter?
+    private let kernels: leaf_kernels
+    private let threads: Int
+
+    /// - Parameters:
+    ///   - columns: of the matrix, its fan-in.
+    ///   - isScaleFolded: whether `1/sqrt(fan-in)` is in the numbers already.
+    init(
+        _ source: Checkpoint.MatrixSource, columns: Int, weights: WeightFormat, isScaleFolded: Bool, threads: Int
+    ) throws(LeafError) {
+        self.weights = weights
+        self.columns = columns
+        self.threads = threads
+        paddedColumns = columns.roundedUp(to: 64)
+        divisor = isScaleFolded ? 1 : Double(columns).squareRoot()
+        kernels = leaf_kernels_best().pointee
+        tensor = source.rows
+        switch source {
+        case .floats(let tensor):
+            converter = try FloatConverter(tensor)
+            givenScales = nil
+        case .quantized(_, let scales):
+            converter = nil
+            givenScales = try RowReader(scales).floats()
+            if let row = givenScales!.firstIndex(where: { $0 < 0 }) {
+                throw LeafError(.badInput, "\(scales.storage.path): \(scales.name) is negative in row \(row)")
+            }
+        }
+    }
+
+    /// - Parameters:
+    ///   - rows: row-major, in the source's element type.
+    ///   - firstRow: of the matrix; its number in `scales` too.
+    ///   - rowCount: rows of the source; rows of padding in the last tile become zeros.
+    ///   - target: `ChunkGeometry.bytes` of the chunk, or rows without tiles if `isTiled` is false.
+    ///   - scales: one a row of the chunk, for int8.
+    /// - Throws: `.badInput` naming the first row with a number that cannot be stored.
+    func encode(
+        _ rows: UnsafeRawPointer, firstRow: Int, rowCount: Int, into target: UnsafeMutableRawPointer,
+        scales: UnsafeMutablePointer<Float>, isTiled: Bool = true
+    ) throws(LeafError) {
+        let job = Job(rows: rows, target: target, scales: scales, firstRow: firstRow, rowCount: rowCount)
+        let units = (rowCount + 15) / 16
+        let parts = min(threads, units)
+        let faults = UnsafeMutablePointer<Int>.allocate(capacity: parts)
+        defer { faults.deallocate() }
+        let results = Faults(rows: faults)
+        DispatchQueue.concurrentPerform(iterations: parts) { part in
+            let range = units * part / parts * 16..<min(units * (part + 1) / parts * 16, rowCount)
+            results.rows[part] = encode(range, of: job, isTiled: isTiled) ?? Int.max
+        }
+        let first = UnsafeBufferPointer(start: faults, count: parts).min()!
+        guard first == Int.max else { throw refusal(ofRow: firstRow + first, in: rows + first * rowBytes) }
+    }
+
+    private var rowBytes: Int { columns * tensor.type.byteCount }
+
+    private struct Job: @unchecked Sendable {
+        let rows: UnsafeRawPointer
+        let target: UnsafeMutableRawPointer
+        let scales: UnsafeMutablePointer<Float>
+        let firstRow: Int
+        let rowCount: Int
+    }
+
+    private struct Faults: @unchecked Sendable {
+        let rows: UnsafeMutablePointer<Int>
+    }
+
+    /// Encodes some rows on one thread.
+    ///
+    /// - Returns: the first row that cannot be stored, nil if all can.
+    private func encode(_ range: Range<Int>, of job: Job, isTiled: Bool) -> Int? {
+        withUnsafeTemporaryAllocation(byteCount: paddedColumns * 5, alignment: 64) { scratch in
+            let floats = scratch.baseAddress!.bindMemory(to: Float.self, capacity: paddedColumns)
+            let values = (scratch.baseAddress! + paddedColumns * 4).bindMemory(to: Int8.self, capacity: paddedColumns)
+            values.update(repeating: 0, count: paddedColumns)
+            for row in range {
+                let source = job.rows + row * rowBytes
+                guard weights == .int8 else {
+                    guard encodeFloats(source, job, row, floats) else { return row }
+                    continue
+                }
+                guard let quantized = quantize(source, job, row, floats, values) else { return row }
+                if isTiled {
+                    interleave(quantized, row, job.target)
+                } else {
+                    job.target.advanced(by: row * columns).copyMemory(from: quantized, byteCount: columns)
+                }
+            }
+            return nil
+        }
+    }
+
+    /// One row to int8, its scale to `scales`; nil if a number is not finite.
+    private func quantize(
+        _ source: UnsafeRawPointer, _ job: Job, _ row: Int, _ floats: UnsafeMutablePointer<Float>,
+        _ values: UnsafeMutablePointer<Int8>
+    ) -> UnsafePointer<Int8>? {
+        let scale: Float
+        if let givenScales {
+            scale = givenScales[job.firstRow + row]
+            values.update(from: source.assumingMemoryBound(to: Int8.self), count: columns)
+            guard !UnsafeBufferPointer(start: values, count: columns).contains(-128) else { return nil }
+        } else {
+            converter!.convert(source, count: columns, to: floats)
+            guard Self.isFinite(floats, columns) else { return nil }
+            scale = kernels.absmax(floats, columns) / 127
+            kernels.quantize_weights(floats, columns, scale, values)
+        }
+        job.scales[row] = Float(Double(scale) / divisor)
+        return UnsafePointer(values)
+    }
+
+    /// Puts a row into its tile, `[paddedColumns / 4][16][4]`.
+    private func interleave(_ row: UnsafePointer<Int8>, _ index: Int, _ target: UnsafeMutableRawPointer) {
+        let groups = paddedColumns / 4
+        let source = UnsafeRawPointer(row).assumingMemoryBound(to: UInt32.self)
+        let tile = (target + index / 16 * 16 * paddedColumns).assumingMemoryBound(to: UInt32.self)
+        for group in 0..<groups { tile[group * 16 + index % 16] = source[group] }
+    }
+
+    private func encodeFloats(
+        _ source: UnsafeRawPointer, _ job: Job, _ row: Int, _ floats: UnsafeMutablePointer<Float>
+    ) -> Bool {
+        if let givenScales {
+            let values = source.assumingMemoryBound(to: Int8.self)
+            for column in 0..<columns { floats[column] = Float(values[column]) * givenScales[job.firstRow + row] }
+        } else {
+            converter!.convert(source, count: columns, to: floats)
+        }
+        guard Self.isFinite(floats, columns) else { return false }
+        let target = job.target + row * columns * weights.elementBytes
+        if weights == .float32 {
+            target.copyMemory(from: floats, byteCount: columns * 4)
+            return true
+        }
+        // What rounds to 65536 is an infinity in float16.
+        guard kernels.absmax(floats, columns) < 65_520 else { return false }
+        kernels.f32_to_f16(floats, target.assumingMemoryBound(to: UInt16.self), columns)
+        return true
+    }
+
+    /// Whether no exponent has all bits set.
+    private static func isFinite(_ floats: UnsafePointer<Float>, _ count: Int) -> Bool {
+        var carry: UInt32 = 0
+        for index in 0..<count { carry |= (floats[index].bitPattern & 0x7FFF_FFFF) &+ 0x0080_0000 }
+        return carry & 0x8000_0000 == 0
+    }
+
+    /// Why a row was refused.
+    private func refusal(ofRow row: Int, in source: UnsafeRawPointer) -> LeafError {
+        let place = "\(tensor.storage.path): tensor \(tensor.name) holds"
+        guard let converter else {
+            let what = weights == .int8 ? "-128" : "int8 weights with too large a scale for float16"
+            return LeafError(.badInput, "\(place) \(what) in row \(row), which symmetric int8 weights never do")
+        }
+        var floats = [Float](repeating: 0, count: columns)
+        converter.convert(source, count: columns, to: &floats)
+        guard let large = floats.first(where: { $0.isFinite && $0.magnitude >= 65_520 }), floats.allSatisfy(\.isFinite)
+        else { return .notFinite(tensor, row: row) }
+        return LeafError(.badInput, "\(place) \(large) in row \(row), too large for float16; use --weights f32 or int8")
+    }
+}

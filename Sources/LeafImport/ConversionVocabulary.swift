@@ -1,0 +1,40 @@
+import LeafFormat
+import LeafTokenizer
+
+/// Which vocabulary a converted model gets.
+struct ConversionVocabulary {
+    /// Verbatim; nil for a model that takes ids only.
+    let bytes: [UInt8]?
+    let warning: String?
+
+    private static let maximumBytes = 64 << 20
+
+    init(_ checkpoint: Checkpoint, _ options: ConversionOptions) throws(LeafError) {
+        let vocabSize = checkpoint.configuration.vocabSize
+        if let path = options.vocabularyPath ?? checkpoint.files.vocabularyPath {
+            let file = try InputFile(path: path)
+            guard file.byteCount <= Self.maximumBytes else {
+                throw LeafError(.badInput, "\(path) has \(file.byteCount.sizeText), too much for a vocabulary")
+            }
+            let text = try file.bytes(at: 0, count: file.byteCount)
+            let count: Int
+            do {
+                count = try Vocabulary(text: text).count
+            } catch {
+                throw LeafError(error.kind, "\(path): \(error.description)")
+            }
+            guard count == vocabSize else {
+                throw LeafError(
+                    .badInput, "\(path) has \(count) tokens, the model \(vocabSize); give the right one by --vocab")
+            }
+            bytes = text
+            warning = nil
+        } else if try Vocabulary(text: options.bundledVocabulary).count == vocabSize {
+            bytes = options.bundledVocabulary
+            warning = nil
+        } else {
+            bytes = nil
+            warning = "no vocab.txt was found for the \(vocabSize) tokens of this model, so it takes and gives ids only"
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import LeafFormat
+
+/// CPM-Ant's output projection is its token table. Checkpoints that store it a second time must mean the same.
+struct HeadComparison {
+    private let head: SourceTensor?
+    private let table: SourceTensor?
+    private let rows: Int
+
+    /// Differences up to this share of the largest weight come from saving in another precision.
+    private static let tolerance: Float = 1e-2
+    private static let rowsAtATime = 256
+
+    init(_ checkpoint: Checkpoint) {
+        head = checkpoint.head
+        if case .floats(let tensor) = checkpoint.matrices[TensorName.tokenTable] { table = tensor } else { table = nil }
+        rows = checkpoint.configuration.vocabSize
+    }
+
+    /// - Returns: a sentence if the two differ a little.
+    /// - Throws: `.badInput` if they differ by more than rounding.
+    func warning() throws(LeafError) -> String? {
+        guard let head, let table, !head.isSame(as: table) else { return nil }
+        let readers = (try RowReader(head), try RowReader(table))
+        let converters = (try FloatConverter(head), try FloatConverter(table))
+        let buffers = (
+            try AlignedBuffer(count: Self.rowsAtATime * readers.0.rowBytes),
+            try AlignedBuffer(count: Self.rowsAtATime * readers.1.rowBytes)
+        )
+        let columns = readers.1.columns
+        var floats = (
+            [Float](repeating: 0, count: Self.rowsAtATime * columns),
+            [Float](repeating: 0, count: Self.rowsAtATime * columns)
+        )
+        var largest: Float = 0
+        var difference: Float = 0
+        var row = 0
+        for begin in stride(from: 0, to: rows, by: Self.rowsAtATime) {
+            let range = begin..<min(begin + Self.rowsAtATime, rows)
+            try readers.0.read(rows: range, into: buffers.0.bytes)
+            try readers.1.read(rows: range, into: buffers.1.bytes)
+            converters.0.convert(buffers.0.bytes.baseAddress!, count: range.count * columns, to: &floats.0)
+            converters.1.convert(buffers.1.bytes.baseAddress!, count: range.count * columns, to: &floats.1)
+            for index in 0..<range.count * columns {
+                largest = max(largest, floats.1[index].magnitude)
+                let distance = (floats.0[index] - floats.1[index]).magnitude
+                if distance > difference || distance.isNaN {
+                    difference = distance
+                    row = begin + index / columns
+                }
+            }
+        }
+        guard !difference.isNaN, difference <= largest * Self.tolerance else {
+            throw LeafError(
+                .badInput,
+                "\(head.storage.path): \(head.name) differs from the token table (by \(difference) in row \(row)), "
+                    + "but CPM-Ant has one table for both; tie them or remove \(head.name)")
+        }
+        guard difference > 0 else { return nil }
+        return "\(head.name) differs from the token table by up to \(difference); the token table is used for both"
+    }
+}

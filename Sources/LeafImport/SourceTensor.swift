@@ -1,0 +1,96 @@
+package import LeafFormat
+
+/// Bytes of a checkpoint that can be read at any place: a file, or an entry of a zip archive.
+package protocol TensorStorage: AnyObject, Sendable {
+    /// For messages.
+    var path: String { get }
+    var byteCount: Int { get }
+    func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError)
+    /// What was read is not needed again; the system may forget it.
+    func forget(at offset: Int, count: Int)
+}
+
+extension InputFile: TensorStorage {
+    package func forget(at offset: Int, count: Int) { dropCache(at: offset, count: count) }
+}
+
+/// A tensor of a checkpoint: a view of a storage that need not be row-major nor alone there.
+package struct SourceTensor: Sendable {
+    package typealias ElementType = TensorEntry.ElementType
+
+    package let name: String
+    package let type: ElementType
+    package let shape: [Int]
+    /// In elements, one an axis; none is negative.
+    package let strides: [Int]
+    package let storage: any TensorStorage
+    /// Bytes from the start of the storage.
+    package let offset: Int
+
+    /// - Throws: `.badInput` if the view leaves its storage.
+    package init(
+        name: String, type: ElementType, shape: [Int], strides: [Int], storage: any TensorStorage, offset: Int
+    ) throws(LeafError) {
+        var last = 0
+        var isPossible = shape.count == strides.count && offset >= 0
+        for (size, stride) in zip(shape, strides) {
+            guard isPossible, size >= 0, stride >= 0 else {
+                isPossible = false
+                break
+            }
+            guard let span = (max(size, 1) - 1).multiplied(by: stride), let sum = last.adding(span) else {
+                isPossible = false
+                break
+            }
+            last = sum
+        }
+        guard isPossible, let elements = last.adding(1), let bytes = elements.multiplied(by: type.byteCount),
+            let end = offset.adding(shape.contains(0) ? 0 : bytes), end <= storage.byteCount
+        else {
+            throw LeafError(
+                .badInput,
+                "\(storage.path): tensor \(name) (shape \(shape), strides \(strides)) reaches outside its storage; "
+                    + "the checkpoint is damaged")
+        }
+        self.name = name
+        self.type = type
+        self.shape = shape
+        self.strides = strides
+        self.storage = storage
+        self.offset = offset
+    }
+
+    /// A row-major tensor of a safetensors file.
+    package init(_ entry: TensorEntry, in file: InputFile) throws(LeafError) {
+        try self.init(
+            name: entry.name, type: entry.type, shape: entry.shape, strides: Self.rowMajor(entry.shape),
+            storage: file, offset: entry.offset)
+    }
+
+    static func rowMajor(_ shape: [Int]) -> [Int] {
+        var strides = [Int](repeating: 1, count: shape.count)
+        for axis in stride(from: shape.count - 2, through: 0, by: -1) {
+            // A header that was checked has no shape whose product overflows, but may have sizes of 0.
+            strides[axis] = strides[axis + 1].multiplied(by: max(shape[axis + 1], 1)) ?? 0
+        }
+        return strides
+    }
+
+    /// The same numbers under another name.
+    package func renamed(_ name: String) throws(LeafError) -> SourceTensor {
+        try SourceTensor(name: name, type: type, shape: shape, strides: strides, storage: storage, offset: offset)
+    }
+
+    /// Rows of a matrix, as a tensor of their own.
+    package func rows(_ range: Range<Int>, name: String) throws(LeafError) -> SourceTensor {
+        precondition(shape.count == 2 && range.lowerBound >= 0 && range.upperBound <= shape[0])
+        return try SourceTensor(
+            name: name, type: type, shape: [range.count, shape[1]], strides: strides, storage: storage,
+            offset: offset + range.lowerBound * strides[0] * type.byteCount)
+    }
+
+    /// Whether it is the same view of the same bytes.
+    package func isSame(as other: SourceTensor) -> Bool {
+        storage === other.storage && offset == other.offset && strides == other.strides && type == other.type
+    }
+}
