@@ -17,6 +17,11 @@ const leaf_kernels *leaf_kernels_for(leaf_isa isa) {
     case LEAF_ISA_SCALAR:
         return &leaf_kernels_scalar;
     case LEAF_ISA_AVX2:
+#if defined(__x86_64__)
+        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+            return &leaf_kernels_avx2;
+#endif
+        return NULL;
     case LEAF_ISA_AVX512:
     case LEAF_ISA_NEON:
         return NULL;

@@ -10,18 +10,19 @@
 #define LEAF_EXP_SMALLEST -0x1.5d589ep+6f
 
 /* exp(x) for LEAF_EXP_SMALLEST <= x <= LEAF_EXP_LARGEST: x = n ln 2 + r, exp(r) = 1 + r + r^2 P(r), and n added to the
- * exponent. */
+ * exponent. r comes in two parts, n times the upper bits of ln 2 taken off x exactly, and n times the rest. */
 LEAF_INLINE f32x16 exp_bounded(f32x16 x) {
     f32x16 shifted = fma16(x, spread(0x1.715476p+0f), spread(LEAF_ROUNDING));
     f32x16 n = shifted - LEAF_ROUNDING;
-    f32x16 r = fma16(n, spread(-0x1.62e4p-1f), x);
-    r = fma16(n, spread(-0x1.7f7d1cp-20f), r);
+    f32x16 upper = fma16(n, spread(-0x1.62e4p-1f), x);
+    f32x16 lower = n * -0x1.7f7d1cp-20f;
+    f32x16 r = upper + lower;
     f32x16 p = spread(0x1.6a4f88p-10f);
     p = fma16(p, r, spread(0x1.123988p-7f));
     p = fma16(p, r, spread(0x1.5558aep-5f));
     p = fma16(p, r, spread(0x1.555492p-3f));
     p = fma16(p, r, spread(0x1.fffffcp-2f));
-    f32x16 y = fma16(r * r, p, r) + 1.0f;
+    f32x16 y = (upper + fma16(r * r, p, lower)) + 1.0f;
     return (f32x16)((i32x16)y + ((i32x16)shifted << 23));
 }
 
