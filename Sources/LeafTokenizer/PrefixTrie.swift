@@ -1,75 +1,89 @@
-/// The shape of a set of strings that share prefixes: nodes in breadth-first order, so that the
-/// children of a node are neighbours, sorted by label.
+/// A set of strings that share prefixes, with a value at each node.
 ///
-/// A node costs `sizeof(Label) + 4` bytes. What a node means (a word's weight, a token's id) lies
-/// in an array of the owner, by node number. The root is node 0.
-struct PrefixTrie<Label: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable {
-    var root: Int { 0 }
-
-    /// Label of the edge that leads into each node; the root's is meaningless.
-    private let labels: [Label]
-    /// Children of node n are `firstChild[n]..<firstChild[n + 1]`.
-    private let firstChild: [UInt32]
-
-    /// Takes what `Builder` has put together.
-    private init(labels: [Label], firstChild: [UInt32]) {
-        self.labels = labels
-        self.firstChild = firstChild
+/// Nodes lie in breadth-first order in one array, so that the children of a node are neighbours,
+/// sorted by label. The root is node 0.
+struct PrefixTrie<Label: FixedWidthInteger & UnsignedInteger & Sendable, Value: Sendable>: Sendable {
+    private struct Node {
+        /// The children reach up to the first child of the next node.
+        var firstChild: UInt32
+        /// Label of the edge that leads here; the root's is meaningless.
+        let label: Label
+        var value: Value
     }
 
-    /// Nodes, the root included.
-    var count: Int { labels.count }
+    /// One more than there are nodes: the last one bounds the children of the one before.
+    private let nodes: [Node]
 
-    var byteCount: Int { labels.capacity * MemoryLayout<Label>.stride + firstChild.capacity * 4 }
+    /// Heap bytes.
+    var byteCount: Int { nodes.capacity * MemoryLayout<Node>.stride }
+
+    var root: Int { 0 }
+
+    /// What lies at a node.
+    @inline(__always)
+    func value(of node: Int) -> Value { nodes[node].value }
 
     /// The child of `node` by `label`, if there is one.
     @inline(__always)
     func child(of node: Int, by label: Label) -> Int? {
-        var low = Int(firstChild[node])
-        let end = Int(firstChild[node + 1])
+        var low = Int(nodes[node].firstChild)
+        let end = Int(nodes[node + 1].firstChild)
         var high = end
         while low < high {
             let middle = (low + high) / 2
-            if labels[middle] < label { low = middle + 1 } else { high = middle }
+            if nodes[middle].label < label { low = middle + 1 } else { high = middle }
         }
-        return low < end && labels[low] == label ? low : nil
+        return low < end && nodes[low].label == label ? low : nil
     }
 }
 
 extension PrefixTrie {
     /// Collects nodes in breadth-first order.
     ///
-    /// Call `beginChildren` for node 0, 1, 2, ... in turn and `append` for each of its children.
-    struct Builder {
-        private var labels: [Label] = []
-        private var firstChild: [UInt32] = []
+    /// Call `open` for node 0, 1, 2, ... in turn and `append` for each of its children.
+    struct Builder: ~Copyable {
+        private var nodes: [Node] = []
+        private let none: Value
 
-        /// - Parameter capacity: nodes to come, the root included; at most `UInt32.max`.
-        init(capacity: Int) {
-            labels.reserveCapacity(capacity)
-            firstChild.reserveCapacity(capacity + 1)
-            labels.append(0)
+        /// Begins with the root, unopened.
+        ///
+        /// - Parameters:
+        ///   - capacity: nodes to come, the root included; at most `UInt32.max`.
+        ///   - none: the value of a node that has none.
+        init(capacity: Int, none: Value) {
+            nodes.reserveCapacity(capacity + 1)
+            self.none = none
+            append(0)
         }
 
         /// Nodes so far, the root included.
-        var count: Int { labels.count }
-        /// Nodes whose children have been opened so far.
-        var opened: Int { firstChild.count }
+        var count: Int { nodes.count }
+        /// Nodes opened so far.
+        private(set) var openedCount = 0
 
-        /// What is appended from here on is a child of the next node that has not been opened.
-        mutating func beginChildren() {
-            precondition(opened < count)
-            firstChild.append(UInt32(count))
+        /// What is appended from here on is a child of the next node, whose number is returned.
+        mutating func open() -> Int {
+            precondition(openedCount < count)
+            nodes[openedCount].firstChild = UInt32(count)
+            openedCount += 1
+            return openedCount - 1
         }
 
-        mutating func append(_ label: Label) {
-            labels.append(label)
+        /// A node without a value, if none is given.
+        mutating func append(_ label: Label, _ value: Value? = nil) {
+            nodes.append(Node(firstChild: 0, label: label, value: value ?? none))
+        }
+
+        mutating func setValue(_ value: Value, of node: Int) {
+            nodes[node].value = value
         }
 
         /// Nodes that have not been opened have no children.
         consuming func finish() -> PrefixTrie {
-            while opened <= count { firstChild.append(UInt32(count)) }
-            return PrefixTrie(labels: labels, firstChild: firstChild)
+            let count = UInt32(self.count)
+            append(0)
+            for node in openedCount..<nodes.count { nodes[node].firstChild = count }
+            return PrefixTrie(nodes: nodes)
         }
     }
 }

@@ -95,25 +95,21 @@ struct SegmenterData {
     private static func dictionary(
         _ reader: inout Reader, nodeCount: Int, alphabetCount: Int, labels: [UInt16], weights: [Double]
     ) throws(LeafError) -> WordDictionary {
-        var trie = PrefixTrie<UInt16>.Builder(capacity: nodeCount + 1)
-        var weightNumbers: [UInt16] = [0]
-        weightNumbers.reserveCapacity(nodeCount + 1)
+        var trie = PrefixTrie<UInt16, UInt16>.Builder(capacity: nodeCount + 1, none: 0)
         var hasChildren = [nodeCount > 0]
         hasChildren.reserveCapacity(nodeCount + 1)
         var depth = 0
         var levelEnd = 1
 
         while trie.count <= nodeCount {
-            if trie.opened == levelEnd {
+            if trie.openedCount == levelEnd {
                 depth += 1
                 levelEnd = trie.count
             }
-            guard trie.opened < trie.count, depth < WordDictionary.maximumLength else {
+            guard trie.openedCount < trie.count, depth < WordDictionary.maximumLength else {
                 throw error("has a trie that is no tree of words")
             }
-            let parent = trie.opened
-            trie.beginChildren()
-            guard hasChildren[parent] else { continue }
+            guard hasChildren[trie.open()] else { continue }
             var next = 0
             var isLast = false
             while !isLast {
@@ -122,15 +118,14 @@ struct SegmenterData {
                 guard trie.count <= nodeCount, label < alphabetCount, record >> 2 < weights.count else {
                     throw error("has a trie with a node out of bounds")
                 }
-                trie.append(UInt16(label))
-                weightNumbers.append(UInt16(record >> 2))
+                trie.append(UInt16(label), UInt16(record >> 2))
                 hasChildren.append(record & 2 != 0)
                 isLast = record & 1 != 0
                 next = label + 1
             }
         }
-        guard !hasChildren[trie.opened...].contains(true) else { throw error("has a trie that ends early") }
-        return WordDictionary(labels: labels, trie: trie.finish(), weightNumbers: weightNumbers, weights: weights)
+        guard !hasChildren[trie.openedCount...].contains(true) else { throw error("has a trie that ends early") }
+        return WordDictionary(labels: labels, trie: trie.finish(), weights: weights)
     }
 
     private static func error(_ fault: String) -> LeafError {

@@ -1,17 +1,15 @@
 /// Finds tokens by their bytes: built once from a vocabulary's text.
 struct TokenIndex: Sendable {
-    private let trie: PrefixTrie<UInt8>
-    /// Token that ends in each node, or -1.
-    private let nodeTokens: [Int32]
+    /// The value of a node is the token that ends there, or -1.
+    private let trie: PrefixTrie<UInt8, Int32>
 
     /// - Parameters:
     ///   - text: the tokens, one behind the other.
     ///   - starts: token i is `text[starts[i]..<starts[i + 1]]`, and not empty.
     init(text: [UInt8], starts: [UInt32]) {
         let order = Self.order(text: text, starts: starts)
-        var trie = PrefixTrie<UInt8>.Builder(capacity: text.count + 1)
-        var nodeTokens: [Int32] = [-1]
-        nodeTokens.reserveCapacity(text.count + 1)
+        var trie = PrefixTrie<UInt8, Int32>.Builder(
+            capacity: 1 + Self.prefixCount(order, text: text, starts: starts), none: -1)
 
         // A node is the range of tokens in `order` that share its path; a level at a time.
         var level = [order.indices]
@@ -19,12 +17,11 @@ struct TokenIndex: Sendable {
         while !level.isEmpty {
             var below: [Range<Int>] = []
             for range in level {
-                let node = trie.opened
-                trie.beginChildren()
+                let node = trie.open()
                 var low = range.lowerBound
                 // The tokens that end here come first, equal ones by id: the last one stays.
                 while low < range.upperBound, Self.count(of: order[low], starts) == depth {
-                    nodeTokens[node] = order[low]
+                    trie.setValue(order[low], of: node)
                     low += 1
                 }
                 while low < range.upperBound {
@@ -32,7 +29,6 @@ struct TokenIndex: Sendable {
                     var high = low + 1
                     while high < range.upperBound, text[Int(starts[Int(order[high])]) + depth] == label { high += 1 }
                     trie.append(label)
-                    nodeTokens.append(-1)
                     below.append(low..<high)
                     low = high
                 }
@@ -41,11 +37,10 @@ struct TokenIndex: Sendable {
             depth += 1
         }
         self.trie = trie.finish()
-        self.nodeTokens = nodeTokens
     }
 
     /// Heap bytes.
-    var byteCount: Int { trie.byteCount + 4 * nodeTokens.capacity }
+    var byteCount: Int { trie.byteCount }
 
     /// The longest token at the beginning of a part of a text, if any, and its bytes.
     @inline(__always)
@@ -56,9 +51,24 @@ struct TokenIndex: Sendable {
         while position < range.upperBound, let next = trie.child(of: node, by: text[position]) {
             node = next
             position += 1
-            if nodeTokens[node] >= 0 { best = (nodeTokens[node], position - range.lowerBound) }
+            let token = trie.value(of: node)
+            if token >= 0 { best = (token, position - range.lowerBound) }
         }
         return best
+    }
+
+    /// Different prefixes of all tokens, the empty one left out.
+    private static func prefixCount(_ order: [Int32], text: [UInt8], starts: [UInt32]) -> Int {
+        var count = Self.count(of: order[0], starts)
+        for (before, token) in zip(order, order.dropFirst()) {
+            let (first, second) = (bytes(of: before, text, starts), bytes(of: token, text, starts))
+            count += second.count - zip(first, second).prefix { $0 == $1 }.count
+        }
+        return count
+    }
+
+    private static func bytes(of token: Int32, _ text: [UInt8], _ starts: [UInt32]) -> ArraySlice<UInt8> {
+        text[Int(starts[Int(token)])..<Int(starts[Int(token) + 1])]
     }
 
     private static func count(of token: Int32, _ starts: [UInt32]) -> Int {
@@ -72,15 +82,14 @@ struct TokenIndex: Sendable {
             let prefix: UInt64
             let token: Int32
         }
-        func bytes(of token: Int32) -> ArraySlice<UInt8> { text[Int(starts[Int(token)])..<Int(starts[Int(token) + 1])] }
         var keys = (0..<Int32(starts.count - 1)).map { token in
             var prefix: UInt64 = 0
-            for (index, byte) in bytes(of: token).prefix(8).enumerated() { prefix |= UInt64(byte) << (56 - 8 * index) }
+            for (index, byte) in bytes(of: token, text, starts).prefix(8).enumerated() { prefix |= UInt64(byte) << (56 - 8 * index) }
             return Key(prefix: prefix, token: token)
         }
         keys.sort { a, b in
             if a.prefix != b.prefix { return a.prefix < b.prefix }
-            let (left, right) = (bytes(of: a.token), bytes(of: b.token))
+            let (left, right) = (bytes(of: a.token, text, starts), bytes(of: b.token, text, starts))
             if left.elementsEqual(right) { return a.token < b.token }
             return left.lexicographicallyPrecedes(right)
         }

@@ -15,9 +15,6 @@ public struct Tokenizer: Sendable {
     public static let bosID = SpecialToken.begin.rawValue
     public static let eosID = SpecialToken.end.rawValue
 
-    /// A word of more scalars is one unknown.
-    private static let longestWord = 200
-
     public let vocabulary: Vocabulary
     public let segmenter: Segmenter
 
@@ -32,8 +29,10 @@ public struct Tokenizer: Sendable {
     /// The ids of a text, without `<s>`, unknowns included.
     public func encode(_ text: String) -> [Int32] {
         let bytes = text.utf8Span.span
+        // A copy of its own, or the closure copies all of `self` for each word.
+        let vocabulary = vocabulary
         var ids: [Int32] = []
-        segmenter.cut(bytes) { word in append(word, of: bytes, to: &ids) }
+        segmenter.cut(bytes) { word in vocabulary.encode(word, of: bytes, into: &ids) }
         return ids
     }
 
@@ -59,29 +58,5 @@ public struct Tokenizer: Sendable {
     /// The text of one id, `nil` if it is out of range.
     public func token(_ id: Int32) -> String? {
         vocabulary.token(id)
-    }
-
-    private func append(_ word: Range<Int>, of text: Span<UInt8>, to ids: inout [Int32]) {
-        guard !isTooLong(word, of: text) else {
-            ids.append(Self.unknownID)
-            return
-        }
-        var position = word.lowerBound
-        while position < word.upperBound {
-            if let match = vocabulary.longestMatch(at: position..<word.upperBound, of: text) {
-                ids.append(match.token)
-                position += match.byteCount
-            } else {
-                ids.append(Self.unknownID)
-                position += UTF8Scalar.width(lead: text[position])
-            }
-        }
-    }
-
-    private func isTooLong(_ word: Range<Int>, of text: Span<UInt8>) -> Bool {
-        guard word.count > Self.longestWord else { return false }
-        var scalars = 0
-        for position in word where !UTF8Scalar.isContinuation(text[position]) { scalars += 1 }
-        return scalars > Self.longestWord
     }
 }

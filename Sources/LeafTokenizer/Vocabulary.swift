@@ -35,7 +35,10 @@ public struct Vocabulary: Sendable {
         var text: [UInt8] = []
         text.reserveCapacity(bytes.count)
         var starts: [UInt32] = [0]
-        for line in bytes.split(whereSeparator: { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let line = rest.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
+            rest = rest[line.endIndex...].dropFirst()
             let token = Self.trimmed(Substring(decoding: line, as: UTF8.self))
             guard !token.isEmpty else { continue }
             let id = Int32(starts.count - 1)
@@ -78,10 +81,36 @@ public struct Vocabulary: Sendable {
         return text[Int(starts[Int(id)])..<Int(starts[Int(id) + 1])]
     }
 
-    /// The longest token at the beginning of a part of a text, if any, and its bytes.
-    @inline(__always)
-    func longestMatch(at range: Range<Int>, of text: Span<UInt8>) -> (token: Int32, byteCount: Int)? {
-        index.longestMatch(at: range, of: text)
+}
+
+extension Vocabulary {
+    /// A word of more scalars is one unknown.
+    private static let longestWord = 200
+
+    /// Appends the tokens of a word: from the left the longest each time, and an unknown for a
+    /// scalar that begins none.
+    func encode(_ word: Range<Int>, of text: Span<UInt8>, into ids: inout [Int32]) {
+        guard !isTooLong(word, of: text) else {
+            ids.append(SpecialToken.unknown.rawValue)
+            return
+        }
+        var position = word.lowerBound
+        while position < word.upperBound {
+            if let match = index.longestMatch(at: position..<word.upperBound, of: text) {
+                ids.append(match.token)
+                position += match.byteCount
+            } else {
+                ids.append(SpecialToken.unknown.rawValue)
+                position += UTF8Scalar.width(lead: text[position])
+            }
+        }
+    }
+
+    private func isTooLong(_ word: Range<Int>, of text: Span<UInt8>) -> Bool {
+        guard word.count > Self.longestWord else { return false }
+        var scalars = 0
+        for position in word where !UTF8Scalar.isContinuation(text[position]) { scalars += 1 }
+        return scalars > Self.longestWord
     }
 }
 
@@ -99,12 +128,13 @@ extension Vocabulary {
 
     /// Tries every scalar that begins a token behind one character of each kind that can go on.
     private static func joiners(text: [UInt8], starts: [UInt32]) -> [Unicode.Scalar] {
-        let open = ["a", "\r", "\u{1100}", "\u{AC00}", "\u{1F1E8}", "\u{1F469}\u{200D}"]
+        let open = ["a", "\u{1100}", "\u{AC00}", "\u{1F1E8}", "\u{1F469}\u{200D}"]
         var tried: Set<Unicode.Scalar> = []
         for (start, end) in zip(starts, starts.dropFirst()) {
-            // A letter of ASCII or an ideograph joins nothing, and nearly all tokens begin with one.
+            // ASCII and ideographs join nothing (no token ends in a carriage return), and nearly all
+            // tokens begin with one.
             let lead = text[Int(start)]
-            if (0x20..<0x80).contains(lead) || (0xE4...0xE9).contains(lead) { continue }
+            if lead < 0x80 || (0xE4...0xE9).contains(lead) { continue }
             let token = String(decoding: text[Int(start)..<Int(end)], as: UTF8.self)
             if let scalar = token.unicodeScalars.first { tried.insert(scalar) }
         }

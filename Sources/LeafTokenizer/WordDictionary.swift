@@ -10,20 +10,18 @@ struct WordDictionary: Sendable {
     /// Node of each block character as a word's first, by slot; 0 if no word begins so. The root has
     /// thousands of children, which are too many to search among for every character of a text.
     private let firstNodes: [UInt32]
-    private let trie: PrefixTrie<UInt16>
-    /// By node; 0 where no word ends.
-    private let weightNumbers: [UInt16]
+    /// The value of a node is the number of its word's weight, or 0 where no word ends.
+    private let trie: PrefixTrie<UInt16, UInt16>
     private let weights: [Double]
 
     /// - Parameters:
     ///   - labels: label of each block character, by slot.
-    ///   - trie: no deeper than `maximumLength`.
-    ///   - weightNumbers: one a node, each an index into `weights`.
-    init(labels: [UInt16], trie: PrefixTrie<UInt16>, weightNumbers: [UInt16], weights: [Double]) {
+    ///   - trie: no deeper than `maximumLength`; its values are indices into `weights`.
+    ///   - weights: log-probabilities; number 0 is that of a character without a word.
+    init(labels: [UInt16], trie: PrefixTrie<UInt16, UInt16>, weights: [Double]) {
         self.labels = labels
         self.firstNodes = labels.map { label in UInt32(trie.child(of: trie.root, by: label) ?? 0) }
         self.trie = trie
-        self.weightNumbers = weightNumbers
         self.weights = weights
     }
 
@@ -32,7 +30,7 @@ struct WordDictionary: Sendable {
 
     /// Heap bytes.
     var byteCount: Int {
-        trie.byteCount + 2 * (labels.capacity + weightNumbers.capacity) + 4 * firstNodes.capacity + 8 * weights.capacity
+        trie.byteCount + 2 * labels.capacity + 4 * firstNodes.capacity + 8 * weights.capacity
     }
 
     /// The node of the words that begin with the character in `slot`.
@@ -51,7 +49,7 @@ struct WordDictionary: Sendable {
     /// log(frequency / total) of the word that ends in `node`, if one does.
     @inline(__always)
     func weight(of node: Int) -> Double? {
-        let number = weightNumbers[node]
+        let number = trie.value(of: node)
         return number == 0 ? nil : weights[Int(number)]
     }
 
