@@ -49,6 +49,10 @@ let package = Package(
             dependencies: ["LeafFormat", "LeafStream", "CPMAnt", "LeafTokenizer", "LeafImport", "LeafGeneration"],
             swiftSettings: library),
         .target(name: "GoldenSupport", path: "Tests/GoldenSupport", swiftSettings: strict),
+        .testTarget(
+            name: "LeafcutterTests",
+            dependencies: ["Leafcutter", "CPMAnt", "LeafFormat", "LeafGeneration", "LeafImport", "LeafStream", "GoldenSupport"],
+            swiftSettings: strict),
         .testTarget(name: "CPMAntTests", dependencies: ["CPMAnt", "LeafFormat", "GoldenSupport"], swiftSettings: strict),
         .executableTarget(name: "LeafCLI", dependencies: ["Leafcutter", "CSystem"], swiftSettings: strict),
         .testTarget(

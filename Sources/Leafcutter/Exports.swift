@@ -1,0 +1,7 @@
+// One import gives a program everything that the facade's signatures mention.
+@_exported import CPMAnt
+@_exported import LeafFormat
+@_exported import LeafGeneration
+@_exported import LeafImport
+@_exported import LeafStream
+@_exported import LeafTokenizer

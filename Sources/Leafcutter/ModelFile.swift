@@ -1,0 +1,31 @@
+public import LeafFormat
+public import LeafTokenizer
+
+/// A `.leaf` file whose header has been read: everything about the model but its weights.
+public struct ModelFile: Sendable {
+    public let leaf: LeafFile
+    /// Nil when the file holds no vocabulary: such a model takes and gives ids only.
+    public let tokenizer: Tokenizer?
+
+    /// - Throws: `.io` and `.badInput` when the file cannot be read or is no model.
+    public init(path: String) throws(LeafError) {
+        leaf = try LeafFile.open(path: path)
+        if let data = try leaf.readTokenizer() {
+            tokenizer = Tokenizer(
+                vocabulary: try Vocabulary(text: data.vocabulary), segmenter: try Segmenter(data: data.dictionary))
+        } else {
+            tokenizer = nil
+        }
+    }
+
+    public var configuration: ModelConfiguration { leaf.configuration }
+
+    /// - Throws: `.usage` when the model has no vocabulary.
+    public func requireTokenizer() throws(LeafError) -> Tokenizer {
+        guard let tokenizer else {
+            throw LeafError(
+                .usage, "\(leaf.path) holds no vocabulary; give ids (--ids), or convert it again with --vocab FILE")
+        }
+        return tokenizer
+    }
+}

@@ -1,0 +1,47 @@
+public import CPMAnt
+public import LeafStream
+
+/// How a model is opened.
+public struct ModelOptions: Sendable {
+    public var memory: MemoryBudget
+    /// Compute threads; nil for the cores that are available to the process.
+    public var threads: Int?
+    public var io: IOMode
+    /// Precision of activations beside int8 weights.
+    public var activations: ActivationPrecision
+    /// Precision of the KV cache; nil for float16 beside int8 weights and float32 beside float weights.
+    public var kv: KVPrecision?
+    /// The kernels; nil for the best that `LEAFCUTTER_ISA` or the processor allows.
+    public var instructionSet: InstructionSet?
+    public var capacity: Capacity
+
+    /// What the buffers are sized for.
+    public struct Capacity: Sendable, Equatable {
+        /// Cached positions of one sequence: soft prompt, text and generated tokens.
+        public var context: Int
+        /// Positions that may be computed in one sweep; the longest prompt with its soft prompt.
+        public var rows: Int
+        /// Rows whose logits are wanted in one sweep.
+        public var logitRows: Int
+
+        public init(context: Int, rows: Int? = nil, logitRows: Int = 1) {
+            self.context = context
+            self.rows = min(rows ?? context, context)
+            self.logitRows = logitRows
+        }
+    }
+
+    public init(
+        memory: MemoryBudget = .automatic, threads: Int? = nil, io: IOMode = .auto,
+        activations: ActivationPrecision = .int16, kv: KVPrecision? = nil, instructionSet: InstructionSet? = nil,
+        capacity: Capacity = Capacity(context: 1024)
+    ) {
+        self.memory = memory
+        self.threads = threads
+        self.io = io
+        self.activations = activations
+        self.kv = kv
+        self.instructionSet = instructionSet
+        self.capacity = capacity
+    }
+}

@@ -1,0 +1,51 @@
+import CPMAnt
+import LeafFormat
+import LeafGeneration
+import LeafStream
+import LeafTokenizer
+
+/// Options made definite for one file and this machine.
+struct Settings {
+    let file: ModelFile
+    let budget: Int
+    let io: IOMode
+    let activations: ActivationPrecision
+    let kv: KVPrecision
+    let instructionSet: InstructionSet
+    let capacity: ForwardCapacity
+
+    init(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) {
+        self.file = file
+        io = options.io
+        activations = options.activations
+        kv = options.kv ?? (file.leaf.weights == .int8 ? .f16 : .f32)
+        instructionSet =
+            if let wanted = options.instructionSet { wanted } else { try InstructionSet(named: Environment.instructionSet) }
+        budget =
+            switch options.memory {
+            case .automatic: Machine.current().defaultBudget
+            case .bytes(let bytes): bytes
+            }
+        let threads = options.threads ?? Machine.current().cores
+        guard (1...1024).contains(threads) else {
+            throw LeafError(.usage, "\(threads) threads make no sense; give --threads between 1 and 1024")
+        }
+        guard options.capacity.context > 0 else {
+            throw LeafError(.usage, "a context of \(options.capacity.context) tokens makes no sense; give at least 1")
+        }
+        capacity = ForwardCapacity(
+            rows: options.capacity.rows, logitRows: options.capacity.logitRows, positions: options.capacity.context,
+            threads: threads)
+    }
+
+    /// - Throws: `.budget` naming the smallest budget that works.
+    func plan() throws(LeafError) -> MemoryPlan {
+        let bytes = CPMAntModel.plannedBytes(file.leaf, capacity: capacity, activations: activations, kv: kv)
+        return try MemoryPlan(
+            budget: budget, chunks: file.leaf.chunks,
+            reserved: MemoryPlan.Reserved(
+                runtime: MemoryPlan.runtimeBytes, tokenizer: file.tokenizer?.byteCount ?? 0,
+                resident: bytes.resident, kv: bytes.kv,
+                scratch: bytes.scratch + SamplingWorkspace.byteCount(vocabSize: file.configuration.vocabSize)))
+    }
+}
