@@ -48,6 +48,8 @@ let package = Package(
             name: "Leafcutter",
             dependencies: ["LeafFormat", "LeafStream", "CPMAnt", "LeafTokenizer", "LeafImport", "LeafGeneration"],
             swiftSettings: library),
+        .executableTarget(
+            name: "embedding", dependencies: ["Leafcutter"], path: "Examples/Embedding", swiftSettings: strict),
         .target(name: "GoldenSupport", path: "Tests/GoldenSupport", swiftSettings: strict),
         .testTarget(
             name: "LeafcutterTests",

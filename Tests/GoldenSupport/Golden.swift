@@ -7,6 +7,11 @@ public enum Golden {
     public static let repository = root.deletingLastPathComponent().deletingLastPathComponent()
     public static let demoModel = repository.appendingPathComponent("Examples/demo-model")
 
+    /// A program of this package, built beside the running tests.
+    public static func builtProduct(_ name: String) -> URL {
+        URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent(name)
+    }
+
     public static func model(_ name: String) -> URL { root.appendingPathComponent("models/\(name)") }
 
     public static func decode<Value: Decodable>(_ type: Value.Type, _ path: String) throws -> Value {
