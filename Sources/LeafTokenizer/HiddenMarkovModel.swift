@@ -72,7 +72,8 @@ struct HiddenMarkovModel: Sendable {
         var index = 1
         for position in stride(from: run.lowerBound + 3, to: run.upperBound, by: 3) {
             let emission = emissions[BlockCharacter.hanIndex(in: text, at: position)]
-            let first = best.lowHalf, second = best.highHalf
+            let first = best.lowHalf
+            let second = best.highHalf
             let viaFirst = (SIMD4(first.y, first.x, first.x, first.y) + fromFirst) + emission
             let viaSecond = (SIMD4(second.y, second.x, second.x, second.y) + fromSecond) + emission
             let isSecondBetter = viaSecond .>= viaFirst

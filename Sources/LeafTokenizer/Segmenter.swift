@@ -49,7 +49,8 @@ public struct Segmenter: Sendable {
                 cutBlock(start..<position, of: text, scratch: &scratch, emit: emit)
             } else {
                 let lead = text[start]
-                let isLineEnd = lead == UInt8(ascii: "\r") && start + 1 < text.count && text[start + 1] == UInt8(ascii: "\n")
+                let isLineEnd =
+                    lead == UInt8(ascii: "\r") && start + 1 < text.count && text[start + 1] == UInt8(ascii: "\n")
                 position += isLineEnd ? 2 : UTF8Scalar.width(lead: lead)
                 emit(start..<position)
             }
@@ -71,7 +72,9 @@ extension Segmenter {
 
     /// The most probable path through the dictionary's words; what it leaves as single characters
     /// in a row may be new words.
-    private func cutBlock(_ block: Range<Int>, of text: Span<UInt8>, scratch: inout Scratch, emit: (Range<Int>) -> Void) {
+    private func cutBlock(
+        _ block: Range<Int>, of text: Span<UInt8>, scratch: inout Scratch, emit: (Range<Int>) -> Void
+    ) {
         findBestPath(block, of: text, scratch: &scratch)
         var position = block.lowerBound
         var unused = position
@@ -115,7 +118,9 @@ extension Segmenter {
                 end += UTF8Scalar.width(lead: text[end])
                 rest -= 1
             }
-            if bestBytes == 0 { (best, bestBytes) = (dictionary.unknownWeight + scratch.paths[(left - 1) & mask], width) }
+            if bestBytes == 0 {
+                (best, bestBytes) = (dictionary.unknownWeight + scratch.paths[(left - 1) & mask], width)
+            }
             scratch.paths[left & mask] = best
             scratch.wordBytes[position - block.lowerBound] = UInt8(bestBytes)
         }
@@ -125,7 +130,9 @@ extension Segmenter {
     ///
     /// One alone stays, a row that the dictionary has as a word stays apart (the path knew it and
     /// preferred this), any other may hold new words.
-    private func cutSingles(_ row: Range<Int>, of text: Span<UInt8>, scratch: inout Scratch, emit: (Range<Int>) -> Void) {
+    private func cutSingles(
+        _ row: Range<Int>, of text: Span<UInt8>, scratch: inout Scratch, emit: (Range<Int>) -> Void
+    ) {
         guard !row.isEmpty else { return }
         let isApart = row.count == UTF8Scalar.width(lead: text[row.lowerBound]) || dictionary.contains(row, of: text)
         var position = row.lowerBound

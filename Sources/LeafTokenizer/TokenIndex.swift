@@ -84,7 +84,9 @@ struct TokenIndex: Sendable {
         }
         var keys = (0..<Int32(starts.count - 1)).map { token in
             var prefix: UInt64 = 0
-            for (index, byte) in bytes(of: token, text, starts).prefix(8).enumerated() { prefix |= UInt64(byte) << (56 - 8 * index) }
+            for (index, byte) in bytes(of: token, text, starts).prefix(8).enumerated() {
+                prefix |= UInt64(byte) << (56 - 8 * index)
+            }
             return Key(prefix: prefix, token: token)
         }
         keys.sort { a, b in

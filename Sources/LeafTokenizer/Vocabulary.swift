@@ -43,7 +43,8 @@ public struct Vocabulary: Sendable {
             guard !token.isEmpty else { continue }
             let id = Int32(starts.count - 1)
             guard token.utf8.count <= Self.maximumTokenBytes else {
-                throw Self.error("has a token of \(token.utf8.count) bytes (id \(id)), the limit is \(Self.maximumTokenBytes)")
+                throw Self.error(
+                    "has a token of \(token.utf8.count) bytes (id \(id)), the limit is \(Self.maximumTokenBytes)")
             }
             if let special = SpecialToken(name: token) {
                 guard special.rawValue == id else {

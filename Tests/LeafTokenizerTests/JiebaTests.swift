@@ -46,14 +46,21 @@ private enum Jieba {
         let texts = (0..<2000).map { _ in Self.text(using: &random) }
         for (text, words) in zip(texts, try Jieba.words(texts)) {
             #expect(
-                Ant.tokenizer.words(text).map(scalars) == words.map(scalars), "seed \(random.seed): \(text.debugDescription)")
+                Ant.tokenizer.words(text).map(scalars) == words.map(scalars),
+                "seed \(random.seed): \(text.debugDescription)")
         }
     }
 
     /// A mixture of what jieba treats differently.
     private static func text(using random: inout SeededGenerator) -> String {
-        let signs = ["，", "。", "—", "…", "\r\n", "\r", "\n", "\t", "\u{3000}", "\u{A0}", "\u{1C}", " ", "😀", "👩\u{200D}👧", "e\u{301}"]
-        let names = ["3.14%", "1.", ".5", "v2.0.1", "a.b", "C++", "c#", "AT&T", "T恤", "_x-1", "１２", "１.５", "\u{4DFF}", "\u{9FD6}"]
+        let signs = [
+            "，", "。", "—", "…", "\r\n", "\r", "\n", "\t", "\u{3000}", "\u{A0}", "\u{1C}", " ", "😀", "👩\u{200D}👧",
+            "e\u{301}",
+        ]
+        let names = [
+            "3.14%", "1.", ".5", "v2.0.1", "a.b", "C++", "c#", "AT&T", "T恤", "_x-1", "１２", "１.５", "\u{4DFF}",
+            "\u{9FD6}",
+        ]
         let sentences = Golden.recorded.cases.map { Array($0.text.unicodeScalars) }.filter { !$0.isEmpty }
         return (0..<Int.random(in: 1...12, using: &random)).map { _ in
             switch Int.random(in: 0..<6, using: &random) {

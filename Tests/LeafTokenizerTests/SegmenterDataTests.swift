@@ -67,7 +67,9 @@ struct SegmenterDataWriter {
 }
 
 @Suite struct SegmenterDataTests {
-    private let writer = SegmenterDataWriter(words: ["中": -9, "国": -9, "中国": -5, "中国人": -10, "人": -4, "a": -3, "ab": -7])
+    private let writer = SegmenterDataWriter(words: [
+        "中": -9, "国": -9, "中国": -5, "中国人": -10, "人": -4, "a": -3, "ab": -7,
+    ])
 
     @Test func aSmallDictionaryCuts() throws {
         let segmenter = try Segmenter(data: writer.bytes())
@@ -87,7 +89,8 @@ struct SegmenterDataWriter {
 
     @Test func theLongestWordHas64Characters() throws {
         let longest = String(repeating: "一", count: 64)
-        #expect(try Segmenter(data: SegmenterDataWriter(words: [longest: -1]).bytes()).words(in: longest + "二").count == 2)
+        #expect(
+            try Segmenter(data: SegmenterDataWriter(words: [longest: -1]).bytes()).words(in: longest + "二").count == 2)
         #expect(throws: LeafError.self) { try Segmenter(data: SegmenterDataWriter(words: [longest + "一": -1]).bytes()) }
     }
 

@@ -92,8 +92,11 @@ func scalars(_ text: String) -> [Unicode.Scalar] { Array(text.unicodeScalars) }
         #expect(try tokenizer.decode([]).isEmpty)
     }
 
-    @Test func dictionaryAndVocabularyStayBelowTwelveMegabytes() {
+    @Test func dictionaryAndVocabularyStayBelowTwelveMegabytesAndTheirBound() {
         #expect(tokenizer.byteCount > 3_000_000)
         #expect(tokenizer.byteCount < 12_000_000)
+        let bound = Tokenizer.heapBound(
+            vocabularyBytes: Tokenizer.bundledVocabulary.count, segmenterBytes: Tokenizer.bundledSegmenterData.count)
+        #expect((tokenizer.byteCount..<20_000_000).contains(bound))
     }
 }

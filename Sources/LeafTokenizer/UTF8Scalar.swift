@@ -1,0 +1,12 @@
+/// UTF-8 by hand, for text that is known to be valid.
+enum UTF8Scalar {
+    /// Bytes of the scalar that begins with `lead`.
+    @inline(__always)
+    static func width(lead: UInt8) -> Int {
+        lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4
+    }
+
+    /// Whether a byte continues a scalar.
+    @inline(__always)
+    static func isContinuation(_ byte: UInt8) -> Bool { byte & 0xC0 == 0x80 }
+}
