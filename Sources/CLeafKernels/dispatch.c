@@ -12,21 +12,42 @@ size_t leaf_activation_row_bytes(leaf_activation type, size_t padded_columns) {
     return row_bytes(type, padded_columns);
 }
 
+#if defined(__x86_64__)
+static int has_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+static int has_avx512(void) {
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+#elif defined(__aarch64__)
+static int has_dot_product(void) {
+#if defined(__linux__)
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+    return 0;
+#endif
+}
+#endif
+
 const leaf_kernels *leaf_kernels_for(leaf_isa isa) {
     switch (isa) {
     case LEAF_ISA_SCALAR:
         return &leaf_kernels_scalar;
-    case LEAF_ISA_AVX2:
 #if defined(__x86_64__)
-        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
-            return &leaf_kernels_avx2;
-#endif
-        return NULL;
+    case LEAF_ISA_AVX2:
+        return has_avx2() ? &leaf_kernels_avx2 : NULL;
     case LEAF_ISA_AVX512:
+        return has_avx512() ? &leaf_kernels_avx512 : NULL;
+#elif defined(__aarch64__)
     case LEAF_ISA_NEON:
+        return has_dot_product() ? &leaf_kernels_neon : NULL;
+#endif
+    default:
         return NULL;
     }
-    return NULL;
 }
 
 const leaf_kernels *leaf_kernels_best(void) {

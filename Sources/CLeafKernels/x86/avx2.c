@@ -27,12 +27,13 @@ LEAF_INLINE void put_values(leaf_activation type, uint8_t *values, size_t padded
 #include "../float/table.h"
 
 enum {
-    /* Activation rows whose sums fit the registers: 2 of 8 int32 each, beside 2 of weights and 1 of activations. */
-    ROWS = 6,
-    /* Up to this many rows weights are widened in registers as they come; above it once, into a panel. */
-    DIRECT_ROWS = 2 * ROWS,
-    /* A panel: int16 weights of this many columns of this many tiles. 16 KiB: it stays in L1 beside the activations. */
-    PANEL_COLUMNS = 256,
+    /* Activation rows at once. Straight from the stored weights each has one register of sums, from a panel two. */
+    DIRECT_ROWS = 8,
+    PANEL_ROWS = 6,
+    /* From this many rows on weights are widened once, into a panel, and not in registers each time. */
+    ROWS_FOR_PANELS = 17,
+    /* A panel: int16 weights of this many columns of this many tiles. 32 KiB; L1 and L2 hold it. */
+    PANEL_COLUMNS = 512,
     PANEL_TILES = 2,
     BLOCK_BYTES = 64,   /* of weights: 16 rows of 4 columns */
     BLOCK_LANES = 64,   /* of widened weights, in 4 vectors */
@@ -84,31 +85,31 @@ LEAF_INLINE void put_outputs(const linear_task *task, size_t row, size_t output,
         _mm256_storeu_ps(y + 8 * half, _mm256_mul_ps(acc[half], _mm256_loadu_ps(scales + output + 8 * half)));
 }
 
-/* One tile for `count` rows from `row` on, straight from the stored weights; `count` is a constant. */
+/* One tile for `count` rows from `row` on, straight from the stored weights; `count` is a constant. A group is gone
+ * through twice, for the upper and the lower 8 output rows, so that twice as many activation rows fit the registers. */
 LEAF_INLINE void direct_rows(const linear_task *task, const int8_t *tile, size_t output, const float *row_scales,
                              size_t row, size_t count) {
-    __m256 acc[ROWS][2];
+    __m256 acc[DIRECT_ROWS][2];
     for (size_t r = 0; r < count; r++) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
-    for (size_t group = 0, column = 0; column < task->padded_columns; group++) {
-        __m256i sum[ROWS][2];
-        for (size_t r = 0; r < count; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256();
-        for (size_t end = column + columns_of_group(task, group); column < end; column += 4) {
-            const int8_t *block = tile + column * LEAF_TILE_ROWS;
-            _mm_prefetch((const char *)block + PREFETCH_BYTES, _MM_HINT_T0);
-            for (int half = 0; half < 2; half++) {
+    for (size_t group = 0, begin = 0; begin < task->padded_columns; group++) {
+        size_t end = begin + columns_of_group(task, group);
+        for (int half = 0; half < 2; half++) {
+            __m256i sum[DIRECT_ROWS];
+            for (size_t r = 0; r < count; r++) sum[r] = _mm256_setzero_si256();
+            for (size_t column = begin; column < end; column += 4) {
+                const int8_t *block = tile + column * LEAF_TILE_ROWS;
+                if (half == 0) _mm_prefetch((const char *)block + PREFETCH_BYTES, _MM_HINT_T0);
                 __m256i w = _mm256_loadu_si256((const __m256i *)(block + 32 * half));
                 __m256i even = even_columns(w), odd = odd_columns(w);
 #pragma clang loop unroll(full)
                 for (size_t r = 0; r < count; r++) {
-                    accumulate(&sum[r][half], even, pair_of(task_row(task, row + r), column));
-                    accumulate(&sum[r][half], odd, pair_of(task_row(task, row + r), column + 2));
+                    accumulate(&sum[r], even, pair_of(task_row(task, row + r), column));
+                    accumulate(&sum[r], odd, pair_of(task_row(task, row + r), column + 2));
                 }
             }
+            for (size_t r = 0; r < count; r++) add_group(&acc[r][half], sum[r], task_scale(task, row + r, group));
         }
-        for (size_t r = 0; r < count; r++) {
-            add_group(&acc[r][0], sum[r][0], task_scale(task, row + r, group));
-            add_group(&acc[r][1], sum[r][1], task_scale(task, row + r, group));
-        }
+        begin = end;
     }
     for (size_t r = 0; r < count; r++) put_outputs(task, row + r, output, acc[r], row_scales);
 }
@@ -130,7 +131,7 @@ static void widen_tile(const int8_t *tile, size_t begin, size_t end, int16_t *pa
 /* Columns begin to end of one tile, widened, for `count` rows; the sums so far are in y. `count` is a constant. */
 LEAF_INLINE void panel_rows(const linear_task *task, const int16_t *panel, size_t begin, size_t end, size_t output,
                             const float *row_scales, size_t row, size_t count) {
-    __m256 acc[ROWS][2];
+    __m256 acc[PANEL_ROWS][2];
     for (size_t r = 0; r < count; r++) {
         const float *y = task->y + (row + r) * task->y_stride + output;
         acc[r][0] = begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(y);
@@ -138,7 +139,7 @@ LEAF_INLINE void panel_rows(const linear_task *task, const int16_t *panel, size_
     }
     for (size_t column = begin; column < end;) {
         size_t group = column / group_columns(task->type);
-        __m256i sum[ROWS][2];
+        __m256i sum[PANEL_ROWS][2];
         for (size_t r = 0; r < count; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256();
         for (size_t last = column + columns_of_group(task, group); column < last; column += 2, panel += 32) {
             __m256i low = _mm256_load_si256((const __m256i *)panel);
@@ -174,12 +175,17 @@ LEAF_INLINE void panel_rows(const linear_task *task, const int16_t *panel, size_
     case 3: rows_of(__VA_ARGS__, 3); break;                                                                            \
     case 4: rows_of(__VA_ARGS__, 4); break;                                                                            \
     case 5: rows_of(__VA_ARGS__, 5); break;                                                                            \
-    default: rows_of(__VA_ARGS__, 6); break;                                                                           \
+    case 6: rows_of(__VA_ARGS__, 6); break;                                                                            \
+    default: break;                                                                                                    \
     }
 
 static void direct_block(const linear_task *task, const int8_t *tile, size_t output, const float *row_scales, size_t row,
                          size_t count) {
-    FOR_ROWS(count, direct_rows, task, tile, output, row_scales, row)
+    switch (count) {
+    case 7: direct_rows(task, tile, output, row_scales, row, 7); break;
+    case 8: direct_rows(task, tile, output, row_scales, row, 8); break;
+    default: FOR_ROWS(count, direct_rows, task, tile, output, row_scales, row)
+    }
 }
 
 static void panel_block(const linear_task *task, const int16_t *panel, size_t begin, size_t end, size_t output,
@@ -187,19 +193,31 @@ static void panel_block(const linear_task *task, const int16_t *panel, size_t be
     FOR_ROWS(count, panel_rows, task, panel, begin, end, output, row_scales, row)
 }
 
+static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Tile by tile, in blocks of rows that are as even as can be. */
+static void linear_direct(const linear_task *task, const int8_t *tiles, size_t tile_count, const float *row_scales,
+                          size_t rows) {
+    size_t blocks = (rows + DIRECT_ROWS - 1) / DIRECT_ROWS;
+    for (size_t t = 0; t < tile_count; t++)
+        for (size_t b = 0; b < blocks; b++)
+            direct_block(task, tiles + t * LEAF_TILE_ROWS * task->padded_columns, t * LEAF_TILE_ROWS, row_scales,
+                         rows * b / blocks, rows * (b + 1) / blocks - rows * b / blocks);
+}
+
 static void linear_by_panels(const linear_task *task, const int8_t *tiles, size_t tile_count, const float *row_scales,
                              size_t rows) {
     _Alignas(64) int16_t panels[PANEL_TILES][PANEL_COLUMNS * LEAF_TILE_ROWS];
     for (size_t first = 0; first < tile_count; first += PANEL_TILES) {
-        size_t count = tile_count - first < PANEL_TILES ? tile_count - first : PANEL_TILES;
+        size_t count = smaller(tile_count - first, PANEL_TILES);
         for (size_t begin = 0; begin < task->padded_columns; begin += PANEL_COLUMNS) {
-            size_t rest = task->padded_columns - begin, end = begin + (rest < PANEL_COLUMNS ? rest : PANEL_COLUMNS);
+            size_t end = begin + smaller(task->padded_columns - begin, PANEL_COLUMNS);
             for (size_t t = 0; t < count; t++)
                 widen_tile(tiles + (first + t) * LEAF_TILE_ROWS * task->padded_columns, begin, end, panels[t]);
-            for (size_t row = 0; row < rows; row += ROWS)
+            for (size_t row = 0; row < rows; row += PANEL_ROWS)
                 for (size_t t = 0; t < count; t++)
                     panel_block(task, panels[t], begin, end, (first + t) * LEAF_TILE_ROWS, row_scales, row,
-                                rows - row < ROWS ? rows - row : ROWS);
+                                smaller(rows - row, PANEL_ROWS));
         }
     }
 }
@@ -207,14 +225,10 @@ static void linear_by_panels(const linear_task *task, const int8_t *tiles, size_
 static void linear(leaf_activation type, const int8_t *tiles, size_t tile_count, size_t padded_columns,
                    const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride) {
     linear_task task = {type, padded_columns, row_bytes(type, padded_columns), activations, y, y_stride};
-    if (rows > DIRECT_ROWS) {
+    if (rows < ROWS_FOR_PANELS)
+        linear_direct(&task, tiles, tile_count, row_scales, rows);
+    else
         linear_by_panels(&task, tiles, tile_count, row_scales, rows);
-        return;
-    }
-    for (size_t t = 0; t < tile_count; t++)
-        for (size_t row = 0; row < rows; row += ROWS)
-            direct_block(&task, tiles + t * LEAF_TILE_ROWS * padded_columns, t * LEAF_TILE_ROWS, row_scales, row,
-                         rows - row < ROWS ? rows - row : ROWS);
 }
 
 #pragma clang attribute pop
