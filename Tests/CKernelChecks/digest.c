@@ -1,0 +1,203 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel_checks.h"
+
+/* xorshift64* */
+typedef struct {
+    uint64_t state;
+} generator;
+
+static uint32_t next(generator *g) {
+    g->state ^= g->state >> 12;
+    g->state ^= g->state << 25;
+    g->state ^= g->state >> 27;
+    return (uint32_t)((g->state * 0x2545F4914F6CDD1D) >> 32);
+}
+
+/* Numbers of very different sizes, with some zeros: (-1, 1) times a power of two of 2^-low to 2^high. */
+static float number(generator *g, int low, int high) {
+    float x = (float)((int32_t)next(g) / 256) / 8388608.0f;
+    int exponent = (int)(next(g) % (uint32_t)(low + high + 1)) - low;
+    if (next(g) % 61 == 0) return 0;
+    for (; exponent > 0; exponent--) x *= 2;
+    for (; exponent < 0; exponent++) x /= 2;
+    return x;
+}
+
+static float any_finite(generator *g) {
+    uint32_t bits = next(g);
+    if ((bits & 0x7F800000) == 0x7F800000) bits &= 0x3FFFFFFF;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static uint64_t digest(uint64_t so_far, const void *bytes, size_t count) {
+    const uint8_t *b = bytes;
+    for (size_t i = 0; i < count; i++) so_far = (so_far ^ b[i]) * 0x100000001B3;
+    return so_far;
+}
+
+static const uint64_t start = 0xCBF29CE484222325;
+
+static void *room(size_t bytes) {
+    void *p = aligned_alloc(64, LEAF_ALIGN_UP(bytes + 1, 64));
+    if (!p) abort();
+    memset(p, 0, LEAF_ALIGN_UP(bytes + 1, 64));
+    return p;
+}
+
+static float *floats(generator *g, size_t n, int low, int high) {
+    float *x = room(n * sizeof(float));
+    for (size_t i = 0; i < n; i++) x[i] = number(g, low, high);
+    return x;
+}
+
+static uint64_t check_linear(const leaf_kernels *k) {
+    static const struct {
+        size_t columns, tiles, rows;
+    } shapes[] = {{1, 1, 1},   {48, 3, 2},   {64, 1, 3},   {100, 2, 40}, {128, 5, 5},  {192, 4, 17},
+                  {350, 3, 7}, {700, 2, 13}, {1024, 1, 6}, {1100, 7, 19}, {3735, 1, 4}, {4096, 2, 1}};
+    generator g = {42};
+    uint64_t h = start;
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        for (int type = LEAF_ACTIVATION_INT16; type <= LEAF_ACTIVATION_INT8; type++) {
+            size_t columns = shapes[s].columns, tiles = shapes[s].tiles, rows = shapes[s].rows;
+            size_t padded = LEAF_ALIGN_UP(columns, LEAF_COLUMN_ALIGN), outputs = tiles * LEAF_TILE_ROWS;
+            size_t bytes = leaf_activation_row_bytes((leaf_activation)type, padded);
+            int8_t *weights = room(outputs * padded);
+            for (size_t i = 0; i < outputs * padded; i++) weights[i] = (int8_t)(next(&g) % 255) - 127;
+            float *scales = floats(&g, outputs, 12, 0), *x = floats(&g, columns, 6, 6);
+            float *y = room(rows * outputs * sizeof(float));
+            char *activations = room(rows * bytes);
+            for (size_t r = 0; r < rows; r++) {
+                for (size_t i = 0; i < columns; i++) x[i] = number(&g, 6, 6);
+                k->quantize_row((leaf_activation)type, x, columns, padded, activations + r * bytes);
+            }
+            k->linear((leaf_activation)type, weights, tiles, padded, scales, activations, rows, y, outputs);
+            h = digest(h, y, rows * outputs * sizeof(float));
+            free(weights), free(scales), free(x), free(y), free(activations);
+        }
+    }
+    return h;
+}
+
+static uint64_t check_attention(const leaf_kernels *k) {
+    static const struct {
+        size_t dim_head, keys, rows;
+    } shapes[] = {{1, 1, 1}, {8, 5, 1}, {24, 33, 7}, {64, 130, 1}, {64, 130, 20}, {100, 64, 13}, {128, 77, 5}};
+    enum { buckets_known = 50 };
+    generator g = {7};
+    uint64_t h = start;
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        for (int type = LEAF_KV_F16; type <= LEAF_KV_F32; type++) {
+            size_t dim = shapes[s].dim_head, keys = shapes[s].keys, rows = shapes[s].rows;
+            size_t padded_dim = LEAF_ALIGN_UP(dim, 16), pages = (keys + 15) / 16;
+            size_t page_bytes = 2 * 16 * padded_dim * (type == LEAF_KV_F16 ? 2 : 4);
+            char *base = room(pages * page_bytes);
+            uint32_t *order = room(pages * sizeof *order);
+            for (size_t p = 0; p < pages; p++) order[p] = (uint32_t)(pages - 1 - p);
+            for (size_t key = 0; key < keys; key++) {
+                float *pair = floats(&g, 2 * dim, 4, 1);
+                k->cache_store((leaf_kv)type, dim, pair, pair + dim, base + order[key / 16] * page_bytes, key % 16);
+                free(pair);
+            }
+            h = digest(h, base, pages * page_bytes);
+            float *q = floats(&g, rows * dim, 4, 1), *bias = floats(&g, buckets_known, 4, 1);
+            uint16_t *buckets = room(rows * pages * 16 * sizeof *buckets);
+            for (size_t i = 0; i < rows * pages * 16; i++)
+                buckets[i] = i % (pages * 16) >= keys || next(&g) % 5 == 0 ? LEAF_MASKED : next(&g) % buckets_known;
+            float *out = room(rows * dim * sizeof(float));
+            float *scratch = room((rows * pages * 16 + 16 * padded_dim) * sizeof(float));
+            leaf_cache_view view = {(leaf_kv)type, dim, keys, order, base, page_bytes};
+            k->attention(&view, q, dim, rows, buckets, pages * 16, bias, 0.125f, out, dim, scratch);
+            h = digest(h, out, rows * dim * sizeof(float));
+            free(base), free(order), free(q), free(bias), free(buckets), free(out), free(scratch);
+        }
+    }
+    return h;
+}
+
+static const size_t lengths[] = {1, 15, 16, 17, 48, 100, 350, 1023, 4096};
+
+/* Runs one function of rows over all lengths; `low` and `high` bound the exponents of its numbers. */
+static uint64_t over_rows(const leaf_kernels *k, int low, int high,
+                          void (*body)(const leaf_kernels *, float *x, float *y, size_t n)) {
+    generator g = {99};
+    uint64_t h = start;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        float *x = floats(&g, lengths[i], low, high), *y = floats(&g, lengths[i], low, high);
+        body(k, x, y, lengths[i]);
+        h = digest(digest(h, x, lengths[i] * sizeof(float)), y, lengths[i] * sizeof(float));
+        free(x), free(y);
+    }
+    return h;
+}
+
+static void norm(const leaf_kernels *k, float *x, float *y, size_t n) { k->rms_norm(x, y, n, 1e-6f, y); }
+static void sum(const leaf_kernels *k, float *x, float *y, size_t n) { k->add(x, y, n); }
+static void gelu(const leaf_kernels *k, float *x, float *y, size_t n) { k->gelu_multiply(x, y, n); }
+static void exponential(const leaf_kernels *k, float *x, float *y, size_t n) { k->exp(x, y, n); }
+static void error_function(const leaf_kernels *k, float *x, float *y, size_t n) { k->erf(x, y, n); }
+static void soft_maximum(const leaf_kernels *k, float *x, float *y, size_t n) {
+    (void)y;
+    k->softmax(x, n);
+}
+
+static uint64_t check_rms_norm(const leaf_kernels *k) { return over_rows(k, 10, 10, norm); }
+static uint64_t check_add(const leaf_kernels *k) { return over_rows(k, 20, 20, sum); }
+static uint64_t check_gelu(const leaf_kernels *k) { return over_rows(k, 20, 4, gelu); }
+static uint64_t check_exp(const leaf_kernels *k) { return over_rows(k, 20, 8, exponential); }
+static uint64_t check_erf(const leaf_kernels *k) { return over_rows(k, 40, 4, error_function); }
+static uint64_t check_softmax(const leaf_kernels *k) { return over_rows(k, 20, 7, soft_maximum); }
+
+static uint64_t check_halves(const leaf_kernels *k) {
+    generator g = {5};
+    uint64_t h = start;
+    enum { count = 65536 };
+    uint16_t *halves = room(count * sizeof *halves);
+    float *x = room(count * sizeof *x);
+    for (size_t i = 0; i < count; i++) halves[i] = (uint16_t)((i & 0x7C00) == 0x7C00 && (i & 0x3FF) ? 0x7C00 : i);
+    k->f16_to_f32(halves, x, count);
+    h = digest(h, x, count * sizeof *x);
+    k->bf16_to_f32(halves, x, count);
+    h = digest(h, x, count * sizeof *x);
+    for (size_t i = 0; i < count; i++) x[i] = i % 2 ? any_finite(&g) : number(&g, 30, 17);
+    k->f32_to_f16(x, halves, count);
+    h = digest(h, halves, count * sizeof *halves);
+    free(halves), free(x);
+    return h;
+}
+
+static uint64_t check_weights(const leaf_kernels *k) {
+    generator g = {3};
+    uint64_t h = start;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        size_t n = lengths[i];
+        float *x = floats(&g, n, 10, 3), *y = floats(&g, n, 10, 3);
+        int8_t *q = room(LEAF_ALIGN_UP(n, 64) * LEAF_TILE_ROWS);
+        float magnitude = k->absmax(x, n);
+        k->quantize_weights(x, n, magnitude / 127, q);
+        h = digest(digest(h, &magnitude, sizeof magnitude), q, n);
+        for (size_t c = 0; c < LEAF_ALIGN_UP(n, 64) * LEAF_TILE_ROWS; c++) q[c] = (int8_t)next(&g);
+        k->embed_int8(q, i % LEAF_TILE_ROWS, magnitude, y, n, x);
+        uint64_t place = k->argmax(x, n);
+        h = digest(digest(h, x, n * sizeof *x), &place, sizeof place);
+        free(x), free(y), free(q);
+    }
+    return h;
+}
+
+static const struct {
+    const char *name;
+    uint64_t (*digest)(const leaf_kernels *);
+} checks[] = {
+    {"linear", check_linear},     {"attention", check_attention}, {"rms_norm", check_rms_norm}, {"add", check_add},
+    {"gelu", check_gelu},         {"exp", check_exp},             {"erf", check_erf},           {"softmax", check_softmax},
+    {"conversions", check_halves}, {"weights", check_weights},
+};
+
+size_t kernel_check_count(void) { return sizeof checks / sizeof *checks; }
+const char *kernel_check_name(size_t check) { return checks[check].name; }
+uint64_t kernel_check_digest(size_t check, const leaf_kernels *kernels) { return checks[check].digest(kernels); }
