@@ -59,7 +59,9 @@ let package = Package(
         .executableTarget(name: "LeafCLI", dependencies: ["Leafcutter", "CSystem"], swiftSettings: strict),
         .testTarget(
             name: "LeafGenerationTests", dependencies: ["LeafGeneration", "LeafTokenizer", "LeafFormat"], swiftSettings: strict),
-        .testTarget(name: "LeafImportTests", dependencies: ["LeafFormat", "LeafImport", "LeafTokenizer"], swiftSettings: strict),
+        .testTarget(
+            name: "LeafImportTests", dependencies: ["LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport"],
+            swiftSettings: strict),
         .testTarget(name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafFormat"], swiftSettings: strict),
         .testTarget(name: "LeafStreamTests", dependencies: ["LeafStream", "LeafFormat"], swiftSettings: strict),
     ]

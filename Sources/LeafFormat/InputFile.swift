@@ -51,8 +51,14 @@ public final class InputFile: Sendable {
         }
     }
 
-    /// The bytes of a range of at most a few MiB, in memory of their own.
+    /// The most that `bytes` reads; what is larger is read in pieces.
+    private static let maximumBytes = 1 << 30
+
+    /// The bytes of a range of a few MiB, in memory of their own.
     public func bytes(at offset: Int, count: Int) throws(LeafError) -> [UInt8] {
+        guard count <= Self.maximumBytes else {
+            throw LeafError(.badInput, "\(path): \(count.sizeText) at offset \(offset) are too much to hold at once")
+        }
         var fault: LeafError?
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
             do throws(LeafError) {

@@ -15,7 +15,8 @@ extension LeafFile {
         }
         let metadata = header.metadata
         guard metadata[LeafMetadata.Key.format] == LeafMetadata.format else {
-            throw LeafError(.badInput, "\(path) is a safetensors file, but no Leafcutter model; run `leafcutter convert`")
+            throw LeafError(
+                .badInput, "\(path) is a safetensors file, but no Leafcutter model; run `leafcutter convert`")
         }
         guard let version = metadata[LeafMetadata.Key.version].flatMap({ Int(digits: $0.utf8) }) else {
             throw LeafError(.badInput, "\(path) does not say its format version; convert the checkpoint again")
@@ -86,7 +87,8 @@ extension LeafFile {
             guard let regions = LeafMetadata.parseRegionTable(table, dataOffset: header.dataOffset), !regions.isEmpty
             else { throw fault("the table of regions is damaged") }
             for region in regions {
-                guard region.byteCount % ChunkGeometry.alignment == 0, region.byteCount <= fileBytes - region.offset else {
+                guard region.byteCount % ChunkGeometry.alignment == 0, region.byteCount <= fileBytes - region.offset
+                else {
                     throw fault("region \(region.name) is out of place")
                 }
             }
@@ -139,25 +141,34 @@ extension LeafFile {
                 guard rawBytes <= ChunkGeometry.maximumBytes else {
                     throw fault("a chunk of \(matrix.name) has \(rawBytes) bytes, more than 4 MiB")
                 }
-                guard record.codec == .raw ? record.storedBytes == rawBytes : (1..<rawBytes).contains(record.storedBytes),
+                guard
+                    record.codec == .raw ? record.storedBytes == rawBytes : (1..<rawBytes).contains(record.storedBytes),
                     record.codec == .raw || matrix.name != TensorName.tokenTable
-                else { throw fault("a chunk of \(matrix.name) is stored in \(record.storedBytes) bytes, which cannot be") }
+                else {
+                    throw fault("a chunk of \(matrix.name) is stored in \(record.storedBytes) bytes, which cannot be")
+                }
                 guard record.paddedBytes <= fileBytes - sweep.end else {
                     throw fault("the chunks of \(matrix.name) lie outside the file")
                 }
                 sweep.chunks.append(
                     Chunk(
                         matrix: sweep.matrices.count, firstRow: row, rowCount: record.rowCount, offset: sweep.end,
-                        storedBytes: record.storedBytes, rawBytes: rawBytes, codec: record.codec, digest: record.digest))
+                        storedBytes: record.storedBytes, rawBytes: rawBytes, codec: record.codec, digest: record.digest)
+                )
                 row += record.rowCount
                 sweep.end += record.paddedBytes
             }
-            guard row == geometry.storedRows else { throw fault("the chunks of \(matrix.name) lack rows from \(row) on") }
+            guard row == geometry.storedRows else {
+                throw fault("the chunks of \(matrix.name) lack rows from \(row) on")
+            }
             sweep.matrices.append(
                 Matrix(
                     name: matrix.name, rows: matrix.rows, columns: matrix.columns,
                     chunks: first..<sweep.chunks.count))
         }
+
+        /// The largest vocabulary or dictionary; jieba's takes 1.5 MB.
+        private static let maximumTokenizerBytes = 64 << 20
 
         /// Every tensor stands where the tables put it, so that any safetensors reader sees what we compute with.
         private func checkTensors(
@@ -171,12 +182,15 @@ extension LeafFile {
             for (name, type, shape) in shape.residentTensors(weights: weights) {
                 guard let tensor = tensors[name] else { throw fault("tensor \(name) is missing") }
                 guard tensor.type == type, tensor.shape == shape, tensor.offset + tensor.byteCount <= blocksStart else {
-                    throw fault("tensor \(name) is \(tensor.type.rawValue) \(tensor.shape), not \(type.rawValue) \(shape)")
+                    throw fault(
+                        "tensor \(name) is \(tensor.type.rawValue) \(tensor.shape), not \(type.rawValue) \(shape)")
                 }
             }
             for name in [TensorName.vocabulary, TensorName.dictionary] {
                 guard let tensor = tensors[name] else { continue }
-                guard tensor.type == .u8, tensor.offset + tensor.byteCount <= blocksStart else {
+                guard tensor.type == .u8, tensor.offset + tensor.byteCount <= blocksStart,
+                    tensor.byteCount <= Self.maximumTokenizerBytes
+                else {
                     throw fault("tensor \(name) is out of place")
                 }
             }

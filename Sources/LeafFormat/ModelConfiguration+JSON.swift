@@ -25,6 +25,8 @@ extension ModelConfiguration {
             ("num_heads * dim_head", dimAttention, 1...(1 << 17)),
             ("position_bias_max_distance", positionBiasMaxDistance, (positionBiasNumBuckets / 4 + 1)...(1 << 30)),
             ("rows of the position bias", positionBiasRows, 1...65_534),
+            ("numbers of the position bias", positionBiasRows * numHeads, 1...(1 << 26)),
+            ("numbers of the soft prompts", promptRows * dimModel, 1...(1 << 28)),
         ])
         guard eps.isFinite, eps > 0 else { throw LeafError(.badInput, "\(source): eps is \(eps), not a small number") }
     }
@@ -51,26 +53,44 @@ extension ModelConfiguration {
         } catch {
             throw LeafError(.badInput, "\(source): the configuration in the header is damaged; convert again")
         }
-        guard stored.mask_modules.count == stored.num_layers, stored.mask_modules.allSatisfy({ $0.count == 2 }) else {
+        guard stored.maskModules.count == stored.numLayers, stored.maskModules.allSatisfy({ $0.count == 2 }) else {
             throw LeafError(.badInput, "\(source): mask_modules does not have one pair for each of num_layers layers")
         }
         self.init(
-            vocabSize: stored.vocab_size, dimModel: stored.dim_model, numHeads: stored.num_heads,
-            dimHead: stored.dim_head, dimFF: stored.dim_ff,
-            layers: stored.mask_modules.map { Layer(hasAttention: !$0[0], hasFeedForward: !$0[1]) },
-            positionBiasNumBuckets: stored.position_bias_num_buckets,
-            positionBiasMaxDistance: stored.position_bias_max_distance, eps: stored.eps,
-            promptTypes: stored.prompt_types, promptLength: stored.prompt_length, segmentTypes: stored.segment_types,
-            isScaleFolded: stored.scale_folded)
+            vocabSize: stored.vocabSize, dimModel: stored.dimModel, numHeads: stored.numHeads,
+            dimHead: stored.dimHead, dimFF: stored.dimFF,
+            layers: stored.maskModules.map { Layer(hasAttention: !$0[0], hasFeedForward: !$0[1]) },
+            positionBiasNumBuckets: stored.positionBiasNumBuckets,
+            positionBiasMaxDistance: stored.positionBiasMaxDistance, eps: stored.eps,
+            promptTypes: stored.promptTypes, promptLength: stored.promptLength, segmentTypes: stored.segmentTypes,
+            isScaleFolded: stored.scaleFolded)
         try checkLimits(in: source)
     }
 
     private struct Stored: Decodable {
-        var vocab_size, dim_model, num_heads, dim_head, dim_ff, num_layers: Int
-        var mask_modules: [[Bool]]
-        var position_bias_num_buckets, position_bias_max_distance: Int
+        var vocabSize, dimModel, numHeads, dimHead, dimFF, numLayers: Int
+        /// For each layer whether attention and feed-forward are removed.
+        var maskModules: [[Bool]]
+        var positionBiasNumBuckets, positionBiasMaxDistance: Int
         var eps: Float
-        var prompt_types, prompt_length, segment_types: Int
-        var scale_folded: Bool
+        var promptTypes, promptLength, segmentTypes: Int
+        var scaleFolded: Bool
+
+        enum CodingKeys: String, CodingKey {
+            case vocabSize = "vocab_size"
+            case dimModel = "dim_model"
+            case numHeads = "num_heads"
+            case dimHead = "dim_head"
+            case dimFF = "dim_ff"
+            case numLayers = "num_layers"
+            case maskModules = "mask_modules"
+            case positionBiasNumBuckets = "position_bias_num_buckets"
+            case positionBiasMaxDistance = "position_bias_max_distance"
+            case eps
+            case promptTypes = "prompt_types"
+            case promptLength = "prompt_length"
+            case segmentTypes = "segment_types"
+            case scaleFolded = "scale_folded"
+        }
     }
 }

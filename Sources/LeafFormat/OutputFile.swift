@@ -2,9 +2,10 @@ import Glibc
 
 /// The calls that put bytes on a disk, so that a test can let them fail.
 package struct WriteCalls: Sendable {
-    package var write: @Sendable (_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int, _ offset: Int) -> Int = {
-        pwrite($0, $1, $2, $3)
-    }
+    package var write: @Sendable (_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int, _ offset: Int) -> Int =
+        {
+            pwrite($0, $1, $2, $3)
+        }
     package var synchronize: @Sendable (_ descriptor: Int32) -> Int32 = { fdatasync($0) }
 
     package init() {}
@@ -38,7 +39,8 @@ package final class OutputFile {
                 let code = count == 0 ? ENOSPC : errno
                 if code == ENOSPC || code == EDQUOT || code == EFBIG {
                     throw LeafError(
-                        .io, "the disk of \(path) is full after \(allocatedBytes.sizeText); "
+                        .io,
+                        "the disk of \(path) is full after \(allocatedBytes.sizeText); "
                             + "free some space and run the same command again, it goes on where it stopped")
                 }
                 throw .system("\(path) cannot be written at offset \(offset + done)", code)
@@ -107,6 +109,13 @@ package enum FilePath {
         guard unlink(path) == 0 || errno == ENOENT else { throw .system("\(path) cannot be removed", errno) }
     }
 
+    /// Makes a folder, unless it is there; its own folder must be.
+    package static func makeFolder(_ path: String) throws(LeafError) {
+        guard mkdir(path, 0o755) == 0 || (errno == EEXIST && isDirectory(path)) else {
+            throw .system("the folder \(path) cannot be made", errno)
+        }
+    }
+
     /// Gives a finished file its name, and sees to it that the name outlives a crash.
     package static func rename(_ old: String, to new: String) throws(LeafError) {
         guard Glibc.rename(old, new) == 0 else { throw .system("\(old) cannot be renamed to \(new)", errno) }
@@ -119,7 +128,9 @@ package enum FilePath {
         guard descriptor >= 0 else { throw .system("\(folder) cannot be opened", errno) }
         defer { close(descriptor) }
         // Some file systems cannot do this to a folder; they say EINVAL and keep the order themselves.
-        guard fsync(descriptor) == 0 || errno == EINVAL else { throw .system("\(folder) cannot be synchronized", errno) }
+        guard fsync(descriptor) == 0 || errno == EINVAL else {
+            throw .system("\(folder) cannot be synchronized", errno)
+        }
     }
 
     /// Bytes that an ordinary user may still write to the file system that holds `path`.

@@ -69,7 +69,8 @@ package struct SafetensorsHeader: Sendable, Equatable {
         }
         guard covered == fileBytes else {
             throw LeafError(
-                .badInput, "\(path) has \(fileBytes) bytes, but its tensors end at \(covered); it is cut off or damaged")
+                .badInput, "\(path) has \(fileBytes) bytes, but its tensors end at \(covered); it is cut off or damaged"
+            )
         }
     }
 
@@ -86,7 +87,9 @@ package struct SafetensorsHeader: Sendable, Equatable {
         }
         var bytes = type.byteCount
         for size in entry.shape {
-            guard let product = bytes.multiplied(by: size) else { throw fault("has the impossible shape \(entry.shape)") }
+            guard let product = bytes.multiplied(by: size) else {
+                throw fault("has the impossible shape \(entry.shape)")
+            }
             bytes = product
         }
         guard entry.range.count == 2, entry.range[0] >= 0, entry.range[0] <= entry.range[1],
@@ -137,7 +140,8 @@ extension SafetensorsHeader {
             appendString(tensor.name, to: &json)
             let shape = tensor.shape.map(String.init).joined(separator: ",")
             let end = tensor.offset + tensor.byteCount
-            json += ":{\"dtype\":\"\(tensor.type.rawValue)\",\"shape\":[\(shape)],\"data_offsets\":[\(tensor.offset),\(end)]}"
+            json +=
+                ":{\"dtype\":\"\(tensor.type.rawValue)\",\"shape\":[\(shape)],\"data_offsets\":[\(tensor.offset),\(end)]}"
                 .utf8
         }
         json.append(UInt8(ascii: "}"))
@@ -183,7 +187,13 @@ private struct HeaderTable: Decodable {
     private struct Description: Decodable {
         var dtype: String
         var shape: [Int]
-        var data_offsets: [Int]
+        var range: [Int]
+
+        enum CodingKeys: String, CodingKey {
+            case dtype
+            case shape
+            case range = "data_offsets"
+        }
     }
 
     init(from decoder: any Decoder) throws {
@@ -195,7 +205,7 @@ private struct HeaderTable: Decodable {
             } else {
                 let entry = try container.decode(Description.self, forKey: key)
                 entries.append(
-                    Entry(name: key.stringValue, type: entry.dtype, shape: entry.shape, range: entry.data_offsets))
+                    Entry(name: key.stringValue, type: entry.dtype, shape: entry.shape, range: entry.range))
             }
         }
     }

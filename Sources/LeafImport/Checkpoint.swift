@@ -126,7 +126,8 @@ private struct CheckpointAssembly {
         let highest = (found.keys.max() ?? -1).adding(1) ?? 0
         let count = json.numLayers ?? json.masks?.count ?? highest
         guard (1...4096).contains(count), highest <= count else {
-            throw LeafError(.badInput, "\(path) has tensors of layer \(highest - 1), the configuration has \(count) layers")
+            throw LeafError(
+                .badInput, "\(path) has tensors of layer \(highest - 1), the configuration has \(count) layers")
         }
         let layers = (0..<count).map { found[$0] ?? .init(hasAttention: false, hasFeedForward: false) }
         if let masks = json.masks {

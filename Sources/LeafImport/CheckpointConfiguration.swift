@@ -40,13 +40,21 @@ struct CheckpointConfiguration: Decodable {
 
     private enum Key: String, CodingKey {
         case modelType = "model_type"
-        case hiddenSize = "hidden_size", numAttentionHeads = "num_attention_heads"
+        case hiddenSize = "hidden_size"
+        case numAttentionHeads = "num_attention_heads"
         case numHiddenLayers = "num_hidden_layers"
-        case dimModel = "dim_model", numHeads = "num_heads", numLayers = "num_layers"
-        case vocabSize = "vocab_size", dimHead = "dim_head", dimFF = "dim_ff", eps
+        case dimModel = "dim_model"
+        case numHeads = "num_heads"
+        case numLayers = "num_layers"
+        case vocabSize = "vocab_size"
+        case dimHead = "dim_head"
+        case dimFF = "dim_ff"
+        case eps
         case positionBiasNumBuckets = "position_bias_num_buckets"
         case positionBiasMaxDistance = "position_bias_max_distance"
-        case promptTypes = "prompt_types", promptLength = "prompt_length", segmentTypes = "segment_types"
+        case promptTypes = "prompt_types"
+        case promptLength = "prompt_length"
+        case segmentTypes = "segment_types"
         case maskModules = "mask_modules"
     }
 

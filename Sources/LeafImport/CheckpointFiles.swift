@@ -76,7 +76,8 @@ package struct CheckpointFiles: Sendable {
         }
         guard let found = candidates.first(where: { FilePath.exists($0) }) else {
             throw LeafError(
-                .badInput, "\(path) has no configuration beside it (\(candidates.joined(separator: ", "))); use --config")
+                .badInput,
+                "\(path) has no configuration beside it (\(candidates.joined(separator: ", "))); use --config")
         }
         return found
     }
@@ -99,11 +100,22 @@ private struct CheckpointReader {
     mutating func read(_ path: String) throws(LeafError) {
         let file = try InputFile(path: path)
         note(file)
-        let header = try SafetensorsHeader(reading: file)
-        guard header.metadata["format"] != "leafcutter" else {
-            throw LeafError(.usage, "\(path) is a Leafcutter model already; `leafcutter export` makes a checkpoint of it")
+        switch try TorchFile.kind(of: file) {
+        case .zip:
+            container = .torch
+            tensors += try TorchFile.tensors(path: path)
+        case .legacy:
+            throw LeafError(
+                .badInput,
+                "\(path) has the format of torch before 1.6; load it and save it again with a newer torch")
+        case .other:
+            let header = try SafetensorsHeader(reading: file)
+            guard header.metadata[LeafMetadata.Key.format] != LeafMetadata.format else {
+                throw LeafError(
+                    .usage, "\(path) is a Leafcutter model already; `leafcutter export` makes a checkpoint of it")
+            }
+            for entry in header.tensors { tensors.append(try SourceTensor(entry, in: file)) }
         }
-        for entry in header.tensors { tensors.append(try SourceTensor(entry, in: file)) }
     }
 
     /// Adds all tensors of the shards that an index names; those that the index leaves out too.
@@ -116,7 +128,7 @@ private struct CheckpointReader {
         let bytes = try file.bytes(at: 0, count: file.byteCount)
         let map: [String: String]
         do {
-            map = try JSONDecoder().decode(Index.self, from: Data(bytes)).weight_map
+            map = try JSONDecoder().decode(Index.self, from: Data(bytes)).weightMap
         } catch {
             throw LeafError(.badInput, "\(path) is not an index of shards: it has no readable weight_map")
         }
@@ -141,6 +153,11 @@ private struct CheckpointReader {
     }
 
     private struct Index: Decodable {
-        var weight_map: [String: String]
+        /// The file of each tensor.
+        var weightMap: [String: String]
+
+        enum CodingKeys: String, CodingKey {
+            case weightMap = "weight_map"
+        }
     }
 }

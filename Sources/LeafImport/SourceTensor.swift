@@ -6,13 +6,9 @@ package protocol TensorStorage: AnyObject, Sendable {
     var path: String { get }
     var byteCount: Int { get }
     func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError)
-    /// What was read is not needed again; the system may forget it.
-    func forget(at offset: Int, count: Int)
 }
 
-extension InputFile: TensorStorage {
-    package func forget(at offset: Int, count: Int) { dropCache(at: offset, count: count) }
-}
+extension InputFile: TensorStorage {}
 
 /// A tensor of a checkpoint: a view of a storage that need not be row-major nor alone there.
 package struct SourceTensor: Sendable {

@@ -1,0 +1,73 @@
+extension LeafFile {
+    /// How far a verification is, in bytes of the file.
+    public struct VerificationProgress: Sendable, Equatable {
+        public let bytesDone: Int
+        public let bytesTotal: Int
+    }
+
+    /// Reads the whole file and checks every digest; every byte behind the header belongs to one, padding included.
+    ///
+    /// - Throws: `.badInput` naming the first block or region that fails and its tensors, `.io` when reading fails.
+    public func verify(
+        isCancelled: () -> Bool = { false }, progress: (VerificationProgress) -> Void = { _ in }
+    ) throws(LeafError) {
+        let input = try InputFile(path: path)
+        let slot = try AlignedBuffer(count: chunks.map(\.slotBytes).max() ?? 0)
+        var done = regions.first?.offset ?? 0
+        func account(_ count: Int) throws(LeafError) {
+            done += count
+            progress(VerificationProgress(bytesDone: done, bytesTotal: fileBytes))
+            if isCancelled() { throw LeafError(.cancelled, "the verification was stopped after \(done.sizeText)") }
+        }
+        for region in regions {
+            try verify(region, in: input)
+            try account(region.byteCount)
+        }
+        for (index, chunk) in chunks.enumerated() {
+            let place = slot.bytes[chunk.storedAt..<chunk.slotBytes]
+            try input.read(at: chunk.offset, into: UnsafeMutableRawBufferPointer(rebasing: place))
+            _ = try verifyAndUnpack(index, in: slot.bytes)
+            try account(chunk.paddedBytes)
+        }
+        try verifyScales(in: input)
+    }
+
+    /// Checks the bytes outside the blocks: what stays in memory, and the tokenizer's data. Quick: some MB.
+    ///
+    /// - Throws: `.badInput` naming the region that fails and its first tensors.
+    public func verifyRegions() throws(LeafError) {
+        let input = try InputFile(path: path)
+        for region in regions { try verify(region, in: input) }
+        try verifyScales(in: input)
+    }
+
+    private func verify(_ region: Region, in input: InputFile) throws(LeafError) {
+        guard try input.digest(at: region.offset, count: region.byteCount) == region.digest else {
+            let range = region.offset..<region.offset + region.byteCount
+            let names = tensors.filter { range.contains($0.offset) && !$0.name.hasPrefix("pad.") }.map(\.name)
+            let shown = names.prefix(3).joined(separator: ", ")
+            throw LeafError(
+                .badInput,
+                "\(path): the \(region.name) region at offset \(region.offset) (\(shown)\(names.count > 3 ? ", ..." : "")) "
+                    + "fails its checksum; convert the checkpoint again")
+        }
+    }
+
+    /// A file may be whole and yet hold scales that no conversion makes.
+    private func verifyScales(in input: InputFile) throws(LeafError) {
+        for tensor in tensors where tensor.type == .f32 && tensor.name.hasSuffix(".scale") {
+            let bytes = try input.bytes(at: tensor.offset, count: tensor.byteCount)
+            let isSound = bytes.withUnsafeBytes { raw in
+                stride(from: 0, to: raw.count, by: 4).allSatisfy {
+                    let scale = raw.loadUnaligned(fromByteOffset: $0, as: Float.self)
+                    return scale.isFinite && scale >= 0
+                }
+            }
+            guard isSound else {
+                throw LeafError(
+                    .badInput,
+                    "\(path): tensor \(tensor.name) holds scales that are no numbers; convert the checkpoint again")
+            }
+        }
+    }
+}

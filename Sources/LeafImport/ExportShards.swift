@@ -1,0 +1,139 @@
+import LeafFormat
+
+/// Which tensors go into which file of an exported checkpoint.
+struct ExportShards {
+    /// Where the rows of a tensor come from, one part behind the other.
+    enum Part {
+        case matrix(String)
+        case resident(String)
+        case prompts
+    }
+
+    struct Tensor {
+        /// transformers' name.
+        let name: String
+        let shape: [Int]
+        let parts: [Part]
+    }
+
+    struct File {
+        let name: String
+        let tensors: [Tensor]
+        /// Offsets from the start of the data.
+        let entries: [TensorEntry]
+    }
+
+    static let indexName = "model.safetensors.index.json"
+
+    let files: [File]
+    let totalBytes: Int
+
+    init(_ configuration: ModelConfiguration, weights: WeightFormat, shardBytes: Int) {
+        let size = weights.elementBytes
+        var groups: [[Tensor]] = [[]]
+        var bytes = 0
+        var total = 0
+        for tensor in Self.tensors(of: configuration) {
+            let count = tensor.shape.reduce(size, *)
+            if bytes > 0, bytes + count > shardBytes {
+                groups.append([])
+                bytes = 0
+            }
+            groups[groups.count - 1].append(tensor)
+            bytes += count
+            total += count
+        }
+        totalBytes = total
+        files = groups.enumerated().map { index, tensors in
+            var offset = 0
+            let entries = tensors.map { tensor in
+                let count = tensor.shape.reduce(size, *)
+                defer { offset += count }
+                return TensorEntry(
+                    name: tensor.name, type: weights.elementType, shape: tensor.shape, offset: offset, byteCount: count)
+            }
+            let name =
+                groups.count == 1
+                ? "model.safetensors" : "model-\(Self.digits(index + 1))-of-\(Self.digits(groups.count)).safetensors"
+            return File(name: name, tensors: tensors, entries: entries)
+        }
+    }
+
+    /// The JSON that tells which tensor is in which file; nil for a single file.
+    var index: [UInt8]? {
+        guard files.count > 1 else { return nil }
+        let map = files.flatMap { file in file.tensors.map { "    \"\($0.name)\": \"\(file.name)\"" } }.sorted()
+        return Array(
+            """
+            {
+              "metadata": {
+                "total_size": \(totalBytes)
+              },
+              "weight_map": {
+            \(map.joined(separator: ",\n"))
+              }
+            }
+
+            """.utf8)
+    }
+
+    private static func digits(_ number: Int) -> String {
+        let text = String(number)
+        return String(repeating: "0", count: max(0, 5 - text.count)) + text
+    }
+
+    /// Token and prompt rows are one table in transformers.
+    private static func tensors(of configuration: ModelConfiguration) -> [Tensor] {
+        let shape = ModelShape(configuration)
+        let rows = configuration.vocabSize + configuration.promptRows
+        var tensors = [
+            Tensor(
+                name: "cpmant.\(TensorName.tokenTable)", shape: [rows, configuration.dimModel],
+                parts: [.matrix(TensorName.tokenTable), .prompts])
+        ]
+        for (name, _, size) in shape.residentTensors(weights: .float32) where name != TensorName.promptEmbedding {
+            tensors.append(Tensor(name: "cpmant.\(name)", shape: size, parts: [.resident(name)]))
+        }
+        for matrix in shape.matrices where matrix.name != TensorName.tokenTable {
+            let size = [matrix.rows, matrix.columns]
+            tensors.append(Tensor(name: "cpmant.\(matrix.name)", shape: size, parts: [.matrix(matrix.name)]))
+        }
+        return tensors
+    }
+}
+
+extension ModelConfiguration {
+    /// `config.json` as transformers' `CpmAntConfig` reads it. The special ids are those of CPM-Ant's vocabulary.
+    func transformersJSON(_ weights: WeightFormat) -> String {
+        """
+        {
+          "architectures": [
+            "CpmAntForCausalLM"
+          ],
+          "bos_token_id": 6,
+          "dim_ff": \(dimFF),
+          "dim_head": \(dimHead),
+          "dropout_p": 0.0,
+          "eos_token_id": 7,
+          "eps": \(eps),
+          "hidden_size": \(dimModel),
+          "init_std": 1.0,
+          "mask_modules": null,
+          "model_type": "cpmant",
+          "num_attention_heads": \(numHeads),
+          "num_hidden_layers": \(layers.count),
+          "pad_token_id": 0,
+          "position_bias_max_distance": \(positionBiasMaxDistance),
+          "position_bias_num_buckets": \(positionBiasNumBuckets),
+          "prompt_length": \(promptLength),
+          "prompt_types": \(promptTypes),
+          "segment_types": \(segmentTypes),
+          "tokenizer_class": "CpmAntTokenizer",
+          "torch_dtype": "\(weights.rawValue)",
+          "use_cache": true,
+          "vocab_size": \(vocabSize)
+        }
+
+        """
+    }
+}

@@ -1,0 +1,193 @@
+import CLeafKernels
+public import LeafFormat
+
+/// How to write a checkpoint.
+public struct ExportOptions: Sendable {
+    /// nil: float16 where that loses nothing (float16 weights with the scaling inside), else float32.
+    public var weights: WeightFormat?
+    /// The most bytes of tensors in one file.
+    public var shardBytes = 4_000_000_000
+    public var replacesExisting = false
+
+    public init() {}
+}
+
+/// How far an export is, in bytes of the files to be written.
+public struct ExportProgress: Sendable, Equatable {
+    public let bytesDone: Int
+    public let bytesTotal: Int
+}
+
+/// What came out of an export.
+public struct ExportResult: Sendable, Equatable {
+    public let output: String
+    public let parameters: Int
+    /// Of all files.
+    public let bytes: Int
+    public let seconds: Double
+    public let tensors: Int
+    public let shards: Int
+    public let weights: WeightFormat
+    public let peakBytes: Int
+}
+
+/// Makes a transformers folder (`CpmAntForCausalLM`, safetensors) of a model file.
+///
+/// Int8 weights are dequantized, CPM-Live's scaling is folded in. There is no `lm_head.weight`: transformers ties it.
+public struct Exporter: Sendable {
+    private let model: String
+    private let folder: String
+    private let options: ExportOptions
+
+    /// - Parameters:
+    ///   - model: a `.leaf` file.
+    ///   - folder: is made if it is not there.
+    public init(model: String, folder: String, options: ExportOptions = ExportOptions()) {
+        self.model = model
+        self.folder = folder
+        self.options = options
+    }
+
+    /// Exports. Files get their names when they are whole, `config.json` last.
+    ///
+    /// - Throws: `.badInput` for a model that transformers cannot hold or a damaged one, `.usage` if there are files already.
+    public func run(
+        isCancelled: () -> Bool = { false }, progress: (ExportProgress) -> Void = { _ in }
+    ) throws(LeafError) -> ExportResult {
+        let clock = ContinuousClock()
+        let began = clock.now
+        let file = try LeafFile.open(path: model)
+        let configuration = file.configuration
+        if let index = configuration.layers.firstIndex(where: { !$0.hasAttention || !$0.hasFeedForward }) {
+            throw LeafError(
+                .badInput, "\(model) lacks half of layer \(index); transformers has no CPM-Ant with removed half layers"
+            )
+        }
+        let isLossless = file.weights == .float16 && configuration.isScaleFolded
+        let weights = options.weights ?? (isLossless ? .float16 : .float32)
+        guard weights != .int8 else { throw LeafError(.usage, "transformers has no int8 CPM-Ant; use f16 or f32") }
+
+        let shards = ExportShards(configuration, weights: weights, shardBytes: options.shardBytes)
+        try prepareFolder(shards)
+        let rows = try LeafRows(file)
+        let total = shards.totalBytes
+        var done = 0
+        for shard in shards.files {
+            var writer = try ShardWriter(shard, folder: folder, weights: weights)
+            for tensor in shard.tensors {
+                try write(tensor, rows, &writer) { (count) throws(LeafError) in
+                    done += count
+                    progress(ExportProgress(bytesDone: done, bytesTotal: total))
+                    if isCancelled() {
+                        throw LeafError(.cancelled, "the export was stopped; run it again from the start")
+                    }
+                }
+            }
+            try writer.finish()
+        }
+        if let index = shards.index {
+            try Self.write(index, to: "\(folder)/\(ExportShards.indexName)")
+        }
+        if file.tensor(TensorName.vocabulary) != nil {
+            try Self.write(try rows.bytes(of: TensorName.vocabulary), to: "\(folder)/vocab.txt")
+        }
+        try Self.write(Array(configuration.transformersJSON(weights).utf8), to: "\(folder)/config.json")
+        return ExportResult(
+            output: folder, parameters: ModelShape(configuration).parameterCount, bytes: total,
+            seconds: (clock.now - began) / .seconds(1), tensors: shards.files.reduce(0) { $0 + $1.tensors.count },
+            shards: shards.files.count, weights: weights, peakBytes: ProcessMemory.peakBytes)
+    }
+
+    private func prepareFolder(_ shards: ExportShards) throws(LeafError) {
+        try FilePath.makeFolder(folder)
+        let names =
+            ["config.json", "vocab.txt", "model.safetensors", ExportShards.indexName] + shards.files.map(\.name)
+        guard options.replacesExisting || !names.contains(where: { FilePath.exists("\(folder)/\($0)") }) else {
+            throw LeafError(
+                .usage, "\(folder) holds a checkpoint already; give another folder, or --force to replace it")
+        }
+        for name in names { try FilePath.remove("\(folder)/\(name)") }
+        let free = try FilePath.freeBytes(at: "\(folder)/config.json")
+        guard shards.totalBytes <= free else {
+            throw LeafError(
+                .io,
+                "\(folder) needs \(shards.totalBytes.sizeText) on its disk, where \(free.sizeText) are free; "
+                    + "choose another place")
+        }
+    }
+
+    private func write(
+        _ tensor: ExportShards.Tensor, _ rows: LeafRows, _ writer: inout ShardWriter,
+        _ account: (Int) throws(LeafError) -> Void
+    ) throws(LeafError) {
+        for part in tensor.parts {
+            switch part {
+            case .matrix(let name):
+                try rows.forEachChunk(ofMatrix: name) { (_, floats) throws(LeafError) in
+                    try account(try writer.append(floats))
+                }
+            case .resident(let name):
+                try account(try Self.append(try rows.resident(name), to: &writer))
+            case .prompts:
+                try account(try Self.append(try rows.promptRows(), to: &writer))
+            }
+        }
+    }
+
+    private static func append(_ floats: [Float], to writer: inout ShardWriter) throws(LeafError) -> Int {
+        try floats.withUnsafeBufferPointer { (floats) throws(LeafError) in try writer.append(floats) }
+    }
+
+    private static func write(_ bytes: [UInt8], to path: String) throws(LeafError) {
+        let file = try OutputFile(path: path + ".part")
+        try file.truncate(to: 0)
+        try file.write(bytes, at: 0)
+        try file.synchronize()
+        try FilePath.rename(path + ".part", to: path)
+    }
+}
+
+/// One safetensors file that is being written, from its first tensor to its last.
+private struct ShardWriter {
+    private let file: OutputFile
+    private let path: String
+    private let weights: WeightFormat
+    private let kernels = leaf_kernels_best().pointee
+    private var end: Int
+    private var halves: [UInt16] = []
+
+    init(_ shard: ExportShards.File, folder: String, weights: WeightFormat) throws(LeafError) {
+        path = "\(folder)/\(shard.name)"
+        self.weights = weights
+        file = try OutputFile(path: path + ".part")
+        try file.truncate(to: 0)
+        var json = SafetensorsHeader.json(metadata: [("format", "pt")], tensors: shard.entries)
+        json += repeatElement(UInt8(ascii: " "), count: json.count.roundedUp(to: 8) - json.count)
+        let header = withUnsafeBytes(of: UInt64(json.count).littleEndian) { Array($0) } + json
+        try file.write(header, at: 0)
+        end = header.count
+    }
+
+    /// - Returns: bytes written.
+    mutating func append(_ floats: UnsafeBufferPointer<Float>) throws(LeafError) -> Int {
+        let begin = end
+        if weights == .float32 {
+            try file.write(UnsafeRawBufferPointer(floats), at: end)
+            end += floats.count * 4
+        } else {
+            if halves.count < floats.count { halves = [UInt16](repeating: 0, count: floats.count) }
+            kernels.f32_to_f16(floats.baseAddress!, &halves, floats.count)
+            try halves.withUnsafeBufferPointer { (halves) throws(LeafError) in
+                try file.write(
+                    UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(halves)[0..<floats.count * 2]), at: end)
+            }
+            end += floats.count * 2
+        }
+        return end - begin
+    }
+
+    mutating func finish() throws(LeafError) {
+        try file.synchronize()
+        try FilePath.rename(path + ".part", to: path)
+    }
+}

@@ -1,0 +1,72 @@
+import LeafFormat
+
+/// A file by `torch.save`: a zip archive of one pickle, the table of tensors, and one entry a storage.
+enum TorchFile {
+    /// What the first bytes of a file tell.
+    enum Kind {
+        case zip
+        /// torch before 1.6: pickles one behind the other.
+        case legacy
+        case other
+    }
+
+    static func kind(of file: InputFile) throws(LeafError) -> Kind {
+        let magic = try file.bytes(at: 0, count: min(4, file.byteCount))
+        if magic.starts(with: [0x50, 0x4B, 0x03, 0x04]) { return .zip }
+        // A pickle of protocol 2 that begins with a long number, torch's magic.
+        if magic.starts(with: [0x80, 0x02, 0x8A]) { return .legacy }
+        return .other
+    }
+
+    /// Every tensor of the state dict that the file holds.
+    static func tensors(path: String) throws(LeafError) -> [SourceTensor] {
+        let archive = try ZipArchive(path: path)
+        let suffix = "/data.pkl"
+        let tables = archive.entries.keys.filter { $0.hasSuffix(suffix) && !$0.dropLast(suffix.count).contains("/") }
+        guard tables.count == 1, let table = tables.first else {
+            throw LeafError(.badInput, "\(path) is a zip archive, but not of torch.save: it has no single data.pkl")
+        }
+        let prefix = table.dropLast(suffix.count)
+        if archive.entries["\(prefix)/byteorder"] != nil {
+            let order = String(decoding: try bytes(of: "\(prefix)/byteorder", in: archive), as: UTF8.self)
+            guard order == "little" else {
+                throw LeafError(.badInput, "\(path) was saved on a \(order)-endian machine; save it on another")
+            }
+        }
+        var storages: [String: ZipStorage] = [:]
+        var tensors: [SourceTensor] = []
+        for (name, tensor) in try Unpickler.stateDict(try bytes(of: table, in: archive), path: path) {
+            let key = tensor.storage.key
+            if storages[key] == nil { storages[key] = ZipStorage(archive, entry: "\(prefix)/data/\(key)") }
+            guard let storage = storages[key] else {
+                throw LeafError(
+                    .badInput, "\(path) lacks the storage \(key) of tensor \(name); get the checkpoint again")
+            }
+            let size = tensor.storage.type.byteCount
+            guard let promised = tensor.storage.count.multiplied(by: size), promised <= storage.byteCount,
+                let offset = tensor.offset.multiplied(by: size)
+            else {
+                throw LeafError(
+                    .badInput,
+                    "\(path): tensor \(name) wants \(tensor.storage.count) numbers of storage \(key), "
+                        + "which has \(storage.byteCount) bytes; get the checkpoint again")
+            }
+            tensors.append(
+                try SourceTensor(
+                    name: name, type: tensor.storage.type, shape: tensor.shape, strides: tensor.strides,
+                    storage: storage, offset: offset))
+        }
+        return tensors
+    }
+
+    private static func bytes(of entry: String, in archive: ZipArchive) throws(LeafError) -> [UInt8] {
+        let count = archive.entries[entry]?.byteCount ?? 0
+        guard count <= Unpickler.maximumBytes else {
+            throw LeafError(.badInput, "\(archive.path): entry \(entry) has \(count.sizeText), too much for a table")
+        }
+        let buffer = try AlignedBuffer(count: count)
+        let place = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[0..<count])
+        try archive.read(entry, at: 0, into: place)
+        return Array(place)
+    }
+}

@@ -1,0 +1,120 @@
+import Foundation
+import GoldenSupport
+import LeafFormat
+import LeafImport
+
+/// Every form of every golden model: a folder, or a file with its JSON beside it.
+enum Forms {
+    static let all =
+        [
+            "ant-tiny-a/hf", "ant-tiny-a/hf-bin", "ant-tiny-a/hf-head", "ant-tiny-a/hf-sharded",
+            "ant-tiny-a/hf-sharded-head", "ant-tiny-a/cpm-live/ant-tiny-a.pt", "ant-tiny-b/hf", "ant-tiny-b/hf-bin",
+            "ant-tiny-b/cpm-live/ant-tiny-b.pt", "ant-tiny-c/hf", "ant-tiny-c/hf-safetensors-sharded",
+            "ant-tiny-c/cpm-live/ant-tiny-c.pt", "ant-tiny-pruned/cpm-live/ant-tiny-pruned.pt",
+        ]
+
+    static func path(_ form: String) -> String { Golden.model(form).path }
+    static func fixture(_ name: String) -> String { Golden.root.appending(path: "import/\(name)").path }
+}
+
+/// A converted model in a folder of its own.
+struct Conversion {
+    let directory: TemporaryDirectory
+    let result: ConversionResult
+    let file: LeafFile
+    let rows: LeafRows
+
+    init(_ source: String, _ weights: WeightFormat = .int8, _ change: (inout ConversionOptions) -> Void = { _ in })
+        throws
+    {
+        directory = try TemporaryDirectory()
+        var options = ConversionOptions()
+        options.weights = weights
+        change(&options)
+        result = try Converter(source: source, output: directory.path("model.leaf"), options: options).run()
+        file = try LeafFile.open(path: directory.path("model.leaf"))
+        rows = try LeafRows(file)
+    }
+
+    /// Everything behind the header.
+    func data() throws -> Data {
+        try Data(contentsOf: URL(filePath: file.path)).dropFirst(file.regions[0].offset)
+    }
+
+    /// A matrix as float32 rows, unpacked and folded.
+    func matrix(_ name: String) throws -> [Float] {
+        var floats: [Float] = []
+        try rows.forEachChunk(ofMatrix: name) { floats += $1 }
+        return floats
+    }
+
+    /// A matrix's int8 rows, read from the tiles the plainest way.
+    func quantized(_ name: String) throws -> [[Int8]] {
+        let matrix = file.matrices.first { $0.name == name }!
+        let input = try InputFile(path: file.path)
+        var result = [[Int8]](repeating: [Int8](repeating: 0, count: matrix.paddedColumns), count: matrix.paddedRows)
+        for index in matrix.chunks {
+            let chunk = file.chunks[index]
+            let slot = UnsafeMutableRawBufferPointer.allocate(byteCount: chunk.slotBytes, alignment: 4096)
+            defer { slot.deallocate() }
+            try input.read(
+                at: chunk.offset, into: UnsafeMutableRawBufferPointer(rebasing: slot[chunk.storedAt..<chunk.slotBytes]))
+            let bytes = try file.verifyAndUnpack(index, in: slot)
+            for (place, value) in bytes.enumerated() {
+                let tile = place / (16 * matrix.paddedColumns)
+                let inTile = place % (16 * matrix.paddedColumns)
+                let (group, row, column) = (inTile / 64, inTile % 64 / 4, inTile % 4)
+                result[chunk.firstRow + tile * 16 + row][group * 4 + column] = Int8(bitPattern: value)
+            }
+        }
+        return result
+    }
+}
+
+/// The numbers of a transformers checkpoint by CPM-Live's names, the token table parted from the prompts.
+struct Truth {
+    let configuration: ModelConfiguration
+    private let source: PlainSafetensors
+    private let prefix: String
+
+    init(_ path: String, _ configuration: ModelConfiguration, prefix: String = "cpmant.") throws {
+        source = try PlainSafetensors(URL(filePath: path))
+        self.configuration = configuration
+        self.prefix = prefix
+    }
+
+    func floats(_ name: String) -> [Float] {
+        let tokens = configuration.vocabSize * configuration.dimModel
+        let table = source.floats(prefix + TensorName.tokenTable)!
+        switch name {
+        case TensorName.tokenTable: return Array(table[0..<tokens])
+        case TensorName.promptEmbedding where source.shapes[prefix + name] == nil: return Array(table[tokens...])
+        default: return source.floats(prefix + name)!
+        }
+    }
+}
+
+/// A small generator whose seed a failing test prints.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
+        return word ^ (word >> 31)
+    }
+}
+
+/// Waits for an expression that must fail with an error of ours.
+func failure(_ body: () throws -> Void) -> LeafError? {
+    do {
+        try body()
+        return nil
+    } catch {
+        return error as? LeafError
+    }
+}

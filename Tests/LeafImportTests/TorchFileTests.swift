@@ -1,0 +1,96 @@
+import Foundation
+import GoldenSupport
+import LeafFormat
+import LeafImport
+import Testing
+
+/// `Tests/Golden/import`: one model in every way that torch saves, by `Scripts/make-import-fixtures.py`.
+@Suite("torch checkpoints") struct TorchFileTests {
+    static func plain() throws -> Conversion { try Conversion(Forms.fixture("plain.safetensors"), .float32) }
+
+    @Test(arguments: [
+        "plain.pt", "column-major.pt", "sliced.pt", "every-other.pt", "one-storage.pt", "bfloat16.pt", "float64.pt",
+        "parameters.pt", "protocol-4.pt",
+    ])
+    func everyWayOfSavingHoldsTheSameNumbers(name: String) throws {
+        let expected = try Self.plain()
+        let conversion = try Conversion(Forms.fixture(name), .float32)
+        #expect(try conversion.data() == expected.data())
+    }
+
+    @Test func plainHoldsTheSourcesNumbers() throws {
+        let conversion = try Self.plain()
+        let configuration = conversion.file.configuration
+        let truth = try Truth(Forms.fixture("plain.safetensors"), configuration, prefix: "")
+        for matrix in conversion.file.matrices {
+            let divisor = Double(matrix.columns).squareRoot()
+            let expected = truth.floats(matrix.name).map { Float(Double($0) / divisor) }
+            #expect(try conversion.matrix(matrix.name) == expected, "\(matrix.name)")
+        }
+    }
+
+    @Test func bmcookWeightsAreNotRoundedAgain() throws {
+        let conversion = try Conversion(Forms.fixture("bmcook.pt"))
+        let truth = try Truth(Forms.fixture("plain.safetensors"), conversion.file.configuration, prefix: "")
+        for matrix in conversion.file.matrices where matrix.name != TensorName.tokenTable {
+            let source = truth.floats(matrix.name)
+            let values = try conversion.quantized(matrix.name)
+            let scales = try conversion.rows.resident(TensorName.scale(of: matrix.name))
+            for row in 0..<matrix.rows {
+                let weights = source[row * matrix.columns..<(row + 1) * matrix.columns]
+                let scale = Float(Float16(weights.map(\.magnitude).max()! / 127))
+                let expected = weights.map { Int8(min(max(($0 / scale).rounded(.toNearestOrEven), -127), 127)) }
+                #expect(Array(values[row][0..<matrix.columns]) == expected)
+                #expect(scales[row] == Float(Double(scale) / Double(matrix.columns).squareRoot()))
+            }
+        }
+        // Dequantized, it is the same model.
+        let floats = try Conversion(Forms.fixture("bmcook.pt"), .float32)
+        let name = TensorName.feedForwardMatrices(layer: 1)[2]
+        let pairs = zip(try conversion.matrix(name), try floats.matrix(name))
+        #expect(pairs.allSatisfy { ($0 - $1).magnitude <= $0.magnitude * ConverterTests.foldingTolerance })
+    }
+
+    @Test(arguments: [
+        ("refused-legacy.pt", "before 1.6"), ("refused-system.pt", "`posix.system`"),
+        ("refused-eval.pt", "`builtins.eval`"), ("refused-packed.pt", "packed"),
+        ("refused-module.pt", "torch.nn.modules.linear.Linear"), ("refused-cut.pt", "not a whole zip archive"),
+    ])
+    func whatIsNoStateDictIsRefused(name: String, reason: String) throws {
+        let error = failure { _ = try Conversion(Forms.fixture(name)) }
+        #expect(error?.kind == .badInput)
+        #expect(error?.description.contains(reason) == true, "\(error?.description ?? "no error")")
+    }
+
+    @Test func mutatedFilesNeverCrash() throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = SeededGenerator(seed: seed)
+        let directory = try TemporaryDirectory()
+        let original = try Data(contentsOf: URL(filePath: Forms.fixture("plain.pt")))
+        let config = Forms.fixture("config.json")
+        var refused = 0
+        for _ in 0..<1000 {
+            var data = original
+            // Mostly the table of tensors at the beginning and the directory at the end.
+            for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                let place =
+                    switch Int.random(in: 0..<3, using: &generator) {
+                    case 0: Int.random(in: 0..<min(9000, data.count), using: &generator)
+                    case 1: data.count - 1 - Int.random(in: 0..<min(4000, data.count), using: &generator)
+                    default: Int.random(in: 0..<data.count, using: &generator)
+                    }
+                data[place] = UInt8.random(in: 0...255, using: &generator)
+            }
+            if Int.random(in: 0..<8, using: &generator) == 0 {
+                data.removeLast(Int.random(in: 0..<data.count, using: &generator))
+            }
+            try data.write(to: URL(filePath: directory.path("m.pt")))
+            let error = failure {
+                let checkpoint = try Checkpoint(path: directory.path("m.pt"), configurationPath: config)
+                for tensor in checkpoint.residents.values { _ = try RowReader(tensor).floats() }
+            }
+            if error != nil { refused += 1 }
+        }
+        #expect(refused > 250, "seed \(seed)")
+    }
+}
