@@ -56,6 +56,9 @@ let package = Package(
             dependencies: ["Leafcutter", "CPMAnt", "LeafFormat", "LeafGeneration", "LeafImport", "LeafStream", "GoldenSupport"],
             swiftSettings: strict),
         .testTarget(name: "CPMAntTests", dependencies: ["CPMAnt", "LeafFormat", "GoldenSupport"], swiftSettings: strict),
+        .target(
+            name: "CKernelChecks", dependencies: ["CLeafKernels"], path: "Tests/CKernelChecks", exclude: ["arm"], cSettings: c),
+        .testTarget(name: "CLeafKernelsTests", dependencies: ["CLeafKernels", "CKernelChecks"], swiftSettings: strict),
         .executableTarget(name: "LeafCLI", dependencies: ["Leafcutter", "CSystem"], swiftSettings: strict),
         .testTarget(
             name: "LeafGenerationTests", dependencies: ["LeafGeneration", "LeafTokenizer", "LeafFormat"], swiftSettings: strict),

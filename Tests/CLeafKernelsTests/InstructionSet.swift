@@ -1,0 +1,95 @@
+import CKernelChecks
+import CLeafKernels
+import Testing
+
+/// A table of kernels that can run here. The AVX-512 model is the AVX-512 source with its one special instruction
+/// computed in plain C.
+enum InstructionSet: String, CaseIterable, CustomTestStringConvertible {
+    case scalar, avx2, avx512, avx512Model, neon
+
+    var table: UnsafePointer<leaf_kernels>? {
+        switch self {
+        case .scalar: leaf_kernels_for(LEAF_ISA_SCALAR)
+        case .avx2: leaf_kernels_for(LEAF_ISA_AVX2)
+        case .avx512: leaf_kernels_for(LEAF_ISA_AVX512)
+        case .avx512Model: kernel_check_avx512_model()
+        case .neon: leaf_kernels_for(LEAF_ISA_NEON)
+        }
+    }
+
+    /// The kernels of a set that is in `here`.
+    var kernels: leaf_kernels { table!.pointee }
+    var testDescription: String { rawValue }
+
+    static let here = allCases.filter { $0.table != nil }
+    /// Those to be compared with the scalar one.
+    static let fast = here.filter { $0 != .scalar }
+    static var scalarKernels: leaf_kernels { InstructionSet.scalar.kernels }
+}
+
+/// Aligned memory of a test.
+final class Buffer<Element: BitwiseCopyable> {
+    let pointer: UnsafeMutablePointer<Element>
+    let count: Int
+
+    init(_ count: Int, of element: Element) {
+        let bytes = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1) * MemoryLayout<Element>.stride, alignment: 64)
+        pointer = bytes.initializeMemory(as: Element.self, repeating: element, count: count)
+        self.count = count
+    }
+
+    convenience init(_ elements: [Element]) {
+        self.init(elements.count, of: elements[0])
+        for (index, element) in elements.enumerated() { pointer[index] = element }
+    }
+
+    deinit { UnsafeMutableRawPointer(pointer).deallocate() }
+
+    subscript(index: Int) -> Element {
+        get { pointer[index] }
+        set { pointer[index] = newValue }
+    }
+
+    var array: [Element] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
+}
+
+extension Buffer<Float> {
+    /// Equal to the last bit, NaN included.
+    var bits: [UInt32] { array.map(\.bitPattern) }
+}
+
+/// splitmix64; a test names its seed when it fails.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+    init(_ seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    /// Numbers of very different sizes, and a few zeros.
+    mutating func floats(_ count: Int, exponents: ClosedRange<Int> = -8...4) -> [Float] {
+        (0..<count).map { _ in
+            if Int.random(in: 0..<50, using: &self) == 0 { return 0 }
+            let magnitude = Float(sign: .plus, exponent: Int.random(in: exponents, using: &self), significand: 1)
+            return Float.random(in: -1...1, using: &self) * magnitude
+        }
+    }
+
+    /// Any float that is neither infinite nor NaN.
+    mutating func anyFinite() -> Float {
+        while true {
+            let x = Float(bitPattern: UInt32.random(in: 0...UInt32.max, using: &self))
+            if x.isFinite { return x }
+        }
+    }
+}
+
+func alignUp(_ n: Int, _ to: Int) -> Int { (n + to - 1) / to * to }
+
+/// Row lengths with every kind of remainder, and the model's own odd ones.
+let oddLengths = [1, 2, 15, 16, 17, 31, 48, 63, 64, 65, 100, 128, 129, 350, 700, 1023, 3735, 4096]
