@@ -62,6 +62,7 @@ let package = Package(
         .executableTarget(name: "LeafCLI", dependencies: ["Leafcutter", "CSystem"], swiftSettings: strict),
         .testTarget(
             name: "LeafGenerationTests", dependencies: ["LeafGeneration", "LeafTokenizer", "LeafFormat"], swiftSettings: strict),
+        .testTarget(name: "LeafFormatTests", dependencies: ["LeafFormat", "GoldenSupport"], swiftSettings: strict),
         .testTarget(
             name: "LeafImportTests", dependencies: ["LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport"],
             swiftSettings: strict),

@@ -1,0 +1,136 @@
+import Foundation
+import GoldenSupport
+import LeafFormat
+import Synchronization
+import Testing
+
+@Suite("writer") struct LeafWriterTests {
+    /// Lets the disk fail from the n-th call on, in the middle of what that call writes.
+    private static func failing(after calls: Int, with code: Int32) -> WriteCalls {
+        let count = Counter()
+        var result = WriteCalls()
+        result.synchronize = { _ in 0 }
+        result.write = { descriptor, bytes, size, offset in
+            let number = count.next()
+            if number < calls { return pwrite(descriptor, bytes, size, offset) }
+            if number == calls, size > 1 { return pwrite(descriptor, bytes, size / 2, offset) }
+            errno = code
+            return -1
+        }
+        return result
+    }
+
+    private final class Counter: Sendable {
+        private let value = Atomic<Int>(0)
+        func next() -> Int { value.wrappingAdd(1, ordering: .relaxed).oldValue }
+    }
+
+    /// What a crash leaves is what a failing disk leaves: nothing is tidied up.
+    @Test(arguments: [WeightFormat.int8, .float16]) func afterAnyInterruptionTheSameBytesComeOut(weights: WeightFormat)
+        throws
+    {
+        let whole = try TemporaryDirectory()
+        try SmallModel(weights).write(to: whole.path("m.leaf"))
+        let expected = try Data(contentsOf: URL(filePath: whole.path("m.leaf")))
+        var calls = 0
+        while true {
+            let directory = try TemporaryDirectory()
+            var model = SmallModel(weights)
+            model.options.calls = Self.failing(after: calls, with: ENOSPC)
+            let error = failure { try model.write(to: directory.path("m.leaf")) }
+            guard let error else { break }
+            #expect(error.kind == .io && error.description.contains("full"))
+            #expect(!FileManager.default.fileExists(atPath: directory.path("m.leaf")))
+            #expect(failure { _ = try LeafFile.open(path: directory.path("m.leaf.part")) } != nil)
+            try SmallModel(weights).write(to: directory.path("m.leaf"))
+            #expect(try Data(contentsOf: URL(filePath: directory.path("m.leaf"))) == expected, "call \(calls)")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory.url.path) == ["m.leaf"])
+            calls += 1
+        }
+        #expect(calls > 30)
+    }
+
+    @Test func resumingGoesOnBehindTheFinishedBlocks() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("m.leaf")
+        var model = SmallModel()
+        model.options.calls = Self.failing(after: 40, with: EIO)
+        #expect(failure { try model.write(to: path) }?.description.contains("input/output error") == true)
+        let writer = try LeafWriter(path: path, contents: SmallModel().contents, fingerprint: "small")
+        guard case .resumed(let blocks) = writer.start else {
+            Issue.record("it began \(writer.start)")
+            return
+        }
+        #expect(blocks > 0 && blocks == writer.completedBlocks)
+    }
+
+    /// Files cut off or spoilt at random, as by a disk that lied about what it had written.
+    @Test func whatIsNotReallyThereIsWrittenAgain() throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = SeededGenerator(seed: seed)
+        let whole = try TemporaryDirectory()
+        try SmallModel().write(to: whole.path("m.leaf"))
+        let expected = try Data(contentsOf: URL(filePath: whole.path("m.leaf")))
+        for _ in 0..<40 {
+            let directory = try TemporaryDirectory()
+            var model = SmallModel()
+            model.options.calls = Self.failing(after: Int.random(in: 10..<60, using: &generator), with: EIO)
+            _ = failure { try model.write(to: directory.path("m.leaf")) }
+            let victim = URL(
+                filePath: directory.path(Bool.random(using: &generator) ? "m.leaf.part" : "m.leaf.journal"))
+            if var data = try? Data(contentsOf: victim), !data.isEmpty {
+                let place = Int.random(in: 0..<data.count, using: &generator)
+                if victim.pathExtension == "journal", Bool.random(using: &generator) {
+                    data[place] ^= 1
+                } else {
+                    data.removeLast(data.count - place)
+                }
+                try data.write(to: victim)
+            }
+            try SmallModel().write(to: directory.path("m.leaf"))
+            #expect(try Data(contentsOf: URL(filePath: directory.path("m.leaf"))) == expected, "seed \(seed)")
+        }
+    }
+
+    @Test func anUnfinishedFileOfOtherContentsIsDropped() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("m.leaf")
+        var model = SmallModel()
+        model.options.calls = Self.failing(after: 50, with: EIO)
+        #expect(failure { try model.write(to: path) } != nil)
+        var other = SmallModel(.float32).contents
+        other.vocabulary = nil
+        let writer = try LeafWriter(path: path, contents: other, fingerprint: "small")
+        #expect(writer.start == .discarded && writer.completedBlocks == 0)
+    }
+
+    @Test func resumingCanBeForbidden() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("m.leaf")
+        var model = SmallModel()
+        model.options.calls = Self.failing(after: 50, with: EIO)
+        #expect(failure { try model.write(to: path) } != nil)
+        var options = LeafWriter.Options()
+        options.resumes = false
+        let writer = try LeafWriter(path: path, contents: SmallModel().contents, fingerprint: "small", options: options)
+        #expect(writer.completedBlocks == 0)
+    }
+
+    @Test func twoWritersOfOneFileDoNotMeet() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("m.leaf")
+        let first = try LeafWriter(path: path, contents: SmallModel().contents, fingerprint: "small")
+        let error = failure { _ = try LeafWriter(path: path, contents: SmallModel().contents, fingerprint: "small") }
+        #expect(error?.description.contains("in use by another") == true)
+        withExtendedLifetime(first) {}
+    }
+
+    @Test func placesThatCannotBeWrittenAreRefused() throws {
+        let directory = try TemporaryDirectory()
+        for path in [directory.url.path, directory.path("none/m.leaf"), "/proc/m.leaf"] {
+            #expect(failure { try SmallModel().write(to: path) } != nil, "\(path)")
+        }
+        try SmallModel().write(to: directory.path("m.leaf"))
+        #expect(failure { try SmallModel().write(to: directory.path("m.leaf")) }?.kind == .usage)
+    }
+}
