@@ -1,8 +1,9 @@
 /* How near the int8 matrix product comes to what the machine can do.
  *
- * One row: bytes of weights per second from a matrix larger than the last-level cache, beside a plain loop that reads as
- * much. Many rows: operations per second (a multiplication and an addition are two), beside the multiply-and-add
- * instructions alone, in registers. Every pair is measured in turns, and the best of several rounds is given. */
+ * One row: bytes of weights per second from a matrix larger than the last-level cache, beside a plain loop that reads
+ * as much. Many rows: operations per second (a multiplication and an addition are two), beside the multiply-and-add
+ * instructions alone, in registers. Both of a pair are measured in turns, in short stretches, and the best of each is
+ * given: a machine with other guests disturbs long ones. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
@@ -14,7 +15,8 @@
 #include "leaf_kernels.h"
 #include "limits.h"
 
-enum { columns = 4096, tiles = 4096, hot_tiles = 64, rounds = 7, max_threads = 2, max_rows = 512 };
+enum { columns = 4096, tiles = 4096, max_threads = 2, max_rows = 512, peak_steps = 1000000 };
+enum { reading_rounds = 15, computing_rounds = 60 };
 
 static double now(void) {
     struct timespec t;
@@ -112,7 +114,7 @@ static void bandwidth(product whole, int threads) {
     for (int t = 0; t < threads; t++)
         readings[t] = (reading){(const char *)jobs[t].weights, jobs[t].tile_count * LEAF_TILE_ROWS * columns};
     double product_time = 1e9, reading_time = 1e9;
-    for (int i = 0; i < rounds; i++) {
+    for (int i = 0; i < reading_rounds; i++) {
         reading_time = smaller(reading_time, measure(run_reading, readings, sizeof *readings, threads));
         product_time = smaller(product_time, measure(run_product, jobs, sizeof *jobs, threads));
     }
@@ -125,13 +127,13 @@ static void throughput(product whole, size_t rows, int threads) {
     product jobs[max_threads];
     peak peaks[max_threads];
     whole.rows = rows;
-    size_t tile_count = rows < 32 ? tiles / 4 : hot_tiles * 4;
+    size_t tile_count = rows < 32 ? 512 : 4096 / rows + 8;  /* few rows: 32 MB of weights; many: milliseconds */
     divide(whole, tile_count, threads, jobs);
-    for (int t = 0; t < threads; t++) peaks[t] = (peak){whole.kernels->name, 20000000};
+    for (int t = 0; t < threads; t++) peaks[t] = (peak){whole.kernels->name, peak_steps};
     double operations = 2.0 * (double)rows * (double)tile_count * LEAF_TILE_ROWS * columns;
-    double peak_operations = operations_a_step(whole.kernels->name) * 20000000 * threads;
+    double peak_operations = operations_a_step(whole.kernels->name) * peak_steps * threads;
     double product_time = 1e9, peak_time = 1e9;
-    for (int i = 0; i < rounds; i++) {
+    for (int i = 0; i < computing_rounds; i++) {
         product_time = smaller(product_time, measure(run_product, jobs, sizeof *jobs, threads));
         if (peak_operations > 0) peak_time = smaller(peak_time, measure(run_peak, peaks, sizeof *peaks, threads));
     }

@@ -193,8 +193,10 @@ static const struct {
     const char *name;
     uint64_t (*digest)(const leaf_kernels *);
 } checks[] = {
-    {"linear", check_linear},     {"attention", check_attention}, {"rms_norm", check_rms_norm}, {"add", check_add},
-    {"gelu", check_gelu},         {"exp", check_exp},             {"erf", check_erf},           {"softmax", check_softmax},
+    {"linear", check_linear},   {"attention", check_attention},
+    {"rms_norm", check_rms_norm}, {"add", check_add},
+    {"gelu", check_gelu},       {"exp", check_exp},
+    {"erf", check_erf},         {"softmax", check_softmax},
     {"conversions", check_halves}, {"weights", check_weights},
 };
 

@@ -33,8 +33,10 @@ private struct Head {
         _ kernels: leaf_kernels, rows range: Range<Int>? = nil, keys visible: Int? = nil, spare: Int = 0,
         reversed: Bool = false
     ) -> [UInt32] {
-        let range = range ?? 0..<rows, used = visible ?? keys
-        let padded = alignUp(dimHead, 16), pages = (used + spare + 15) / 16
+        let range = range ?? 0..<rows
+        let used = visible ?? keys
+        let padded = alignUp(dimHead, 16)
+        let pages = (used + spare + 15) / 16
         let pageBytes = 2 * 16 * padded * (type == LEAF_KV_F16 ? 2 : 4)
         let order = Buffer((0..<max(pages, 1)).map { UInt32(reversed ? pages - 1 - $0 : $0) })
         let base = Buffer<UInt8>(max(pages, 1) * pageBytes, of: 0)
@@ -140,7 +142,9 @@ private let shapes = [(1, 1, 1), (8, 5, 3), (24, 33, 1), (64, 130, 1), (64, 130,
             var full = Head(type, dimHead: 40, keys: 150, rows: 12, masked: 0, seed: seed)
             for visible in [1, 15, 16, 17, 64, 97, 149] {
                 for row in 0..<full.rows {
-                    for key in 0..<full.keys { full.buckets[row * full.keys + key] = key < visible ? UInt16(key % 40) : 0xFFFF }
+                    for key in 0..<full.keys {
+                        full.buckets[row * full.keys + key] = key < visible ? UInt16(key % 40) : 0xFFFF
+                    }
                 }
                 let masked = full.run(set.kernels)
                 #expect(full.run(set.kernels, keys: visible) == masked, "seed \(seed)")

@@ -8,7 +8,8 @@ import Testing
         let y = Buffer<Float>(halves.count + 1, of: 7)
         set.kernels.f16_to_f32(halves, y.pointer, halves.count)
         for half in halves {
-            let exact = Float(Float16(bitPattern: half)), got = y[Int(half)]
+            let exact = Float(Float16(bitPattern: half))
+            let got = y[Int(half)]
             #expect(got.bitPattern == exact.bitPattern || got.isNaN && exact.isNaN)
         }
         #expect(y[halves.count] == 7)
@@ -20,7 +21,8 @@ import Testing
         var generator = SeededGenerator(seed)
         var x: [Float] = [.infinity, -.infinity, .nan, 65504, 65519.996, 65520, 65536, .greatestFiniteMagnitude]
         for half in UInt16(0)..<0x7C00 {  // every half, the middle to the next, and that middle's neighbours
-            let low = Float(Float16(bitPattern: half)), high = half == 0x7BFF ? 65536 : Float(Float16(bitPattern: half + 1))
+            let low = Float(Float16(bitPattern: half))
+            let high = half == 0x7BFF ? 65536 : Float(Float16(bitPattern: half + 1))
             let middle = (low + high) / 2
             x += [low, -low, middle, -middle, middle.nextUp, middle.nextDown]
         }
@@ -28,7 +30,8 @@ import Testing
         let halves = Buffer<UInt16>(x.count + 1, of: 7)
         set.kernels.f32_to_f16(x, halves.pointer, x.count)
         let wrong = x.indices.filter {
-            let got = Float16(bitPattern: halves[$0]), exact = Float16(x[$0])
+            let got = Float16(bitPattern: halves[$0])
+            let exact = Float16(x[$0])
             return got.bitPattern != exact.bitPattern && !(got.isNaN && exact.isNaN)
         }
         #expect(wrong.isEmpty, "seed \(seed)")
@@ -47,7 +50,8 @@ import Testing
 
     @Test(arguments: InstructionSet.here, oddLengths)
     func weightsRoundHalfToEven(set: InstructionSet, n: Int) {
-        let seed = UInt64.random(in: 0...UInt64.max), kernels = set.kernels
+        let seed = UInt64.random(in: 0...UInt64.max)
+        let kernels = set.kernels
         var generator = SeededGenerator(seed)
         var x = generator.floats(n)
         for i in stride(from: 0, to: n, by: 7) { x[i] = Float(Int.random(in: -260...260, using: &generator)) / 2 }

@@ -33,7 +33,8 @@ final class Buffer<Element: BitwiseCopyable> {
     let count: Int
 
     init(_ count: Int, of element: Element) {
-        let bytes = UnsafeMutableRawPointer.allocate(byteCount: max(count, 1) * MemoryLayout<Element>.stride, alignment: 64)
+        let bytes = UnsafeMutableRawPointer.allocate(
+            byteCount: max(count, 1) * MemoryLayout<Element>.stride, alignment: 64)
         pointer = bytes.initializeMemory(as: Element.self, repeating: element, count: count)
         self.count = count
     }

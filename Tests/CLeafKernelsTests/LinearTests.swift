@@ -63,7 +63,8 @@ private struct Product {
 
     /// All tiles and rows in one call.
     func run(_ kernels: leaf_kernels) -> Buffer<Float> {
-        let y = Buffer<Float>(rows * outputs, of: .nan), quantized = quantize(kernels)
+        let y = Buffer<Float>(rows * outputs, of: .nan)
+        let quantized = quantize(kernels)
         kernels.linear(
             type, tiled.pointer, tiles, paddedColumns, rowScales.pointer, quantized.pointer, rows, y.pointer, outputs)
         return y
@@ -123,11 +124,13 @@ private let bothTypes = [LEAF_ACTIVATION_INT16, LEAF_ACTIVATION_INT8]
 
     @Test(arguments: InstructionSet.here)
     func rowsAndTilesDoNotDependOnTheirNeighbours(set: InstructionSet) {
-        let seed = UInt64.random(in: 0...UInt64.max), kernels = set.kernels
+        let seed = UInt64.random(in: 0...UInt64.max)
+        let kernels = set.kernels
         for type in bothTypes {
             for (columns, tiles) in [(700, 3), (1344, 2)] {
                 let all = Product.random(type, columns: columns, tiles: tiles, rows: 40, seed: seed)
-                let together = all.run(kernels).bits, quantized = all.quantize(kernels)
+                let together = all.run(kernels).bits
+                let quantized = all.quantize(kernels)
                 for rows in 1...40 {
                     let first = 40 - rows
                     let y = Buffer<Float>(rows * all.outputs, of: .nan)
@@ -179,12 +182,14 @@ private let bothTypes = [LEAF_ACTIVATION_INT16, LEAF_ACTIVATION_INT8]
     func extremesAreExact(set: InstructionSet, type: leaf_activation) {
         for signs in [(1, 1), (1, -1), (-1, 1), (-1, -1)] {
             let product = Product(
-                type, columns: 1024, tiles: 2, rows: 14, weights: { _, _ in Int8(127 * signs.0) }, rowScales: { _ in 1 },
+                type, columns: 1024, tiles: 2, rows: 14, weights: { _, _ in Int8(127 * signs.0) },
+                rowScales: { _ in 1 },
                 x: [Float](repeating: Float(signs.1) * 3, count: 14 * 1024))
             #expect(product.run(set.kernels).bits == product.defined())
         }
         let alternating = Product(
-            type, columns: 300, tiles: 1, rows: 20, weights: { o, c in (o + c) % 2 == 0 ? 127 : -127 }, rowScales: { _ in 0.5 },
+            type, columns: 300, tiles: 1, rows: 20, weights: { o, c in (o + c) % 2 == 0 ? 127 : -127 },
+            rowScales: { _ in 0.5 },
             x: (0..<6000).map { $0 % 2 == 0 ? 32639 : -32639 })
         #expect(alternating.run(set.kernels).bits == alternating.defined())
     }
@@ -206,7 +211,8 @@ private let bothTypes = [LEAF_ACTIVATION_INT16, LEAF_ACTIVATION_INT8]
             var x = [Float](repeating: 1, count: 3 * 200)
             x[200 + 150] = damage
             let product = Product(
-                type, columns: 200, tiles: 1, rows: 3, weights: { o, c in Int8((o + c) % 100) }, rowScales: { _ in 1 }, x: x)
+                type, columns: 200, tiles: 1, rows: 3, weights: { o, c in Int8((o + c) % 100) }, rowScales: { _ in 1 },
+                x: x)
             let y = product.run(set.kernels).array
             #expect(y[16..<32].allSatisfy { $0.isNaN })
             #expect((y[..<16] + y[32...]).allSatisfy { $0.isFinite })

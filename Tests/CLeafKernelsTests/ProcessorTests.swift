@@ -49,12 +49,16 @@ private enum ArmEmulation {
             .deletingLastPathComponent()
         let kernels = root.appendingPathComponent("Sources/CLeafKernels")
         let checks = root.appendingPathComponent("Tests/CKernelChecks")
-        let program = FileManager.default.temporaryDirectory.appendingPathComponent("leaf-kernels-arm-\(UUID().uuidString)")
+        let program = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "leaf-kernels-arm-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: program) }
         let sources = ["dispatch.c", "scalar/scalar.c", "arm/neon.c"].map { kernels.appendingPathComponent($0).path }
         _ = try output(
             of: clang!,
-            ["--target=aarch64-linux-gnu", "-isystem", headers, "-fuse-ld=lld", "-static", "-O2", "-Wall", "-Wextra", "-Werror"]
+            [
+                "--target=aarch64-linux-gnu", "-isystem", headers, "-fuse-ld=lld", "-static", "-O2", "-Wall", "-Wextra",
+                "-Werror",
+            ]
                 + ["-I\(kernels.path)/include", "-I\(checks.path)/include"]
                 + ["\(checks.path)/arm/main.c", "\(checks.path)/digest.c"] + sources + ["-lm", "-o", program.path])
         return try output(of: emulator!, [program.path]).split(separator: "\n").map(String.init)
@@ -66,7 +70,8 @@ private enum ArmEmulation {
     }
 
     private static func output(of program: String, _ arguments: [String]) throws -> String {
-        let process = Process(), pipe = Pipe()
+        let process = Process()
+        let pipe = Pipe()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
         process.standardOutput = pipe

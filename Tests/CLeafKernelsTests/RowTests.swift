@@ -22,9 +22,12 @@ private func ulps(_ got: Float, _ exact: Double) -> Double {
 @Suite("rows of float32") struct RowTests {
     @Test(arguments: InstructionSet.fast, oddLengths)
     func everyFunctionEqualsScalar(set: InstructionSet, n: Int) {
-        let seed = UInt64.random(in: 0...UInt64.max), fast = set.kernels, plain = InstructionSet.scalarKernels
+        let seed = UInt64.random(in: 0...UInt64.max)
+        let fast = set.kernels
+        let plain = InstructionSet.scalarKernels
         var generator = SeededGenerator(seed)
-        let x = generator.floats(n, exponents: -20...7), y = generator.floats(n, exponents: -20...7)
+        let x = generator.floats(n, exponents: -20...7)
+        let y = generator.floats(n, exponents: -20...7)
         func same(_ body: (leaf_kernels, UnsafeMutablePointer<Float>, Int) -> Void) -> Bool {
             bits(changed(x) { body(fast, $0, $1) }) == bits(changed(x) { body(plain, $0, $1) })
         }
@@ -42,7 +45,8 @@ private func ulps(_ got: Float, _ exact: Double) -> Double {
     func normIsNearTheExactOne(set: InstructionSet) {
         var generator = SeededGenerator(11)
         for n in [1, 48, 4096] {
-            let x = generator.floats(n), weight = generator.floats(n)
+            let x = generator.floats(n)
+            let weight = generator.floats(n)
             let y = changed(x) { set.kernels.rms_norm($0, weight, $1, 1e-6, $0) }
             let root = (x.reduce(0) { $0 + Double($1) * Double($1) } / Double(n) + 1e-6).squareRoot()
             for i in 0..<n {
@@ -54,7 +58,8 @@ private func ulps(_ got: Float, _ exact: Double) -> Double {
 
     @Test(arguments: InstructionSet.here)
     func geluIsNearTheExactOne(set: InstructionSet) {
-        let x = (-800...800).map { Float($0) / 100 }, up = [Float](repeating: 1, count: x.count)
+        let x = (-800...800).map { Float($0) / 100 }
+        let up = [Float](repeating: 1, count: x.count)
         let y = changed(x) { set.kernels.gelu_multiply($0, up, $1) }
         for (x, y) in zip(x, y) {
             let exact = 0.5 * Double(x) * (1 + erf(Double(x) / 2.0.squareRoot()))
@@ -68,8 +73,11 @@ private func ulps(_ got: Float, _ exact: Double) -> Double {
         let stride = set == .scalar ? 16 * 1009 : 1009
         let x = Swift.stride(from: 0, through: Int(UInt32.max), by: stride).map { Float(bitPattern: UInt32($0)) }
             .filter { !$0.isNaN }
-        let exponential = changed(x) { set.kernels.exp($0, $0, $1) }, error = changed(x) { set.kernels.erf($0, $0, $1) }
-        var worstExponential = 0.0, worstError = 0.0, wrong = 0
+        let exponential = changed(x) { set.kernels.exp($0, $0, $1) }
+        let error = changed(x) { set.kernels.erf($0, $0, $1) }
+        var worstExponential = 0.0
+        var worstError = 0.0
+        var wrong = 0
         for (i, x) in x.enumerated() {
             let exact = exp(Double(x))
             if exact < Double(Float.leastNormalMagnitude) {
@@ -103,7 +111,8 @@ private func ulps(_ got: Float, _ exact: Double) -> Double {
             var x = generator.floats(n, exponents: -3...4)
             if n > 2 { x[n / 2] = -.infinity }
             let y = changed(x) { set.kernels.softmax($0, $1) }
-            let peak = Double(x.max()!), sum = x.reduce(0) { $0 + exp(Double($1) - peak) }
+            let peak = Double(x.max()!)
+            let sum = x.reduce(0) { $0 + exp(Double($1) - peak) }
             for i in 0..<n { #expect(abs(Double(y[i]) - exp(Double(x[i]) - peak) / sum) < 1e-6) }
             if n > 2 { #expect(y[n / 2].bitPattern == 0) }
         }

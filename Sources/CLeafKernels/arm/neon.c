@@ -16,15 +16,6 @@
 
 enum { ROWS = 4, PARTS = 4, PREFETCH_BYTES = 1024 };
 
-typedef struct {
-    leaf_activation type;
-    size_t padded_columns, stride;
-    const char *activations;
-    const float *row_scales;
-    float *y;
-    size_t y_stride;
-} linear_task;
-
 /* sums += a block of weights by lane `quad` of the values, for every plane of every row. */
 #define ADD_QUAD(quad)                                                                                                 \
     do {                                                                                                               \
@@ -38,14 +29,13 @@ typedef struct {
 /* One tile for `count` rows from `row` on; `planes` and `count` are constants, at most ROWS planes in all. */
 LEAF_INLINE void tile_rows(const linear_task *task, const int8_t *tile, size_t output, size_t row, size_t planes,
                            size_t count) {
-    const char *rows = task->activations + row * task->stride;
+    const int8_t *rows = (const int8_t *)values_of(task, row);
     float32x4_t acc[ROWS][PARTS];
     for (size_t r = 0; r < count; r++)
         for (size_t part = 0; part < PARTS; part++) acc[r][part] = vdupq_n_f32(0);
 
     for (size_t group = 0, column = 0; column < task->padded_columns; group++) {
-        size_t end = column + group_columns(task->type);
-        if (end > task->padded_columns) end = task->padded_columns;
+        size_t end = group_end(task, column);
         int32x4_t sums[ROWS][PARTS];
         for (size_t p = 0; p < count * planes; p++)
             for (size_t part = 0; part < PARTS; part++) sums[p][part] = vdupq_n_s32(0);
@@ -54,34 +44,31 @@ LEAF_INLINE void tile_rows(const linear_task *task, const int8_t *tile, size_t o
             for (int line = 0; line < 4; line++) __builtin_prefetch(block + PREFETCH_BYTES + 64 * line);
             int8x16_t values[ROWS];
             for (size_t p = 0; p < count * planes; p++)
-                values[p] = vld1q_s8((const int8_t *)rows + p / planes * task->stride +
-                                     p % planes * task->padded_columns + column);
+                values[p] = vld1q_s8(rows + p / planes * task->stride + p % planes * task->padded_columns + column);
             ADD_QUAD(0);
             ADD_QUAD(1);
             ADD_QUAD(2);
             ADD_QUAD(3);
         }
         for (size_t r = 0; r < count; r++) {
-            const char *quantized = rows + r * task->stride;
-            float scale = ((const float *)(quantized + scales_offset(task->padded_columns)))[group];
             for (size_t part = 0; part < PARTS; part++) {
                 int32x4_t total = sums[r * planes][part];
                 if (planes == 2) total = vaddq_s32(vshlq_n_s32(total, 8), sums[r * planes + 1][part]);
-                acc[r][part] = vfmaq_n_f32(acc[r][part], vcvtq_f32_s32(total), scale);
+                acc[r][part] = vfmaq_n_f32(acc[r][part], vcvtq_f32_s32(total), scale_of(task, row + r, group));
             }
         }
     }
     for (size_t r = 0; r < count; r++)
         for (size_t part = 0; part < PARTS; part++)
-            vst1q_f32(task->y + (row + r) * task->y_stride + output + 4 * part,
+            vst1q_f32(output_of(task, row + r, output) + 4 * part,
                       vmulq_f32(acc[r][part], vld1q_f32(task->row_scales + output + 4 * part)));
 }
 
 static void linear(leaf_activation type, const int8_t *tiles, size_t tile_count, size_t padded_columns,
                    const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride) {
-    linear_task task = {type, padded_columns, row_bytes(type, padded_columns), activations, row_scales, y, y_stride};
+    linear_task task = make_task(type, padded_columns, row_scales, activations, y, y_stride);
     for (size_t t = 0; t < tile_count; t++) {
-        const int8_t *tile = tiles + t * LEAF_TILE_ROWS * padded_columns;
+        const int8_t *tile = tile_of(&task, tiles, t);
         size_t output = t * LEAF_TILE_ROWS, row = 0;
         if (type == LEAF_ACTIVATION_INT16) {
             for (; row + 2 <= rows; row += 2) tile_rows(&task, tile, output, row, 2, 2);

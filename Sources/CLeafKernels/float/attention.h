@@ -8,6 +8,13 @@
 
 #include "rows.h"
 
+enum {
+    /* The most queries, pages or vectors that one function takes at once. */
+    LEAF_MOST_TOGETHER = 12,
+    /* Queries whose scores stay in L2 while the pages pass by. */
+    LEAF_QUERIES_IN_L2 = 96,
+};
+
 /* A stretch of stored numbers: float16 or float32. */
 typedef struct {
     leaf_kv type;
@@ -73,16 +80,16 @@ typedef struct {
     float score_scale;
     float *out;
     size_t out_stride;
-    float *weights;     /* [rows][align16(keys)]: scores, then what softmax makes of them */
     float *widened;     /* [16 * align16(dim_head)]: one page's keys or values as float32 */
+    float *weights;     /* [rows][align16(keys)]: scores, then what softmax makes of them */
 } attention_task;
 
 LEAF_INLINE size_t weight_stride(const attention_task *task) { return page_count(task->cache) * LEAF_PAGE_KEYS; }
 
 /* Scores of one query against `pages` pages from `page` on; `pages` is a constant. */
 LEAF_INLINE void query_scores(const attention_task *task, leaf_kv type, size_t page, size_t pages) {
-    f32x16 scores[LEAF_QUERY_TILE];
-    stored keys[LEAF_QUERY_TILE];
+    f32x16 scores[LEAF_MOST_TOGETHER];
+    stored keys[LEAF_MOST_TOGETHER];
     for (size_t p = 0; p < pages; p++) {
         scores[p] = (f32x16){0};
         keys[p] = page_keys(task->cache, type, page + p);
@@ -100,7 +107,7 @@ LEAF_INLINE void query_scores(const attention_task *task, leaf_kv type, size_t p
 
 /* Dimensions d to d + 16 * vectors of one query's weighted values; `vectors` is a constant. */
 LEAF_INLINE void query_values(const attention_task *task, leaf_kv type, size_t d, size_t vectors) {
-    f32x16 sums[LEAF_QUERY_TILE];
+    f32x16 sums[LEAF_MOST_TOGETHER];
     size_t stride = padded_dim(task->cache->dim_head);
     for (size_t v = 0; v < vectors; v++) sums[v] = (f32x16){0};
     for (size_t page = 0; page < page_count(task->cache); page++) {
@@ -141,7 +148,7 @@ LEAF_INLINE const float *widen(const attention_task *task, stored from) {
 
 /* Scores of `count` queries from `row` on against one page; `count` is a constant. */
 LEAF_INLINE void tile_scores(const attention_task *task, const float *keys, size_t page, size_t row, size_t count) {
-    f32x16 scores[LEAF_QUERY_TILE];
+    f32x16 scores[LEAF_MOST_TOGETHER];
     const float *q = task->q + row * task->q_stride;
     for (size_t r = 0; r < count; r++) scores[r] = (f32x16){0};
     for (size_t d = 0; d < task->cache->dim_head; d++) {
@@ -163,7 +170,7 @@ LEAF_INLINE void tile_values(const attention_task *task, const float *values, si
     size_t dims = task->cache->dim_head, stride = padded_dim(dims);
     for (size_t d = 0; d < dims; d += LEAF_LANES) {
         size_t lanes = dims - d < LEAF_LANES ? dims - d : LEAF_LANES;
-        f32x16 sums[LEAF_QUERY_TILE];
+        f32x16 sums[LEAF_MOST_TOGETHER];
         for (size_t r = 0; r < count; r++)
             sums[r] = page == 0 ? (f32x16){0} : load_part(out + r * task->out_stride + d, lanes);
         for (size_t key = 0; key < LEAF_PAGE_KEYS; key++) {
@@ -176,41 +183,60 @@ LEAF_INLINE void tile_values(const attention_task *task, const float *values, si
     }
 }
 
+/* Calls tile(task, numbers, page, row, count) for all rows, with constant counts that the registers hold. */
+#define LEAF_FOR_ROWS(tile, task, numbers, page)                                                                       \
+    do {                                                                                                               \
+        size_t row = 0, rows = (task)->rows;                                                                           \
+        for (; LEAF_QUERY_TILE >= 12 && row + 12 <= rows; row += 12) tile(task, numbers, page, row, 12);               \
+        for (; LEAF_QUERY_TILE >= 6 && row + 6 <= rows; row += 6) tile(task, numbers, page, row, 6);                   \
+        for (; row + 3 <= rows; row += 3) tile(task, numbers, page, row, 3);                                           \
+        if (row + 2 == rows) tile(task, numbers, page, row, 2);                                                        \
+        if (row + 1 == rows) tile(task, numbers, page, row, 1);                                                        \
+    } while (0)
+
 static void attend_many(const attention_task *task) {
     const leaf_cache_view *cache = task->cache;
     size_t pages = page_count(cache);
     for (size_t page = 0; page < pages; page++) {
         const float *keys = widen(task, page_keys(cache, cache->type, page));
-        size_t row = 0;
-        for (; row + LEAF_QUERY_TILE <= task->rows; row += LEAF_QUERY_TILE)
-            tile_scores(task, keys, page, row, LEAF_QUERY_TILE);
-        for (; row < task->rows; row++) tile_scores(task, keys, page, row, 1);
+        LEAF_FOR_ROWS(tile_scores, task, keys, page);
     }
     for (size_t row = 0; row < task->rows; row++)
         softmax(task->weights + row * weight_stride(task), weight_stride(task));
     for (size_t page = 0; page < pages; page++) {
         const float *values = widen(task, page_values(cache, cache->type, page));
-        size_t row = 0;
-        for (; row + LEAF_QUERY_TILE <= task->rows; row += LEAF_QUERY_TILE)
-            tile_values(task, values, page, row, LEAF_QUERY_TILE);
-        for (; row < task->rows; row++) tile_values(task, values, page, row, 1);
+        LEAF_FOR_ROWS(tile_values, task, values, page);
     }
 }
 
 static void attention(const leaf_cache_view *cache, const float *q, size_t q_stride, size_t rows,
                       const uint16_t *buckets, size_t bucket_stride, const float *bias, float score_scale, float *out,
                       size_t out_stride, float *scratch) {
-    attention_task task = {cache, q, q_stride, rows, buckets, bucket_stride, bias, score_scale, out, out_stride,
-                           .weights = scratch, .widened = NULL};
-    task.widened = scratch + rows * weight_stride(&task);
     if (cache->keys == 0) {
         for (size_t row = 0; row < rows; row++) memset(out + row * out_stride, 0, cache->dim_head * sizeof(float));
-    } else if (rows > 1) {
-        attend_many(&task);
-    } else if (rows == 1 && cache->type == LEAF_KV_F16) {
-        attend_one(&task, LEAF_KV_F16);
-    } else if (rows == 1) {
-        attend_one(&task, LEAF_KV_F32);
+        return;
+    }
+    for (size_t row = 0; row < rows; row += LEAF_QUERIES_IN_L2) {
+        attention_task task = {
+            .cache = cache,
+            .q = q + row * q_stride,
+            .q_stride = q_stride,
+            .rows = rows - row < LEAF_QUERIES_IN_L2 ? rows - row : LEAF_QUERIES_IN_L2,
+            .buckets = buckets + row * bucket_stride,
+            .bucket_stride = bucket_stride,
+            .bias = bias,
+            .score_scale = score_scale,
+            .out = out + row * out_stride,
+            .out_stride = out_stride,
+            .widened = scratch,
+            .weights = scratch + padded_dim(cache->dim_head) * LEAF_PAGE_KEYS,
+        };
+        if (task.rows > 1)
+            attend_many(&task);
+        else if (cache->type == LEAF_KV_F16)
+            attend_one(&task, LEAF_KV_F16);
+        else
+            attend_one(&task, LEAF_KV_F32);
     }
 }
 

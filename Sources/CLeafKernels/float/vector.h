@@ -3,8 +3,8 @@
  * the splitting.
  *
  * The files of this folder are compiled once per instruction set by inclusion, under that set's target attribute. The
- * including file says LEAF_HARDWARE_HALF 1 where its instructions convert float16, and LEAF_QUERY_TILE, the number of
- * 16-float accumulators that its registers hold. */
+ * including file says LEAF_HARDWARE_HALF 1 where its instructions convert float16, and LEAF_QUERY_TILE, how many
+ * 16-float accumulators its registers hold: 3, 6 or 12. */
 #ifndef LEAF_FLOAT_VECTOR_H
 #define LEAF_FLOAT_VECTOR_H
 
@@ -140,7 +140,7 @@ LEAF_INLINE f32x16 float_of_half(u16x16 h) {
     return (f32x16)(sign | (infinite & special) | (~infinite & finite));
 }
 
-/* Rounds to nearest even: normal numbers by an integer carry, denormal ones by aligning them with an addition to 0.5. */
+/* Rounds to nearest even: normal numbers by an integer carry, denormal ones by adding 0.5, which aligns them. */
 LEAF_INLINE u16x16 half_of_float(f32x16 x) {
     u32x16 bits = (u32x16)x & 0x7FFFFFFF;
     u32x16 sign = ((u32x16)x >> 16) & 0x8000;

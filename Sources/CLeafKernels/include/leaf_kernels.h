@@ -5,8 +5,8 @@
  * reductions over 16 lanes by element index modulo 16 and then a fixed tree). A row's result never depends on the rows
  * computed beside it. No function allocates, locks, starts threads or keeps state; all may run on many threads at once.
  *
- * Float rows are padded: a row of n numbers has room for LEAF_ALIGN_UP(n, 64), starts at a multiple of 64 bytes, and
- * holds zeros after the n-th.
+ * A function that takes n numbers reads and writes n numbers, whatever lies behind them; float rows need no alignment.
+ * Callers keep rows at multiples of 64 bytes all the same, because that is faster.
  */
 #ifndef LEAF_KERNELS_H
 #define LEAF_KERNELS_H
@@ -46,15 +46,16 @@ typedef struct {
     leaf_isa isa;
     const char *name; /* "scalar", "avx2", "avx512", "neon" */
 
-    /* Quantizes one float row of `columns` numbers to a row of leaf_activation_row_bytes(type, padded_columns). A group
-     * whose scale is zero or below the normal floats becomes zeros; one that holds a NaN or an infinity gets scale NaN,
-     * so that the damage shows in the result. padded_columns is a multiple of 64. */
+    /* Quantizes one float row of `columns` numbers to a row of leaf_activation_row_bytes(type, padded_columns), aligned
+     * to 64 bytes; columns beyond count as zeros. padded_columns is a multiple of 64. A group whose scale is zero or
+     * below the normal floats becomes zeros; one that holds a NaN or an infinity gets scale NaN, so that the damage
+     * shows in the result. Rows are laid out for the table that made them: do not mix tables. */
     void (*quantize_row)(leaf_activation type, const float *x, size_t columns, size_t padded_columns, void *row);
 
     /* y[r][16 t + o] = row_scales[16 t + o] * sum_g activationScale[g] * sum_k w[16 t + o][k] * q[r][k]
      * for all tiles t and rows r. `tiles` is [tile_count][padded_columns / 4][16][4]; `activations` is `rows` quantized
      * rows, one behind the other; y_stride is in floats. Per row the group sums are added in group order by fma, the
-     * row scale is multiplied at the end. */
+     * row scale is multiplied at the end. Writes all 16 outputs of every tile; y may hold anything before. */
     void (*linear)(leaf_activation type, const int8_t *tiles, size_t tile_count, size_t padded_columns,
                    const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride);
 
@@ -67,22 +68,22 @@ typedef struct {
     /* gate = gelu(gate) * up over n numbers; gelu is the exact form, 0.5 a (1 + erf(a / sqrt 2)). */
     void (*gelu_multiply)(float *gate, const float *up, size_t n);
 
-    /* y = q * scale + addend over n columns of row `row_in_tile` of one weight tile. */
+    /* y = fma(q, scale, addend) over n columns of row `row_in_tile` of one weight tile. */
     void (*embed_int8)(const int8_t *tile, size_t row_in_tile, float scale, const float *addend, size_t n, float *y);
 
     /* Puts one position's key and value (dim_head floats each) into a page, rounded to the cache's type. */
     void (*cache_store)(leaf_kv type, size_t dim_head, const float *key, const float *value, void *page, size_t place);
 
-    /* Attention of `rows` queries over one head: score = q.k * score_scale + bias[bucket], softmax over the keys whose
-     * bucket is not LEAF_MASKED, weighted sum of the values. A query that sees no key gives zeros. q and out have
-     * dim_head numbers a row (not padded), strides in floats; buckets is [rows][bucket_stride], where
-     * bucket_stride >= align16(keys) and the places beyond `keys` are LEAF_MASKED. `scratch` has room for
-     * rows * align16(keys) + 16 * align16(dim_head) floats, aligned to 64 bytes. */
+    /* Attention of `rows` queries over one head: score = fma(q.k, score_scale, bias[bucket]), softmax over the keys
+     * whose bucket is not LEAF_MASKED, weighted sum of the values. A query that sees no key gives zeros; keys that are
+     * not visible, wherever they stand, change no bit. q and out have dim_head numbers a row (not padded), strides in
+     * floats; buckets is [rows][bucket_stride], where bucket_stride >= align16(keys) and the places beyond `keys` are
+     * LEAF_MASKED. `scratch` has room for rows * align16(keys) + 16 * align16(dim_head) floats, aligned to 64 bytes. */
     void (*attention)(const leaf_cache_view *cache, const float *q, size_t q_stride, size_t rows,
                       const uint16_t *buckets, size_t bucket_stride, const float *bias, float score_scale,
                       float *out, size_t out_stride, float *scratch);
 
-    /* y = exp(x), y = erf(x) over n numbers; bounds in Documentation/numerics.md. */
+    /* y = exp(x), y = erf(x) over n numbers; y may be x; bounds in Documentation/numerics.md. */
     void (*exp)(const float *x, float *y, size_t n);
     void (*erf)(const float *x, float *y, size_t n);
 
@@ -96,8 +97,8 @@ typedef struct {
     /* Index of the largest number; of equals the smallest index; NaN never wins. n if all are NaN. */
     size_t (*argmax)(const float *x, size_t n);
 
-    /* Largest magnitude over n numbers, and rounding to int8 for a weight row: q = round_half_even(x / scale) clamped to
-     * +-127, all zeros for scale 0. */
+    /* Largest magnitude over n numbers, NaN if there is one. And rounding to int8 for a weight row of finite numbers:
+     * q = round_half_even(x / scale) clamped to +-127, all zeros for scale 0. */
     float (*absmax)(const float *x, size_t n);
     void (*quantize_weights)(const float *x, size_t n, float scale, int8_t *q);
 } leaf_kernels;

@@ -2,7 +2,7 @@
 #include "../tables.h"
 
 #define LEAF_HARDWARE_HALF 0
-#define LEAF_QUERY_TILE 4
+#define LEAF_QUERY_TILE 3
 
 #include "../float/vector.h"
 
@@ -28,21 +28,21 @@ static void group_dot(const int8_t *tile, const int16_t *q, size_t columns, int3
 
 static void linear(leaf_activation type, const int8_t *tiles, size_t tile_count, size_t padded_columns,
                    const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride) {
-    size_t stride = row_bytes(type, padded_columns);
+    linear_task task = make_task(type, padded_columns, row_scales, activations, y, y_stride);
     for (size_t t = 0; t < tile_count; t++) {
-        const int8_t *tile = tiles + t * LEAF_TILE_ROWS * padded_columns;
-        for (size_t r = 0; r < rows; r++) {
-            const char *row = (const char *)activations + r * stride;
-            const float *scales = (const float *)(row + scales_offset(padded_columns));
+        const int8_t *tile = tile_of(&task, tiles, t);
+        size_t output = t * LEAF_TILE_ROWS;
+        for (size_t row = 0; row < rows; row++) {
+            const int16_t *q = (const int16_t *)values_of(&task, row);
             f32x16 acc = {0};
-            for (size_t group = 0; group < group_count(type, padded_columns); group++) {
-                size_t begin = group * group_columns(type), columns = group_columns(type);
-                if (columns > padded_columns - begin) columns = padded_columns - begin;
+            for (size_t group = 0, begin = 0; begin < padded_columns; group++) {
+                size_t end = group_end(&task, begin);
                 i32x16 sums;
-                group_dot(tile + begin * LEAF_TILE_ROWS, (const int16_t *)row + begin, columns, (int32_t *)&sums);
-                acc = fma16(__builtin_convertvector(sums, f32x16), spread(scales[group]), acc);
+                group_dot(tile + begin * LEAF_TILE_ROWS, q + begin, end - begin, (int32_t *)&sums);
+                acc = fma16(__builtin_convertvector(sums, f32x16), spread(scale_of(&task, row, group)), acc);
+                begin = end;
             }
-            store16(y + r * y_stride + t * LEAF_TILE_ROWS, acc * load16(row_scales + t * LEAF_TILE_ROWS));
+            store16(output_of(&task, row, output), acc * load16(row_scales + output));
         }
     }
 }

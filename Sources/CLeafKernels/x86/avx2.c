@@ -1,9 +1,9 @@
 /* AVX2, FMA and F16C.
  *
- * A 64-byte block of a tile is 16 output rows of 4 columns. As int16 lanes a row's four bytes are the pairs (k0, k1) and
- * (k2, k3); shifting each pair's low byte up and down again gives (k0, k2), shifting the pair down gives (k1, k3): int16
- * weights without a shuffle. vpmaddwd with a broadcast pair of activations then yields 8 output rows at once. So a
- * quantized row keeps each quad in the order q0 q2 q1 q3, as int16 for both types. */
+ * A 64-byte block of a tile is 16 output rows of 4 columns. As int16 lanes a row's four bytes are the pairs (k0, k1)
+ * and (k2, k3); shifting each pair's low byte up and down again gives (k0, k2), shifting the pair down gives (k1, k3):
+ * int16 weights without a shuffle. vpmaddwd with a broadcast pair of activations then yields 8 output rows at once. So
+ * a quantized row keeps each quad in the order q0 q2 q1 q3, as int16 for both types. */
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -35,30 +35,8 @@ enum {
     /* A panel: int16 weights of this many columns of this many tiles. 32 KiB; L1 and L2 hold it. */
     PANEL_COLUMNS = 512,
     PANEL_TILES = 2,
-    BLOCK_BYTES = 64,   /* of weights: 16 rows of 4 columns */
-    BLOCK_LANES = 64,   /* of widened weights, in 4 vectors */
     PREFETCH_BYTES = 2048,
 };
-
-/* What one call works on; `stride` is the size of a quantized row. */
-typedef struct {
-    leaf_activation type;
-    size_t padded_columns, stride;
-    const char *activations;
-    float *y;
-    size_t y_stride;
-} linear_task;
-
-static inline const char *task_row(const linear_task *task, size_t row) { return task->activations + row * task->stride; }
-
-static inline float task_scale(const linear_task *task, size_t row, size_t group) {
-    return ((const float *)(task_row(task, row) + scales_offset(task->padded_columns)))[group];
-}
-
-static inline size_t columns_of_group(const linear_task *task, size_t group) {
-    size_t begin = group * group_columns(task->type), columns = group_columns(task->type);
-    return columns < task->padded_columns - begin ? columns : task->padded_columns - begin;
-}
 
 /* 32 bytes of weights, 8 rows of (k0 k1 k2 k3), as int16 pairs (k0, k2). */
 LEAF_INLINE __m256i even_columns(__m256i w) { return _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8); }
@@ -79,20 +57,21 @@ LEAF_INLINE void add_group(__m256 *acc, __m256i sum, float scale) {
     *acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(scale), *acc);
 }
 
-LEAF_INLINE void put_outputs(const linear_task *task, size_t row, size_t output, const __m256 *acc, const float *scales) {
-    float *y = task->y + row * task->y_stride + output;
-    for (int half = 0; half < 2; half++)
-        _mm256_storeu_ps(y + 8 * half, _mm256_mul_ps(acc[half], _mm256_loadu_ps(scales + output + 8 * half)));
+LEAF_INLINE void put_outputs(const linear_task *task, size_t row, size_t output, const __m256 *acc) {
+    float *y = output_of(task, row, output);
+    const float *scales = task->row_scales + output;
+    _mm256_storeu_ps(y, _mm256_mul_ps(acc[0], _mm256_loadu_ps(scales)));
+    _mm256_storeu_ps(y + 8, _mm256_mul_ps(acc[1], _mm256_loadu_ps(scales + 8)));
 }
 
 /* One tile for `count` rows from `row` on, straight from the stored weights; `count` is a constant. A group is gone
  * through twice, for the upper and the lower 8 output rows, so that twice as many activation rows fit the registers. */
-LEAF_INLINE void direct_rows(const linear_task *task, const int8_t *tile, size_t output, const float *row_scales,
-                             size_t row, size_t count) {
+LEAF_INLINE void direct_rows(const linear_task *task, const int8_t *tile, size_t output, size_t row,
+                             size_t count) {
     __m256 acc[DIRECT_ROWS][2];
     for (size_t r = 0; r < count; r++) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
     for (size_t group = 0, begin = 0; begin < task->padded_columns; group++) {
-        size_t end = begin + columns_of_group(task, group);
+        size_t end = group_end(task, begin);
         for (int half = 0; half < 2; half++) {
             __m256i sum[DIRECT_ROWS];
             for (size_t r = 0; r < count; r++) sum[r] = _mm256_setzero_si256();
@@ -103,20 +82,21 @@ LEAF_INLINE void direct_rows(const linear_task *task, const int8_t *tile, size_t
                 __m256i even = even_columns(w), odd = odd_columns(w);
 #pragma clang loop unroll(full)
                 for (size_t r = 0; r < count; r++) {
-                    accumulate(&sum[r], even, pair_of(task_row(task, row + r), column));
-                    accumulate(&sum[r], odd, pair_of(task_row(task, row + r), column + 2));
+                    accumulate(&sum[r], even, pair_of(values_of(task, row + r), column));
+                    accumulate(&sum[r], odd, pair_of(values_of(task, row + r), column + 2));
                 }
             }
-            for (size_t r = 0; r < count; r++) add_group(&acc[r][half], sum[r], task_scale(task, row + r, group));
+            for (size_t r = 0; r < count; r++) add_group(&acc[r][half], sum[r], scale_of(task, row + r, group));
         }
         begin = end;
     }
-    for (size_t r = 0; r < count; r++) put_outputs(task, row + r, output, acc[r], row_scales);
+    for (size_t r = 0; r < count; r++) put_outputs(task, row + r, output, acc[r]);
 }
 
-/* Widens columns begin to end of one tile into a panel: 4 vectors a block, (k0, k2) of rows 0-7 and 8-15, then (k1, k3). */
+/* Widens columns begin to end of one tile into a panel: 4 vectors a block, (k0, k2) of output rows 0-7 and 8-15, then
+ * (k1, k3) of both. */
 static void widen_tile(const int8_t *tile, size_t begin, size_t end, int16_t *panel) {
-    for (size_t column = begin; column < end; column += 4, panel += BLOCK_LANES) {
+    for (size_t column = begin; column < end; column += 4, panel += 4 * 16) {
         const int8_t *block = tile + column * LEAF_TILE_ROWS;
         _mm_prefetch((const char *)block + PREFETCH_BYTES, _MM_HINT_T0);
         __m256i low = _mm256_loadu_si256((const __m256i *)block);
@@ -130,10 +110,10 @@ static void widen_tile(const int8_t *tile, size_t begin, size_t end, int16_t *pa
 
 /* Columns begin to end of one tile, widened, for `count` rows; the sums so far are in y. `count` is a constant. */
 LEAF_INLINE void panel_rows(const linear_task *task, const int16_t *panel, size_t begin, size_t end, size_t output,
-                            const float *row_scales, size_t row, size_t count) {
+                            size_t row, size_t count) {
     __m256 acc[PANEL_ROWS][2];
     for (size_t r = 0; r < count; r++) {
-        const float *y = task->y + (row + r) * task->y_stride + output;
+        const float *y = output_of(task, row + r, output);
         acc[r][0] = begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(y);
         acc[r][1] = begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(y + 8);
     }
@@ -141,25 +121,25 @@ LEAF_INLINE void panel_rows(const linear_task *task, const int16_t *panel, size_
         size_t group = column / group_columns(task->type);
         __m256i sum[PANEL_ROWS][2];
         for (size_t r = 0; r < count; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256();
-        for (size_t last = column + columns_of_group(task, group); column < last; column += 2, panel += 32) {
+        for (size_t last = group_end(task, column); column < last; column += 2, panel += 2 * 16) {
             __m256i low = _mm256_load_si256((const __m256i *)panel);
             __m256i high = _mm256_load_si256((const __m256i *)(panel + 16));
 #pragma clang loop unroll(full)
             for (size_t r = 0; r < count; r++) {
-                __m256i q = pair_of(task_row(task, row + r), column);
+                __m256i q = pair_of(values_of(task, row + r), column);
                 accumulate(&sum[r][0], low, q);
                 accumulate(&sum[r][1], high, q);
             }
         }
         for (size_t r = 0; r < count; r++) {
-            add_group(&acc[r][0], sum[r][0], task_scale(task, row + r, group));
-            add_group(&acc[r][1], sum[r][1], task_scale(task, row + r, group));
+            add_group(&acc[r][0], sum[r][0], scale_of(task, row + r, group));
+            add_group(&acc[r][1], sum[r][1], scale_of(task, row + r, group));
         }
     }
     for (size_t r = 0; r < count; r++) {
-        float *y = task->y + (row + r) * task->y_stride + output;
+        float *y = output_of(task, row + r, output);
         if (end == task->padded_columns) {
-            put_outputs(task, row + r, output, acc[r], row_scales);
+            put_outputs(task, row + r, output, acc[r]);
         } else {
             _mm256_storeu_ps(y, acc[r][0]);
             _mm256_storeu_ps(y + 8, acc[r][1]);
@@ -179,44 +159,43 @@ LEAF_INLINE void panel_rows(const linear_task *task, const int16_t *panel, size_
     default: break;                                                                                                    \
     }
 
-static void direct_block(const linear_task *task, const int8_t *tile, size_t output, const float *row_scales, size_t row,
-                         size_t count) {
+static void direct_block(const linear_task *task, const int8_t *tile, size_t output, size_t row, size_t count) {
     switch (count) {
-    case 7: direct_rows(task, tile, output, row_scales, row, 7); break;
-    case 8: direct_rows(task, tile, output, row_scales, row, 8); break;
-    default: FOR_ROWS(count, direct_rows, task, tile, output, row_scales, row)
+    case 7: direct_rows(task, tile, output, row, 7); break;
+    case 8: direct_rows(task, tile, output, row, 8); break;
+    default: FOR_ROWS(count, direct_rows, task, tile, output, row)
     }
 }
 
 static void panel_block(const linear_task *task, const int16_t *panel, size_t begin, size_t end, size_t output,
-                        const float *row_scales, size_t row, size_t count) {
-    FOR_ROWS(count, panel_rows, task, panel, begin, end, output, row_scales, row)
+                        size_t row, size_t count) {
+    FOR_ROWS(count, panel_rows, task, panel, begin, end, output, row)
 }
 
 static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 /* Tile by tile, in blocks of rows that are as even as can be. */
-static void linear_direct(const linear_task *task, const int8_t *tiles, size_t tile_count, const float *row_scales,
-                          size_t rows) {
+static void linear_direct(const linear_task *task, const int8_t *tiles, size_t tile_count, size_t rows) {
     size_t blocks = (rows + DIRECT_ROWS - 1) / DIRECT_ROWS;
-    for (size_t t = 0; t < tile_count; t++)
-        for (size_t b = 0; b < blocks; b++)
-            direct_block(task, tiles + t * LEAF_TILE_ROWS * task->padded_columns, t * LEAF_TILE_ROWS, row_scales,
-                         rows * b / blocks, rows * (b + 1) / blocks - rows * b / blocks);
+    for (size_t t = 0; t < tile_count; t++) {
+        for (size_t b = 0; b < blocks; b++) {
+            size_t row = rows * b / blocks, next = rows * (b + 1) / blocks;
+            direct_block(task, tile_of(task, tiles, t), t * LEAF_TILE_ROWS, row, next - row);
+        }
+    }
 }
 
-static void linear_by_panels(const linear_task *task, const int8_t *tiles, size_t tile_count, const float *row_scales,
-                             size_t rows) {
+static void linear_by_panels(const linear_task *task, const int8_t *tiles, size_t tile_count, size_t rows) {
     _Alignas(64) int16_t panels[PANEL_TILES][PANEL_COLUMNS * LEAF_TILE_ROWS];
     for (size_t first = 0; first < tile_count; first += PANEL_TILES) {
         size_t count = smaller(tile_count - first, PANEL_TILES);
         for (size_t begin = 0; begin < task->padded_columns; begin += PANEL_COLUMNS) {
             size_t end = begin + smaller(task->padded_columns - begin, PANEL_COLUMNS);
             for (size_t t = 0; t < count; t++)
-                widen_tile(tiles + (first + t) * LEAF_TILE_ROWS * task->padded_columns, begin, end, panels[t]);
+                widen_tile(tile_of(task, tiles, first + t), begin, end, panels[t]);
             for (size_t row = 0; row < rows; row += PANEL_ROWS)
                 for (size_t t = 0; t < count; t++)
-                    panel_block(task, panels[t], begin, end, (first + t) * LEAF_TILE_ROWS, row_scales, row,
+                    panel_block(task, panels[t], begin, end, (first + t) * LEAF_TILE_ROWS, row,
                                 smaller(rows - row, PANEL_ROWS));
         }
     }
@@ -224,11 +203,11 @@ static void linear_by_panels(const linear_task *task, const int8_t *tiles, size_
 
 static void linear(leaf_activation type, const int8_t *tiles, size_t tile_count, size_t padded_columns,
                    const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride) {
-    linear_task task = {type, padded_columns, row_bytes(type, padded_columns), activations, y, y_stride};
+    linear_task task = make_task(type, padded_columns, row_scales, activations, y, y_stride);
     if (rows < ROWS_FOR_PANELS)
-        linear_direct(&task, tiles, tile_count, row_scales, rows);
+        linear_direct(&task, tiles, tile_count, rows);
     else
-        linear_by_panels(&task, tiles, tile_count, row_scales, rows);
+        linear_by_panels(&task, tiles, tile_count, rows);
 }
 
 #pragma clang attribute pop

@@ -1,6 +1,6 @@
 /* The int8 product by vpdpbusd: 16 output rows of 4 columns, a 64-byte block of a tile, at once. The instruction takes
- * unsigned bytes by signed ones, so weights have their top bit flipped, which adds 128, and 128 times the group's sum of
- * activations comes off again.
+ * unsigned bytes by signed ones, so weights have their top bit flipped, which adds 128, and 128 times the group's sum
+ * of activations comes off again.
  *
  * The including file gives dot_bytes(sums, weights, activations): sums + the dot products of four unsigned and four
  * signed bytes in each lane. */
@@ -17,15 +17,6 @@ enum {
     VNNI_PREFETCH_BYTES = 2048,
 };
 
-typedef struct {
-    leaf_activation type;
-    size_t padded_columns, stride;
-    const char *activations;
-    const float *row_scales;
-    float *y;
-    size_t y_stride;
-} vnni_task;
-
 LEAF_INLINE i32x16 four_bytes(const char *at) {
     int32_t quad;
     memcpy(&quad, at, sizeof quad);
@@ -33,14 +24,13 @@ LEAF_INLINE i32x16 four_bytes(const char *at) {
 }
 
 /* One tile for `count` rows from `row` on; `planes` and `count` are constants. */
-LEAF_INLINE void vnni_rows(const vnni_task *task, const int8_t *tile, size_t output, size_t row, size_t planes,
+LEAF_INLINE void vnni_rows(const linear_task *task, const int8_t *tile, size_t output, size_t row, size_t planes,
                            size_t count) {
-    const char *rows = task->activations + row * task->stride;
+    const char *rows = values_of(task, row);
     f32x16 acc[VNNI_ROWS];
     for (size_t r = 0; r < count; r++) acc[r] = (f32x16){0};
     for (size_t group = 0, column = 0; column < task->padded_columns; group++) {
-        size_t end = column + group_columns(task->type);
-        if (end > task->padded_columns) end = task->padded_columns;
+        size_t end = group_end(task, column);
         i32x16 sums[VNNI_ROWS][2];
         for (size_t r = 0; r < count; r++) sums[r][0] = sums[r][1] = (i32x16){0};
         for (; column < end; column += 4) {
@@ -58,19 +48,17 @@ LEAF_INLINE void vnni_rows(const vnni_task *task, const int8_t *tile, size_t out
             }
         }
         for (size_t r = 0; r < count; r++) {
-            const char *quantized = rows + r * task->stride;
-            float scale = ((const float *)(quantized + scales_offset(task->padded_columns)))[group];
-            int32_t sum = ((const int32_t *)(quantized + sums_offset(task->type, task->padded_columns)))[group];
             i32x16 total = planes == 2 ? (sums[r][0] << 8) + sums[r][1] : sums[r][0];
-            acc[r] = fma16(__builtin_convertvector(total - sum * 128, f32x16), spread(scale), acc[r]);
+            total -= sum_of(task, row + r, group) * 128;
+            acc[r] = fma16(__builtin_convertvector(total, f32x16), spread(scale_of(task, row + r, group)), acc[r]);
         }
     }
     for (size_t r = 0; r < count; r++)
-        store16(task->y + (row + r) * task->y_stride + output, acc[r] * load16(task->row_scales + output));
+        store16(output_of(task, row + r, output), acc[r] * load16(task->row_scales + output));
 }
 
 /* As many rows as fit at once, at most `rows`; how many they were. */
-LEAF_INLINE size_t vnni_block(const vnni_task *task, const int8_t *tile, size_t output, size_t row, size_t rows,
+LEAF_INLINE size_t vnni_block(const linear_task *task, const int8_t *tile, size_t output, size_t row, size_t rows,
                               size_t planes) {
     if (rows >= 12) return vnni_rows(task, tile, output, row, planes, 12), 12;
     if (rows >= 8) return vnni_rows(task, tile, output, row, planes, 8), 8;
@@ -79,19 +67,19 @@ LEAF_INLINE size_t vnni_block(const vnni_task *task, const int8_t *tile, size_t 
     return vnni_rows(task, tile, output, row, planes, 1), 1;
 }
 
-LEAF_INLINE void vnni_product(const vnni_task *task, const int8_t *tiles, size_t tile_count, size_t rows, size_t planes) {
+LEAF_INLINE void vnni_product(const linear_task *task, const int8_t *tiles, size_t tile_count, size_t rows,
+                              size_t planes) {
     for (size_t begin = 0; begin < rows; begin += VNNI_ROWS_IN_L2) {
         size_t end = rows - begin < VNNI_ROWS_IN_L2 ? rows : begin + VNNI_ROWS_IN_L2;
         for (size_t t = 0; t < tile_count; t++)
             for (size_t row = begin; row < end;)
-                row += vnni_block(task, tiles + t * LEAF_TILE_ROWS * task->padded_columns, t * LEAF_TILE_ROWS, row,
-                                  end - row, planes);
+                row += vnni_block(task, tile_of(task, tiles, t), t * LEAF_TILE_ROWS, row, end - row, planes);
     }
 }
 
 static void linear(leaf_activation type, const int8_t *tiles, size_t tile_count, size_t padded_columns,
                    const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride) {
-    vnni_task task = {type, padded_columns, row_bytes(type, padded_columns), activations, row_scales, y, y_stride};
+    linear_task task = make_task(type, padded_columns, row_scales, activations, y, y_stride);
     if (plane_count(type) == 2)
         vnni_product(&task, tiles, tile_count, rows, 2);
     else
