@@ -30,7 +30,7 @@ final class ChunkLoader: Sendable {
         var direct: ReadableFile?
         if mode == .direct || mode == .auto {
             do throws(ReadFailure) {
-                direct = try Self.openDirect(file, system: system)
+                direct = try .direct(path: file.path, probing: file.chunks.first?.offset ?? 0, system: system)
             } catch {
                 if mode == .direct {
                     throw LeafError(
@@ -54,17 +54,6 @@ final class ChunkLoader: Sendable {
         slotBytes = plan.slotBytes
         slots = try Slab(count: file.chunks.contains(where: needsMemory) ? plan.slotsBytes : 0, system: system)
         pinned = try Slab(count: pinnedBytes, system: system)
-    }
-
-    /// Opens the file past the page cache and reads one page, since some file systems refuse only then.
-    private static func openDirect(_ file: LeafFile, system: SystemCalls) throws(ReadFailure) -> ReadableFile {
-        let direct = try ReadableFile(path: file.path, direct: true, system: system)
-        guard let first = file.chunks.first else { return direct }
-        let page = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: ReadableFile.alignment, alignment: ReadableFile.alignment)
-        defer { page.deallocate() }
-        try direct.fill(page, from: first.offset)
-        return direct
     }
 
     /// Reads, verifies and unpacks one chunk.

@@ -1,5 +1,4 @@
 internal import Dispatch
-internal import Synchronization
 
 /// What a store has done since it was opened.
 public struct Counters: Sendable, Equatable {
@@ -33,7 +32,7 @@ final class ReadMeter: Sendable {
         var bytes = 0
         var reads = 0
     }
-    private let state = Mutex(State())
+    private let state = Monitor(State())
 
     func begin() {
         let now = DispatchTime.now().uptimeNanoseconds

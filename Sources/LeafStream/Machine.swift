@@ -1,11 +1,38 @@
-/// Memory and processors that this process may use.
+/// Memory and processors that this process may use: the machine's, less what affinity and the container take away.
 public struct Machine: Sendable, Equatable {
-    public let cores = 2
-    public let defaultBudget = 4 << 30
-    public static func current() -> Machine { Machine() }
-}
+    public let totalBytes: Int
+    /// What new programs could have without swapping, by the kernel's estimate (`MemAvailable`).
+    public let availableBytes: Int
+    /// The memory limit of the container; nil without one.
+    public let containerLimitBytes: Int?
+    /// What the container has left of it, page cache that it can give up not counted.
+    public let containerRoomBytes: Int?
+    /// Processors that this process may run on (affinity), at most what the container's quota is worth, rounded up:
+    /// two threads on 1.5 processors do more than one.
+    public let cores: Int
 
-extension MemoryPlan {
-    /// Bytes of everything that is not planned by part: executable, libraries, stacks, page tables, header.
-    public static let runtimeBytes = 24 << 20
+    public static func current() -> Machine { Machine(reader: .real) }
+
+    package init(reader: SmallFileReader) {
+        let memory = colonFields(reader.read("/proc/meminfo") ?? "")
+        let total = kibibytes(memory["MemTotal"]) ?? 0
+        totalBytes = total
+        availableBytes = kibibytes(memory["MemAvailable"]) ?? kibibytes(memory["MemFree"]) ?? 0
+        let groups = ControlGroups(reader: reader)
+        containerLimitBytes = groups.memoryLimitBytes.flatMap { total == 0 || $0 < total ? $0 : nil }
+        containerRoomBytes = containerLimitBytes == nil ? nil : groups.memoryRoomBytes
+
+        // A mask of hexadecimal digits in groups: "ffffffff,ffffffff".
+        let status = colonFields(reader.read("/proc/self/status") ?? "")
+        let allowed = (status["Cpus_allowed"] ?? "").reduce(0) { $0 + ($1.hexDigitValue ?? 0).nonzeroBitCount }
+        let quota = groups.cores.map { Int(min($0.rounded(.up), 1e6)) } ?? .max
+        cores = max(1, min(allowed, quota))
+    }
+
+    /// The budget when none is given: what is free, at most what the container has left, less a reserve for what others
+    /// will want meanwhile: an eighth, at least 32 MiB and at most 1 GiB.
+    public var defaultBudget: Int {
+        let free = min(availableBytes, containerRoomBytes ?? containerLimitBytes ?? .max)
+        return max(0, free - min(1 << 30, max(32 << 20, free / 8)))
+    }
 }

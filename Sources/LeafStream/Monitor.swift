@@ -1,6 +1,8 @@
 internal import Glibc
 
 /// State behind a lock, with threads that sleep until it changes.
+///
+/// The standard library's `Mutex` has no way to sleep, and the thread sanitizer does not see it.
 final class Monitor<State>: @unchecked Sendable {
     private var state: State
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)

@@ -61,7 +61,7 @@ final class ReadAhead: Sendable {
     private let acquired = Atomic<Int>(0)
     private let waitNanoseconds = Atomic<UInt64>(0)
     /// Acquisitions up to the sweep's begin, and full sweeps and chunks before it.
-    private let history = Mutex((acquired: 0, sweeps: 0, chunks: 0))
+    private let history = Monitor((acquired: 0, sweeps: 0, chunks: 0))
 
     init(loader: ChunkLoader, plan: MemoryPlan, consumers: Int) {
         self.loader = loader

@@ -52,6 +52,15 @@ final class ReadableFile: Sendable {
 
     deinit { system.close(descriptor) }
 
+    /// Opens a file past the page cache and reads its page at `offset`, since some file systems refuse only then.
+    static func direct(path: String, probing offset: Int, system: SystemCalls) throws(ReadFailure) -> ReadableFile {
+        let file = try ReadableFile(path: path, direct: true, system: system)
+        let page = UnsafeMutableRawBufferPointer.allocate(byteCount: alignment, alignment: alignment)
+        defer { page.deallocate() }
+        try file.fill(page, from: offset)
+        return file
+    }
+
     func size() throws(ReadFailure) -> Int {
         let size = system.size(descriptor)
         guard size >= 0 else { throw .system(Int32(-size)) }

@@ -1,5 +1,6 @@
 import Foundation
 import LeafFormat
+import LeafStream
 
 /// A file of random chunks with a table, as `BlockStore` wants it; deleted at the end.
 final class TestModel: Sendable {
@@ -17,7 +18,8 @@ final class TestModel: Sendable {
         var chunks: [Chunk] = []
         var contents: [[UInt8]] = []
         for (index, size) in sizes.enumerated() {
-            let content = (0..<size).map { packed.contains(index) && $0 % 16 > 1 ? UInt8(index & 7) : UInt8.random(in: 0...255, using: &random) }
+            let isPacked = packed.contains(index)
+            let content = (0..<size).map { isPacked && $0 % 16 > 1 ? UInt8(index & 7) : UInt8(truncatingIfNeeded: random.next()) }
             var stored = content
             if packed.contains(index) {
                 stored = [UInt8](repeating: 0, count: size)
@@ -72,4 +74,23 @@ struct SplitMix: RandomNumberGenerator {
         z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
         return z ^ (z >> 31)
     }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Compares quickly also in a debug build under a sanitizer.
+    func hold(_ expected: [UInt8]) -> Bool {
+        count == expected.count && expected.withUnsafeBytes { memcmp(baseAddress!, $0.baseAddress!, count) == 0 }
+    }
+}
+
+extension SystemCalls {
+    /// This machine's calls, with direct reads also where the folder for temporary files does not have them.
+    static let here: SystemCalls = {
+        var calls = SystemCalls.real
+        calls.open = { path, direct in
+            let descriptor = SystemCalls.real.open(path, direct)
+            return direct && descriptor == -EINVAL ? SystemCalls.real.open(path, false) : descriptor
+        }
+        return calls
+    }()
 }

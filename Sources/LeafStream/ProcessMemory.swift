@@ -1,0 +1,49 @@
+/// What the kernel counts for this process.
+public struct ProcessMemory: Sendable, Equatable {
+    /// The most that was ever resident, mapped file pages included (`VmHWM`).
+    public let peakBytes: Int
+    /// What is resident now (`VmRSS`).
+    public let residentBytes: Int
+
+    /// Nil where there is no `/proc`.
+    public static func now() -> ProcessMemory? { ProcessMemory(reader: .real) }
+
+    package init?(reader: SmallFileReader) {
+        guard let status = reader.read("/proc/self/status") else { return nil }
+        let fields = colonFields(status)
+        guard let peak = kibibytes(fields["VmHWM"]), let resident = kibibytes(fields["VmRSS"]) else { return nil }
+        peakBytes = peak
+        residentBytes = resident
+    }
+
+    /// Bytes that this process has caused to be written to a disk so far; nil where the kernel does not count them.
+    public static func bytesWritten() -> Int? { bytesWritten(reader: .real) }
+
+    package static func bytesWritten(reader: SmallFileReader) -> Int? {
+        reader.read("/proc/self/io").flatMap { colonFields($0)["write_bytes"] }.flatMap { Int($0) }
+    }
+}
+
+/// `name: value` lines, as `/proc` has them, without the blanks around either.
+func colonFields(_ text: String) -> [Substring: Substring] {
+    var fields: [Substring: Substring] = [:]
+    for line in text.split(separator: "\n") {
+        guard let colon = line.firstIndex(of: ":") else { continue }
+        fields[line[..<colon]] = trimmed(line[line.index(after: colon)...])
+    }
+    return fields
+}
+
+/// `12 kB` in bytes.
+func kibibytes(_ text: Substring?) -> Int? {
+    guard let number = text?.split(separator: " ").first.flatMap({ Int($0) }), number >= 0 else { return nil }
+    return number.multipliedReportingOverflow(by: 1024).overflow ? nil : number * 1024
+}
+
+func trimmed(_ text: Substring) -> Substring {
+    let isBlank = { (character: Character) in character == " " || character == "\t" || character == "\n" }
+    guard let first = text.firstIndex(where: { !isBlank($0) }), let last = text.lastIndex(where: { !isBlank($0) }) else {
+        return ""
+    }
+    return text[first...last]
+}
