@@ -59,7 +59,12 @@ let package = Package(
         .target(
             name: "CKernelChecks", dependencies: ["CLeafKernels"], path: "Tests/CKernelChecks", exclude: ["arm"], cSettings: c),
         .testTarget(name: "CLeafKernelsTests", dependencies: ["CLeafKernels", "CKernelChecks"], swiftSettings: strict),
-        .executableTarget(name: "LeafCLI", dependencies: ["Leafcutter", "CSystem"], swiftSettings: strict),
+        // What is typed, and what a shell completes.
+        .target(name: "LeafArguments", dependencies: ["LeafFormat"], swiftSettings: library),
+        .executableTarget(name: "LeafCLI", dependencies: ["Leafcutter", "LeafArguments"], swiftSettings: strict),
+        .testTarget(name: "LeafCLITests", dependencies: ["LeafCLI", "GoldenSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafFormat"], swiftSettings: strict),
         .testTarget(
             name: "LeafGenerationTests", dependencies: ["LeafGeneration", "LeafTokenizer", "LeafFormat"], swiftSettings: strict),
         .testTarget(name: "LeafFormatTests", dependencies: ["LeafFormat", "GoldenSupport"], swiftSettings: strict),

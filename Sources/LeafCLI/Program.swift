@@ -1,1 +1,87 @@
-@main struct Program { static func main() {} }
+import Glibc
+import LeafArguments
+import Leafcutter
+
+/// The command line: finds the command, runs it, and turns its end into an exit code.
+@main
+enum Program {
+    static let commands: [any Command.Type] = [
+        ConvertCommand.self, GenerateCommand.self, PlanCommand.self, DoctorCommand.self, InspectCommand.self,
+        VerifyCommand.self, TokenizeCommand.self, LogitsCommand.self, ExportCommand.self, CompletionsCommand.self,
+    ]
+
+    private static let introduction = """
+        Leafcutter runs CPM-Ant, a Chinese language model of 10 billion parameters, inside a memory budget of your \
+        choice: what does not fit is streamed from the disk.
+        """
+    private static let closing = """
+        leafcutter COMMAND --help explains a command. The usual beginning:
+
+          leafcutter convert cpm-ant-10b/ ant.leaf
+          leafcutter plan ant.leaf --memory 2GiB
+          leafcutter generate ant.leaf '今天天气真好，' --memory 2GiB
+        """
+
+    static func main() {
+        // A reader that goes away is an error of `write`, not the end of the process.
+        signal(SIGPIPE, SIG_IGN)
+        var name: String?
+        do throws(LeafError) {
+            let words = try CommandLine.validatedArguments()
+            name = words.first
+            try run(words)
+        } catch {
+            StandardError.write(prefix(name) + ": \(error)\n")
+            exit(error.exitCode)
+        }
+    }
+
+    private static func run(_ words: [String]) throws(LeafError) {
+        guard let first = words.first else {
+            StandardError.write(help)
+            throw LeafError(.usage, "a command is missing")
+        }
+        switch first {
+        case "--help", "-h", "help": try Output.print(help)
+        case "--version": try Output.print("leafcutter \(leafcutterVersion)\n")
+        default:
+            guard let command = commands.first(where: { $0.name == first }) else { throw unknown(first) }
+            try command.run(Array(words.dropFirst()))
+        }
+    }
+
+    private static var help: String {
+        CommandOutline.overview(commands.map { $0.outline }, introduction: introduction, closing: closing)
+    }
+
+    /// Names the command only where there is one.
+    private static func prefix(_ name: String?) -> String {
+        guard let name, commands.contains(where: { $0.name == name }) else { return "leafcutter" }
+        return "leafcutter \(name)"
+    }
+
+    private static func unknown(_ name: String) -> LeafError {
+        guard !name.hasPrefix("-") else {
+            return LeafError(.usage, "there is no option \(name) before a command; see leafcutter --help")
+        }
+        let nearest = NearestName.of(name, among: commands.map { $0.name })
+        return LeafError(
+            .usage,
+            "there is no command \(name)" + (nearest.map { "; did you mean \($0)?" } ?? "; see leafcutter --help"))
+    }
+}
+
+extension CommandLine {
+    /// The words after the program's name. `arguments` would repair broken ones silently.
+    static func validatedArguments() throws(LeafError) -> [String] {
+        var words: [String] = []
+        for place in 1..<max(1, Int(argc)) {
+            guard let bytes = unsafeArgv[place] else { break }
+            guard let word = String(validatingCString: bytes) else {
+                throw LeafError(.usage, "argument \(place) is not valid UTF-8; set the terminal to UTF-8")
+            }
+            words.append(word)
+        }
+        return words
+    }
+}

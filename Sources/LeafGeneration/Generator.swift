@@ -1,3 +1,4 @@
+import CLeafKernels
 public import CPMAnt
 public import LeafFormat
 public import LeafTokenizer
@@ -15,9 +16,11 @@ public struct GenerationRequest: Sendable {
         self.samples = samples
     }
 
-    /// Cached positions that the request can come to need. The prompt's are shared by all samples.
+    /// Cached positions that the request can come to need. The samples share the prompt's pages, but the last one, if it
+    /// is partly filled, is copied for each.
     public func positions(in configuration: ModelConfiguration) -> Int {
-        prompt.length(in: configuration) + samples * (options.maxTokens - 1)
+        let shared = prompt.length(in: configuration)
+        return shared + samples * (options.maxTokens - 1) + (samples - 1) * (shared % Int(LEAF_PAGE_KEYS))
     }
 }
 

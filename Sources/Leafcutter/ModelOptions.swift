@@ -17,17 +17,20 @@ public struct ModelOptions: Sendable {
 
     /// What the buffers are sized for.
     public struct Capacity: Sendable, Equatable {
-        /// Cached positions of one sequence: soft prompt, text and generated tokens.
+        /// Cached positions of all sequences: soft prompts, texts and generated tokens.
         public var context: Int
         /// Positions that may be computed in one sweep; the longest prompt with its soft prompt.
         public var rows: Int
         /// Rows whose logits are wanted in one sweep.
         public var logitRows: Int
+        /// Sequences that are under way at the same time.
+        public var sequences: Int
 
-        public init(context: Int, rows: Int? = nil, logitRows: Int = 1) {
+        public init(context: Int, rows: Int? = nil, logitRows: Int = 1, sequences: Int = 1) {
             self.context = context
             self.rows = min(rows ?? context, context)
             self.logitRows = logitRows
+            self.sequences = sequences
         }
     }
 

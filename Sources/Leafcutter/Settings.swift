@@ -35,7 +35,7 @@ struct Settings {
         }
         capacity = ForwardCapacity(
             rows: options.capacity.rows, logitRows: options.capacity.logitRows, positions: options.capacity.context,
-            threads: threads)
+            sequences: options.capacity.sequences, threads: threads)
     }
 
     /// - Throws: `.budget` naming the smallest budget that works.

@@ -1,0 +1,33 @@
+# Leafcutter: make demo, make test. See README.md.
+
+SWIFT ?= swift
+CLI := .build/release/leafcutter
+# Tests link the Swift libraries dynamically and have a build folder of their own.
+TESTS := .build/tests
+
+.PHONY: all deps build demo test format lint clean
+
+all: build
+
+# Installs what is missing with apt; does nothing when all is there.
+deps:
+	@Scripts/install-dependencies
+
+# One file that needs no Swift on the machine it runs on.
+build: deps
+	$(SWIFT) build -c release --static-swift-stdlib --product leafcutter
+
+demo: build
+	@Scripts/demo $(CLI)
+
+test: build
+	LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" $(SWIFT) test -c release --disable-xctest --scratch-path $(TESTS)
+
+format:
+	$(SWIFT) format --in-place --recursive Sources Tests Examples Package.swift
+
+lint:
+	$(SWIFT) format lint --strict --recursive Sources Tests Examples Package.swift
+
+clean:
+	rm -rf .build

@@ -1,0 +1,55 @@
+public import LeafFormat
+
+/// A type that a command line can give a value of.
+public protocol ArgumentValue: Sendable {
+    init?(argument: String)
+    /// What a good value is, after "is not": `a whole number`.
+    static var expectation: String { get }
+}
+
+extension String: ArgumentValue {
+    public init?(argument: String) { self = argument }
+    public static var expectation: String { "a text" }
+}
+
+extension Int: ArgumentValue {
+    public init?(argument: String) { self.init(argument) }
+    public static var expectation: String { "a whole number" }
+}
+
+extension Int32: ArgumentValue {
+    public init?(argument: String) { self.init(argument) }
+    public static var expectation: String { "a token id" }
+}
+
+extension UInt64: ArgumentValue {
+    public init?(argument: String) { self.init(argument) }
+    public static var expectation: String { "a whole number from 0 to 2^64 - 1" }
+}
+
+extension Float: ArgumentValue {
+    /// Decimal numbers only: hexadecimal ones, infinities and NaN are typing errors here.
+    public init?(argument: String) {
+        guard argument.utf8.allSatisfy({ Self.characters.contains($0) }), let value = Float(argument),
+            value.isFinite
+        else { return nil }
+        self = value
+    }
+
+    private static var characters: [UInt8] { Array("0123456789.+-eE".utf8) }
+
+    public static var expectation: String { "a number" }
+}
+
+extension ByteCount: ArgumentValue {
+    public init?(argument: String) { self.init(argument) }
+    public static var expectation: String { "a size such as 512MiB, 2GiB, 4GB or a number of bytes" }
+}
+
+extension ArgumentValue where Self: RawRepresentable & CaseIterable, RawValue == String {
+    public init?(argument: String) { self.init(rawValue: argument) }
+
+    public static var expectation: String {
+        "one of " + allCases.map(\.rawValue).joined(separator: ", ")
+    }
+}

@@ -1,0 +1,63 @@
+/// Completions for bash: load with `source <(leafcutter completions bash)`.
+struct BashCompletions {
+    let commands: [CommandOutline]
+
+    var script: String {
+        """
+        # bash completion for leafcutter
+        _leafcutter() {
+            local current="${COMP_WORDS[COMP_CWORD]}" previous="" command="${COMP_WORDS[1]}"
+            COMPREPLY=()
+            if [ "$COMP_CWORD" -gt 0 ]; then previous="${COMP_WORDS[COMP_CWORD-1]}"; fi
+            if [ "$COMP_CWORD" -le 1 ]; then
+                COMPREPLY=($(compgen -W "\(commands.map(\.name).joined(separator: " ")) --help --version" -- "$current"))
+                return
+            fi
+            case "$command" in
+        \(commands.map(cases).joined(separator: "\n"))
+            esac
+        }
+        complete -o filenames -F _leafcutter leafcutter
+
+        """
+    }
+
+    private func cases(_ command: CommandOutline) -> String {
+        let options = command.options.map { "--\($0.name)" }.joined(separator: " ")
+        let values = command.options.compactMap(value).joined(separator: "\n")
+        let words = command.arguments.flatMap { fixedWords($0.suggestion) }
+        let otherwise =
+            words.isEmpty
+            ? #"COMPREPLY=($(compgen -f -- "$current"))"#
+            : #"COMPREPLY=($(compgen -W "\#(words.joined(separator: " "))" -- "$current"))"#
+        return """
+                \(command.name))
+                    case "$previous" in
+            \(values.isEmpty ? "            # no option has a value" : values)
+                    esac
+                    case "$current" in
+                        -*) COMPREPLY=($(compgen -W "\(options)" -- "$current")) ;;
+                        *) \(otherwise) ;;
+                    esac
+                    ;;
+            """
+    }
+
+    private func value(_ option: CommandOutline.Option) -> String? {
+        guard option.placeholder != nil else { return nil }
+        let names = "--\(option.name)" + (option.letter.map { "|-\($0)" } ?? "")
+        let reply =
+            switch option.suggestion {
+            case .none: "return"
+            case .file: #"COMPREPLY=($(compgen -f -- "$current")); return"#
+            case .folder: #"COMPREPLY=($(compgen -d -- "$current")); return"#
+            case .words(let words):
+                #"COMPREPLY=($(compgen -W "\#(words.joined(separator: " "))" -- "$current")); return"#
+            }
+        return "            \(names)) \(reply) ;;"
+    }
+
+    private func fixedWords(_ suggestion: ValueSuggestion) -> [String] {
+        if case .words(let words) = suggestion { words } else { [] }
+    }
+}

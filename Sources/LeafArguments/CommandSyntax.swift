@@ -1,0 +1,113 @@
+public import LeafFormat
+
+/// How a command is typed: the one source of its parsing, help and completions.
+public struct CommandSyntax<Command>: Sendable {
+    public let name: String
+    /// One line for the list of commands.
+    public let summary: String
+    /// Paragraphs for the command's own help.
+    public let discussion: String
+    public let arguments: [CommandArgument<Command>]
+    public let options: [CommandOption<Command>]
+    /// Command lines without the program's name.
+    public let examples: [String]
+
+    /// - Parameter arguments: optional ones after the required ones.
+    public init(
+        name: String, summary: String, discussion: String = "", arguments: [CommandArgument<Command>] = [],
+        options: [CommandOption<Command>] = [], examples: [String] = []
+    ) {
+        self.name = name
+        self.summary = summary
+        self.discussion = discussion
+        self.arguments = arguments
+        self.options = options
+        self.examples = examples
+    }
+
+    /// Fills in a command from the words after its name.
+    ///
+    /// Options may stand anywhere, as `--name value` or `--name=value`; `--` ends them; `-` is an argument.
+    ///
+    /// - Throws: `.usage` for what the command does not have or lacks.
+    public func parse(_ words: [String], into command: inout Command) throws(LeafError) {
+        var words = words[...]
+        var places = arguments[...]
+        var takesOptions = true
+        while let word = words.popFirst() {
+            if takesOptions, word == "--" {
+                takesOptions = false
+            } else if takesOptions, word.hasPrefix("--") {
+                try parseLong(word.dropFirst(2), &words, &command)
+            } else if takesOptions, word.hasPrefix("-"), word.count > 1 {
+                try parseShort(word.dropFirst(), &words, &command)
+            } else {
+                guard let place = places.popFirst() else { throw tooMany(word) }
+                place.set(&command, word)
+            }
+        }
+        if let missing = places.first(where: \.isRequired) {
+            throw LeafError(.usage, "\(missing.name) is missing; the form is \(usage)")
+        }
+    }
+
+    /// `leafcutter verify MODEL [OPTIONS]`
+    public var usage: String {
+        let places = arguments.map { $0.isRequired ? $0.name : "[\($0.name)]" }
+        return (["leafcutter", name] + places + ["[OPTIONS]"]).joined(separator: " ")
+    }
+
+    private func parseLong(
+        _ word: Substring, _ rest: inout ArraySlice<String>, _ command: inout Command
+    ) throws(LeafError) {
+        let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let name = String(parts[0])
+        guard let option = options.first(where: { $0.name == name }) else {
+            throw LeafError(.usage, "there is no option --\(name)\(suggestion(for: name))")
+        }
+        try apply(option, "--\(name)", parts.count == 2 ? String(parts[1]) : nil, &rest, &command)
+    }
+
+    /// Letters without a value may share a dash: `-qv`.
+    private func parseShort(
+        _ word: Substring, _ rest: inout ArraySlice<String>, _ command: inout Command
+    ) throws(LeafError) {
+        var letters = word
+        while let letter = letters.popFirst() {
+            guard let option = options.first(where: { $0.letter == letter }) else {
+                throw LeafError(.usage, "there is no option -\(letter); a text that begins with a dash goes after --")
+            }
+            let attached = option.placeholder == nil || letters.isEmpty ? nil : String(letters)
+            try apply(option, "-\(letter)", attached, &rest, &command)
+            if attached != nil { return }
+        }
+    }
+
+    private func apply(
+        _ option: CommandOption<Command>, _ typed: String, _ attached: String?, _ rest: inout ArraySlice<String>,
+        _ command: inout Command
+    ) throws(LeafError) {
+        guard let placeholder = option.placeholder else {
+            guard attached == nil else { throw LeafError(.usage, "\(typed) takes no value") }
+            return try option.set(&command, "")
+        }
+        if let attached { return try option.set(&command, attached) }
+        guard let next = rest.first, !next.hasPrefix("--") else {
+            throw LeafError(.usage, "\(typed) needs a value: \(typed) \(placeholder)")
+        }
+        rest.removeFirst()
+        try option.set(&command, next)
+    }
+
+    private func tooMany(_ word: String) -> LeafError {
+        let shown = word.count > 40 ? word.prefix(40) + "..." : word[...]
+        return LeafError(.usage, "'\(shown)' is one argument too many; the form is \(usage); quote a text with spaces")
+    }
+
+    private func suggestion(for name: String) -> String {
+        guard let nearest = NearestName.of(name, among: options.map(\.name) + ["help"]) else {
+            return "; see leafcutter \(self.name) --help"
+        }
+        return "; did you mean --\(nearest)?"
+    }
+}

@@ -1,0 +1,13 @@
+/// A shell that completions are written for.
+public enum Shell: String, Sendable, CaseIterable, ArgumentValue {
+    case bash, zsh, fish
+
+    /// A script that completes `leafcutter`'s commands, options and values.
+    public func completions(_ commands: [CommandOutline]) -> String {
+        switch self {
+        case .bash: BashCompletions(commands: commands).script
+        case .zsh: ZshCompletions(commands: commands).script
+        case .fish: FishCompletions(commands: commands).script
+        }
+    }
+}

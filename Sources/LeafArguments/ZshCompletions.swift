@@ -1,0 +1,62 @@
+/// Completions for zsh: put the script into a folder of `$fpath` as `_leafcutter`.
+struct ZshCompletions {
+    let commands: [CommandOutline]
+
+    var script: String {
+        """
+        #compdef leafcutter
+        _leafcutter() {
+            local -a commands
+            commands=(
+        \(commands.map { "        " + quoted("\($0.name):\($0.summary)") }.joined(separator: "\n"))
+            )
+            if (( CURRENT == 2 )); then
+                _describe 'command' commands
+                return
+            fi
+            local command="${words[2]}"
+            shift words
+            (( CURRENT -= 1 ))
+            case "$command" in
+        \(commands.map(cases).joined(separator: "\n"))
+            esac
+        }
+        if [ "${funcstack[1]}" = "_leafcutter" ]; then _leafcutter "$@"; else compdef _leafcutter leafcutter; fi
+
+        """
+    }
+
+    private func cases(_ command: CommandOutline) -> String {
+        let specifications =
+            command.options.map(specification)
+            + command.arguments.enumerated().map { place, argument in
+                quoted("\(place + 1):\(argument.name):\(action(argument.suggestion))")
+            }
+        let list = specifications.map { "            \($0)" }.joined(separator: " \\\n")
+        return """
+                \(command.name))
+                    _arguments \\
+            \(list)
+                    ;;
+            """
+    }
+
+    private func specification(_ option: CommandOutline.Option) -> String {
+        let help = option.help.replacing("[", with: "(").replacing("]", with: ")").replacing(":", with: "\\:")
+        let value = option.placeholder.map { ":\($0):\(action(option.suggestion))" } ?? ""
+        return quoted("--\(option.name)[\(help)]\(value)")
+    }
+
+    private func action(_ suggestion: ValueSuggestion) -> String {
+        switch suggestion {
+        case .none: " "
+        case .file: "_files"
+        case .folder: "_files -/"
+        case .words(let words): "(\(words.joined(separator: " ")))"
+        }
+    }
+
+    private func quoted(_ text: String) -> String {
+        "'" + text.replacing("'", with: #"'\''"#) + "'"
+    }
+}

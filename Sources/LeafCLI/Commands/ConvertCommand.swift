@@ -1,0 +1,79 @@
+import LeafArguments
+import Leafcutter
+
+/// `leafcutter convert SOURCE OUT.leaf`
+struct ConvertCommand: Command {
+    var source = ""
+    var output = ""
+    var weights = WeightsArgument.int8
+    var config: String?
+    var vocab: String?
+    var memory = MemoryBudget.automatic
+    var threads: Int?
+    var replacesExisting = false
+    var startsAnew = false
+    var common = CommonOptions()
+
+    static let syntax = CommandSyntax<ConvertCommand>(
+        name: "convert", summary: "Make a model file of a CPM-Ant checkpoint.",
+        discussion: """
+            SOURCE is a Hugging Face folder (config.json with safetensors or pytorch_model*.bin), a CPM-Live .pt file \
+            with its .json, or a BMCook int8 checkpoint. A conversion that was interrupted goes on when the same \
+            command is run again.
+            """,
+        arguments: [
+            .required("SOURCE", "Folder or file of the checkpoint.", \.source, suggest: .file),
+            .required("OUT.leaf", "The model file to make.", \.output, suggest: .file),
+        ],
+        options: [
+            .value(
+                "weights", "TYPE", "int8 (default), f16 or f32.", \.weights,
+                suggest: .words(WeightsArgument.allCases.map(\.rawValue))),
+            .value(
+                "config", "FILE", "The configuration, if it does not lie beside the weights.", \.config, suggest: .file),
+            .value("vocab", "FILE", "vocab.txt, if it does not lie beside the weights.", \.vocab, suggest: .file),
+            .value("memory", "SIZE", "The most memory to take (default: under 1 GiB).", \.memory),
+            .value("threads", "N", "Threads (default: the cores that the process may use).", \.threads),
+            .flag("force", "Replace OUT.leaf if it exists.", \.replacesExisting),
+            .flag("no-resume", "Begin again instead of going on with an interrupted conversion.", \.startsAnew),
+        ] + CommonOptions.all.map { $0.lifted(\.common) },
+        examples: [
+            "convert cpm-ant-10b/ ant.leaf", "convert cpm-ant-10b.pt ant.leaf --config cpm-ant-10b.json --weights f16",
+        ])
+
+    func run(_ terminal: Terminal) throws(LeafError) {
+        var options = ConversionOptions()
+        options.weights = weights.format
+        options.configurationPath = config
+        options.vocabularyPath = vocab
+        if case .bytes(let bytes) = memory { options.memoryBudget = bytes }
+        options.replacesExisting = replacesExisting
+        options.resumes = !startsAnew
+        options.threads = threads ?? Machine.current().cores
+        guard (1...1024).contains(options.threads) else {
+            throw LeafError(.usage, "\(options.threads) threads make no sense; give --threads between 1 and 1024")
+        }
+
+        let interrupt = Interrupt()
+        let meter = ProgressMeter("converting")
+        let result = try Converter(source: source, output: output, options: options).run(
+            isCancelled: { interrupt.isRequested },
+            progress: { progress in
+                terminal.progress.show(
+                    meter.text(done: progress.bytesDone, of: progress.bytesTotal, skipped: progress.bytesResumed))
+            })
+        for warning in result.warnings { terminal.warn(warning) }
+        terminal.note(
+            "\(result.output): \(Quantity.parameters(result.parameters)) parameters, "
+                + "\(ByteCount(bytes: result.bytes)) (\(result.weights.rawValue)), made in \(result.seconds.asDuration) "
+                + "at \(result.bytesPerSecond.asByteRate); peak memory \(ByteCount(bytes: result.peakBytes))")
+        guard common.isJSON else { return }
+        terminal.output.write(
+            JSONText.object([
+                ("output", .string(result.output)), ("parameters", .integer(result.parameters)),
+                ("bytes", .integer(result.bytes)), ("seconds", .number(result.seconds)),
+                ("tensors", .integer(result.tensors)), ("weights", .string(weights.rawValue)),
+                ("peak_bytes", .integer(result.peakBytes)), ("bytes_per_second", .number(result.bytesPerSecond)),
+            ]).line + "\n")
+    }
+}

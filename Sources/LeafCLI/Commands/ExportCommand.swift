@@ -1,0 +1,51 @@
+import LeafArguments
+import Leafcutter
+
+/// `leafcutter export MODEL FOLDER`
+struct ExportCommand: Command {
+    var model = ""
+    var folder = ""
+    var weights: WeightsArgument?
+    var replacesExisting = false
+    var common = CommonOptions()
+
+    static let syntax = CommandSyntax<ExportCommand>(
+        name: "export", summary: "Make a Hugging Face folder of a model file.",
+        discussion: """
+            Writes safetensors in shards, config.json and vocab.txt, which transformers loads as CpmAntForCausalLM. \
+            int8 weights become floats again.
+            """,
+        arguments: [
+            .required("MODEL", "A .leaf file.", \.model, suggest: .file),
+            .required("FOLDER", "The folder to make.", \.folder, suggest: .folder),
+        ],
+        options: [
+            .value(
+                "weights", "TYPE", "f16 or f32 (default: f16 where that loses nothing).", \.weights,
+                suggest: .words(["f16", "f32"])),
+            .flag("force", "Replace files that exist.", \.replacesExisting),
+        ] + CommonOptions.all.map { $0.lifted(\.common) }, examples: ["export ant.leaf cpm-ant/"])
+
+    func run(_ terminal: Terminal) throws(LeafError) {
+        var options = ExportOptions()
+        options.weights = weights?.format
+        options.replacesExisting = replacesExisting
+        let interrupt = Interrupt()
+        let meter = ProgressMeter("exporting")
+        let result = try Exporter(model: model, folder: folder, options: options).run(
+            isCancelled: { interrupt.isRequested },
+            progress: { terminal.progress.show(meter.text(done: $0.bytesDone, of: $0.bytesTotal)) })
+        terminal.note(
+            "\(result.output): \(Quantity.count(result.tensors, "tensor")) in \(Quantity.count(result.shards, "file")), "
+                + "\(ByteCount(bytes: result.bytes)) (\(result.weights.rawValue)), made in \(result.seconds.asDuration)"
+        )
+        guard common.isJSON else { return }
+        terminal.output.write(
+            JSONText.object([
+                ("output", .string(result.output)), ("parameters", .integer(result.parameters)),
+                ("bytes", .integer(result.bytes)), ("seconds", .number(result.seconds)),
+                ("tensors", .integer(result.tensors)), ("shards", .integer(result.shards)),
+                ("weights", .string(result.weights.rawValue)), ("peak_bytes", .integer(result.peakBytes)),
+            ]).line + "\n")
+    }
+}

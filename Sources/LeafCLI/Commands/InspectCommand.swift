@@ -1,0 +1,128 @@
+import LeafArguments
+import Leafcutter
+
+/// `leafcutter inspect MODEL`
+struct InspectCommand: Command {
+    var model = ""
+    var showsTensors = false
+    var common = CommonOptions()
+
+    static let syntax = CommandSyntax<InspectCommand>(
+        name: "inspect", summary: "Show what is in a model file.",
+        arguments: [.required("MODEL", "A .leaf file.", \.model, suggest: .file)],
+        options: [.flag("tensors", "List every tensor as well.", \.showsTensors)]
+            + CommonOptions.all.map { $0.lifted(\.common) },
+        examples: ["inspect ant.leaf", "inspect ant.leaf --tensors --json"])
+
+    func run(_ terminal: Terminal) throws(LeafError) {
+        let file = try LeafFile.open(path: model)
+        terminal.output.write(common.isJSON ? json(file).line + "\n" : text(file))
+    }
+
+    private func text(_ file: LeafFile) -> String {
+        let configuration = file.configuration
+        let layers = configuration.layers
+        let whole = layers.count { $0.hasAttention && $0.hasFeedForward }
+        let half = layers.count { $0.hasAttention != $0.hasFeedForward }
+        let chunkBytes = file.chunks.reduce(0) { $0 + $1.paddedBytes }
+        var rows: [(String, String)] = [
+            ("file", "\(file.path), \(ByteCount(bytes: file.fileBytes))"),
+            ("parameters", "\(configuration.parameterCount) (\(Quantity.parameters(configuration.parameterCount)))"),
+            ("weights", file.weights.rawValue),
+            ("layers", "\(whole)" + (half > 0 ? ", and \(half) of which half was pruned" : "")),
+            ("dim_model", "\(configuration.dimModel)"),
+            ("heads", "\(configuration.numHeads) of \(configuration.dimHead)"),
+            ("dim_ff", "\(configuration.dimFF)"),
+            ("vocabulary", "\(configuration.vocabSize) tokens"),
+            ("soft prompts", "\(configuration.promptTypes) of \(configuration.promptLength) tokens"),
+            ("segments", "\(configuration.segmentTypes)"),
+            (
+                "positions",
+                "\(configuration.positionBiasNumBuckets) buckets, up to distance \(configuration.positionBiasMaxDistance)"
+            ),
+            (
+                "blocks",
+                "\(file.blocks.count) in \(file.chunks.count) chunks, \(ByteCount(bytes: chunkBytes)) a sweep"
+            ),
+            ("tokenizer", hasTokenizer(file) ? "inside" : "none: takes and gives ids only"),
+        ]
+        rows += sources(file).map { ($0.key, $0.value) }
+        var text = Quantity.table(rows)
+        if showsTensors {
+            text +=
+                "\n"
+                + Quantity.table(
+                    file.tensors.map {
+                        ($0.name, "\($0.type.rawValue) \($0.shape), \($0.byteCount) bytes at \($0.offset)")
+                    })
+        }
+        return text
+    }
+
+    private func json(_ file: LeafFile) -> JSONText {
+        let configuration = file.configuration
+        var fields: [(key: String, value: JSONText)] = [
+            ("file", .string(file.path)), ("bytes", .integer(file.fileBytes)),
+            ("parameters", .integer(configuration.parameterCount)), ("weights", .string(file.weights.rawValue)),
+            (
+                "configuration",
+                [
+                    "dim_model": .integer(configuration.dimModel), "num_heads": .integer(configuration.numHeads),
+                    "dim_head": .integer(configuration.dimHead), "dim_ff": .integer(configuration.dimFF),
+                    "num_layers": .integer(configuration.layers.count),
+                    "mask_modules": .array(
+                        configuration.layers.map { [.bool(!$0.hasAttention), .bool(!$0.hasFeedForward)] }),
+                    "vocab_size": .integer(configuration.vocabSize), "eps": .number(Double(configuration.eps)),
+                    "prompt_types": .integer(configuration.promptTypes),
+                    "prompt_length": .integer(configuration.promptLength),
+                    "segment_types": .integer(configuration.segmentTypes),
+                    "position_bias_num_buckets": .integer(configuration.positionBiasNumBuckets),
+                    "position_bias_max_distance": .integer(configuration.positionBiasMaxDistance),
+                ]
+            ),
+            (
+                "blocks",
+                .array(
+                    file.blocks.map { block in
+                        [
+                            "name": .string(name(of: block)), "chunks": .integer(block.chunks.count),
+                            "bytes": .integer(file.chunks[block.chunks].reduce(0) { $0 + $1.paddedBytes }),
+                        ]
+                    })
+            ),
+            ("tokenizer", .bool(hasTokenizer(file))),
+            ("source", .object(sources(file).map { ($0.key, .string($0.value)) })),
+        ]
+        if showsTensors {
+            let tensors = file.tensors.map { tensor -> JSONText in
+                [
+                    "name": .string(tensor.name), "dtype": .string(tensor.type.rawValue),
+                    "shape": .array(tensor.shape.map { .integer($0) }), "offset": .integer(tensor.offset),
+                    "bytes": .integer(tensor.byteCount),
+                ]
+            }
+            fields.append(("tensors", .array(tensors)))
+        }
+        return .object(fields)
+    }
+
+    private func hasTokenizer(_ file: LeafFile) -> Bool { file.tensor(TensorName.vocabulary) != nil }
+
+    /// Where the file came from, as its metadata tell.
+    private func sources(_ file: LeafFile) -> [(key: String, value: String)] {
+        let keys = ["software", "source", "source.form", "source.container", "source.digest"]
+        return keys.compactMap { key in file.metadata[key].map { (key, $0) } }
+    }
+
+    private func name(of block: Block) -> String {
+        switch block.kind {
+        case .attention(let layer): "layer \(layer) attention"
+        case .feedForward(let layer): "layer \(layer) feed-forward"
+        case .tokenTable: "token table"
+        }
+    }
+}
+
+extension ModelConfiguration {
+    fileprivate var parameterCount: Int { ModelShape(self).parameterCount }
+}

@@ -1,0 +1,117 @@
+import LeafArguments
+import Leafcutter
+
+/// `leafcutter plan MODEL`
+struct PlanCommand: Command {
+    var model = ""
+    var context = 512
+    var batch = 1
+    var diskRate: ByteCount?
+    var cores: Int?
+    var engine = EngineOptions()
+    var common = CommonOptions()
+
+    static let syntax = CommandSyntax<PlanCommand>(
+        name: "plan", summary: "Show whether a model fits a memory budget, and how fast it will be.",
+        discussion: """
+            Nothing large is allocated. The disk is read for about three seconds at places all over the file, unless \
+            --disk-rate says how fast it is. Exit code 3 if the model does not fit.
+            """,
+        arguments: [.required("MODEL", "A .leaf file.", \.model, suggest: .file)],
+        options: [
+            .value(
+                "context", "N", "Tokens to hold, the soft prompt and the generated ones included (default 512).",
+                \.context),
+            .value("batch", "B", "Texts at the same time (default 1).", \.batch),
+            .value("disk-rate", "SIZE", "What the disk reads in a second: 1GB, 500MB.", \.diskRate),
+            .value("cores", "N", "Compute threads to plan for (default: those of this machine).", \.cores),
+        ] + EngineOptions.all.filter { $0.name != "threads" && $0.name != "io" }.map { $0.lifted(\.engine) }
+            + CommonOptions.all.map { $0.lifted(\.common) },
+        examples: [
+            "plan ant.leaf --memory 2GiB", "plan ant.leaf --memory 1GiB --context 1024 --disk-rate 500MB --json",
+        ])
+
+    private static let probeSeconds = 3.0
+    private static let longestContext = 1 << 20
+
+    func run(_ terminal: Terminal) throws(LeafError) {
+        try validate()
+        let file = try ModelFile(path: model)
+        let options = modelOptions(context: context)
+        // With all memory in the world the plan tells the smallest budget that works.
+        var unlimited = options
+        unlimited.memory = .bytes(Int.max)
+        let minimum = try Model.plan(file, unlimited).minimum
+        let plan: MemoryPlan
+        do throws(LeafError) {
+            plan = try Model.plan(file, options)
+        } catch {
+            if error.kind == .budget, common.isJSON {
+                terminal.output.write(
+                    JSONText.object([("fits", .bool(false)), ("minimum", .integer(minimum))]).line + "\n")
+            }
+            throw error
+        }
+        let disk = try diskBytesPerSecond(terminal)
+        terminal.progress.show("measuring the processor")
+        let instructionSet = try InstructionSet.wanted()
+        let probe = try KernelProbe.measure(
+            instructionSet: instructionSet, threads: cores ?? Machine.current().cores, activations: engine.activations)
+        terminal.progress.clear()
+        let report = PlanReport(
+            file: file.leaf, plan: plan, context: context, batch: batch, diskBytesPerSecond: disk,
+            maxContext: try longestContext(file, within: plan.budget),
+            bytesPerToken: try bytesPerToken(file, unlimited), probe: probe)
+        terminal.output.write(common.isJSON ? report.json.line + "\n" : report.text)
+    }
+
+    private func validate() throws(LeafError) {
+        guard (1...Self.longestContext).contains(context) else {
+            throw LeafError(.usage, "--context \(context) is not between 1 and \(Self.longestContext)")
+        }
+        guard (1...1024).contains(batch) else { throw LeafError(.usage, "--batch \(batch) is not between 1 and 1024") }
+        if let cores, !(1...1024).contains(cores) {
+            throw LeafError(.usage, "--cores \(cores) is not between 1 and 1024")
+        }
+        if let diskRate, diskRate.bytes <= 0 { throw LeafError(.usage, "--disk-rate must be more than nothing") }
+    }
+
+    private func modelOptions(context: Int) -> ModelOptions {
+        var options = engine.modelOptions(
+            ModelOptions.Capacity(
+                context: context * batch, rows: max(context, batch), logitRows: batch, sequences: batch))
+        options.threads = cores
+        return options
+    }
+
+    private func diskBytesPerSecond(_ terminal: Terminal) throws(LeafError) -> Double {
+        if let diskRate { return Double(diskRate.bytes) }
+        terminal.progress.show("measuring the disk")
+        return try DiskProbe.measure(path: model, seconds: Self.probeSeconds).bytesPerSecond
+    }
+
+    /// The longest context whose plan fits, found by halving: more context never takes less.
+    private func longestContext(_ file: ModelFile, within budget: Int) throws(LeafError) -> Int {
+        func fits(_ context: Int) throws(LeafError) -> Bool {
+            var options = modelOptions(context: context)
+            options.memory = .bytes(Int.max)
+            return try Model.plan(file, options).minimum <= budget
+        }
+        var longest = context
+        var tooLong = Self.longestContext
+        if try fits(tooLong) { return tooLong }
+        while tooLong - longest > 1 {
+            let middle = (longest + tooLong) / 2
+            if try fits(middle) { longest = middle } else { tooLong = middle }
+        }
+        return longest
+    }
+
+    /// KV bytes of one more token; the cache grows by pages.
+    private func bytesPerToken(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) -> Int {
+        let span = 1024
+        var larger = options
+        larger.capacity.context += span
+        return (try Model.plan(file, larger).reserved.kv - Model.plan(file, options).reserved.kv) / span
+    }
+}

@@ -1,0 +1,80 @@
+import LeafArguments
+import Leafcutter
+
+/// `leafcutter tokenize MODEL [TEXT | -]`
+struct TokenizeCommand: Command {
+    var model = ""
+    var text: String?
+    var decodes = false
+    var showsWords = false
+    var common = CommonOptions()
+
+    static let syntax = CommandSyntax<TokenizeCommand>(
+        name: "tokenize", summary: "Turn text into token ids, and back.",
+        discussion: """
+            One line of output for each text, ids without <s>. Characters that the vocabulary lacks are id 1 here; \
+            generate drops them.
+            """,
+        arguments: [
+            .required("MODEL", "A .leaf file.", \.model, suggest: .file),
+            .optional("TEXT", "One text; - (default) takes each line of standard input.", \.text),
+        ],
+        options: [
+            .flag("decode", "Read ids (with blanks or commas between) and write text.", \.decodes),
+            .flag("words", "Show the words that the text is cut into first.", \.showsWords),
+        ] + CommonOptions.all.map { $0.lifted(\.common) },
+        examples: [
+            "tokenize ant.leaf 今天天气真好", "tokenize ant.leaf --decode '6 240 3063'",
+            "tokenize ant.leaf - --json < poems.txt",
+        ])
+
+    func run(_ terminal: Terminal) throws(LeafError) {
+        guard !(decodes && showsWords) else {
+            throw LeafError(.usage, "--decode and --words do not go together; leave one out")
+        }
+        let tokenizer = try ModelFile(path: model).requireTokenizer()
+        if let text, text != "-" {
+            terminal.output.write(try answer(text, tokenizer) + "\n")
+            return
+        }
+        var input = StandardInput()
+        while !terminal.output.isClosed, let line = try input.nextLine() {
+            terminal.output.write(try answer(line, tokenizer) + "\n")
+        }
+    }
+
+    /// One line.
+    private func answer(_ text: String, _ tokenizer: Tokenizer) throws(LeafError) -> String {
+        if decodes {
+            let ids = try TokenIDs(text).ids
+            let decoded = try tokenizer.decode(ids)
+            return common.isJSON ? JSONText.object([("ids", .ids(ids)), ("text", .string(decoded))]).line : decoded
+        }
+        if showsWords {
+            let words = tokenizer.words(text)
+            return common.isJSON ? JSONText.object([("words", .strings(words))]).line : words.joined(separator: " ")
+        }
+        let ids = tokenizer.encode(text)
+        guard common.isJSON else { return ids.map { "\($0)" }.joined(separator: " ") }
+        return JSONText.object([
+            ("ids", .ids(ids)), ("tokens", .strings(ids.map { tokenizer.token($0) ?? "" })),
+        ]).line
+    }
+}
+
+/// Token ids as people type them: `6,20,30` or `6 20 30`.
+struct TokenIDs {
+    let ids: [Int32]
+
+    /// - Throws: `.usage` for what is no id.
+    init(_ text: String) throws(LeafError) {
+        var ids: [Int32] = []
+        for word in text.split(whereSeparator: { $0 == "," || $0.isWhitespace }) {
+            guard let id = Int32(word), id >= 0 else {
+                throw LeafError(.usage, "'\(word.prefix(40))' is not a token id; give numbers such as 6,20,30")
+            }
+            ids.append(id)
+        }
+        self.ids = ids
+    }
+}

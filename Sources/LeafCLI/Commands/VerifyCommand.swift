@@ -1,0 +1,36 @@
+import LeafArguments
+import Leafcutter
+
+/// `leafcutter verify MODEL`
+struct VerifyCommand: Command {
+    var model = ""
+    var common = CommonOptions()
+
+    static let syntax = CommandSyntax<VerifyCommand>(
+        name: "verify", summary: "Read a whole model file and check every byte.",
+        discussion: "Names the first bad block and its tensors; exit code 1 if there is one.",
+        arguments: [.required("MODEL", "A .leaf file.", \.model, suggest: .file)],
+        options: CommonOptions.all.map { $0.lifted(\.common) }, examples: ["verify ant.leaf"])
+
+    func run(_ terminal: Terminal) throws(LeafError) {
+        let file = try LeafFile.open(path: model)
+        let interrupt = Interrupt()
+        let meter = ProgressMeter("verifying")
+        let start = ContinuousClock.now
+        try file.verify(
+            isCancelled: { interrupt.isRequested },
+            progress: { terminal.progress.show(meter.text(done: $0.bytesDone, of: $0.bytesTotal)) })
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        terminal.progress.clear()
+        guard common.isJSON else {
+            return terminal.output.write(
+                "\(model) is whole: \(ByteCount(bytes: file.fileBytes)) in \(Quantity.count(file.blocks.count, "block"))\n"
+            )
+        }
+        terminal.output.write(
+            JSONText.object([
+                ("ok", .bool(true)), ("bytes", .integer(file.fileBytes)), ("blocks", .integer(file.blocks.count)),
+                ("seconds", .number(seconds)),
+            ]).line + "\n")
+    }
+}

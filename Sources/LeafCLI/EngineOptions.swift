@@ -1,0 +1,68 @@
+import LeafArguments
+import Leafcutter
+
+/// How a model is run: what every command that computes understands.
+struct EngineOptions: Sendable {
+    var memory = MemoryBudget.automatic
+    var threads: Int?
+    var io = IOMode.auto
+    var activations = ActivationPrecision.int16
+    var kv: KVPrecision?
+
+    static let memoryOption = CommandOption<EngineOptions>.value(
+        "memory", "SIZE",
+        "Hard ceiling on all memory of the process: 512MiB, 2GiB, 4GB, bytes, or auto (default: what is free, at most "
+            + "the container's limit, less a reserve).", \.memory)
+
+    static let all: [CommandOption<EngineOptions>] = [
+        memoryOption,
+        .value("threads", "N", "Compute threads (default: the cores that the process may use).", \.threads),
+        .value(
+            "io", "MODE", "How weights are read: auto (default), map, direct or buffered.", \.io,
+            suggest: .words(IOMode.allCases.map(\.rawValue))),
+        .value(
+            "activations", "TYPE",
+            "Precision of activations beside int8 weights: int16 (default), or int8, which is faster on long prompts.",
+            \.activations, suggest: .words(ActivationPrecision.allCases.map(\.rawValue))),
+        .value(
+            "kv", "TYPE", "Precision of the KV cache: f16 (default with int8 weights) or f32 (with float weights).",
+            \.kv,
+            suggest: .words(KVPrecision.allCases.map(\.rawValue))),
+    ]
+
+    /// - Parameter capacity: what the buffers are sized for.
+    func modelOptions(_ capacity: ModelOptions.Capacity) -> ModelOptions {
+        ModelOptions(
+            memory: memory, threads: threads, io: io, activations: activations, kv: kv, capacity: capacity)
+    }
+}
+
+extension MemoryBudget: ArgumentValue {
+    public init?(argument: String) {
+        if argument == "auto" {
+            self = .automatic
+        } else {
+            guard let size = ByteCount(argument) else { return nil }
+            self = .bytes(size.bytes)
+        }
+    }
+
+    public static var expectation: String { ByteCount.expectation + ", or auto" }
+}
+
+extension IOMode: ArgumentValue {}
+extension ActivationPrecision: ArgumentValue {}
+extension KVPrecision: ArgumentValue {}
+
+/// `--weights`, in the command line's spelling.
+enum WeightsArgument: String, CaseIterable, ArgumentValue {
+    case int8, f16, f32
+
+    var format: WeightFormat {
+        switch self {
+        case .int8: .int8
+        case .f16: .float16
+        case .f32: .float32
+        }
+    }
+}

@@ -1,0 +1,76 @@
+import Leafcutter
+
+/// What `leafcutter plan` found out.
+struct PlanReport {
+    let file: LeafFile
+    let plan: MemoryPlan
+    let context: Int
+    let batch: Int
+    let diskBytesPerSecond: Double
+    let maxContext: Int
+    let bytesPerToken: Int
+    let probe: KernelProbe
+
+    private var prediction: Prediction { prediction(for: plan) }
+
+    private func prediction(for plan: MemoryPlan) -> Prediction {
+        Prediction(
+            file, plan, promptRows: context, batch: batch, diskBytesPerSecond: diskBytesPerSecond, machine: probe)
+    }
+
+    /// Blocks all of whose chunks never leave.
+    private var pinnedBlocks: Int {
+        let pinned = Set(plan.pinnedChunks)
+        return file.blocks.count { $0.chunks.allSatisfy(pinned.contains) }
+    }
+
+    var text: String {
+        let prediction = prediction
+        let waits =
+            switch prediction.bound {
+            case .disk: "waiting for the disk (\(diskBytesPerSecond.asByteRate))"
+            case .memory: "as fast as the memory is (\(probe.weightBytesPerSecond.asByteRate))"
+            case .compute: "as fast as the processor computes"
+            }
+        var lines = [
+            plan.description, "",
+            "fits: a token takes about \(prediction.secondsPerToken.asDuration), \(waits)",
+            "a prompt of \(context) rows takes about \(prediction.prefillSeconds.asDuration)",
+            "longest context at this budget: \(maxContext) tokens, \(ByteCount(bytes: bytesPerToken)) each",
+        ]
+        if plan.streamedBytesPerSweep > 0 {
+            let more = ByteCount(bytes: min(1 << 30, plan.streamedBytesPerSweep))
+            lines.append("\(more) more memory saves \(prediction.secondsSavedByOneGibibyte.asDuration) a token")
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    var json: JSONText {
+        let prediction = prediction
+        let pinned = pinnedBlocks
+        return [
+            "fits": .bool(true), "minimum": .integer(plan.minimum), "budget": .integer(plan.budget),
+            "parts": [
+                "runtime": .integer(plan.reserved.runtime), "tokenizer": .integer(plan.reserved.tokenizer),
+                "resident": .integer(plan.reserved.resident), "kv": .integer(plan.reserved.kv),
+                "scratch": .integer(plan.reserved.scratch), "slots": .integer(plan.slotsBytes),
+                "pinned": .integer(plan.pinnedBytes),
+            ],
+            "blocks": [
+                "total": .integer(file.blocks.count), "pinned": .integer(pinned),
+                "streamed": .integer(file.blocks.count - pinned),
+            ],
+            "chunks": [
+                "total": .integer(plan.chunkCount), "pinned": .integer(plan.pinnedChunks.count),
+                "streamed": .integer(plan.chunkCount - plan.pinnedChunks.count),
+            ],
+            "streamed_bytes_per_sweep": .integer(plan.streamedBytesPerSweep),
+            "kv_bytes_per_token": .integer(bytesPerToken), "max_context": .integer(maxContext),
+            "disk_bytes_per_second": .number(diskBytesPerSecond),
+            "predicted": [
+                "seconds_per_token": .number(prediction.secondsPerToken),
+                "prefill_seconds": .number(prediction.prefillSeconds), "bound": .string(prediction.bound.rawValue),
+            ],
+        ]
+    }
+}

@@ -1,0 +1,34 @@
+import Glibc
+
+/// Where a command writes: results to standard output, everything else to standard error.
+final class Terminal {
+    let output: Output
+    let progress: ProgressLine
+    let isQuiet: Bool
+    let isVerbose: Bool
+
+    init(_ options: CommonOptions) {
+        output = Output()
+        isQuiet = options.isQuiet
+        isVerbose = options.isVerbose && !options.isQuiet
+        progress = ProgressLine(isShown: !options.isQuiet)
+    }
+
+    /// A line for the person at the terminal, left out with `--quiet`.
+    func note(_ line: String) {
+        guard !isQuiet else { return }
+        progress.clear()
+        StandardError.write(line + "\n")
+    }
+
+    /// A line with `--verbose` only.
+    func detail(_ line: @autoclosure () -> String) {
+        if isVerbose { note(line()) }
+    }
+
+    /// Something that the user should know even with `--quiet`.
+    func warn(_ sentence: String) {
+        progress.clear()
+        StandardError.write("warning: \(sentence)\n")
+    }
+}

@@ -1,0 +1,87 @@
+/// A number of bytes as people write and read it.
+public struct ByteCount: Sendable, Hashable, Comparable, CustomStringConvertible {
+    public let bytes: Int
+
+    public init(bytes: Int) {
+        self.bytes = bytes
+    }
+
+    public static func gibibytes(_ count: Double) -> ByteCount { ByteCount(bytes: Int(count * 0x1p30)) }
+    public static func mebibytes(_ count: Double) -> ByteCount { ByteCount(bytes: Int(count * 0x1p20)) }
+
+    /// `512MiB`, `2GiB`, `4GB`, `1.5GiB`, `4096`; `K`, `M`, `G`, `T` alone are binary. Case does not matter. Parts of
+    /// a byte are dropped; nil for everything else, and for what does not fit.
+    public init?(_ text: String) {
+        let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+        let unit = text.dropFirst(digits.count).lowercased()
+        guard let scale = Self.scales[unit], digits.first != ".", digits.last != ".", let number = Double(digits)
+        else { return nil }
+        let bytes = number * scale
+        guard bytes < 0x1p62 else { return nil }
+        self.bytes = Int(bytes)
+    }
+
+    private static let scales: [String: Double] = [
+        "": 1, "b": 1,
+        "k": 0x1p10, "kib": 0x1p10, "kb": 1e3,
+        "m": 0x1p20, "mib": 0x1p20, "mb": 1e6,
+        "g": 0x1p30, "gib": 0x1p30, "gb": 1e9,
+        "t": 0x1p40, "tib": 0x1p40, "tb": 1e12,
+    ]
+
+    /// `512 B`, `1.5 KiB`, `58.0 MiB`, `9.27 GiB`.
+    public var description: String {
+        let size = Double(bytes.magnitude)
+        let sign = bytes < 0 ? "-" : ""
+        // A number that would round up to the next unit is written in it.
+        return switch size {
+        case ..<1024: "\(bytes) B"
+        case ..<(1023.95 * 0x1p10): sign + (size / 0x1p10).fixed(1) + " KiB"
+        case ..<(1023.95 * 0x1p20): sign + (size / 0x1p20).fixed(1) + " MiB"
+        case ..<(1023.995 * 0x1p30): sign + (size / 0x1p30).fixed(2) + " GiB"
+        default: sign + (size / 0x1p40).fixed(2) + " TiB"
+        }
+    }
+
+    public static func < (a: ByteCount, b: ByteCount) -> Bool { a.bytes < b.bytes }
+}
+
+extension Double {
+    /// Decimal digits, as many as asked for (at most 9), rounded half away from zero.
+    package func fixed(_ digits: Int) -> String {
+        let power = (0..<digits).reduce(1.0) { product, _ in product * 10 }
+        guard isFinite, magnitude * power < 0x1p62 else { return "\(self)" }
+        let scaled = UInt64((magnitude * power).rounded())
+        let sign = self < 0 && scaled > 0 ? "-" : ""
+        let whole = scaled / UInt64(power)
+        guard digits > 0 else { return "\(sign)\(whole)" }
+        let fraction = String(scaled % UInt64(power))
+        return "\(sign)\(whole)." + String(repeating: "0", count: digits - fraction.count) + fraction
+    }
+
+    /// Of bytes a second: `860 kB/s`, `98 MB/s`, `1.07 GB/s`; decimal, as disks are sold.
+    package var asByteRate: String {
+        switch self {
+        case ..<999.5e3: (self / 1e3).fixed(0) + " kB/s"
+        case ..<999.5e6: (self / 1e6).fixed(0) + " MB/s"
+        default: (self / 1e9).fixed(2) + " GB/s"
+        }
+    }
+
+    /// Of seconds: `0.4 ms`, `45 ms`, `1.32 s`, `42 s`, `2 min 5 s`, `3 h 20 min`.
+    package var asDuration: String {
+        switch self {
+        case ..<0.00995: (self * 1e3).fixed(1) + " ms"
+        case ..<0.9995: (self * 1e3).fixed(0) + " ms"
+        case ..<9.995: fixed(2) + " s"
+        case ..<59.5: fixed(0) + " s"
+        case ..<3599.5: Self.pair(Int(rounded()), "min", "s")
+        case ..<1e9: Self.pair(Int((self / 60).rounded()), "h", "min")
+        default: "for ever"
+        }
+    }
+
+    private static func pair(_ count: Int, _ large: String, _ small: String) -> String {
+        count % 60 == 0 ? "\(count / 60) \(large)" : "\(count / 60) \(large) \(count % 60) \(small)"
+    }
+}

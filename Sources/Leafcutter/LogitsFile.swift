@@ -1,0 +1,82 @@
+public import LeafFormat
+public import LeafGeneration
+
+/// What `Model.writeLogits` wrote.
+public struct LogitsSummary: Sendable, Equatable {
+    public let cases: Int
+    public let rows: Int
+    /// Of the file.
+    public let bytes: Int
+}
+
+extension Model {
+    /// Computes the logits of whole texts and writes them to a safetensors file: tensor `<id>`, float32
+    /// `[rows, vocabSize]`, for each case, all rows after the soft prompt.
+    ///
+    /// The file gets its name when it is whole.
+    ///
+    /// - Parameters:
+    ///   - lastOnly: writes the last row of each case only.
+    ///   - progress: called after each case with the number of cases done.
+    /// - Throws: `.usage` for cases that make no sense or share an id, `.io` when writing fails.
+    public func writeLogits(
+        of cases: [LogitsCase], to path: String, lastOnly: Bool = false, progress: (Int) -> Void = { _ in }
+    ) throws(LeafError) -> LogitsSummary {
+        let vocabSize = file.configuration.vocabSize
+        let rowCounts = cases.map {
+            lastOnly ? 1 : max(0, $0.rowCount(in: file.configuration) - file.configuration.promptLength)
+        }
+        try LogitsCase.requireDistinctNames(cases)
+        var tensors: [TensorEntry] = []
+        var dataBytes = 0
+        for (logitsCase, rows) in zip(cases, rowCounts) {
+            let bytes = rows * vocabSize * MemoryLayout<Float>.stride
+            tensors.append(
+                TensorEntry(
+                    name: logitsCase.id, type: .f32, shape: [rows, vocabSize], offset: dataBytes, byteCount: bytes))
+            dataBytes += bytes
+        }
+        var header = SafetensorsHeader.json(metadata: [], tensors: tensors)
+        header += repeatElement(UInt8(ascii: " "), count: header.count.roundedUp(to: 8) - header.count)
+        let length = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) }
+
+        let unfinished = path + ".part"
+        let output = try OutputFile(path: unfinished)
+        do {
+            try output.truncate(to: 0)
+            try output.write(length + header, at: 0)
+            var offset = length.count + header.count
+            var rows = 0
+            var done = 0
+            try logits(of: cases, lastOnly: lastOnly) { place, _, logits throws(LeafError) in
+                if place > done {
+                    done = place
+                    progress(done)
+                }
+                try output.write(UnsafeRawBufferPointer(logits), at: offset)
+                offset += logits.count * MemoryLayout<Float>.stride
+                rows += 1
+            }
+            try FilePath.rename(unfinished, to: path)
+            return LogitsSummary(cases: cases.count, rows: rows, bytes: offset)
+        } catch {
+            try? FilePath.remove(unfinished)
+            throw error
+        }
+    }
+}
+
+extension LogitsCase {
+    fileprivate static func requireDistinctNames(_ cases: [LogitsCase]) throws(LeafError) {
+        var seen: Set<[UInt8]> = []
+        for logitsCase in cases {
+            guard logitsCase.id != "__metadata__", !logitsCase.id.isEmpty else {
+                throw LeafError(
+                    .usage, "a case's id is '\(logitsCase.id)', which no tensor may be called; give it another")
+            }
+            guard seen.insert(Array(logitsCase.id.utf8)).inserted else {
+                throw LeafError(.usage, "two cases have the id '\(logitsCase.id)'; give each its own")
+            }
+        }
+    }
+}

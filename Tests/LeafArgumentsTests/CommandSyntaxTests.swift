@@ -1,0 +1,123 @@
+import LeafArguments
+import LeafFormat
+import Testing
+
+/// A command with one of everything.
+private struct Sample: Equatable {
+    struct Part: Equatable {
+        var isLoud = false
+    }
+
+    enum Color: String, CaseIterable, ArgumentValue {
+        case red, blue
+    }
+
+    var model = ""
+    var text: String?
+    var count = 1
+    var limit: ByteCount?
+    var color = Color.red
+    var stops: [String] = []
+    var weight: Float = 0
+    var part = Part()
+
+    static let syntax = CommandSyntax<Sample>(
+        name: "sample", summary: "Does nothing.", discussion: "It only shows how options are typed.",
+        arguments: [.required("MODEL", "A file.", \.model, suggest: .file), .optional("TEXT", "A text.", \.text)],
+        options: [
+            .value("count", letter: "n", "N", "How many.", \.count),
+            .value("memory", "SIZE", "How much.", \.limit),
+            .value("color", "NAME", "Which.", \.color, suggest: .words(["red", "blue"])),
+            .values("stop", "TEXT", "Until.", \.stops),
+            .value("weight", "W", "How heavy.", \.weight),
+            CommandOption<Part>.flag("loud", letter: "l", "Be loud.", \.isLoud).lifted(\.part),
+        ],
+        examples: ["sample m.leaf --count 3"])
+
+    static func parsed(_ words: String...) throws(LeafError) -> Sample {
+        var sample = Sample()
+        try syntax.parse(words, into: &sample)
+        return sample
+    }
+
+    static func refusal(_ words: String...) -> String {
+        var sample = Sample()
+        do throws(LeafError) {
+            try syntax.parse(words, into: &sample)
+            return "accepted"
+        } catch {
+            #expect(error.exitCode == 2)
+            return error.description
+        }
+    }
+}
+
+@Suite struct CommandSyntaxTests {
+    @Test func optionsStandAnywhereInBothForms() throws {
+        let expected = Sample(model: "m", text: "hello", count: 3, limit: .gibibytes(2), part: .init(isLoud: true))
+        #expect(try Sample.parsed("m", "hello", "--count", "3", "--memory=2GiB", "--loud") == expected)
+        #expect(try Sample.parsed("--count=3", "m", "--loud", "--memory", "2GiB", "hello") == expected)
+        #expect(try Sample.parsed("-l", "-n", "3", "m", "--memory=2GiB", "hello") == expected)
+        #expect(try Sample.parsed("-ln3", "m", "--memory=2GiB", "hello") == expected)
+    }
+
+    @Test func twoDashesEndTheOptionsAndOneIsAnArgument() throws {
+        #expect(try Sample.parsed("m", "--", "--count").text == "--count")
+        #expect(try Sample.parsed("m", "-").text == "-")
+    }
+
+    @Test func valuesMayBeEmptyOrNegativeOrHoldAnEqualsSign() throws {
+        #expect(try Sample.parsed("m", "--stop=").stops == [""])
+        #expect(try Sample.parsed("m", "--stop", "").stops == [""])
+        #expect(try Sample.parsed("m", "--stop=--").stops == ["--"])
+        #expect(try Sample.parsed("m", "--stop=a=b", "--stop", "c").stops == ["a=b", "c"])
+        #expect(try Sample.parsed("m", "--count", "-5").count == -5)
+        #expect(try Sample.parsed("m", "--count", "1", "--count", "2").count == 2)
+    }
+
+    @Test func unknownOptionsNameTheNearest() {
+        #expect(Sample.refusal("m", "--memroy", "1") == "there is no option --memroy; did you mean --memory?")
+        #expect(Sample.refusal("m", "--mem=1") == "there is no option --mem; did you mean --memory?")
+        #expect(Sample.refusal("m", "--speculate") == "there is no option --speculate; see leafcutter sample --help")
+        #expect(Sample.refusal("m", "-x") == "there is no option -x; a text that begins with a dash goes after --")
+    }
+
+    @Test func wrongValuesSayWhatIsWanted() {
+        #expect(Sample.refusal("m", "--count", "many") == "--count many is not a whole number")
+        #expect(Sample.refusal("m", "--color", "green") == "--color green is not one of red, blue")
+        #expect(Sample.refusal("m", "--weight", "nan") == "--weight nan is not a number")
+        #expect(Sample.refusal("m", "--weight", "1e99") == "--weight 1e99 is not a number")
+        #expect(Sample.refusal("m", "--memory", "lots").hasPrefix("--memory lots is not a size such as 512MiB"))
+        #expect(Sample.refusal("m", "--count") == "--count needs a value: --count N")
+        #expect(Sample.refusal("m", "--count", "--loud") == "--count needs a value: --count N")
+        #expect(Sample.refusal("m", "--loud=yes") == "--loud takes no value")
+    }
+
+    @Test func argumentsAreCounted() {
+        #expect(
+            Sample.refusal("--loud") == "MODEL is missing; the form is leafcutter sample MODEL [TEXT] [OPTIONS]")
+        #expect(Sample.refusal("m", "a", "b").hasPrefix("'b' is one argument too many"))
+    }
+
+    @Test func helpShowsEverything() {
+        let help = Sample.syntax.outline.help
+        for part in [
+            "Usage: leafcutter sample MODEL [TEXT] [OPTIONS]", "It only shows", "-n, --count N", "--memory SIZE",
+            "-h, --help", "  leafcutter sample m.leaf --count 3",
+        ] {
+            #expect(help.contains(part), "\(part)")
+        }
+        #expect(help.split(separator: "\n").allSatisfy { $0.count <= 90 })
+        #expect(CommandSyntax<Sample>.wantsHelp(["m", "-h"]))
+        #expect(!CommandSyntax<Sample>.wantsHelp(["m", "--", "--help"]))
+    }
+
+    @Test func nearestNamesAreNearOrBeginTheSame() {
+        let names = ["convert", "export", "inspect", "generate"]
+        #expect(NearestName.of("exprot", among: names) == "export")
+        #expect(NearestName.of("gen", among: names) == "generate")
+        #expect(NearestName.of("serve", among: names) == nil)
+        #expect(NearestName.of("", among: names) == nil)
+        #expect(NearestName.of("x", among: ["q"]) == nil)
+    }
+}

@@ -1,0 +1,131 @@
+import Foundation
+import GoldenSupport
+import Testing
+
+/// Each wrong input ends in one sentence and the right exit code, and changes nothing.
+@Suite struct BadInputTests {
+    private let folder: TemporaryDirectory
+
+    init() throws { folder = try TemporaryDirectory() }
+
+    private func expect(
+        _ arguments: [String], _ status: Int32, _ part: String, sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        let run = try Leafcutter.run(arguments)
+        #expect(run.status == status, "\(run.error)", sourceLocation: sourceLocation)
+        #expect(run.output.isEmpty, sourceLocation: sourceLocation)
+        let lines = run.error.split(separator: "\n")
+        #expect(lines.count == 1, "\(run.error)", sourceLocation: sourceLocation)
+        let sentence = lines.last ?? ""
+        #expect(sentence.hasPrefix("leafcutter \(arguments[0]): "), sourceLocation: sourceLocation)
+        #expect(sentence.contains(part), "\(sentence)", sourceLocation: sourceLocation)
+        #expect(!sentence.hasSuffix("."), sourceLocation: sourceLocation)
+    }
+
+    private func file(_ name: String, _ contents: Data) throws -> String {
+        try contents.write(to: URL(filePath: folder.path(name)))
+        return folder.path(name)
+    }
+
+    private func header(_ json: String) -> Data {
+        withUnsafeBytes(of: UInt64(json.utf8.count).littleEndian) { Data($0) } + Data(json.utf8)
+    }
+
+    @Test func pathsThatAreNoModels() throws {
+        let missing = folder.path("missing.leaf")
+        for command in ["inspect", "verify", "plan", "doctor"] {
+            try expect([command, missing], 1, "no such file")
+            try expect([command, folder.url.path], 1, "directory")
+        }
+        try expect(["generate", missing, "x"], 1, "no such file")
+        try expect(["tokenize", missing, "x"], 1, "no such file")
+        try expect(["convert", missing, folder.path("out.leaf")], 1, "no such file")
+        try expect(["convert", folder.url.path, folder.path("out.leaf")], 1, folder.url.path)
+    }
+
+    @Test func filesThatAreDamagedOrHostile() throws {
+        let whole = try Data(contentsOf: URL(filePath: Models.shared.get().demo))
+        let cases: [(String, Data)] = [
+            ("empty", Data()),
+            ("short", Data([1, 2, 3])),
+            ("huge-header", Data([0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F])),
+            ("text", Data("this is not a model, but a text of some length\n".utf8)),
+            ("no-model", header("{}")),
+            ("deep", header(String(repeating: "[", count: 100_000))),
+            ("cut-header", whole.prefix(500)),
+            ("cut-data", whole.dropLast(4096)),
+            ("longer", whole + Data(count: 4096)),
+        ]
+        for (name, contents) in cases {
+            let path = try file("\(name).leaf", contents)
+            try expect(["inspect", path], 1, path)
+            try expect(["generate", path, "x"], 1, path)
+        }
+    }
+
+    @Test func aModelOfANewerVersion() throws {
+        var bytes = try Data(contentsOf: URL(filePath: Models.shared.get().demo))
+        let version = try #require(bytes.range(of: Data(#""version":"1""#.utf8)))
+        bytes[version.upperBound - 2] = UInt8(ascii: "9")
+        try expect(["inspect", try file("newer.leaf", bytes)], 1, "version 9")
+    }
+
+    @Test func promptsAndBudgetsThatDoNotFit() throws {
+        let model = try Models.shared.get().demo
+        try expect(["generate", model, "x", "--memory", "1MiB"], 3, "needs at least")
+        try expect(["plan", model, "--memory", "1MiB"], 3, "needs at least")
+        try expect(["generate", model, "--ids", "6,30720"], 2, "30720")
+        try expect(["generate", model, "--ids", "6,-1"], 2, "-1")
+        try expect(["generate", model, "--ids", ""], 2, "no ids")
+        try expect(["generate", model, "x", "--task", "32"], 2, "32")
+        try expect(["generate", model, "x", "--segment", "99"], 2, "99")
+        try expect(["generate", model, "x", "--eos-id", "30720"], 2, "30720")
+        try expect(["generate", model, "x", "--stop", ""], 2, "stop")
+        try expect(["generate", model, "x", "--max-tokens", "9999999", "--memory", "1GiB"], 3, "needs at least")
+    }
+
+    @Test func anUnwritableOutput() throws {
+        let model = try Models.shared.get().demo
+        let cases = try file("cases.json", Data(#"{"cases":[{"id":"a","input_ids":[6]}]}"#.utf8))
+        try expect(["logits", model, "--input", cases, "--output", "/proc/none/out"], 1, "/proc/none/out")
+        try expect(["convert", Golden.demoModel.path, "/proc/none/out.leaf"], 1, "/proc/none")
+        let full = try Leafcutter.run("generate", model, "春", "--seed", "1", "-q")
+        #expect(full.status == 0)
+    }
+
+    @Test func casesThatMakeNoSense() throws {
+        let model = try Models.shared.get().demo
+        let output = folder.path("out.safetensors")
+        let cases: [(String, Int32, String)] = [
+            ("nonsense", 1, "not valid JSON"),
+            ("{}", 1, "'cases' is missing"),
+            (#"{"cases":[{"input_ids":[6]}]}"#, 1, "'id' is missing"),
+            (#"{"cases":[{"id":"a"}]}"#, 2, "input_ids"),
+            (#"{"cases":[{"id":"a","input_ids":[6,99999]}]}"#, 2, "99999"),
+            (#"{"cases":[{"id":"a","input_ids":[6]},{"id":"a","input_ids":[6]}]}"#, 2, "two cases"),
+            (#"{"cases":[{"id":"__metadata__","input_ids":[6]}]}"#, 2, "__metadata__"),
+        ]
+        for (json, status, part) in cases {
+            let input = try file("cases.json", Data(json.utf8))
+            try expect(["logits", model, "--input", input, "--output", output], status, part)
+            #expect(!FileManager.default.fileExists(atPath: output))
+            #expect(!FileManager.default.fileExists(atPath: output + ".part"))
+        }
+    }
+
+    @Test func picklesThatCallFunctions() throws {
+        let source = Golden.root.appending(path: "import/refused-system.pt")
+        try expect(["convert", source.path, folder.path("out.leaf"), "--config", configuration], 1, "system")
+    }
+
+    @Test func textThatIsNotUTF8() throws {
+        let model = try Models.shared.get().demo
+        let run = try Leafcutter.shell(#"printf 'a\377' | "$0" generate "$1" -"#, model)
+        #expect(run.status == 1)
+        #expect(run.error == "leafcutter generate: standard input is not valid UTF-8; convert it first\n")
+    }
+
+    private var configuration: String {
+        Golden.model("ant-tiny-a").appending(path: "cpm-live/ant-tiny-a.json").path
+    }
+}

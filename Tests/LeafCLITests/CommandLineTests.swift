@@ -1,0 +1,97 @@
+import Foundation
+import GoldenSupport
+import Testing
+
+@Suite struct CommandLineTests {
+    private static let commands = [
+        "convert", "export", "inspect", "verify", "tokenize", "generate", "logits", "plan", "doctor", "completions",
+    ]
+
+    @Test func helpListsEveryCommand() throws {
+        let run = try Leafcutter.run("--help")
+        #expect(run.status == 0)
+        #expect(run.error.isEmpty)
+        for command in Self.commands { #expect(run.text.contains("\n  \(command) "), "\(command)") }
+    }
+
+    @Test(arguments: commands) func everyCommandHasHelpWithExamples(command: String) throws {
+        let run = try Leafcutter.run(command, "--help")
+        #expect(run.status == 0)
+        #expect(run.error.isEmpty)
+        #expect(run.text.contains("Usage: leafcutter \(command)"))
+        #expect(run.text.contains("Examples:\n  leafcutter \(command)"))
+    }
+
+    @Test func versionIsPrinted() throws {
+        let run = try Leafcutter.run("--version")
+        #expect(run.status == 0)
+        #expect(run.text.hasPrefix("leafcutter 0."))
+    }
+
+    @Test(arguments: [
+        (["genrate", "m.leaf"], "leafcutter: there is no command genrate; did you mean generate?"),
+        (["generate", "m.leaf", "x", "--memroy", "1GiB"], "there is no option --memroy; did you mean --memory?"),
+        (["generate", "m.leaf", "x", "--top-p", "7"], "top-p 7.0 is not between 0 and 1"),
+        (["generate", "m.leaf", "x", "--temperature", "0"], "temperature 0.0 is not between"),
+        (["generate", "m.leaf", "x", "--memory", "big"], "--memory big is not a size"),
+        (["generate", "m.leaf", "x", "--io", "warp"], "--io warp is not one of auto, map, direct, buffered"),
+        (["generate", "m.leaf", "x", "-n", "0"], "-n 0 is not between"),
+        (["generate", "m.leaf", "x", "y"], "'y' is one argument too many"),
+        (["convert", "source", "out", "--weights", "int4"], "--weights int4 is not one of int8, f16, f32"),
+        (["tokenize", "m.leaf", "x", "--decode", "--words"], "do not go together"),
+        (["completions", "tcsh"], "tcsh is not one of bash, zsh, fish"),
+        (["verify"], "MODEL is missing"),
+        ([], "a command is missing"),
+    ])
+    func wrongUsageIsOneSentenceAndExitCode2(arguments: [String], sentence: String) throws {
+        let run = try Leafcutter.run(arguments)
+        #expect(run.status == 2)
+        #expect(run.output.isEmpty)
+        let last = run.error.split(separator: "\n").last ?? ""
+        #expect(last.hasPrefix("leafcutter"))
+        #expect(last.contains(sentence), "\(last)")
+        if !arguments.isEmpty { #expect(run.error.split(separator: "\n").count == 1, "\(run.error)") }
+    }
+
+    @Test func brokenUTF8InAnArgumentIsRefused() throws {
+        let run = try Leafcutter.shell(#"exec "$0" generate m.leaf "$(printf 'a\377b')""#)
+        #expect(run.status == 2)
+        #expect(run.error.contains("argument 3 is not valid UTF-8"))
+    }
+
+    @Test func aReaderThatGoesAwayEndsTheProgramQuietly() throws {
+        let run = try Leafcutter.shell(#""$0" completions fish | head -c 1 > /dev/null; echo "${PIPESTATUS[0]}""#)
+        #expect(run.text == "0\n")
+        #expect(run.error.isEmpty)
+    }
+
+    @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full")))
+    func aFullDiskUnderStandardOutputIsAnError() throws {
+        let run = try Leafcutter.shell(#""$0" --help > /dev/full"#)
+        #expect(run.status == 1)
+        #expect(run.error.contains("standard output: No space left on device"))
+    }
+
+    @Test(arguments: [("bash", "bash"), ("zsh", "zsh"), ("fish", "fish")])
+    func completionsAreValidScripts(shell: String, program: String) throws {
+        let run = try Leafcutter.run("completions", shell)
+        #expect(run.status == 0)
+        for command in Self.commands { #expect(run.text.contains(command)) }
+        let check = try Leafcutter.shell(
+            #"if command -v "$1" > /dev/null; then "$0" completions "$1" | "$1" -n; fi"#, program)
+        #expect(check.status == 0, "\(check.error)")
+    }
+
+    @Test(arguments: [
+        ("leafcutter gen", "1", "generate"),
+        ("leafcutter generate --temp", "2", "--temperature"),
+        ("leafcutter generate --io d", "3", "direct"),
+        ("leafcutter completions z", "2", "zsh"),
+    ])
+    func bashCompletesCommandsOptionsAndValues(line: String, word: String, completion: String) throws {
+        let run = try Leafcutter.shell(
+            #"source <("$0" completions bash); COMP_WORDS=($1); COMP_CWORD=$2; _leafcutter; echo "${COMPREPLY[@]}""#,
+            line, word)
+        #expect(run.text == completion + "\n", "\(run.error)")
+    }
+}

@@ -1,0 +1,64 @@
+import Foundation
+
+/// The program under test, and what a run of it gave.
+struct Leafcutter {
+    struct Run {
+        let status: Int32
+        let output: Data
+        let error: String
+
+        var text: String { String(decoding: output, as: UTF8.self) }
+        var json: [String: Any]? { try? JSONSerialization.jsonObject(with: output) as? [String: Any] }
+    }
+
+    /// The statically linked program that users get, by `LEAFCUTTER_BIN`; else the one beside the tests.
+    static let path: String = {
+        if let path = ProcessInfo.processInfo.environment["LEAFCUTTER_BIN"] { return path }
+        return URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+            .appending(path: "leafcutter").path
+    }()
+
+    /// Whether memory is that of the program that users get.
+    static var isShipped: Bool { ProcessInfo.processInfo.environment["LEAFCUTTER_BIN"] != nil }
+
+    /// Runs the program and waits.
+    static func run(
+        _ arguments: [String], input: String? = nil, environment: [String: String] = [:]
+    ) throws -> Run {
+        try run(URL(filePath: path), arguments, input: input.map { Data($0.utf8) }, environment)
+    }
+
+    static func run(_ arguments: String...) throws -> Run { try run(arguments) }
+
+    /// Runs a bash script in which `$0` is the program.
+    static func shell(_ script: String, _ arguments: String...) throws -> Run {
+        try run(URL(filePath: "/bin/bash"), ["-c", script, path] + arguments, input: nil, [:])
+    }
+
+    /// Files instead of pipes: a full pipe would stop the program.
+    private static func run(
+        _ program: URL, _ arguments: [String], input: Data?, _ environment: [String: String]
+    ) throws -> Run {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "leafcutter-run-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        func file(_ name: String, _ contents: Data = Data()) throws -> URL {
+            let url = folder.appending(path: name)
+            try contents.write(to: url)
+            return url
+        }
+        let (output, error) = (try file("output"), try file("error"))
+        let process = Process()
+        process.executableURL = program
+        process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.standardInput = try FileHandle(forReadingFrom: file("input", input ?? Data()))
+        process.standardOutput = try FileHandle(forWritingTo: output)
+        process.standardError = try FileHandle(forWritingTo: error)
+        try process.run()
+        process.waitUntilExit()
+        return Run(
+            status: process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus,
+            output: try Data(contentsOf: output), error: String(decoding: try Data(contentsOf: error), as: UTF8.self))
+    }
+}
