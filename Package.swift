@@ -55,6 +55,7 @@ let package = Package(
             name: "LeafcutterTests",
             dependencies: ["Leafcutter", "CPMAnt", "LeafFormat", "LeafGeneration", "LeafImport", "LeafStream", "GoldenSupport"],
             swiftSettings: strict),
+        .testTarget(name: "BudgetTests", dependencies: ["GoldenSupport"], swiftSettings: strict),
         .testTarget(name: "CPMAntTests", dependencies: ["CPMAnt", "LeafFormat", "GoldenSupport"], swiftSettings: strict),
         .target(
             name: "CKernelChecks", dependencies: ["CLeafKernels"], path: "Tests/CKernelChecks", exclude: ["arm"], cSettings: c),

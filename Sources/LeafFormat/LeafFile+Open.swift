@@ -47,7 +47,7 @@ extension LeafFile {
     }
 
     /// Puts a model together from the header's tables, checking each against the configuration.
-    private struct Assembly {
+    struct Assembly {
         let path: String
         let fileBytes: Int
         let header: SafetensorsHeader

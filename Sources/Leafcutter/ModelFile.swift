@@ -18,6 +18,12 @@ public struct ModelFile: Sendable {
         }
     }
 
+    /// A published size, with CPM-Ant's tokenizer: enough to plan with. It cannot be opened as a model.
+    public init(preset: ModelPreset, weights: WeightFormat = .int8) throws(LeafError) {
+        leaf = try LeafFile(preset: preset, weights: weights)
+        tokenizer = try Tokenizer.bundled()
+    }
+
     public var configuration: ModelConfiguration { leaf.configuration }
 
     /// - Throws: `.usage` when the model has no vocabulary.

@@ -1,0 +1,162 @@
+import Foundation
+import GoldenSupport
+import Testing
+
+/// The program that users run, as `make test` builds it: with the Swift runtime inside.
+enum Program {
+    static let url = ProcessInfo.processInfo.environment["LEAFCUTTER_BIN"].map { URL(fileURLWithPath: $0) }
+    static let isBuilt = url != nil
+    static let cap = Golden.repository.appendingPathComponent("Scripts/with-memory-cap")
+
+    /// Whether this machine lets us make memory cgroups.
+    static let hasCgroups: Bool = {
+        guard isBuilt else { return false }
+        let probe = Process()
+        probe.executableURL = cap
+        probe.arguments = ["64M", "--no-drop", "--", "true"]
+        probe.standardError = FileHandle.nullDevice
+        return (try? probe.run()).map { probe.waitUntilExit(); return probe.terminationStatus == 0 } ?? false
+    }()
+
+    struct Outcome {
+        let status: Int32
+        let output: Data
+        let errors: String
+    }
+
+    static func run(_ arguments: [String], under limit: Int? = nil) throws -> Outcome {
+        let program = try #require(url)
+        let process = Process()
+        process.executableURL = limit == nil ? program : cap
+        process.arguments = (limit.map { ["\($0)", "--no-drop", "--", program.path] } ?? []) + arguments
+        let output = Pipe()
+        let errors = Pipe()
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        let data = output.fileHandleForReading.readDataToEndOfFile()
+        let text = errors.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return Outcome(status: process.terminationStatus, output: data, errors: String(decoding: text, as: UTF8.self))
+    }
+}
+
+/// The parts of `generate --json` and `plan --json` that a promise is made of.
+struct Report: Decodable {
+    struct Memory: Decodable {
+        let budget: Int
+        let planned: Int
+        let peak: Int
+    }
+    struct IO: Decodable {
+        let mode: String
+        let bytesWritten: Int
+    }
+    let text: String
+    let memory: Memory
+    let io: IO
+}
+
+struct PlanReport: Decodable {
+    struct Parts: Decodable {
+        let runtime: Int
+        let tokenizer: Int
+    }
+    let minimum: Int
+    let parts: Parts
+}
+
+@Suite("The promise", .serialized, .enabled(if: Program.isBuilt, "LEAFCUTTER_BIN names no program; make test sets it"))
+struct BudgetTests {
+    static let prompt = "《登鹳雀楼》王之涣\n"
+    static let poem = "白日依山尽，黄河入海流。\n欲穷千里目，更上一层楼。"
+    static let options = ["--greedy", "--max-tokens", "40"]
+    /// Soft prompt, `<s>` and ten tokens, and 39 of the 40 generated ones: all but the last are cached.
+    static let context = 32 + 11 + 39
+
+    let directory: TemporaryDirectory
+    let model: String
+    let minimum: Int
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        model = directory.path("demo.leaf")
+        let converted = try Program.run(["convert", Golden.demoModel.path, model, "--quiet"])
+        try #require(converted.status == 0, "\(converted.errors)")
+        minimum = try Self.plan(model).minimum
+    }
+
+    static func plan(_ model: String, _ more: [String] = []) throws -> PlanReport {
+        let plan = try Program.run(
+            ["plan", model, "--memory", "1GiB", "--context", "\(context)", "--disk-rate", "1GB", "--json"] + more)
+        try #require(plan.status == 0, "\(plan.errors)")
+        return try decode(PlanReport.self, plan.output)
+    }
+
+    static func decode<Value: Decodable>(_ type: Value.Type, _ data: Data) throws -> Value {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return try decoder.decode(type, from: data)
+    }
+
+    func generate(_ budget: Int, _ more: [String] = [], under limit: Int? = nil) throws -> (Report, Program.Outcome) {
+        let outcome = try Program.run(
+            ["generate", model, Self.prompt, "--memory", "\(budget)", "--json"] + Self.options + more, under: limit)
+        try #require(outcome.status == 0, "budget \(budget) \(more): \(outcome.errors)")
+        return (try Self.decode(Report.self, outcome.output), outcome)
+    }
+
+    @Test func everyBudgetReadingModeAndThreadCountGivesThePoemWithinIt() throws {
+        for budget in [minimum, minimum + (1 << 20), 2 * minimum, 1 << 30] {
+            for mode in ["map", "direct", "buffered", "auto"] {
+                for threads in ["1", "2"] {
+                    let (report, _) = try generate(budget, ["--io", mode, "--threads", threads])
+                    #expect(report.text == Self.poem, "\(budget) \(mode) \(threads)")
+                    #expect(report.memory.peak <= budget, "\(budget) \(mode) \(threads)")
+                    #expect(report.memory.planned <= budget)
+                    #expect(report.io.bytesWritten == 0)
+                    if mode != "auto" { #expect(report.io.mode == mode) }
+                }
+            }
+        }
+    }
+
+    @Test func oneByteLessThanTheSmallestBudgetIsRefused() throws {
+        let outcome = try Program.run(
+            ["generate", model, Self.prompt, "--memory", "\(minimum - 1)"] + Self.options)
+        #expect(outcome.status == 3)
+        #expect(outcome.errors.split(separator: "\n").count == 1)
+    }
+
+    /// Everything but weights, KV cache and row buffers.
+    @Test func theRuntimesOwnShareIsUnder40MiB() throws {
+        let parts = try Self.plan(model).parts
+        #expect(parts.runtime + parts.tokenizer < 40 << 20)
+    }
+
+    @Test(.enabled(if: Program.hasCgroups, "memory cgroups cannot be made here"))
+    func aCgroupOfTheBudgetsSizeSuffices() throws {
+        for budget in [minimum, 2 * minimum] {
+            for mode in ["map", "direct", "buffered"] {
+                let (report, outcome) = try generate(budget, ["--io", mode], under: budget)
+                #expect(report.text == Self.poem)
+                #expect(try peak(outcome) <= budget, "\(mode): \(outcome.errors)")
+            }
+        }
+    }
+
+    /// Past the page cache nothing presses against a limit 8 MiB above the budget.
+    @Test(.enabled(if: Program.hasCgroups, "memory cgroups cannot be made here"))
+    func directReadingNeverHitsTheLimit() throws {
+        for budget in [minimum, 2 * minimum] {
+            let (_, outcome) = try generate(budget, ["--io", "direct"], under: budget + (8 << 20))
+            #expect(outcome.errors.contains("failcnt=0"), "\(outcome.errors)")
+        }
+    }
+
+    /// The largest charge that the script saw, in bytes.
+    private func peak(_ outcome: Program.Outcome) throws -> Int {
+        let text = try #require(outcome.errors.split(separator: "peak=").last?.prefix { $0.isNumber })
+        return try #require(Int(text)) << 20
+    }
+}
