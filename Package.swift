@@ -32,7 +32,8 @@ let package = Package(
         .target(name: "LeafStream", dependencies: ["LeafFormat", "CSystem"], swiftSettings: library),
         // Rows in, logits out.
         .target(
-            name: "CPMAnt", dependencies: ["LeafFormat", "LeafStream", "CLeafKernels", "CLeafBLAS"], swiftSettings: library),
+            name: "CPMAnt", dependencies: ["LeafFormat", "LeafStream", "CLeafKernels", "CLeafBLAS"],
+            swiftSettings: library),
         // Text to ids and back.
         .target(name: "LeafTokenizer", dependencies: ["LeafFormat", "CTokenizerData"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
@@ -53,12 +54,16 @@ let package = Package(
         .target(name: "GoldenSupport", path: "Tests/GoldenSupport", swiftSettings: strict),
         .testTarget(
             name: "LeafcutterTests",
-            dependencies: ["Leafcutter", "CPMAnt", "LeafFormat", "LeafGeneration", "LeafImport", "LeafStream", "GoldenSupport"],
+            dependencies: [
+                "Leafcutter", "CPMAnt", "LeafFormat", "LeafGeneration", "LeafImport", "LeafStream", "GoldenSupport",
+            ],
             swiftSettings: strict),
         .testTarget(name: "BudgetTests", dependencies: ["GoldenSupport"], swiftSettings: strict),
-        .testTarget(name: "CPMAntTests", dependencies: ["CPMAnt", "LeafFormat", "GoldenSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "CPMAntTests", dependencies: ["CPMAnt", "LeafFormat", "GoldenSupport"], swiftSettings: strict),
         .target(
-            name: "CKernelChecks", dependencies: ["CLeafKernels"], path: "Tests/CKernelChecks", exclude: ["arm"], cSettings: c),
+            name: "CKernelChecks", dependencies: ["CLeafKernels"], path: "Tests/CKernelChecks", exclude: ["arm"],
+            cSettings: c),
         .testTarget(name: "CLeafKernelsTests", dependencies: ["CLeafKernels", "CKernelChecks"], swiftSettings: strict),
         // What is typed, and what a shell completes.
         .target(name: "LeafArguments", dependencies: ["LeafFormat"], swiftSettings: library),
@@ -67,7 +72,8 @@ let package = Package(
         .testTarget(
             name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafFormat"], swiftSettings: strict),
         .testTarget(
-            name: "LeafGenerationTests", dependencies: ["LeafGeneration", "LeafTokenizer", "LeafFormat"], swiftSettings: strict),
+            name: "LeafGenerationTests", dependencies: ["LeafGeneration", "LeafTokenizer", "LeafFormat"],
+            swiftSettings: strict),
         .testTarget(name: "LeafFormatTests", dependencies: ["LeafFormat", "GoldenSupport"], swiftSettings: strict),
         .testTarget(
             name: "LeafImportTests", dependencies: ["LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport"],

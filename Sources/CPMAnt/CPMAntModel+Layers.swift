@@ -20,9 +20,11 @@ extension CPMAntModel {
     private func embedToken(
         _ id: Int, adding segment: UnsafePointer<Float>, into hidden: UnsafeMutablePointer<Float>
     ) throws(LeafError) {
-        guard let table = file.blocks.last, let chunk = file.chunks[table.chunks].first(where: {
-            $0.firstRow <= id && id < $0.firstRow + $0.rowCount
-        }) else { throw LeafError(.badInput, "\(file.path) has no row for token \(id); convert the checkpoint again") }
+        guard let table = file.blocks.last,
+            let chunk = file.chunks[table.chunks].first(where: {
+                $0.firstRow <= id && id < $0.firstRow + $0.rowCount
+            })
+        else { throw LeafError(.badInput, "\(file.path) has no row for token \(id); convert the checkpoint again") }
         let matrix = file.matrices[chunk.matrix]
         let dModel = configuration.dimModel
         let local = id - chunk.firstRow
@@ -110,12 +112,14 @@ extension CPMAntModel {
                     group.pages.withUnsafeBufferPointer { pages in
                         var view = leaf_cache_view(
                             type: type, dim_head: dimHead, keys: group.keyCount, pages: pages.baseAddress,
-                            base: UnsafeRawPointer(cache.page(0, layer: layer, head: head)), page_stride: cache.pageStride)
+                            base: UnsafeRawPointer(cache.page(0, layer: layer, head: head)),
+                            page_stride: cache.pageStride)
                         for tile in 0..<tiles {
                             let local = tile * Scratch.attentionRows
                             let place = (group.rows.lowerBound + local) * stride + head * dimHead
                             kernels.attention(
-                                &view, scratch.queries + place, stride, min(Scratch.attentionRows, group.rows.count - local),
+                                &view, scratch.queries + place, stride,
+                                min(Scratch.attentionRows, group.rows.count - local),
                                 scratch.buckets + group.bucketOffset + local * group.bucketStride, group.bucketStride,
                                 resident.positionBias + head * configuration.positionBiasRows,
                                 1 / Float(dimHead).squareRoot(), scratch.keys + place, stride,
@@ -172,7 +176,8 @@ extension CPMAntModel {
     private func prepareNormalized(rows: Int, _ norm: UnsafePointer<Float>) throws(LeafError) {
         try prepareLinearInput(rows: rows, columns: configuration.dimModel) { row, input in
             kernels.rms_norm(
-                scratch.hiddenStates + row * scratch.dModelStride, norm, configuration.dimModel, configuration.eps, input)
+                scratch.hiddenStates + row * scratch.dModelStride, norm, configuration.dimModel, configuration.eps,
+                input)
         }
     }
 

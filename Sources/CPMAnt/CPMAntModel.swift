@@ -61,7 +61,8 @@ public final class CPMAntModel {
             sgemm = nil
         } else {
             guard let loaded = leaf_sgemm_load() else {
-                throw LeafError(.usage, "float weights need OpenBLAS, which is not installed; run apt-get install libopenblas0")
+                throw LeafError(
+                    .usage, "float weights need OpenBLAS, which is not installed; run apt-get install libopenblas0")
             }
             sgemm = loaded
         }
@@ -150,7 +151,8 @@ public final class CPMAntModel {
             bucketOffset += stride * range.count
         }
         guard bucketOffset <= scratch.bucketCapacity else {
-            throw LeafError(.budget, "the batch looks at more cached tokens than were planned; plan for a longer context")
+            throw LeafError(
+                .budget, "the batch looks at more cached tokens than were planned; plan for a longer context")
         }
         try fillBuckets(groups)
         return Step(

@@ -30,7 +30,8 @@ public final class ComputePool: @unchecked Sendable {
         for worker in 1..<threadCount {
             let seat = Seat(pool: self, worker: worker)
             guard seat.startThread() else {
-                throw LeafError(.io, "cannot start compute thread \(worker + 1) of \(threadCount); use a smaller --threads")
+                throw LeafError(
+                    .io, "cannot start compute thread \(worker + 1) of \(threadCount); use a smaller --threads")
             }
         }
     }
@@ -99,12 +100,14 @@ public final class ComputePool: @unchecked Sendable {
                 defer { pthread_attr_destroy(attributes) }
                 pthread_attr_setstacksize(attributes, 1 << 20)
                 pthread_attr_setdetachstate(attributes, Int32(PTHREAD_CREATE_DETACHED))
-                return pthread_create(&thread, attributes, { raw in
-                    guard let raw else { return nil }
-                    let seat = Unmanaged<Seat>.fromOpaque(raw).takeRetainedValue()
-                    seat.pool.work(as: seat.worker)
-                    return nil
-                }, raw)
+                return pthread_create(
+                    &thread, attributes,
+                    { raw in
+                        guard let raw else { return nil }
+                        let seat = Unmanaged<Seat>.fromOpaque(raw).takeRetainedValue()
+                        seat.pool.work(as: seat.worker)
+                        return nil
+                    }, raw)
             }
             if status != 0 { Unmanaged<Seat>.fromOpaque(raw).release() }
             return status == 0

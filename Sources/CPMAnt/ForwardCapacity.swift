@@ -1,4 +1,3 @@
-
 /// How much a model must be able to do at once: what its buffers are sized for, once.
 public struct ForwardCapacity: Sendable, Equatable {
     /// Rows of one sweep.

@@ -128,7 +128,8 @@ public final class KVCache {
         let isLastShared = first % 16 != 0 && owners[Int(state.pages[first / 16])] > 1
         guard pagesWanted - state.pages.count + (isLastShared ? 1 : 0) <= freePages.count else {
             throw LeafError(
-                .budget, "the KV cache holds \(capacity) tokens, \(first + rows.count) are wanted; plan for a longer context")
+                .budget,
+                "the KV cache holds \(capacity) tokens, \(first + rows.count) are wanted; plan for a longer context")
         }
         if isLastShared { state.pages[first / 16] = unshared(state.pages[first / 16]) }
         while state.pages.count < pagesWanted { state.pages.append(takePage()) }
@@ -160,7 +161,8 @@ public final class KVCache {
     private func unshared(_ page: UInt32) -> UInt32 {
         let copy = freePages.removeLast()
         owners[Int(copy)] = 1
-        (base + Int(copy) * layout.pageBytes).copyMemory(from: base + Int(page) * layout.pageBytes, byteCount: layout.pageBytes)
+        (base + Int(copy) * layout.pageBytes).copyMemory(
+            from: base + Int(page) * layout.pageBytes, byteCount: layout.pageBytes)
         release(page)
         return copy
     }

@@ -53,6 +53,7 @@ public struct KernelProbe: Sendable, Equatable {
 
         return KernelProbe(
             weightBytesPerSecond: Double(tiles * 16 * columns) / (try seconds(rows: 1, tiles: tiles)),
-            multiplyAddsPerSecond: Double(manyRows * fewTiles * 16 * columns) / (try seconds(rows: manyRows, tiles: fewTiles)))
+            multiplyAddsPerSecond: Double(manyRows * fewTiles * 16 * columns)
+                / (try seconds(rows: manyRows, tiles: fewTiles)))
     }
 }

@@ -23,7 +23,8 @@ public struct PositionBuckets: Sendable {
         var past: [UInt16] = []
         var distance = 0
         while true {
-            let bucket = distance < exact ? distance : Self.far(distance, exact: exact, half: half, maxDistance: maxDistance)
+            let bucket =
+                distance < exact ? distance : Self.far(distance, exact: exact, half: half, maxDistance: maxDistance)
             past.append(UInt16(bucket))
             if bucket >= half - 1 || distance > maxDistance { break }
             distance += 1

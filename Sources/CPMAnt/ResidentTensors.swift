@@ -54,7 +54,8 @@ final class ResidentTensors {
                 start: place.assumingMemoryBound(to: Float.self), count: tensor.bytes / 4)
             guard floats.allSatisfy(\.isFinite) else {
                 throw LeafError(
-                    .badInput, "\(file.path): the tensor \(tensor.name) holds a NaN or an infinity; convert the checkpoint again")
+                    .badInput,
+                    "\(file.path): the tensor \(tensor.name) holds a NaN or an infinity; convert the checkpoint again")
             }
         }
 
@@ -128,7 +129,9 @@ final class ResidentTensors {
         }
         var wanted: [Wanted] = []
         for (index, layer) in configuration.layers.enumerated() {
-            if layer.hasAttention { wanted.append(floats(TensorName.attentionNorm(layer: index), configuration.dimModel)) }
+            if layer.hasAttention {
+                wanted.append(floats(TensorName.attentionNorm(layer: index), configuration.dimModel))
+            }
             if layer.hasFeedForward {
                 wanted.append(floats(TensorName.feedForwardNorm(layer: index), configuration.dimModel))
             }
@@ -146,7 +149,8 @@ final class ResidentTensors {
         wanted.append(
             Wanted(
                 name: TensorName.promptEmbedding,
-                bytes: (configuration.promptRows * configuration.dimModel * file.weights.elementBytes).roundedUp(to: 64),
+                bytes: (configuration.promptRows * configuration.dimModel * file.weights.elementBytes).roundedUp(
+                    to: 64),
                 layout: .plain))
         if file.weights == .int8 {
             wanted.append(floats(TensorName.promptScale, configuration.promptRows))
@@ -166,7 +170,8 @@ final class ResidentTensors {
             var digest = try ChunkDigest()
             var offset = region.offset
             while offset < bytes.upperBound {
-                let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(buffer.count, bytes.upperBound - offset)])
+                let piece = UnsafeMutableRawBufferPointer(
+                    rebasing: buffer[..<min(buffer.count, bytes.upperBound - offset)])
                 try store.read(at: offset, into: piece)
                 digest.update(UnsafeRawBufferPointer(piece))
                 for target in inside {

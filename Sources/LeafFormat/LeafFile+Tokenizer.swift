@@ -16,7 +16,8 @@ extension LeafFile {
     public func readTokenizer() throws(LeafError) -> TokenizerData? {
         guard let vocabulary = tensor(TensorName.vocabulary), let dictionary = tensor(TensorName.dictionary),
             let region = regions.first(where: { ($0.offset..<$0.offset + $0.byteCount).contains(vocabulary.offset) }),
-            dictionary.offset >= region.offset, dictionary.offset + dictionary.byteCount <= region.offset + region.byteCount
+            dictionary.offset >= region.offset,
+            dictionary.offset + dictionary.byteCount <= region.offset + region.byteCount
         else { return nil }
         let file = try InputFile(path: path)
         let bytes = try file.bytes(at: region.offset, count: region.byteCount)
@@ -35,7 +36,9 @@ extension LeafFile {
         guard metadata[LeafMetadata.Key.dictionaryCodec] == ChunkCodec.lz4.rawValue else { return Array(dictionary) }
         // Far beyond any dictionary; a header must not be able to ask for all memory.
         let largest = 256 << 20
-        guard let text = metadata[LeafMetadata.Key.dictionaryBytes], let count = Int(text), (1...largest).contains(count) else {
+        guard let text = metadata[LeafMetadata.Key.dictionaryBytes], let count = Int(text),
+            (1...largest).contains(count)
+        else {
             throw LeafError(.badInput, "\(path): the dictionary has no sensible size; convert the checkpoint again")
         }
         let room = try AlignedBuffer(count: count)

@@ -96,7 +96,9 @@ public struct Generator: ~Copyable {
     ) throws(LeafError) -> Generation {
         let configuration = model.configuration
         try request.options.validate(for: configuration)
-        guard request.samples > 0 else { throw LeafError(.usage, "\(request.samples) samples make no sense; ask for at least 1") }
+        guard request.samples > 0 else {
+            throw LeafError(.usage, "\(request.samples) samples make no sense; ask for at least 1")
+        }
         let seed = request.options.seed ?? GenerationOptions.freshSeed()
         let start = ContinuousClock.now
         var firstToken = start
@@ -106,7 +108,8 @@ public struct Generator: ~Copyable {
 
         do throws(LeafError) {
             var batch = RowBatch(
-                rows: request.prompt.rows(of: tracks[0].sequence, in: configuration) { [last = request.prompt.ids.count - 1] in
+                rows: request.prompt.rows(of: tracks[0].sequence, in: configuration) {
+                    [last = request.prompt.ids.count - 1] in
                     $0 == last
                 })
             try model.forward(batch, isCancelled: isCancelled) { _, logits throws(LeafError) in

@@ -65,7 +65,8 @@ public final class Model: Sendable {
                 let sequence = model.cache.makeSequence()
                 defer { model.cache.remove(sequence) }
                 let rows = try logitsCase.rows(of: sequence, in: model.configuration, lastOnly: lastOnly)
-                try model.forward(RowBatch(rows: rows)) { row, logits throws(LeafError) in try body(place, row, logits) }
+                try model.forward(RowBatch(rows: rows)) { row, logits throws(LeafError) in try body(place, row, logits)
+                }
             }
         }
     }

@@ -25,9 +25,10 @@ public struct Prediction: Sendable, Equatable {
         machine: KernelProbe
     ) {
         let weights = file.matrices.reduce(0) { $0 + $1.paddedRows * $1.paddedColumns }
-        let table = file.blocks.last.map { block in
-            block.matrices.reduce(0) { $0 + file.matrices[$1].paddedRows * file.matrices[$1].paddedColumns }
-        } ?? 0
+        let table =
+            file.blocks.last.map { block in
+                block.matrices.reduce(0) { $0 + file.matrices[$1].paddedRows * file.matrices[$1].paddedColumns }
+            } ?? 0
         let weightBytes = Double(weights * file.weights.elementBytes)
         let streamed = Double(plan.streamedBytesPerSweep)
         let everything = file.chunks.reduce(0) { $0 + $1.paddedBytes }

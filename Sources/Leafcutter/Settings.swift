@@ -20,7 +20,9 @@ struct Settings {
         activations = options.activations
         kv = options.kv ?? (file.leaf.weights == .int8 ? .f16 : .f32)
         instructionSet =
-            if let wanted = options.instructionSet { wanted } else { try InstructionSet(named: Environment.instructionSet) }
+            if let wanted = options.instructionSet { wanted } else {
+                try InstructionSet(named: Environment.instructionSet)
+            }
         budget =
             switch options.memory {
             case .automatic: Machine.current().defaultBudget

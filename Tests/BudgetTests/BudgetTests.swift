@@ -15,7 +15,10 @@ enum Program {
         probe.executableURL = cap
         probe.arguments = ["64M", "--no-drop", "--", "true"]
         probe.standardError = FileHandle.nullDevice
-        return (try? probe.run()).map { probe.waitUntilExit(); return probe.terminationStatus == 0 } ?? false
+        return (try? probe.run()).map {
+            probe.waitUntilExit()
+            return probe.terminationStatus == 0
+        } ?? false
     }()
 
     struct Outcome {

@@ -12,7 +12,8 @@ enum Fixture {
     /// Converts one published form of a golden model and opens it with room for the golden cases.
     static func open(
         _ model: String, form: String, weights: WeightFormat, in directory: TemporaryDirectory, kv: KVPrecision? = nil,
-        activations: ActivationPrecision = .int16, threads: Int = 2, io: IOMode = .auto, memory: MemoryBudget = .gibibytes(1),
+        activations: ActivationPrecision = .int16, threads: Int = 2, io: IOMode = .auto,
+        memory: MemoryBudget = .gibibytes(1),
         instructionSet: InstructionSet? = nil
     ) throws -> Model {
         let path = directory.path("\(model)-\(form)-\(weights.rawValue).leaf")
@@ -20,7 +21,8 @@ enum Fixture {
         return try Model(
             ModelFile(path: path),
             ModelOptions(
-                memory: memory, threads: threads, io: io, activations: activations, kv: kv, instructionSet: instructionSet,
+                memory: memory, threads: threads, io: io, activations: activations, kv: kv,
+                instructionSet: instructionSet,
                 capacity: .init(context: 360, logitRows: 320)))
     }
 

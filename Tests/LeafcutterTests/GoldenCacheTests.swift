@@ -35,7 +35,9 @@ import Testing
     }
 
     /// A step sees what a full pass sees whose generated tokens are not context.
-    @Test(arguments: [("ant-tiny-a", KVPrecision.f16), ("ant-tiny-c", .f16), ("ant-tiny-c", .f32), ("ant-tiny-pruned", .f16)])
+    @Test(arguments: [
+        ("ant-tiny-a", KVPrecision.f16), ("ant-tiny-c", .f16), ("ant-tiny-c", .f32), ("ant-tiny-pruned", .f16),
+    ])
     func int8StepsEqualThePrefixPassBitForBit(model: String, kv: KVPrecision) throws {
         let directory = try TemporaryDirectory()
         let opened = try Fixture.open(model, form: "cpm-live", weights: .int8, in: directory, kv: kv)

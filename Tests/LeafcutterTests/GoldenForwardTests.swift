@@ -57,12 +57,14 @@ let logitTolerance: Float = 1e-4
                 #expect(largestDifference(last, testCase.lastLogits[batchRow].map(\.value)) < logitTolerance)
                 #expect(argmax(last) == testCase.lastArgmax[batchRow])
                 guard let all = tensors.floats("forward.\(testCase.id).logits"),
-                    let shape = tensors.shapes["forward.\(testCase.id).logits"], shape[1] == testCase.inputIds[batchRow].count
+                    let shape = tensors.shapes["forward.\(testCase.id).logits"],
+                    shape[1] == testCase.inputIds[batchRow].count
                 else { continue }
                 for row in 0..<length {
                     let start = (batchRow * shape[1] + shape[1] - length + row) * shape[2]
                     let expected = Array(all[start..<start + mine[batchRow][row].count])
-                    #expect(largestDifference(mine[batchRow][row], expected) < logitTolerance, "\(testCase.id) row \(row)")
+                    #expect(
+                        largestDifference(mine[batchRow][row], expected) < logitTolerance, "\(testCase.id) row \(row)")
                 }
             }
         }
@@ -82,7 +84,8 @@ let logitTolerance: Float = 1e-4
             for row in cases.indices {
                 let last = try #require(mine[row].last)
                 #expect(
-                    largestDifference(last, testCase.lastLogits[row].map(\.value)) < logitTolerance, "\(testCase.id) \(row)")
+                    largestDifference(last, testCase.lastLogits[row].map(\.value)) < logitTolerance,
+                    "\(testCase.id) \(row)")
                 #expect(argmax(last) == testCase.lastArgmax[row])
             }
         }

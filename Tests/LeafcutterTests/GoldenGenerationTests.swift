@@ -68,7 +68,9 @@ import Testing
         try Fixture.convert(Golden.demoModel, weights: .float16, to: path)
         let model = try Model(
             ModelFile(path: path), ModelOptions(memory: .gibibytes(1), capacity: .init(context: 200)))
-        for example in try Golden.decode(Examples.self, at: Golden.demoModel.appendingPathComponent("examples.json")).generation {
+        for example in try Golden.decode(Examples.self, at: Golden.demoModel.appendingPathComponent("examples.json"))
+            .generation
+        {
             let generation = try model.generate(
                 .text(example.prompt), GenerationOptions(decoding: .greedy, maxTokens: 100, allowEmpty: true))
             #expect(generation.samples[0].ids + [7] == example.newIds, "\(example.prompt)")

@@ -79,7 +79,9 @@ import Testing
         try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .int8, to: path)
         let model = try Model(
             ModelFile(path: path), ModelOptions(memory: .gibibytes(1), capacity: .init(context: 24, rows: 20)))
-        #expect(throws: LeafError.self) { try model.generate(.ids(Self.prompt + Self.prompt), GenerationOptions(maxTokens: 1)) }
+        #expect(throws: LeafError.self) {
+            try model.generate(.ids(Self.prompt + Self.prompt), GenerationOptions(maxTokens: 1))
+        }
         let error = #expect(throws: LeafError.self) {
             try model.generate(.ids(Self.prompt), GenerationOptions(decoding: .greedy, maxTokens: 50))
         }

@@ -14,7 +14,9 @@ import Leafcutter
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: directory) }
 
-        print("| model | activations | max abs logit | rms / std | mean KL (nats) | max KL | top-1 the same | largest top-2 gap at a change |")
+        print(
+            "| model | activations | max abs logit | rms / std | mean KL (nats) | max KL | top-1 the same | largest top-2 gap at a change |"
+        )
         print("| --- | --- | --- | --- | --- | --- | --- | --- |")
         for name in ["ant-tiny-a", "ant-tiny-b", "ant-tiny-c", "demo-model"] {
             let source =
@@ -50,11 +52,13 @@ import Leafcutter
         }
         return (0..<24).map { text in
             LogitsCase(
-                id: "\(text)", inputIDs: [6] + (0..<23).map { _ in Int32(8 + next(below: configuration.vocabSize - 8)) })
+                id: "\(text)", inputIDs: [6] + (0..<23).map { _ in Int32(8 + next(below: configuration.vocabSize - 8)) }
+            )
         }
     }
 
-    static func logits(_ file: ModelFile, _ cases: [LogitsCase], _ activations: ActivationPrecision) throws -> [[Float]] {
+    static func logits(_ file: ModelFile, _ cases: [LogitsCase], _ activations: ActivationPrecision) throws -> [[Float]]
+    {
         let model = try Model(
             file,
             ModelOptions(
