@@ -1,0 +1,222 @@
+import Foundation
+import GoldenSupport
+import LeafFormat
+import LeafImport
+import Testing
+
+/// A transformers folder that a test can bend.
+private struct Folder {
+    let directory: TemporaryDirectory
+    var tensors: [(name: String, shape: [Int], floats: [Float])]
+    var config: String
+
+    init(_ form: String = "ant-tiny-c/hf") throws {
+        directory = try TemporaryDirectory()
+        let source = try PlainSafetensors(Golden.model("\(form)/model.safetensors"))
+        tensors = source.shapes.keys.sorted().map { ($0, source.shapes[$0]!, source.floats($0)!) }
+        config = try String(contentsOf: Golden.model("\(form)/config.json"), encoding: .utf8)
+    }
+
+    mutating func change(_ name: String, _ body: (inout [Float], inout [Int]) -> Void) {
+        let index = tensors.firstIndex { $0.name == name }!
+        var tensor = tensors[index]
+        body(&tensor.floats, &tensor.shape)
+        tensors[index] = tensor
+    }
+
+    func write() throws {
+        var offset = 0
+        let entries = tensors.map { tensor in
+            defer { offset += tensor.floats.count * 4 }
+            return TensorEntry(
+                name: tensor.name, type: .f32, shape: tensor.shape, offset: offset, byteCount: tensor.floats.count * 4)
+        }
+        let json = SafetensorsHeader.json(metadata: [], tensors: entries)
+        var data = withUnsafeBytes(of: UInt64(json.count).littleEndian) { Data($0) } + Data(json)
+        for tensor in tensors { tensor.floats.withUnsafeBytes { data.append(contentsOf: $0) } }
+        try data.write(to: directory.url.appending(path: "model.safetensors"))
+        try Data(config.utf8).write(to: directory.url.appending(path: "config.json"))
+    }
+
+    /// Why it does not convert; nil if it does.
+    func refusal(_ weights: WeightFormat = .int8) throws -> LeafError? {
+        try write()
+        return failure { _ = try Conversion(directory.url.path, weights) }
+    }
+}
+
+@Suite("checkpoints") struct CheckpointTests {
+    private static let out = "cpmant.encoder.layers.1.ffn.ffn.w_out.weight"
+
+    @Test func anUnbentFolderConverts() throws {
+        #expect(try Folder().refusal() == nil)
+    }
+
+    @Test func whatIsMissingIsNamed() throws {
+        var folder = try Folder()
+        folder.tensors.removeAll { $0.name == Self.out }
+        #expect(try folder.refusal()?.description.contains("lacks encoder.layers.1.ffn.ffn.w_out.weight") == true)
+        folder.tensors.removeAll { $0.name.contains("layers.0.") }
+        #expect(try folder.refusal()?.description.contains("layer 0 has no attention") == true)
+        folder.tensors.removeAll()
+        #expect(try folder.refusal()?.description.contains("no tensor input_embedding.weight") == true)
+    }
+
+    @Test func whatIsTooMuchIsNamed() throws {
+        var folder = try Folder()
+        folder.tensors.append(("cpmant.encoder.layers.1.ffn.ffn.w_out.bias", [1], [0]))
+        #expect(try folder.refusal()?.description.contains("do not belong to this CPM-Ant: encoder.layers.1") == true)
+        folder.tensors[folder.tensors.count - 1].name = "cpmant.encoder.layers.9.ffn.ffn.w_out.weight"
+        #expect(try folder.refusal()?.description.contains("tensors of layer 9") == true)
+        folder.tensors[folder.tensors.count - 1].name = "cpmant.encoder.layers.9223372036854775807.ffn.ffn.w_out.weight"
+        #expect(try folder.refusal()?.kind == .badInput)
+    }
+
+    @Test func aWrongShapeIsNamed() throws {
+        var folder = try Folder()
+        folder.change(Self.out) { $1 = [$1[1], $1[0]] }
+        #expect(try folder.refusal()?.description.contains("has the shape [100, 48], the configuration asks for [48, 100]") == true)
+    }
+
+    @Test(arguments: [Float.nan, .infinity, -.infinity], WeightFormat.allCases)
+    func whatIsNotFiniteIsNamedWithItsRow(number: Float, weights: WeightFormat) throws {
+        var folder = try Folder()
+        folder.change(Self.out) { floats, _ in floats[37 * 100 + 99] = number }
+        let description = try folder.refusal(weights)?.description
+        #expect(description?.contains("\(Self.out) holds a NaN or an infinity in row 37") == true)
+        folder = try Folder()
+        folder.change("cpmant.encoder.output_layernorm.weight") { floats, _ in floats[3] = number }
+        #expect(try folder.refusal(weights)?.description.contains("NaN or an infinity") == true)
+    }
+
+    @Test func whatFloat16CannotHoldIsNamed() throws {
+        var folder = try Folder()
+        folder.change(Self.out) { floats, _ in floats[500] = 65_519 }
+        #expect(try folder.refusal(.float16) == nil)
+        folder.change(Self.out) { floats, _ in floats[500] = 65_520 }
+        #expect(try folder.refusal(.float16)?.description.contains("65520.0 in row 5, too large for float16") == true)
+        #expect(try folder.refusal(.int8) == nil)
+    }
+
+    @Test func aRowOfZerosHasScaleZero() throws {
+        var folder = try Folder()
+        folder.change(Self.out) { floats, _ in for index in 300..<400 { floats[index] = 0 } }
+        try folder.write()
+        let conversion = try Conversion(folder.directory.url.path)
+        let name = "encoder.layers.1.ffn.ffn.w_out.weight"
+        #expect(try conversion.rows.resident(TensorName.scale(of: name))[3] == 0)
+        #expect(try conversion.quantized(name)[3].allSatisfy { $0 == 0 })
+    }
+
+    @Test func anotherHeadIsRefused() throws {
+        var folder = try Folder()
+        let table = folder.tensors.first { $0.name.hasSuffix("input_embedding.weight") }!
+        for rows in [300, 332] {
+            var head = (name: "lm_head.weight", shape: [rows, 48], floats: Array(table.floats[0..<rows * 48]))
+            folder.tensors.append(head)
+            #expect(try folder.refusal() == nil)
+            head.floats[77] += 1e-5
+            folder.tensors[folder.tensors.count - 1] = head
+            try folder.write()
+            let result = try Conversion(folder.directory.url.path).result
+            #expect(result.warnings.contains { $0.contains("lm_head.weight differs") })
+            head.floats[77] += 1
+            folder.tensors[folder.tensors.count - 1] = head
+            #expect(try folder.refusal()?.description.contains("differs from the token table") == true)
+            folder.tensors.removeLast()
+        }
+    }
+
+    @Test(arguments: [
+        ("\"hidden_size\": 48", "\"hidden_size\": 49", "the configuration asks for"),
+        ("\"num_attention_heads\": 3", "\"num_attention_heads\": -3", "num_heads is -3"),
+        ("\"vocab_size\": 300", "\"vocab_size\": 9223372036854775807", "vocab_size is 9223372036854775807"),
+        ("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "layer 2 has no attention"),
+        ("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1", "tensors of layer 1"),
+        ("\"model_type\": \"cpmant\"", "\"model_type\": \"llama\"", "the model is a llama"),
+        ("\"mask_modules\": null", "\"mask_modules\": [[false, true], [false, false]]", "disagree about the feed-forward of layer 0"),
+        ("\"mask_modules\": null", "\"mask_modules\": [[0, 0]]", "one pair for each of 2 layers"),
+        ("\"eps\": 1e-06", "\"eps\": -1", "eps is -1"), ("\"eps\": 1e-06", "\"eps\": \"x\"", "eps has the wrong type"),
+        ("{", "[", "the JSON is broken"), ("}", "", "the JSON is broken"),
+    ])
+    func aWrongConfigurationIsRefused(old: String, new: String, reason: String) throws {
+        var folder = try Folder()
+        #expect(folder.config.contains(old))
+        folder.config = folder.config.replacing(old, with: new)
+        let description = try folder.refusal()?.description ?? "accepted"
+        #expect(description.contains(reason), "\(description)")
+    }
+
+    @Test func whatTheConfigurationLeavesOutIsToldByTheShapes() throws {
+        var folder = try Folder()
+        for key in ["dim_ff", "dim_head", "num_attention_heads", "num_hidden_layers", "segment_types"] {
+            let line = folder.config.split(separator: "\n").first { $0.contains("\"\(key)\"") }!
+            folder.config = folder.config.replacing(line + "\n", with: "")
+        }
+        #expect(try folder.refusal() == nil)
+    }
+
+    @Test func filesThatAreNotThereAreNamed() throws {
+        let directory = try TemporaryDirectory()
+        func refusal(_ path: String) -> String { failure { _ = try Conversion(path) }?.description ?? "accepted" }
+        #expect(refusal(directory.url.path).contains("holds none of model.safetensors"))
+        #expect(refusal(directory.path("none")).contains("no such file"))
+        try FileManager.default.copyItem(
+            atPath: Forms.path("ant-tiny-a/cpm-live/ant-tiny-a.pt"), toPath: directory.path("a.pt"))
+        #expect(refusal(directory.path("a.pt")).contains("no configuration beside it"))
+        let converter = failure {
+            _ = try Conversion(directory.path("a.pt")) {
+                $0.configurationPath = Golden.model("ant-tiny-a/cpm-live/ant-tiny-a.json").path
+            }
+        }
+        #expect(converter == nil)
+        try Data().write(to: URL(filePath: directory.path("a.pt")))
+        #expect(refusal(directory.path("a.pt")).contains("too few"))
+        let leaf = try Conversion(Forms.path("ant-tiny-c/hf"))
+        #expect(refusal(leaf.file.path).contains("a Leafcutter model already"))
+    }
+
+    @Test func theWrongKindOfConfigurationIsRefused() throws {
+        let error = failure {
+            _ = try Conversion(Forms.path("ant-tiny-a/cpm-live/ant-tiny-a.pt")) {
+                $0.configurationPath = Golden.model("ant-tiny-a/hf/config.json").path
+            }
+        }
+        #expect(error?.description.contains("only CPM-Live's form has") == true)
+    }
+
+    @Test(arguments: [
+        ("{}", "no readable weight_map"), ("{\"weight_map\":{}}", "names no shard"),
+        ("{\"weight_map\":{\"a\":\"../x\"}}", "not a file beside it"), ("{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "not a file beside it"),
+        ("{\"weight_map\":{\"a\":\"none.bin\"}}", "no such file"),
+        ("{\"weight_map\":{\"a\":\"shard.safetensors\"}}", "tensor a is not in its shard"),
+    ])
+    func aWrongIndexIsRefused(index: String, reason: String) throws {
+        let directory = try TemporaryDirectory()
+        try Data(index.utf8).write(to: URL(filePath: directory.path("model.safetensors.index.json")))
+        try FileManager.default.copyItem(
+            at: Golden.model("ant-tiny-c/hf/model.safetensors"), to: URL(filePath: directory.path("shard.safetensors")))
+        try FileManager.default.copyItem(
+            at: Golden.model("ant-tiny-c/hf/config.json"), to: URL(filePath: directory.path("config.json")))
+        let description = failure { _ = try Conversion(directory.url.path) }?.description ?? "accepted"
+        #expect(description.contains(reason), "\(description)")
+    }
+
+    @Test func viewsOutsideTheirStorageAreRefused() throws {
+        let file = try InputFile(path: Forms.fixture("config.json"))
+        func view(_ shape: [Int], _ strides: [Int], _ offset: Int = 0) -> LeafError? {
+            failure {
+                _ = try SourceTensor(
+                    name: "t", type: .f32, shape: shape, strides: strides, storage: file, offset: offset)
+            }
+        }
+        #expect(view([4, 4], [4, 1]) == nil)
+        #expect(view([4, 4], [100, 1])?.kind == .badInput)
+        #expect(view([4, 4], [4, 1], file.byteCount)?.kind == .badInput)
+        #expect(view([4, 4], [4])?.kind == .badInput)
+        #expect(view([4, 4], [-4, 1])?.kind == .badInput)
+        #expect(view([Int.max, 2], [Int.max, 1])?.kind == .badInput)
+        #expect(view([2, 2], [Int.max, Int.max])?.kind == .badInput)
+        #expect(view([0, 4], [4, 1]) == nil)
+    }
+}

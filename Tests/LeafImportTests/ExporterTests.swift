@@ -1,0 +1,119 @@
+import Foundation
+import GoldenSupport
+import LeafFormat
+import LeafImport
+import Testing
+
+@Suite("export") struct ExporterTests {
+    private func export(
+        _ conversion: Conversion, _ change: (inout ExportOptions) -> Void = { _ in }
+    ) throws -> (directory: TemporaryDirectory, folder: String, result: ExportResult) {
+        let directory = try TemporaryDirectory()
+        var options = ExportOptions()
+        change(&options)
+        let folder = directory.path("out")
+        let result = try Exporter(model: conversion.file.path, folder: folder, options: options).run()
+        return (directory, folder, result)
+    }
+
+    @Test(arguments: ["a", "c"]) func float32ComesBackAsItWas(model: String) throws {
+        let form = Forms.path("ant-tiny-\(model)/hf")
+        let (directory, folder, result) = try export(Conversion(form, .float32))
+        let before = try PlainSafetensors(URL(filePath: form + "/model.safetensors"))
+        let after = try PlainSafetensors(URL(filePath: folder + "/model.safetensors"))
+        #expect(after.shapes == before.shapes)
+        for name in before.shapes.keys { #expect(after.floats(name) == before.floats(name), "\(name)") }
+        #expect(result.tensors == before.shapes.count && result.shards == 1)
+        withExtendedLifetime(directory) {}
+    }
+
+    @Test(arguments: WeightFormat.allCases) func whatIsExportedConvertsToTheSameModel(weights: WeightFormat) throws {
+        let first = try Conversion(Forms.path("ant-tiny-b/hf"), weights)
+        let (directory, folder, result) = try export(first)
+        #expect(result.weights == (weights == .float16 ? .float16 : .float32))
+        let second = try Conversion(folder, weights)
+        // Rounding what was rounded changes nothing, but that 127 * scale / 127 may round the scale by a last bit.
+        for matrix in first.file.matrices where weights == .int8 {
+            #expect(try second.quantized(matrix.name) == first.quantized(matrix.name))
+        }
+        if weights != .int8 { #expect(try second.data() == first.data()) }
+        withExtendedLifetime(directory) {}
+    }
+
+    @Test func int8IsDequantized() throws {
+        let conversion = try Conversion(Forms.path("ant-tiny-c/cpm-live/ant-tiny-c.pt"))
+        let (directory, folder, _) = try export(conversion)
+        let exported = try PlainSafetensors(URL(filePath: folder + "/model.safetensors"))
+        for matrix in conversion.file.matrices where matrix.name != TensorName.tokenTable {
+            let scales = try conversion.rows.resident(TensorName.scale(of: matrix.name))
+            let values = try conversion.quantized(matrix.name)
+            let expected = (0..<matrix.rows).flatMap { row in
+                values[row][0..<matrix.columns].map { Float($0) * scales[row] }
+            }
+            #expect(exported.floats("cpmant." + matrix.name) == expected, "\(matrix.name)")
+        }
+        withExtendedLifetime(directory) {}
+    }
+
+    @Test func shardsHoldTheSameNumbers() throws {
+        let conversion = try Conversion(Forms.path("ant-tiny-a/hf"), .float32)
+        let (directory, folder, result) = try export(conversion) { $0.shardBytes = 100_000 }
+        #expect(result.shards > 3)
+        #expect(try Conversion(folder, .float32).data() == conversion.data())
+        withExtendedLifetime(directory) {}
+    }
+
+    @Test func aFolderThatHoldsACheckpointIsLeftAlone() throws {
+        let conversion = try Conversion(Forms.path("ant-tiny-c/hf"))
+        let (directory, folder, _) = try export(conversion)
+        #expect(failure { _ = try Exporter(model: conversion.file.path, folder: folder).run() }?.kind == .usage)
+        var options = ExportOptions()
+        options.replacesExisting = true
+        _ = try Exporter(model: conversion.file.path, folder: folder, options: options).run()
+        withExtendedLifetime(directory) {}
+    }
+
+    @Test func aPrunedModelIsRefused() throws {
+        let conversion = try Conversion(Forms.path("ant-tiny-pruned/cpm-live/ant-tiny-pruned.pt"))
+        #expect(failure { _ = try export(conversion) }?.description.contains("removed half layers") == true)
+    }
+
+    @Test func aDamagedModelIsRefused() throws {
+        let conversion = try Conversion(Forms.path("ant-tiny-c/hf"))
+        try OutputFile(path: conversion.file.path).write([1, 2, 3, 4], at: conversion.file.chunks[3].offset)
+        #expect(failure { _ = try export(conversion) }?.description.contains("checksum") == true)
+    }
+
+    /// The same greedy ids as recorded from transformers on the original.
+    @Test(
+        .enabled(if: Python.has("torch", "transformers", "safetensors"), "Python has no torch and transformers"),
+        arguments: ["ant-tiny-a/hf", "ant-tiny-a/cpm-live/ant-tiny-a.pt", "ant-tiny-b/hf-bin"])
+    func transformersGeneratesTheSameIds(form: String) throws {
+        let (directory, folder, _) = try export(Conversion(Forms.path(form), .float32))
+        let golden = Golden.model("\(form.split(separator: "/")[0])/golden/generate.json").path
+        let output = try #require(
+            Python.run(
+                """
+                import json, sys, torch
+                from transformers import CpmAntForCausalLM
+                model = CpmAntForCausalLM.from_pretrained(sys.argv[1]).eval()
+                vocab, tried = model.config.vocab_size, 0
+                for case in json.load(open(sys.argv[2]))["cases"]:
+                    if case.get("by") != "hf" or case.get("method") != "greedy" or not case.get("ids_limited_to_vocab"):
+                        continue
+                    ids = torch.tensor([case["input_ids"]] if isinstance(case["input_ids"][0], int) else case["input_ids"])
+                    new = case["new_ids"] if isinstance(case["new_ids"][0], list) else [case["new_ids"]]
+                    if len(new) > 1:
+                        continue
+                    cut = lambda i, scores: torch.where(torch.arange(scores.shape[-1]) < vocab, scores, -torch.inf)
+                    from transformers import LogitsProcessorList
+                    out = model.generate(ids, max_new_tokens=len(new[0]), do_sample=False, num_beams=1, eos_token_id=vocab + 1,
+                                         pad_token_id=0, repetition_penalty=1.0, logits_processor=LogitsProcessorList([cut]))
+                    assert out[0, ids.shape[1]:].tolist() == new[0], case["id"]
+                    tried += 1
+                print(tried)
+                """, [folder, golden]))
+        #expect(Int(output.trimmingCharacters(in: .newlines))! > 0)
+        withExtendedLifetime(directory) {}
+    }
+}
