@@ -114,6 +114,8 @@ public final class LeafWriter {
             start = hadPart && part.allocatedBytes > 0 ? .discarded : .fresh
         }
         try part.truncate(to: completedBlocks > 0 ? end : 0)
+        // A file that was interrupted behind its header is unfinished again.
+        try part.write([UInt8](repeating: 0, count: 8), at: 0)
         try checkSpace()
         try writeTokenizer()
         try FilePath.synchronizeFolder(of: path)

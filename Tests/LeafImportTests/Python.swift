@@ -8,7 +8,11 @@ enum Python {
         return folders.map { "\($0)/python3" }.first { FileManager.default.isExecutableFile(atPath: $0) }
     }()
 
-    static func has(_ modules: String...) -> Bool { run("import \(modules.joined(separator: ", "))", []) != nil }
+    /// Whether modules are installed; they are not loaded.
+    static func has(_ modules: String...) -> Bool {
+        let program = "import sys, importlib.util as u; sys.exit(not all(map(u.find_spec, sys.argv[1:])))"
+        return run(program, modules) != nil
+    }
 
     /// - Returns: standard output, nil if there is no Python or the program fails.
     static func run(_ program: String, _ arguments: [String]) -> String? {
