@@ -111,5 +111,6 @@ import Testing
             print("same")
             """, arguments)
         #expect(output == "same\n")
+        withExtendedLifetime(exports) {}
     }
 }
