@@ -7,7 +7,7 @@ public import LeafFormat
 public struct MemoryPlan: Sendable, Equatable {
     /// Bytes that do not depend on the weights' residency.
     public struct Reserved: Sendable, Equatable {
-        /// Executable, libraries, stacks, page tables, header.
+        /// Executable, libraries, stacks, header: `MemoryPlan.runtimeBytes`.
         public var runtime: Int
         public var tokenizer: Int
         /// Norms, position bias, segment and prompt rows, row scales.
@@ -48,8 +48,10 @@ public struct MemoryPlan: Sendable, Equatable {
     public let minimum: Int
 
     public var slotsBytes: Int { slotBytes * slotCount }
+    /// What the kernel's tables for all the rest take; part of the runtime's share.
+    public var pageTableBytes: Int { Self.pageTableBytes(for: reserved.total + slotsBytes + pinnedBytes) }
     /// Everything that is planned; at most `budget`.
-    public var total: Int { reserved.total + slotsBytes + pinnedBytes }
+    public var total: Int { reserved.total + slotsBytes + pinnedBytes + pageTableBytes }
 
     /// - Parameters:
     ///   - budget: bytes for the whole process.
@@ -58,14 +60,15 @@ public struct MemoryPlan: Sendable, Equatable {
     public init(budget: Int, chunks: [Chunk], reserved: Reserved) throws(LeafError) {
         let needs = chunks.map(\.slotBytes)
         let layout = Layout.smallest(for: needs)
-        minimum = saturatingSum(reserved.total, layout.bytes)
+        let least = saturatingSum(reserved.total, layout.bytes)
+        minimum = saturatingSum(least, Self.pageTableBytes(for: least))
         guard budget >= minimum else {
             let smallest = describeMebibytes(atLeast: minimum)
             throw LeafError(
                 .budget,
                 "this model needs at least \(smallest.spaced) here, you gave \(describeBytes(budget)); use --memory \(smallest.plain)")
         }
-        let fit = layout.grown(to: budget - reserved.total, needs: needs)
+        let fit = layout.grown(to: Self.mappable(budget) - reserved.total, needs: needs)
         self.budget = budget
         self.reserved = reserved
         slotBytes = fit.slotCount > 0 ? fit.slotBytes : 0
@@ -85,7 +88,7 @@ extension MemoryPlan: CustomStringConvertible {
             ? "everything is resident"
             : "\(slotCount) of \(describeBytes(slotBytes)); \(describeBytes(streamedBytesPerSweep)) read a sweep"
         let lines: [(name: String, bytes: Int, note: String)] = [
-            ("runtime", reserved.runtime, "program, libraries, stacks"),
+            ("runtime", reserved.runtime + pageTableBytes, "program, libraries, stacks, page tables"),
             ("tokenizer", reserved.tokenizer, ""),
             ("resident", reserved.resident, "norms, scales, position bias"),
             ("kv cache", reserved.kv, ""),

@@ -69,8 +69,8 @@ func sweep(
             let model = try TestModel(sizes: sizes, packed: [3, 4, 17, 39], seed: seed)
             let needs = model.file.chunks.map(\.slotBytes)
             let smallest = 2 * needs.max()!
-            let budget = smallest + Int(Double(needs.reduce(0, +) - smallest) * share)
-            let plan = try MemoryPlan(budget: budget, chunks: model.file.chunks, reserved: nothingReserved)
+            let bytes = smallest + Int(Double(needs.reduce(0, +) - smallest) * share)
+            let plan = try MemoryPlan(budget: budget(holding: bytes), chunks: model.file.chunks, reserved: nothingReserved)
             let store = try BlockStore(file: model.file, plan: plan, mode: mode, consumers: consumers, system: .here)
             let mistakes = sweep(store, over: model, sweeps: 4, consumers: consumers, seed: seed)
             #expect(mistakes == [], "seed \(seed), \(consumers) consumers")

@@ -11,8 +11,8 @@ import Testing
         _ model: TestModel, _ mode: IOMode, consumers: Int = 1, system: SystemCalls = .here
     ) throws -> BlockStore {
         let chunks = model.file.chunks
-        let budget = MemoryPlan.preferredSlotCount * chunks.map(\.slotBytes).max()! + 2 * 20_480
-        let plan = try MemoryPlan(budget: budget, chunks: chunks, reserved: nothingReserved)
+        let given = budget(holding: MemoryPlan.preferredSlotCount * chunks.map(\.slotBytes).max()! + 2 * 20_480)
+        let plan = try MemoryPlan(budget: given, chunks: chunks, reserved: nothingReserved)
         #expect(plan.pinnedChunks.count == 2)
         return try BlockStore(file: model.file, plan: plan, mode: mode, consumers: consumers, system: system)
     }

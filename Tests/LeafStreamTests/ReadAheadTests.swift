@@ -41,7 +41,8 @@ import Testing
     init() throws {
         model = try TestModel(sizes: [Int](repeating: 20_000, count: 40), seed: 1)
         plan = try MemoryPlan(
-            budget: 20_480 * (MemoryPlan.preferredSlotCount + 10), chunks: model.file.chunks, reserved: nothingReserved)
+            budget: budget(holding: 20_480 * (MemoryPlan.preferredSlotCount + 10)), chunks: model.file.chunks,
+            reserved: nothingReserved)
     }
 
     @Test(.timeLimit(.minutes(1))) func readingBeginsWithTheStoreAndWrapsToTheNextSweep() throws {
