@@ -6,11 +6,10 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+/* Without prefetch instructions, which slow it down on Zen 3: it waits for nothing but memory. */
 __attribute__((target("avx2"))) void read_all(const char *bytes, size_t count) {
     __m256i sum[4] = {0};
     for (size_t i = 0; i + 128 <= count; i += 128) {
-        _mm_prefetch(bytes + i + 4096, _MM_HINT_T0);
-        _mm_prefetch(bytes + i + 4160, _MM_HINT_T0);
         for (int j = 0; j < 4; j++)
             sum[j] = _mm256_xor_si256(sum[j], _mm256_loadu_si256((const __m256i *)(bytes + i + 32 * j)));
     }

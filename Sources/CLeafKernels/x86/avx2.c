@@ -27,15 +27,17 @@ LEAF_INLINE void put_values(leaf_activation type, uint8_t *values, size_t padded
 #include "../float/table.h"
 
 enum {
-    /* Activation rows at once. Straight from the stored weights each has one register of sums, from a panel two. */
+    /* Activation rows at once, straight from the stored weights: all 16 outputs of a tile, or 8 and 8. */
+    WHOLE_ROWS = 3,
     DIRECT_ROWS = 8,
+    /* And from a panel. */
     PANEL_ROWS = 6,
     /* From this many rows on weights are widened once, into a panel, and not in registers each time. */
     ROWS_FOR_PANELS = 17,
     /* A panel: int16 weights of this many columns of this many tiles. 32 KiB; L1 and L2 hold it. */
     PANEL_COLUMNS = 512,
     PANEL_TILES = 2,
-    PREFETCH_BYTES = 2048,
+    PREFETCH_BYTES = 4096,
 };
 
 /* 32 bytes of weights, 8 rows of (k0 k1 k2 k3), as int16 pairs (k0, k2). */
@@ -64,29 +66,35 @@ LEAF_INLINE void put_outputs(const linear_task *task, size_t row, size_t output,
     _mm256_storeu_ps(y + 8, _mm256_mul_ps(acc[1], _mm256_loadu_ps(scales + 8)));
 }
 
-/* One tile for `count` rows from `row` on, straight from the stored weights; `count` is a constant. A group is gone
- * through twice, for the upper and the lower 8 output rows, so that twice as many activation rows fit the registers. */
-LEAF_INLINE void direct_rows(const linear_task *task, const int8_t *tile, size_t output, size_t row,
-                             size_t count) {
+/* One tile for `count` rows from `row` on, straight from the stored weights; `count` is a constant. With few rows all
+ * 16 outputs are summed at once, and memory is read without a pause; with more a group is gone through twice, for 8
+ * outputs each time, so that the sums fit the registers. */
+LEAF_INLINE void direct_rows(const linear_task *task, const int8_t *tile, size_t output, size_t row, size_t count) {
+    const size_t halves = count <= WHOLE_ROWS ? 2 : 1;
     __m256 acc[DIRECT_ROWS][2];
     for (size_t r = 0; r < count; r++) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
     for (size_t group = 0, begin = 0; begin < task->padded_columns; group++) {
         size_t end = group_end(task, begin);
-        for (int half = 0; half < 2; half++) {
-            __m256i sum[DIRECT_ROWS];
-            for (size_t r = 0; r < count; r++) sum[r] = _mm256_setzero_si256();
+        for (size_t first = 0; first < 2; first += halves) {
+            __m256i sum[DIRECT_ROWS][2];
+            for (size_t r = 0; r < count; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256();
             for (size_t column = begin; column < end; column += 4) {
                 const int8_t *block = tile + column * LEAF_TILE_ROWS;
-                if (half == 0) _mm_prefetch((const char *)block + PREFETCH_BYTES, _MM_HINT_T0);
-                __m256i w = _mm256_loadu_si256((const __m256i *)(block + 32 * half));
-                __m256i even = even_columns(w), odd = odd_columns(w);
+                if (first == 0) _mm_prefetch((const char *)block + PREFETCH_BYTES, _MM_HINT_T0);
 #pragma clang loop unroll(full)
-                for (size_t r = 0; r < count; r++) {
-                    accumulate(&sum[r], even, pair_of(values_of(task, row + r), column));
-                    accumulate(&sum[r], odd, pair_of(values_of(task, row + r), column + 2));
+                for (size_t half = 0; half < halves; half++) {
+                    __m256i w = _mm256_loadu_si256((const __m256i *)(block + 32 * (first + half)));
+                    __m256i even = even_columns(w), odd = odd_columns(w);
+#pragma clang loop unroll(full)
+                    for (size_t r = 0; r < count; r++) {
+                        accumulate(&sum[r][half], even, pair_of(values_of(task, row + r), column));
+                        accumulate(&sum[r][half], odd, pair_of(values_of(task, row + r), column + 2));
+                    }
                 }
             }
-            for (size_t r = 0; r < count; r++) add_group(&acc[r][half], sum[r], scale_of(task, row + r, group));
+            for (size_t r = 0; r < count; r++)
+                for (size_t half = 0; half < halves; half++)
+                    add_group(&acc[r][first + half], sum[r][half], scale_of(task, row + r, group));
         }
         begin = end;
     }
