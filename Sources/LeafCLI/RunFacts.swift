@@ -63,11 +63,12 @@ struct RunFacts: CustomStringConvertible {
         description = parts.joined(separator: "; ")
     }
 
-    /// What more memory would bring, where the disk is what it waits for.
+    /// What more memory would bring, where the disk is what it waits for: never more than a sweep waits.
     private static func advice(_ plan: MemoryPlan, _ counters: Counters, _ waiting: Double) -> String {
-        guard waiting > 0.5, counters.bytesPerSecond > 0 else { return "" }
+        guard waiting > 0.5, counters.bytesPerSecond > 0, counters.sweeps > 0 else { return "" }
         let more = min(1 << 30, plan.streamedBytesPerSweep)
-        let saved = Double(more) / counters.bytesPerSecond
+        let waitOfASweep = Double(counters.waitNanoseconds) * 1e-9 / Double(counters.sweeps)
+        let saved = min(Double(more) / counters.bytesPerSecond, waitOfASweep)
         return ", \(ByteCount(bytes: more)) more saves \(saved.asDuration) a token"
     }
 }

@@ -65,7 +65,6 @@ struct PlanReport: Decodable {
         let runtime: Int
         let tokenizer: Int
     }
-    let minimum: Int
     let parts: Parts
 }
 
@@ -74,8 +73,6 @@ struct BudgetTests {
     static let prompt = "《登鹳雀楼》王之涣\n"
     static let poem = "白日依山尽，黄河入海流。\n欲穷千里目，更上一层楼。"
     static let options = ["--greedy", "--max-tokens", "40"]
-    /// Soft prompt, `<s>` and ten tokens, and 39 of the 40 generated ones: all but the last are cached.
-    static let context = 32 + 11 + 39
 
     let directory: TemporaryDirectory
     let model: String
@@ -86,14 +83,10 @@ struct BudgetTests {
         model = directory.path("demo.leaf")
         let converted = try Program.run(["convert", Golden.demoModel.path, model, "--quiet"])
         try #require(converted.status == 0, "\(converted.errors)")
-        minimum = try Self.plan(model).minimum
-    }
-
-    static func plan(_ model: String, _ more: [String] = []) throws -> PlanReport {
-        let plan = try Program.run(
-            ["plan", model, "--memory", "1GiB", "--context", "\(context)", "--disk-rate", "1GB", "--json"] + more)
-        try #require(plan.status == 0, "\(plan.errors)")
-        return try decode(PlanReport.self, plan.output)
+        let refused = try Program.run(["generate", model, Self.prompt, "--memory", "1MiB"] + Self.options)
+        try #require(refused.status == 3, "\(refused.errors)")
+        let number = try #require(refused.errors.split(separator: "--memory ").last?.prefix { $0.isNumber })
+        minimum = try #require(Int(number)) << 20
     }
 
     static func decode<Value: Decodable>(_ type: Value.Type, _ data: Data) throws -> Value {
@@ -124,16 +117,19 @@ struct BudgetTests {
         }
     }
 
-    @Test func oneByteLessThanTheSmallestBudgetIsRefused() throws {
+    /// The refusal names a number of whole MiB that works, and none smaller does.
+    @Test func theRefusalNamesTheSmallestBudget() throws {
+        #expect(try generate(minimum).0.text == Self.poem)
         let outcome = try Program.run(
-            ["generate", model, Self.prompt, "--memory", "\(minimum - 1)"] + Self.options)
+            ["generate", model, Self.prompt, "--memory", "\(minimum - (1 << 20))"] + Self.options)
         #expect(outcome.status == 3)
         #expect(outcome.errors.split(separator: "\n").count == 1)
     }
 
     /// Everything but weights, KV cache and row buffers.
     @Test func theRuntimesOwnShareIsUnder40MiB() throws {
-        let parts = try Self.plan(model).parts
+        let plan = try Program.run(["plan", model, "--memory", "1GiB", "--disk-rate", "1GB", "--json"])
+        let parts = try Self.decode(PlanReport.self, plan.output).parts
         #expect(parts.runtime + parts.tokenizer < 40 << 20)
     }
 

@@ -1,9 +1,10 @@
 import LeafArguments
 import Leafcutter
 
-/// `leafcutter plan MODEL`
+/// `leafcutter plan MODEL|--preset NAME`
 struct PlanCommand: Command {
-    var model = ""
+    var model: String?
+    var preset: ModelPreset?
     var context = 512
     var batch = 1
     var diskRate: ByteCount?
@@ -15,10 +16,14 @@ struct PlanCommand: Command {
         name: "plan", summary: "Show whether a model fits a memory budget, and how fast it will be.",
         discussion: """
             Nothing large is allocated. The disk is read for about three seconds at places all over the file, unless \
-            --disk-rate says how fast it is. Exit code 3 if the model does not fit.
+            --disk-rate says how fast it is; a preset has no file, so it needs the rate. Exit code 3 if the model does \
+            not fit.
             """,
-        arguments: [.required("MODEL", "A .leaf file.", \.model, suggest: .file)],
+        arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
         options: [
+            .value(
+                "preset", "NAME", "Plan for a published size instead: cpm-ant-10b, -7b, -3b, -1b or -300m.", \.preset,
+                suggest: .words(ModelPreset.allCases.map(\.rawValue))),
             .value(
                 "context", "N", "Tokens to hold, the soft prompt and the generated ones included (default 512).",
                 \.context),
@@ -36,7 +41,7 @@ struct PlanCommand: Command {
 
     func run(_ terminal: Terminal) throws(LeafError) {
         try validate()
-        let file = try ModelFile(path: model)
+        let file = try openFile()
         let options = modelOptions(context: context)
         // With all memory in the world the plan tells the smallest budget that works.
         var unlimited = options
@@ -65,6 +70,15 @@ struct PlanCommand: Command {
         terminal.output.write(common.isJSON ? report.json.line + "\n" : report.text)
     }
 
+    private func openFile() throws(LeafError) -> ModelFile {
+        switch (model, preset) {
+        case (let path?, nil): try ModelFile(path: path)
+        case (nil, let preset?): try ModelFile(preset: preset)
+        case (nil, nil): throw LeafError(.usage, "MODEL is missing; give a .leaf file, or --preset with a published size")
+        case (_?, _?): throw LeafError(.usage, "give a MODEL or --preset, not both")
+        }
+    }
+
     private func validate() throws(LeafError) {
         guard (1...Self.longestContext).contains(context) else {
             throw LeafError(.usage, "--context \(context) is not between 1 and \(Self.longestContext)")
@@ -86,6 +100,9 @@ struct PlanCommand: Command {
 
     private func diskBytesPerSecond(_ terminal: Terminal) throws(LeafError) -> Double {
         if let diskRate { return Double(diskRate.bytes) }
+        guard let model else {
+            throw LeafError(.usage, "a preset has no file to measure the disk with; give --disk-rate, such as 1GB")
+        }
         terminal.progress.show("measuring the disk")
         return try DiskProbe.measure(path: model, seconds: Self.probeSeconds).bytesPerSecond
     }
@@ -115,3 +132,5 @@ struct PlanCommand: Command {
         return (try Model.plan(file, larger).reserved.kv - Model.plan(file, options).reserved.kv) / span
     }
 }
+
+extension ModelPreset: ArgumentValue {}
