@@ -63,6 +63,16 @@ import Testing
         withExtendedLifetime(directory) {}
     }
 
+    @Test func theVocabularyComesBackAsItWas() throws {
+        let lines = Data((0..<300).map { "token\($0)" }.joined(separator: "\n").utf8)
+        let directory = try TemporaryDirectory()
+        try lines.write(to: URL(filePath: directory.path("v")))
+        let conversion = try Conversion(Forms.path("ant-tiny-c/hf")) { $0.vocabularyPath = directory.path("v") }
+        let exported = try export(conversion)
+        #expect(try Data(contentsOf: URL(filePath: exported.folder + "/vocab.txt")) == lines)
+        withExtendedLifetime(exported) {}
+    }
+
     @Test func aFolderThatHoldsACheckpointIsLeftAlone() throws {
         let conversion = try Conversion(Forms.path("ant-tiny-c/hf"))
         let (directory, folder, _) = try export(conversion)
