@@ -67,7 +67,8 @@ let package = Package(
         .testTarget(name: "CLeafKernelsTests", dependencies: ["CLeafKernels", "CKernelChecks"], swiftSettings: strict),
         // What is typed, and what a shell completes.
         .target(name: "LeafArguments", dependencies: ["LeafFormat"], swiftSettings: library),
-        .executableTarget(name: "LeafCLI", dependencies: ["Leafcutter", "LeafArguments"], swiftSettings: strict),
+        .executableTarget(
+            name: "LeafCLI", dependencies: ["Leafcutter", "LeafArguments", "CSystem"], swiftSettings: strict),
         .testTarget(name: "LeafCLITests", dependencies: ["LeafCLI", "GoldenSupport"], swiftSettings: strict),
         .testTarget(
             name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafFormat"], swiftSettings: strict),

@@ -51,7 +51,8 @@ struct PlanReport {
         return [
             "fits": .bool(true), "minimum": .integer(plan.minimum), "budget": .integer(plan.budget),
             "parts": [
-                "runtime": .integer(plan.reserved.runtime), "tokenizer": .integer(plan.reserved.tokenizer),
+                "runtime": .integer(plan.reserved.runtime + plan.pageTableBytes),
+                "tokenizer": .integer(plan.reserved.tokenizer),
                 "resident": .integer(plan.reserved.resident), "kv": .integer(plan.reserved.kv),
                 "scratch": .integer(plan.reserved.scratch), "slots": .integer(plan.slotsBytes),
                 "pinned": .integer(plan.pinnedBytes),

@@ -46,6 +46,11 @@ public struct ByteCount: Sendable, Hashable, Comparable, CustomStringConvertible
     public static func < (a: ByteCount, b: ByteCount) -> Bool { a.bytes < b.bytes }
 }
 
+extension Int {
+    /// As many bytes, as people write them.
+    package var sizeText: String { ByteCount(bytes: self).description }
+}
+
 extension Double {
     /// Decimal digits, as many as asked for (at most 9), rounded half away from zero.
     package func fixed(_ digits: Int) -> String {

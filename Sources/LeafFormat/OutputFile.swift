@@ -142,21 +142,3 @@ package enum FilePath {
         return Int(clamping: status.f_bavail).multiplied(by: Int(clamping: status.f_frsize)) ?? Int.max
     }
 }
-
-extension Int {
-    /// Bytes for people, in powers of ten: `9.53 GB`.
-    package var sizeText: String {
-        let units = ["bytes", "kB", "MB", "GB", "TB"]
-        var value = Double(self)
-        var unit = 0
-        while value >= 999.5, unit + 1 < units.count {
-            value /= 1000
-            unit += 1
-        }
-        guard unit > 0 else { return "\(self) bytes" }
-        let digits = value < 9.995 ? 100.0 : value < 99.95 ? 10 : 1
-        let rounded = (value * digits).rounded() / digits
-        let text = "\(rounded)"
-        return "\(text.hasSuffix(".0") ? String(text.dropLast(2)) : text) \(units[unit])"
-    }
-}

@@ -53,7 +53,9 @@ public final class BlockStore: Sendable {
         // The loops hold the memory, not the store: `deinit` can stop them, and nothing is freed under a read.
         // A serial queue each: Dispatch gives those a thread whatever the other queues do.
         for reader in 0..<min(Self.readDepth, max(1, file.chunks.count)) {
-            DispatchQueue(label: "leafcutter.reader.\(reader)", qos: .userInitiated).async(group: readers) { readAhead.run() }
+            DispatchQueue(label: "leafcutter.reader.\(reader)", qos: .userInitiated).async(group: readers) {
+                readAhead.run()
+            }
         }
     }
 

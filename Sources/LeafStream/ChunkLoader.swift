@@ -34,7 +34,9 @@ final class ChunkLoader: Sendable {
             } catch {
                 if mode == .direct {
                     throw LeafError(
-                        .io, "\(file.path): this file system refuses direct reads (\(error.reason)); use --io buffered or map")
+                        .io,
+                        "\(file.path): this file system refuses direct reads (\(error.reason)); use --io buffered or map"
+                    )
                 }
             }
         }
@@ -113,6 +115,7 @@ final class ChunkLoader: Sendable {
     /// `MODEL.leaf: block 17 (layer 8, feed-forward), ...w_out.weight rows 1024-2047 at byte 123456`.
     private func place(of index: Int) -> String {
         let chunk = file.chunks[index]
-        return "\(file.path): \(file.blockName(ofChunk: index)) rows \(chunk.firstRow)-\(chunk.firstRow + chunk.rowCount - 1) at byte \(chunk.offset)"
+        return
+            "\(file.path): \(file.blockName(ofChunk: index)) rows \(chunk.firstRow)-\(chunk.firstRow + chunk.rowCount - 1) at byte \(chunk.offset)"
     }
 }

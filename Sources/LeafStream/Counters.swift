@@ -58,6 +58,7 @@ final class ReadMeter: Sendable {
         let state = state.withLock { $0 }
         counters.bytesRead += state.bytes
         counters.reads += state.reads
-        counters.readNanoseconds += Int(clamping: state.nanoseconds + (state.active > 0 ? now - min(now, state.since) : 0))
+        counters.readNanoseconds += Int(
+            clamping: state.nanoseconds + (state.active > 0 ? now - min(now, state.since) : 0))
     }
 }

@@ -37,7 +37,8 @@ public struct DiskProbe: Sendable, Equatable {
         }
         let request = min(requestBytes, fileBytes / ReadableFile.alignment * ReadableFile.alignment)
         guard request > 0 else {
-            throw LeafError(.badInput, "\(path) has \(fileBytes) bytes, too few to measure a disk with; name a larger file")
+            throw LeafError(
+                .badInput, "\(path) has \(fileBytes) bytes, too few to measure a disk with; name a larger file")
         }
         let slab = try Slab(count: depth * request, system: system)
         let progress = Progress(requestBytes: request, places: (fileBytes - request) / ReadableFile.alignment + 1)

@@ -14,13 +14,18 @@ final class MappedFile: @unchecked Sendable {
     init(_ file: ReadableFile, chunks: [Chunk], system: SystemCalls) throws(LeafError) {
         // A chunk could not be dropped alone where pages are larger than its alignment.
         guard sysconf(Int32(_SC_PAGESIZE)) == ReadableFile.alignment else {
-            throw LeafError(.io, "\(file.path): this machine's pages are not \(ReadableFile.alignment) bytes; use --io direct or buffered")
+            throw LeafError(
+                .io,
+                "\(file.path): this machine's pages are not \(ReadableFile.alignment) bytes; use --io direct or buffered"
+            )
         }
         count = chunks.map { $0.offset + $0.paddedBytes }.max() ?? 0
         let address = count > 0 ? system.map(file.descriptor, count) : -Int(EINVAL)
         guard address > 0, let base = UnsafeMutableRawPointer(bitPattern: address) else {
             throw LeafError(
-                .io, "\(file.path): cannot be mapped (\(ReadFailure.system(Int32(-address)).reason)); use --io direct or buffered")
+                .io,
+                "\(file.path): cannot be mapped (\(ReadFailure.system(Int32(-address)).reason)); use --io direct or buffered"
+            )
         }
         self.base = base
         self.file = file

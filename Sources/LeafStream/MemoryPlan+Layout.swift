@@ -56,7 +56,8 @@ struct Layout {
             (room - pinnedBytes) / slotBytes, MemoryPlan.preferredSlotCount, streamed.count - 1)
         var left = room - layout.bytes
         let goldenRatio: UInt64 = 0x9E37_79B9_7F4A_7C15
-        for index in streamed.sorted(by: { UInt64($0) &* goldenRatio < UInt64($1) &* goldenRatio }) where needs[index] <= left {
+        for index in streamed.sorted(by: { UInt64($0) &* goldenRatio < UInt64($1) &* goldenRatio })
+        where needs[index] <= left {
             layout.isPinned[index] = true
             layout.pinnedBytes += needs[index]
             left -= needs[index]

@@ -66,7 +66,8 @@ public struct MemoryPlan: Sendable, Equatable {
             let smallest = describeMebibytes(atLeast: minimum)
             throw LeafError(
                 .budget,
-                "this model needs at least \(smallest.spaced) here, you gave \(describeBytes(budget)); use --memory \(smallest.plain)")
+                "this model needs at least \(smallest.spaced) here, you gave \(budget.sizeText); use --memory \(smallest.plain)"
+            )
         }
         let fit = layout.grown(to: Self.mappable(budget) - reserved.total, needs: needs)
         self.budget = budget
@@ -86,7 +87,7 @@ extension MemoryPlan: CustomStringConvertible {
         let slots =
             slotCount == 0
             ? "everything is resident"
-            : "\(slotCount) of \(describeBytes(slotBytes)); \(describeBytes(streamedBytesPerSweep)) read a sweep"
+            : "\(slotCount) of \(slotBytes.sizeText); \(streamedBytesPerSweep.sizeText) read a sweep"
         let lines: [(name: String, bytes: Int, note: String)] = [
             ("runtime", reserved.runtime + pageTableBytes, "program, libraries, stacks, page tables"),
             ("tokenizer", reserved.tokenizer, ""),
@@ -95,10 +96,13 @@ extension MemoryPlan: CustomStringConvertible {
             ("scratch", reserved.scratch, "rows on a sweep"),
             ("slots", slotsBytes, slots),
             ("pinned", pinnedBytes, "\(pinnedChunks.count) of \(chunkCount) chunks"),
-            ("planned", total, "of \(describeBytes(budget)); the smallest budget is \(describeMebibytes(atLeast: minimum).spaced)"),
+            (
+                "planned", total,
+                "of \(budget.sizeText); the smallest budget is \(describeMebibytes(atLeast: minimum).spaced)"
+            ),
         ]
         return lines.map { line in
-            let amount = describeBytes(line.bytes)
+            let amount = line.bytes.sizeText
             let columns = pad(line.name, to: 10) + String(repeating: " ", count: max(0, 11 - amount.count)) + amount
             return line.note.isEmpty ? columns : columns + "   " + line.note
         }.joined(separator: "\n")

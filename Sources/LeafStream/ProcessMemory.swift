@@ -42,7 +42,8 @@ func kibibytes(_ text: Substring?) -> Int? {
 
 func trimmed(_ text: Substring) -> Substring {
     let isBlank = { (character: Character) in character == " " || character == "\t" || character == "\n" }
-    guard let first = text.firstIndex(where: { !isBlank($0) }), let last = text.lastIndex(where: { !isBlank($0) }) else {
+    guard let first = text.firstIndex(where: { !isBlank($0) }), let last = text.lastIndex(where: { !isBlank($0) })
+    else {
         return ""
     }
     return text[first...last]

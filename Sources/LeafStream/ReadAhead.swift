@@ -141,7 +141,9 @@ final class ReadAhead: Sendable {
             state.cursor = 0
             state.isPaused = false
             // A dead store gives nothing any more, pinned chunks included.
-            if state.failure != nil { for chunk in chunks.indices { states[chunk].address.store(0, ordering: .relaxed) } }
+            if state.failure != nil {
+                for chunk in chunks.indices { states[chunk].address.store(0, ordering: .relaxed) }
+            }
         }
         monitor.wakeAll(.work)
     }

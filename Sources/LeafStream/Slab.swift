@@ -23,7 +23,8 @@ final class Slab: @unchecked Sendable {
         let room = count + alignment - ReadableFile.alignment
         let address = system.map(nil, room)
         guard address > 0, let start = UnsafeMutableRawPointer(bitPattern: address) else {
-            throw LeafError(.budget, "the system gives no memory for \(describeBytes(count)) of weights; use a smaller --memory")
+            throw LeafError(
+                .budget, "the system gives no memory for \(count.sizeText) of weights; use a smaller --memory")
         }
         base = start.alignedUp(toMultipleOf: alignment)
         let before = base - start

@@ -10,12 +10,14 @@ package struct SystemCalls: Sendable {
     package var close: @Sendable (_ descriptor: Int32) -> Void
     /// The file's size in bytes.
     package var size: @Sendable (_ descriptor: Int32) -> Int
-    package var read: @Sendable (_ descriptor: Int32, _ target: UnsafeMutableRawPointer, _ count: Int, _ offset: Int) -> Int
+    package var read:
+        @Sendable (_ descriptor: Int32, _ target: UnsafeMutableRawPointer, _ count: Int, _ offset: Int) -> Int
     package var adviseFile: @Sendable (_ descriptor: Int32, _ offset: Int, _ count: Int, _ advice: FileAdvice) -> Int32
     /// Maps a file for reading, or anonymous memory where there is no descriptor; the address, or a negative `errno`.
     package var map: @Sendable (_ descriptor: Int32?, _ count: Int) -> Int
     package var unmap: @Sendable (_ address: UnsafeMutableRawPointer, _ count: Int) -> Void
-    package var adviseMemory: @Sendable (_ address: UnsafeMutableRawPointer, _ count: Int, _ advice: MemoryAdvice) -> Int32
+    package var adviseMemory:
+        @Sendable (_ address: UnsafeMutableRawPointer, _ count: Int, _ advice: MemoryAdvice) -> Int32
 
     package enum FileAdvice: Sendable {
         /// No read-ahead: a read brings in what it asks for.

@@ -70,7 +70,8 @@ func sweep(
             let needs = model.file.chunks.map(\.slotBytes)
             let smallest = 2 * needs.max()!
             let bytes = smallest + Int(Double(needs.reduce(0, +) - smallest) * share)
-            let plan = try MemoryPlan(budget: budget(holding: bytes), chunks: model.file.chunks, reserved: nothingReserved)
+            let plan = try MemoryPlan(
+                budget: budget(holding: bytes), chunks: model.file.chunks, reserved: nothingReserved)
             let store = try BlockStore(file: model.file, plan: plan, mode: mode, consumers: consumers, system: .here)
             let mistakes = sweep(store, over: model, sweeps: 4, consumers: consumers, seed: seed)
             #expect(mistakes == [], "seed \(seed), \(consumers) consumers")

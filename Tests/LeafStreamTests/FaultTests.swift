@@ -43,7 +43,8 @@ import Testing
         let bad = model.file.chunks[9].offset
         var system = SystemCalls.here
         system.read = { descriptor, target, count, offset in
-            (offset..<offset + count).contains(bad) ? -Int(EIO) : SystemCalls.here.read(descriptor, target, count, offset)
+            (offset..<offset + count).contains(bad)
+                ? -Int(EIO) : SystemCalls.here.read(descriptor, target, count, offset)
         }
         let store = try store(model, mode, consumers: 3, system: system)
         let expected =
@@ -87,7 +88,9 @@ import Testing
             let share = random.withLock { Int.random(in: 1...count, using: &$0) }
             switch dice {
             case 0: return -Int(EINTR)
-            case 1: return SystemCalls.here.read(descriptor, target, mode == .direct ? max(4096, share / 4096 * 4096) : share, offset)
+            case 1:
+                return SystemCalls.here.read(
+                    descriptor, target, mode == .direct ? max(4096, share / 4096 * 4096) : share, offset)
             // A direct read may end anywhere, although the next has to begin at a multiple of 4096.
             case 2: return min(max(4096, share), SystemCalls.here.read(descriptor, target, count, offset))
             default: return SystemCalls.here.read(descriptor, target, count, offset)
@@ -125,7 +128,8 @@ import Testing
             #expect(error?.exitCode == 1)
             #expect(
                 error?.description
-                    == "\(model.file.path): this file system refuses direct reads (invalid argument); use --io buffered or map")
+                    == "\(model.file.path): this file system refuses direct reads (invalid argument); use --io buffered or map"
+            )
         }
         #expect(try store(model, .auto).mode == .direct)
     }
@@ -136,7 +140,9 @@ import Testing
         system.map = { descriptor, count in -Int(ENOMEM) }
         #expect(throws: LeafError.self) { _ = try self.store(model, .direct, system: system) }
         let error = #expect(throws: LeafError.self) { _ = try self.store(model, .map, system: system) }
-        #expect(error?.description == "\(model.file.path): cannot be mapped (cannot allocate memory); use --io direct or buffered")
+        #expect(
+            error?.description
+                == "\(model.file.path): cannot be mapped (cannot allocate memory); use --io direct or buffered")
     }
 
     @Test(arguments: [IOMode.direct, .buffered, .map])
@@ -160,7 +166,8 @@ import Testing
         #expect(failure?.chunk == 20)
         #expect(
             failure?.error.description.hasSuffix(
-                "at byte \(cut.offset): the file ends at byte \(cut.offset + 5000), before the end that its table gives; copy or convert it again")
+                "at byte \(cut.offset): the file ends at byte \(cut.offset + 5000), before the end that its table gives; copy or convert it again"
+            )
                 == true, "\(String(describing: failure))")
     }
 
@@ -195,7 +202,9 @@ import Testing
         let good = try TestModel(sizes: sizes, packed: [8], seed: 8)
         // A right digest of wrong bytes.
         let chunk = good.file.chunks[8]
-        let rubbish = [UInt8](repeating: 0xFF, count: chunk.storedBytes) + [UInt8](repeating: 0, count: chunk.paddedBytes - chunk.storedBytes)
+        let rubbish =
+            [UInt8](repeating: 0xFF, count: chunk.storedBytes)
+            + [UInt8](repeating: 0, count: chunk.paddedBytes - chunk.storedBytes)
         let file = try FileHandle(forUpdating: URL(fileURLWithPath: good.file.path))
         try file.seek(toOffset: UInt64(chunk.offset))
         try file.write(contentsOf: Data(rubbish))
@@ -204,7 +213,8 @@ import Testing
             matrix: chunk.matrix, firstRow: chunk.firstRow, rowCount: chunk.rowCount, offset: chunk.offset,
             storedBytes: chunk.storedBytes, rawBytes: chunk.rawBytes, codec: .lz4, digest: ChunkDigest.of(rubbish))
         let hostile = LeafFile(
-            path: good.file.path, fileBytes: good.file.fileBytes, configuration: good.file.configuration, weights: .int8,
+            path: good.file.path, fileBytes: good.file.fileBytes, configuration: good.file.configuration,
+            weights: .int8,
             tensors: [], blocks: good.file.blocks, matrices: good.file.matrices, chunks: chunks, regions: [])
         let plan = try MemoryPlan(budget: 1 << 17, chunks: chunks, reserved: nothingReserved)
         let store = try BlockStore(file: hostile, plan: plan, mode: .direct, consumers: 1, system: .here)
@@ -223,7 +233,10 @@ import Testing
             var system = SystemCalls.here
             system.adviseMemory = { address, count, advice in
                 guard advice == .populate else { return SystemCalls.here.adviseMemory(address, count, advice) }
-                return calls.withLock { $0 += 1; return $0 } % 2 == 0 ? -code : -EINTR
+                return calls.withLock {
+                    $0 += 1
+                    return $0
+                } % 2 == 0 ? -code : -EINTR
             }
             let failures = failures(try store(model, .map, system: system), model, consumers: 1)
             if let outcome {

@@ -6,7 +6,9 @@ import Testing
 @Suite("machine") struct MachineTests {
     private func reader(_ files: [String: String]) -> SmallFileReader { SmallFileReader { files[$0] } }
     private let memory = ["/proc/meminfo": "MemTotal:       16000000 kB\nMemFree:  1 kB\nMemAvailable:    8000000 kB\n"]
-    private let mask = ["/proc/self/status": "Name:\tx\nCpus_allowed:\t0000,000000ff\nVmHWM:\t  2048 kB\nVmRSS:\t    1024 kB\n"]
+    private let mask = [
+        "/proc/self/status": "Name:\tx\nCpus_allowed:\t0000,000000ff\nVmHWM:\t  2048 kB\nVmRSS:\t    1024 kB\n"
+    ]
 
     private func machine(_ files: [String: String]) -> Machine {
         Machine(reader: reader(memory.merging(mask) { a, _ in a }.merging(files) { _, b in b }))
@@ -65,7 +67,8 @@ import Testing
     @Test func noLimitInVersionOneIsNoLimit() {
         let machine = machine([
             "/proc/self/cgroup": "4:memory:/\n5:cpu:/\n",
-            "/proc/self/mountinfo": "40 30 0:33 / /cg/memory rw - cgroup cgroup rw,memory\n41 30 0:33 / /cg/cpu rw - cgroup cgroup rw,cpu\n",
+            "/proc/self/mountinfo":
+                "40 30 0:33 / /cg/memory rw - cgroup cgroup rw,memory\n41 30 0:33 / /cg/cpu rw - cgroup cgroup rw,cpu\n",
             "/cg/memory/memory.limit_in_bytes": "9223372036854771712\n",
             "/cg/memory/memory.usage_in_bytes": "100\n",
             "/cg/cpu/cpu.cfs_quota_us": "-1\n",
@@ -78,7 +81,8 @@ import Testing
         let seed = UInt64.random(in: 0 ... .max)
         var random = SplitMix(seed: seed)
         let pieces = [
-            ":", "::", "0::", "/", "..", " ", "\n", "-", "cgroup2", "cgroup", "memory", "max", "99999999999999999999", "-5", "\\04", "\\777",
+            ":", "::", "0::", "/", "..", " ", "\n", "-", "cgroup2", "cgroup", "memory", "max", "99999999999999999999",
+            "-5", "\\04", "\\777",
             "kB", "VmHWM", "MemTotal:", "é", "0", "1 2", ",",
         ]
         for _ in 0..<2000 {

@@ -38,7 +38,9 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
             let all = needs.reduce(0, +)
             let minimum = try smallestBudget(chunks, reserved)
             var lastTotal = 0
-            for given in (0..<8).map({ _ in Int.random(in: minimum...budget(holding: reserved.total + all) + 4096, using: &random) }).sorted() {
+            for given in (0..<8).map({ _ in
+                Int.random(in: minimum...budget(holding: reserved.total + all) + 4096, using: &random)
+            }).sorted() {
                 let plan = try MemoryPlan(budget: given, chunks: chunks, reserved: reserved)
                 let comment = Comment(rawValue: "seed \(seed), budget \(given), \(plan)")
                 #expect(plan.total <= given, comment)
@@ -70,7 +72,8 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
             let chunks = randomChunks(using: &random)
             let reserved = randomReserved(using: &random)
             let minimum = try smallestBudget(chunks, reserved)
-            #expect(try MemoryPlan(budget: minimum, chunks: chunks, reserved: reserved).total == minimum, "seed \(seed)")
+            #expect(
+                try MemoryPlan(budget: minimum, chunks: chunks, reserved: reserved).total == minimum, "seed \(seed)")
             let error = #expect(throws: LeafError.self, "seed \(seed)") {
                 try MemoryPlan(budget: minimum - 1, chunks: chunks, reserved: reserved)
             }
@@ -80,7 +83,9 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
 
     @Test func theRefusalNamesABudgetThatWorks() throws {
         let chunks = (0..<10).map {
-            Chunk(matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20, codec: .raw, digest: 0)
+            Chunk(
+                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
+                codec: .raw, digest: 0)
         }
         let reserved = MemoryPlan.Reserved(runtime: 30 << 20, tokenizer: 12 << 20, resident: 1, kv: 0, scratch: 0)
         let error = #expect(throws: LeafError.self) {
@@ -93,9 +98,12 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
     /// Bytes in use of a typical model: of what the reserved parts and slots leave, at least nine tenths.
     @Test func pinnedChunksTakeNineTenthsOfWhatIsLeft() throws {
         let chunks = (0..<2400).map {
-            Chunk(matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20, codec: .raw, digest: 0)
+            Chunk(
+                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
+                codec: .raw, digest: 0)
         }
-        let reserved = MemoryPlan.Reserved(runtime: 30 << 20, tokenizer: 12 << 20, resident: 9 << 20, kv: 100 << 20, scratch: 20 << 20)
+        let reserved = MemoryPlan.Reserved(
+            runtime: 30 << 20, tokenizer: 12 << 20, resident: 9 << 20, kv: 100 << 20, scratch: 20 << 20)
         for budget in stride(from: 256 << 20, through: 9 << 30, by: 333 << 20) {
             let plan = try MemoryPlan(budget: budget, chunks: chunks, reserved: reserved)
             #expect(Double(plan.pinnedBytes) >= 0.9 * Double(budget - reserved.total - plan.slotsBytes))
@@ -104,7 +112,9 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
 
     @Test func pinnedChunksAreSpreadEvenlyOverTheSweep() throws {
         let chunks = (0..<1000).map {
-            Chunk(matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 12, storedBytes: 4096, rawBytes: 4096, codec: .raw, digest: 0)
+            Chunk(
+                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 12, storedBytes: 4096, rawBytes: 4096, codec: .raw,
+                digest: 0)
         }
         for pinnedCount in stride(from: 10, to: 980, by: 17) {
             let given = budget(holding: 4096 * (pinnedCount + MemoryPlan.preferredSlotCount))
@@ -126,7 +136,9 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
 
     @Test func aLargerBudgetPinsWhatASmallerOneDoes() throws {
         let chunks = (0..<500).map {
-            Chunk(matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 12, storedBytes: 4096, rawBytes: 4096, codec: .raw, digest: 0)
+            Chunk(
+                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 12, storedBytes: 4096, rawBytes: 4096, codec: .raw,
+                digest: 0)
         }
         var smaller: Set<Int> = []
         for pinnedCount in stride(from: 0, to: 490, by: 13) {
@@ -149,9 +161,12 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
 
     @Test func theDescriptionNamesEveryPartAndTheSmallestBudget() throws {
         let chunks = (0..<2320).map {
-            Chunk(matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20, codec: .raw, digest: 0)
+            Chunk(
+                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
+                codec: .raw, digest: 0)
         }
-        let reserved = MemoryPlan.Reserved(runtime: 24 << 20, tokenizer: 12 << 20, resident: 8_500_000, kv: 201 << 20, scratch: 3 << 19)
+        let reserved = MemoryPlan.Reserved(
+            runtime: 24 << 20, tokenizer: 12 << 20, resident: 8_500_000, kv: 201 << 20, scratch: 3 << 19)
         let plan = try MemoryPlan(budget: 512 << 20, chunks: chunks, reserved: reserved)
         #expect(
             plan.description == """

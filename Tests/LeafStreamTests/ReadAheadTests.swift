@@ -130,7 +130,9 @@ import Testing
                 }
             }
             store.abandonSweep()
-            #expect(sweep(store, over: model, sweeps: 1, consumers: 2, seed: seed, napMicroseconds: 10) == [], "seed \(seed)")
+            #expect(
+                sweep(store, over: model, sweeps: 1, consumers: 2, seed: seed, napMicroseconds: 10) == [],
+                "seed \(seed)")
             // At a boundary there is nothing to abandon.
             if Bool.random(using: &random) { store.abandonSweep() }
         }

@@ -19,7 +19,9 @@ final class TestModel: Sendable {
         var contents: [[UInt8]] = []
         for (index, size) in sizes.enumerated() {
             let isPacked = packed.contains(index)
-            let content = (0..<size).map { isPacked && $0 % 16 > 1 ? UInt8(index & 7) : UInt8(truncatingIfNeeded: random.next()) }
+            let content = (0..<size).map {
+                isPacked && $0 % 16 > 1 ? UInt8(index & 7) : UInt8(truncatingIfNeeded: random.next())
+            }
             var stored = content
             if packed.contains(index) {
                 stored = [UInt8](repeating: 0, count: size)
@@ -32,7 +34,8 @@ final class TestModel: Sendable {
             stored += [UInt8](repeating: 0, count: (4096 - storedBytes % 4096) % 4096)
             chunks.append(
                 Chunk(
-                    matrix: index / 4, firstRow: index % 4 * 16, rowCount: 16, offset: bytes.count, storedBytes: storedBytes,
+                    matrix: index / 4, firstRow: index % 4 * 16, rowCount: 16, offset: bytes.count,
+                    storedBytes: storedBytes,
                     rawBytes: size, codec: packed.contains(index) ? .lz4 : .raw, digest: ChunkDigest.of(stored)))
             bytes += stored
             contents.append(content)
@@ -59,7 +62,9 @@ final class TestModel: Sendable {
     /// Sizes like a model's: mostly equal, some smaller.
     static func sizes(count: Int, largest: Int, seed: UInt64) -> [Int] {
         var random = SplitMix(seed: seed)
-        return (0..<count).map { _ in Bool.random(using: &random) ? largest : Int.random(in: 1...largest, using: &random) }
+        return (0..<count).map { _ in
+            Bool.random(using: &random) ? largest : Int.random(in: 1...largest, using: &random)
+        }
     }
 }
 

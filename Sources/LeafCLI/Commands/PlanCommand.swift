@@ -74,7 +74,8 @@ struct PlanCommand: Command {
         switch (model, preset) {
         case (let path?, nil): try ModelFile(path: path)
         case (nil, let preset?): try ModelFile(preset: preset)
-        case (nil, nil): throw LeafError(.usage, "MODEL is missing; give a .leaf file, or --preset with a published size")
+        case (nil, nil):
+            throw LeafError(.usage, "MODEL is missing; give a .leaf file, or --preset with a published size")
         case (_?, _?): throw LeafError(.usage, "give a MODEL or --preset, not both")
         }
     }
