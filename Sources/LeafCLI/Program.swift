@@ -26,6 +26,7 @@ enum Program {
     static func main() {
         // A reader that goes away is an error of `write`, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        WorkingSetSignals.ignore()
         leaf_limit_malloc()
         var name: String?
         do throws(LeafError) {
