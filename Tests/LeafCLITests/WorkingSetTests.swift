@@ -9,9 +9,10 @@ import Testing
 
     /// Where all weights are in memory at first, and where some of them are.
     @Test(arguments: ["1GiB", "50MiB"]) func theTextStaysTheSameWhileMemoryComesAndGoes(budget: String) throws {
-        // Signals every few milliseconds, from before the model is open until the program ends.
+        // Signals every few milliseconds, from when the program has begun until it ends.
         let script = """
-            "$0" generate "$1" "$2" --greedy --memory \(budget) --max-read-rate 300MB/s & pid=$!
+            "$0" generate "$1" "$2" --greedy --memory \(budget) --max-read-rate 100MB/s & pid=$!
+            sleep 0.04
             for ((i = 0; i < 200; i++)); do
                 kill -USR$((RANDOM % 2 + 1)) $pid 2>/dev/null || break
                 sleep 0.00$((RANDOM % 10))
@@ -20,8 +21,8 @@ import Testing
             """
         for _ in 0..<3 {
             let run = try Leafcutter.shell(script, try Models.shared.get().demo, Self.title)
-            // A signal may meet the program before its first instruction, and end it.
-            if run.status == 128 + 10 || run.status == 128 + 12 { continue }
+            // On a busy machine a signal may meet the program before its first instruction, and end it.
+            if run.status == 128 + SIGUSR1 || run.status == 128 + SIGUSR2 { continue }
             #expect(run.status == 0, "\(run.error)")
             #expect(run.text == Self.poem)
         }
