@@ -53,7 +53,8 @@ struct ZshCompletions {
 
     private func action(_ suggestion: ValueSuggestion) -> String {
         switch suggestion {
-        case .none: " "
+        // No matches; an empty action would hide the options.
+        case .none: "()"
         case .file: "_files"
         case .folder: "_files -/"
         case .words(let words): "(\(words.joined(separator: " ")))"
