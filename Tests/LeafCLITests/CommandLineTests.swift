@@ -41,6 +41,8 @@ import Testing
         (["tokenize", "m.leaf", "x", "--decode", "--words"], "do not go together"),
         (["completions", "tcsh"], "tcsh is not one of bash, zsh, fish"),
         (["verify"], "MODEL is missing"),
+        (["convert", "source", ""], "OUT.leaf is empty"),
+        (["convert", "source", "out", "--vocab="], "--vocab needs a value"),
         ([], "a command is missing"),
     ])
     func wrongUsageIsOneSentenceAndExitCode2(arguments: [String], sentence: String) throws {
