@@ -41,7 +41,7 @@ package final class OutputFile {
                     throw LeafError(
                         .io,
                         "the disk of \(path) is full after \(allocatedBytes.sizeText); "
-                            + "free some space and run the same command again, it goes on where it stopped")
+                            + "free some space and run the same command again")
                 }
                 throw .system("\(path) cannot be written at offset \(offset + done)", code)
             }
