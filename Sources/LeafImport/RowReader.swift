@@ -48,6 +48,31 @@ package final class RowReader {
         }
     }
 
+    /// Room that a buffer for `readPages` has beyond the rows.
+    package static let pageRoom = InputFile.pageRoom
+
+    /// Reads rows that are not needed again, and leaves nothing of them in the page cache.
+    ///
+    /// - Parameter target: begins at a page, and has `pageRoom` more bytes than the rows take.
+    /// - Returns: where in `target` the rows are, aligned for their element type.
+    package func readPages(
+        rows range: Range<Int>, into target: UnsafeMutableRawBufferPointer
+    ) throws(LeafError) -> UnsafeRawBufferPointer {
+        let count = range.count * rowBytes
+        guard columnStride == 1, rowStride == columns || range.count == 1 else {
+            try read(rows: range, into: target)
+            tensor.storage.file.dropCache(at: tensor.range.lowerBound, count: tensor.range.count)
+            return UnsafeRawBufferPointer(rebasing: target[0..<count])
+        }
+        let size = tensor.type.byteCount
+        let begin = tensor.range.lowerBound + range.lowerBound * rowStride * size
+        let bytes = try tensor.storage.file.readPages(at: begin, count: count, into: target)
+        guard begin % size != 0 else { return UnsafeRawBufferPointer(bytes) }
+        let aligned = UnsafeMutableRawBufferPointer(rebasing: target[0..<count])
+        aligned.copyMemory(from: UnsafeRawBufferPointer(bytes))
+        return UnsafeRawBufferPointer(aligned)
+    }
+
     /// All rows as float32.
     ///
     /// - Throws: `.badInput` for element types that hold no weights, and for numbers that are not finite.
