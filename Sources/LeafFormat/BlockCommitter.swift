@@ -9,7 +9,7 @@ package final class BlockCommitter: @unchecked Sendable {
         let scales: [Range<Int>]
         let sourceDigest: UInt64
         let begin: Int
-        let byteCount: Int
+        package let byteCount: Int
     }
 
     /// Blocks that survive a crash.
@@ -26,14 +26,20 @@ package final class BlockCommitter: @unchecked Sendable {
         committedBlocks = blocks
     }
 
-    /// Waits until a block is safe. Blocks come in order.
-    package func commit(_ block: Block) throws(LeafError) {
+    /// Waits until blocks are safe. They come in order.
+    package func commit(_ blocks: [Block]) throws(LeafError) {
         try part.synchronize()
-        let scalesDigest = try InputFile(path: part.path).digest(of: block.scales)
-        try journal.append(
-            WriterJournal.Entry(chunks: block.chunks, scalesDigest: scalesDigest, sourceDigest: block.sourceDigest))
-        part.dropCache(at: block.begin, count: block.byteCount)
-        committedBlocks += 1
+        let input = try InputFile(path: part.path)
+        var entries: [WriterJournal.Entry] = []
+        for block in blocks {
+            entries.append(
+                WriterJournal.Entry(
+                    chunks: block.chunks, scalesDigest: try input.digest(of: block.scales),
+                    sourceDigest: block.sourceDigest))
+            part.dropCache(at: block.begin, count: block.byteCount)
+        }
+        try journal.append(entries)
+        committedBlocks += blocks.count
     }
 
     /// Must be called before anything that a committed block was made from is deleted.

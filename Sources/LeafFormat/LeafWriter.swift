@@ -186,7 +186,7 @@ public final class LeafWriter {
     ///
     /// - Parameter sourceDigest: of the numbers it was made from; the header tells the digest of them all.
     public func endBlock(sourceDigest: UInt64) throws(LeafError) {
-        try committer.commit(closeBlock(sourceDigest: sourceDigest))
+        try committer.commit([closeBlock(sourceDigest: sourceDigest)])
     }
 
     /// Ends a block that is to be committed, in its turn, before the file can be finished.

@@ -129,7 +129,7 @@ struct WriterJournal {
     mutating func begin(_ identity: UInt64, stamp: UInt64) throws(LeafError) {
         try file.truncate(to: 0)
         end = 0
-        try append(line: "\(Self.title)\(identity.hexDigits) \(stamp.hexDigits)")
+        try append(lines: ["\(Self.title)\(identity.hexDigits) \(stamp.hexDigits)"])
     }
 
     /// Goes on behind a line, and drops those after it.
@@ -138,19 +138,19 @@ struct WriterJournal {
         self.end = end
     }
 
-    /// Notes a block, whose bytes must be on the disk by now, and waits until the note is there too.
-    mutating func append(_ entry: Entry) throws(LeafError) {
-        try append(line: entry.text)
+    /// Notes blocks, whose bytes must be on the disk by now, and waits until the notes are there too.
+    mutating func append(_ entries: [Entry]) throws(LeafError) {
+        try append(lines: entries.map(\.text))
     }
 
     /// Notes that from now on the source may lack what the blocks were made from.
-    mutating func appendConsuming() throws(LeafError) { try append(line: Self.consuming) }
+    mutating func appendConsuming() throws(LeafError) { try append(lines: [Self.consuming]) }
 
     /// Notes that the file is whole.
-    mutating func appendFinished() throws(LeafError) { try append(line: Self.finished) }
+    mutating func appendFinished() throws(LeafError) { try append(lines: [Self.finished]) }
 
-    private mutating func append(line: String) throws(LeafError) {
-        let bytes = Array("\(line) \(ChunkDigest.of(Array(line.utf8)).hexDigits)\n".utf8)
+    private mutating func append(lines: [String]) throws(LeafError) {
+        let bytes = lines.flatMap { Array("\($0) \(ChunkDigest.of(Array($0.utf8)).hexDigits)\n".utf8) }
         try file.write(bytes, at: end)
         try file.synchronize()
         end += bytes.count

@@ -41,9 +41,9 @@ struct EncodedPiece {
 
 /// Reads and encodes the pieces of a checkpoint ahead of their use, so that disk and processors work at the same time.
 ///
-/// There are a few slots, each with buffers and a thread of its own; piece `i` goes through slot `i % slots`. Reads happen
-/// one after the other in the order of the pieces, which is what a disk likes best and keeps a matrix that has to be read
-/// whole from being held twice; encoding happens in several slots at once.
+/// There are a few slots, each with buffers and a thread of its own; piece `i` goes through slot `i % slots`. Reads begin in the
+/// order of the pieces; a matrix that has to be read whole keeps the others waiting, so that only one is held. Encoding
+/// happens in several slots at once.
 struct ChunkPipeline {
     struct Sizes {
         let pieceBytes: Int
@@ -60,7 +60,7 @@ struct ChunkPipeline {
     private let threads: Int
 
     /// - Parameters:
-    ///   - slots: at least 1; 3 let reading, encoding and writing overlap.
+    ///   - slots: 3 let reading, encoding and writing overlap.
     ///   - threads: that encode at the same time.
     init(slots: Int, threads: Int, sizes: Sizes) throws(LeafError) {
         var made: [Slot] = []
@@ -109,7 +109,7 @@ struct ChunkPipeline {
         }
     }
 
-    /// What the threads share. The source of a matrix is used by the thread whose turn it is to read.
+    /// What the threads share. `source` belongs to the thread whose turn it is.
     private final class Stream: @unchecked Sendable {
         private let pieces: [ConversionPiece]
         private let sources: MatrixSources
@@ -178,10 +178,19 @@ struct ChunkPipeline {
                 scales: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(slot.scales.bytes)[0..<storedRows * 4]))
         }
 
-        /// Waits for its turn, and passes it on.
         private func read(
             _ piece: ConversionPiece, in slot: Slot, _ number: Int
         ) throws(LeafError) -> (UnsafeRawBufferPointer, ChunkEncoder) {
+            let (reader, encoder, rows) = try takeTurn(piece, in: slot, number)
+            return (try rows ?? reader.readPages(rows: piece.rows, into: slot.rows.bytes), encoder)
+        }
+
+        /// Waits for its turn, opens the matrix if need be and passes the turn on.
+        ///
+        /// - Returns: the rows too, where they had to be read meanwhile.
+        private func takeTurn(
+            _ piece: ConversionPiece, in slot: Slot, _ number: Int
+        ) throws(LeafError) -> (RowReader, ChunkEncoder, UnsafeRawBufferPointer?) {
             turns[number].wait()
             defer { turns[(number + 1) % turns.count].signal() }
             guard !isStopped.load(ordering: .acquiring) else {
@@ -189,9 +198,9 @@ struct ChunkPipeline {
             }
             if piece.isFirst || source == nil { source = try sources.open(piece.matrix) }
             let (reader, encoder) = source!
-            let rows = try reader.readPages(rows: piece.rows, into: slot.rows.bytes)
             if piece.isLast { source = nil }
-            return (rows, encoder)
+            let rows = reader.isRowMajor ? nil : try reader.readPages(rows: piece.rows, into: slot.rows.bytes)
+            return (reader, encoder, rows)
         }
 
         func wait(for index: Int) throws(LeafError) -> EncodedPiece {

@@ -6,7 +6,7 @@ import LeafFormat
 /// What a block was made from is given back to the disk, as a hole in its file, once the block is safe. The files keep their
 /// sizes and tables, so that an interrupted conversion finds its way, but get another name before the first hole: nobody
 /// is to take them for a whole checkpoint. They are removed when the model file has its name.
-struct Consumption: Sendable {
+package struct Consumption: Sendable {
     /// Behind the name of a file that is being consumed.
     static let suffix = ".consumed"
 
@@ -119,7 +119,7 @@ struct Consumption: Sendable {
     }
 
     /// Parts overlapping ranges where one begins or ends, and tells of each part the highest number.
-    static func lastNeeds(_ needs: [(range: Range<Int>, block: Int)]) -> [(range: Range<Int>, block: Int)] {
+    package static func lastNeeds(_ needs: [(range: Range<Int>, block: Int)]) -> [(range: Range<Int>, block: Int)] {
         let sorted = needs.sorted { $0.range.lowerBound < $1.range.lowerBound }
         let borders = Set(needs.flatMap { [$0.range.lowerBound, $0.range.upperBound] }).sorted()
         var parts: [(range: Range<Int>, block: Int)] = []

@@ -19,6 +19,8 @@ struct ConversionRun {
     /// Fewer than these, and reading, encoding and writing do not overlap.
     private static let minimumSlots = 3
     private static let maximumSlots = 18
+    /// Two that are read, one that is written, one that waits.
+    private static let slotsBesideEncoding = 4
 
     init(
         _ checkpoint: Checkpoint, _ writer: LeafWriter, _ options: ConversionOptions, _ consumption: Consumption?
@@ -51,7 +53,7 @@ struct ConversionRun {
                 .budget, "this conversion needs \(needed.sizeText), --memory gives \(budget.sizeText); give more")
         }
         let room = max(0, (options.memoryBudget ?? Self.usualBytes) - fixed) / sizes.slotBytes
-        let wanted = min(max(1, options.threads) + 2, Self.maximumSlots, room)
+        let wanted = min(max(1, options.threads) + Self.slotsBesideEncoding, Self.maximumSlots, room)
         pipeline = try ChunkPipeline(
             slots: max(Self.minimumSlots, wanted), threads: max(1, options.threads), sizes: sizes)
     }
@@ -76,8 +78,10 @@ struct ConversionRun {
         let resumed = shape.blocks[0..<first].flatMap(\.matrices).reduce(0) {
             $0 + $1.rows * Self.rowBytes($1, checkpoint)
         }
-        let commits = CommitQueue(writer.committer, consumption)
-        defer { commits.wait() }
+        let commits = CommitQueue(
+            writer.committer, consumption, batchBytes: consumption == nil ? options.commitBytes : 0)
+        // What was written before an error need not be written again.
+        defer { try? commits.finish() }
         try commits.consume(0..<first)
         var done = resumed
         var digest = try ChunkDigest()
@@ -165,43 +169,67 @@ struct MatrixSources: Sendable {
     }
 }
 
-/// Makes finished blocks safe on a thread of its own, one after the other, then lets go of what they were made from.
+/// Makes finished blocks safe on a thread of its own, a few at a time, then lets go of what they were made from.
 ///
-/// At most one block is under way while the next is written.
-private final class CommitQueue: Sendable {
+/// Blocks of at most one batch are under way while the next are written.
+private final class CommitQueue {
     private let committer: BlockCommitter
     private let consumption: Consumption?
+    private let batchBytes: Int
     private let queue = DispatchQueue(label: "leafcutter.import.commit", qos: .userInitiated)
-    private let fault = Mutex<LeafError?>(nil)
+    private let fault = Outcome()
+    private var batch: [BlockCommitter.Block] = []
+    private var blocks = 0..<0
 
-    init(_ committer: BlockCommitter, _ consumption: Consumption?) {
+    private final class Outcome: Sendable {
+        let error = Mutex<LeafError?>(nil)
+    }
+
+    /// - Parameter batchBytes: how much may be lost by a crash, besides what is under way.
+    init(_ committer: BlockCommitter, _ consumption: Consumption?, batchBytes: Int) {
         self.committer = committer
         self.consumption = consumption
+        self.batchBytes = batchBytes
     }
 
-    /// - Throws: what the block before it met.
+    /// - Throws: what an earlier block met.
     func commit(_ closed: BlockCommitter.Block, block: Int) throws(LeafError) {
-        try finish()
-        queue.async { [self] in
+        blocks = (batch.isEmpty ? block : blocks.lowerBound)..<block + 1
+        batch.append(closed)
+        if batch.reduce(0, { $0 + $1.byteCount }) >= batchBytes { try begin() }
+    }
+
+    /// Commits what is left, and waits.
+    func finish() throws(LeafError) {
+        try begin()
+        try wait()
+    }
+
+    private func wait() throws(LeafError) {
+        queue.sync {}
+        if let error = fault.error.withLock({ $0 }) { throw error }
+    }
+
+    private func begin() throws(LeafError) {
+        try wait()
+        guard !batch.isEmpty else { return }
+        queue.async { [committer, consumption, fault, batch, blocks] in
             do throws(LeafError) {
-                try committer.commit(closed)
-                try consume(block..<block + 1)
+                try committer.commit(batch)
+                try Self.consume(blocks, consumption, committer)
             } catch {
-                fault.withLock { $0 = error }
+                fault.error.withLock { $0 = error }
             }
         }
+        batch = []
     }
-
-    /// Waits for the last block.
-    func finish() throws(LeafError) {
-        wait()
-        if let error = fault.withLock({ $0 }) { throw error }
-    }
-
-    func wait() { queue.sync {} }
 
     /// Deletes what committed blocks were made from, if that is wanted.
-    func consume(_ blocks: Range<Int>) throws(LeafError) {
+    func consume(_ blocks: Range<Int>) throws(LeafError) { try Self.consume(blocks, consumption, committer) }
+
+    private static func consume(
+        _ blocks: Range<Int>, _ consumption: Consumption?, _ committer: BlockCommitter
+    ) throws(LeafError) {
         guard let consumption, !blocks.isEmpty else { return }
         try committer.noteConsumption()
         try consumption.begin()

@@ -22,6 +22,8 @@ public struct ConversionOptions: Sendable {
     public var segmenterData = Tokenizer.bundledSegmenterData
     /// Written into the file.
     public var software = "leafcutter 0.1.0"
+    /// How much of the result a crash may cost; each time it is made safe the disk has to flush.
+    package var commitBytes = 128 << 20
     package var calls = WriteCalls()
 
     public init() {}

@@ -28,6 +28,9 @@ package final class RowReader {
         columnStride = columns == 1 ? 1 : tensor.strides.last!
     }
 
+    /// Whether rows are read in place, so that several threads may do it at once.
+    var isRowMajor: Bool { columnStride == 1 }
+
     package var rowBytes: Int { columns * tensor.type.byteCount }
 
     /// Fills `target` with rows, in the tensor's element type.

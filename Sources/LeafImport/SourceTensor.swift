@@ -107,7 +107,7 @@ package struct SourceTensor: Sendable {
     }
 
     /// From its first byte in the file to its last; where it is strided, others may lie between.
-    var range: Range<Int> {
+    package var range: Range<Int> {
         let last = shape.contains(0) ? -1 : zip(shape, strides).reduce(0) { $0 + ($1.0 - 1) * $1.1 }
         let begin = storage.begin + offset
         return begin..<begin + (last + 1) * type.byteCount

@@ -1,10 +1,9 @@
 import Foundation
 import GoldenSupport
 import LeafFormat
+import LeafImport
 import Synchronization
 import Testing
-
-@testable import LeafImport
 
 @Suite("consumed checkpoints") struct ConsumptionTests {
     /// A checkpoint that may be deleted, and where its model goes.
