@@ -145,7 +145,8 @@ import Testing
     @Test func aCheckpointIsConsumedOnlyIfSomebodySaysSo() throws {
         let folder = try TemporaryDirectory()
         let (source, model) = (folder.path("hf"), folder.path("m.leaf"))
-        try FileManager.default.copyItem(at: Golden.model("ant-tiny-a").appending(path: "hf"), to: URL(filePath: source))
+        let original = Golden.model("ant-tiny-a").appending(path: "hf")
+        try FileManager.default.copyItem(at: original, to: URL(filePath: source))
         let before = try FileManager.default.contentsOfDirectory(atPath: source).sorted()
         let refused = try Leafcutter.run("convert", source, model, "--consume")
         #expect(refused.status == 2 && refused.error.contains("--yes"), "\(refused.error)")
