@@ -182,7 +182,8 @@ struct ChunkPipeline {
             _ piece: ConversionPiece, in slot: Slot, _ number: Int
         ) throws(LeafError) -> (UnsafeRawBufferPointer, ChunkEncoder) {
             let (reader, encoder, rows) = try takeTurn(piece, in: slot, number)
-            return (try rows ?? reader.readPages(rows: piece.rows, into: slot.rows.bytes), encoder)
+            if let rows { return (rows, encoder) }
+            return (try reader.readPages(rows: piece.rows, into: slot.rows.bytes), encoder)
         }
 
         /// Waits for its turn, opens the matrix if need be and passes the turn on.
