@@ -24,6 +24,7 @@ let package = Package(
         .target(name: "CTokenizerData", exclude: ["data"], cSettings: c),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
 
         // What is in a file.
@@ -38,7 +39,7 @@ let package = Package(
         .target(name: "LeafTokenizer", dependencies: ["LeafFormat", "CTokenizerData"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
         .target(
-            name: "LeafImport", dependencies: ["LeafFormat", "LeafTokenizer", "CSystem", "CZip", "CLeafKernels"],
+            name: "LeafImport", dependencies: ["LeafFormat", "LeafTokenizer", "CSystem", "CZip", "CZlib", "CLeafKernels"],
             swiftSettings: library),
         // What to compute next.
         .target(

@@ -49,7 +49,7 @@ public final class LeafWriter {
         case fresh
         /// That many blocks were there already.
         case resumed(blocks: Int)
-        /// There was an unfinished file of other contents, or one that could not be trusted.
+        /// There was an unfinished file of other contents.
         case discarded
     }
 
@@ -133,7 +133,8 @@ public final class LeafWriter {
         }
         if trusted.isEmpty {
             try journal.begin(identity, stamp: stamp)
-            start = hadPart && part.allocatedBytes > 0 ? .discarded : .fresh
+            let isOthers = record.map { $0.identity != identity || $0.stamp != stamp } ?? false
+            start = isOthers && hadPart && part.allocatedBytes > 0 ? .discarded : .fresh
         } else {
             for (entry, _) in trusted { accept(entry) }
             start = .resumed(blocks: trusted.count)

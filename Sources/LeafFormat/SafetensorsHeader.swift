@@ -54,7 +54,8 @@ package struct SafetensorsHeader: Sendable, Equatable {
         metadata = table.metadata
         tensors = []
         tensors.reserveCapacity(table.entries.count)
-        for entry in table.entries {
+        // The decoder keeps no order; of several faults the first in the file is told.
+        for entry in table.entries.sorted(by: { ($0.range.first ?? 0, $0.name) < ($1.range.first ?? 0, $1.name) }) {
             tensors.append(try Self.check(entry, dataOffset: dataOffset, fileBytes: fileBytes, path: path))
         }
         tensors.sort { ($0.offset, $0.byteCount, $0.name) < ($1.offset, $1.byteCount, $1.name) }

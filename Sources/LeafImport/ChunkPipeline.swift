@@ -32,8 +32,11 @@ struct ConversionPiece {
 /// A piece that was read and encoded.
 struct EncodedPiece {
     let piece: ConversionPiece
+    let tensor: SourceTensor
     /// As they are in the checkpoint.
     let source: UnsafeRawBufferPointer
+    /// Of `source`, where the sum of all the pieces is known.
+    let checksum: Checksum?
     let chunk: PackedChunk
     /// A float32 each stored row, for int8.
     let scales: UnsafeRawBufferPointer
@@ -155,7 +158,7 @@ struct ChunkPipeline {
         private func encode(
             _ piece: ConversionPiece, in slot: Slot, _ number: Int
         ) throws(LeafError) -> EncodedPiece {
-            let (rows, encoder) = try read(piece, in: slot, number)
+            let (tensor, rows, encoder) = try read(piece, in: slot, number)
             encoders.wait()
             defer { encoders.signal() }
             let geometry = ChunkGeometry(
@@ -171,7 +174,8 @@ struct ChunkPipeline {
                 rows.baseAddress!, firstRow: piece.rows.lowerBound, rowCount: piece.rows.count,
                 into: chunk.baseAddress!, scales: scales.baseAddress!)
             return EncodedPiece(
-                piece: piece, source: rows,
+                piece: piece, tensor: tensor, source: rows,
+                checksum: tensor.storage.checksum != nil && tensor.fillsStorage ? Checksum(rows) : nil,
                 chunk: PackedChunk(
                     UnsafeRawBufferPointer(chunk), rowCount: storedRows, packs: packs[piece.block],
                     room: slot.room.bytes),
@@ -180,10 +184,10 @@ struct ChunkPipeline {
 
         private func read(
             _ piece: ConversionPiece, in slot: Slot, _ number: Int
-        ) throws(LeafError) -> (UnsafeRawBufferPointer, ChunkEncoder) {
+        ) throws(LeafError) -> (SourceTensor, UnsafeRawBufferPointer, ChunkEncoder) {
             let (reader, encoder, rows) = try takeTurn(piece, in: slot, number)
-            if let rows { return (rows, encoder) }
-            return (try reader.readPages(rows: piece.rows, into: slot.rows.bytes), encoder)
+            if let rows { return (reader.tensor, rows, encoder) }
+            return (reader.tensor, try reader.readPages(rows: piece.rows, into: slot.rows.bytes), encoder)
         }
 
         /// Waits for its turn, opens the matrix if need be and passes the turn on.

@@ -72,6 +72,7 @@ struct ConversionRun {
     func convert(
         isCancelled: () -> Bool, progress: (ConversionProgress) -> Void
     ) throws(LeafError) -> Int {
+        try checkpoint.checkSharedStorages()
         try writeResidents()
         let shape = writer.layout.shape
         let first = writer.completedBlocks
@@ -86,6 +87,7 @@ struct ConversionRun {
         var done = resumed
         var digest = try ChunkDigest()
         let pieces = ConversionPiece.all(shape, blocks: first..<shape.blocks.count, weights: options.weights)
+        var sum = Checksum()
         var lastBlock = first
         let packs = shape.blocks.indices.map(writer.packsChunks)
         try pipeline.run(pieces, of: sources, packs: packs) { (encoded) throws(LeafError) in
@@ -96,7 +98,12 @@ struct ConversionRun {
                 lastBlock = piece.block
             }
             digest.update(encoded.source)
-            if piece.isFirst { writer.beginMatrix() }
+            if piece.isFirst {
+                writer.beginMatrix()
+                sum = Checksum()
+            }
+            if let part = encoded.checksum { sum.append(part, byteCount: encoded.source.count) }
+            if piece.isLast, encoded.checksum != nil { try encoded.tensor.check(sum) }
             try writer.append(encoded.chunk)
             if options.weights == .int8 {
                 try writer.write(

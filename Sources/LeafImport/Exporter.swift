@@ -73,17 +73,18 @@ public struct Exporter: Sendable {
         let total = shards.totalBytes
         var done = 0
         for shard in shards.files {
-            var writer = try ShardWriter(shard, folder: folder, weights: weights)
-            for tensor in shard.tensors {
-                try write(tensor, rows, &writer) { (count) throws(LeafError) in
-                    done += count
-                    progress(ExportProgress(bytesDone: done, bytesTotal: total))
-                    if isCancelled() {
-                        throw LeafError(.cancelled, "the export was stopped; run it again from the start")
+            try Self.withPart(of: "\(folder)/\(shard.name)") { (part) throws(LeafError) in
+                var writer = try ShardWriter(shard, to: part, weights: weights)
+                for tensor in shard.tensors {
+                    try write(tensor, rows, &writer) { (count) throws(LeafError) in
+                        done += count
+                        progress(ExportProgress(bytesDone: done, bytesTotal: total))
+                        if isCancelled() {
+                            throw LeafError(.cancelled, "the export was stopped; run it again from the start")
+                        }
                     }
                 }
             }
-            try writer.finish()
         }
         if let index = shards.index {
             try Self.write(index, to: "\(folder)/\(ExportShards.indexName)")
@@ -139,28 +140,37 @@ public struct Exporter: Sendable {
     }
 
     private static func write(_ bytes: [UInt8], to path: String) throws(LeafError) {
-        let file = try OutputFile(path: path + ".part")
-        try file.truncate(to: 0)
-        try file.write(bytes, at: 0)
-        try file.synchronize()
-        try FilePath.rename(path + ".part", to: path)
+        try withPart(of: path) { (part) throws(LeafError) in try part.write(bytes, at: 0) }
+    }
+
+    /// Gives a file its name when `write` has filled it; of one that was not finished nothing is left.
+    private static func withPart(
+        of path: String, _ write: (OutputFile) throws(LeafError) -> Void
+    ) throws(LeafError) {
+        let part = try OutputFile(path: path + ".part")
+        do throws(LeafError) {
+            try part.truncate(to: 0)
+            try write(part)
+            try part.synchronize()
+            try FilePath.rename(part.path, to: path)
+        } catch {
+            try? FilePath.remove(part.path)
+            throw error
+        }
     }
 }
 
 /// One safetensors file that is being written, from its first tensor to its last.
 private struct ShardWriter {
     private let file: OutputFile
-    private let path: String
     private let weights: WeightFormat
     private let kernels = leaf_kernels_best().pointee
     private var end: Int
     private var halves: [UInt16] = []
 
-    init(_ shard: ExportShards.File, folder: String, weights: WeightFormat) throws(LeafError) {
-        path = "\(folder)/\(shard.name)"
+    init(_ shard: ExportShards.File, to file: OutputFile, weights: WeightFormat) throws(LeafError) {
         self.weights = weights
-        file = try OutputFile(path: path + ".part")
-        try file.truncate(to: 0)
+        self.file = file
         var json = SafetensorsHeader.json(metadata: [("format", "pt")], tensors: shard.entries)
         json += repeatElement(UInt8(ascii: " "), count: json.count.roundedUp(to: 8) - json.count)
         let header = withUnsafeBytes(of: UInt64(json.count).littleEndian) { Array($0) } + json
@@ -184,10 +194,5 @@ private struct ShardWriter {
             end += floats.count * 2
         }
         return end - begin
-    }
-
-    mutating func finish() throws(LeafError) {
-        try file.synchronize()
-        try FilePath.rename(path + ".part", to: path)
     }
 }

@@ -6,6 +6,8 @@ package struct TensorStorage: Sendable {
     /// Where in the file they begin.
     package let begin: Int
     package let byteCount: Int
+    /// CRC-32 of all the bytes, where the file tells it.
+    let checksum: UInt32?
 
     /// For messages.
     package var path: String { file.path }
@@ -14,16 +16,18 @@ package struct TensorStorage: Sendable {
         self.file = file
         begin = 0
         byteCount = file.byteCount
+        checksum = nil
     }
 
     /// - Returns: nil if the range leaves the file.
-    init?(_ file: InputFile, begin: Int, byteCount: Int) {
+    init?(_ file: InputFile, begin: Int, byteCount: Int, checksum: UInt32?) {
         guard begin >= 0, byteCount >= 0, byteCount <= file.byteCount, begin <= file.byteCount - byteCount else {
             return nil
         }
         self.file = file
         self.begin = begin
         self.byteCount = byteCount
+        self.checksum = checksum
     }
 
     func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {

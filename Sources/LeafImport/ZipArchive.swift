@@ -9,6 +9,8 @@ final class ZipArchive {
     struct Entry: Sendable {
         let index: UInt64
         let byteCount: Int
+        /// CRC-32; nil where torch was told not to compute it, and wrote 0.
+        let checksum: UInt32?
     }
 
     let path: String
@@ -80,7 +82,9 @@ final class ZipArchive {
                 throw LeafError(
                     .badInput, "\(path): entry \(name) promises \(status.size) bytes, more than the file has")
             }
-            guard entries.updateValue(Entry(index: index, byteCount: Int(status.size)), forKey: name) == nil else {
+            let entry = Entry(
+                index: index, byteCount: Int(status.size), checksum: status.crc == 0 ? nil : status.crc)
+            guard entries.updateValue(entry, forKey: name) == nil else {
                 throw LeafError(.badInput, "\(path): entry \(name) is there twice")
             }
         }
@@ -97,6 +101,9 @@ final class ZipArchive {
             while done < target.count {
                 done += try read(file, name, UnsafeMutableRawBufferPointer(rebasing: target[done...]))
             }
+            guard entry.checksum == nil || entry.checksum == Checksum(UnsafeRawBufferPointer(target)).value else {
+                throw unreadable(name, "it fails its checksum")
+            }
         }
     }
 
@@ -104,7 +111,7 @@ final class ZipArchive {
     /// such entry.
     func storage(_ name: String, in file: InputFile) throws(LeafError) -> TensorStorage? {
         guard let entry = entries[name] else { return nil }
-        guard entry.byteCount > 0 else { return TensorStorage(file, begin: 0, byteCount: 0) }
+        guard entry.byteCount > 0 else { return TensorStorage(file, begin: 0, byteCount: 0, checksum: nil) }
         // libzip does not tell the place, but its stream stands behind what it read there.
         var probe: UInt8 = 0
         let place = try withEntry(entry, name) { (handle) throws(LeafError) in
@@ -114,7 +121,7 @@ final class ZipArchive {
             }
         }
         var byte: UInt8 = 0
-        if let storage = TensorStorage(file, begin: place, byteCount: entry.byteCount) {
+        if let storage = TensorStorage(file, begin: place, byteCount: entry.byteCount, checksum: entry.checksum) {
             try withUnsafeMutableBytes(of: &byte) { (byte) throws(LeafError) in try storage.read(at: 0, into: byte) }
             if byte == probe { return storage }
         }

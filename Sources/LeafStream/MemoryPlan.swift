@@ -56,19 +56,23 @@ public struct MemoryPlan: Sendable, Equatable {
 
     /// - Parameters:
     ///   - budget: bytes for the whole process.
+    ///   - isGiven: whether somebody asked for just that, for the message; else the machine has no more.
     ///   - chunks: the model's chunks in sweep order.
     /// - Throws: `.budget` naming the smallest budget that works.
-    public init(budget: Int, chunks: [Chunk], reserved: Reserved) throws(LeafError) {
+    public init(
+        budget: Int, isGiven: Bool = true, chunks: [Chunk], reserved: Reserved
+    ) throws(LeafError) {
         let needs = chunks.map(\.slotBytes)
         let layout = Layout.smallest(for: needs)
         let least = saturatingSum(reserved.total, layout.bytes)
         minimum = saturatingSum(least, Self.pageTableBytes(for: least))
         guard budget >= minimum else {
             let smallest = describeMebibytes(atLeast: minimum)
+            let offer =
+                isGiven ? "you gave \(budget.sizeText)" : "this machine (or container) has \(budget.sizeText) to give"
             throw LeafError(
                 .budget,
-                "this model needs at least \(smallest.spaced) here, you gave \(budget.sizeText); use --memory \(smallest.plain)"
-            )
+                "this model needs at least \(smallest.spaced) here, \(offer); use --memory \(smallest.plain)")
         }
         let fit = layout.grown(to: Self.mappable(budget) - reserved.total, needs: needs)
         self.budget = budget

@@ -57,7 +57,7 @@ struct Settings {
     func plan() throws(LeafError) -> MemoryPlan {
         let bytes = CPMAntModel.plannedBytes(file.leaf, capacity: capacity, activations: activations, kv: kv)
         return try MemoryPlan(
-            budget: budget, chunks: file.leaf.chunks,
+            budget: budget, isGiven: reserveBytes == nil, chunks: file.leaf.chunks,
             reserved: MemoryPlan.Reserved(
                 runtime: MemoryPlan.runtimeBytes, tokenizer: file.tokenizer?.byteCount ?? 0,
                 resident: bytes.resident, kv: bytes.kv,

@@ -104,6 +104,14 @@ import Testing
         #expect(writer.start == .discarded && writer.completedBlocks == 0)
     }
 
+    @Test func anUnfinishedFileWithoutABlockIsNoOthers() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("m.leaf")
+        _ = try LeafWriter(path: path, contents: SmallModel().contents, fingerprint: "small")
+        #expect(FileManager.default.fileExists(atPath: path + ".part"))
+        #expect(try LeafWriter(path: path, contents: SmallModel().contents, fingerprint: "small").start == .fresh)
+    }
+
     @Test func resumingCanBeForbidden() throws {
         let directory = try TemporaryDirectory()
         let path = directory.path("m.leaf")
@@ -113,7 +121,7 @@ import Testing
         var options = LeafWriter.Options()
         options.resumes = false
         let writer = try LeafWriter(path: path, contents: SmallModel().contents, fingerprint: "small", options: options)
-        #expect(writer.completedBlocks == 0)
+        #expect(writer.start == .fresh && writer.completedBlocks == 0)
     }
 
     @Test func twoWritersOfOneFileDoNotMeet() throws {

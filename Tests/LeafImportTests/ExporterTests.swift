@@ -88,6 +88,20 @@ import Testing
         #expect(failure { _ = try export(conversion) }?.description.contains("removed half layers") == true)
     }
 
+    @Test func nothingIsLeftOfAnExportThatWasStopped() throws {
+        let conversion = try Conversion(Forms.path("ant-tiny-c/hf"))
+        let directory = try TemporaryDirectory()
+        var parts = 0
+        let error = failure {
+            _ = try Exporter(model: conversion.file.path, folder: directory.path("out")).run(isCancelled: {
+                parts += 1
+                return parts > 5
+            })
+        }
+        #expect(error?.kind == .cancelled)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path("out")) == [])
+    }
+
     @Test func aDamagedModelIsRefused() throws {
         let conversion = try Conversion(Forms.path("ant-tiny-c/hf"))
         try OutputFile(path: conversion.file.path).write([1, 2, 3, 4], at: conversion.file.chunks[3].offset)

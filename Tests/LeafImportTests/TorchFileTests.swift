@@ -62,6 +62,26 @@ import Testing
         #expect(error?.description.contains(reason) == true, "\(error?.description ?? "no error")")
     }
 
+    @Test(arguments: ["plain.pt", "one-storage.pt", "every-other.pt", "column-major.pt", "bmcook.pt"])
+    func aFlippedBitIsFoundOrDoesNotMatter(name: String) throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = SeededGenerator(seed: seed)
+        let directory = try TemporaryDirectory()
+        let original = try Data(contentsOf: URL(filePath: Forms.fixture(name)))
+        let expected = try Conversion(Forms.fixture(name)).data()
+        try FileManager.default.copyItem(atPath: Forms.fixture("config.json"), toPath: directory.path("m.json"))
+        var refused = 0
+        for _ in 0..<40 {
+            var data = original
+            data[Int.random(in: 0..<data.count, using: &generator)] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
+            try data.write(to: URL(filePath: directory.path("m.pt")))
+            do {
+                #expect(try Conversion(directory.path("m.pt")).data() == expected, "seed \(seed)")
+            } catch is LeafError { refused += 1 }
+        }
+        #expect(refused > 0, "seed \(seed)")
+    }
+
     @Test func mutatedFilesNeverCrash() throws {
         let seed = UInt64.random(in: 0...UInt64.max)
         var generator = SeededGenerator(seed: seed)

@@ -89,7 +89,7 @@ struct ConvertCommand: Command {
 
     /// Asks whether the checkpoint may be deleted.
     private func confirm() throws(LeafError) {
-        guard isatty(STDIN_FILENO) == 1, isatty(STDERR_FILENO) == 1 else {
+        guard StandardInput.isTerminal, isatty(STDERR_FILENO) == 1 else {
             throw LeafError(
                 .usage,
                 "--consume deletes \(source) while it converts it; add --yes if that is meant, nobody can be asked")

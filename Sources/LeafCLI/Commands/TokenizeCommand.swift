@@ -38,6 +38,7 @@ struct TokenizeCommand: Command {
             return
         }
         var input = StandardInput()
+        if StandardInput.isTerminal { terminal.note("reading texts, one a line; Ctrl-D ends them") }
         while !terminal.output.isClosed, let line = try input.nextLine() {
             terminal.output.write(try answer(line, tokenizer) + "\n")
         }

@@ -9,6 +9,9 @@ struct StandardInput {
     private var line = 0
     private var isAtEnd = false
 
+    /// Whether somebody types it.
+    static var isTerminal: Bool { isatty(STDIN_FILENO) == 1 }
+
     /// All of it.
     ///
     /// - Throws: `.io`, and `.badInput` if it is not valid UTF-8.
