@@ -115,7 +115,9 @@ public final class LeafWriter {
         // Opening the journal takes the lock; nothing is touched before.
         var journal = try WriterJournal(path: path + ".journal", calls: options.calls)
         let record = try WriterJournal.read(path + ".journal")
-        guard record?.isConsuming == true || !options.needsConsumedSource else { throw Self.consumedElsewhere }
+        guard record?.isConsuming == true || !options.needsConsumedSource else {
+            throw record?.isDamaged == true ? Self.lostBlocks(path) : Self.consumedElsewhere
+        }
         part = try OutputFile(path: path + ".part", calls: options.calls)
         committer = BlockCommitter(part: part)
 
