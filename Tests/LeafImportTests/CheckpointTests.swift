@@ -232,7 +232,7 @@ private struct Folder {
         func view(_ shape: [Int], _ strides: [Int], _ offset: Int = 0) -> LeafError? {
             failure {
                 _ = try SourceTensor(
-                    name: "t", type: .f32, shape: shape, strides: strides, storage: file, offset: offset)
+                    name: "t", type: .f32, shape: shape, strides: strides, storage: TensorStorage(file), offset: offset)
             }
         }
         #expect(view([4, 4], [4, 1]) == nil)

@@ -7,6 +7,9 @@
 /* O_DIRECT, which differs between processors. */
 extern const int leaf_o_direct;
 
+/* Gives the disk space of a range back; the file keeps its size and reads zeros there. 0, or -1 and errno. */
+int leaf_punch_hole(int descriptor, long long offset, long long count);
+
 /* Keeps the allocator's own share small and bounded: at most two arenas however many threads there are, and pieces of
    128 KiB and more always mapped apart and given back when freed (by default that threshold grows with use).
    Call once, before other threads start. Nothing happens where the C library is not GNU's. */
