@@ -32,6 +32,8 @@ public final class LeafWriter {
         public var replacesExisting = false
         /// Go on with an interrupted writing of the same contents.
         public var resumes = true
+        /// Store a chunk packed where that pays. A file that is made to be read keeps every byte.
+        public var packsChunks = true
         package var calls = WriteCalls()
 
         public init() {}
@@ -59,6 +61,7 @@ public final class LeafWriter {
     private var journal: WriterJournal
     private let contents: Contents
     private let packed: AlignedBuffer
+    private let packsChunks: Bool
     private let tensors: [String: TensorEntry]
     private var chunks: [[LeafMetadata.ChunkRecord]] = []
     private var block: [[LeafMetadata.ChunkRecord]] = []
@@ -91,6 +94,7 @@ public final class LeafWriter {
         self.layout = layout
         tensors = Dictionary(layout.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         packed = try AlignedBuffer(count: ChunkGeometry.maximumBytes)
+        packsChunks = options.packsChunks
         end = layout.blocksOffset
 
         guard !FilePath.isDirectory(path) else {
@@ -144,7 +148,7 @@ public final class LeafWriter {
         var stored = bytes
         var codec = ChunkCodec.raw
         // Rows of the token table are read one by one, so it stays as it is.
-        if !isTable, let count = LZ4Codec.compress(bytes, into: packed.bytes) {
+        if packsChunks, !isTable, let count = LZ4Codec.compress(bytes, into: packed.bytes) {
             stored = UnsafeRawBufferPointer(rebasing: packed.bytes[0..<count])
             codec = .lz4
         }
@@ -154,6 +158,7 @@ public final class LeafWriter {
         padding.withUnsafeBytes { digest.update($0) }
         try part.write(stored, at: end)
         try part.write(padding, at: end + stored.count)
+        part.startWriting(at: end, count: stored.count + padding.count)
         end += stored.count + padding.count
         block[block.count - 1].append(
             LeafMetadata.ChunkRecord(
