@@ -86,7 +86,11 @@ let package = Package(
             name: "LeafImportTests", dependencies: ["LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport"],
             swiftSettings: strict),
         .testTarget(
-            name: "LeafSynthesisTests", dependencies: ["Leafcutter", "LeafSynthesis", "LeafFormat", "GoldenSupport"],
+            name: "LeafSynthesisTests",
+            dependencies: [
+                "Leafcutter", "LeafSynthesis", "CPMAnt", "LeafFormat", "LeafGeneration", "LeafImport", "LeafStream",
+                "LeafTokenizer", "GoldenSupport",
+            ],
             swiftSettings: strict),
         .testTarget(name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafFormat"], swiftSettings: strict),
         .testTarget(name: "LeafStreamTests", dependencies: ["LeafStream", "LeafFormat"], swiftSettings: strict),

@@ -14,11 +14,3 @@ void leaf_limit_malloc(void) {
     mallopt(M_TRIM_THRESHOLD, 128 << 10);
 #endif
 }
-
-void leaf_start_writing(int descriptor, int64_t offset, int64_t count) {
-#if defined(__linux__)
-    (void)sync_file_range(descriptor, offset, count, SYNC_FILE_RANGE_WRITE);
-#else
-    (void)descriptor, (void)offset, (void)count;
-#endif
-}

@@ -156,9 +156,8 @@ public final class LeafWriter {
         var digest = try ChunkDigest()
         digest.update(stored)
         padding.withUnsafeBytes { digest.update($0) }
-        try part.write(stored, at: end)
+        try part.writePages(stored, at: end)
         try part.write(padding, at: end + stored.count)
-        part.startWriting(at: end, count: stored.count + padding.count)
         end += stored.count + padding.count
         block[block.count - 1].append(
             LeafMetadata.ChunkRecord(

@@ -16,6 +16,8 @@ package struct WriteCalls: Sendable {
 package final class OutputFile {
     package let path: String
     private let descriptor: Int32
+    /// For whole pages, past the page cache; negative where the file system does not do that.
+    private let directDescriptor: Int32
     private let calls: WriteCalls
     /// Bytes written since it was opened.
     package private(set) var bytesWritten = 0
@@ -24,18 +26,42 @@ package final class OutputFile {
     package init(path: String, calls: WriteCalls = WriteCalls()) throws(LeafError) {
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
         guard descriptor >= 0 else { throw .system("\(path) cannot be written", errno) }
+        directDescriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | leaf_o_direct)
         self.path = path
         self.calls = calls
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        close(descriptor)
+        if directDescriptor >= 0 { close(directDescriptor) }
+    }
 
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(LeafError) {
+        try write(bytes, at: offset, to: descriptor)
+    }
+
+    /// Writes bytes of which most are whole pages: those go to the disk at once, at its own rate, and leave no dirty pages
+    /// behind that `synchronize` would have to wait for.
+    package func writePages(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(LeafError) {
+        let alignment = AlignedBuffer.alignment
+        var whole = bytes.count / alignment * alignment
+        let isAligned = offset % alignment == 0 && UInt(bitPattern: bytes.baseAddress) % UInt(alignment) == 0
+        if directDescriptor < 0 || !isAligned { whole = 0 }
+        try write(UnsafeRawBufferPointer(rebasing: bytes[..<whole]), at: offset, to: directDescriptor)
+        try write(UnsafeRawBufferPointer(rebasing: bytes[whole...]), at: offset + whole, to: descriptor)
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, to descriptor: Int32) throws(LeafError) {
         var done = 0
         while done < bytes.count {
             let count = calls.write(
                 descriptor, bytes.baseAddress! + done, min(bytes.count - done, 1 << 30), offset + done)
             if count < 0 && errno == EINTR { continue }
+            if count < 0 && errno == EINVAL && descriptor != self.descriptor {
+                // Some file systems open a file for direct writes and refuse them, and a full disk cuts one anywhere.
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
+                return try write(rest, at: offset + done, to: self.descriptor)
+            }
             guard count > 0 else {
                 let code = count == 0 ? ENOSPC : errno
                 if code == ENOSPC || code == EDQUOT || code == EFBIG {
@@ -60,11 +86,6 @@ package final class OutputFile {
     /// Waits until everything written is on the disk.
     package func synchronize() throws(LeafError) {
         guard calls.synchronize(descriptor) == 0 else { throw .system("\(path) cannot be brought to the disk", errno) }
-    }
-
-    /// Lets the disk begin with bytes that were written, so that `synchronize` has less to wait for.
-    package func startWriting(at offset: Int, count: Int) {
-        leaf_start_writing(descriptor, Int64(offset), Int64(count))
     }
 
     /// Cuts the file, or lengthens it by zeros.

@@ -40,7 +40,8 @@ struct Enlargement: Sendable {
             LeafError(.usage, "\(small.file.path) cannot be enlarged exactly: \(reason)")
         }
         guard small.file.weights == .int8 else {
-            throw refuse("its weights are \(small.file.weights.rawValue), whose sums have no fixed order; convert to int8")
+            throw refuse(
+                "its weights are \(small.file.weights.rawValue), whose sums have no fixed order; convert to int8")
         }
         for (name, size) in [
             ("dim_model", inner.dimModel), ("num_heads * dim_head", inner.dimAttention), ("dim_ff", inner.dimFF),

@@ -2,8 +2,6 @@
 #ifndef LEAF_SYSTEM_H
 #define LEAF_SYSTEM_H
 
-#include <stdint.h>
-
 /* O_DIRECT, which differs between processors. */
 extern const int leaf_o_direct;
 
@@ -11,8 +9,5 @@ extern const int leaf_o_direct;
    128 KiB and more always mapped apart and given back when freed (by default that threshold grows with use).
    Call once, before other threads start. Nothing happens where the C library is not GNU's. */
 void leaf_limit_malloc(void);
-
-/* Asks for written bytes of a file to go to the disk, and does not wait for them. Advice: failures do not matter. */
-void leaf_start_writing(int descriptor, int64_t offset, int64_t count);
 
 #endif
