@@ -46,13 +46,17 @@ struct RandomStream {
         for rest in place..<target.count { target[rest] = table[Int(word >> (16 * (rest - place)) & 0xFFFF)] }
     }
 
-    /// That many normal numbers.
-    mutating func normals(_ count: Int, _ distribution: NormalDistribution) -> [Float] {
-        [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-            distribution.quantiles.withUnsafeBufferPointer { table in
-                fill(UnsafeMutableBufferPointer(rebasing: buffer[..<count]), from: table.baseAddress!)
+    /// That many numbers of a table of 65536.
+    mutating func numbers<Number>(_ count: Int, from table: [Number]) -> [Number] {
+        [Number](unsafeUninitializedCapacity: count) { buffer, initialized in
+            table.withUnsafeBufferPointer {
+                fill(UnsafeMutableBufferPointer(rebasing: buffer[..<count]), from: $0.baseAddress!)
             }
             initialized = count
         }
+    }
+
+    mutating func normals(_ count: Int, _ distribution: NormalDistribution) -> [Float] {
+        numbers(count, from: distribution.quantiles)
     }
 }

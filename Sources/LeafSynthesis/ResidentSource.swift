@@ -102,31 +102,23 @@ struct ResidentSource {
             try writer.write(TensorName.promptScale, try small.floats(of: TensorName.promptScale))
             return
         }
-        let table = normal.quantized(columns: columns)
+        let table = weights == .int8 ? normal.quantized(columns: columns) : []
         var scales: [Float] = []
         for row in 0..<configuration.promptRows {
-            let numbers = normals(name, row: row, columns + 1)
             let offset = row * columns * weights.elementBytes
             switch weights {
             case .int8:
                 var random = RandomStream(seed: seed, tensor: RandomStream.number(of: name), place: row)
-                let bytes = [Int8](unsafeUninitializedCapacity: columns) { buffer, initialized in
-                    table.withUnsafeBufferPointer {
-                        random.fill(
-                            UnsafeMutableBufferPointer(rebasing: buffer[..<columns]), from: $0.baseAddress!)
-                    }
-                    initialized = columns
-                }
-                try writer.write(name, bytes, at: offset)
+                let spread = random.normals(1, normal)[0]
                 scales.append(
-                    matrices.scale(
-                        deviation: MatrixSource.embeddingDeviation, spread: numbers[columns], columns: columns))
+                    matrices.scale(deviation: MatrixSource.embeddingDeviation, spread: spread, columns: columns))
+                try writer.write(name, random.numbers(columns, from: table), at: offset)
             case .float16:
-                let halves = numbers[..<columns].map { Float16(MatrixSource.embeddingDeviation * $0) }
+                let halves = normals(name, row: row, columns).map { Float16(MatrixSource.embeddingDeviation * $0) }
                 try writer.write(name, halves, at: offset)
             case .float32:
-                try writer.write(
-                    name, numbers[..<columns].map { MatrixSource.embeddingDeviation * $0 }, at: offset)
+                let floats = normals(name, row: row, columns).map { MatrixSource.embeddingDeviation * $0 }
+                try writer.write(name, floats, at: offset)
             }
         }
         if weights == .int8 { try writer.write(TensorName.promptScale, scales) }
