@@ -58,7 +58,6 @@ struct WriterJournal {
     }
 
     private let file: OutputFile
-    private let path: String
     private var end = 0
 
     private static let title = "leafcutter journal 2 "
@@ -70,7 +69,6 @@ struct WriterJournal {
 
     /// Opens a journal, or makes one, and locks it against another writing of the same file.
     init(path: String, calls: WriteCalls) throws(LeafError) {
-        self.path = path
         file = try OutputFile(path: path, calls: calls)
         try file.lock()
     }
