@@ -29,6 +29,9 @@ public struct PromptRows: Sendable, Equatable {
         self.segment = Int32(segment)
     }
 
+    /// Positions, those of the soft prompt included, that CPM-Ant saw in training. Longer texts work, less well.
+    public static let trainedLength = 1024
+
     /// The rows of the whole prompt, for one sweep.
     /// - Parameters:
     ///   - wantsLogits: told the place of a token in `ids`, says whether its row wants logits.
@@ -52,13 +55,16 @@ public struct PromptRows: Sendable, Equatable {
 
     /// The row of a generated token.
     /// - Parameters:
+    ///   - token: an id of the vocabulary, or behind it a row of the soft prompts' table.
     ///   - step: how many tokens were generated before it.
     public func row(
         of sequence: SequenceID, generated token: Int32, step: Int, in configuration: ModelConfiguration
     ) -> RowBatch.Row {
-        RowBatch.Row(
-            input: .token(token), sequence: sequence, index: Int32(configuration.promptLength + ids.count + step),
-            segment: segment, isContext: false, wantsLogits: true)
+        let softPrompt = token - Int32(configuration.vocabSize)
+        return RowBatch.Row(
+            input: softPrompt < 0 ? .token(token) : .softPrompt(softPrompt), sequence: sequence,
+            index: Int32(configuration.promptLength + ids.count + step), segment: segment, isContext: false,
+            wantsLogits: true)
     }
 
     /// Cached positions that the prompt takes.

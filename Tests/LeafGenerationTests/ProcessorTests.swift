@@ -8,7 +8,7 @@ func processed(
 ) throws -> (logits: [Float], probabilities: [Float]) {
     var workspace = try SamplingWorkspace(vocabSize: logits.count)
     try workspace.load(logits.span)
-    for processor in processors { processor.process(&workspace, after: generated) }
+    for processor in processors { processor.process(&workspace, after: TokenHistory(generated: generated)) }
     return (workspace.currentLogits, workspace.currentProbabilities())
 }
 
