@@ -113,6 +113,11 @@ public final class KVCache {
         sequences[sequence] = state
     }
 
+    /// Makes a position padding: later rows do not see it any more.
+    public func hide(_ position: Int, of sequence: SequenceID) {
+        sequences[sequence]?.positions[position].isPadding = true
+    }
+
     public func remove(_ sequence: SequenceID) {
         truncate(sequence, to: 0)
         sequences[sequence] = nil

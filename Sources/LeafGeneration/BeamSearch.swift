@@ -56,7 +56,7 @@ package struct BeamSearch {
     package var beamCount: Int { beams.count }
     /// Tokens of each of them.
     package var length: Int { beams[0].history.generatedCount }
-    package func lastID(ofBeam beam: Int) -> Int32? { beams[beam].history.counted.last }
+    package func history(ofBeam beam: Int) -> TokenHistory { beams[beam].history }
 
     /// Takes the row of logits that the model gives after a beam, beam by beam in order.
     ///

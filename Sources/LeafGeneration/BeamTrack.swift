@@ -6,13 +6,13 @@ package import LeafTokenizer
 package final class BeamTrack: Track {
     package let demand: Demand
     private let request: GenerationRequest
+    private let prompt: PromptRows
     private let configuration: ModelConfiguration
     private let vocabulary: Vocabulary?
     private let report: GenerationReport
     private var search: BeamSearch
     /// One for each beam; empty before the first sweep.
     private var sequences: [SequenceID] = []
-    private var failure: LeafError?
 
     /// - Parameters:
     ///   - request: a valid one.
@@ -23,13 +23,14 @@ package final class BeamTrack: Track {
         report: GenerationReport
     ) {
         self.request = request
+        prompt = request.textRows
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.report = report
         demand = request.demand(in: configuration)
         let stops = request.options.stop
         search = BeamSearch(
-            request.options, width: width, prompt: request.prompt.ids,
+            request.options, width: width, prompt: prompt.ids,
             stream: stops.isEmpty ? nil : vocabulary.map { TextStream(vocabulary: $0, stop: stops) })
     }
 
@@ -40,14 +41,18 @@ package final class BeamTrack: Track {
         report.countSweep()
         guard !sequences.isEmpty else {
             sequences = [model.cache.makeSequence()]
-            let last = request.prompt.ids.count - 1
-            batch.rows += request.prompt.rows(of: sequences[0], in: configuration) { $0 == last }
+            let last = prompt.ids.count - 1
+            batch.rows += prompt.rows(of: sequences[0], in: configuration) { $0 == last }
             return
         }
         for (beam, sequence) in sequences.enumerated() {
-            guard let last = search.lastID(ofBeam: beam) else { continue }
+            let history = search.history(ofBeam: beam)
+            guard let last = history.counted.last else { continue }
+            if let position = prompt.hiddenPosition(after: history, in: configuration) {
+                model.cache.hide(position, of: sequence)
+            }
             batch.rows.append(
-                request.prompt.row(of: sequence, generated: last, step: search.length - 1, in: configuration))
+                prompt.row(of: sequence, generated: last, step: search.length - 1, in: configuration))
         }
     }
 

@@ -1,6 +1,11 @@
+import CLeafKernels
+
 /// What a track can come to need of a model at the same time: the scheduler keeps it free from the first sweep on, so
 /// that no text breaks off for want of room.
 public struct Demand: Sendable, Equatable {
+    /// Positions of one page of the KV cache.
+    public static let pageKeys = Int(LEAF_PAGE_KEYS)
+
     /// Pages of the KV cache, those that its sequences share counted once.
     public var pages: Int
     public var sequences: Int

@@ -45,6 +45,8 @@ extension GenerationOptions {
         if case .beams(let width) = decoding {
             try require(
                 Self.beamCounts.contains(width), "beams \(width) is not between 1 and 256; CPM-Live's default is 3")
+            try require(
+                compatibility != .transformersUncached, "compat transformers-uncached has no beams; take transformers")
             try require(logprobs == nil, "beams do not keep logprobs; ask for one of the two")
         }
         try require(eosID >= 0, "eos-id \(eosID) is negative; CPM-Ant's is 7")

@@ -1,5 +1,3 @@
-import CLeafKernels
-import CPMAnt
 public import LeafFormat
 
 /// A prompt and what to make of it.
@@ -27,13 +25,26 @@ public struct GenerationRequest: Sendable {
         guard !prompt.ids.isEmpty else { throw LeafError(.usage, "the prompt has no ids; give at least <s> (6)") }
     }
 
+    /// The prompt as the imitated implementation reads it.
+    var textRows: PromptRows {
+        var rows = prompt
+        rows.zeroIsPadding = options.compatibility.zeroIsPadding
+        return rows
+    }
+
     /// What the request can come to need of a model.
     ///
     /// Sequences of one prompt share its full pages; the partly filled one and the rest are each one's own.
     public func demand(in configuration: ModelConfiguration) -> Demand {
         let shared = prompt.length(in: configuration)
         let (width, generated) = (options.width(samples: samples), options.generatedRows)
-        let pageKeys = Int(LEAF_PAGE_KEYS)
+        let pageKeys = Demand.pageKeys
+        if options.compatibility == .transformersUncached {
+            let all = shared + generated
+            return Demand(
+                pages: width * ((all + pageKeys - 1) / pageKeys), sequences: width, positions: all, firstRows: shared,
+                stepRows: width * all, logitRows: width)
+        }
         let ownPages = max(1, (shared % pageKeys + generated + pageKeys - 1) / pageKeys)
         return Demand(
             pages: shared / pageKeys + width * ownPages, sequences: width, positions: shared + generated,

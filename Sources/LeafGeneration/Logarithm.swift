@@ -2,7 +2,7 @@
 /// the C library's is not.
 ///
 /// ln(m 2^e) = e ln 2 + 2 artanh((m - 1) / (m + 1)) with m between the roots of 1/2 and 2.
-func naturalLogarithm(_ value: Double) -> Double {
+package func naturalLogarithm(_ value: Double) -> Double {
     guard value > 0, value.isFinite else { return value == 0 ? -.infinity : value }
     var (mantissa, exponent) = (value.significand, Double(value.exponent))
     if mantissa > 1.414_213_562_373_095_1 {

@@ -10,6 +10,9 @@ public struct PromptRows: Sendable, Equatable {
     /// Which soft prompt stands in front.
     public var task: Int
     public var segment: Int32
+    /// transformers takes id 0 for padding wherever it stands: it is of segment 0, and for each of them one more token at
+    /// the beginning of the text is out of sight.
+    var zeroIsPadding = false
 
     /// - Throws: `.usage` when the model has no such task or segment, or an id is outside its vocabulary.
     public init(ids: [Int32], task: Int, segment: Int, for configuration: ModelConfiguration) throws(LeafError) {
@@ -45,10 +48,11 @@ public struct PromptRows: Sendable, Equatable {
                 segment: 0,
                 isContext: true, wantsLogits: false)
         }
+        let hidden = zeroIsPadding ? ids.count { $0 == 0 } : 0
         let text = ids.enumerated().map { place, id in
             RowBatch.Row(
-                input: .token(id), sequence: sequence, index: Int32(promptLength + place), segment: segment,
-                isContext: true, wantsLogits: wantsLogits(place))
+                input: .token(id), sequence: sequence, index: Int32(promptLength + place), segment: segment(of: id),
+                isContext: true, isPadding: place < hidden, wantsLogits: wantsLogits(place))
         }
         return soft + text
     }
@@ -63,8 +67,16 @@ public struct PromptRows: Sendable, Equatable {
         let softPrompt = token - Int32(configuration.vocabSize)
         return RowBatch.Row(
             input: softPrompt < 0 ? .token(token) : .softPrompt(softPrompt), sequence: sequence,
-            index: Int32(configuration.promptLength + ids.count + step), segment: segment, isContext: false,
-            wantsLogits: true)
+            index: Int32(configuration.promptLength + ids.count + step), segment: segment(of: token),
+            isContext: false, wantsLogits: true)
+    }
+
+    private func segment(of id: Int32) -> Int32 { zeroIsPadding && id == 0 ? 0 : segment }
+
+    /// The position that goes out of sight with the row of the last token in `history`, if one does.
+    func hiddenPosition(after history: TokenHistory, in configuration: ModelConfiguration) -> Int? {
+        guard zeroIsPadding, history.counted.last == 0 else { return nil }
+        return configuration.promptLength + history.counted.count { $0 == 0 } - 1
     }
 
     /// Cached positions that the prompt takes.

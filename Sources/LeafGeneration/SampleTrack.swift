@@ -15,6 +15,7 @@ package final class SampleTrack: Track {
 
     package let demand: Demand
     private let request: GenerationRequest
+    private let prompt: PromptRows
     private let configuration: ModelConfiguration
     private let vocabulary: Vocabulary?
     private let report: GenerationReport
@@ -31,6 +32,7 @@ package final class SampleTrack: Track {
         report: GenerationReport
     ) {
         self.request = request
+        prompt = request.textRows
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.report = report
@@ -44,19 +46,37 @@ package final class SampleTrack: Track {
         report.countSweep()
         guard !samples.isEmpty else {
             samples = [sample(0, on: model.cache.makeSequence())]
-            let last = request.prompt.ids.count - 1
-            batch.rows += request.prompt.rows(of: samples[0].sequence, in: configuration) { $0 == last }
+            let last = prompt.ids.count - 1
+            batch.rows += prompt.rows(of: samples[0].sequence, in: configuration) { $0 == last }
             return
         }
         riding.removeAll(keepingCapacity: true)
         for place in samples.indices where samples[place].decoder.finishReason == nil {
             let history = samples[place].decoder.history
             guard let last = history.counted.last else { continue }
+            if request.options.compatibility == .transformersUncached {
+                riding.append(place)
+                addWholeText(history, of: samples[place].sequence, to: &batch, model)
+                continue
+            }
+            if let position = prompt.hiddenPosition(after: history, in: configuration) {
+                model.cache.hide(position, of: samples[place].sequence)
+            }
             riding.append(place)
             batch.rows.append(
-                request.prompt.row(
+                prompt.row(
                     of: samples[place].sequence, generated: last, step: history.generatedCount - 1, in: configuration))
         }
+    }
+
+    private func addWholeText(
+        _ history: TokenHistory, of sequence: SequenceID, to batch: inout RowBatch, _ model: CPMAntModel
+    ) {
+        model.cache.truncate(sequence, to: 0)
+        var text = prompt
+        text.ids = history.counted
+        let last = text.ids.count - 1
+        batch.rows += text.rows(of: sequence, in: configuration) { $0 == last }
     }
 
     package func accept(
@@ -89,7 +109,7 @@ package final class SampleTrack: Track {
         Sample(
             sequence: sequence,
             decoder: SequenceDecoder(
-                request.options, seed: report.seed, sample: number, prompt: request.prompt.ids),
+                request.options, seed: report.seed, sample: number, prompt: prompt.ids),
             stream: vocabulary.map { TextStream(vocabulary: $0, stop: request.options.stop) })
     }
 

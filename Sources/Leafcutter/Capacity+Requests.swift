@@ -2,8 +2,6 @@ public import LeafFormat
 public import LeafGeneration
 
 extension ModelOptions.Capacity {
-    private static let pageKeys = 16
-
     /// Room for all of these at the same time.
     ///
     /// - Parameter startTogether: their prompts on one sweep; else one prompt a sweep, beside the steps of the others.
@@ -16,7 +14,7 @@ extension ModelOptions.Capacity {
             startTogether ? first.reduce(0, +) : zip(demands, first).map { steps - $0.stepRows + $1 }.max() ?? 1
         self.init(
             // Every sequence but one has a page beside those of `context`.
-            context: max(1, pages - (sequences - 1)) * Self.pageKeys,
+            context: max(1, pages - (sequences - 1)) * Demand.pageKeys,
             logitRows: demands.reduce(0) { $0 + $1.logitRows }, sequences: sequences)
         self.rows = rows
     }

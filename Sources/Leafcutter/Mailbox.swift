@@ -1,4 +1,5 @@
 import Dispatch
+import LeafGeneration
 import Synchronization
 
 /// Messages from the engine's thread to one that waits for them.
@@ -15,5 +16,28 @@ final class Mailbox<Message: Sendable>: Sendable {
     func next(within time: DispatchTimeInterval) -> Message? {
         guard arrivals.wait(timeout: .now() + time) == .success else { return nil }
         return messages.withLock { $0.removeFirst() }
+    }
+}
+
+extension Model {
+    /// Begins work at each place, and hands over what comes of it on the calling thread until all have finished.
+    ///
+    /// - Parameters:
+    ///   - isCancelled: asked many times a second; all work is then asked to stop.
+    ///   - take: says whether the message was the last of its place.
+    func collect<Message: Sendable>(
+        _ count: Int, isCancelled: () -> Bool,
+        begin: (_ place: Int, _ cancellation: Cancellation, _ deliver: @escaping @Sendable (Message) -> Void) -> Void,
+        take: (_ place: Int, _ message: Message) -> Bool
+    ) {
+        let mailbox = Mailbox<(place: Int, message: Message)>()
+        let cancellation = Cancellation()
+        for place in 0..<count { begin(place, cancellation) { mailbox.put((place, $0)) } }
+        var left = count
+        while left > 0 {
+            if isCancelled() { cancellation.cancel() }
+            guard let next = mailbox.next(within: .milliseconds(50)) else { continue }
+            if take(next.place, next.message) { left -= 1 }
+        }
     }
 }

@@ -1,4 +1,3 @@
-import Dispatch
 public import LeafFormat
 public import LeafGeneration
 import LeafTokenizer
@@ -59,18 +58,14 @@ extension Model {
         onEvent: (_ place: Int, _ event: GenerationEvent) -> Void
     ) throws(LeafError) {
         for request in requests { try request.validate(for: file.configuration) }
-        let mailbox = Mailbox<(place: Int, event: GenerationEvent)>()
-        let cancellation = Cancellation()
-        for (place, request) in requests.enumerated() {
-            start(request, cancellation) { mailbox.put((place, $0)) }
-        }
-        var left = requests.count
-        while left > 0 {
-            if isCancelled() { cancellation.cancel() }
-            guard let message = mailbox.next(within: .milliseconds(50)) else { continue }
-            if case .finished = message.event { left -= 1 }
-            onEvent(message.place, message.event)
-        }
+        collect(
+            requests.count, isCancelled: isCancelled,
+            begin: { place, cancellation, deliver in start(requests[place], cancellation, onEvent: deliver) },
+            take: { place, event in
+                onEvent(place, event)
+                if case .finished = event { return true }
+                return false
+            })
     }
 
     /// Streams the pieces of a text as they are generated. Cancelling the task that reads it ends the generation.

@@ -6,9 +6,17 @@ import LeafFormat
 /// Options that are missing have the values of the decoder's `userInfo[.defaults]`, else CPM-Live's.
 public struct RequestLine: Decodable, Sendable {
     /// Whatever names the request for the one who asks.
-    public enum ID: Sendable, Equatable {
+    public enum ID: Decodable, Sendable, Equatable {
         case text(String)
         case number(Int)
+
+        public init(from decoder: any Decoder) throws {
+            let value = try decoder.singleValueContainer()
+            self =
+                if let number = try? value.decode(Int.self) { .number(number) } else {
+                    .text(try value.decode(String.self))
+                }
+        }
     }
 
     /// Options and samples of requests that say nothing about them.
@@ -38,11 +46,7 @@ public struct RequestLine: Decodable, Sendable {
         var beams: Int?
         for name in fields.allKeys where try !fields.decodeNil(forKey: name) {
             switch name.stringValue {
-            case "id":
-                id =
-                    if let number = try? fields.decode(Int.self, forKey: name) { .number(number) } else {
-                        .text(try fields.decode(String.self, forKey: name))
-                    }
+            case "id": id = try fields.decode(ID.self, forKey: name)
             case "prompt": text = try fields.decode(String.self, forKey: name)
             case "input_ids": ids = try fields.decode([Int32].self, forKey: name)
             case "n": samples = try fields.decode(Int.self, forKey: name)

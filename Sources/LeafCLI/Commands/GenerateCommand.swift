@@ -101,8 +101,8 @@ struct GenerateCommand: Command {
         .value("segment", "N", "Segment of the text (default 2).", \.options.segment),
         .value(
             "compat", "NAME",
-            "Generate as cpm-live does (default), as transformers, or as transformers-raw, which takes soft prompts for "
-                + "tokens.", \.options.compatibility, suggest: .words(Compatibility.allCases.map(\.rawValue))),
+            "Generate as cpm-live does (default), as transformers, as transformers-raw, which takes soft prompts for "
+                + "tokens, or as transformers-uncached, which reads the whole text anew for each token.", \.options.compatibility, suggest: .words(Compatibility.allCases.map(\.rawValue))),
         .value(
             "speculate", "MODE", "Drafts: off.", \.speculation,
             suggest: .words(Speculation.allCases.map(\.rawValue))),
