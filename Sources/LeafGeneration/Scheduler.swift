@@ -76,10 +76,11 @@ package final class Scheduler {
         collectRows()
         do throws(LeafError) {
             // A sweep takes seconds: it is given up when nobody wants it any more, and not before.
-            try model.forward(batch, isCancelled: { [active] in active.allSatisfy(\.isCancelled) }) {
-                row, logits throws(LeafError) in
-                accept(LogitsRow(model: model, number: row, logits: logits), owners[row])
-            }
+            try model.forward(
+                batch, isCancelled: { [active] in active.allSatisfy(\.isCancelled) },
+                logits: { row, logits throws(LeafError) in
+                    accept(LogitsRow(model: model, number: row, logits: logits), owners[row])
+                })
         } catch {
             let reason = error.kind == .cancelled ? nil : error
             for track in active { track.end(reason, model) }

@@ -1,5 +1,5 @@
-public import LeafGeneration
 import LeafFormat
+public import LeafGeneration
 
 /// One request as JSON: `{"id","prompt" or "input_ids", any option in snake_case}`.
 ///
@@ -45,17 +45,23 @@ public struct RequestLine: Decodable, Sendable {
         var isGreedy: Bool?
         var beams: Int?
         for name in fields.allKeys where try !fields.decodeNil(forKey: name) {
-            switch name.stringValue {
-            case "id": id = try fields.decode(ID.self, forKey: name)
-            case "prompt": text = try fields.decode(String.self, forKey: name)
-            case "input_ids": ids = try fields.decode([Int32].self, forKey: name)
-            case "n": samples = try fields.decode(Int.self, forKey: name)
-            case "greedy": isGreedy = try fields.decode(Bool.self, forKey: name)
-            case "beams": beams = try fields.decode(Int.self, forKey: name)
-            default:
-                guard try options.set(name, fields) else {
-                    throw LeafError(.usage, "there is no option '\(name.stringValue)'")
+            do {
+                switch name.stringValue {
+                case "id": id = try fields.decode(ID.self, forKey: name)
+                case "prompt": text = try fields.decode(String.self, forKey: name)
+                case "input_ids": ids = try fields.decode([Int32].self, forKey: name)
+                case "n": samples = try fields.decode(Int.self, forKey: name)
+                case "greedy": isGreedy = try fields.decode(Bool.self, forKey: name)
+                case "beams": beams = try fields.decode(Int.self, forKey: name)
+                default:
+                    guard try options.set(name, fields) else {
+                        throw LeafError(.usage, "there is no option '\(name.stringValue)'")
+                    }
                 }
+            } catch let error as LeafError {
+                throw error
+            } catch {
+                throw LeafError(.usage, "'\(name.stringValue)' has a value of the wrong kind or size")
             }
         }
         switch (isGreedy, beams) {

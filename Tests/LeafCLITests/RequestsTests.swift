@@ -24,11 +24,19 @@ import Testing
         let model = try Models.shared.get().demo
         let requests: [(json: String, arguments: [String])] = [
             (#""prompt":"《登鹳雀楼》王之涣\n","greedy":true"#, ["《登鹳雀楼》王之涣\n", "--greedy"]),
-            (#""prompt":"春","seed":5,"max_tokens":9,"top_p":0.5"#, ["春", "--seed", "5", "--max-tokens", "9", "--top-p", "0.5"]),
-            (#""input_ids":[6,400],"beams":3,"max_tokens":6,"n":2"#, ["--ids", "6,400", "--beams", "3", "--max-tokens", "6", "-n", "2"]),
-            (#""prompt":"白日","seed":1,"n":3,"stop":"山"#  + #""#, ["白日", "--seed", "1", "-n", "3", "--stop", "山"]),
-            (#""prompt":"山","seed":2,"repetition_penalty":1.3,"logit_bias":{"12":-5}"#,
-                ["山", "--seed", "2", "--repetition-penalty", "1.3", "--logit-bias", "12=-5"]),
+            (
+                #""prompt":"春","seed":5,"max_tokens":9,"top_p":0.5"#,
+                ["春", "--seed", "5", "--max-tokens", "9", "--top-p", "0.5"]
+            ),
+            (
+                #""input_ids":[6,400],"beams":3,"max_tokens":6,"n":2"#,
+                ["--ids", "6,400", "--beams", "3", "--max-tokens", "6", "-n", "2"]
+            ),
+            (#""prompt":"白日","seed":1,"n":3,"stop":"山""#, ["白日", "--seed", "1", "-n", "3", "--stop", "山"]),
+            (
+                #""prompt":"山","seed":2,"repetition_penalty":1.3,"logit_bias":{"12":-5}"#,
+                ["山", "--seed", "2", "--repetition-penalty", "1.3", "--logit-bias", "12=-5"]
+            ),
         ]
         let path = try file(requests.enumerated().map { #"{"id":"r\#($0)",\#($1.json)}"# })
         for batch in ["1", "2", "8"] {
@@ -75,10 +83,10 @@ import Testing
             (#"{"prompt":"a","input_ids":[6]}"#, "not both"),
             (#"{"prompt":"a","greedy":true,"beams":2}"#, "not both"),
             (#"{"prompt":"a","max_token":3}"#, "'max_token'"),
-            (#"{"prompt":"a","max_tokens":"3"}"#, "max_tokens"),
+            (#"{"prompt":"a","max_tokens":"3"}"#, "'max_tokens'"),
             (#"{"prompt":"a","max_tokens":0}"#, "max-tokens 0"),
-            (#"{"prompt":"a","max_tokens":1.5}"#, "max_tokens"),
-            (#"{"prompt":"a","seed":-1}"#, "seed"),
+            (#"{"prompt":"a","max_tokens":1.5}"#, "'max_tokens'"),
+            (#"{"prompt":"a","seed":-1}"#, "'seed'"),
             (#"{"prompt":"a","compat":"other"}"#, "transformers"),
             (#"{"prompt":"a","logit_bias":{"x":1}}"#, "'x'"),
             (#"{"prompt":"a","n":0}"#, "-n 0"),
@@ -86,7 +94,7 @@ import Testing
             (#"{"input_ids":[6,99999]}"#, "99999"),
             (#"{"input_ids":[]}"#, "no ids"),
             (#"{"prompt":"a","task":32}"#, "32"),
-            (#"{"id":1.5,"prompt":"a"}"#, "id"),
+            (#"{"id":1.5,"prompt":"a"}"#, "'id'"),
         ]
         for (line, part) in cases {
             let run = try Leafcutter.run("generate", model, "--requests", try file([good, line]))

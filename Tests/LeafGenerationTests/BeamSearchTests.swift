@@ -92,7 +92,8 @@ import Testing
     }
 
     @Test func earlyStoppingEndsWithAsManyTextsAsBeams() throws {
-        var options = GenerationOptions(decoding: .beams(2), maxTokens: 500, logitBias: [7: 2], compatibility: .transformers)
+        var options = GenerationOptions(
+            decoding: .beams(2), maxTokens: 500, logitBias: [7: 2], compatibility: .transformers)
         options.earlyStopping = true
         let search = try run(options, width: 2)
         #expect(search.length < 500)

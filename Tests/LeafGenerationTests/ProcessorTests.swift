@@ -157,7 +157,9 @@ func kept(_ logits: [Float]) -> [Int] {
             let error: Double = abs(naturalLogarithm(number) - log(number))
             #expect(error <= 4 * max(abs(value), 1).ulp)
         }
-        for number in [1.0, 2, 0.5, .leastNormalMagnitude / 8, .greatestFiniteMagnitude, 1.414_213_562_373_095_1, 1.5, 0.75] {
+        for number in [
+            1.0, 2, 0.5, .leastNormalMagnitude / 8, .greatestFiniteMagnitude, 1.414_213_562_373_095_1, 1.5, 0.75,
+        ] {
             let error: Double = abs(naturalLogarithm(number) - log(number))
             #expect(error <= 4 * max(abs(log(number)), 0.25).ulp, "\(number)")
         }

@@ -150,7 +150,8 @@ import Testing
                 prompt: try model.file.rows(of: .ids(ids), options), options: options, samples: samples)
         }
         let requests = [
-            try request(3, 90, 1), try request(3, 4, 2), try request(30, 4, 1), try request(3, 4, 3), try request(3, 4, 1),
+            try request(3, 90, 1), try request(3, 4, 2), try request(30, 4, 1), try request(3, 4, 3),
+            try request(3, 4, 1),
         ]
         var outcomes: [Int: Result<Generation, LeafError>] = [:]
         try model.generate(requests) { place, event in

@@ -12,7 +12,8 @@ import Testing
         return try Model(
             ModelFile(path: path),
             ModelOptions(
-                memory: .gibibytes(1), threads: 2, capacity: .init(context: 300, rows: 120, logitRows: 60, sequences: 4)))
+                memory: .gibibytes(1), threads: 2, capacity: .init(context: 300, rows: 120, logitRows: 60, sequences: 4)
+            ))
     }
 
     private func scores(_ requests: [ScoreRequest], _ model: Model) throws -> [[TokenScore]] {
@@ -89,10 +90,11 @@ import Testing
         let tensors = try PlainSafetensors(Golden.model(model).appendingPathComponent("golden/tensors.safetensors"))
         let cases = try Golden.decode(
             GoldenForwardTests.Forward.self, "models/\(model)/golden/forward.json"
-        ).cases.filter { $0.inputIds[0].count < 50 }
-        #expect(!cases.isEmpty)
+        ).cases
+        var compared = 0
         for testCase in cases {
-            let final = try #require(tensors.floats("forward.\(testCase.id).final"))
+            guard let final = tensors.floats("forward.\(testCase.id).final") else { continue }
+            compared += 1
             let rows = configuration.promptLength + testCase.inputIds[0].count
             for (row, length) in testCase.lengths.enumerated() {
                 func state(_ place: Int) -> ArraySlice<Float> {
@@ -113,5 +115,6 @@ import Testing
                 #expect(largestDifference(try #require(vectors[1]), Array(state(rows - 1))) < 5e-4, "\(testCase.id)")
             }
         }
+        #expect(compared > 1)
     }
 }

@@ -58,27 +58,29 @@ struct EmbedCommand: Command {
         var early: [Int: [Float]] = [:]
         var next = 0
         var failure: LeafError?
-        try model.embed(requests, isCancelled: { interrupt.isRequested || terminal.output.isClosed }) { place, vector in
-            switch vector {
-            case .failure(let error): failure = failure ?? error
-            case .success(let vector): early[place] = vector
-            }
-            while let vector = early.removeValue(forKey: next) {
-                terminal.progress.clear()
-                terminal.output.write(
-                    JSONText.object([
-                        ("embedding", .array(vector.map { .number(Double($0)) })),
-                        ("tokens", .integer(requests[next].text.ids.count)),
-                    ]).line + "\n")
-                terminal.output.flush()
-                next += 1
-            }
-            terminal.progress.show("embedding: \(next) of \(Quantity.count(requests.count, "text"))")
-        }
+        try model.embed(
+            requests, isCancelled: { interrupt.isRequested || terminal.output.isClosed },
+            onAnswer: { place, vector in
+                switch vector {
+                case .failure(let error): failure = failure ?? error
+                case .success(let vector): early[place] = vector
+                }
+                while let vector = early.removeValue(forKey: next) {
+                    terminal.print(Self.answer(vector, requests[next]))
+                    next += 1
+                }
+                terminal.progress.show("embedding: \(next) of \(Quantity.count(requests.count, "text"))")
+            })
         let seconds = (ContinuousClock.now - began) / .seconds(1)
         let tokens = requests.reduce(0) { $0 + $1.text.ids.count }
         terminal.note("\(RunFacts(model, tokens: tokens, requests: requests.count, seconds: seconds))")
         if let failure { throw failure.kind == .cancelled ? LeafError(.cancelled, "interrupted") : failure }
+    }
+
+    private static func answer(_ vector: [Float], _ request: EmbeddingRequest) -> JSONText {
+        [
+            "embedding": .array(vector.map { .number(Double($0)) }), "tokens": .integer(request.text.ids.count),
+        ]
     }
 
     /// - Throws: `.usage` unless there is exactly one source.

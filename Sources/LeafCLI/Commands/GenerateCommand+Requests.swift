@@ -28,31 +28,29 @@ extension GenerateCommand {
         let interrupt = Interrupt()
         let began = ContinuousClock.now
         var (tokens, finished, failed) = (0, 0, 0)
-        try model.generate(
-            entries.map(\.request), isCancelled: { interrupt.isRequested || terminal.output.isClosed }
-        ) { place, event in
-            switch event {
-            case .piece(let piece): tokens += piece.id == nil ? 0 : 1
-            case .finished(let outcome):
-                terminal.progress.clear()
-                finished += 1
-                let entry = entries[place]
-                let line: JSONText
-                switch outcome {
-                case .success(let generation):
-                    line = GenerationAnswer(
-                        request: entry.request, generation: generation, model: model, loadSeconds: loadSeconds
-                    ).json(id: entry.id)
-                case .failure(let error):
-                    failed += 1
-                    line = .object([("id", entry.id), ("error", .string(error.description))])
-                }
-                terminal.output.write(line.line + "\n")
-                terminal.output.flush()
+        func answer(_ entry: RequestFile.Entry, _ outcome: Result<Generation, LeafError>) -> JSONText {
+            switch outcome {
+            case .success(let generation):
+                return GenerationAnswer(
+                    request: entry.request, generation: generation, model: model, loadSeconds: loadSeconds
+                ).json(id: entry.id)
+            case .failure(let error):
+                failed += 1
+                return ["id": entry.id, "error": .string(error.description)]
             }
-            terminal.progress.show(
-                "generating: \(Quantity.count(tokens, "token")), \(finished) of \(entries.count) requests finished")
         }
+        try model.generate(
+            entries.map(\.request), isCancelled: { interrupt.isRequested || terminal.output.isClosed },
+            onEvent: { place, event in
+                switch event {
+                case .piece(let piece): tokens += piece.id == nil ? 0 : 1
+                case .finished(let outcome):
+                    finished += 1
+                    terminal.print(answer(entries[place], outcome))
+                }
+                terminal.progress.show(
+                    "generating: \(Quantity.count(tokens, "token")), \(finished) of \(entries.count) requests finished")
+            })
         terminal.progress.clear()
         let seconds = (ContinuousClock.now - began) / .seconds(1)
         terminal.note("\(RunFacts(model, tokens: tokens, requests: entries.count, seconds: seconds))")
@@ -70,7 +68,8 @@ extension GenerationRequest {
     func lengthWarning(in configuration: ModelConfiguration) -> String? {
         let length = prompt.length(in: configuration)
         guard length > PromptRows.trainedLength else { return nil }
-        return "the prompt has \(length) tokens, soft prompt included; CPM-Ant was trained on \(PromptRows.trainedLength) "
+        return
+            "the prompt has \(length) tokens, soft prompt included; CPM-Ant was trained on \(PromptRows.trainedLength) "
             + "and does less well beyond"
     }
 }
@@ -82,7 +81,8 @@ struct LogitBiasArgument: ArgumentValue {
 
     init?(argument: String) {
         let parts = argument.split(separator: "=", maxSplits: 1)
-        guard parts.count == 2, let id = Int32(argument: String(parts[0])), let value = Float(argument: String(parts[1]))
+        guard parts.count == 2, let id = Int32(argument: String(parts[0])),
+            let value = Float(argument: String(parts[1]))
         else { return nil }
         self.id = id
         self.value = value

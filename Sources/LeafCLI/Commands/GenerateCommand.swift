@@ -52,14 +52,16 @@ struct GenerateCommand: Command {
         .value("max-tokens", "N", "Tokens to generate at most (default 100).", \.options.maxTokens),
         .flag("greedy", "Take the most likely token each time.", \.isGreedy),
         .value(
-            "beams", "K", "Beam search with K beams; --max-tokens is CPM-Live's max_length then, and the text may have one "
+            "beams", "K",
+            "Beam search with K beams; --max-tokens is CPM-Live's max_length then, and the text may have one "
                 + "more.", \.beams),
         .value(
             "number", letter: "n", "N", "Texts to generate, on the same sweeps (default 1); the N best with --beams.",
             \.samples),
         .value(
             "requests", "FILE", "Many requests on shared sweeps, one JSON object a line.", \.requests, suggest: .file),
-        .value("batch", "B", "With --requests: texts at the same time at most (default 8); fewer if memory is short.",
+        .value(
+            "batch", "B", "With --requests: texts at the same time at most (default 8); fewer if memory is short.",
             \.batch),
         .values("stop", "STRING", "End before this string; may be given several times.", \.options.stop),
         .value("logprobs", "K", "With --json: log-probabilities of each token and the K best.", \.options.logprobs),
@@ -102,7 +104,8 @@ struct GenerateCommand: Command {
         .value(
             "compat", "NAME",
             "Generate as cpm-live does (default), as transformers, as transformers-raw, which takes soft prompts for "
-                + "tokens, or as transformers-uncached, which reads the whole text anew for each token.", \.options.compatibility, suggest: .words(Compatibility.allCases.map(\.rawValue))),
+                + "tokens, or as transformers-uncached, which reads the whole text anew for each token.",
+            \.options.compatibility, suggest: .words(Compatibility.allCases.map(\.rawValue))),
         .value(
             "speculate", "MODE", "Drafts: off.", \.speculation,
             suggest: .words(Speculation.allCases.map(\.rawValue))),

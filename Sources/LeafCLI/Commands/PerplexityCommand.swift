@@ -62,15 +62,17 @@ struct PerplexityCommand: Command {
         var sums = Array(repeating: 0.0, count: requests.count)
         var done = 0
         var failure: LeafError?
-        try model.score(requests, isCancelled: { interrupt.isRequested }) { place, scores in
-            switch scores {
-            case .failure(let error): failure = failure ?? error
-            case .success(let scores):
-                sums[place] = scores.dropFirst(windows.all[place].alreadyScored).reduce(0) { $0 + $1.logprob }
-            }
-            done += 1
-            terminal.progress.show("scoring: \(done) of \(Quantity.count(requests.count, "window"))")
-        }
+        try model.score(
+            requests, isCancelled: { interrupt.isRequested },
+            onAnswer: { place, scores in
+                switch scores {
+                case .failure(let error): failure = failure ?? error
+                case .success(let scores):
+                    sums[place] = scores.dropFirst(windows.all[place].alreadyScored).reduce(0) { $0 + $1.logprob }
+                }
+                done += 1
+                terminal.progress.show("scoring: \(done) of \(Quantity.count(requests.count, "window"))")
+            })
         terminal.progress.clear()
         if let failure { throw failure.kind == .cancelled ? LeafError(.cancelled, "interrupted") : failure }
         let tokens = windows.scoredTokens
@@ -125,7 +127,8 @@ struct TextWindows {
                 .usage, "--stride \(stride) is not between 1 and \(length - (prefix - 1)), what a window can score")
         }
         guard ids.count >= prefix else {
-            throw LeafError(.usage, "the text has \(ids.count) tokens, which leaves nothing to score; give a longer one")
+            throw LeafError(
+                .usage, "the text has \(ids.count) tokens, which leaves nothing to score; give a longer one")
         }
         var windows: [Window] = []
         var scoredUpTo = prefix - 1

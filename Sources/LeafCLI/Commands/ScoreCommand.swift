@@ -51,41 +51,56 @@ struct ScoreCommand: Command {
         let questions = try ScoreFile(
             path: requests, rule: rule, form: TextForm(task: task, segment: segment), for: file
         ).questions
-        let texts = questions.enumerated().flatMap { place, question in question.texts.map { (place, $0) } }
+        let texts = questions.enumerated().flatMap { number, question in
+            question.texts.enumerated().map { (question: number, place: $0, request: $1) }
+        }
         var options = engine.modelOptions(ModelOptions.Capacity(context: 1))
         options.capacity = try ModelOptions.Capacity.fitting(
-            texts.map { $0.1.demand(in: file.configuration) }, sequences: batch, file, options)
+            texts.map { $0.request.demand(in: file.configuration) }, sequences: batch, file, options)
         let model = try Model(file, options)
         terminal.detail(model.plan.description)
 
         let interrupt = Interrupt()
         let began = ContinuousClock.now
-        var collected = questions.map { Array(repeating: [TokenScore](), count: $0.texts.count) }
-        var missing = questions.map(\.texts.count)
-        let firstText = texts.indices.reduce(into: [Int: Int]()) { first, text in
-            if first[texts[text].0] == nil { first[texts[text].0] = text }
-        }
-        var failure: LeafError?
-        try model.score(texts.map(\.1), isCancelled: { interrupt.isRequested || terminal.output.isClosed }) { text, scores in
-            let place = texts[text].0
-            switch scores {
-            case .failure(let error): failure = failure ?? error
-            case .success(let scores): collected[place][text - (firstText[place] ?? 0)] = scores
-            }
-            missing[place] -= 1
-            guard missing[place] == 0, failure == nil else { return }
-            terminal.progress.clear()
-            terminal.output.write(questions[place].answer(collected[place]).line + "\n")
-            terminal.output.flush()
-            collected[place] = []
-            terminal.progress.show(
-                "scoring: \(missing.count { $0 == 0 }) of \(Quantity.count(questions.count, "request")) finished")
-        }
+        var sheets = questions.map { ScoreSheet($0) }
+        var (finished, failure): (Int, LeafError?) = (0, nil)
+        try model.score(
+            texts.map(\.request), isCancelled: { interrupt.isRequested || terminal.output.isClosed },
+            onAnswer: { place, scores in
+                let text = texts[place]
+                switch scores {
+                case .failure(let error): failure = failure ?? error
+                case .success(let scores): sheets[text.question].scores[text.place] = scores
+                }
+                guard let answer = sheets[text.question].answer else { return }
+                finished += 1
+                sheets[text.question].scores = []
+                terminal.print(answer)
+                terminal.progress.show("scoring: \(finished) of \(Quantity.count(questions.count, "request")) finished")
+            })
         let seconds = (ContinuousClock.now - began) / .seconds(1)
-        let tokens = texts.reduce(0) { $0 + $1.1.target.count }
+        let tokens = texts.reduce(0) { $0 + $1.request.target.count }
         terminal.note("\(RunFacts(model, tokens: tokens, requests: questions.count, seconds: seconds))")
         if let failure {
             throw failure.kind == .cancelled ? LeafError(.cancelled, "interrupted") : failure
         }
+    }
+}
+
+/// The scores of one question's texts as they come.
+private struct ScoreSheet {
+    private let question: ScoreQuestion
+    /// By text; emptied once the answer has been given.
+    var scores: [[TokenScore]?]
+
+    init(_ question: ScoreQuestion) {
+        self.question = question
+        scores = Array(repeating: nil, count: question.texts.count)
+    }
+
+    /// Nil while scores are missing.
+    var answer: JSONText? {
+        let known = scores.compactMap { $0 }
+        return known.count == question.texts.count ? question.answer(known) : nil
     }
 }
