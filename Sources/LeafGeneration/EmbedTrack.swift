@@ -53,7 +53,6 @@ package final class EmbedTrack: Track {
         self.cancellation = cancellation
         self.deliver = deliver
         demand = request.demand(in: configuration)
-        sums = Array(repeating: 0, count: configuration.dimModel)
     }
 
     package var isCancelled: Bool { cancellation.isCancelled }
@@ -62,6 +61,7 @@ package final class EmbedTrack: Track {
     package func addRows(to batch: inout RowBatch, _ model: CPMAntModel) {
         let sequence = model.cache.makeSequence()
         self.sequence = sequence
+        sums = Array(repeating: 0, count: model.configuration.dimModel)
         let last = request.text.ids.count - 1
         batch.rows += request.text.rows(of: sequence, in: model.configuration) {
             request.pooling == .mean || $0 == last

@@ -59,7 +59,6 @@ package final class ScoreTrack: Track {
         self.cancellation = cancellation
         self.deliver = deliver
         demand = request.demand(in: configuration)
-        scores.reserveCapacity(request.target.count)
     }
 
     package var isCancelled: Bool { cancellation.isCancelled }
@@ -68,6 +67,7 @@ package final class ScoreTrack: Track {
     package func addRows(to batch: inout RowBatch, _ model: CPMAntModel) {
         let sequence = model.cache.makeSequence()
         self.sequence = sequence
+        scores.reserveCapacity(request.target.count)
         let last = request.context.ids.count - 1
         batch.rows += request.context.rows(of: sequence, in: model.configuration) { $0 == last }
         for (step, id) in request.target.dropLast().enumerated() {

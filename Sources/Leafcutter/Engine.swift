@@ -41,10 +41,13 @@ package final class Engine: @unchecked Sendable {
         return try outcome.get()
     }
 
-    /// Adds the track that `make` makes on the engine's queue; it joins at the next sweep that has room.
-    package func add(_ make: @escaping @Sendable () -> any Track) {
+    /// Makes a track on the engine's queue, where it lives.
+    package typealias TrackMaker = @Sendable () -> any Track
+
+    /// Adds tracks, all before the next sweep; they join as soon as there is room.
+    package func add(_ makers: [TrackMaker]) {
         queue.async { [self] in
-            scheduler.add(make())
+            for make in makers { scheduler.add(make()) }
             queueSweep()
         }
     }

@@ -20,19 +20,21 @@ final class Mailbox<Message: Sendable>: Sendable {
 }
 
 extension Model {
-    /// Begins work at each place, and hands over what comes of it on the calling thread until all have finished.
+    /// Runs a track for each place, and hands over what comes of it on the calling thread until all have finished.
     ///
     /// - Parameters:
-    ///   - isCancelled: asked many times a second; all work is then asked to stop.
+    ///   - isCancelled: asked many times a second; all tracks are then asked to stop.
+    ///   - track: what makes a place's track on the engine's thread.
     ///   - take: says whether the message was the last of its place.
     func collect<Message: Sendable>(
         _ count: Int, isCancelled: () -> Bool,
-        begin: (_ place: Int, _ cancellation: Cancellation, _ deliver: @escaping @Sendable (Message) -> Void) -> Void,
+        track: (_ place: Int, _ cancellation: Cancellation, _ deliver: @escaping @Sendable (Message) -> Void)
+            -> Engine.TrackMaker,
         take: (_ place: Int, _ message: Message) -> Bool
     ) {
         let mailbox = Mailbox<(place: Int, message: Message)>()
         let cancellation = Cancellation()
-        for place in 0..<count { begin(place, cancellation) { mailbox.put((place, $0)) } }
+        engine.add((0..<count).map { place in track(place, cancellation) { mailbox.put((place, $0)) } })
         var left = count
         while left > 0 {
             if isCancelled() { cancellation.cancel() }

@@ -60,7 +60,7 @@ extension Model {
         for request in requests { try request.validate(for: file.configuration) }
         collect(
             requests.count, isCancelled: isCancelled,
-            begin: { place, cancellation, deliver in start(requests[place], cancellation, onEvent: deliver) },
+            track: { place, cancellation, deliver in track(of: requests[place], cancellation, onEvent: deliver) },
             take: { place, event in
                 onEvent(place, event)
                 if case .finished = event { return true }
@@ -78,29 +78,30 @@ extension Model {
             do throws(LeafError) {
                 let request = GenerationRequest(prompt: try file.rows(of: .text(prompt), options), options: options)
                 try request.validate(for: file.configuration)
-                start(request, cancellation) { event in
+                let track = track(of: request, cancellation) { event in
                     switch event {
                     case .piece(let piece): continuation.yield(piece)
                     case .finished(.success): continuation.finish()
                     case .finished(.failure(let error)): continuation.finish(throwing: error)
                     }
                 }
+                engine.add([track])
             } catch {
                 continuation.finish(throwing: error)
             }
         }
     }
 
-    /// Begins a request that is known to be valid; it joins the others at the next sweep that has room for it.
+    /// The track of a request that is known to be valid.
     ///
     /// - Parameter onEvent: called on the model's thread; it should return soon.
-    private func start(
-        _ request: GenerationRequest, _ cancellation: Cancellation,
+    private func track(
+        of request: GenerationRequest, _ cancellation: Cancellation,
         onEvent: @escaping @Sendable (GenerationEvent) -> Void
-    ) {
+    ) -> Engine.TrackMaker {
         let configuration = file.configuration
         let vocabulary = tokenizer?.vocabulary
-        engine.add {
+        return {
             let report = GenerationReport(request, cancellation: cancellation, deliver: onEvent)
             return if case .beams(let width) = request.options.decoding {
                 BeamTrack(request, width: width, for: configuration, vocabulary: vocabulary, report: report)

@@ -16,9 +16,9 @@ extension Model {
         for request in requests { try request.validate(for: configuration) }
         collect(
             requests.count, isCancelled: isCancelled,
-            begin: { place, cancellation, deliver in
+            track: { place, cancellation, deliver in
                 let request = requests[place]
-                engine.add { ScoreTrack(request, for: configuration, cancellation: cancellation, deliver: deliver) }
+                return { ScoreTrack(request, for: configuration, cancellation: cancellation, deliver: deliver) }
             },
             take: { place, scores in
                 onAnswer(place, scores)
@@ -40,9 +40,9 @@ extension Model {
         for request in requests { try request.validate(for: configuration) }
         collect(
             requests.count, isCancelled: isCancelled,
-            begin: { place, cancellation, deliver in
+            track: { place, cancellation, deliver in
                 let request = requests[place]
-                engine.add { EmbedTrack(request, for: configuration, cancellation: cancellation, deliver: deliver) }
+                return { EmbedTrack(request, for: configuration, cancellation: cancellation, deliver: deliver) }
             },
             take: { place, vector in
                 onAnswer(place, vector)
