@@ -21,6 +21,7 @@ demo: build
 	@Scripts/demo $(CLI)
 
 test: build
+	@Scripts/install-dependencies --tests
 	LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" $(SWIFT) test -c release --disable-xctest --scratch-path $(TESTS)
 
 format:

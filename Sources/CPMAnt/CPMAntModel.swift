@@ -86,12 +86,14 @@ public final class CPMAntModel {
         do throws(LeafError) {
             for block in file.blocks {
                 if isCancelled() { throw LeafError(.cancelled, "stopped") }
+                try store.settle()
                 switch block.kind {
                 case .attention(let layer): try attention(block, layer: layer, step)
                 case .feedForward(let layer): try feedForward(block, layer: layer, rows: batch.rows.count)
                 case .tokenTable: try project(block, step)
                 }
             }
+            try store.settle()
         } catch {
             if error.kind == .cancelled { store.abandonSweep() }
             throw error

@@ -6,6 +6,8 @@ struct EngineOptions: Sendable {
     var memory = MemoryBudget.automatic
     var threads: Int?
     var io = IOMode.auto
+    var mirror: String?
+    var maxReadRate: ByteRate?
     var activations = ActivationPrecision.int16
     var kv: KVPrecision?
 
@@ -21,6 +23,11 @@ struct EngineOptions: Sendable {
             "io", "MODE", "How weights are read: auto (default), map, direct or buffered.", \.io,
             suggest: .words(IOMode.allCases.map(\.rawValue))),
         .value(
+            "mirror", "FILE", "A second copy of the model, on another drive, read at the same time.", \.mirror,
+            suggest: .file),
+        .value(
+            "max-read-rate", "RATE", "Read weights no faster than this: 200MB/s (default: no limit).", \.maxReadRate),
+        .value(
             "activations", "TYPE",
             "Precision of activations beside int8 weights: int16 (default), or int8, which is faster on long prompts.",
             \.activations, suggest: .words(ActivationPrecision.allCases.map(\.rawValue))),
@@ -33,7 +40,8 @@ struct EngineOptions: Sendable {
     /// - Parameter capacity: what the buffers are sized for.
     func modelOptions(_ capacity: ModelOptions.Capacity) -> ModelOptions {
         ModelOptions(
-            memory: memory, threads: threads, io: io, activations: activations, kv: kv, capacity: capacity)
+            memory: memory, threads: threads, io: io, mirror: mirror, maxBytesPerSecond: maxReadRate?.bytesPerSecond,
+            activations: activations, kv: kv, capacity: capacity)
     }
 }
 
@@ -48,6 +56,19 @@ extension MemoryBudget: ArgumentValue {
     }
 
     public static var expectation: String { ByteCount.expectation + ", or auto" }
+}
+
+/// `200MB/s`, or without the `/s`.
+struct ByteRate: ArgumentValue {
+    let bytesPerSecond: Int
+
+    init?(argument: String) {
+        guard let size = ByteCount(argument.hasSuffix("/s") ? String(argument.dropLast(2)) : argument), size.bytes > 0
+        else { return nil }
+        bytesPerSecond = size.bytes
+    }
+
+    static let expectation = "a rate such as 200MB/s or 1GiB/s"
 }
 
 extension IOMode: ArgumentValue {}

@@ -27,6 +27,9 @@ enum Program {
     static func main() {
         // A reader that goes away is an error of `write`, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        // So is a limit on the size of files (ulimit -f).
+        signal(SIGXFSZ, SIG_IGN)
+        WorkingSetSignals.ignore()
         leaf_limit_malloc()
         var name: String?
         do throws(LeafError) {

@@ -26,6 +26,8 @@ extension GenerateCommand {
         terminal.detail("room for \(Quantity.count(options.capacity.sequences, "text")) at the same time")
 
         let interrupt = Interrupt()
+        let workingSet = WorkingSetSignals(model)
+        defer { withExtendedLifetime(workingSet) {} }
         let began = ContinuousClock.now
         var (tokens, finished, failed) = (0, 0, 0)
         func answer(_ entry: RequestFile.Entry, _ outcome: Result<Generation, LeafError>) -> JSONText {
