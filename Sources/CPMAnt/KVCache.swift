@@ -31,6 +31,8 @@ public final class KVCache {
     public let precision: KVPrecision
     /// Positions that fit, over all sequences.
     public let capacity: Int
+    /// Pages of 16 positions that fit.
+    public let pageCount: Int
     private let layout: Layout
     private let arena: Arena
     private let base: UnsafeMutableRawPointer
@@ -76,7 +78,7 @@ public final class KVCache {
     ) throws(LeafError) {
         self.precision = precision
         layout = Layout(configuration, precision)
-        let pageCount = Self.pageCount(positions: positions, sequences: sequences)
+        pageCount = Self.pageCount(positions: positions, sequences: sequences)
         capacity = positions
         arena = try Arena(byteCount: pageCount * layout.pageBytes)
         base = UnsafeMutableRawPointer(arena.take(pageCount * layout.pageBytes, of: UInt8.self))
@@ -109,6 +111,11 @@ public final class KVCache {
         state.pages.removeSubrange(pages...)
         state.positions.removeSubrange(length...)
         sequences[sequence] = state
+    }
+
+    /// Makes a position padding: later rows do not see it any more.
+    public func hide(_ position: Int, of sequence: SequenceID) {
+        sequences[sequence]?.positions[position].isPadding = true
     }
 
     public func remove(_ sequence: SequenceID) {

@@ -37,16 +37,32 @@ struct RunFacts: CustomStringConvertible {
     let description: String
 
     init(_ model: Model, _ generation: Generation) {
-        let plan = model.plan
-        let counters = model.counters
         let seconds = generation.prefillSeconds + generation.decodeSeconds
         let decodeSweeps = max(0, generation.sweeps - 1)
-        var parts = [
+        self.init(
+            model,
             Quantity.count(generation.completionTokens, "token") + " in \(seconds.asDuration)"
                 + (decodeSweeps > 0
                     ? ", first after \(generation.prefillSeconds.asDuration), then "
-                        + "\((generation.decodeSeconds / Double(decodeSweeps)).asDuration) a token" : "")
-        ]
+                        + "\((generation.decodeSeconds / Double(decodeSweeps)).asDuration) a token" : ""),
+            seconds: seconds)
+    }
+
+    /// Many requests on shared sweeps.
+    init(_ model: Model, tokens: Int, requests: Int, seconds: Double) {
+        let sweeps = model.counters.sweeps
+        self.init(
+            model,
+            Quantity.count(tokens, "token") + " of " + Quantity.count(requests, "request")
+                + " in \(seconds.asDuration), \(sweeps) sweeps, "
+                + "\((Double(tokens) / Double(max(1, sweeps))).fixed(1)) tokens each",
+            seconds: seconds)
+    }
+
+    private init(_ model: Model, _ work: String, seconds: Double) {
+        let plan = model.plan
+        let counters = model.counters
+        var parts = [work]
         if let memory = ProcessMemory.now() {
             parts.append(
                 "promised \(ByteCount(bytes: plan.budget)), peak \(ByteCount(bytes: memory.peakBytes))")
