@@ -49,6 +49,11 @@ extension CPMAntModel {
         _ row: Int, adding segment: UnsafePointer<Float>, into hidden: UnsafeMutablePointer<Float>
     ) {
         let dModel = configuration.dimModel
+        guard row < configuration.promptRows else {
+            let own = tuning.softPrompt(row - configuration.promptRows)
+            for column in 0..<dModel { hidden[column] = own[column] + segment[column] }
+            return
+        }
         let source = resident.promptEmbedding + row * dModel * file.weights.elementBytes
         if file.weights == .int8 {
             let scale = resident.promptScales[row]

@@ -58,6 +58,7 @@ extension CPMAntModel {
         output: (_ part: Part, _ column: Int) -> (start: UnsafeMutablePointer<Float>, stride: Int),
         finish: (_ part: Part) -> Void = { _ in }
     ) throws(LeafError) {
+        try multiplyDown(matrices, rows: rows)
         try pool.run { worker throws(LeafError) in
             for index in matrices {
                 for chunk in file.matrices[index].chunks {
@@ -76,6 +77,7 @@ extension CPMAntModel {
                     } else {
                         multiplyFloats(part, base, in: entry, rows: rows, output)
                     }
+                    addUp(part, of: matrices, rows: rows, to: output(part, part.columns.lowerBound))
                     finish(part)
                 }
             }

@@ -20,6 +20,7 @@ public final class CPMAntModel {
     let kernels: leaf_kernels
     let activations: ActivationPrecision
     let resident: ResidentTensors
+    let tuning: ResidentTuning
     let scratch: Scratch
     let positionBuckets: PositionBuckets
     /// For float weights only.
@@ -27,10 +28,12 @@ public final class CPMAntModel {
 
     /// Bytes of everything that `init` allocates, for the memory plan.
     public static func plannedBytes(
-        _ file: LeafFile, capacity: ForwardCapacity, activations: ActivationPrecision, kv: KVPrecision
+        _ file: LeafFile, capacity: ForwardCapacity, activations: ActivationPrecision, kv: KVPrecision,
+        tuning: ModelTuning = ModelTuning()
     ) -> (resident: Int, kv: Int, scratch: Int) {
         (
-            ResidentTensors.byteCount(file).roundedUp(to: 4096),
+            ResidentTensors.byteCount(file).roundedUp(to: 4096)
+                + ResidentTuning.byteCount(tuning, file, rows: capacity.rows).roundedUp(to: 4096),
             KVCache.byteCount(file.configuration, kv, positions: capacity.positions, sequences: capacity.sequences)
                 .roundedUp(to: 4096),
             Scratch.Sizes(file, capacity, activations).total.roundedUp(to: 4096)
@@ -42,7 +45,8 @@ public final class CPMAntModel {
     ///   `.usage` when float weights meet a machine without OpenBLAS.
     public init(
         file: LeafFile, store: BlockStore, pool: ComputePool, instructionSet: InstructionSet,
-        capacity: ForwardCapacity, activations: ActivationPrecision, kv: KVPrecision
+        capacity: ForwardCapacity, activations: ActivationPrecision, kv: KVPrecision,
+        tuning: ModelTuning = ModelTuning()
     ) throws(LeafError) {
         self.file = file
         self.store = store
@@ -52,6 +56,7 @@ public final class CPMAntModel {
         self.activations = activations
         configuration = file.configuration
         resident = try ResidentTensors(file, store: store)
+        self.tuning = try ResidentTuning(tuning, file, rows: capacity.rows)
         scratch = try Scratch(file, capacity, activations)
         cache = try KVCache(configuration, kv, positions: capacity.positions, sequences: capacity.sequences)
         positionBuckets = PositionBuckets(
@@ -140,6 +145,7 @@ public final class CPMAntModel {
             )
         }
         try check(batch)
+        tuning.begin(batch)
         var groups: [Step.Group] = []
         var bucketOffset = 0
         for (sequence, range) in batch.groups {
@@ -163,16 +169,18 @@ public final class CPMAntModel {
     }
 
     private func check(_ batch: RowBatch) throws(LeafError) {
+        let softPromptRows = configuration.promptRows + tuning.softPromptCount
         for row in batch.rows {
             switch row.input {
             case .token(let id) where id < 0 || Int(id) >= configuration.vocabSize:
                 throw LeafError(
                     .usage, "token id \(id) is outside the vocabulary (0 to \(configuration.vocabSize - 1))")
-            case .softPrompt(let place) where place < 0 || Int(place) >= configuration.promptRows:
+            case .softPrompt(let place) where place < 0 || Int(place) >= softPromptRows:
                 throw LeafError(
-                    .usage, "soft prompt row \(place) is outside the table (0 to \(configuration.promptRows - 1))")
+                    .usage, "soft prompt row \(place) is outside the table (0 to \(softPromptRows - 1))")
             default: break
             }
+            try tuning.check(row)
             guard row.segment >= 0, Int(row.segment) < configuration.segmentTypes else {
                 throw LeafError(
                     .usage, "segment \(row.segment) is outside this model's (0 to \(configuration.segmentTypes - 1))")

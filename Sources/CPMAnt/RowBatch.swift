@@ -13,7 +13,7 @@ public struct RowBatch: Sendable {
         /// Where the input embedding comes from.
         public enum Input: Sendable, Equatable {
             case token(Int32)
-            /// A row of the soft prompts' table: `task * promptLength + place`.
+            /// A row of the soft prompts' table: `task * promptLength + place`; behind the table those of `ModelTuning`.
             case softPrompt(Int32)
         }
 
@@ -29,10 +29,12 @@ public struct RowBatch: Sendable {
         /// A padding row sees nothing and nobody sees it.
         public var isPadding: Bool
         public var wantsLogits: Bool
+        /// The place of one of the model's adapters; nil for none.
+        public var adapter: Int?
 
         public init(
             input: Input, sequence: SequenceID, index: Int32, segment: Int32, span: Int32 = 0, isContext: Bool,
-            isPadding: Bool = false, wantsLogits: Bool
+            isPadding: Bool = false, wantsLogits: Bool, adapter: Int? = nil
         ) {
             self.input = input
             self.sequence = sequence
@@ -42,6 +44,7 @@ public struct RowBatch: Sendable {
             self.isContext = isContext
             self.isPadding = isPadding
             self.wantsLogits = wantsLogits
+            self.adapter = adapter
         }
     }
 

@@ -86,7 +86,8 @@ struct ScoreFile {
         _ fields: Fields, id: JSONText, _ rule: ScoreRule, _ form: TextForm, _ file: ModelFile
     ) throws(LeafError) -> ScoreQuestion {
         func text(_ context: [Int32], _ target: [Int32]) throws(LeafError) -> ScoreRequest {
-            let rows = try PromptRows(ids: context, task: form.task, segment: form.segment, for: file.configuration)
+            let rows = try file.rows(
+                of: .ids(context), GenerationOptions(task: form.task, segment: form.segment))
             let request = ScoreRequest(context: rows, target: target)
             try request.validate(for: file.configuration)
             return request

@@ -50,6 +50,10 @@ public struct GenerationOptions: Sendable, Equatable {
     public var task: Int
     /// The segment of the text, which picks its rows of the segment table and the position bias.
     public var segment: Int
+    /// The adapter by its name; nil for the model's unnamed one, if it has one.
+    public var delta: String?
+    /// The soft prompt from a file by its name; nil for the model's unnamed one, if it has one, else the task's.
+    public var promptEmbedding: String?
     /// Log-probabilities to report of every token beside its own; nil for none.
     public var logprobs: Int?
 

@@ -61,18 +61,23 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
 
     /// - Throws: `.usage` when arrays are missing, differ in length, or hold numbers that the model does not have.
     public func rows(
-        of sequence: SequenceID, in configuration: ModelConfiguration, lastOnly: Bool
+        of sequence: SequenceID, in configuration: ModelConfiguration, lastOnly: Bool,
+        tuning: (_ task: Int) -> TextTuning = { _ in TextTuning() }
     ) throws(LeafError) -> [RowBatch.Row] {
         if let inputIDs {
             guard input == nil, segments.count <= 1, !inputIDs.isEmpty else {
                 throw LeafError(
                     .usage, "case '\(id)' needs ids in input_ids and one segment; or use the full form with 'input'")
             }
-            let prompt = try PromptRows(
+            var prompt = try PromptRows(
                 ids: inputIDs, task: task ?? 2, segment: segments.first ?? 2, for: configuration)
+            prompt.tuning = tuning(prompt.task)
             return prompt.rows(of: sequence, in: configuration) { !lastOnly || $0 == inputIDs.count - 1 }
         }
-        return try fullRows(of: sequence, in: configuration, lastOnly: lastOnly)
+        var rows = try fullRows(of: sequence, in: configuration, lastOnly: lastOnly)
+        // Its soft prompt rows are given one by one.
+        for place in rows.indices { rows[place].adapter = tuning(2).adapter }
+        return rows
     }
 
     private func fullRows(

@@ -1,6 +1,19 @@
 public import CPMAnt
 public import LeafFormat
 
+/// What was trained for a text's task and loaded with the model (`ModelTuning`).
+public struct TextTuning: Sendable, Equatable {
+    /// The place of an adapter; nil for none.
+    public var adapter: Int?
+    /// The first row of the soft prompt that stands in front; nil for the one of the task.
+    public var softPromptRow: Int?
+
+    public init(adapter: Int? = nil, softPromptRow: Int? = nil) {
+        self.adapter = adapter
+        self.softPromptRow = softPromptRow
+    }
+}
+
 /// A text as CPM-Ant wants to read it: a soft prompt, then the tokens, all of them context.
 ///
 /// - Source: CPM-Ant reference, sections 2.1 and 5.1. Generated tokens are not context: with a cache that is what the
@@ -10,6 +23,7 @@ public struct PromptRows: Sendable, Equatable {
     /// Which soft prompt stands in front.
     public var task: Int
     public var segment: Int32
+    public var tuning = TextTuning()
     /// transformers takes id 0 for padding wherever it stands: it is of segment 0, and for each of them one more token at
     /// the beginning of the text is out of sight.
     var zeroIsPadding = false
@@ -44,15 +58,15 @@ public struct PromptRows: Sendable, Equatable {
         let promptLength = configuration.promptLength
         let soft = (0..<promptLength).map { place in
             RowBatch.Row(
-                input: .softPrompt(Int32(task * promptLength + place)), sequence: sequence, index: Int32(place),
-                segment: 0,
-                isContext: true, wantsLogits: false)
+                input: .softPrompt(Int32((tuning.softPromptRow ?? task * promptLength) + place)), sequence: sequence,
+                index: Int32(place), segment: 0, isContext: true, wantsLogits: false, adapter: tuning.adapter)
         }
         let hidden = zeroIsPadding ? ids.count { $0 == 0 } : 0
         let text = ids.enumerated().map { place, id in
             RowBatch.Row(
                 input: .token(id), sequence: sequence, index: Int32(promptLength + place), segment: segment(of: id),
-                isContext: true, isPadding: place < hidden, wantsLogits: wantsLogits(place))
+                isContext: true, isPadding: place < hidden, wantsLogits: wantsLogits(place),
+                adapter: tuning.adapter)
         }
         return soft + text
     }
@@ -68,7 +82,7 @@ public struct PromptRows: Sendable, Equatable {
         return RowBatch.Row(
             input: softPrompt < 0 ? .token(token) : .softPrompt(softPrompt), sequence: sequence,
             index: Int32(configuration.promptLength + ids.count + step), segment: segment(of: token),
-            isContext: false, wantsLogits: true)
+            isContext: false, wantsLogits: true, adapter: tuning.adapter)
     }
 
     private func segment(of id: Int32) -> Int32 { zeroIsPadding && id == 0 ? 0 : segment }

@@ -114,7 +114,7 @@ package struct CheckpointFiles: Sendable {
 }
 
 /// Collects the tensors of one file after the other.
-private struct CheckpointReader {
+struct CheckpointReader {
     var tensors: [SourceTensor] = []
     var identities: [CheckpointFiles.Identity] = []
     var weightFiles: [CheckpointFiles.WeightFile] = []

@@ -14,14 +14,19 @@ struct ChunkEncoder: @unchecked Sendable {
     /// BMCook's scales, one a row of the matrix; nil for float weights.
     private let givenScales: [Float]?
     private let converter: FloatConverter?
+    /// Merged adapters.
+    private let additions: [LowRankAddition]
     private let kernels: leaf_kernels
 
     /// - Parameters:
     ///   - columns: of the matrix, its fan-in.
     ///   - isScaleFolded: whether `1/sqrt(fan-in)` is in the numbers already.
+    ///   - additions: to be added to the numbers first.
     init(
-        _ source: Checkpoint.MatrixSource, columns: Int, weights: WeightFormat, isScaleFolded: Bool
+        _ source: Checkpoint.MatrixSource, columns: Int, weights: WeightFormat, isScaleFolded: Bool,
+        additions: [LowRankAddition] = []
     ) throws(LeafError) {
+        self.additions = additions
         self.weights = weights
         self.columns = columns
         paddedColumns = columns.roundedUp(to: 64)
@@ -97,12 +102,12 @@ struct ChunkEncoder: @unchecked Sendable {
         _ values: UnsafeMutablePointer<Int8>
     ) -> UnsafePointer<Int8>? {
         let scale: Float
-        if let givenScales {
+        if let givenScales, additions.isEmpty {
             scale = givenScales[job.firstRow + row]
             values.update(from: source.assumingMemoryBound(to: Int8.self), count: columns)
             guard !UnsafeBufferPointer(start: values, count: columns).contains(-128) else { return nil }
         } else {
-            converter!.convert(source, count: columns, to: floats)
+            widen(source, job, row, floats)
             guard Self.isFinite(floats, columns) else { return nil }
             scale = kernels.absmax(floats, columns) / 127
             kernels.quantize_weights(floats, columns, scale, values)
@@ -119,15 +124,21 @@ struct ChunkEncoder: @unchecked Sendable {
         for group in 0..<groups { tile[group * 16 + index % 16] = source[group] }
     }
 
-    private func encodeFloats(
-        _ source: UnsafeRawPointer, _ job: Job, _ row: Int, _ floats: UnsafeMutablePointer<Float>
-    ) -> Bool {
+    /// One row to float32, merged adapters added.
+    private func widen(_ source: UnsafeRawPointer, _ job: Job, _ row: Int, _ floats: UnsafeMutablePointer<Float>) {
         if let givenScales {
             let values = source.assumingMemoryBound(to: Int8.self)
             for column in 0..<columns { floats[column] = Float(values[column]) * givenScales[job.firstRow + row] }
         } else {
             converter!.convert(source, count: columns, to: floats)
         }
+        for addition in additions { addition.add(toRow: job.firstRow + row, floats, columns: columns) }
+    }
+
+    private func encodeFloats(
+        _ source: UnsafeRawPointer, _ job: Job, _ row: Int, _ floats: UnsafeMutablePointer<Float>
+    ) -> Bool {
+        widen(source, job, row, floats)
         guard Self.isFinite(floats, columns) else { return false }
         let target = job.target + row * columns * weights.elementBytes
         if weights == .float32 {

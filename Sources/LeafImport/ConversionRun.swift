@@ -23,13 +23,14 @@ struct ConversionRun {
     private static let slotsBesideEncoding = 4
 
     init(
-        _ checkpoint: Checkpoint, _ writer: LeafWriter, _ options: ConversionOptions, _ consumption: Consumption?
+        _ checkpoint: Checkpoint, _ writer: LeafWriter, _ options: ConversionOptions, _ consumption: Consumption?,
+        adapters: [AdapterFile]
     ) throws(LeafError) {
         self.checkpoint = checkpoint
         self.writer = writer
         self.options = options
         self.consumption = consumption
-        sources = MatrixSources(checkpoint: checkpoint, weights: options.weights)
+        sources = MatrixSources(checkpoint: checkpoint, adapters: adapters, weights: options.weights)
         let matrices = writer.layout.shape.matrices
         let pieces = matrices.map { matrix in
             let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: options.weights)
@@ -47,6 +48,7 @@ struct ConversionRun {
         let promptBytes = checkpoint.configuration.promptRows * checkpoint.configuration.dimModel
         let fixed =
             promptBytes * 8 + PackedChunk.roomBytes + Self.programBytes + Self.gatheredBytes(checkpoint)
+            + Self.adapterBytes(adapters)
         let needed = fixed + Self.minimumSlots * sizes.slotBytes
         if let budget = options.memoryBudget, budget < needed {
             throw LeafError(
@@ -66,6 +68,11 @@ struct ConversionRun {
     private static func gatheredBytes(_ checkpoint: Checkpoint) -> Int {
         let gathered = checkpoint.matrices.values.map(\.rows).filter { $0.strides.last != 1 }
         return gathered.map { $0.shape.reduce($0.type.byteCount, *) }.max() ?? 0
+    }
+
+    /// Of the largest factors that are held for one matrix while the next is opened, and as much to read them.
+    private static func adapterBytes(_ adapters: [AdapterFile]) -> Int {
+        3 * adapters.reduce(0) { $0 + ($1.factors.map(\.byteCount).max() ?? 0) }
     }
 
     /// - Returns: bytes of matrices that were read.
@@ -162,17 +169,28 @@ struct ConversionRun {
 /// The matrices of a checkpoint, and how they become chunks.
 struct MatrixSources: Sendable {
     let checkpoint: Checkpoint
+    /// Merged into them.
+    let adapters: [AdapterFile]
     let weights: WeightFormat
 
     func open(_ matrix: ModelShape.MatrixShape) throws(LeafError) -> (RowReader, ChunkEncoder) {
         let source = checkpoint.matrices[matrix.name]!
-        return (try RowReader(source.rows), try encoder(for: source, columns: matrix.columns))
+        let fanIn = checkpoint.configuration.isScaleFolded ? 1 : Double(matrix.columns).squareRoot()
+        var additions: [LowRankAddition] = []
+        for factors in adapters.flatMap(\.factors) where factors.matrix == matrix.name {
+            additions.append(try LowRankAddition(factors, factor: fanIn))
+        }
+        return (
+            try RowReader(source.rows), try encoder(for: source, columns: matrix.columns, additions: additions)
+        )
     }
 
-    func encoder(for source: Checkpoint.MatrixSource, columns: Int) throws(LeafError) -> ChunkEncoder {
+    func encoder(
+        for source: Checkpoint.MatrixSource, columns: Int, additions: [LowRankAddition] = []
+    ) throws(LeafError) -> ChunkEncoder {
         try ChunkEncoder(
             source, columns: columns, weights: weights,
-            isScaleFolded: weights != .int8 || checkpoint.configuration.isScaleFolded)
+            isScaleFolded: weights != .int8 || checkpoint.configuration.isScaleFolded, additions: additions)
     }
 }
 

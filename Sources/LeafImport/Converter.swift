@@ -3,6 +3,17 @@ import LeafTokenizer
 
 /// What to make of a checkpoint.
 public struct ConversionOptions: Sendable {
+    /// Where an adapter is, and its alpha if it is not what the file says.
+    public struct Adapter: Sendable {
+        public var path: String
+        public var alpha: Float?
+
+        public init(path: String, alpha: Float? = nil) {
+            self.path = path
+            self.alpha = alpha
+        }
+    }
+
     public var weights = WeightFormat.int8
     /// The JSON, if it is not beside the weights.
     public var configurationPath: String?
@@ -16,6 +27,8 @@ public struct ConversionOptions: Sendable {
     public var threads = 2
     /// Delete the checkpoint piece by piece as it is converted. There is no way back: who asks for it should be sure.
     public var consumes = false
+    /// Adapters to merge into the weights.
+    public var adapters: [Adapter] = []
     /// The vocabulary for models of its size that bring none.
     public var bundledVocabulary = Tokenizer.bundledVocabulary
     /// The segmenter's dictionary and tables, put beside any vocabulary.
@@ -91,6 +104,11 @@ public struct Converter: Sendable {
         if options.consumes, try LeafWriter.isNamed(output) { return try finishConsumption(since: began) }
         let checkpoint = try Checkpoint(path: source, configurationPath: options.configurationPath)
         try checkThatNothingIsOverwritten(checkpoint.files)
+        var adapters: [AdapterFile] = []
+        for adapter in options.adapters {
+            adapters.append(
+                try AdapterFile(path: adapter.path, alpha: adapter.alpha, for: checkpoint.configuration))
+        }
         var warnings: [String] = []
         if checkpoint.files.isConsumed {
             guard options.consumes else {
@@ -105,12 +123,12 @@ public struct Converter: Sendable {
 
         let consumption =
             options.consumes ? try Consumption(checkpoint, output: output, calls: options.calls) : nil
-        let writer = try writer(for: checkpoint, vocabulary, freedBytes: consumption?.freedBytes ?? [])
+        let writer = try writer(for: checkpoint, adapters, vocabulary, freedBytes: consumption?.freedBytes ?? [])
         if writer.start == .discarded {
             warnings.append("an unfinished conversion of another checkpoint or other options lay there; it was dropped")
         }
         let resumed = writer.completedBlocks
-        let run = try ConversionRun(checkpoint, writer, options, consumption)
+        let run = try ConversionRun(checkpoint, writer, options, consumption, adapters: adapters)
         let bytesRead = try run.convert(isCancelled: isCancelled, progress: progress)
         let file = try writer.finish { () throws(LeafError) in try consumption?.finish() }
 
@@ -144,13 +162,13 @@ public struct Converter: Sendable {
     }
 
     private func writer(
-        for checkpoint: Checkpoint, _ vocabulary: ConversionVocabulary, freedBytes: [Int]
+        for checkpoint: Checkpoint, _ adapters: [AdapterFile], _ vocabulary: ConversionVocabulary, freedBytes: [Int]
     ) throws(LeafError) -> LeafWriter {
         var configuration = checkpoint.configuration
         // The scales of int8 rows always contain 1/sqrt(fan-in).
         if options.weights == .int8 { configuration.isScaleFolded = true }
         let files = checkpoint.files.identities
-        let contents = LeafWriter.Contents(
+        var contents = LeafWriter.Contents(
             configuration: configuration, weights: options.weights, vocabulary: vocabulary.bytes,
             dictionary: vocabulary.bytes == nil ? nil : options.segmenterData,
             metadata: [
@@ -159,10 +177,13 @@ public struct Converter: Sendable {
                 ("source.container", checkpoint.files.container.rawValue),
                 ("source.form", checkpoint.configuration.isScaleFolded ? "transformers" : "cpm-live"),
             ])
+        if !adapters.isEmpty {
+            contents.metadata.append(("source.adapters", adapters.map(\.description).joined(separator: ", ")))
+        }
         var writing = LeafWriter.Options()
         writing.replacesExisting = options.replacesExisting
         writing.resumes = options.resumes
-        writing.stamp = files.map { "\($0.modified)" }.joined(separator: "\n")
+        writing.stamp = (files + adapters.flatMap(\.identities)).map { "\($0.modified)" }.joined(separator: "\n")
         writing.needsConsumedSource = checkpoint.files.isConsumed
         writing.freedBytes = freedBytes
         writing.calls = options.calls

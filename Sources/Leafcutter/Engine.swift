@@ -30,7 +30,8 @@ package final class Engine: @unchecked Sendable {
         do {
             model = try CPMAntModel(
                 file: file, store: store, pool: pool, instructionSet: settings.instructionSet,
-                capacity: settings.capacity, activations: settings.activations, kv: settings.kv)
+                capacity: settings.capacity, activations: settings.activations, kv: settings.kv,
+                tuning: settings.file.tuning())
             scheduler = try Scheduler(model: model)
         } catch {
             pool.stop()

@@ -21,7 +21,9 @@ extension ModelFile {
             ids = [Tokenizer.bosID] + (try requireTokenizer().encode(text)).filter { $0 != Tokenizer.unknownID }
         }
         guard !ids.isEmpty else { throw LeafError(.usage, "the prompt has no ids; give at least <s> (6)") }
-        return try PromptRows(ids: ids, task: options.task, segment: options.segment, for: configuration)
+        var rows = try PromptRows(ids: ids, task: options.task, segment: options.segment, for: configuration)
+        rows.tuning = try tunings.tuning(of: options, for: configuration)
+        return rows
     }
 }
 

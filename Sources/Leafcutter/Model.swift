@@ -67,11 +67,13 @@ public final class Model: Sendable {
         of cases: [LogitsCase], lastOnly: Bool = false,
         _ body: (_ place: Int, _ row: Int, _ logits: UnsafeBufferPointer<Float>) throws(LeafError) -> Void
     ) throws(LeafError) {
+        let tuning = { [file] (task: Int) in file.tunings.unnamed(task: task, for: file.configuration) }
         try engine.perform { model throws(LeafError) in
             for (place, logitsCase) in cases.enumerated() {
                 let sequence = model.cache.makeSequence()
                 defer { model.cache.remove(sequence) }
-                let rows = try logitsCase.rows(of: sequence, in: model.configuration, lastOnly: lastOnly)
+                let rows = try logitsCase.rows(
+                    of: sequence, in: model.configuration, lastOnly: lastOnly, tuning: tuning)
                 try model.forward(RowBatch(rows: rows)) { row, logits throws(LeafError) in try body(place, row, logits)
                 }
             }

@@ -6,6 +6,8 @@ public struct ModelFile: Sendable {
     public let leaf: LeafFile
     /// Nil when the file holds no vocabulary: such a model takes and gives ids only.
     public let tokenizer: Tokenizer?
+    /// Adapters and soft prompts that are loaded with the weights.
+    public var tunings = Tunings()
 
     /// - Throws: `.io` and `.badInput` when the file cannot be read or is no model.
     public init(path: String) throws(LeafError) {

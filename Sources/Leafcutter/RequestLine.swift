@@ -131,6 +131,8 @@ extension GenerationOptions {
             compatibility = known
         case "task": task = try value()
         case "segment": segment = try value()
+        case "delta": delta = try value() as String
+        case "prompt_embedding": promptEmbedding = try value() as String
         case "logprobs": logprobs = try value() as Int
         default: return false
         }

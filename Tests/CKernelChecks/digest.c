@@ -189,6 +189,21 @@ static uint64_t check_weights(const leaf_kernels *k) {
     return h;
 }
 
+static uint64_t check_low_rank(const leaf_kernels *k) {
+    generator g = {11};
+    uint64_t h = start;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        size_t n = lengths[i], outputs = lengths[(i + 3) % (sizeof lengths / sizeof *lengths)], rank = 1 + i * 2;
+        float *x = floats(&g, n, 10, 3), *a = floats(&g, rank * n, 10, 3), *b = floats(&g, rank * outputs, 10, 3);
+        float *y = floats(&g, outputs, 10, 3), *t = room(rank * sizeof(float));
+        k->low_rank_down(x, a, n, rank, n, 2.0f, t);
+        k->low_rank_up(t, b, outputs, rank, outputs, y);
+        h = digest(digest(h, t, rank * sizeof *t), y, outputs * sizeof *y);
+        free(x), free(a), free(b), free(y), free(t);
+    }
+    return h;
+}
+
 static const struct {
     const char *name;
     uint64_t (*digest)(const leaf_kernels *);
@@ -198,6 +213,7 @@ static const struct {
     {"gelu", check_gelu},       {"exp", check_exp},
     {"erf", check_erf},         {"softmax", check_softmax},
     {"conversions", check_halves}, {"weights", check_weights},
+    {"low_rank", check_low_rank},
 };
 
 size_t kernel_check_count(void) { return sizeof checks / sizeof *checks; }

@@ -3,6 +3,7 @@
 #define LEAF_FLOAT_TABLE_H
 
 #include "attention.h"
+#include "low_rank.h"
 #include "quantize.h"
 
 #define LEAF_KERNEL_TABLE(symbol, which, label)                                                                        \
@@ -14,6 +15,8 @@
         .rms_norm = rms_norm,                                                                                          \
         .add = add,                                                                                                    \
         .gelu_multiply = gelu_multiply,                                                                                \
+        .low_rank_down = low_rank_down,                                                                                \
+        .low_rank_up = low_rank_up,                                                                                    \
         .embed_int8 = embed_int8,                                                                                      \
         .cache_store = cache_store,                                                                                    \
         .attention = attention,                                                                                        \

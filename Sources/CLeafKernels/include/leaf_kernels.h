@@ -68,6 +68,13 @@ typedef struct {
     /* gate = gelu(gate) * up over n numbers; gelu is the exact form, 0.5 a (1 + erf(a / sqrt 2)). */
     void (*gelu_multiply)(float *gate, const float *up, size_t n);
 
+    /* t[k] = scale * sum_c x[c] * a[k][c] for all k < rank; strides in floats. */
+    void (*low_rank_down)(const float *x, const float *a, size_t a_stride, size_t rank, size_t columns, float scale,
+                          float *t);
+
+    /* y[o] += sum_k t[k] * b[k][o] for all o < n: the sum first, by fma over k ascending, then one addition. */
+    void (*low_rank_up)(const float *t, const float *b, size_t b_stride, size_t rank, size_t n, float *y);
+
     /* y = fma(q, scale, addend) over n columns of row `row_in_tile` of one weight tile. */
     void (*embed_int8)(const int8_t *tile, size_t row_in_tile, float scale, const float *addend, size_t n, float *y);
 

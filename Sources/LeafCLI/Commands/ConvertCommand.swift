@@ -29,7 +29,17 @@ struct ConvertCommand: Command {
             .required("SOURCE", "Folder or file of the checkpoint.", \.source, suggest: .file),
             .required("OUT.leaf", "The model file to make.", \.output, suggest: .file),
         ],
-        options: [
+        options: options + [
+            .flag("consume", "Delete the checkpoint's weights as they are converted (asks first).", \.consumes),
+            .flag("yes", "Do not ask.", \.isSure),
+        ],
+        examples: [
+            "convert cpm-ant-10b/ ant.leaf", "convert cpm-ant-10b.pt ant.leaf --config cpm-ant-10b.json --weights f16",
+        ])
+
+    /// Those that `merge` has too.
+    static let options: [CommandOption<ConvertCommand>] =
+        [
             .value(
                 "weights", "TYPE", "int8 (default), f16 or f32.", \.weights,
                 suggest: .words(WeightsArgument.allCases.map(\.rawValue))),
@@ -40,14 +50,16 @@ struct ConvertCommand: Command {
             .value("threads", "N", "Threads (default: the cores that the process may use).", \.threads),
             .flag("force", "Replace OUT.leaf if it exists.", \.replacesExisting),
             .flag("no-resume", "Begin again instead of going on with an interrupted conversion.", \.startsAnew),
-            .flag("consume", "Delete the checkpoint's weights as they are converted (asks first).", \.consumes),
-            .flag("yes", "Do not ask.", \.isSure),
-        ] + CommonOptions.all.map { $0.lifted(\.common) },
-        examples: [
-            "convert cpm-ant-10b/ ant.leaf", "convert cpm-ant-10b.pt ant.leaf --config cpm-ant-10b.json --weights f16",
-        ])
+        ] + CommonOptions.all.map { $0.lifted(\.common) }
 
     func run(_ terminal: Terminal) throws(LeafError) {
+        var options = try conversionOptions()
+        options.consumes = consumes
+        if consumes, !isSure { try confirm() }
+        try run(options, terminal)
+    }
+
+    func conversionOptions() throws(LeafError) -> ConversionOptions {
         var options = ConversionOptions()
         options.weights = weights.format
         options.configurationPath = config
@@ -59,10 +71,10 @@ struct ConvertCommand: Command {
         guard (1...1024).contains(options.threads) else {
             throw LeafError(.usage, "\(options.threads) threads make no sense; give --threads between 1 and 1024")
         }
+        return options
+    }
 
-        options.consumes = consumes
-        if consumes, !isSure { try confirm() }
-
+    func run(_ options: ConversionOptions, _ terminal: Terminal) throws(LeafError) {
         let interrupt = Interrupt()
         let meter = ProgressMeter("converting")
         let result = try Converter(source: source, output: output, options: options).run(

@@ -10,6 +10,7 @@ struct EmbedCommand: Command {
     var task = 2
     var segment = 2
     var batch = 8
+    var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
 
@@ -32,7 +33,8 @@ struct EmbedCommand: Command {
             .value("task", "N", "Soft prompt (default 2).", \.task),
             .value("segment", "N", "Segment of the text (default 2).", \.segment),
             .value("batch", "B", "Texts on a sweep at most (default 8); fewer if memory is short.", \.batch),
-        ] + EngineOptions.all.map { $0.lifted(\.engine) } + CommonOptions.quietness.map { $0.lifted(\.common) },
+        ] + TuningOptions.all.map { $0.lifted(\.tuning) }
+            + EngineOptions.all.map { $0.lifted(\.engine) } + CommonOptions.quietness.map { $0.lifted(\.common) },
         examples: ["embed ant.leaf '今天天气真好'", "embed ant.leaf - < sentences.txt > vectors.jsonl"])
 
     func run(_ terminal: Terminal) throws(LeafError) {
@@ -40,7 +42,7 @@ struct EmbedCommand: Command {
             throw LeafError(.usage, "--batch \(batch) is not between 1 and \(GenerationOptions.mostSequences)")
         }
         terminal.progress.show("opening \(model)")
-        let file = try ModelFile(path: model)
+        let file = try tuning.open(model)
         let requests = try readPrompts().map { prompt throws(LeafError) in
             EmbeddingRequest(
                 text: try file.rows(of: prompt, GenerationOptions(task: task, segment: segment)), pooling: pooling)

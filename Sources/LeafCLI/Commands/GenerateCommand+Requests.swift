@@ -11,7 +11,7 @@ extension GenerateCommand {
         }
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
-        let file = try ModelFile(path: model)
+        let file = try tuning.open(model)
         let entries = try RequestFile(path: path, defaults: defaults, for: file).entries
         for entry in entries {
             guard let warning = entry.request.lengthWarning(in: file.configuration) else { continue }

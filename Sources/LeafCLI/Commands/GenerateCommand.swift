@@ -20,6 +20,7 @@ struct GenerateCommand: Command {
     var biases: [LogitBiasArgument] = []
     var speculation = Speculation.off
     var options = GenerationOptions()
+    var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
 
@@ -37,7 +38,8 @@ struct GenerateCommand: Command {
             .required("MODEL", "A .leaf file.", \.model, suggest: .file),
             .optional("PROMPT", "The text to continue; - takes all of standard input as it is.", \.prompt),
         ],
-        options: choices + sampling + form + EngineOptions.all.map { $0.lifted(\.engine) }
+        options: choices + sampling + form + TuningOptions.all.map { $0.lifted(\.tuning) }
+            + EngineOptions.all.map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
             "generate ant.leaf '今天天气真好，' --memory 2GiB",
@@ -134,7 +136,7 @@ struct GenerateCommand: Command {
     private func runOne(_ options: GenerationOptions, _ terminal: Terminal) throws(LeafError) {
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
-        let file = try ModelFile(path: model)
+        let file = try tuning.open(model)
         let prompt = try readPrompt()
         try warnOfUnknowns(in: prompt, file, terminal)
         let request = GenerationRequest(prompt: try file.rows(of: prompt, options), options: options, samples: samples)

@@ -110,7 +110,7 @@ struct InspectCommand: Command {
 
     /// Where the file came from, as its metadata tell.
     private func sources(_ file: LeafFile) -> [(key: String, value: String)] {
-        let keys = ["software", "source", "source.form", "source.container", "source.digest"]
+        let keys = ["software", "source", "source.form", "source.container", "source.adapters", "source.digest"]
         return keys.compactMap { key in file.metadata[key].map { (key, $0) } }
     }
 

@@ -8,6 +8,7 @@ struct LogitsCommand: Command {
     var input: String?
     var output: String?
     var lastOnly = false
+    var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
 
@@ -24,7 +25,8 @@ struct LogitsCommand: Command {
             .value("input", "FILE", "The cases.", \.input, suggest: .file),
             .value("output", "FILE", "The safetensors file to write.", \.output, suggest: .file),
             .flag("last", "Only the last row of each case.", \.lastOnly),
-        ] + EngineOptions.all.map { $0.lifted(\.engine) } + CommonOptions.all.map { $0.lifted(\.common) },
+        ] + TuningOptions.all.map { $0.lifted(\.tuning) }
+            + EngineOptions.all.map { $0.lifted(\.engine) } + CommonOptions.all.map { $0.lifted(\.common) },
         examples: ["logits ant.leaf --input cases.json --output logits.safetensors --kv f32"])
 
     private struct Cases: Decodable {
@@ -36,7 +38,7 @@ struct LogitsCommand: Command {
             throw LeafError(.usage, "--input CASES.json and --output OUT.safetensors are both needed")
         }
         let cases = try read(input)
-        let file = try ModelFile(path: model)
+        let file = try tuning.open(model)
         let rowCounts = cases.map { $0.rowCount(in: file.configuration) }
         let rows = max(1, rowCounts.max() ?? 1)
         let capacity = ModelOptions.Capacity(context: rows, rows: rows, logitRows: lastOnly ? 1 : rows)

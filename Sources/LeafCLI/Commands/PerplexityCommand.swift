@@ -12,6 +12,7 @@ struct PerplexityCommand: Command {
     var task = 2
     var segment = 2
     var batch = 8
+    var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
 
@@ -34,7 +35,8 @@ struct PerplexityCommand: Command {
             .value("task", "N", "Soft prompt (default 2).", \.task),
             .value("segment", "N", "Segment of the text (default 2).", \.segment),
             .value("batch", "B", "Windows on a sweep at most (default 8); fewer if memory is short.", \.batch),
-        ] + EngineOptions.all.map { $0.lifted(\.engine) } + CommonOptions.all.map { $0.lifted(\.common) },
+        ] + TuningOptions.all.map { $0.lifted(\.tuning) }
+            + EngineOptions.all.map { $0.lifted(\.engine) } + CommonOptions.all.map { $0.lifted(\.common) },
         examples: ["perplexity ant.leaf news.txt --context 512 --stride 256"])
 
     func run(_ terminal: Terminal) throws(LeafError) {
@@ -42,12 +44,12 @@ struct PerplexityCommand: Command {
             throw LeafError(.usage, "--batch \(batch) is not between 1 and \(GenerationOptions.mostSequences)")
         }
         terminal.progress.show("opening \(model)")
-        let file = try ModelFile(path: model)
+        let file = try tuning.open(model)
         let ids = try readIDs(file)
         let windows = try TextWindows(ids, context: context, prefix: prefix, stride: stride)
         let requests = try windows.all.map { window throws(LeafError) in
             ScoreRequest(
-                context: try PromptRows(ids: window.prefix, task: task, segment: segment, for: file.configuration),
+                context: try file.rows(of: .ids(window.prefix), GenerationOptions(task: task, segment: segment)),
                 target: window.target)
         }
         var options = engine.modelOptions(ModelOptions.Capacity(context: 1))

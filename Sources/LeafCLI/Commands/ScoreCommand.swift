@@ -9,6 +9,7 @@ struct ScoreCommand: Command {
     var task = 2
     var segment = 2
     var batch = 8
+    var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
 
@@ -36,7 +37,8 @@ struct ScoreCommand: Command {
             .value("task", "N", "Soft prompt (default 2; CPM-Live's LoRA examples use 1).", \.task),
             .value("segment", "N", "Segment of the text (default 2).", \.segment),
             .value("batch", "B", "Texts on a sweep at most (default 8); fewer if memory is short.", \.batch),
-        ] + EngineOptions.all.map { $0.lifted(\.engine) } + CommonOptions.quietness.map { $0.lifted(\.common) },
+        ] + TuningOptions.all.map { $0.lifted(\.tuning) }
+            + EngineOptions.all.map { $0.lifted(\.engine) } + CommonOptions.quietness.map { $0.lifted(\.common) },
         examples: [
             "score ant.leaf --requests sentences.jsonl", "score ant.leaf --requests c3.jsonl --rule choice --task 1",
         ])
@@ -47,7 +49,7 @@ struct ScoreCommand: Command {
             throw LeafError(.usage, "--batch \(batch) is not between 1 and \(GenerationOptions.mostSequences)")
         }
         terminal.progress.show("opening \(model)")
-        let file = try ModelFile(path: model)
+        let file = try tuning.open(model)
         let questions = try ScoreFile(
             path: requests, rule: rule, form: TextForm(task: task, segment: segment), for: file
         ).questions

@@ -1,0 +1,61 @@
+import LeafArguments
+import Leafcutter
+
+/// Adapters and soft prompts: what every command that computes can load beside a model.
+struct TuningOptions: Sendable {
+    var deltas: [NamedFile] = []
+    var alpha: Float?
+    var promptEmbeddings: [NamedFile] = []
+
+    static let adapters: [CommandOption<TuningOptions>] = [
+        .values(
+            "delta", "[NAME=]FILE",
+            "A LoRA adapter: OpenDelta's best.pt, its folder by save_finetuned, or safetensors. Several have names, by "
+                + "which requests choose (\"delta\").", \.deltas, suggest: .file),
+        .value("delta-alpha", "A", "Its alpha (default: what its config.json says, else 16).", \.alpha),
+    ]
+
+    static let all: [CommandOption<TuningOptions>] =
+        adapters + [
+            .values(
+                "prompt-embedding", "[NAME=]FILE",
+                "A trained soft prompt in place of the task's, in safetensors or torch's format; names as with --delta.",
+                \.promptEmbeddings, suggest: .file)
+        ]
+
+    /// Opens a model's file with all of them.
+    func open(_ path: String) throws(LeafError) -> ModelFile {
+        var file = try ModelFile(path: path)
+        for delta in deltas {
+            try file.tunings.add(
+                AdapterFile(path: delta.path, alpha: alpha, for: file.configuration), named: delta.name)
+        }
+        for prompt in promptEmbeddings {
+            try file.tunings.add(SoftPromptFile(path: prompt.path, for: file.configuration), named: prompt.name)
+        }
+        guard alpha == nil || !deltas.isEmpty else {
+            throw LeafError(.usage, "--delta-alpha belongs to --delta FILE, which is missing")
+        }
+        return file
+    }
+}
+
+/// `poems=best.pt`, or a path alone.
+struct NamedFile: ArgumentValue {
+    let name: String?
+    let path: String
+
+    init?(argument: String) {
+        let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        // A path may hold the sign too.
+        if parts.count == 2, !parts[0].contains("/") {
+            guard !parts[0].isEmpty, !parts[1].isEmpty else { return nil }
+            (name, path) = (String(parts[0]), String(parts[1]))
+        } else {
+            guard !argument.isEmpty else { return nil }
+            (name, path) = (nil, argument)
+        }
+    }
+
+    static let expectation = "a file, or a name and a file such as poems=best.pt"
+}

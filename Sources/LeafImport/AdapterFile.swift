@@ -1,0 +1,202 @@
+import FoundationEssentials
+public import LeafFormat
+
+/// A LoRA adapter as OpenDelta saves it: a state dict (`best.pt`, safetensors), or the folder of `save_finetuned`.
+///
+/// - Source: CPM-Ant reference, section 7.1.
+public struct AdapterFile: Sendable {
+    /// What stands beside one matrix.
+    public struct Factors: Sendable {
+        /// As in `ModelShape`.
+        public let matrix: String
+        public let rank: Int
+        /// `alpha / rank`
+        public let scale: Float
+        let a: SourceTensor
+        let b: SourceTensor
+
+        /// Of both as float32.
+        var byteCount: Int { [a, b].reduce(0) { $0 + $1.shape.reduce(4, *) } }
+
+        /// Reads `[rank, columns]` and `[rows, rank]`.
+        ///
+        /// - Throws: `.io`, and `.badInput` for numbers that are not finite or not floats, and damaged bytes.
+        public func floats() throws(LeafError) -> (a: [Float], b: [Float]) {
+            for tensor in [a, b] where tensor.storage.checksum != nil { try tensor.checkStorage() }
+            return (try RowReader(a).floats(), try RowReader(b).floats())
+        }
+    }
+
+    /// As given.
+    public let path: String
+    public let factors: [Factors]
+    let identities: [CheckpointFiles.Identity]
+
+    /// What tells one merge from another.
+    var description: String {
+        let scales = Set(factors.map { "\($0.scale)" }).sorted().joined(separator: ", ")
+        return identities.map { "\($0.name) (\($0.byteCount) bytes, scale \(scales))" }.joined(separator: ", ")
+    }
+
+    /// What CPM-Live's examples train with.
+    public static let usualAlpha: Float = 16
+
+    /// Finds out what an adapter holds, without reading its numbers.
+    ///
+    /// - Parameters:
+    ///   - alpha: nil for what the folder's `config.json` says, or else 16.
+    /// - Throws: `.badInput` naming tensors that do not belong to this model, are missing or have the wrong shape.
+    public init(path: String, alpha: Float? = nil, for configuration: ModelConfiguration) throws(LeafError) {
+        self.path = path
+        var json = AdapterConfiguration()
+        var weights = path
+        if FilePath.isDirectory(path) {
+            weights = try Self.weights(in: path)
+            let config = "\(path)/config.json"
+            if FilePath.exists(config) { json = try AdapterConfiguration(path: config) }
+        }
+        var reader = CheckpointReader()
+        try reader.read(weights)
+        identities = reader.identities
+        let alpha = alpha ?? json.alpha ?? Self.usualAlpha
+        guard alpha.isFinite, alpha > 0 else {
+            throw LeafError(.usage, "an alpha of \(alpha) makes no adapter; give a positive number")
+        }
+        var assembly = AdapterAssembly(path: path, shapes: ModelShape(configuration).matrices)
+        for tensor in reader.tensors { assembly.add(tensor) }
+        factors = try assembly.factors(json, alpha: alpha)
+    }
+
+    private static func weights(in folder: String) throws(LeafError) -> String {
+        let names = ["model.safetensors", "pytorch_model.bin"]
+        guard let name = names.first(where: { FilePath.exists("\(folder)/\($0)") }) else {
+            throw LeafError(.badInput, "\(folder) holds none of \(names.joined(separator: ", "))")
+        }
+        return "\(folder)/\(name)"
+    }
+}
+
+/// OpenDelta's `config.json`; what has its usual value may be missing there.
+private struct AdapterConfiguration: Decodable {
+    var kind: String?
+    var rank: Int?
+    var alpha: Float?
+    /// Ends of the names of modules.
+    var modules: [String]?
+
+    private static let maximumBytes = 1 << 20
+
+    enum CodingKeys: String, CodingKey {
+        case kind = "delta_type"
+        case rank = "lora_r"
+        case alpha = "lora_alpha"
+        case modules = "modified_modules"
+    }
+
+    init() {}
+
+    init(path: String) throws(LeafError) {
+        let file = try InputFile(path: path)
+        guard file.byteCount <= Self.maximumBytes else {
+            throw LeafError(
+                .badInput, "\(path) has \(file.byteCount.sizeText), too much for an adapter's configuration")
+        }
+        let bytes = try file.bytes(at: 0, count: file.byteCount)
+        do {
+            self = try JSONDecoder().decode(Self.self, from: Data(bytes))
+        } catch {
+            throw LeafError(.badInput, "\(path) is not the configuration of an adapter")
+        }
+        guard kind == nil || kind == "lora" else {
+            throw LeafError(.badInput, "\(path): the adapter is of the kind '\(kind!)'; only lora can be used")
+        }
+    }
+}
+
+/// Pairs an adapter's tensors by the matrices that they stand beside.
+private struct AdapterAssembly {
+    let path: String
+    let shapes: [ModelShape.MatrixShape]
+    private var tensors: [String: SourceTensor] = [:]
+
+    init(path: String, shapes: [ModelShape.MatrixShape]) {
+        self.path = path
+        self.shapes = shapes.filter { $0.name != TensorName.tokenTable }
+    }
+
+    mutating func add(_ tensor: SourceTensor) {
+        let prefix = "cpmant."
+        tensors[tensor.name.hasPrefix(prefix) ? String(tensor.name.dropFirst(prefix.count)) : tensor.name] = tensor
+    }
+
+    /// - Throws: `.badInput` for the first of what is wrong.
+    func factors(_ json: AdapterConfiguration, alpha: Float) throws(LeafError) -> [AdapterFile.Factors] {
+        var unused = tensors
+        var factors: [AdapterFile.Factors] = []
+        var missing: [String] = []
+        let wanted = wantedModules(json)
+        for shape in shapes {
+            let module = Self.module(shape.name)
+            let names = ["A", "B"].map { "\(module).lora.lora_\($0)" }
+            let (a, b) = (unused.removeValue(forKey: names[0]), unused.removeValue(forKey: names[1]))
+            guard let a, let b else {
+                if a != nil || b != nil || wanted.contains(module) {
+                    missing += zip(names, [a, b]).filter { $1 == nil }.map(\.0)
+                }
+                continue
+            }
+            let rank = a.shape.first ?? 0
+            guard rank > 0, rank <= min(shape.rows, shape.columns), rank == json.rank ?? rank else {
+                throw LeafError(
+                    .badInput,
+                    "\(path): tensor \(names[0]) has the shape \(a.shape), which is no rank"
+                        + (json.rank.map { " of \($0), as the configuration says" } ?? ""))
+            }
+            try check(a, [rank, shape.columns])
+            try check(b, [shape.rows, rank])
+            factors.append(.init(matrix: shape.name, rank: rank, scale: alpha / Float(rank), a: a, b: b))
+        }
+        guard unused.isEmpty else {
+            throw LeafError(
+                .badInput,
+                "\(path) has tensors that are no LoRA beside this model's matrices: \(Self.list(unused.keys.sorted()))")
+        }
+        guard missing.isEmpty else {
+            throw LeafError(.badInput, "\(path) lacks \(Self.list(missing)); save the adapter again")
+        }
+        guard !factors.isEmpty else { throw LeafError(.badInput, "\(path) holds no tensors") }
+        return factors
+    }
+
+    /// Those that the configuration lists; without one, a module that one layer has, every layer must have.
+    private func wantedModules(_ json: AdapterConfiguration) -> Set<String> {
+        let modules = shapes.map { Self.module($0.name) }
+        let isWanted: (String) -> Bool
+        if let listed = json.modules {
+            // What begins so is a regular expression: nothing is known to be missing then.
+            guard !listed.contains(where: { $0.hasPrefix("[r]") }) else { return [] }
+            isWanted = { module in listed.contains { module == $0 || module.hasSuffix("." + $0) } }
+        } else {
+            let kinds = Set(modules.filter { tensors["\($0).lora.lora_A"] != nil }.map(Self.kind))
+            isWanted = { kinds.contains(Self.kind($0)) }
+        }
+        return Set(modules.filter(isWanted))
+    }
+
+    private static func module(_ matrix: String) -> String { String(matrix.dropLast(".weight".count)) }
+
+    private static func kind(_ module: String) -> Substring { module.split(separator: ".").last ?? "" }
+
+    private func check(_ tensor: SourceTensor, _ shape: [Int]) throws(LeafError) {
+        guard tensor.shape == shape else {
+            throw LeafError(
+                .badInput,
+                "\(path): tensor \(tensor.name) has the shape \(tensor.shape), this model asks for \(shape)")
+        }
+    }
+
+    private static func list(_ names: [String]) -> String {
+        let shown = names.prefix(4).joined(separator: ", ")
+        return names.count > 4 ? "\(shown) and \(names.count - 4) more" : shown
+    }
+}

@@ -1,0 +1,40 @@
+public import LeafFormat
+
+/// A trained soft prompt: one `[promptLength, dimModel]`, or a whole table with the rows of each task.
+public struct SoftPromptFile: Sendable {
+    /// As given.
+    public let path: String
+    public let rowCount: Int
+    /// Whether it has rows for each task, which picks them as it does in the model's own table.
+    public let isTable: Bool
+    private let tensor: SourceTensor
+
+    /// Finds the soft prompt in a safetensors or torch file, without reading its numbers.
+    ///
+    /// - Throws: `.badInput` if there is none of the right shape, or several.
+    public init(path: String, for configuration: ModelConfiguration) throws(LeafError) {
+        self.path = path
+        var reader = CheckpointReader()
+        try reader.read(path)
+        let sizes = [configuration.promptLength, configuration.promptRows].map { [$0, configuration.dimModel] }
+        let fitting = reader.tensors.filter { sizes.contains($0.shape) }
+        let named = fitting.filter { $0.name == TensorName.promptEmbedding }
+        guard let tensor = named.first ?? fitting.first, named.count == 1 || fitting.count == 1 else {
+            throw LeafError(
+                .badInput,
+                "\(path) has \(fitting.isEmpty ? "no tensor" : "several tensors") of the shape \(sizes[0]) or \(sizes[1]) "
+                    + "(soft prompt); save it alone, or as \(TensorName.promptEmbedding)")
+        }
+        self.tensor = tensor
+        rowCount = tensor.shape[0]
+        isTable = rowCount != configuration.promptLength
+    }
+
+    /// Reads `[rowCount, dimModel]`.
+    ///
+    /// - Throws: `.io`, and `.badInput` for numbers that are not finite or not floats, and damaged bytes.
+    public func floats() throws(LeafError) -> [Float] {
+        if tensor.storage.checksum != nil { try tensor.checkStorage() }
+        return try RowReader(tensor).floats()
+    }
+}

@@ -1,0 +1,109 @@
+import CPMAnt
+public import LeafFormat
+import LeafGeneration
+public import LeafImport
+
+/// The adapters and soft prompts that a model is opened with; requests choose among them by name.
+public struct Tunings: Sendable {
+    /// A file and the name that requests know it by; the unnamed one is for those that name none.
+    public struct Named<File: Sendable>: Sendable {
+        public let name: String?
+        public let file: File
+    }
+
+    public private(set) var adapters: [Named<AdapterFile>] = []
+    public private(set) var softPrompts: [Named<SoftPromptFile>] = []
+
+    public init() {}
+
+    /// - Throws: `.usage` if the name is taken.
+    public mutating func add(_ file: AdapterFile, named name: String? = nil) throws(LeafError) {
+        try Self.add(file, name, to: &adapters, "adapters")
+    }
+
+    /// - Throws: `.usage` if the name is taken.
+    public mutating func add(_ file: SoftPromptFile, named name: String? = nil) throws(LeafError) {
+        try Self.add(file, name, to: &softPrompts, "soft prompts")
+    }
+
+    private static func add<File>(
+        _ file: File, _ name: String?, to files: inout [Named<File>], _ what: String
+    ) throws(LeafError) {
+        guard !files.contains(where: { $0.name == name }) else {
+            throw LeafError(
+                .usage,
+                name.map { "two \(what) are called '\($0)'; give each its own name" }
+                    ?? "two \(what) have no name; give them as name=FILE and let requests choose")
+        }
+        files.append(Named(name: name, file: file))
+    }
+
+    /// What requests that name nothing have.
+    func unnamed(task: Int, for configuration: ModelConfiguration) -> TextTuning {
+        TextTuning(
+            adapter: adapters.firstIndex { $0.name == nil },
+            softPromptRow: softPrompts.firstIndex { $0.name == nil }.map { row($0, task: task, for: configuration) })
+    }
+
+    /// What a request has.
+    ///
+    /// - Throws: `.usage` for a name that there is not.
+    func tuning(
+        of options: GenerationOptions, for configuration: ModelConfiguration
+    ) throws(LeafError) -> TextTuning {
+        var tuning = unnamed(task: options.task, for: configuration)
+        if let name = options.delta { tuning.adapter = try Self.place(of: name, in: adapters, "adapter") }
+        if let name = options.promptEmbedding {
+            let place = try Self.place(of: name, in: softPrompts, "soft prompt")
+            tuning.softPromptRow = row(place, task: options.task, for: configuration)
+        }
+        return tuning
+    }
+
+    private static func place<File>(
+        of name: String, in files: [Named<File>], _ what: String
+    ) throws(LeafError) -> Int {
+        if let place = files.firstIndex(where: { $0.name == name }) { return place }
+        let names = files.compactMap(\.name)
+        throw LeafError(
+            .usage,
+            "no \(what) is called '\(name)'"
+                + (names.isEmpty ? "; none was given by a name" : "; there are \(names.joined(separator: ", "))"))
+    }
+
+    /// The first row of a soft prompt, behind the model's own table.
+    private func row(_ place: Int, task: Int, for configuration: ModelConfiguration) -> Int {
+        configuration.promptRows + softPrompts[..<place].reduce(0) { $0 + $1.file.rowCount }
+            + (softPrompts[place].file.isTable ? task * configuration.promptLength : 0)
+    }
+}
+
+extension ModelFile {
+    /// What the model has to load.
+    func tuning() -> ModelTuning {
+        var matrices: [String: Int] = [:]
+        for (place, matrix) in leaf.matrices.enumerated() { matrices[matrix.name] = place }
+        let adapters = tunings.adapters.map { adapter in
+            LowRankAdapter(
+                factors: adapter.file.factors.compactMap { factors in
+                    matrices[factors.matrix].map { matrix in
+                        LowRankAdapter.Factors(
+                            matrix: matrix, rank: factors.rank, scale: factors.scale,
+                            load: { () throws(LeafError) in try factors.floats() })
+                    }
+                })
+        }
+        let divisor = softPromptDivisor
+        let softPrompts = tunings.softPrompts.map { prompt in
+            SoftPromptRows(count: prompt.file.rowCount) { () throws(LeafError) in
+                try prompt.file.floats().map { Float(Double($0) / divisor) }
+            }
+        }
+        return ModelTuning(adapters: adapters, softPrompts: softPrompts)
+    }
+
+    /// A soft prompt is trained beside a checkpoint and scaled as it: CPM-Live divides by `sqrt(dimModel)` at run time.
+    private var softPromptDivisor: Double {
+        leaf.metadata["source.form"] == "transformers" ? 1 : Double(configuration.dimModel).squareRoot()
+    }
+}

@@ -1,0 +1,96 @@
+import Foundation
+import GoldenSupport
+import Testing
+
+/// `--delta`, `--prompt-embedding` and `merge`.
+@Suite struct TuningTests {
+    private let folder: TemporaryDirectory
+    private let model: String
+
+    private static let tuning = Golden.root.appending(path: "tuning").path
+    private static let source = Golden.model("ant-tiny-c/cpm-live/ant-tiny-c.pt").path
+    private static let best = "\(tuning)/best.pt"
+
+    init() throws {
+        folder = try TemporaryDirectory()
+        model = folder.path("model.leaf")
+        try Models.convert(Self.source, to: model, weights: "f32")
+    }
+
+    private func ids(_ arguments: String...) throws -> [Int] {
+        let run = try Leafcutter.run(
+            ["generate", model, "--ids", "6,20,30,40", "--greedy", "--max-tokens", "12", "--json", "-q"] + arguments)
+        #expect(run.status == 0, "\(run.error)")
+        return try #require(run.json?["ids"] as? [Int])
+    }
+
+    @Test func aMergedModelGeneratesWhatTheAdapterDoes() throws {
+        let merged = folder.path("merged.leaf")
+        let run = try Leafcutter.run("merge", Self.source, "--delta", Self.best, merged, "--weights", "f32", "-q")
+        #expect(run.status == 0, "\(run.error)")
+        let beside = try Leafcutter.run(
+            "generate", merged, "--ids", "6,20,30,40", "--greedy", "--max-tokens", "12", "--json", "-q")
+        let adapted = try ids("--delta", Self.best)
+        #expect(beside.json?["ids"] as? [Int] == adapted)
+        #expect(try ids() != adapted)
+        let inspection = try Leafcutter.run("inspect", merged)
+        #expect(inspection.text.contains("best.pt"))
+    }
+
+    @Test func requestsChooseByName() throws {
+        let requests = folder.path("requests.jsonl")
+        let prompt = #""input_ids":[6,20,30,40],"greedy":true,"max_tokens":12"#
+        let lines = [
+            #"{"id":"none",\#(prompt)}"#, #"{"id":"best",\#(prompt),"delta":"best"}"#,
+            #"{"id":"fine",\#(prompt),"delta":"fine"}"#, #"{"id":"prompt",\#(prompt),"prompt_embedding":"own"}"#,
+        ]
+        try Data(lines.joined(separator: "\n").utf8).write(to: URL(filePath: requests))
+        let run = try Leafcutter.run(
+            "generate", model, "--requests", requests, "--delta", "best=\(Self.best)", "--delta",
+            "fine=\(Self.tuning)/finetuned", "--prompt-embedding", "own=\(Self.tuning)/prompt.safetensors", "-q")
+        #expect(run.status == 0, "\(run.error)")
+        var answers: [String: [Int]] = [:]
+        for line in run.text.split(separator: "\n") {
+            let answer = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+            answers[try #require(answer["id"] as? String)] = answer["ids"] as? [Int]
+        }
+        #expect(try answers["none"] == ids())
+        #expect(try answers["best"] == ids("--delta", Self.best))
+        #expect(try answers["fine"] == ids("--delta", "\(Self.tuning)/finetuned"))
+        #expect(try answers["prompt"] == ids("--prompt-embedding", "\(Self.tuning)/prompt.safetensors"))
+    }
+
+    /// The same option of every command that computes.
+    @Test func logitsScoresAndVectorsChange() throws {
+        try Data(#"{"cases":[{"id":"a","input_ids":[6,20,30]}]}"#.utf8).write(to: URL(filePath: folder.path("c.json")))
+        try Data(#"{"context_ids":[6,20],"target_ids":[30,31]}"#.utf8).write(to: URL(filePath: folder.path("s.jsonl")))
+        func results(_ options: [String]) throws -> [Data] {
+            let logits = try Leafcutter.run(
+                ["logits", model, "--input", folder.path("c.json"), "--output", folder.path("o"), "-q"] + options)
+            let score = try Leafcutter.run(["score", model, "--requests", folder.path("s.jsonl"), "-q"] + options)
+            let vector = try Leafcutter.run(["embed", model, "--ids", "6,20,30", "-q"] + options)
+            for run in [logits, score, vector] { #expect(run.status == 0, "\(run.error)") }
+            return [try Data(contentsOf: URL(filePath: folder.path("o"))), score.output, vector.output]
+        }
+        let plain = try results([])
+        for options in [["--delta", Self.best], ["--prompt-embedding", "\(Self.tuning)/prompt.safetensors"]] {
+            for (one, other) in zip(plain, try results(options)) { #expect(one != other) }
+        }
+    }
+
+    @Test(arguments: [
+        (["--delta", "none.pt"], 1, "none.pt"), (["--delta", "=x"], 2, "a name and a file"),
+        (["--delta-alpha", "8"], 2, "--delta FILE"), (["--delta", best, "--delta", best], 2, "no name"),
+        (["--delta", best, "--delta-alpha", "-1"], 2, "positive"), (["--delta", "\(tuning)/prompts.pt"], 1, "no LoRA"),
+        (["--delta", source], 1, "no LoRA"), (["--prompt-embedding", best], 1, "soft prompt"),
+    ])
+    func badInputIsRefused(arguments: [String], status: Int, reason: String) throws {
+        let run = try Leafcutter.run(["generate", model, "--ids", "6"] + arguments)
+        #expect(run.status == status && run.error.contains(reason), "\(run.error)")
+    }
+
+    @Test func mergeNeedsAnAdapter() throws {
+        let run = try Leafcutter.run("merge", Self.source, folder.path("m.leaf"))
+        #expect(run.status == 2 && run.error.contains("--delta"))
+    }
+}
