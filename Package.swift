@@ -39,7 +39,8 @@ let package = Package(
         .target(name: "LeafTokenizer", dependencies: ["LeafFormat", "CTokenizerData"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
         .target(
-            name: "LeafImport", dependencies: ["LeafFormat", "LeafTokenizer", "CSystem", "CZip", "CZlib", "CLeafKernels"],
+            name: "LeafImport",
+            dependencies: ["LeafFormat", "LeafTokenizer", "CSystem", "CZip", "CZlib", "CLeafKernels"],
             swiftSettings: library),
         // Models of any shape, without a checkpoint.
         .target(
