@@ -34,7 +34,22 @@ final class ResidentTuning {
     /// Matrices that read the same input at most: queries, keys and values.
     private static let matricesAtOnce = 3
 
+    /// Bytes that `init` allocates, those included that it gives back.
     static func byteCount(_ tuning: ModelTuning, _ file: LeafFile, rows: Int) -> Int {
+        guard !tuning.adapters.isEmpty || !tuning.softPrompts.isEmpty else { return 0 }
+        return arenaBytes(tuning, file, rows: rows) + loadingBytes(tuning, file)
+    }
+
+    /// While the largest part is read: its bytes as stored, at most 8 a number, the numbers, and room to check them.
+    private static func loadingBytes(_ tuning: ModelTuning, _ file: LeafFile) -> Int {
+        let factors = tuning.adapters.flatMap(\.factors).map {
+            $0.rank * (file.matrices[$0.matrix].rows + file.matrices[$0.matrix].columns)
+        }
+        let rows = tuning.softPrompts.map { $0.count * file.configuration.dimModel }
+        return (factors + rows).reduce(0, max) * 12 + (1 << 20)
+    }
+
+    private static func arenaBytes(_ tuning: ModelTuning, _ file: LeafFile, rows: Int) -> Int {
         var bytes = Arena.bytes(
             tuning.softPrompts.reduce(0) { $0 + $1.count } * file.configuration.dimModel, of: Float.self)
         for factors in tuning.adapters.flatMap(\.factors) {
@@ -58,7 +73,7 @@ final class ResidentTuning {
     }
 
     init(_ tuning: ModelTuning, _ file: LeafFile, rows: Int) throws(LeafError) {
-        arena = try Arena(byteCount: Self.byteCount(tuning, file, rows: rows))
+        arena = try Arena(byteCount: Self.arenaBytes(tuning, file, rows: rows))
         dimModel = file.configuration.dimModel
         softPromptCount = tuning.softPrompts.reduce(0) { $0 + $1.count }
         let softPrompts = arena.take(softPromptCount * dimModel, of: Float.self)

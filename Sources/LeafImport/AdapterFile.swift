@@ -63,7 +63,7 @@ public struct AdapterFile: Sendable {
             throw LeafError(.usage, "an alpha of \(alpha) makes no adapter; give a positive number")
         }
         var assembly = AdapterAssembly(path: path, shapes: ModelShape(configuration).matrices)
-        for tensor in reader.tensors { assembly.add(tensor) }
+        for tensor in reader.tensors { try assembly.add(tensor) }
         factors = try assembly.factors(json, alpha: alpha)
     }
 
@@ -124,9 +124,12 @@ private struct AdapterAssembly {
         self.shapes = shapes.filter { $0.name != TensorName.tokenTable }
     }
 
-    mutating func add(_ tensor: SourceTensor) {
+    mutating func add(_ tensor: SourceTensor) throws(LeafError) {
         let prefix = "cpmant."
-        tensors[tensor.name.hasPrefix(prefix) ? String(tensor.name.dropFirst(prefix.count)) : tensor.name] = tensor
+        let name = tensor.name.hasPrefix(prefix) ? String(tensor.name.dropFirst(prefix.count)) : tensor.name
+        guard tensors.updateValue(tensor, forKey: name) == nil else {
+            throw LeafError(.badInput, "\(path): tensor \(name) is there twice")
+        }
     }
 
     /// - Throws: `.badInput` for the first of what is wrong.

@@ -20,7 +20,6 @@ extension ModelFile {
         case .text(let text):
             ids = [Tokenizer.bosID] + (try requireTokenizer().encode(text)).filter { $0 != Tokenizer.unknownID }
         }
-        guard !ids.isEmpty else { throw LeafError(.usage, "the prompt has no ids; give at least <s> (6)") }
         var rows = try PromptRows(ids: ids, task: options.task, segment: options.segment, for: configuration)
         rows.tuning = try tunings.tuning(of: options, for: configuration)
         return rows

@@ -96,7 +96,9 @@ extension ModelFile {
         let divisor = softPromptDivisor
         let softPrompts = tunings.softPrompts.map { prompt in
             SoftPromptRows(count: prompt.file.rowCount) { () throws(LeafError) in
-                try prompt.file.floats().map { Float(Double($0) / divisor) }
+                var numbers = try prompt.file.floats()
+                for place in numbers.indices { numbers[place] = Float(Double(numbers[place]) / divisor) }
+                return numbers
             }
         }
         return ModelTuning(adapters: adapters, softPrompts: softPrompts)
