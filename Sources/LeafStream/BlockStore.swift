@@ -36,25 +36,29 @@ public final class BlockStore: Sendable {
     ///   - plan: made from the same file's chunks.
     ///   - mode: `direct` is an error where the file system refuses it; only `auto` falls back.
     ///   - consumers: how many threads acquire every chunk.
+    ///   - trace: is told of reads and waits.
     /// - Throws: `.io` or `.badInput` when the file cannot be opened or is shorter than its table says, `.budget` when the
     ///   system refuses the memory.
-    public convenience init(file: LeafFile, plan: MemoryPlan, mode: IOMode = .auto, consumers: Int) throws(LeafError) {
-        try self.init(file: file, plan: plan, mode: mode, consumers: consumers, system: .real)
+    public convenience init(
+        file: LeafFile, plan: MemoryPlan, mode: IOMode = .auto, consumers: Int, trace: TraceRecorder? = nil
+    ) throws(LeafError) {
+        try self.init(file: file, plan: plan, mode: mode, consumers: consumers, system: .real, trace: trace)
     }
 
     package init(
-        file: LeafFile, plan: MemoryPlan, mode: IOMode, consumers: Int, system: SystemCalls
+        file: LeafFile, plan: MemoryPlan, mode: IOMode, consumers: Int, system: SystemCalls,
+        trace: TraceRecorder? = nil
     ) throws(LeafError) {
         precondition(plan.chunkCount == file.chunks.count && consumers > 0)
-        let loader = try ChunkLoader(file: file, plan: plan, mode: mode, system: system)
-        let readAhead = ReadAhead(loader: loader, plan: plan, consumers: consumers)
+        let loader = try ChunkLoader(file: file, plan: plan, mode: mode, system: system, trace: trace)
+        let readAhead = ReadAhead(loader: loader, plan: plan, consumers: consumers, trace: trace)
         self.loader = loader
         self.readAhead = readAhead
         // The loops hold the memory, not the store: `deinit` can stop them, and nothing is freed under a read.
         // A serial queue each: Dispatch gives those a thread whatever the other queues do.
         for reader in 0..<min(Self.readDepth, max(1, file.chunks.count)) {
             DispatchQueue(label: "leafcutter.reader.\(reader)", qos: .userInitiated).async(group: readers) {
-                readAhead.run()
+                readAhead.run(as: reader)
             }
         }
     }
@@ -69,10 +73,13 @@ public final class BlockStore: Sendable {
     /// A consumer may hold several chunks, as long as it releases what it acquired before it waits for a chunk
     /// `slotCount` or more streamed chunks ahead.
     ///
+    /// - Parameter consumer: its number, for a timeline.
     /// - Returns: `rawBytes` bytes, page-aligned, valid until this consumer releases the chunk.
     /// - Throws: naming matrix, rows, offset and reason. All consumers get the same error for the same chunk; afterwards
     ///   the store is dead: every later call throws it again.
-    public func acquire(_ chunk: Int) throws(LeafError) -> UnsafeRawBufferPointer { try readAhead.acquire(chunk) }
+    public func acquire(_ chunk: Int, consumer: Int = 0) throws(LeafError) -> UnsafeRawBufferPointer {
+        try readAhead.acquire(chunk, consumer: consumer)
+    }
 
     public func release(_ chunk: Int) { readAhead.release(chunk) }
 
@@ -84,6 +91,11 @@ public final class BlockStore: Sendable {
     /// and `LeafFile.regions` has digests for the rest.
     public func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
         if !readAhead.copyPinned(at: offset, into: target) { try loader.read(at: offset, into: target) }
+    }
+
+    /// Copies bytes that lie in one pinned chunk; false when they do not, or are not there.
+    package func copyPinned(at offset: Int, into target: UnsafeMutableRawBufferPointer) -> Bool {
+        readAhead.copyPinned(at: offset, into: target)
     }
 
     public var counters: Counters { readAhead.counters }

@@ -6,6 +6,7 @@ final class ChunkLoader: Sendable {
     /// The mode that runs; never `auto`.
     let mode: IOMode
     let meter = ReadMeter()
+    private let trace: TraceRecorder?
 
     /// Through the page cache: rows, and chunks in `buffered` mode.
     private let buffered: ReadableFile
@@ -17,8 +18,9 @@ final class ChunkLoader: Sendable {
     /// Where each pinned chunk begins in `pinned`; -1 for the others.
     private let pinnedOffsets: [Int]
 
-    init(file: LeafFile, plan: MemoryPlan, mode: IOMode, system: SystemCalls) throws(LeafError) {
+    init(file: LeafFile, plan: MemoryPlan, mode: IOMode, system: SystemCalls, trace: TraceRecorder?) throws(LeafError) {
         self.file = file
+        self.trace = trace
         do throws(ReadFailure) {
             buffered = try ReadableFile(path: file.path, direct: false, system: system)
             let end = file.chunks.map { $0.offset + $0.paddedBytes }.max() ?? 0
@@ -63,13 +65,18 @@ final class ChunkLoader: Sendable {
     /// - Parameters:
     ///   - slot: the slot that the chunk may use; nil for a pinned one.
     ///   - isVerified: the digest has been checked by an earlier read.
+    ///   - reader: whose line of a timeline it is.
     /// - Returns: `rawBytes` bytes.
-    func load(_ index: Int, slot: Int?, isVerified: Bool) throws(LeafError) -> UnsafeRawPointer {
+    func load(_ index: Int, slot: Int?, isVerified: Bool, reader: Int) throws(LeafError) -> UnsafeRawPointer {
         let chunk = file.chunks[index]
         let room: UnsafeMutableRawBufferPointer
         do throws(ReadFailure) {
+            let begin = TraceRecorder.now(trace)
             meter.begin()
-            defer { meter.end(bytes: chunk.paddedBytes) }
+            defer {
+                meter.end(bytes: chunk.paddedBytes)
+                trace?.record(.read, on: .reader(reader), since: begin, index)
+            }
             if let mapping, chunk.codec == .raw {
                 room = try mapping.populate(chunk)
             } else {

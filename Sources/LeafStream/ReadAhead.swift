@@ -56,6 +56,7 @@ final class ReadAhead: Sendable {
     private let isPinned: [Bool]
     private let streamedCount: Int
     private let consumers: Int
+    private let trace: TraceRecorder?
     private let monitor: Monitor<State>
     private nonisolated(unsafe) let states: UnsafeMutablePointer<ChunkState>
     private let acquired = Atomic<Int>(0)
@@ -63,8 +64,9 @@ final class ReadAhead: Sendable {
     /// Acquisitions up to the sweep's begin, and full sweeps and chunks before it.
     private let history = Monitor((acquired: 0, sweeps: 0, chunks: 0))
 
-    init(loader: ChunkLoader, plan: MemoryPlan, consumers: Int) {
+    init(loader: ChunkLoader, plan: MemoryPlan, consumers: Int, trace: TraceRecorder?) {
         self.loader = loader
+        self.trace = trace
         self.consumers = consumers
         chunks = loader.file.chunks
         var isPinned = [Bool](repeating: false, count: chunks.count)
@@ -88,14 +90,14 @@ final class ReadAhead: Sendable {
 
     // MARK: Consumers
 
-    func acquire(_ chunk: Int) throws(LeafError) -> UnsafeRawBufferPointer {
+    func acquire(_ chunk: Int, consumer: Int) throws(LeafError) -> UnsafeRawBufferPointer {
         var address = states[chunk].address.load(ordering: .acquiring)
-        if address == 0 { address = try waitForAddress(of: chunk) }
+        if address == 0 { address = try waitForAddress(of: chunk, consumer) }
         acquired.add(1, ordering: .relaxed)
         return UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: address), count: chunks[chunk].rawBytes)
     }
 
-    private func waitForAddress(of chunk: Int) throws(LeafError) -> UInt {
+    private func waitForAddress(of chunk: Int, _ consumer: Int) throws(LeafError) -> UInt {
         let start = DispatchTime.now().uptimeNanoseconds
         let outcome: Result<UInt, LeafError> = monitor.wait(for: .loaded) { state in
             let address = states[chunk].address.load(ordering: .acquiring)
@@ -105,6 +107,7 @@ final class ReadAhead: Sendable {
             return nil
         }
         waitNanoseconds.add(DispatchTime.now().uptimeNanoseconds - start, ordering: .relaxed)
+        trace?.record(.wait, on: .compute(consumer), since: start, chunk)
         return try outcome.get()
     }
 
@@ -184,11 +187,12 @@ final class ReadAhead: Sendable {
     // MARK: Readers
 
     /// One reader: claims and loads until there is nothing left to read or the store stops.
-    func run() {
+    func run(as reader: Int) {
         while case .load(let claim) = nextWork() {
             if let evicted = claim.evicted, let slot = claim.slot { loader.unload(evicted, slot: slot) }
             let outcome = Result { () throws(LeafError) in
-                try loader.load(claim.chunk, slot: claim.slot, isVerified: states[claim.chunk].isVerified)
+                try loader.load(
+                    claim.chunk, slot: claim.slot, isVerified: states[claim.chunk].isVerified, reader: reader)
             }
             monitor.withLock { state in
                 state.inFlight -= 1

@@ -12,12 +12,14 @@ package final class Engine: @unchecked Sendable {
     private let queue = DispatchQueue(label: "leafcutter.engine", qos: .userInitiated)
 
     init(_ file: LeafFile, _ settings: Settings, _ plan: MemoryPlan) throws(LeafError) {
-        store = try BlockStore(file: file, plan: plan, mode: settings.io, consumers: settings.capacity.threads)
+        store = try BlockStore(
+            file: file, plan: plan, mode: settings.io, consumers: settings.capacity.threads,
+            trace: settings.trace)
         pool = try ComputePool(threadCount: settings.capacity.threads)
         do {
             model = try CPMAntModel(
                 file: file, store: store, pool: pool, instructionSet: settings.instructionSet,
-                capacity: settings.capacity, activations: settings.activations, kv: settings.kv)
+                capacity: settings.capacity, activations: settings.activations, kv: settings.kv, trace: settings.trace)
         } catch {
             pool.stop()
             throw error

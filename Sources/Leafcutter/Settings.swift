@@ -13,10 +13,12 @@ struct Settings {
     let kv: KVPrecision
     let instructionSet: InstructionSet
     let capacity: ForwardCapacity
+    let trace: TraceRecorder?
 
     init(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) {
         self.file = file
         io = options.io
+        trace = options.trace
         activations = options.activations
         kv = options.kv ?? (file.leaf.weights == .int8 ? .f16 : .f32)
         instructionSet =
@@ -48,6 +50,7 @@ struct Settings {
             reserved: MemoryPlan.Reserved(
                 runtime: MemoryPlan.runtimeBytes, tokenizer: file.tokenizer?.byteCount ?? 0,
                 resident: bytes.resident, kv: bytes.kv,
-                scratch: bytes.scratch + SamplingWorkspace.byteCount(vocabSize: file.configuration.vocabSize)))
+                scratch: bytes.scratch + SamplingWorkspace.byteCount(vocabSize: file.configuration.vocabSize)
+                    + (trace == nil ? 0 : TraceRecorder.byteCount)))
     }
 }
