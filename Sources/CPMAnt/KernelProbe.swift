@@ -34,10 +34,12 @@ public struct KernelProbe: Sendable, Equatable {
     public let joinSeconds: Double
     /// Bytes a second that one thread checks, as it does with what is read for the first time.
     public let digestBytesPerSecond: Double
+    /// What a byte of new memory costs when it is first used: the kernel fills it with zeros.
+    public let touchSecondsPerByte: Double
 
     public init(
         threads: Int, readBytesPerSecond: Double, rates: [Rate], elementBytes: Int, joinSeconds: Double,
-        digestBytesPerSecond: Double
+        digestBytesPerSecond: Double, touchSecondsPerByte: Double
     ) {
         precondition(!rates.isEmpty)
         self.threads = threads
@@ -46,6 +48,7 @@ public struct KernelProbe: Sendable, Equatable {
         self.elementBytes = elementBytes
         self.joinSeconds = joinSeconds
         self.digestBytesPerSecond = digestBytesPerSecond
+        self.touchSecondsPerByte = touchSecondsPerByte
     }
 
     /// Between two measured numbers of rows a row costs the same; beyond the last, rows cost in proportion.
@@ -93,12 +96,15 @@ public struct KernelProbe: Sendable, Equatable {
         return KernelProbe(
             threads: threads, readBytesPerSecond: Double(bench.chunks * chunkBytes) / read, rates: rates,
             elementBytes: weights.elementBytes, joinSeconds: try bench.secondsOfJoining(),
-            digestBytesPerSecond: Double(chunkBytes) / bench.secondsOfDigest())
+            digestBytesPerSecond: Double(chunkBytes) / bench.secondsOfDigest(),
+            touchSecondsPerByte: bench.touchSeconds / Double(bench.chunks * chunkBytes))
     }
 
     /// The memory that is measured with.
     private final class Bench {
         let chunks: Int
+        /// Of writing to all of it for the first time.
+        let touchSeconds: Double
         private let pool: ComputePool
         private let kernels: leaf_kernels
         private let weights: WeightFormat
@@ -141,8 +147,10 @@ public struct KernelProbe: Sendable, Equatable {
                     + 4 * (chunkRows + widenedFloats) + 4096)
             slab = arena.take(chunks * chunkBytes, of: UInt8.self)
             madvise(slab, chunks * chunkBytes, MADV_HUGEPAGE)
+            let start = ContinuousClock.now
             // Any bytes but those that are slow or infinite as floats.
             for byte in stride(from: 0, to: chunks * chunkBytes, by: 64) { slab[byte] = UInt8(byte >> 6 & 63) }
+            touchSeconds = (ContinuousClock.now - start) / .seconds(1)
             scales = arena.take(chunkRows, of: Float.self)
             input = arena.take(rows * columns, of: Float.self)
             for place in 0..<rows * columns { input[place] = Float(place % 17) - 8 }

@@ -2,8 +2,22 @@ import Leafcutter
 
 /// What was measured of this machine.
 struct MachineRates {
-    let disk: DiskProbe
+    let diskBytesPerSecond: Double
+    let diskProcessorSecondsPerByte: Double
     let kernels: KernelProbe
+
+    /// - Parameter diskBytesPerSecond: what somebody says that the disk reads.
+    init(diskBytesPerSecond: Double, kernels: KernelProbe) {
+        self.diskBytesPerSecond = diskBytesPerSecond
+        diskProcessorSecondsPerByte = 0
+        self.kernels = kernels
+    }
+
+    init(_ disk: DiskProbe, kernels: KernelProbe) {
+        diskBytesPerSecond = disk.bytesPerSecond
+        diskProcessorSecondsPerByte = disk.processorSecondsPerByte
+        self.kernels = kernels
+    }
 }
 
 /// What a model does at each of several budgets on a measured machine.
@@ -31,8 +45,8 @@ struct Outlook {
         let batch = options.capacity.sequences
         predict = { plan in
             Prediction(
-                file.leaf, plan, promptRows: promptRows, batch: batch, diskBytesPerSecond: rates.disk.bytesPerSecond,
-                diskProcessorSecondsPerByte: rates.disk.processorSecondsPerByte, machine: rates.kernels)
+                file.leaf, plan, promptRows: promptRows, batch: batch, diskBytesPerSecond: rates.diskBytesPerSecond,
+                diskProcessorSecondsPerByte: rates.diskProcessorSecondsPerByte, machine: rates.kernels)
         }
         func plan(_ budget: Int) throws(LeafError) -> MemoryPlan {
             var options = options

@@ -16,13 +16,6 @@ public struct DiskProbe: Sendable, Equatable {
 
     public var bytesPerSecond: Double { seconds > 0 ? Double(bytesRead) / seconds : 0 }
 
-    public init(mode: IOMode, bytesRead: Int, seconds: Double, processorSecondsPerByte: Double) {
-        self.mode = mode
-        self.bytesRead = bytesRead
-        self.seconds = seconds
-        self.processorSecondsPerByte = processorSecondsPerByte
-    }
-
     /// - Parameters:
     ///   - seconds: how long to read. The first third is not counted: rented disks begin with a burst at a multiple of what
     ///     they sustain.

@@ -41,7 +41,9 @@ public struct Prediction: Sendable, Equatable {
         let everything = Double(file.chunks.reduce(0) { $0 + $1.paddedBytes })
         // Readers share the processor with the compute threads.
         let readCost = diskProcessorSecondsPerByte / Double(machine.threads)
-        let checkCost = 1 / machine.digestBytesPerSecond / Double(machine.threads)
+        let firstCost =
+            everything * (readCost + 1 / machine.digestBytesPerSecond / Double(machine.threads))
+            + Double(plan.pinnedBytes) * machine.touchSecondsPerByte / Double(machine.threads)
 
         let disk = streamed / diskBytesPerSecond
         let compute =
@@ -57,7 +59,7 @@ public struct Prediction: Sendable, Equatable {
             * 2 * Double(promptRows) * Double(promptRows) * Self.attentionCost
             / machine.multiplyAddsPerSecond(rows: promptRows)
         let prompt = sweep.seconds(rows: promptRows, logitRows: 1) + attention
-        prefillSeconds = max(everything / diskBytesPerSecond, prompt + everything * (readCost + checkCost))
+        prefillSeconds = max(everything / diskBytesPerSecond, prompt + firstCost)
         laterPrefillSeconds = max(disk, prompt + streamed * readCost)
 
         let saved = min(streamed, 1_073_741_824) / diskBytesPerSecond

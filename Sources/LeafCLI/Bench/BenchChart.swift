@@ -7,7 +7,7 @@ struct BenchChart {
     private static let width = 720.0
     private static let height = 440.0
     private static let left = 76.0
-    private static let right = 24.0
+    private static let right = 40.0
     private static let top = 56.0
     private static let bottom = 64.0
     /// Told apart by people who cannot tell red from green, on white and on black.
@@ -146,7 +146,7 @@ struct BenchChart {
             )
             if series.count == 1 {
                 lines.append(
-                    #"<text x="\#(number(x))" y="\#(number(y - 10))" text-anchor="middle" font-size="11">\#(run.tokensPerSecond.significant)</text>"#
+                    #"<text x="\#(number(x))" y="\#(number(y + 20))" text-anchor="middle" font-size="11">\#(run.tokensPerSecond.significant)</text>"#
                 )
             }
         }

@@ -26,7 +26,9 @@ enum BenchLines {
             }
             guard run.isSound else {
                 throw LeafError(
-                    .badInput, "\(source), line \(number + 1): budgets and times have to be numbers above nothing")
+                    .badInput,
+                    "\(source), line \(number + 1): budgets and times have to be numbers above nothing, and a name one line without |"
+                )
             }
             runs.append(run)
         }

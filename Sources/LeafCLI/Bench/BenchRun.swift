@@ -44,9 +44,10 @@ struct BenchRun: Decodable {
         case predictedFirstPrefillSeconds = "predicted_first_prefill_seconds"
     }
 
-    /// What is plotted or divided by must be a number above nothing.
+    /// What is plotted or divided by must be a number above nothing, and a name must fit into a cell of a table.
     var isSound: Bool {
-        budget > 0 && !decodeSecondsPerToken.isEmpty && (batch ?? 1) > 0
+        (name ?? "").unicodeScalars.allSatisfy { $0 >= " " && $0 != "|" } && budget > 0
+            && !decodeSecondsPerToken.isEmpty && (batch ?? 1) > 0
             && (decodeSecondsPerToken + (prefillSeconds ?? []) + [predictedSecondsPerToken ?? 1])
                 .allSatisfy { $0 > 0 && $0.isFinite }
     }

@@ -32,7 +32,7 @@ struct DoctorCommand: Command {
             facts.disk = disk
             facts.steps = try Outlook(
                 file, ModelOptions(capacity: .init(context: Self.context)), promptRows: Self.context,
-                MachineRates(disk: disk, kernels: kernels)
+                MachineRates(disk, kernels: kernels)
             ).steps
         }
         terminal.progress.clear()
@@ -82,7 +82,9 @@ struct DoctorCommand: Command {
             if let disk {
                 let direct =
                     disk.mode == .direct ? "direct I/O works" : "no direct I/O, pages are dropped behind the reader"
-                rows.append(("disk", "\(disk.bytesPerSecond.asByteRate), \(direct)"))
+                let share = 100 * disk.processorSecondsPerByte * disk.bytesPerSecond
+                rows.append(
+                    ("disk", "\(disk.bytesPerSecond.asByteRate), \(direct); takes \(share.fixed(0)) % of a core"))
             }
             if let least = steps.first, !fits {
                 rows.append(("this model", "needs \(ByteCount(bytes: least.plan.minimum)), more than is free"))
@@ -126,6 +128,7 @@ struct DoctorCommand: Command {
             if let disk {
                 fields += [
                     ("disk_bytes_per_second", .number(disk.bytesPerSecond)), ("direct_io", .bool(disk.mode == .direct)),
+                    ("disk_processor_seconds_per_byte", .number(disk.processorSecondsPerByte)),
                 ]
             }
             if let least = steps.first {

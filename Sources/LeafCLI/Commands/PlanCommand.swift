@@ -56,10 +56,14 @@ struct PlanCommand: Command {
             }
             throw error
         }
-        let rates = try MachineRates(
-            disk: try measureDisk(terminal),
-            kernels: KernelProbe.measure(
-                for: file.leaf, rows: [batch, context], threads: cores, activations: engine.activations))
+        let disk = try measureDisk(terminal)
+        terminal.progress.show("measuring the processor")
+        let kernels = try KernelProbe.measure(
+            for: file.leaf, rows: [batch, context], threads: cores, activations: engine.activations)
+        let rates =
+            if let disk { MachineRates(disk, kernels: kernels) } else {
+                MachineRates(diskBytesPerSecond: Double(diskRate?.bytes ?? 0), kernels: kernels)
+            }
         terminal.progress.clear()
         let outlook = try Outlook(file, options, promptRows: context, rates)
         let report = PlanReport(
@@ -99,10 +103,9 @@ struct PlanCommand: Command {
         return options
     }
 
-    private func measureDisk(_ terminal: Terminal) throws(LeafError) -> DiskProbe {
-        if let diskRate {
-            return DiskProbe(mode: .auto, bytesRead: diskRate.bytes, seconds: 1, processorSecondsPerByte: 0)
-        }
+    /// Nil where `--disk-rate` says it.
+    private func measureDisk(_ terminal: Terminal) throws(LeafError) -> DiskProbe? {
+        if diskRate != nil { return nil }
         guard let model else {
             throw LeafError(.usage, "a preset has no file to measure the disk with; give --disk-rate, such as 1GB")
         }
