@@ -36,11 +36,13 @@ extension JSONText {
 struct RunFacts: CustomStringConvertible {
     let description: String
 
-    init(_ model: Model, _ generation: Generation) {
-        let plan = model.plan
+    /// - Parameters:
+    ///   - promptRows: rows of the first sweep.
+    ///   - prefill: the counters when the first token was there.
+    init(_ model: Model, _ generation: Generation, promptRows: Int, prefill: Counters) {
         let counters = model.counters
-        let seconds = generation.prefillSeconds + generation.decodeSeconds
         let decodeSweeps = max(0, generation.sweeps - 1)
+        let seconds = generation.prefillSeconds + generation.decodeSeconds
         var parts = [
             Quantity.count(generation.completionTokens, "token") + " in \(seconds.asDuration)"
                 + (decodeSweeps > 0
@@ -49,26 +51,24 @@ struct RunFacts: CustomStringConvertible {
         ]
         if let memory = ProcessMemory.now() {
             parts.append(
-                "promised \(ByteCount(bytes: plan.budget)), peak \(ByteCount(bytes: memory.peakBytes))")
+                "promised \(ByteCount(bytes: model.plan.budget)), peak \(ByteCount(bytes: memory.peakBytes))")
         }
         parts.append("read \(ByteCount(bytes: counters.bytesRead)) (\(model.io.rawValue))")
-        let waiting = seconds > 0 ? min(1, Double(counters.waitNanoseconds) * 1e-9 / seconds) : 0
-        if plan.streamedBytesPerSweep == 0 {
-            parts.append("all weights stay in memory")
-        } else {
-            parts.append(
-                "\((100 * waiting).fixed(0)) % of the time waiting for the disk at \(counters.bytesPerSecond.asByteRate)"
-                    + Self.advice(plan, counters, waiting))
-        }
-        description = parts.joined(separator: "; ")
-    }
+        if model.plan.streamedBytesPerSweep == 0 { parts.append("all weights stay in memory") }
 
-    /// What more memory would bring, where the disk is what it waits for: never more than a sweep waits.
-    private static func advice(_ plan: MemoryPlan, _ counters: Counters, _ waiting: Double) -> String {
-        guard waiting > 0.5, counters.bytesPerSecond > 0, counters.sweeps > 0 else { return "" }
-        let more = min(1 << 30, plan.streamedBytesPerSweep)
-        let waitOfASweep = Double(counters.waitNanoseconds) * 1e-9 / Double(counters.sweeps)
-        let saved = min(Double(more) / counters.bytesPerSecond, waitOfASweep)
-        return ", \(ByteCount(bytes: more)) more saves \(saved.asDuration) a token"
+        var run = Verdict.Run()
+        run.promptRows = promptRows
+        run.prefillSeconds = generation.prefillSeconds
+        run.prefillWaitSeconds = Double(prefill.waitNanoseconds) * 1e-9
+        run.decodeSweeps = decodeSweeps
+        run.decodeRows = Double(generation.completionTokens) / Double(max(1, generation.sweeps))
+        run.decodeSeconds = generation.decodeSeconds
+        run.decodeWaitSeconds = Double(counters.waitNanoseconds - prefill.waitNanoseconds) * 1e-9
+        run.diskBytesPerSecond = counters.bytesPerSecond
+        run.streamedBytesPerSweep = model.plan.streamedBytesPerSweep
+        run.weightBytes = model.file.leaf.chunks.reduce(0) { $0 + $1.rawBytes }
+        run.elementBytes = model.file.leaf.weights.elementBytes
+        parts.append("\(Verdict(run, memoryBytesPerSecond: model.measureMemoryRate))")
+        description = parts.joined(separator: "; ")
     }
 }

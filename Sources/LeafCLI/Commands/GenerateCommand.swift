@@ -28,7 +28,8 @@ struct GenerateCommand: Command {
             .required("MODEL", "A .leaf file.", \.model, suggest: .file),
             .optional("PROMPT", "The text to continue; - takes all of standard input as it is.", \.prompt),
         ],
-        options: choices + sampling + form + EngineOptions.all.map { $0.lifted(\.engine) }
+        options: choices + sampling + form
+            + (EngineOptions.all + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
             "generate ant.leaf '今天天气真好，' --memory 2GiB",
@@ -77,6 +78,7 @@ struct GenerateCommand: Command {
         guard (1...1024).contains(samples) else {
             throw LeafError(.usage, "-n \(samples) is not between 1 and 1024")
         }
+        let trace = try engine.makeTrace()
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
         let file = try ModelFile(path: model)
@@ -88,7 +90,7 @@ struct GenerateCommand: Command {
         let capacity = ModelOptions.Capacity(
             context: request.positions(in: file.configuration), rows: max(promptRows, samples), logitRows: samples,
             sequences: samples)
-        let model = try Model(file, engine.modelOptions(capacity))
+        let model = try Model(file, engine.modelOptions(capacity, trace: trace))
         let loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)
 
@@ -97,6 +99,7 @@ struct GenerateCommand: Command {
         defer { withExtendedLifetime(workingSet) {} }
         let streams = !common.isJSON && samples == 1
         var tokens = 0
+        var prefill = Counters()
         let generation = try model.generate(
             prompt, options, samples: samples,
             isCancelled: {
@@ -105,6 +108,7 @@ struct GenerateCommand: Command {
             },
             onPiece: { piece in
                 terminal.progress.clear()
+                if tokens == 0 { prefill = model.counters }
                 tokens += 1
                 guard streams else {
                     terminal.progress.show("generating: \(Quantity.count(tokens, "token"))")
@@ -121,7 +125,10 @@ struct GenerateCommand: Command {
         }
         terminal.output.flush()
         if !isGreedy, options.seed == nil { terminal.note("seed \(generation.seed)") }
-        terminal.note("\(RunFacts(model, generation))")
+        if !terminal.isQuiet {
+            terminal.note("\(RunFacts(model, generation, promptRows: promptRows, prefill: prefill))")
+        }
+        try engine.finish(trace, file.leaf, terminal)
         if interrupt.isRequested {
             throw LeafError(.cancelled, "interrupted after \(Quantity.count(generation.completionTokens, "token"))")
         }
