@@ -90,6 +90,7 @@ public final class CPMAntModel {
             for (index, block) in file.blocks.enumerated() {
                 let blockBegin = TraceRecorder.now(trace)
                 if isCancelled() { throw LeafError(.cancelled, "stopped") }
+                try store.settle()
                 switch block.kind {
                 case .attention(let layer): try attention(block, layer: layer, step)
                 case .feedForward(let layer): try feedForward(block, layer: layer, rows: batch.rows.count)
@@ -97,6 +98,7 @@ public final class CPMAntModel {
                 }
                 trace?.record(.block, on: .steps, since: blockBegin, index)
             }
+            try store.settle()
         } catch {
             if error.kind == .cancelled { store.abandonSweep() }
             throw error

@@ -5,19 +5,28 @@ struct BashCompletions {
     var script: String {
         """
         # bash completion for leafcutter
+        _leafcutter_paths() {
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen "$1" -- "$current")
+        }
         _leafcutter() {
-            local current="${COMP_WORDS[COMP_CWORD]}" previous="" command="${COMP_WORDS[1]}"
+            local current="${COMP_WORDS[COMP_CWORD]}" previous="${COMP_WORDS[COMP_CWORD-1]}"
             COMPREPLY=()
-            if [ "$COMP_CWORD" -gt 0 ]; then previous="${COMP_WORDS[COMP_CWORD-1]}"; fi
             if [ "$COMP_CWORD" -le 1 ]; then
                 COMPREPLY=($(compgen -W "\(commands.map(\.name).joined(separator: " ")) --help --version" -- "$current"))
                 return
             fi
-            case "$command" in
+            # --name=value is three words to bash.
+            if [ "$current" = "=" ]; then
+                current=""
+            elif [ "$previous" = "=" ]; then
+                previous="${COMP_WORDS[COMP_CWORD-2]}"
+            fi
+            case "${COMP_WORDS[1]}" in
         \(commands.map(cases).joined(separator: "\n"))
             esac
         }
-        complete -o filenames -F _leafcutter leafcutter
+        complete -F _leafcutter leafcutter
 
         """
     }
@@ -28,7 +37,7 @@ struct BashCompletions {
         let words = command.arguments.flatMap { fixedWords($0.suggestion) }
         let otherwise =
             words.isEmpty
-            ? #"COMPREPLY=($(compgen -f -- "$current"))"#
+            ? "_leafcutter_paths -f"
             : #"COMPREPLY=($(compgen -W "\#(words.joined(separator: " "))" -- "$current"))"#
         return """
                 \(command.name))
@@ -49,8 +58,8 @@ struct BashCompletions {
         let reply =
             switch option.suggestion {
             case .none: "return"
-            case .file: #"COMPREPLY=($(compgen -f -- "$current")); return"#
-            case .folder: #"COMPREPLY=($(compgen -d -- "$current")); return"#
+            case .file: "_leafcutter_paths -f; return"
+            case .folder: "_leafcutter_paths -d; return"
             case .words(let words):
                 #"COMPREPLY=($(compgen -W "\#(words.joined(separator: " "))" -- "$current")); return"#
             }

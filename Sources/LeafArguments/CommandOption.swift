@@ -6,6 +6,9 @@ public enum ValueSuggestion: Sendable, Equatable {
     case file
     case folder
     case words([String])
+
+    /// Whether the value names a file or a folder, which nothing is called by an empty word.
+    var isPath: Bool { self == .file || self == .folder }
 }
 
 /// One option of a command: parsing, help and completions all come from it.

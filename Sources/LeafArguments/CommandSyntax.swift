@@ -43,6 +43,9 @@ public struct CommandSyntax<Command>: Sendable {
                 try parseShort(word.dropFirst(), &words, &command)
             } else {
                 guard let place = places.popFirst() else { throw tooMany(word) }
+                guard !word.isEmpty || !place.suggestion.isPath else {
+                    throw LeafError(.usage, "\(place.name) is empty; the form is \(usage)")
+                }
                 place.set(&command, word)
             }
         }
@@ -91,12 +94,12 @@ public struct CommandSyntax<Command>: Sendable {
             guard attached == nil else { throw LeafError(.usage, "\(typed) takes no value") }
             return try option.set(&command, "")
         }
-        if let attached { return try option.set(&command, attached) }
-        guard let next = rest.first, !next.hasPrefix("--") else {
+        let value = attached ?? rest.first.flatMap { $0.hasPrefix("--") ? nil : $0 }
+        guard let value, !value.isEmpty || !option.suggestion.isPath else {
             throw LeafError(.usage, "\(typed) needs a value: \(typed) \(placeholder)")
         }
-        rest.removeFirst()
-        try option.set(&command, next)
+        if attached == nil { rest.removeFirst() }
+        try option.set(&command, value)
     }
 
     private func tooMany(_ word: String) -> LeafError {

@@ -9,6 +9,7 @@ struct FishCompletions {
         for command in commands {
             lines.append("complete -c leafcutter -f \(atFirst) -a \(command.name) -d \(quoted(command.summary))")
         }
+        lines += ["help", "version"].map { "complete -c leafcutter -f \(atFirst) -l \($0)" }
         for command in commands {
             let within = "complete -c leafcutter -n '__fish_seen_subcommand_from \(command.name)'"
             lines += command.arguments.compactMap { argument in

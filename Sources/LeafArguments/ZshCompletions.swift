@@ -11,7 +11,7 @@ struct ZshCompletions {
         \(commands.map { "        " + quoted("\($0.name):\($0.summary)") }.joined(separator: "\n"))
             )
             if (( CURRENT == 2 )); then
-                _describe 'command' commands
+                _describe 'command' commands -- '(--help --version)'
                 return
             fi
             local command="${words[2]}"
@@ -28,7 +28,7 @@ struct ZshCompletions {
 
     private func cases(_ command: CommandOutline) -> String {
         let specifications =
-            command.options.map(specification)
+            command.options.flatMap(specifications)
             + command.arguments.enumerated().map { place, argument in
                 quoted("\(place + 1):\(argument.name):\(action(argument.suggestion))")
             }
@@ -41,15 +41,20 @@ struct ZshCompletions {
             """
     }
 
-    private func specification(_ option: CommandOutline.Option) -> String {
+    /// The long name, with the value behind a blank or `=`, and the letter; of the two one is enough.
+    private func specifications(_ option: CommandOutline.Option) -> [String] {
         let help = option.help.replacing("[", with: "(").replacing("]", with: ")").replacing(":", with: "\\:")
         let value = option.placeholder.map { ":\($0):\(action(option.suggestion))" } ?? ""
-        return quoted("--\(option.name)[\(help)]\(value)")
+        let name = "--\(option.name)" + (value.isEmpty ? "" : "=")
+        guard let letter = option.letter else { return [quoted("\(name)[\(help)]\(value)")] }
+        let either = "(-\(letter) --\(option.name))"
+        return [quoted("\(either)\(name)[\(help)]\(value)"), quoted("\(either)-\(letter)[\(help)]\(value)")]
     }
 
     private func action(_ suggestion: ValueSuggestion) -> String {
         switch suggestion {
-        case .none: " "
+        // No matches; an empty action would hide the options.
+        case .none: "()"
         case .file: "_files"
         case .folder: "_files -/"
         case .words(let words): "(\(words.joined(separator: " ")))"

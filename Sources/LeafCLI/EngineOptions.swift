@@ -6,6 +6,8 @@ struct EngineOptions: Sendable {
     var memory = MemoryBudget.automatic
     var threads: Int?
     var io = IOMode.auto
+    var mirror: String?
+    var maxReadRate: ByteRate?
     var activations = ActivationPrecision.int16
     var kv: KVPrecision?
     var trace: String?
@@ -22,6 +24,11 @@ struct EngineOptions: Sendable {
             "io", "MODE", "How weights are read: auto (default), map, direct or buffered.", \.io,
             suggest: .words(IOMode.allCases.map(\.rawValue))),
         .value(
+            "mirror", "FILE", "A second copy of the model, on another drive, read at the same time.", \.mirror,
+            suggest: .file),
+        .value(
+            "max-read-rate", "RATE", "Read weights no faster than this: 200MB/s (default: no limit).", \.maxReadRate),
+        .value(
             "activations", "TYPE",
             "Precision of activations beside int8 weights: int16 (default), or int8, which is faster on long prompts.",
             \.activations, suggest: .words(ActivationPrecision.allCases.map(\.rawValue))),
@@ -35,15 +42,6 @@ struct EngineOptions: Sendable {
         "trace", "FILE",
         "Write a timeline of reads, waits, kernels and sweeps that chrome://tracing and Perfetto open.",
         \.trace, suggest: .file)
-
-    /// - Parameters:
-    ///   - capacity: what the buffers are sized for.
-    ///   - trace: records a timeline.
-    func modelOptions(_ capacity: ModelOptions.Capacity, trace: TraceRecorder? = nil) -> ModelOptions {
-        ModelOptions(
-            memory: memory, threads: threads, io: io, activations: activations, kv: kv, capacity: capacity,
-            trace: trace)
-    }
 
     /// A recorder for `--trace`; nil without it.
     /// - Throws: `.io` when the file cannot be written.
@@ -59,6 +57,15 @@ struct EngineOptions: Sendable {
             terminal.warn("\(trace) holds the beginning of the run: \(dropped) later events did not fit")
         }
     }
+
+    /// - Parameters:
+    ///   - capacity: what the buffers are sized for.
+    ///   - trace: records a timeline.
+    func modelOptions(_ capacity: ModelOptions.Capacity, trace: TraceRecorder? = nil) -> ModelOptions {
+        ModelOptions(
+            memory: memory, threads: threads, io: io, mirror: mirror, maxBytesPerSecond: maxReadRate?.bytesPerSecond,
+            activations: activations, kv: kv, capacity: capacity, trace: trace)
+    }
 }
 
 extension MemoryBudget: ArgumentValue {
@@ -72,6 +79,19 @@ extension MemoryBudget: ArgumentValue {
     }
 
     public static var expectation: String { ByteCount.expectation + ", or auto" }
+}
+
+/// `200MB/s`, or without the `/s`.
+struct ByteRate: ArgumentValue {
+    let bytesPerSecond: Int
+
+    init?(argument: String) {
+        guard let size = ByteCount(argument.hasSuffix("/s") ? String(argument.dropLast(2)) : argument), size.bytes > 0
+        else { return nil }
+        bytesPerSecond = size.bytes
+    }
+
+    static let expectation = "a rate such as 200MB/s or 1GiB/s"
 }
 
 extension IOMode: ArgumentValue {}

@@ -8,7 +8,8 @@ import Leafcutter
 enum Program {
     static let commands: [any Command.Type] = [
         ConvertCommand.self, GenerateCommand.self, PlanCommand.self, DoctorCommand.self, InspectCommand.self,
-        VerifyCommand.self, TokenizeCommand.self, LogitsCommand.self, BenchCommand.self, ExportCommand.self,
+        VerifyCommand.self, TokenizeCommand.self, LogitsCommand.self, ExportCommand.self, SynthesizeCommand.self,
+        BenchCommand.self,
         CompletionsCommand.self,
     ]
 
@@ -27,6 +28,9 @@ enum Program {
     static func main() {
         // A reader that goes away is an error of `write`, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        // So is a limit on the size of files (ulimit -f).
+        signal(SIGXFSZ, SIG_IGN)
+        WorkingSetSignals.ignore()
         leaf_limit_malloc()
         var name: String?
         do throws(LeafError) {

@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 
 /// A file that is read at any place, by any number of threads. Closed when the last user lets go.
@@ -8,9 +9,16 @@ public final class InputFile: Sendable {
     /// Nanoseconds since 1970 of the last change when it was opened.
     public let modified: Int
     package let descriptor: Int32
+    /// The same file for reading past the page cache; -1 where the file system has no such thing.
+    private let directDescriptor: Int32
 
     /// - Throws: `.io` if there is no such file or no permission, `.badInput` if it is not a regular file.
-    public init(path: String) throws(LeafError) {
+    public convenience init(path: String) throws(LeafError) {
+        try self.init(path: path, readsPages: false)
+    }
+
+    /// - Parameter readsPages: whether `readPages` is going to be called.
+    package init(path: String, readsPages: Bool) throws(LeafError) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw .system("\(path) cannot be opened", errno) }
         var status = stat()
@@ -28,9 +36,15 @@ public final class InputFile: Sendable {
         self.byteCount = Int(status.st_size)
         self.modified = status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec
         self.descriptor = descriptor
+        // By the descriptor, since the path may name another file by now.
+        directDescriptor =
+            readsPages ? open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC | leaf_o_direct) : -1
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        close(descriptor)
+        if directDescriptor >= 0 { close(directDescriptor) }
+    }
 
     /// Fills `target` with the bytes at `offset`; interrupted and short reads are continued.
     ///
@@ -49,6 +63,41 @@ public final class InputFile: Sendable {
             }
             done += count
         }
+    }
+
+    /// Room that `readPages` wants beyond the bytes asked for.
+    package static let pageRoom = 2 * AlignedBuffer.alignment
+
+    /// Reads a range that is not needed again soon, and leaves nothing of it in the page cache.
+    ///
+    /// - Parameter target: begins at a page, and has `pageRoom` more bytes than asked for.
+    /// - Returns: where in `target` the bytes are.
+    /// - Throws: as `read`.
+    package func readPages(
+        at offset: Int, count: Int, into target: UnsafeMutableRawBufferPointer
+    ) throws(LeafError) -> UnsafeMutableRawBufferPointer {
+        let page = AlignedBuffer.alignment
+        let begin = offset / page * page
+        let end = (offset + count).roundedUp(to: page)
+        precondition(target.count >= end - begin)
+        var done = 0
+        while directDescriptor >= 0, begin + done < offset + count {
+            let moved = pread(
+                directDescriptor, target.baseAddress! + done, min(end - begin - done, 1 << 30), begin + done)
+            if moved < 0 && errno == EINTR { continue }
+            // What the disk refuses to do directly is told by the common way below, or done by it; a read that is cut off
+            // within a page cannot go on directly.
+            guard moved > 0 else { break }
+            done += moved
+            if done % page != 0 { break }
+        }
+        if begin + done < offset + count {
+            let from = max(offset, begin + done)
+            let rest = UnsafeMutableRawBufferPointer(rebasing: target[from - begin..<offset + count - begin])
+            try read(at: from, into: rest)
+            dropCache(at: from, count: rest.count)
+        }
+        return UnsafeMutableRawBufferPointer(rebasing: target[offset - begin..<offset + count - begin])
     }
 
     /// The most that `bytes` reads; what is larger is read in pieces.

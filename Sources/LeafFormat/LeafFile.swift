@@ -189,5 +189,12 @@ public struct LeafFile: Sendable, Equatable {
         self.metadata = metadata
     }
 
+    /// Whether the other header says the same, digests included.
+    public func isCopy(of other: LeafFile) -> Bool {
+        fileBytes == other.fileBytes && configuration == other.configuration && weights == other.weights
+            && tensors == other.tensors && chunks == other.chunks && regions == other.regions
+            && metadata == other.metadata
+    }
+
     public func tensor(_ name: String) -> TensorEntry? { tensors.first { $0.name == name } }
 }

@@ -84,6 +84,16 @@ public struct LeafLayout: Sendable {
     /// Where the first block begins.
     package var blocksOffset: Int { regions.last.map { $0.offset + $0.byteCount } ?? dataOffset }
 
+    /// Bytes of a block none of whose chunks shrinks.
+    package func maximumBytes(ofBlock block: Int) -> Int {
+        shape.blocks[block].matrices.reduce(0) { sum, matrix in
+            let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: weights)
+            return (0..<geometry.chunkCount).reduce(sum) {
+                $0 + geometry.bytes(rows: geometry.rows(ofChunk: $1).count).roundedUp(to: ChunkGeometry.alignment)
+            }
+        }
+    }
+
     /// The first bytes of the finished file, up to the data: length, JSON, padding, digest.
     ///
     /// - Parameters:

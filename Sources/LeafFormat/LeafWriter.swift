@@ -2,7 +2,8 @@
 ///
 /// Beside the target lie `TARGET.part`, the file without its header, and `TARGET.journal`, which names the blocks that are
 /// safely in it. A later writer of the same `fingerprint` goes on behind the last of them and makes the same bytes. At the
-/// end the header is written, the file checked by opening it, and renamed. Used from one thread.
+/// end the header is written, the file checked by opening it, and renamed. Used from one thread; finished blocks may be
+/// committed on another, while the next are written.
 public final class LeafWriter {
     /// What is put into the file beside the weights.
     public struct Contents: Sendable {
@@ -32,6 +33,14 @@ public final class LeafWriter {
         public var replacesExisting = false
         /// Go on with an interrupted writing of the same contents.
         public var resumes = true
+        /// Changes with the source's files, though the weights may stay the same; does not matter once they are consumed.
+        package var stamp = ""
+        /// Whether the source was found partly consumed, so that only the writing that did it can go on.
+        package var needsConsumedSource = false
+        /// What the target's disk gets back once a block is committed, by block; empty for nothing.
+        package var freedBytes: [Int] = []
+        /// Store a chunk packed where that pays. A file that is made to be read keeps every byte.
+        public var packsChunks = true
         package var calls = WriteCalls()
 
         public init() {}
@@ -55,10 +64,12 @@ public final class LeafWriter {
     /// Bytes of the file so far, without what is still to come.
     public var position: Int { end }
 
+    /// Makes blocks safe.
+    package let committer: BlockCommitter
     private let part: OutputFile
-    private var journal: WriterJournal
     private let contents: Contents
     private let packed: AlignedBuffer
+    private let packsWherePays: Bool
     private let tensors: [String: TensorEntry]
     private var chunks: [[LeafMetadata.ChunkRecord]] = []
     private var block: [[LeafMetadata.ChunkRecord]] = []
@@ -90,7 +101,8 @@ public final class LeafWriter {
         self.contents = contents
         self.layout = layout
         tensors = Dictionary(layout.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        packed = try AlignedBuffer(count: ChunkGeometry.maximumBytes)
+        packed = try AlignedBuffer(count: PackedChunk.roomBytes)
+        packsWherePays = options.packsChunks
         end = layout.blocksOffset
 
         guard !FilePath.isDirectory(path) else {
@@ -101,22 +113,42 @@ public final class LeafWriter {
         }
 
         let identity = Self.identity(contents, fingerprint)
+        let stamp = ChunkDigest.of(Array(options.stamp.utf8))
         let hadPart = FilePath.exists(path + ".part")
+        guard FilePath.exists(path + ".journal") || !options.needsConsumedSource else { throw Self.consumedElsewhere }
         // Opening the journal takes the lock; nothing is touched before.
-        journal = try WriterJournal(path: path + ".journal", calls: options.calls)
-        part = try OutputFile(path: path + ".part", calls: options.calls)
-        if hadPart, options.resumes, let trusted = try trustedEntries(identity), let last = trusted.last {
-            for (entry, _) in trusted { accept(entry) }
-            try journal.resume(at: last.end)
-            start = .resumed(blocks: trusted.count)
-        } else {
-            try journal.begin(identity)
-            start = hadPart && part.allocatedBytes > 0 ? .discarded : .fresh
+        var journal = try WriterJournal(path: path + ".journal", calls: options.calls)
+        let record = try WriterJournal.read(path + ".journal")
+        guard record?.isConsuming == true || !options.needsConsumedSource else {
+            throw record?.isDamaged == true ? Self.lostBlocks(path) : Self.consumedElsewhere
         }
+        part = try OutputFile(path: path + ".part", calls: options.calls)
+        committer = BlockCommitter(part: part)
+
+        var trusted: [(entry: WriterJournal.Entry, end: Int)] = []
+        var isConsuming = false
+        if let record, record.isConsuming, record.identity != identity || options.needsConsumedSource {
+            guard record.identity == identity, options.resumes else { throw Self.holdsTheOnlyCopy(path) }
+            trusted = try trustedEntries(record.entries)
+            guard trusted.count == record.entries.count, !record.isDamaged else { throw Self.lostBlocks(path) }
+            try journal.resume(at: record.end)
+            isConsuming = true
+        } else if let record, hadPart, options.resumes, record.identity == identity, record.stamp == stamp {
+            trusted = try trustedEntries(record.entries)
+            if let last = trusted.last { try journal.resume(at: last.end) }
+        }
+        if trusted.isEmpty {
+            try journal.begin(identity, stamp: stamp)
+            start = hadPart && part.allocatedBytes > 0 ? .discarded : .fresh
+        } else {
+            for (entry, _) in trusted { accept(entry) }
+            start = .resumed(blocks: trusted.count)
+        }
+        committer.begin(journal, blocks: trusted.count, isConsuming: isConsuming)
         try part.truncate(to: completedBlocks > 0 ? end : 0)
         // A file that was interrupted behind its header is unfinished again.
         try part.write([UInt8](repeating: 0, count: 8), at: 0)
-        try checkSpace()
+        try checkSpace(freed: options.freedBytes)
         try writeTokenizer()
         try FilePath.synchronizeFolder(of: path)
     }
@@ -139,48 +171,53 @@ public final class LeafWriter {
     ///
     /// - Parameter bytes: tiles or rows as `ChunkGeometry` cuts them.
     public func append(chunk bytes: UnsafeRawBufferPointer, rowCount: Int) throws(LeafError) {
-        precondition(bytes.count <= ChunkGeometry.maximumBytes && !block.isEmpty)
-        let isTable = layout.shape.blocks[completedBlocks].kind == .tokenTable
-        var stored = bytes
-        var codec = ChunkCodec.raw
-        // Rows of the token table are read one by one, so it stays as it is.
-        if !isTable, let count = LZ4Codec.compress(bytes, into: packed.bytes) {
-            stored = UnsafeRawBufferPointer(rebasing: packed.bytes[0..<count])
-            codec = .lz4
-        }
-        let padding = [UInt8](repeating: 0, count: stored.count.roundedUp(to: ChunkGeometry.alignment) - stored.count)
-        var digest = try ChunkDigest()
-        digest.update(stored)
-        padding.withUnsafeBytes { digest.update($0) }
-        try part.write(stored, at: end)
-        try part.write(padding, at: end + stored.count)
-        end += stored.count + padding.count
-        block[block.count - 1].append(
-            LeafMetadata.ChunkRecord(
-                rowCount: rowCount, storedBytes: stored.count, codec: codec, digest: digest.value))
+        try append(PackedChunk(bytes, rowCount: rowCount, packs: packsChunks, room: packed.bytes))
+    }
+
+    /// Whether chunks of the block with index `completedBlocks` are to be packed if that pays.
+    private var packsChunks: Bool { packsChunks(ofBlock: completedBlocks) }
+
+    /// Rows of the token table are read one by one, so it stays as it is.
+    package func packsChunks(ofBlock block: Int) -> Bool {
+        packsWherePays && layout.shape.blocks[block].kind != .tokenTable
+    }
+
+    /// Appends the next chunk of the matrix begun last.
+    package func append(_ chunk: PackedChunk) throws(LeafError) {
+        precondition(!block.isEmpty)
+        try part.writePages(chunk.bytes, at: end)
+        end += chunk.bytes.count
+        block[block.count - 1].append(chunk.record)
     }
 
     /// Ends a block: when this returns, it survives a crash.
     ///
     /// - Parameter sourceDigest: of the numbers it was made from; the header tells the digest of them all.
     public func endBlock(sourceDigest: UInt64) throws(LeafError) {
-        precondition(block.count == layout.shape.blocks[completedBlocks].matrices.count)
-        try part.synchronize()
-        let scalesDigest = try scalesDigest(ofBlock: completedBlocks, in: InputFile(path: part.path))
-        let entry = WriterJournal.Entry(chunks: block, scalesDigest: scalesDigest, sourceDigest: sourceDigest)
-        try journal.append(entry)
-        let begin = end - entry.storedBytes
-        part.dropCache(at: begin, count: end - begin)
-        end = begin
-        accept(entry)
+        try committer.commit([closeBlock(sourceDigest: sourceDigest)])
+    }
+
+    /// Ends a block that is to be committed, in its turn, before the file can be finished.
+    package func closeBlock(sourceDigest: UInt64) -> BlockCommitter.Block {
+        let shape = layout.shape.blocks[completedBlocks]
+        precondition(block.count == shape.matrices.count)
+        let storedBytes = block.joined().reduce(0) { $0 + $1.paddedBytes }
+        let closed = BlockCommitter.Block(
+            chunks: block, scales: scales(of: shape), sourceDigest: sourceDigest, begin: end - storedBytes,
+            byteCount: storedBytes)
+        chunks += block
+        sourceDigests.append(sourceDigest)
+        completedBlocks += 1
         block = []
+        return closed
     }
 
     /// Writes the header, checks the file by opening it, gives it its name and removes the journal.
     ///
+    /// - Parameter named: called when the file has its name, before the journal is removed.
     /// - Returns: the finished file.
-    public func finish() throws(LeafError) -> LeafFile {
-        precondition(completedBlocks == layout.shape.blocks.count)
+    public func finish(named: () throws(LeafError) -> Void = {}) throws(LeafError) -> LeafFile {
+        precondition(committer.committedBlocks == layout.shape.blocks.count)
         try part.truncate(to: end)
         try part.synchronize()
         let input = try InputFile(path: part.path)
@@ -192,9 +229,19 @@ public final class LeafWriter {
         try part.write(try layout.header(regions: regions, chunks: chunks, sourceDigests: sourceDigests), at: 0)
         try part.synchronize()
         _ = try LeafFile.open(path: part.path)
+        try committer.noteFinished()
         try FilePath.rename(part.path, to: path)
+        try named()
         try FilePath.remove(path + ".journal")
         return try LeafFile.open(path: path)
+    }
+
+    /// Whether a writing that consumed its source got as far as giving the file its name.
+    package static func isNamed(_ path: String) throws(LeafError) -> Bool {
+        guard FilePath.exists(path), FilePath.exists(path + ".journal"), !FilePath.exists(path + ".part") else {
+            return false
+        }
+        return try WriterJournal.read(path + ".journal").map { $0.isConsuming && $0.isFinished } ?? false
     }
 
     // MARK: -
@@ -224,9 +271,10 @@ public final class LeafWriter {
     ///
     /// Each was brought there before the journal named it, so only the last could be missing after a crash. The last two are
     /// read again, and the scales of all; if the file is not what the journal says, all that follows is written again.
-    /// - Returns: nil if the journal belongs to another writing.
-    private func trustedEntries(_ identity: UInt64) throws(LeafError) -> [(entry: WriterJournal.Entry, end: Int)]? {
-        guard var entries = try journal.entries(of: identity) else { return nil }
+    private func trustedEntries(
+        _ named: [(entry: WriterJournal.Entry, end: Int)]
+    ) throws(LeafError) -> [(entry: WriterJournal.Entry, end: Int)] {
+        var entries = named
         let input = try InputFile(path: part.path)
         var begins: [Int] = []
         var offset = end
@@ -237,7 +285,8 @@ public final class LeafWriter {
         }
         entries.removeLast(entries.count - begins.count)
         for (index, (entry, _)) in entries.enumerated() {
-            guard try scalesDigest(ofBlock: index, in: input) == entry.scalesDigest else {
+            let scales = scales(of: layout.shape.blocks[index])
+            guard try input.digest(of: scales) == entry.scalesDigest else {
                 entries.removeLast(entries.count - index)
                 break
             }
@@ -274,18 +323,27 @@ public final class LeafWriter {
         return true
     }
 
-    private func scalesDigest(ofBlock block: Int, in input: InputFile) throws(LeafError) -> UInt64 {
-        var digest = try ChunkDigest()
-        for matrix in layout.shape.blocks[block].matrices {
-            guard let scale = tensors[TensorName.scale(of: matrix.name)] else { continue }
-            let bytes = try input.bytes(at: scale.offset, count: scale.byteCount)
-            bytes.withUnsafeBytes { digest.update($0) }
+    /// Where the row scales of a block lie.
+    private func scales(of block: ModelShape.BlockShape) -> [Range<Int>] {
+        block.matrices.compactMap { matrix in
+            tensors[TensorName.scale(of: matrix.name)].map { $0.offset..<$0.offset + $0.byteCount }
         }
-        return digest.value
     }
 
-    private func checkSpace() throws(LeafError) {
-        let needed = max(0, layout.maximumFileBytes - part.allocatedBytes)
+    /// - Parameter freed: as in `Options.freedBytes`.
+    private func checkSpace(freed: [Int]) throws(LeafError) {
+        var needed = max(0, layout.maximumFileBytes - part.allocatedBytes)
+        if !freed.isEmpty {
+            // A block is committed, and its source given back, while the next is written.
+            let blocks = (completedBlocks..<freed.count).map { layout.maximumBytes(ofBlock: $0) }
+            var taken = max(0, needed - blocks.reduce(0, +))
+            needed = taken
+            for (index, bytes) in blocks.enumerated() {
+                taken += bytes
+                needed = max(needed, taken)
+                if index > 0 { taken -= freed[completedBlocks + index - 1] }
+            }
+        }
         let free = try FilePath.freeBytes(at: path)
         guard needed <= free else {
             throw LeafError(
@@ -293,6 +351,25 @@ public final class LeafWriter {
                 "\(path) needs \(needed.sizeText) more on its disk, where \(free.sizeText) are free; "
                     + "free \((needed - free).sizeText) or choose another place")
         }
+    }
+
+    private static let consumedElsewhere = LeafError(
+        .badInput,
+        "the checkpoint lacks what an interrupted `convert --consume` has put into another file already; "
+            + "only that command can go on")
+
+    private static func holdsTheOnlyCopy(_ path: String) -> LeafError {
+        LeafError(
+            .usage,
+            "\(path).part is the unfinished work of a `convert --consume` and the only copy of what that has deleted; "
+                + "run that command again, or remove \(path).part and \(path).journal")
+    }
+
+    private static func lostBlocks(_ path: String) -> LeafError {
+        LeafError(
+            .badInput,
+            "\(path).part does not hold what \(path).journal says, and its source was consumed; "
+                + "get the checkpoint again and remove both files")
     }
 
     private func writeTokenizer() throws(LeafError) {
@@ -308,6 +385,15 @@ public final class LeafWriter {
 }
 
 extension InputFile {
+    /// The digest of ranges, one behind the other.
+    func digest(of ranges: [Range<Int>]) throws(LeafError) -> UInt64 {
+        var digest = try ChunkDigest()
+        for range in ranges {
+            try bytes(at: range.lowerBound, count: range.count).withUnsafeBytes { digest.update($0) }
+        }
+        return digest.value
+    }
+
     /// The digest of a range, read in pieces of 1 MiB.
     package func digest(at offset: Int, count: Int) throws(LeafError) -> UInt64 {
         let buffer = try AlignedBuffer(count: min(count, 1 << 20))

@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 
 /// The calls that put bytes on a disk, so that a test can let them fail.
@@ -7,46 +8,72 @@ package struct WriteCalls: Sendable {
             pwrite($0, $1, $2, $3)
         }
     package var synchronize: @Sendable (_ descriptor: Int32) -> Int32 = { fdatasync($0) }
+    package var free: @Sendable (_ descriptor: Int32, _ offset: Int, _ count: Int) -> Int32 = {
+        leaf_punch_hole($0, Int64($1), Int64($2))
+    }
 
     package init() {}
 }
 
-/// A file that is written at any place, by one thread at a time.
-package final class OutputFile {
+/// A file that is written at any place, by any number of threads.
+package final class OutputFile: Sendable {
     package let path: String
     private let descriptor: Int32
+    /// The same file for writing past the page cache; -1 where the file system has no such thing.
+    private let directDescriptor: Int32
     private let calls: WriteCalls
-    /// Bytes written since it was opened.
-    package private(set) var bytesWritten = 0
 
-    /// Opens a file for writing and reading back, and makes it if there is none.
-    package init(path: String, calls: WriteCalls = WriteCalls()) throws(LeafError) {
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
+    /// Opens a file for writing and reading back.
+    ///
+    /// - Parameter creates: whether to make it if there is none.
+    package init(path: String, creates: Bool = true, calls: WriteCalls = WriteCalls()) throws(LeafError) {
+        descriptor = open(path, O_RDWR | (creates ? O_CREAT : 0) | O_CLOEXEC | O_NOFOLLOW, 0o644)
         guard descriptor >= 0 else { throw .system("\(path) cannot be written", errno) }
+        directDescriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | leaf_o_direct)
         self.path = path
         self.calls = calls
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        close(descriptor)
+        if directDescriptor >= 0 { close(directDescriptor) }
+    }
 
     package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(LeafError) {
+        try write(bytes, at: offset, through: descriptor)
+    }
+
+    /// Writes whole pages that nobody will soon read, past the page cache if that can be.
+    ///
+    /// - Parameters: address, count and offset are multiples of 4096.
+    package func writePages(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(LeafError) {
+        try write(bytes, at: offset, through: directDescriptor >= 0 ? directDescriptor : descriptor)
+    }
+
+    private func write(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int, through first: Int32
+    ) throws(LeafError) {
+        var target = first
         var done = 0
         while done < bytes.count {
-            let count = calls.write(
-                descriptor, bytes.baseAddress! + done, min(bytes.count - done, 1 << 30), offset + done)
+            let count = calls.write(target, bytes.baseAddress! + done, min(bytes.count - done, 1 << 30), offset + done)
             if count < 0 && errno == EINTR { continue }
+            // Some file systems promise direct writes and refuse them, and none goes on behind a short one.
+            if count < 0, errno == EINVAL, target != descriptor {
+                target = descriptor
+                continue
+            }
             guard count > 0 else {
                 let code = count == 0 ? ENOSPC : errno
                 if code == ENOSPC || code == EDQUOT || code == EFBIG {
                     throw LeafError(
                         .io,
                         "the disk of \(path) is full after \(allocatedBytes.sizeText); "
-                            + "free some space and run the same command again, it goes on where it stopped")
+                            + "free some space and run the same command again")
                 }
                 throw .system("\(path) cannot be written at offset \(offset + done)", code)
             }
             done += count
-            bytesWritten += count
         }
     }
 
@@ -64,6 +91,20 @@ package final class OutputFile {
     /// Cuts the file, or lengthens it by zeros.
     package func truncate(to count: Int) throws(LeafError) {
         guard ftruncate(descriptor, count) == 0 else { throw .system("\(path) cannot be cut to \(count) bytes", errno) }
+    }
+
+    /// Gives the disk space of whole pages back; they read as zeros then.
+    package func free(_ range: Range<Int>) throws(LeafError) {
+        while calls.free(descriptor, range.lowerBound, range.count) != 0 {
+            guard errno == EINTR else { throw .system("a part of \(path) cannot be freed", errno) }
+        }
+    }
+
+    /// Whether the file system can do that. Asked of a page behind the end, where there is nothing to free.
+    package var canFree: Bool {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return false }
+        return leaf_punch_hole(descriptor, Int64(Int(status.st_size).roundedUp(to: 4096)), 4096) == 0
     }
 
     /// Keeps every other process that asks from this file until it is closed.
@@ -92,6 +133,27 @@ package enum FilePath {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
+
+    /// What a name stands for.
+    package struct Identity: Equatable {
+        package let device: UInt64
+        package let file: UInt64
+        /// Hard links to it.
+        package let names: Int
+        package let isLink: Bool
+    }
+
+    /// Of the name itself, where it is a symbolic link; nil if there is none.
+    package static func identity(of path: String, followsLinks: Bool = false) -> Identity? {
+        var status = stat()
+        guard (followsLinks ? stat(path, &status) : lstat(path, &status)) == 0 else { return nil }
+        return Identity(
+            device: UInt64(status.st_dev), file: UInt64(status.st_ino), names: Int(status.st_nlink),
+            isLink: status.st_mode & S_IFMT == S_IFLNK)
+    }
+
+    /// Whether names may be removed from the folder of `path`.
+    package static func isWritableFolder(of path: String) -> Bool { access(folder(of: path), W_OK | X_OK) == 0 }
 
     /// The folder that holds `path`; `.` for a bare name.
     package static func folder(of path: String) -> String {

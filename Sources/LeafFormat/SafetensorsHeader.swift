@@ -95,7 +95,7 @@ package struct SafetensorsHeader: Sendable, Equatable {
         guard entry.range.count == 2, entry.range[0] >= 0, entry.range[0] <= entry.range[1],
             entry.range[1] <= fileBytes - dataOffset
         else {
-            throw fault("lies outside the file, at \(entry.range)")
+            throw fault("lies outside the file, at \(entry.range); the file is cut off or damaged")
         }
         guard entry.range[1] - entry.range[0] == bytes else {
             throw fault("takes \(entry.range[1] - entry.range[0]) bytes, but its shape \(entry.shape) needs \(bytes)")

@@ -41,43 +41,75 @@ struct WriterJournal {
         }
     }
 
+    /// What a journal says.
+    struct Record {
+        let identity: UInt64
+        let stamp: UInt64
+        /// The blocks, with the places where their lines end.
+        var entries: [(entry: Entry, end: Int)] = []
+        /// Whether the source may lack what the blocks were made from.
+        var isConsuming = false
+        /// Whether the file was whole and about to get its name.
+        var isFinished = false
+        /// Where the last good line ends.
+        var end = 0
+        /// Whether more follows than one line that a crash cut off.
+        var isDamaged = false
+    }
+
     private let file: OutputFile
-    private let path: String
     private var end = 0
 
-    /// The first line: which writing this is, so that no other takes it up.
-    private static func title(_ fingerprint: UInt64) -> String { "leafcutter journal 1 \(fingerprint.hexDigits)" }
+    private static let title = "leafcutter journal 2 "
+    private static let consuming = "consume"
+    private static let finished = "finished"
 
     /// The most that is read of a journal; ten times that of the largest model within the limits.
     private static let maximumBytes = 256 << 20
 
     /// Opens a journal, or makes one, and locks it against another writing of the same file.
     init(path: String, calls: WriteCalls) throws(LeafError) {
-        self.path = path
         file = try OutputFile(path: path, calls: calls)
         try file.lock()
     }
 
-    /// The blocks that the journal names, up to the first line that is damaged, with the places where their lines end.
-    ///
-    /// - Returns: nil if it is empty or belongs to another writing.
-    func entries(of fingerprint: UInt64) throws(LeafError) -> [(entry: Entry, end: Int)]? {
+    /// What the journal says up to the first line that is damaged; nil if it has no good first line.
+    static func read(_ path: String) throws(LeafError) -> Record? {
         let input = try InputFile(path: path)
         guard input.byteCount <= Self.maximumBytes else { return nil }
         let bytes = try input.bytes(at: 0, count: input.byteCount)
-        var entries: [(entry: Entry, end: Int)] = []
+        var record: Record?
         var begin = 0
         while let newline = bytes[begin...].firstIndex(of: UInt8(ascii: "\n")) {
-            guard let line = Self.checked(bytes[begin..<newline]) else { break }
-            if begin == 0 {
-                guard line.elementsEqual(Self.title(fingerprint).utf8) else { return nil }
-            } else {
-                guard let entry = Entry(text: line) else { break }
-                entries.append((entry, newline + 1))
+            guard let line = checked(bytes[begin..<newline]), note(line, newline + 1, in: &record) else {
+                record?.isDamaged = newline + 1 < bytes.count
+                break
             }
             begin = newline + 1
+            record?.end = begin
         }
-        return begin > 0 ? entries : nil
+        return record
+    }
+
+    /// - Returns: whether the line has a meaning where it stands.
+    private static func note(_ line: ArraySlice<UInt8>, _ end: Int, in record: inout Record?) -> Bool {
+        guard record != nil else {
+            let fields = line.dropFirst(title.utf8.count).split(separator: UInt8(ascii: " "))
+            guard line.starts(with: title.utf8), fields.count == 2, let identity = UInt64(hexDigits: fields[0]),
+                let stamp = UInt64(hexDigits: fields[1])
+            else { return false }
+            record = Record(identity: identity, stamp: stamp)
+            return true
+        }
+        if line.elementsEqual(consuming.utf8) {
+            record!.isConsuming = true
+        } else if line.elementsEqual(finished.utf8) {
+            record!.isFinished = true
+        } else {
+            guard let entry = Entry(text: line) else { return false }
+            record!.entries.append((entry, end))
+        }
+        return true
     }
 
     /// A line without its digest, if that is right.
@@ -87,26 +119,36 @@ struct WriterJournal {
         return UInt64(hexDigits: line.suffix(16)) == ChunkDigest.of(Array(text)) ? text : nil
     }
 
-    /// Empties the journal and writes its title.
-    mutating func begin(_ fingerprint: UInt64) throws(LeafError) {
+    /// Empties the journal and writes its first line: which writing this is, so that no other takes it up.
+    ///
+    /// - Parameters:
+    ///   - identity: of contents and options.
+    ///   - stamp: of the source's times of change.
+    mutating func begin(_ identity: UInt64, stamp: UInt64) throws(LeafError) {
         try file.truncate(to: 0)
         end = 0
-        try append(line: Self.title(fingerprint))
+        try append(lines: ["\(Self.title)\(identity.hexDigits) \(stamp.hexDigits)"])
     }
 
-    /// Goes on behind an entry, and drops those after it.
+    /// Goes on behind a line, and drops those after it.
     mutating func resume(at end: Int) throws(LeafError) {
         try file.truncate(to: end)
         self.end = end
     }
 
-    /// Notes a block, whose bytes must be on the disk by now, and waits until the note is there too.
-    mutating func append(_ entry: Entry) throws(LeafError) {
-        try append(line: entry.text)
+    /// Notes blocks, whose bytes must be on the disk by now, and waits until the notes are there too.
+    mutating func append(_ entries: [Entry]) throws(LeafError) {
+        try append(lines: entries.map(\.text))
     }
 
-    private mutating func append(line: String) throws(LeafError) {
-        let bytes = Array("\(line) \(ChunkDigest.of(Array(line.utf8)).hexDigits)\n".utf8)
+    /// Notes that from now on the source may lack what the blocks were made from.
+    mutating func appendConsuming() throws(LeafError) { try append(lines: [Self.consuming]) }
+
+    /// Notes that the file is whole.
+    mutating func appendFinished() throws(LeafError) { try append(lines: [Self.finished]) }
+
+    private mutating func append(lines: [String]) throws(LeafError) {
+        let bytes = lines.flatMap { Array("\($0) \(ChunkDigest.of(Array($0.utf8)).hexDigits)\n".utf8) }
         try file.write(bytes, at: end)
         try file.synchronize()
         end += bytes.count

@@ -8,7 +8,7 @@ package struct Checkpoint: Sendable {
         /// BMCook's: int8 rows and a scale a row.
         case quantized(values: SourceTensor, scales: SourceTensor)
 
-        var rows: SourceTensor {
+        package var rows: SourceTensor {
             switch self {
             case .floats(let tensor): tensor
             case .quantized(let values, _): values

@@ -10,6 +10,15 @@ package struct CheckpointFiles: Sendable {
         package let modified: Int
     }
 
+    /// A file that holds weights.
+    struct WeightFile: Sendable {
+        /// As the checkpoint names it; the file has another name while it is being consumed.
+        let path: String
+        let file: InputFile
+
+        var isConsumed: Bool { file.path != path }
+    }
+
     /// Where the weights are.
     package enum Container: String, Sendable {
         case safetensors
@@ -20,6 +29,9 @@ package struct CheckpointFiles: Sendable {
     package let path: String
     package let container: Container
     package let identities: [Identity]
+    let weightFiles: [WeightFile]
+    /// Of the file that names the shards, if there is one.
+    let indexPath: String?
     package let tensors: [SourceTensor]
     /// `vocab.txt` beside the weights, if there is one.
     package let vocabularyPath: String?
@@ -34,12 +46,15 @@ package struct CheckpointFiles: Sendable {
 
         var reader = CheckpointReader()
         if main.hasSuffix(".index.json") {
-            try reader.readIndex(main, folder: folder)
+            try reader.readIndex(main)
+            indexPath = main
         } else {
             try reader.read(main)
+            indexPath = nil
         }
         tensors = reader.tensors
         container = reader.container
+        weightFiles = reader.weightFiles
 
         let jsonPath: String
         if let configurationPath {
@@ -54,13 +69,28 @@ package struct CheckpointFiles: Sendable {
         vocabularyPath = FilePath.exists(vocabulary) ? vocabulary : nil
     }
 
+    /// Whether a part of the weights may be gone.
+    var isConsumed: Bool { weightFiles.contains(where: \.isConsumed) }
+
+    /// The paths of the weights, and of their index, of a checkpoint that need not be there any more.
+    static func names(_ path: String) throws(LeafError) -> (shards: [String], index: String?) {
+        guard FilePath.isDirectory(path) else { return ([path], nil) }
+        guard let main = try? weights(in: path) else { return ([], nil) }
+        guard main.hasSuffix(".index.json") else { return ([main], nil) }
+        let index = try ShardIndex(InputFile(path: main))
+        return (index.shards.map { "\(path)/\($0)" }, main)
+    }
+
     /// The names that transformers gives to weights, the preferred first.
     private static let names = [
         "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
     ]
 
     private static func weights(in folder: String) throws(LeafError) -> String {
-        guard let name = names.first(where: { FilePath.exists("\(folder)/\($0)") }) else {
+        let isThere = { (name: String) in
+            FilePath.exists("\(folder)/\(name)") || FilePath.exists("\(folder)/\(name)\(Consumption.suffix)")
+        }
+        guard let name = names.first(where: isThere) else {
             throw LeafError(.badInput, "\(folder) holds none of \(names.joined(separator: ", "))")
         }
         return "\(folder)/\(name)"
@@ -87,23 +117,25 @@ package struct CheckpointFiles: Sendable {
 private struct CheckpointReader {
     var tensors: [SourceTensor] = []
     var identities: [CheckpointFiles.Identity] = []
+    var weightFiles: [CheckpointFiles.WeightFile] = []
     var container = CheckpointFiles.Container.safetensors
 
-    private static let maximumIndexBytes = 64 << 20
-
-    mutating func note(_ file: InputFile) {
+    mutating func note(_ file: InputFile, as path: String? = nil) {
         identities.append(
-            .init(name: FilePath.name(of: file.path), byteCount: file.byteCount, modified: file.modified))
+            .init(name: FilePath.name(of: path ?? file.path), byteCount: file.byteCount, modified: file.modified))
     }
 
-    /// Adds all tensors of a safetensors or torch file.
+    /// Adds all tensors of a safetensors or torch file, also of one that is being consumed.
     mutating func read(_ path: String) throws(LeafError) {
-        let file = try InputFile(path: path)
-        note(file)
+        let consumed = path + Consumption.suffix
+        let isConsumed = !FilePath.exists(path) && FilePath.exists(consumed)
+        let file = try InputFile(path: isConsumed ? consumed : path, readsPages: true)
+        note(file, as: path)
+        weightFiles.append(.init(path: path, file: file))
         switch try TorchFile.kind(of: file) {
         case .zip:
             container = .torch
-            tensors += try TorchFile.tensors(path: path)
+            tensors += try TorchFile.tensors(of: file)
         case .legacy:
             throw LeafError(
                 .badInput,
@@ -119,29 +151,16 @@ private struct CheckpointReader {
     }
 
     /// Adds all tensors of the shards that an index names; those that the index leaves out too.
-    mutating func readIndex(_ path: String, folder: String) throws(LeafError) {
+    mutating func readIndex(_ path: String) throws(LeafError) {
         let file = try InputFile(path: path)
         note(file)
-        guard file.byteCount <= Self.maximumIndexBytes else {
-            throw LeafError(.badInput, "\(path) has \(file.byteCount.sizeText), too much for an index of shards")
-        }
-        let bytes = try file.bytes(at: 0, count: file.byteCount)
-        let map: [String: String]
-        do {
-            map = try JSONDecoder().decode(Index.self, from: Data(bytes)).weightMap
-        } catch {
-            throw LeafError(.badInput, "\(path) is not an index of shards: it has no readable weight_map")
-        }
-        let shards = Set(map.values).sorted()
-        guard !shards.isEmpty else { throw LeafError(.badInput, "\(path) names no shard") }
+        let index = try ShardIndex(file)
+        let map = index.map
         // Of a tensor that several shards hold, the one that the index names counts.
         var found: [String: SourceTensor] = [:]
-        for shard in shards {
-            guard !shard.contains("/"), !shard.hasPrefix("."), !shard.utf8.contains(0) else {
-                throw LeafError(.badInput, "\(path) names the shard \(shard), which is not a file beside it")
-            }
+        for shard in index.shards {
             tensors = []
-            try read("\(folder)/\(shard)")
+            try read("\(FilePath.folder(of: path))/\(shard)")
             for tensor in tensors where map[tensor.name] == shard || map[tensor.name] == nil {
                 found[tensor.name] = tensor
             }
@@ -151,9 +170,36 @@ private struct CheckpointReader {
         }
         tensors = found.values.sorted { $0.name < $1.name }
     }
+}
 
-    private struct Index: Decodable {
-        /// The file of each tensor.
+/// The file that tells which shard holds which tensor.
+private struct ShardIndex {
+    /// The shard of each tensor.
+    let map: [String: String]
+    /// Names of files beside it.
+    let shards: [String]
+
+    private static let maximumBytes = 64 << 20
+
+    init(_ file: InputFile) throws(LeafError) {
+        let path = file.path
+        guard file.byteCount <= Self.maximumBytes else {
+            throw LeafError(.badInput, "\(path) has \(file.byteCount.sizeText), too much for an index of shards")
+        }
+        let bytes = try file.bytes(at: 0, count: file.byteCount)
+        do {
+            map = try JSONDecoder().decode(Table.self, from: Data(bytes)).weightMap
+        } catch {
+            throw LeafError(.badInput, "\(path) is not an index of shards: it has no readable weight_map")
+        }
+        shards = Set(map.values).sorted()
+        guard !shards.isEmpty else { throw LeafError(.badInput, "\(path) names no shard") }
+        for shard in shards where shard.contains("/") || shard.hasPrefix(".") || shard.utf8.contains(0) {
+            throw LeafError(.badInput, "\(path) names the shard \(shard), which is not a file beside it")
+        }
+    }
+
+    private struct Table: Decodable {
         var weightMap: [String: String]
 
         enum CodingKeys: String, CodingKey {

@@ -1,11 +1,9 @@
 import CLeafKernels
-import Dispatch
 import LeafFormat
 
 /// Turns rows of a checkpoint into the bytes of a chunk: int8 tiles with a scale a row, or plain float rows.
 ///
-/// A row's bytes depend on that row alone, so the work is shared out among threads by rows. Immutable; unchecked because
-/// the table of C functions is not marked as sendable.
+/// A row's bytes depend on that row alone. Immutable; unchecked because the table of C functions is not marked as sendable.
 struct ChunkEncoder: @unchecked Sendable {
     private let weights: WeightFormat
     private let columns: Int
@@ -17,17 +15,15 @@ struct ChunkEncoder: @unchecked Sendable {
     private let givenScales: [Float]?
     private let converter: FloatConverter?
     private let kernels: leaf_kernels
-    private let threads: Int
 
     /// - Parameters:
     ///   - columns: of the matrix, its fan-in.
     ///   - isScaleFolded: whether `1/sqrt(fan-in)` is in the numbers already.
     init(
-        _ source: Checkpoint.MatrixSource, columns: Int, weights: WeightFormat, isScaleFolded: Bool, threads: Int
+        _ source: Checkpoint.MatrixSource, columns: Int, weights: WeightFormat, isScaleFolded: Bool
     ) throws(LeafError) {
         self.weights = weights
         self.columns = columns
-        self.threads = threads
         paddedColumns = columns.roundedUp(to: 64)
         divisor = isScaleFolded ? 1 : Double(columns).squareRoot()
         kernels = leaf_kernels_best().pointee
@@ -57,22 +53,14 @@ struct ChunkEncoder: @unchecked Sendable {
         scales: UnsafeMutablePointer<Float>, isTiled: Bool = true
     ) throws(LeafError) {
         let job = Job(rows: rows, target: target, scales: scales, firstRow: firstRow, rowCount: rowCount)
-        let units = (rowCount + 15) / 16
-        let parts = min(threads, units)
-        let faults = UnsafeMutablePointer<Int>.allocate(capacity: parts)
-        defer { faults.deallocate() }
-        let results = Faults(rows: faults)
-        DispatchQueue.concurrentPerform(iterations: parts) { part in
-            let range = units * part / parts * 16..<min(units * (part + 1) / parts * 16, rowCount)
-            results.rows[part] = encode(range, of: job, isTiled: isTiled) ?? Int.max
+        if let row = encode(job, isTiled: isTiled) {
+            throw refusal(ofRow: firstRow + row, in: rows + row * rowBytes)
         }
-        let first = UnsafeBufferPointer(start: faults, count: parts).min()!
-        guard first == Int.max else { throw refusal(ofRow: firstRow + first, in: rows + first * rowBytes) }
     }
 
     private var rowBytes: Int { columns * tensor.type.byteCount }
 
-    private struct Job: @unchecked Sendable {
+    private struct Job {
         let rows: UnsafeRawPointer
         let target: UnsafeMutableRawPointer
         let scales: UnsafeMutablePointer<Float>
@@ -80,19 +68,13 @@ struct ChunkEncoder: @unchecked Sendable {
         let rowCount: Int
     }
 
-    private struct Faults: @unchecked Sendable {
-        let rows: UnsafeMutablePointer<Int>
-    }
-
-    /// Encodes some rows on one thread.
-    ///
     /// - Returns: the first row that cannot be stored, nil if all can.
-    private func encode(_ range: Range<Int>, of job: Job, isTiled: Bool) -> Int? {
+    private func encode(_ job: Job, isTiled: Bool) -> Int? {
         withUnsafeTemporaryAllocation(byteCount: paddedColumns * 5, alignment: 64) { scratch in
             let floats = scratch.baseAddress!.bindMemory(to: Float.self, capacity: paddedColumns)
             let values = (scratch.baseAddress! + paddedColumns * 4).bindMemory(to: Int8.self, capacity: paddedColumns)
             values.update(repeating: 0, count: paddedColumns)
-            for row in range {
+            for row in 0..<job.rowCount {
                 let source = job.rows + row * rowBytes
                 guard weights == .int8 else {
                     guard encodeFloats(source, job, row, floats) else { return row }

@@ -1,8 +1,5 @@
-import CLeafKernels
-import Dispatch
 public import LeafFormat
 import LeafTokenizer
-import Synchronization
 
 /// What to make of a checkpoint.
 public struct ConversionOptions: Sendable {
@@ -17,12 +14,16 @@ public struct ConversionOptions: Sendable {
     /// Go on with an interrupted conversion of the same checkpoint with the same options.
     public var resumes = true
     public var threads = 2
+    /// Delete the checkpoint piece by piece as it is converted. There is no way back: who asks for it should be sure.
+    public var consumes = false
     /// The vocabulary for models of its size that bring none.
     public var bundledVocabulary = Tokenizer.bundledVocabulary
     /// The segmenter's dictionary and tables, put beside any vocabulary.
     public var segmenterData = Tokenizer.bundledSegmenterData
     /// Written into the file.
     public var software = "leafcutter 0.1.0"
+    /// How much of the result a crash may cost; each time it is made safe the disk has to flush.
+    package var commitBytes = 128 << 20
     package var calls = WriteCalls()
 
     public init() {}
@@ -87,20 +88,31 @@ public struct Converter: Sendable {
     ) throws(LeafError) -> ConversionResult {
         let clock = ContinuousClock()
         let began = clock.now
+        if options.consumes, try LeafWriter.isNamed(output) { return try finishConsumption(since: began) }
         let checkpoint = try Checkpoint(path: source, configurationPath: options.configurationPath)
+        try checkThatNothingIsOverwritten(checkpoint.files)
         var warnings: [String] = []
-        if let warning = try HeadComparison(checkpoint).warning() { warnings.append(warning) }
+        if checkpoint.files.isConsumed {
+            guard options.consumes else {
+                throw LeafError(
+                    .usage, "\(source) is being consumed by an interrupted conversion; run that command again")
+            }
+        } else if let warning = try HeadComparison(checkpoint).warning() {
+            warnings.append(warning)
+        }
         let vocabulary = try ConversionVocabulary(checkpoint, options)
         if let warning = vocabulary.warning { warnings.append(warning) }
 
-        let writer = try writer(for: checkpoint, vocabulary)
+        let consumption =
+            options.consumes ? try Consumption(checkpoint, output: output, calls: options.calls) : nil
+        let writer = try writer(for: checkpoint, vocabulary, freedBytes: consumption?.freedBytes ?? [])
         if writer.start == .discarded {
             warnings.append("an unfinished conversion of another checkpoint or other options lay there; it was dropped")
         }
         let resumed = writer.completedBlocks
-        let run = try ConversionRun(checkpoint, writer, options)
+        let run = try ConversionRun(checkpoint, writer, options, consumption)
         let bytesRead = try run.convert(isCancelled: isCancelled, progress: progress)
-        let file = try writer.finish()
+        let file = try writer.finish { () throws(LeafError) in try consumption?.finish() }
 
         let seconds = (clock.now - began) / .seconds(1)
         return ConversionResult(
@@ -109,8 +121,30 @@ public struct Converter: Sendable {
             bytesPerSecond: Double(bytesRead) / max(seconds, 1e-9), blocksResumed: resumed, warnings: warnings)
     }
 
+    /// Does what is left of a conversion that was killed after its file had its name.
+    private func finishConsumption(since began: ContinuousClock.Instant) throws(LeafError) -> ConversionResult {
+        try Consumption.finish(path: source)
+        try FilePath.remove(output + ".journal")
+        let file = try LeafFile.open(path: output)
+        return ConversionResult(
+            output: output, parameters: ModelShape(file.configuration).parameterCount, bytes: file.fileBytes,
+            seconds: (ContinuousClock().now - began) / .seconds(1), tensors: 0, weights: file.weights,
+            peakBytes: ProcessMemory.peakBytes, bytesPerSecond: 0, blocksResumed: file.blocks.count, warnings: [])
+    }
+
+    private func checkThatNothingIsOverwritten(_ files: CheckpointFiles) throws(LeafError) {
+        for target in ["", ".part", ".journal"].map({ output + $0 }) {
+            guard let identity = FilePath.identity(of: target, followsLinks: true) else { continue }
+            for file in files.weightFiles
+            where FilePath.identity(of: file.file.path, followsLinks: true) == identity {
+                throw LeafError(
+                    .usage, "\(target) would overwrite the checkpoint's \(file.path); give another name for the model")
+            }
+        }
+    }
+
     private func writer(
-        for checkpoint: Checkpoint, _ vocabulary: ConversionVocabulary
+        for checkpoint: Checkpoint, _ vocabulary: ConversionVocabulary, freedBytes: [Int]
     ) throws(LeafError) -> LeafWriter {
         var configuration = checkpoint.configuration
         // The scales of int8 rows always contain 1/sqrt(fan-in).
@@ -128,163 +162,12 @@ public struct Converter: Sendable {
         var writing = LeafWriter.Options()
         writing.replacesExisting = options.replacesExisting
         writing.resumes = options.resumes
+        writing.stamp = files.map { "\($0.modified)" }.joined(separator: "\n")
+        writing.needsConsumedSource = checkpoint.files.isConsumed
+        writing.freedBytes = freedBytes
         writing.calls = options.calls
         return try LeafWriter(
             path: output, contents: contents,
-            fingerprint: files.map { "\($0.name) \($0.byteCount) \($0.modified)" }.joined(separator: "\n"),
-            options: writing)
-    }
-}
-
-/// One conversion under way.
-private struct ConversionRun {
-    private let checkpoint: Checkpoint
-    private let writer: LeafWriter
-    private let options: ConversionOptions
-    private let matrices: [ModelShape.MatrixShape]
-    private let encoded: AlignedBuffer
-    private let scales: AlignedBuffer
-    private let readAhead: ReadAhead
-    private let totalBytes: Int
-
-    init(_ checkpoint: Checkpoint, _ writer: LeafWriter, _ options: ConversionOptions) throws(LeafError) {
-        self.checkpoint = checkpoint
-        self.writer = writer
-        self.options = options
-        matrices = writer.layout.shape.matrices
-        let pieces = matrices.map { matrix in
-            let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: options.weights)
-            return (rows: geometry.chunkRows, bytes: geometry.chunkRows * Self.rowBytes(matrix, checkpoint))
-        }
-        let pieceBytes = pieces.map(\.bytes).max()!
-        let promptRows = checkpoint.configuration.promptRows
-        let promptBytes = promptRows * checkpoint.configuration.dimModel
-        totalBytes = matrices.reduce(0) { $0 + $1.rows * Self.rowBytes($1, checkpoint) }
-
-        // Two pieces, the widened prompt table twice, a chunk and its packed form, and the program itself.
-        let needed =
-            pieceBytes * 2 + promptBytes * 8 + ChunkGeometry.maximumBytes * 2 + Self.programBytes
-            + Self.gatheredBytes(checkpoint)
-        if let budget = options.memoryBudget, budget < needed {
-            throw LeafError(
-                .budget, "this conversion needs \(needed.sizeText), --memory gives \(budget.sizeText); give more")
-        }
-        readAhead = try ReadAhead(pieceBytes: pieceBytes)
-        encoded = try AlignedBuffer(count: max(ChunkGeometry.maximumBytes, promptBytes * options.weights.elementBytes))
-        scales = try AlignedBuffer(count: max(pieces.map(\.rows).max()!, promptRows).roundedUp(to: 16) * 4)
-    }
-
-    /// Executable, libraries, stacks, the tokenizer's data and the tables of a large checkpoint.
-    private static let programBytes = 64 << 20
-
-    private static func rowBytes(_ matrix: ModelShape.MatrixShape, _ checkpoint: Checkpoint) -> Int {
-        matrix.columns * (checkpoint.matrices[matrix.name]?.rows.type.byteCount ?? 4)
-    }
-
-    /// Of the largest tensor that is not row-major, which is read whole.
-    private static func gatheredBytes(_ checkpoint: Checkpoint) -> Int {
-        let gathered = checkpoint.matrices.values.map(\.rows).filter { $0.strides.last != 1 }
-        return gathered.map { $0.shape.reduce($0.type.byteCount, *) }.max() ?? 0
-    }
-
-    /// - Returns: bytes of matrices that were read.
-    func convert(
-        isCancelled: () -> Bool, progress: (ConversionProgress) -> Void
-    ) throws(LeafError) -> Int {
-        try writeResidents()
-        let blocks = writer.layout.shape.blocks
-        let resumed = blocks[0..<writer.completedBlocks].flatMap(\.matrices).reduce(0) {
-            $0 + $1.rows * Self.rowBytes($1, checkpoint)
-        }
-        var done = resumed
-        while writer.completedBlocks < blocks.count {
-            var digest = try ChunkDigest()
-            for matrix in blocks[writer.completedBlocks].matrices {
-                writer.beginMatrix()
-                try convert(matrix) { (piece) throws(LeafError) in
-                    digest.update(piece)
-                    done += piece.count
-                    progress(
-                        ConversionProgress(
-                            bytesDone: done, bytesTotal: totalBytes, blocksDone: writer.completedBlocks,
-                            blocksTotal: blocks.count, bytesResumed: resumed))
-                    if isCancelled() {
-                        throw LeafError(
-                            .cancelled, "the conversion was stopped; run the same command again, it goes on from here")
-                    }
-                }
-            }
-            try writer.endBlock(sourceDigest: digest.value)
-        }
-        return done - resumed
-    }
-
-    private func convert(
-        _ matrix: ModelShape.MatrixShape, _ account: (UnsafeRawBufferPointer) throws(LeafError) -> Void
-    ) throws(LeafError) {
-        let source = checkpoint.matrices[matrix.name]!
-        let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: options.weights)
-        let encoder = try encoder(for: source, columns: matrix.columns)
-        let reader = try RowReader(source.rows)
-        let pieces = (0..<geometry.chunkCount).map { index in
-            ReadAhead.Piece(reader: reader, rows: geometry.rows(ofChunk: index).clamped(to: 0..<matrix.rows))
-        }
-        try readAhead.run(pieces) { (piece, bytes) throws(LeafError) in
-            let storedRows = piece.rows.count.roundedUp(to: geometry.unitRows)
-            let chunk = UnsafeMutableRawBufferPointer(rebasing: encoded.bytes[0..<geometry.bytes(rows: storedRows)])
-            // Rows and columns of padding are zeros.
-            if storedRows > piece.rows.count { chunk.initializeMemory(as: UInt8.self, repeating: 0) }
-            let scaleRows = scales.bytes.assumingMemoryBound(to: Float.self)
-            scaleRows[piece.rows.count..<storedRows].update(repeating: 0)
-            try encoder.encode(
-                bytes.baseAddress!, firstRow: piece.rows.lowerBound, rowCount: piece.rows.count,
-                into: chunk.baseAddress!, scales: scaleRows.baseAddress!)
-            try writer.append(chunk: UnsafeRawBufferPointer(chunk), rowCount: storedRows)
-            if options.weights == .int8 {
-                try writer.write(
-                    TensorName.scale(of: matrix.name),
-                    UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(scales.bytes)[0..<storedRows * 4]),
-                    at: piece.rows.lowerBound * 4)
-            }
-            try account(bytes)
-        }
-    }
-
-    private func encoder(for source: Checkpoint.MatrixSource, columns: Int) throws(LeafError) -> ChunkEncoder {
-        try ChunkEncoder(
-            source, columns: columns, weights: options.weights,
-            isScaleFolded: options.weights != .int8 || checkpoint.configuration.isScaleFolded,
-            threads: max(1, options.threads))
-    }
-
-    /// Norms, position bias, segment and prompt embedding.
-    private func writeResidents() throws(LeafError) {
-        for (name, tensor) in checkpoint.residents where name != TensorName.promptEmbedding {
-            var floats = try RowReader(tensor).floats()
-            if name == TensorName.segmentEmbedding, !checkpoint.configuration.isScaleFolded {
-                let divisor = Double(checkpoint.configuration.dimModel).squareRoot()
-                for index in floats.indices { floats[index] = Float(Double(floats[index]) / divisor) }
-            }
-            try floats.withUnsafeBufferPointer { (floats) throws(LeafError) in
-                try writer.write(name, UnsafeRawBufferPointer(floats))
-            }
-        }
-        let prompt = checkpoint.residents[TensorName.promptEmbedding]!
-        let reader = try RowReader(prompt)
-        let rows = try AlignedBuffer(count: reader.rows * reader.rowBytes)
-        try reader.read(rows: 0..<reader.rows, into: rows.bytes)
-        let scaleRows = scales.bytes.assumingMemoryBound(to: Float.self)
-        try encoder(for: .floats(prompt), columns: reader.columns).encode(
-            rows.bytes.baseAddress!, firstRow: 0, rowCount: reader.rows, into: encoded.bytes.baseAddress!,
-            scales: scaleRows.baseAddress!, isTiled: false)
-        let bytes = reader.rows * reader.columns * options.weights.elementBytes
-        try writer.write(
-            TensorName.promptEmbedding,
-            UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(encoded.bytes)[0..<bytes]))
-        if options.weights == .int8 {
-            try writer.write(
-                TensorName.promptScale,
-                UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(scales.bytes)[0..<reader.rows * 4]))
-        }
+            fingerprint: files.map { "\($0.name) \($0.byteCount)" }.joined(separator: "\n"), options: writing)
     }
 }

@@ -23,8 +23,8 @@ struct HeadComparison {
         let readers = (try RowReader(head), try RowReader(table))
         let converters = (try FloatConverter(head), try FloatConverter(table))
         let buffers = (
-            try AlignedBuffer(count: Self.rowsAtATime * readers.0.rowBytes),
-            try AlignedBuffer(count: Self.rowsAtATime * readers.1.rowBytes)
+            try AlignedBuffer(count: Self.rowsAtATime * readers.0.rowBytes + RowReader.pageRoom),
+            try AlignedBuffer(count: Self.rowsAtATime * readers.1.rowBytes + RowReader.pageRoom)
         )
         let columns = readers.1.columns
         var floats = (
@@ -36,10 +36,12 @@ struct HeadComparison {
         var row = 0
         for begin in stride(from: 0, to: rows, by: Self.rowsAtATime) {
             let range = begin..<min(begin + Self.rowsAtATime, rows)
-            try readers.0.read(rows: range, into: buffers.0.bytes)
-            try readers.1.read(rows: range, into: buffers.1.bytes)
-            converters.0.convert(buffers.0.bytes.baseAddress!, count: range.count * columns, to: &floats.0)
-            converters.1.convert(buffers.1.bytes.baseAddress!, count: range.count * columns, to: &floats.1)
+            let pieces = (
+                try readers.0.readPages(rows: range, into: buffers.0.bytes),
+                try readers.1.readPages(rows: range, into: buffers.1.bytes)
+            )
+            converters.0.convert(pieces.0.baseAddress!, count: range.count * columns, to: &floats.0)
+            converters.1.convert(pieces.1.baseAddress!, count: range.count * columns, to: &floats.1)
             for index in 0..<range.count * columns {
                 largest = max(largest, floats.1[index].magnitude)
                 let distance = (floats.0[index] - floats.1[index]).magnitude

@@ -28,6 +28,9 @@ package final class RowReader {
         columnStride = columns == 1 ? 1 : tensor.strides.last!
     }
 
+    /// Whether rows are read in place, so that several threads may do it at once.
+    var isRowMajor: Bool { columnStride == 1 }
+
     package var rowBytes: Int { columns * tensor.type.byteCount }
 
     /// Fills `target` with rows, in the tensor's element type.
@@ -46,6 +49,31 @@ package final class RowReader {
                 try tensor.storage.read(at: tensor.offset + row * rowStride * size, into: place)
             }
         }
+    }
+
+    /// Room that a buffer for `readPages` has beyond the rows.
+    package static let pageRoom = InputFile.pageRoom
+
+    /// Reads rows that are not needed again, and leaves nothing of them in the page cache.
+    ///
+    /// - Parameter target: begins at a page, and has `pageRoom` more bytes than the rows take.
+    /// - Returns: where in `target` the rows are, aligned for their element type.
+    package func readPages(
+        rows range: Range<Int>, into target: UnsafeMutableRawBufferPointer
+    ) throws(LeafError) -> UnsafeRawBufferPointer {
+        let count = range.count * rowBytes
+        guard columnStride == 1, rowStride == columns || range.count == 1 else {
+            try read(rows: range, into: target)
+            tensor.storage.file.dropCache(at: tensor.range.lowerBound, count: tensor.range.count)
+            return UnsafeRawBufferPointer(rebasing: target[0..<count])
+        }
+        let size = tensor.type.byteCount
+        let begin = tensor.range.lowerBound + range.lowerBound * rowStride * size
+        let bytes = try tensor.storage.file.readPages(at: begin, count: count, into: target)
+        guard begin % size != 0 else { return UnsafeRawBufferPointer(bytes) }
+        let aligned = UnsafeMutableRawBufferPointer(rebasing: target[0..<count])
+        aligned.copyMemory(from: UnsafeRawBufferPointer(bytes))
+        return UnsafeRawBufferPointer(aligned)
     }
 
     /// All rows as float32.

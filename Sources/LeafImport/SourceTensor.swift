@@ -1,14 +1,35 @@
 package import LeafFormat
 
 /// Bytes of a checkpoint that can be read at any place: a file, or an entry of a zip archive.
-package protocol TensorStorage: AnyObject, Sendable {
-    /// For messages.
-    var path: String { get }
-    var byteCount: Int { get }
-    func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError)
-}
+package struct TensorStorage: Sendable {
+    package let file: InputFile
+    /// Where in the file they begin.
+    package let begin: Int
+    package let byteCount: Int
 
-extension InputFile: TensorStorage {}
+    /// For messages.
+    package var path: String { file.path }
+
+    package init(_ file: InputFile) {
+        self.file = file
+        begin = 0
+        byteCount = file.byteCount
+    }
+
+    /// - Returns: nil if the range leaves the file.
+    init?(_ file: InputFile, begin: Int, byteCount: Int) {
+        guard begin >= 0, byteCount >= 0, byteCount <= file.byteCount, begin <= file.byteCount - byteCount else {
+            return nil
+        }
+        self.file = file
+        self.begin = begin
+        self.byteCount = byteCount
+    }
+
+    func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
+        try file.read(at: begin + offset, into: target)
+    }
+}
 
 /// A tensor of a checkpoint: a view of a storage that need not be row-major nor alone there.
 package struct SourceTensor: Sendable {
@@ -19,13 +40,13 @@ package struct SourceTensor: Sendable {
     package let shape: [Int]
     /// In elements, one an axis; none is negative.
     package let strides: [Int]
-    package let storage: any TensorStorage
+    package let storage: TensorStorage
     /// Bytes from the start of the storage.
     package let offset: Int
 
     /// - Throws: `.badInput` if the view leaves its storage.
     package init(
-        name: String, type: ElementType, shape: [Int], strides: [Int], storage: any TensorStorage, offset: Int
+        name: String, type: ElementType, shape: [Int], strides: [Int], storage: TensorStorage, offset: Int
     ) throws(LeafError) {
         var last = 0
         var isPossible = shape.count == strides.count && offset >= 0
@@ -60,7 +81,7 @@ package struct SourceTensor: Sendable {
     package init(_ entry: TensorEntry, in file: InputFile) throws(LeafError) {
         try self.init(
             name: entry.name, type: entry.type, shape: entry.shape, strides: Self.rowMajor(entry.shape),
-            storage: file, offset: entry.offset)
+            storage: TensorStorage(file), offset: entry.offset)
     }
 
     static func rowMajor(_ shape: [Int]) -> [Int] {
@@ -85,8 +106,16 @@ package struct SourceTensor: Sendable {
             offset: offset + range.lowerBound * strides[0] * type.byteCount)
     }
 
+    /// From its first byte in the file to its last; where it is strided, others may lie between.
+    package var range: Range<Int> {
+        let last = shape.contains(0) ? -1 : zip(shape, strides).reduce(0) { $0 + ($1.0 - 1) * $1.1 }
+        let begin = storage.begin + offset
+        return begin..<begin + (last + 1) * type.byteCount
+    }
+
     /// Whether it is the same view of the same bytes.
     package func isSame(as other: SourceTensor) -> Bool {
-        storage === other.storage && offset == other.offset && strides == other.strides && type == other.type
+        storage.file === other.storage.file && range.lowerBound == other.range.lowerBound && strides == other.strides
+            && type == other.type
     }
 }

@@ -19,7 +19,8 @@ enum TorchFile {
     }
 
     /// Every tensor of the state dict that the file holds.
-    static func tensors(path: String) throws(LeafError) -> [SourceTensor] {
+    static func tensors(of file: InputFile) throws(LeafError) -> [SourceTensor] {
+        let path = file.path
         let archive = try ZipArchive(path: path)
         let suffix = "/data.pkl"
         let tables = archive.entries.keys.filter { $0.hasSuffix(suffix) && !$0.dropLast(suffix.count).contains("/") }
@@ -33,11 +34,11 @@ enum TorchFile {
                 throw LeafError(.badInput, "\(path) was saved on a \(order)-endian machine; save it on another")
             }
         }
-        var storages: [String: ZipStorage] = [:]
+        var storages: [String: TensorStorage] = [:]
         var tensors: [SourceTensor] = []
         for (name, tensor) in try Unpickler.stateDict(try bytes(of: table, in: archive), path: path) {
             let key = tensor.storage.key
-            if storages[key] == nil { storages[key] = ZipStorage(archive, entry: "\(prefix)/data/\(key)") }
+            if storages[key] == nil { storages[key] = try archive.storage("\(prefix)/data/\(key)", in: file) }
             guard let storage = storages[key] else {
                 throw LeafError(
                     .badInput, "\(path) lacks the storage \(key) of tensor \(name); get the checkpoint again")
@@ -66,7 +67,7 @@ enum TorchFile {
         }
         let buffer = try AlignedBuffer(count: count)
         let place = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[0..<count])
-        try archive.read(entry, at: 0, into: place)
+        try archive.read(entry, into: place)
         return Array(place)
     }
 }

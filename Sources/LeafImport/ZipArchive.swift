@@ -1,12 +1,11 @@
 import CZip
 import Glibc
 import LeafFormat
-import Synchronization
 
-/// A zip archive whose entries are stored as they are, as torch writes them. Entries are read at any place.
+/// A zip archive whose entries are stored as they are, as torch writes them.
 ///
-/// Packed entries are refused, so nothing grows when it is read. One entry is open at a time.
-final class ZipArchive: Sendable {
+/// Packed entries are refused, so nothing grows when it is read. Used from one thread.
+final class ZipArchive {
     struct Entry: Sendable {
         let index: UInt64
         let byteCount: Int
@@ -14,7 +13,9 @@ final class ZipArchive: Sendable {
 
     let path: String
     let entries: [String: Entry]
-    private let state: Mutex<Handles>
+    private let archive: OpaquePointer
+    /// What libzip reads from; it closes it.
+    private let stream: UnsafeMutablePointer<FILE>
 
     /// The most entries that are looked at; ten times those of the largest model within the limits.
     private static let maximumEntries = 1 << 20
@@ -22,20 +23,36 @@ final class ZipArchive: Sendable {
     /// - Throws: `.badInput` if the file is not a whole zip archive, or has packed or encrypted entries.
     init(path: String) throws(LeafError) {
         let fileBytes = try InputFile(path: path).byteCount
-        var code: Int32 = 0
-        guard let archive = zip_open(path, ZIP_RDONLY, &code) else {
-            var error = zip_error_t()
-            zip_error_init_with_code(&error, code)
-            defer { zip_error_fini(&error) }
-            throw LeafError(
-                .badInput,
-                "\(path) is not a whole zip archive (\(String(cString: zip_error_strerror(&error)).lowercased())); "
-                    + "get the checkpoint again")
+        guard let stream = fopen(path, "rbe") else { throw .system("\(path) cannot be opened", errno) }
+        var error = zip_error_t()
+        zip_error_init(&error)
+        defer { zip_error_fini(&error) }
+        guard let source = zip_source_filep_create(stream, 0, -1, &error) else {
+            fclose(stream)
+            throw Self.unreadable(path, &error)
         }
-        let handles = Handles(archive: archive)
+        guard let archive = zip_open_from_source(source, ZIP_RDONLY, &error) else {
+            zip_source_free(source)
+            throw Self.unreadable(path, &error)
+        }
         self.path = path
-        entries = try Self.list(handles.archive, path, fileBytes)
-        state = Mutex(handles)
+        self.archive = archive
+        self.stream = stream
+        do {
+            entries = try Self.list(archive, path, fileBytes)
+        } catch {
+            zip_discard(archive)
+            throw error
+        }
+    }
+
+    deinit { zip_discard(archive) }
+
+    private static func unreadable(_ path: String, _ error: inout zip_error_t) -> LeafError {
+        LeafError(
+            .badInput,
+            "\(path) is not a whole zip archive (\(String(cString: zip_error_strerror(&error)).lowercased())); "
+                + "get the checkpoint again")
     }
 
     /// Names, sizes and whether they can be read, without reading any entry.
@@ -70,78 +87,63 @@ final class ZipArchive: Sendable {
         return entries
     }
 
-    /// Fills `target` with the bytes of an entry from `offset` on.
-    func read(_ name: String, at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
-        guard let entry = entries[name], offset >= 0, target.count <= entry.byteCount - offset else {
-            throw LeafError(.badInput, "\(path): entry \(name) is not there or too short")
+    /// All bytes of an entry; `target` has as many.
+    func read(_ name: String, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
+        guard let entry = entries[name], target.count == entry.byteCount else {
+            throw LeafError(.badInput, "\(path): entry \(name) is not there")
         }
-        // The pointer crosses into the lock and stays there no longer than the call.
-        nonisolated(unsafe) let target = target
-        let fault = state.withLock { handles in handles.read(entry, at: offset, into: target) }
-        if let fault {
-            throw LeafError(.io, "\(path): entry \(name) cannot be read (\(fault)); get the checkpoint again")
-        }
-    }
-
-    /// libzip's objects, used under the lock only.
-    private struct Handles: ~Copyable, @unchecked Sendable {
-        let archive: OpaquePointer
-        private var file: OpaquePointer?
-        private var index = UInt64.max
-        private var position = 0
-
-        init(archive: OpaquePointer) { self.archive = archive }
-
-        deinit {
-            if let file { zip_fclose(file) }
-            zip_discard(archive)
-        }
-
-        /// - Returns: why it failed, nil if it did not.
-        mutating func read(_ entry: Entry, at offset: Int, into target: UnsafeMutableRawBufferPointer) -> String? {
-            if file == nil || index != entry.index {
-                if let file { zip_fclose(file) }
-                file = zip_fopen_index(archive, entry.index, 0)
-                index = entry.index
-                position = 0
-            }
-            guard let file else { return String(cString: zip_strerror(archive)).lowercased() }
-            if position != offset {
-                guard zip_fseek(file, zip_int64_t(offset), SEEK_SET) == 0 else { return explain(file) }
-                position = offset
-            }
+        try withEntry(entry, name) { (file) throws(LeafError) in
             var done = 0
             while done < target.count {
-                let count = zip_fread(file, target.baseAddress! + done, zip_uint64_t(target.count - done))
-                guard count > 0 else { return count == 0 ? "it ends too early" : explain(file) }
-                done += Int(count)
-                position += Int(count)
+                done += try read(file, name, UnsafeMutableRawBufferPointer(rebasing: target[done...]))
             }
-            return nil
-        }
-
-        private func explain(_ file: OpaquePointer) -> String {
-            String(cString: zip_file_strerror(file)).lowercased()
         }
     }
-}
 
-/// One entry of an archive as the storage of tensors.
-final class ZipStorage: TensorStorage {
-    let path: String
-    let byteCount: Int
-    private let archive: ZipArchive
-    private let entry: String
-
-    init?(_ archive: ZipArchive, entry: String) {
-        guard let byteCount = archive.entries[entry]?.byteCount else { return nil }
-        self.archive = archive
-        self.entry = entry
-        self.byteCount = byteCount
-        path = archive.path
+    /// Where the bytes of an entry lie in the archive's file, so that they can be read without libzip; nil if there is no
+    /// such entry.
+    func storage(_ name: String, in file: InputFile) throws(LeafError) -> TensorStorage? {
+        guard let entry = entries[name] else { return nil }
+        guard entry.byteCount > 0 else { return TensorStorage(file, begin: 0, byteCount: 0) }
+        // libzip does not tell the place, but its stream stands behind what it read there.
+        var probe: UInt8 = 0
+        let place = try withEntry(entry, name) { (handle) throws(LeafError) in
+            try withUnsafeMutableBytes(of: &probe) { (byte) throws(LeafError) in
+                _ = try read(handle, name, byte)
+                return ftello(stream) - 1
+            }
+        }
+        var byte: UInt8 = 0
+        if let storage = TensorStorage(file, begin: place, byteCount: entry.byteCount) {
+            try withUnsafeMutableBytes(of: &byte) { (byte) throws(LeafError) in try storage.read(at: 0, into: byte) }
+            if byte == probe { return storage }
+        }
+        throw unreadable(name, "it is not where the table says")
     }
 
-    func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
-        try archive.read(entry, at: offset, into: target)
+    private func withEntry<Result>(
+        _ entry: Entry, _ name: String, _ use: (OpaquePointer) throws(LeafError) -> Result
+    ) throws(LeafError) -> Result {
+        guard let file = zip_fopen_index(archive, entry.index, 0) else {
+            throw unreadable(name, String(cString: zip_strerror(archive)).lowercased())
+        }
+        defer { zip_fclose(file) }
+        return try use(file)
+    }
+
+    /// - Returns: how many bytes came, at least one.
+    private func read(
+        _ file: OpaquePointer, _ name: String, _ target: UnsafeMutableRawBufferPointer
+    ) throws(LeafError) -> Int {
+        let count = zip_fread(file, target.baseAddress!, zip_uint64_t(target.count))
+        guard count > 0 else {
+            throw unreadable(
+                name, count == 0 ? "it ends too early" : String(cString: zip_file_strerror(file)).lowercased())
+        }
+        return Int(count)
+    }
+
+    private func unreadable(_ name: String, _ reason: String) -> LeafError {
+        LeafError(.io, "\(path): entry \(name) cannot be read (\(reason)); get the checkpoint again")
     }
 }

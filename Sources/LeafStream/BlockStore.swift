@@ -16,14 +16,16 @@ public enum IOMode: String, Sendable, CaseIterable {
 /// The chunks of one model, swept over and over in file order by a fixed number of consumers, inside the plan.
 ///
 /// Each of the `consumers` threads acquires every chunk exactly once a sweep, in order and at its own pace, and releases
-/// it; a pinned chunk and a streamed one look the same. Readers keep `readDepth` reads in flight as long as a slot is
-/// free, and go on from the last chunk of one sweep to the first of the next, so the disk never rests between sweeps.
+/// it; a pinned chunk and a streamed one look the same. Readers keep up to `readDepth` reads in flight as long as a slot
+/// is free, and go on from the last chunk of one sweep to the first of the next, so the disk never rests between sweeps.
 /// Reading begins when the store is made. Nothing is allocated after that.
 public final class BlockStore: Sendable {
-    /// Reads in flight. The kernel splits reads of megabytes and queues the parts, so a few keep a disk at its rate: a
-    /// virtual disk gave 1.4 GB/s for one read of 4 MiB at a time and 1.7 to 1.8 for 2, 4 and 8 (spread 0.2); 4 x 4 MiB
-    /// are at least 32 of the largest requests that NVMe and SATA disks take.
-    public static let readDepth = 4
+    /// Reads in flight, of `ChunkLoader.pieceBytes` each.
+    ///
+    /// A disk is as fast as many requests at once make it: SATA takes 32, NVMe thousands, and a virtual disk that gave
+    /// 0.6 GB/s for 4 reads of 4 MiB gave 1.1 to 2.3 for 32 of 256 KiB (Benchmarks/RESULTS.md). Together they are 8 MiB,
+    /// two slots.
+    public static let readDepth = 32
 
     /// The mode that runs; never `auto`.
     public var mode: IOMode { loader.mode }
@@ -35,28 +37,38 @@ public final class BlockStore: Sendable {
     /// - Parameters:
     ///   - plan: made from the same file's chunks.
     ///   - mode: `direct` is an error where the file system refuses it; only `auto` falls back.
+    ///   - mirror: the path of a second copy of the file, read at the same time; each brings as much as it is fast.
+    ///   - maxBytesPerSecond: of all reads of chunks together.
     ///   - consumers: how many threads acquire every chunk.
     ///   - trace: is told of reads and waits.
-    /// - Throws: `.io` or `.badInput` when the file cannot be opened or is shorter than its table says, `.budget` when the
-    ///   system refuses the memory.
+    /// - Throws: `.io` or `.badInput` when a file cannot be opened or is shorter than its table says, `.budget` when the
+    ///   system refuses the memory, `.usage` for a mirror beside `map`.
     public convenience init(
-        file: LeafFile, plan: MemoryPlan, mode: IOMode = .auto, consumers: Int, trace: TraceRecorder? = nil
+        file: LeafFile, plan: MemoryPlan, mode: IOMode = .auto, mirror: String? = nil, maxBytesPerSecond: Int? = nil,
+        consumers: Int, trace: TraceRecorder? = nil
     ) throws(LeafError) {
-        try self.init(file: file, plan: plan, mode: mode, consumers: consumers, system: .real, trace: trace)
+        try self.init(
+            file: file, plan: plan, mode: mode, mirror: mirror, maxBytesPerSecond: maxBytesPerSecond,
+            consumers: consumers, system: .real, trace: trace)
     }
 
     package init(
-        file: LeafFile, plan: MemoryPlan, mode: IOMode, consumers: Int, system: SystemCalls,
-        trace: TraceRecorder? = nil
+        file: LeafFile, plan: MemoryPlan, mode: IOMode, mirror: String? = nil, maxBytesPerSecond: Int? = nil,
+        consumers: Int, system: SystemCalls, trace: TraceRecorder? = nil
     ) throws(LeafError) {
         precondition(plan.chunkCount == file.chunks.count && consumers > 0)
-        let loader = try ChunkLoader(file: file, plan: plan, mode: mode, system: system, trace: trace)
-        let readAhead = ReadAhead(loader: loader, plan: plan, consumers: consumers, trace: trace)
+        if mirror != nil, mode == .map {
+            throw LeafError(.usage, "a mirror cannot be mapped beside the model; use --io direct or buffered")
+        }
+        let loader = try ChunkLoader(file: file, plan: plan, mode: mode, mirror: mirror, system: system)
+        let readAhead = ReadAhead(
+            loader: loader, plan: plan, consumers: consumers, maxBytesPerSecond: maxBytesPerSecond, trace: trace)
         self.loader = loader
         self.readAhead = readAhead
         // The loops hold the memory, not the store: `deinit` can stop them, and nothing is freed under a read.
         // A serial queue each: Dispatch gives those a thread whatever the other queues do.
-        for reader in 0..<min(Self.readDepth, max(1, file.chunks.count)) {
+        let pieces = file.chunks.indices.reduce(0) { $0 + loader.pieceCount(of: $1) }
+        for reader in 0..<min(loader.depth, max(1, pieces)) {
             DispatchQueue(label: "leafcutter.reader.\(reader)", qos: .userInitiated).async(group: readers) {
                 readAhead.run(as: reader)
             }
@@ -82,6 +94,25 @@ public final class BlockStore: Sendable {
     }
 
     public func release(_ chunk: Int) { readAhead.release(chunk) }
+
+    /// To be called between blocks and after the last, while no consumer holds or waits for a chunk: carries out what
+    /// `want(pinnedBytes:)` asked for, as far as that is possible now.
+    ///
+    /// - Throws: `.io` if bytes that were used since the last call were not the file's any more: throw away what was
+    ///   computed.
+    public func settle() throws(LeafError) {
+        try loader.checkMapping()
+        readAhead.settleResidency()
+    }
+
+    /// Bytes of chunks that may leave memory: what the plan pinned, but for chunks that no slot can hold.
+    public var movableBytes: Int { readAhead.residency.maximum }
+    /// How many of them are meant to stay now.
+    public var wantedPinnedBytes: Int { readAhead.residency.wantedBytes }
+
+    /// Asks for more or less of the model in memory, from any thread; `settle` carries it out. Where everything was
+    /// pinned, the first to leave make room for slots, and only that much comes back.
+    public func want(pinnedBytes: Int) { readAhead.residency.want(bytes: pinnedBytes) }
 
     /// Stops in the middle of a sweep: the next `acquire` is for chunk 0 again. No consumer may hold or wait for a chunk.
     public func abandonSweep() { readAhead.abandonSweep() }

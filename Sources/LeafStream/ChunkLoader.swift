@@ -1,16 +1,20 @@
 internal import LeafFormat
 
 /// Brings chunks from the file to where they are used: the one place of this target that owns weights' memory.
+///
+/// A chunk is read in pieces, by several readers at once, and finished by the one that brings the last.
 final class ChunkLoader: Sendable {
+    /// Bytes of one request. Small ones that are many in flight keep a disk busier than large ones that are few, and
+    /// larger ones than this cost no less of the processor (Benchmarks/RESULTS.md).
+    static let pieceBytes = 256 << 10
+
     let file: LeafFile
     /// The mode that runs; never `auto`.
     let mode: IOMode
     let meter = ReadMeter()
-    private let trace: TraceRecorder?
 
-    /// Through the page cache: rows, and chunks in `buffered` mode.
-    private let buffered: ReadableFile
-    private let direct: ReadableFile?
+    /// The file and its copies.
+    private let sources: [Source]
     private let mapping: MappedFile?
     private let slotBytes: Int
     private let slots: Slab
@@ -18,33 +22,28 @@ final class ChunkLoader: Sendable {
     /// Where each pinned chunk begins in `pinned`; -1 for the others.
     private let pinnedOffsets: [Int]
 
-    init(file: LeafFile, plan: MemoryPlan, mode: IOMode, system: SystemCalls, trace: TraceRecorder?) throws(LeafError) {
+    private struct Source {
+        /// Through the page cache: rows, and chunks in `buffered` mode.
+        let buffered: ReadableFile
+        let direct: ReadableFile?
+    }
+
+    /// - Parameter mirror: the path of a second copy of the file.
+    init(
+        file: LeafFile, plan: MemoryPlan, mode: IOMode, mirror: String?, system: SystemCalls
+    ) throws(LeafError) {
         self.file = file
-        self.trace = trace
-        do throws(ReadFailure) {
-            buffered = try ReadableFile(path: file.path, direct: false, system: system)
-            let end = file.chunks.map { $0.offset + $0.paddedBytes }.max() ?? 0
-            let size = try buffered.size()
-            if size < end { throw .ends(at: size) }
-        } catch {
-            throw LeafError(.io, "\(file.path): \(error.sentence)")
+        var sources: [Source] = []
+        for path in [file.path] + (mirror.map { [$0] } ?? []) {
+            sources.append(try Self.open(path, file, mode, system))
         }
-        var direct: ReadableFile?
-        if mode == .direct || mode == .auto {
-            do throws(ReadFailure) {
-                direct = try .direct(path: file.path, probing: file.chunks.first?.offset ?? 0, system: system)
-            } catch {
-                if mode == .direct {
-                    throw LeafError(
-                        .io,
-                        "\(file.path): this file system refuses direct reads (\(error.reason)); use --io buffered or map"
-                    )
-                }
-            }
+        // Both copies are read alike: past the page cache if both can be.
+        if mode == .auto, sources.contains(where: { $0.direct == nil }) {
+            sources = sources.map { Source(buffered: $0.buffered, direct: nil) }
         }
-        self.direct = direct
-        self.mode = mode == .auto ? (direct == nil ? .buffered : .direct) : mode
-        mapping = mode == .map ? try MappedFile(buffered, chunks: file.chunks, system: system) : nil
+        self.sources = sources
+        self.mode = mode == .auto ? (sources[0].direct == nil ? .buffered : .direct) : mode
+        mapping = mode == .map ? try MappedFile(sources[0].buffered, chunks: file.chunks, system: system) : nil
 
         // A mapped chunk lies in the mapping; only what has to be unpacked needs memory of its own.
         func needsMemory(_ chunk: Chunk) -> Bool { mode != .map || chunk.codec != .raw }
@@ -56,42 +55,78 @@ final class ChunkLoader: Sendable {
         }
         self.pinnedOffsets = pinnedOffsets
         slotBytes = plan.slotBytes
-        slots = try Slab(count: file.chunks.contains(where: needsMemory) ? plan.slotsBytes : 0, system: system)
+        // Addresses for slots are there even if all chunks are pinned: some may have to leave. Untouched they cost nothing.
+        let slotCount = plan.slotCount > 0 ? plan.slotCount : MemoryPlan.preferredSlotCount
+        slots = try Slab(count: file.chunks.contains(where: needsMemory) ? slotBytes * slotCount : 0, system: system)
         pinned = try Slab(count: pinnedBytes, system: system)
     }
 
-    /// Reads, verifies and unpacks one chunk.
-    ///
-    /// - Parameters:
-    ///   - slot: the slot that the chunk may use; nil for a pinned one.
-    ///   - isVerified: the digest has been checked by an earlier read.
-    ///   - reader: whose line of a timeline it is.
-    /// - Returns: `rawBytes` bytes.
-    func load(_ index: Int, slot: Int?, isVerified: Bool, reader: Int) throws(LeafError) -> UnsafeRawPointer {
-        let chunk = file.chunks[index]
-        let room: UnsafeMutableRawBufferPointer
+    private static func open(
+        _ path: String, _ file: LeafFile, _ mode: IOMode, _ system: SystemCalls
+    ) throws(LeafError) -> Source {
+        let buffered: ReadableFile
         do throws(ReadFailure) {
-            let begin = TraceRecorder.now(trace)
+            buffered = try ReadableFile(path: path, direct: false, system: system)
+            let end = file.chunks.map { $0.offset + $0.paddedBytes }.max() ?? 0
+            let size = try buffered.size()
+            if size < end { throw .ends(at: size) }
+        } catch {
+            throw LeafError(.io, "\(path): \(error.sentence)")
+        }
+        guard mode == .direct || mode == .auto else { return Source(buffered: buffered, direct: nil) }
+        do throws(ReadFailure) {
+            let direct = try ReadableFile.direct(path: path, probing: file.chunks.first?.offset ?? 0, system: system)
+            return Source(buffered: buffered, direct: direct)
+        } catch {
+            guard mode == .direct else { return Source(buffered: buffered, direct: nil) }
+            throw LeafError(
+                .io, "\(path): this file system refuses direct reads (\(error.reason)); use --io buffered or map")
+        }
+    }
+
+    var sourceCount: Int { sources.count }
+
+    /// Reads that are in flight at once. `buffered` ones lie in the page cache meanwhile, outside of the slots.
+    var depth: Int { mode == .direct ? BlockStore.readDepth : 8 }
+
+    func pieceCount(of chunk: Int) -> Int {
+        max(1, (file.chunks[chunk].paddedBytes + Self.pieceBytes - 1) / Self.pieceBytes)
+    }
+
+    func bytes(ofPiece piece: Int, of chunk: Int) -> Int {
+        min(Self.pieceBytes, file.chunks[chunk].paddedBytes - piece * Self.pieceBytes)
+    }
+
+    /// Brings one piece of a chunk to its place.
+    ///
+    /// - Parameter slot: the slot that the chunk may use; nil for a pinned one.
+    func read(piece: Int, of index: Int, slot: Int?, from source: Int) throws(LeafError) {
+        let chunk = file.chunks[index]
+        let start = piece * Self.pieceBytes
+        let count = bytes(ofPiece: piece, of: index)
+        do throws(ReadFailure) {
             meter.begin()
-            defer {
-                meter.end(bytes: chunk.paddedBytes)
-                trace?.record(.read, on: .reader(reader), since: begin, index)
-            }
+            defer { meter.end(bytes: count) }
             if let mapping, chunk.codec == .raw {
-                room = try mapping.populate(chunk)
+                try mapping.populate(at: chunk.offset + start, count: count)
             } else {
-                room =
-                    if let slot {
-                        slots.bytes(at: slot * slotBytes, count: chunk.slotBytes)
-                    } else {
-                        pinned.bytes(at: pinnedOffsets[index], count: chunk.slotBytes)
-                    }
-                let stored = UnsafeMutableRawBufferPointer(rebasing: room[chunk.storedAt..<chunk.slotBytes])
-                try (direct ?? buffered).fill(stored, from: chunk.offset)
+                let room = room(of: index, slot: slot)
+                let from = chunk.storedAt + start
+                let target = UnsafeMutableRawBufferPointer(rebasing: room[from..<from + count])
+                try (sources[source].direct ?? sources[source].buffered).fill(target, from: chunk.offset + start)
             }
         } catch {
-            throw LeafError(.io, "\(place(of: index)): \(error.sentence)")
+            throw LeafError(.io, "\(place(of: index, in: source)): \(error.sentence)")
         }
+    }
+
+    /// Verifies and unpacks a chunk all of whose pieces are there.
+    ///
+    /// - Parameter isVerified: the digest of these bytes has been checked by an earlier read.
+    /// - Returns: `rawBytes` bytes.
+    func finish(_ index: Int, slot: Int?, isVerified: Bool) throws(LeafError) -> UnsafeRawPointer {
+        let chunk = file.chunks[index]
+        let room = room(of: index, slot: slot)
         // Unpacking checks the digest again; it costs little beside it.
         if !isVerified || chunk.codec != .raw { _ = try file.verifyAndUnpack(index, in: room) }
         return UnsafeRawPointer(room.baseAddress!)
@@ -108,21 +143,49 @@ final class ChunkLoader: Sendable {
         }
     }
 
+    /// A pinned chunk leaves; it may come back.
+    func unpin(_ index: Int) {
+        let chunk = file.chunks[index]
+        if let mapping, chunk.codec == .raw {
+            mapping.drop(chunk)
+        } else {
+            pinned.discard(at: pinnedOffsets[index], count: chunk.slotBytes)
+        }
+    }
+
     /// Reads any bytes of the file.
     func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
         do throws(ReadFailure) {
             meter.begin()
             defer { meter.end(bytes: target.count) }
-            try buffered.fill(target, from: offset)
+            try sources[0].buffered.fill(target, from: offset)
         } catch {
             throw LeafError(.io, "\(file.path): \(target.count) bytes at byte \(offset): \(error.sentence)")
         }
     }
 
+    /// - Throws: `.io` if the file was cut while mapped bytes of it were in use: what was computed with them is worthless.
+    func checkMapping() throws(LeafError) {
+        if let mapping, mapping.wasCut {
+            throw LeafError(.io, "\(file.path) was cut short while it was in use; copy or convert it again")
+        }
+    }
+
+    /// `slotBytes` bytes of the chunk, or its mapped bytes.
+    private func room(of index: Int, slot: Int?) -> UnsafeMutableRawBufferPointer {
+        let chunk = file.chunks[index]
+        if let mapping, chunk.codec == .raw { return mapping.bytes(of: chunk) }
+        return if let slot {
+            slots.bytes(at: slot * slotBytes, count: chunk.slotBytes)
+        } else {
+            pinned.bytes(at: pinnedOffsets[index], count: chunk.slotBytes)
+        }
+    }
+
     /// `MODEL.leaf: block 17 (layer 8, feed-forward), ...w_out.weight rows 1024-2047 at byte 123456`.
-    private func place(of index: Int) -> String {
+    private func place(of index: Int, in source: Int) -> String {
         let chunk = file.chunks[index]
         return
-            "\(file.path): \(file.blockName(ofChunk: index)) rows \(chunk.firstRow)-\(chunk.firstRow + chunk.rowCount - 1) at byte \(chunk.offset)"
+            "\(sources[source].buffered.path): \(file.blockName(ofChunk: index)) rows \(chunk.firstRow)-\(chunk.firstRow + chunk.rowCount - 1) at byte \(chunk.offset)"
     }
 }

@@ -46,6 +46,14 @@ package struct ControlGroups: Sendable {
         }.min()
     }
 
+    /// What the process's own group says of waiting for memory (version 2 only).
+    static func memoryPressure(reader: SmallFileReader) -> String? {
+        let groups = reader.read("/proc/self/cgroup") ?? ""
+        let mounts = (reader.read("/proc/self/mountinfo") ?? "").split(separator: "\n").compactMap(Mount.init)
+        return levels("memory", groups: groups, mounts: mounts).lazy.filter { $0.version == 2 }
+            .compactMap { reader.read($0.directory + "/memory.pressure") }.first
+    }
+
     /// File pages that the kernel would give up first.
     private static func reclaimable(_ stat: String, version: Int) -> Int {
         let name = version == 2 ? "inactive_file " : "total_inactive_file "

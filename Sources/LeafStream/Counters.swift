@@ -4,11 +4,13 @@ internal import Dispatch
 public struct Counters: Sendable, Equatable {
     /// Bytes that came from the file, row reads included.
     public var bytesRead = 0
+    /// Bytes of chunks that each copy of the file brought, the model itself first.
+    public var bytesBySource: [Int] = []
     /// Time during which at least one read was in flight.
     public var readNanoseconds = 0
     /// Time for which a consumer waited for chunks, the mean over the consumers.
     public var waitNanoseconds = 0
-    /// Requests: chunks and row reads.
+    /// Requests: pieces of chunks, and row reads.
     public var reads = 0
     /// Chunks that all consumers were given, pinned ones included.
     public var chunksServed = 0

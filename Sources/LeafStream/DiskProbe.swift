@@ -16,16 +16,17 @@ public struct DiskProbe: Sendable, Equatable {
 
     public var bytesPerSecond: Double { seconds > 0 ? Double(bytesRead) / seconds : 0 }
 
-    /// - Parameters:
-    ///   - seconds: how long to read. The first third is not counted: rented disks begin with a burst at a multiple of what
-    ///     they sustain.
-    ///   - requestBytes: of one read, a multiple of 4096; the largest chunk has 4 MiB. Each of `depth` readers holds a
-    ///     buffer of this size meanwhile.
+    /// Takes as much memory as a store's reads in flight, 8 MiB.
+    ///
+    /// - Parameter seconds: how long to read. The first third is not counted: rented disks begin with a burst at a multiple
+    ///   of what they sustain.
     /// - Throws: `.io` when the file cannot be read, `.badInput` when it is shorter than a page.
     public static func measure(
-        path: String, seconds: Double = 3, requestBytes: Int = 4 << 20, depth: Int = BlockStore.readDepth
+        path: String, seconds: Double = 3
     ) throws(LeafError) -> DiskProbe {
-        try measure(path: path, seconds: seconds, requestBytes: requestBytes, depth: depth, system: .real)
+        try measure(
+            path: path, seconds: seconds, requestBytes: ChunkLoader.pieceBytes, depth: BlockStore.readDepth,
+            system: .real)
     }
 
     package static func measure(
@@ -94,7 +95,7 @@ public struct DiskProbe: Sendable, Equatable {
         }
 
         /// Requests that follow each other before the next place.
-        private static let runLength: UInt64 = 16
+        private static let runLength: UInt64 = 128
 
         private let requestBytes: Int
         private let places: Int

@@ -29,10 +29,11 @@ public struct Machine: Sendable, Equatable {
         cores = max(1, min(allowed, quota))
     }
 
-    /// The budget when none is given: what is free, at most what the container has left, less a reserve for what others
-    /// will want meanwhile: an eighth, at least 32 MiB and at most 1 GiB.
-    public var defaultBudget: Int {
-        let free = min(availableBytes, containerRoomBytes ?? containerLimitBytes ?? .max)
-        return max(0, free - min(1 << 30, max(32 << 20, free / 8)))
-    }
+    /// The budget when none is given: what is free, at most what the container has left, less a reserve.
+    public var defaultBudget: Int { max(0, freeBytes - reserveBytes) }
+
+    /// What others will want meanwhile: an eighth, at least 32 MiB and at most 1 GiB.
+    public var reserveBytes: Int { min(1 << 30, max(32 << 20, freeBytes / 8)) }
+
+    private var freeBytes: Int { min(availableBytes, containerRoomBytes ?? containerLimitBytes ?? .max) }
 }

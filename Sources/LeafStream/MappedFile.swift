@@ -1,7 +1,8 @@
+internal import CSystem
 internal import Glibc
 internal import LeafFormat
 
-/// The file in memory, one chunk at a time: populated ahead of its use, dropped behind it.
+/// The file in memory, a window of it: populated ahead of its use, dropped behind it.
 final class MappedFile: @unchecked Sendable {
     /// What one request for read-ahead asks for: the kernel shortens longer ones to the device's own limit.
     private static let readAheadBytes = 128 << 10
@@ -10,6 +11,7 @@ final class MappedFile: @unchecked Sendable {
     private let count: Int
     private let file: ReadableFile
     private let system: SystemCalls
+    private let guardNumber: Int32
 
     init(_ file: ReadableFile, chunks: [Chunk], system: SystemCalls) throws(LeafError) {
         // A chunk could not be dropped alone where pages are larger than its alignment.
@@ -30,34 +32,46 @@ final class MappedFile: @unchecked Sendable {
         self.base = base
         self.file = file
         self.system = system
+        // A page beyond the end of a file that was cut raises SIGBUS when it is looked at.
+        guardNumber = leaf_guard_mapping(base, count)
+        guard guardNumber >= 0 else {
+            system.unmap(base, count)
+            throw LeafError(.io, "\(file.path): too many mapped models in one process; use --io direct or buffered")
+        }
         // A touched page must not bring its neighbours: they would stay behind the window.
         _ = system.adviseMemory(base, count, .random)
     }
 
-    deinit { system.unmap(base, count) }
+    deinit {
+        leaf_unguard_mapping(guardNumber)
+        system.unmap(base, count)
+    }
 
-    /// Brings a chunk's pages into memory and into the page table.
-    ///
-    /// - Returns: `paddedBytes` bytes. They are not writable; raw chunks are only looked at.
-    func populate(_ chunk: Chunk) throws(ReadFailure) -> UnsafeMutableRawBufferPointer {
-        let bytes = UnsafeMutableRawBufferPointer(start: base + chunk.offset, count: chunk.paddedBytes)
-        try checkSize(chunk)
-        for offset in stride(from: 0, to: chunk.paddedBytes, by: Self.readAheadBytes) {
-            let count = min(Self.readAheadBytes, chunk.paddedBytes - offset)
-            _ = system.adviseFile(file.descriptor, chunk.offset + offset, count, .willNeed)
+    /// Where a chunk's bytes are once they are populated. Not writable; raw chunks are only looked at.
+    func bytes(of chunk: Chunk) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: base + chunk.offset, count: chunk.paddedBytes)
+    }
+
+    /// Brings pages into memory and into the page table.
+    func populate(at offset: Int, count: Int) throws(ReadFailure) {
+        try checkSize(offset + count)
+        for start in stride(from: 0, to: count, by: Self.readAheadBytes) {
+            _ = system.adviseFile(
+                file.descriptor, offset + start, min(Self.readAheadBytes, count - start), .willNeed)
         }
         var result = -EINTR
-        while result == -EINTR { result = system.adviseMemory(base + chunk.offset, chunk.paddedBytes, .populate) }
+        while result == -EINTR { result = system.adviseMemory(base + offset, count, .populate) }
         if result < 0 {
-            drop(chunk)
-            try checkSize(chunk)
+            try checkSize(offset + count)
             // Linux before 5.14 does not know the request; a touch does the same, only without an error when it fails.
             guard result == -EINVAL else { throw .system(result == -EFAULT || result == -EHWPOISON ? EIO : -result) }
-            touch(bytes)
+            touch(UnsafeRawBufferPointer(start: base + offset, count: count))
         }
-        try checkSize(chunk)
-        return bytes
+        try checkSize(offset + count)
     }
+
+    /// Whether bytes were used that the file had no longer.
+    var wasCut: Bool { leaf_guarded_faults(guardNumber) > 0 }
 
     /// Gives the chunk's pages back, to the process's account and to the page cache's.
     func drop(_ chunk: Chunk) {
@@ -65,13 +79,12 @@ final class MappedFile: @unchecked Sendable {
         file.forget(from: chunk.offset, count: chunk.paddedBytes)
     }
 
-    /// A mapped page beyond the file's end raises SIGBUS, so a file that shrinks has to be noticed before its use.
-    private func checkSize(_ chunk: Chunk) throws(ReadFailure) {
+    private func checkSize(_ end: Int) throws(ReadFailure) {
         let size = try file.size()
-        if size < chunk.offset + chunk.paddedBytes { throw .ends(at: size) }
+        if size < end { throw .ends(at: size) }
     }
 
-    private func touch(_ bytes: UnsafeMutableRawBufferPointer) {
+    private func touch(_ bytes: UnsafeRawBufferPointer) {
         var sum: UInt8 = 0
         for offset in stride(from: 0, to: bytes.count, by: ReadableFile.alignment) { sum &+= bytes[offset] }
         withExtendedLifetime(sum) {}

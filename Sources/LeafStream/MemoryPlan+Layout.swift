@@ -7,7 +7,7 @@ struct Layout {
 
     var bytes: Int { saturatingSum(pinnedBytes, slotBytes * slotCount) }
 
-    private static let minimumSlotCount = 2
+    static let minimumSlotCount = 2
 
     /// The layout of the fewest bytes: two slots, or none.
     ///
@@ -40,29 +40,34 @@ struct Layout {
     /// The same layout with `room` bytes to fill: everything if it fits, else slots up to the preferred count, then
     /// pinned chunks.
     ///
-    /// Chunks are pinned in the order of `index * golden ratio mod 1`. Any first part of that order is spread evenly over
-    /// the sweep (the three-gap theorem: neighbours in it are 1, 2 or 3 typical distances apart), and a larger room
-    /// pins what a smaller one does, up to the last few chunks, so a plan can grow and shrink without moving weights.
-    /// BMInf's rule, equal distances for one given count of equal layers, has neither property.
+    /// A larger room pins what a smaller one does, up to the last few chunks.
     func grown(to room: Int, needs: [Int]) -> Layout {
         var layout = self
         let everything = needs.reduce(0, saturatingSum)
         guard slotCount > 0, everything > room else {
             return Layout(
-                slotBytes: 0, slotCount: 0, isPinned: needs.map { _ in true }, pinnedBytes: everything)
+                slotBytes: slotBytes, slotCount: 0, isPinned: needs.map { _ in true }, pinnedBytes: everything)
         }
         let streamed = isPinned.indices.filter { !isPinned[$0] }
         layout.slotCount = min(
             (room - pinnedBytes) / slotBytes, MemoryPlan.preferredSlotCount, streamed.count - 1)
         var left = room - layout.bytes
-        let goldenRatio: UInt64 = 0x9E37_79B9_7F4A_7C15
-        for index in streamed.sorted(by: { UInt64($0) &* goldenRatio < UInt64($1) &* goldenRatio })
-        where needs[index] <= left {
+        for index in Self.spread(streamed) where needs[index] <= left {
             layout.isPinned[index] = true
             layout.pinnedBytes += needs[index]
             left -= needs[index]
         }
         return layout
+    }
+
+    /// Chunks in the order of `index * golden ratio mod 1`.
+    ///
+    /// Any first part of that order is spread evenly over the sweep (the three-gap theorem: neighbours in it are 1, 2 or 3
+    /// typical distances apart), so what is pinned can grow and shrink without moving weights. BMInf's rule, equal
+    /// distances for one given count of equal layers, does not have this property.
+    static func spread(_ chunks: [Int]) -> [Int] {
+        let goldenRatio: UInt64 = 0x9E37_79B9_7F4A_7C15
+        return chunks.sorted { UInt64($0) &* goldenRatio < UInt64($1) &* goldenRatio }
     }
 }
 

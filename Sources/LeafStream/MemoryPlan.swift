@@ -28,12 +28,13 @@ public struct MemoryPlan: Sendable, Equatable {
         public var total: Int { [runtime, tokenizer, resident, kv, scratch].reduce(0, saturatingSum) }
     }
 
-    /// Slots that a plan has when the budget allows: as many chunks ready or in use as there are reads in flight.
-    public static let preferredSlotCount = 2 * BlockStore.readDepth
+    /// Slots that a plan has when the budget allows: of chunks of 4 MiB two are being read, one or two are in use, and
+    /// the rest wait, for the reader's and the consumers' pace to differ.
+    public static let preferredSlotCount = 8
 
     public let budget: Int
     public let reserved: Reserved
-    /// Bytes of one slot, a multiple of 4096: the room that the largest streamed chunk needs.
+    /// Bytes of one slot, a multiple of 4096: the room that the largest streamed chunk needs, also where none is.
     public let slotBytes: Int
     /// Zero when everything is pinned, at least 2 otherwise, and always fewer than there are streamed chunks.
     public let slotCount: Int
@@ -72,7 +73,7 @@ public struct MemoryPlan: Sendable, Equatable {
         let fit = layout.grown(to: Self.mappable(budget) - reserved.total, needs: needs)
         self.budget = budget
         self.reserved = reserved
-        slotBytes = fit.slotCount > 0 ? fit.slotBytes : 0
+        slotBytes = fit.slotBytes
         slotCount = fit.slotCount
         pinnedChunks = fit.isPinned.indices.filter { fit.isPinned[$0] }
         pinnedBytes = fit.pinnedBytes

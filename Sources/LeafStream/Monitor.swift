@@ -19,7 +19,11 @@ final class Monitor<State>: @unchecked Sendable {
     init(_ state: State) {
         self.state = state
         pthread_mutex_init(mutex, nil)
-        for event in Event.allCases { pthread_cond_init(conditions + event.rawValue, nil) }
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        for event in Event.allCases { pthread_cond_init(conditions + event.rawValue, &attributes) }
+        pthread_condattr_destroy(&attributes)
     }
 
     deinit {
@@ -43,6 +47,15 @@ final class Monitor<State>: @unchecked Sendable {
             if let answer = answer(&state) { return answer }
             pthread_cond_wait(conditions + event.rawValue, mutex)
         }
+    }
+
+    /// Sleeps until the time is there or `isOver` says so.
+    /// - Parameter time: nanoseconds of the monotonic clock, as `DispatchTime.uptimeNanoseconds`.
+    func sleep(until time: UInt64, for event: Event, _ isOver: (State) -> Bool) {
+        var deadline = timespec(tv_sec: Int(time / 1_000_000_000), tv_nsec: Int(time % 1_000_000_000))
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while !isOver(state), pthread_cond_timedwait(conditions + event.rawValue, mutex, &deadline) == 0 {}
     }
 
     func wakeAll(_ event: Event) { pthread_cond_broadcast(conditions + event.rawValue) }

@@ -2,23 +2,33 @@ internal import Dispatch
 internal import LeafFormat
 internal import Synchronization
 
-/// Which chunk is read next and into which slot, who still uses it, and who sleeps until what.
+/// Which piece of which chunk is read next and into which slot, who still uses a chunk, and who sleeps until what.
 ///
-/// Readers claim chunks in sweep order. A pinned chunk is claimed once and stays. A streamed one needs a free slot; the
-/// last of the consumers to release it frees the slot. A chunk's address is published in `ChunkState.address`, and taken
-/// back when all have released it. There are more streamed chunks than slots, so nobody can be a whole sweep ahead
-/// of another and an address always belongs to the sweep that its reader is in.
+/// Readers open chunks in sweep order and share out their pieces. A pinned chunk is opened once and stays. A streamed one
+/// needs a free slot; the last of the consumers to release it frees the slot. A chunk's address is published in
+/// `ChunkState.address` by the reader that brings its last piece, and taken back when all consumers have released it.
+/// There are more streamed chunks than slots, so nobody can be a whole sweep ahead of another and an address always
+/// belongs to the sweep that its reader is in.
 final class ReadAhead: Sendable {
-    private struct State {
-        /// The next chunk to claim, and whether a pinned one still has to be.
+    struct State {
+        /// The next chunk to open, and how many places the cursor has moved since the sweeps were last begun anew.
         var cursor = 0
+        var passed = 0
+        /// The chunk whose pieces are being shared out.
+        var open: Load?
+        var isPinned: [Bool]
+        /// Whether a pinned chunk still has to be read.
         var isUnclaimed: [Bool]
         var unclaimedPinned: Int
+        var streamedCount: Int
         /// In the order in which they became free.
         var freeSlots: [Int]
         /// The last chunk in each slot, which a free slot keeps until it takes the next.
         var occupants: [Int?]
+        var sources: SourceRates
+        var pacer: ReadPacer
         var claims = 0
+        /// Pieces that are being read or finished.
         var inFlight = 0
         var isPaused = false
         var isStopping = false
@@ -27,58 +37,75 @@ final class ReadAhead: Sendable {
         var failedClaim = Int.max
     }
 
+    /// A chunk on its way.
+    struct Load {
+        let chunk: Int
+        /// Nil for a pinned chunk.
+        let slot: Int?
+        let pieceCount: Int
+        var nextPiece = 0
+    }
+
     /// What the fast path touches, one for each chunk.
-    private struct ChunkState: ~Copyable {
+    struct ChunkState: ~Copyable {
         /// Address of the unpacked bytes; 0 when they are not there.
         let address = Atomic<UInt>(0)
         /// Consumers that have not released it yet.
         let users = Atomic<Int>(0)
-        /// Written by the reader before the address, read by the last user.
+        /// -1 for a pinned chunk. Written by the reader before the address, read by the users.
         var slot = -1
-        var isVerified = false
+        /// Pieces that are there, each with its source, of the load under way; and those whose bytes a digest has vouched
+        /// for. A bit each, touched with the lock held.
+        var loaded: UInt64 = 0
+        var verified: UInt64 = 0
     }
 
-    private struct Claim {
-        let number: Int
+    private struct Piece {
+        let claim: Int
         let chunk: Int
-        /// Nil for a pinned chunk.
         let slot: Int?
-        /// The chunk whose bytes the slot still has.
-        let evicted: Int?
+        let number: Int
+        let source: Int
+        /// Reads in flight from the source, this one included.
+        let depth: Int
+        /// When the read may begin.
+        let start: UInt64
     }
     private enum Work {
-        case load(Claim)
+        case read(Piece)
         case stop
     }
 
-    private let loader: ChunkLoader
-    private let chunks: [Chunk]
-    private let isPinned: [Bool]
-    private let streamedCount: Int
-    private let consumers: Int
+    let loader: ChunkLoader
+    let chunks: [Chunk]
+    let consumers: Int
     private let trace: TraceRecorder?
-    private let monitor: Monitor<State>
-    private nonisolated(unsafe) let states: UnsafeMutablePointer<ChunkState>
+    let monitor: Monitor<State>
+    nonisolated(unsafe) let states: UnsafeMutablePointer<ChunkState>
+    let residency: Residency
     private let acquired = Atomic<Int>(0)
     private let waitNanoseconds = Atomic<UInt64>(0)
     /// Acquisitions up to the sweep's begin, and full sweeps and chunks before it.
     private let history = Monitor((acquired: 0, sweeps: 0, chunks: 0))
 
-    init(loader: ChunkLoader, plan: MemoryPlan, consumers: Int, trace: TraceRecorder?) {
+    init(loader: ChunkLoader, plan: MemoryPlan, consumers: Int, maxBytesPerSecond: Int?, trace: TraceRecorder?) {
         self.loader = loader
         self.trace = trace
         self.consumers = consumers
         chunks = loader.file.chunks
+        precondition(chunks.allSatisfy { $0.paddedBytes <= 32 * ChunkLoader.pieceBytes } && loader.sourceCount <= 2)
         var isPinned = [Bool](repeating: false, count: chunks.count)
         for chunk in plan.pinnedChunks { isPinned[chunk] = true }
-        self.isPinned = isPinned
-        streamedCount = chunks.count - plan.pinnedChunks.count
+        let streamedCount = chunks.count - plan.pinnedChunks.count
         precondition(streamedCount == 0 || plan.slotCount < streamedCount)
+        residency = Residency(plan, chunks)
         monitor = Monitor(
             State(
-                isUnclaimed: isPinned, unclaimedPinned: plan.pinnedChunks.count,
-                freeSlots: Array(0..<plan.slotCount),
-                occupants: [Int?](repeating: nil, count: plan.slotCount)))
+                isPinned: isPinned, isUnclaimed: isPinned, unclaimedPinned: plan.pinnedChunks.count,
+                streamedCount: streamedCount, freeSlots: Array(0..<plan.slotCount),
+                occupants: [Int?](repeating: nil, count: plan.slotCount),
+                sources: SourceRates(count: loader.sourceCount),
+                pacer: ReadPacer(bytesPerSecond: maxBytesPerSecond)))
         states = .allocate(capacity: max(1, chunks.count))
         for chunk in chunks.indices { (states + chunk).initialize(to: ChunkState()) }
     }
@@ -112,9 +139,9 @@ final class ReadAhead: Sendable {
     }
 
     func release(_ chunk: Int) {
-        if isPinned[chunk] { return }
-        guard states[chunk].users.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
         let slot = states[chunk].slot
+        if slot < 0 { return }
+        guard states[chunk].users.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
         states[chunk].address.store(0, ordering: .relaxed)
         monitor.withLock { $0.freeSlots.append(slot) }
         monitor.wakeOne(.work)
@@ -122,26 +149,32 @@ final class ReadAhead: Sendable {
 
     func abandonSweep() {
         let perSweep = consumers * max(1, chunks.count)
-        let partial = history.withLock { history in
+        let (consumed, partial) = history.withLock { history in
             let total = acquired.load(ordering: .relaxed)
             let now = total - history.acquired
             history = (total, history.sweeps + now / perSweep, history.chunks + now / consumers)
-            return now % perSweep
+            return (now / consumers, now % perSweep)
         }
         // At a sweep's end what is read ahead is what the next sweep wants.
-        if partial == 0 { return }
+        if partial == 0 { return monitor.withLock { $0.passed -= consumed } }
         monitor.withLock { $0.isPaused = true }
-        let occupants = monitor.wait(for: .loaded) { $0.inFlight == 0 ? $0.occupants : nil }
-        for (slot, chunk) in occupants.enumerated() {
-            guard let chunk else { continue }
-            states[chunk].address.store(0, ordering: .relaxed)
-            loader.unload(chunk, slot: slot)
-        }
+        monitor.wait(for: .loaded) { $0.inFlight == 0 ? () : nil }
         monitor.withLock { state in
-            for slot in state.occupants.indices { state.occupants[slot] = nil }
+            for (slot, chunk) in state.occupants.enumerated() {
+                guard let chunk else { continue }
+                states[chunk].address.store(0, ordering: .relaxed)
+                loader.unload(chunk, slot: slot)
+                state.occupants[slot] = nil
+            }
+            if let load = state.open, load.slot == nil {
+                state.isUnclaimed[load.chunk] = true
+                state.unclaimedPinned += 1
+            }
+            state.open = nil
             state.freeSlots.removeAll(keepingCapacity: true)
             state.freeSlots.append(contentsOf: state.occupants.indices)
             state.cursor = 0
+            state.passed = 0
             state.isPaused = false
             // A dead store gives nothing any more, pinned chunks included.
             if state.failure != nil {
@@ -150,6 +183,9 @@ final class ReadAhead: Sendable {
         }
         monitor.wakeAll(.work)
     }
+
+    /// Chunks that the consumers were given since the sweeps were last begun anew. Not while any of them works.
+    var consumed: Int { history.withLock { (acquired.load(ordering: .relaxed) - $0.acquired) / consumers } }
 
     /// Copies bytes that lie in one pinned chunk; false when they do not, or are not there yet.
     func copyPinned(at offset: Int, into target: UnsafeMutableRawBufferPointer) -> Bool {
@@ -160,7 +196,7 @@ final class ReadAhead: Sendable {
             if chunks[middle].offset <= offset { low = middle + 1 } else { high = middle }
         }
         let index = low - 1
-        guard index >= 0, isPinned[index], chunks[index].codec == .raw else { return false }
+        guard index >= 0, chunks[index].codec == .raw, monitor.withLock({ $0.isPinned[index] }) else { return false }
         let start = offset - chunks[index].offset
         let address = states[index].address.load(ordering: .acquiring)
         guard address != 0, start <= chunks[index].rawBytes, target.count <= chunks[index].rawBytes - start else {
@@ -175,6 +211,7 @@ final class ReadAhead: Sendable {
         var counters = Counters()
         loader.meter.add(to: &counters)
         counters.waitNanoseconds = Int(clamping: waitNanoseconds.load(ordering: .relaxed)) / consumers
+        counters.bytesBySource = monitor.withLock { $0.sources.bytes }
         let now = acquired.load(ordering: .relaxed)
         history.withLock { history in
             let since = max(0, now - history.acquired)
@@ -186,33 +223,77 @@ final class ReadAhead: Sendable {
 
     // MARK: Readers
 
-    /// One reader: claims and loads until there is nothing left to read or the store stops.
+    /// One reader: claims and reads pieces until the store stops.
     func run(as reader: Int) {
-        while case .load(let claim) = nextWork() {
-            if let evicted = claim.evicted, let slot = claim.slot { loader.unload(evicted, slot: slot) }
+        while case .read(let piece) = nextWork() {
+            let begin = sleep(until: piece.start)
             let outcome = Result { () throws(LeafError) in
-                try loader.load(
-                    claim.chunk, slot: claim.slot, isVerified: states[claim.chunk].isVerified, reader: reader)
+                try loader.read(piece: piece.number, of: piece.chunk, slot: piece.slot, from: piece.source)
             }
-            monitor.withLock { state in
-                state.inFlight -= 1
-                switch outcome {
-                case .success(let bytes): publish(bytes, of: claim)
-                case .failure(let error):
-                    // Of several failures consumers get the first in order: they wait for all reads in flight.
-                    if claim.number < state.failedClaim { (state.failedClaim, state.failure) = (claim.number, error) }
-                }
+            let duration = DispatchTime.now().uptimeNanoseconds - begin
+            trace?.record(.read, on: .reader(reader), since: begin, piece.chunk, piece: piece.number)
+            if let isVerified = account(for: piece, outcome, nanoseconds: duration) {
+                publish(piece, isVerified: isVerified)
             }
-            monitor.wakeAll(.loaded)
         }
     }
 
-    private func publish(_ bytes: UnsafeRawPointer, of claim: Claim) {
-        let chunk = states + claim.chunk
-        chunk.pointee.isVerified = true
-        chunk.pointee.slot = claim.slot ?? -1
-        chunk.pointee.users.store(consumers, ordering: .relaxed)
-        chunk.pointee.address.store(UInt(bitPattern: bytes), ordering: .releasing)
+    /// Notes what became of a piece.
+    /// - Returns: whether the chunk's bytes are known to be right, if this was its last piece; nil otherwise.
+    private func account(for piece: Piece, _ outcome: Result<Void, LeafError>, nanoseconds: UInt64) -> Bool? {
+        let (isLast, isVerified, isOver) = monitor.withLock { state -> (Bool, Bool, Bool) in
+            let count = loader.bytes(ofPiece: piece.number, of: piece.chunk)
+            let chunk = states + piece.chunk
+            switch outcome {
+            case .success:
+                state.sources.finish(piece.source, depth: piece.depth, bytes: count, nanoseconds: nanoseconds)
+                chunk.pointee.loaded |= 1 << UInt64(piece.source * 32 + piece.number)
+                // The reader of the last piece finishes the chunk and stays in flight meanwhile.
+                if chunk.pointee.loaded.nonzeroBitCount == loader.pieceCount(of: piece.chunk) {
+                    return (true, chunk.pointee.loaded & ~chunk.pointee.verified == 0, false)
+                }
+            case .failure(let error):
+                state.sources.finish(piece.source, depth: piece.depth, bytes: 0, nanoseconds: nanoseconds)
+                fail(&state, piece.claim, error)
+            }
+            state.inFlight -= 1
+            return (false, false, state.inFlight == 0 && (state.isPaused || state.failure != nil))
+        }
+        if isOver { monitor.wakeAll(.loaded) }
+        return isLast ? isVerified : nil
+    }
+
+    private func publish(_ piece: Piece, isVerified: Bool) {
+        let outcome = Result { () throws(LeafError) in
+            try loader.finish(piece.chunk, slot: piece.slot, isVerified: isVerified)
+        }
+        monitor.withLock { state in
+            state.inFlight -= 1
+            let chunk = states + piece.chunk
+            switch outcome {
+            case .success(let bytes):
+                chunk.pointee.verified |= chunk.pointee.loaded
+                chunk.pointee.slot = piece.slot ?? -1
+                chunk.pointee.users.store(consumers, ordering: .relaxed)
+                chunk.pointee.address.store(UInt(bitPattern: bytes), ordering: .releasing)
+            case .failure(let error):
+                fail(&state, piece.claim, error)
+            }
+        }
+        monitor.wakeAll(.loaded)
+    }
+
+    /// Of several failures consumers get the first in order: they wait for all reads in flight.
+    private func fail(_ state: inout State, _ claim: Int, _ error: LeafError) {
+        if claim < state.failedClaim { (state.failedClaim, state.failure) = (claim, error) }
+    }
+
+    /// - Returns: the time when it woke up.
+    private func sleep(until start: UInt64) -> UInt64 {
+        let now = DispatchTime.now().uptimeNanoseconds
+        if start <= now { return now }
+        monitor.sleep(until: start, for: .work) { $0.isStopping || $0.isPaused }
+        return DispatchTime.now().uptimeNanoseconds
     }
 
     func stop() {
@@ -221,34 +302,52 @@ final class ReadAhead: Sendable {
     }
 
     private func nextWork() -> Work {
-        monitor.wait(for: .work) { state in
-            if state.isStopping { return .stop }
+        let (work, isMoreLeft): (Work, Bool) = monitor.wait(for: .work) { state in
+            if state.isStopping { return (.stop, false) }
             if state.isPaused || state.failure != nil { return nil }
-            if streamedCount == 0, state.unclaimedPinned == 0 { return .stop }
-            while isPinned[state.cursor], !state.isUnclaimed[state.cursor] { advance(&state) }
-            let chunk = state.cursor
-            var slot: Int?
-            var evicted: Int?
-            if isPinned[chunk] {
-                state.isUnclaimed[chunk] = false
-                state.unclaimedPinned -= 1
-            } else {
-                if state.freeSlots.isEmpty { return nil }
-                let free = state.freeSlots.removeFirst()
-                evicted = state.occupants[free]
-                state.occupants[free] = chunk
-                slot = free
-            }
-            advance(&state)
+            guard var load = state.open ?? openNext(&state) else { return nil }
+            let number = load.nextPiece
+            load.nextPiece += 1
+            state.open = load.nextPiece < load.pieceCount ? load : nil
             state.inFlight += 1
             state.claims += 1
-            // A release wakes one reader; what it can not do alone it passes on.
-            if state.unclaimedPinned > 0 || !state.freeSlots.isEmpty { monitor.wakeOne(.work) }
-            return .load(Claim(number: state.claims, chunk: chunk, slot: slot, evicted: evicted))
+            let (source, depth) = state.sources.choose()
+            let start = state.pacer.start(
+                bytes: loader.bytes(ofPiece: number, of: load.chunk), now: DispatchTime.now().uptimeNanoseconds)
+            let piece = Piece(
+                claim: state.claims, chunk: load.chunk, slot: load.slot, number: number, source: source, depth: depth,
+                start: start)
+            return (.read(piece), state.open != nil || state.unclaimedPinned > 0 || !state.freeSlots.isEmpty)
         }
+        // A release wakes one reader; what it can not do alone it passes on.
+        if isMoreLeft { monitor.wakeOne(.work) }
+        return work
     }
 
-    private func advance(_ state: inout State) {
+    /// The next chunk in sweep order that has to be read and can be; nil when there is none, or no slot for it.
+    private func openNext(_ state: inout State) -> Load? {
+        if state.streamedCount == 0, state.unclaimedPinned == 0 { return nil }
+        while state.isPinned[state.cursor], !state.isUnclaimed[state.cursor] { advance(&state) }
+        let chunk = state.cursor
+        var slot: Int?
+        if state.isPinned[chunk] {
+            state.isUnclaimed[chunk] = false
+            state.unclaimedPinned -= 1
+        } else {
+            if state.freeSlots.isEmpty { return nil }
+            let free = state.freeSlots.removeFirst()
+            if let evicted = state.occupants[free] { loader.unload(evicted, slot: free) }
+            state.occupants[free] = chunk
+            slot = free
+        }
+        advance(&state)
+        let load = Load(chunk: chunk, slot: slot, pieceCount: loader.pieceCount(of: chunk))
+        states[chunk].loaded = 0
+        return load
+    }
+
+    func advance(_ state: inout State) {
         state.cursor = state.cursor + 1 == chunks.count ? 0 : state.cursor + 1
+        state.passed += 1
     }
 }

@@ -27,7 +27,7 @@ struct TraceFile {
         for event in events {
             guard let kind = TraceRecorder.Kind(rawValue: event.kind) else { continue }
             if kind == .decode { decoded += 1 }
-            let label = Label(kind, Int(event.detail), decoded: decoded, in: file)
+            let label = Label(kind, Int(event.detail), piece: Int(event.piece), decoded: decoded, in: file)
             try output.append(
                 ",\n" + #"{"name":"\#(label.name)","cat":"\#(label.category)","ph":"X","#
                     + #""ts":\#(Self.microseconds(event.begin - origin)),"dur":\#(Self.microseconds(event.nanoseconds)),"#
@@ -48,7 +48,7 @@ struct TraceFile {
         let category: String
         let arguments: String
 
-        init(_ kind: TraceRecorder.Kind, _ detail: Int, decoded: Int, in file: LeafFile) {
+        init(_ kind: TraceRecorder.Kind, _ detail: Int, piece: Int, decoded: Int, in file: LeafFile) {
             switch kind {
             case .prompt: (name, category, arguments) = ("prompt", "sweep", #""rows":\#(detail)"#)
             case .decode: (name, category, arguments) = ("decode \(decoded)", "sweep", #""rows":\#(detail)"#)
@@ -60,15 +60,20 @@ struct TraceFile {
                 (name, category, arguments) = ("linear", "kernel", #""matrix":"\#(matrix)""#)
             case .attention: (name, category, arguments) = ("attend", "kernel", #""layer":\#(detail)"#)
             case .rows: (name, category, arguments) = ("normalize and quantize", "kernel", #""rows":\#(detail)"#)
-            case .wait: (name, category, arguments) = ("wait", "wait", Self.arguments(ofChunk: detail, in: file))
-            case .read: (name, category, arguments) = ("read", "disk", Self.arguments(ofChunk: detail, in: file))
+            case .wait: (name, category, arguments) = ("wait", "wait", Self.place(ofChunk: detail, in: file))
+            case .read:
+                let start = piece * ChunkLoader.pieceBytes
+                let rest = file.chunks.indices.contains(detail) ? file.chunks[detail].paddedBytes - start : 0
+                (name, category) = ("read", "disk")
+                arguments =
+                    Self.place(ofChunk: detail, in: file)
+                    + #","piece":\#(piece),"bytes":\#(min(ChunkLoader.pieceBytes, rest))"#
             }
         }
 
-        private static func arguments(ofChunk chunk: Int, in file: LeafFile) -> String {
-            guard file.chunks.indices.contains(chunk) else { return "" }
+        private static func place(ofChunk chunk: Int, in file: LeafFile) -> String {
             let block = file.blocks.first { $0.chunks.contains(chunk) }.map { "\($0.kind)" } ?? ""
-            return #""chunk":\#(chunk),"bytes":\#(file.chunks[chunk].paddedBytes),"block":"\#(block)""#
+            return #""chunk":\#(chunk),"block":"\#(block)""#
         }
     }
 

@@ -21,7 +21,7 @@ public final class TraceRecorder: @unchecked Sendable {
         case rows
         /// A consumer slept until the chunk was there.
         case wait
-        /// A chunk's bytes were brought from the disk.
+        /// A piece of a chunk was brought from the disk.
         case read
     }
 
@@ -49,6 +49,7 @@ public final class TraceRecorder: @unchecked Sendable {
         let detail: Int32
         let lane: UInt16
         let kind: UInt8
+        let piece: UInt8
     }
 
     private struct State {
@@ -57,8 +58,8 @@ public final class TraceRecorder: @unchecked Sendable {
         var isRecording = true
     }
 
-    /// Events that fit: a sweep of the 10B model makes 4000 to 8000.
-    public static let capacity = 1 << 18
+    /// Events that fit: a sweep of the 10B model that reads everything makes about 40000.
+    public static let capacity = 1 << 19
     /// Bytes that a recorder takes, for the memory plan.
     public static let byteCount = capacity * MemoryLayout<Event>.stride
 
@@ -87,11 +88,12 @@ public final class TraceRecorder: @unchecked Sendable {
     }
 
     /// Something that began at `begin` has just ended.
-    package func record(_ kind: Kind, on lane: Lane, since begin: UInt64, _ detail: Int) {
+    package func record(_ kind: Kind, on lane: Lane, since begin: UInt64, _ detail: Int, piece: Int = 0) {
         let now = DispatchTime.now().uptimeNanoseconds
         let event = Event(
             begin: begin, nanoseconds: now - min(now, begin), detail: Int32(clamping: detail),
-            lane: UInt16(clamping: lane.number), kind: kind.rawValue)
+            lane: UInt16(clamping: lane.number), kind: kind.rawValue,
+            piece: UInt8(clamping: piece))
         state.withLock { state in
             guard state.isRecording else { return }
             if state.count == capacity {

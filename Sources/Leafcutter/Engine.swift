@@ -8,13 +8,20 @@ package final class Engine: @unchecked Sendable {
     package let store: BlockStore
     private let pool: ComputePool
     private let model: CPMAntModel
+    /// Gives memory back where the budget was left to us.
+    private let pressureWatch: PressureWatch?
     /// Never a thread of Swift's cooperative pool: a sweep blocks for seconds.
     private let queue = DispatchQueue(label: "leafcutter.engine", qos: .userInitiated)
 
     init(_ file: LeafFile, _ settings: Settings, _ plan: MemoryPlan) throws(LeafError) {
-        store = try BlockStore(
-            file: file, plan: plan, mode: settings.io, consumers: settings.capacity.threads,
+        if let mirror = settings.mirror, try !LeafFile.open(path: mirror).isCopy(of: file) {
+            throw LeafError(.usage, "\(mirror) is not a copy of \(file.path); copy the model there again")
+        }
+        let store = try BlockStore(
+            file: file, plan: plan, mode: settings.io, mirror: settings.mirror,
+            maxBytesPerSecond: settings.maxBytesPerSecond, consumers: settings.capacity.threads,
             trace: settings.trace)
+        self.store = store
         pool = try ComputePool(threadCount: settings.capacity.threads)
         do {
             model = try CPMAntModel(
@@ -24,6 +31,7 @@ package final class Engine: @unchecked Sendable {
             pool.stop()
             throw error
         }
+        pressureWatch = settings.reserveBytes.map { PressureWatch(store, reserveBytes: $0) }
     }
 
     deinit { pool.stop() }

@@ -50,6 +50,13 @@ public final class Model: Sendable {
     public var tokenizer: Tokenizer? { file.tokenizer }
     public var counters: Counters { engine.store.counters }
 
+    /// How much of the model is meant to stay in memory, beyond what has to: at most what the plan gave. It may be changed
+    /// at any time, from any thread, and takes effect between layers; the results stay the same.
+    public var pinnedBytes: Int {
+        get { engine.store.wantedPinnedBytes }
+        set { engine.store.want(pinnedBytes: newValue) }
+    }
+
     /// The logits of whole texts, each in one sweep.
     ///
     /// - Parameters:

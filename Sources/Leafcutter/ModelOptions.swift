@@ -7,6 +7,10 @@ public struct ModelOptions: Sendable {
     /// Compute threads; nil for the cores that are available to the process.
     public var threads: Int?
     public var io: IOMode
+    /// The path of a second copy of the model, on another drive, read at the same time.
+    public var mirror: String?
+    /// Of all reads together; nil for no limit.
+    public var maxBytesPerSecond: Int?
     /// Precision of activations beside int8 weights.
     public var activations: ActivationPrecision
     /// Precision of the KV cache; nil for float16 beside int8 weights and float32 beside float weights.
@@ -38,12 +42,15 @@ public struct ModelOptions: Sendable {
 
     public init(
         memory: MemoryBudget = .automatic, threads: Int? = nil, io: IOMode = .auto,
-        activations: ActivationPrecision = .int16, kv: KVPrecision? = nil, instructionSet: InstructionSet? = nil,
+        mirror: String? = nil, maxBytesPerSecond: Int? = nil, activations: ActivationPrecision = .int16,
+        kv: KVPrecision? = nil, instructionSet: InstructionSet? = nil,
         capacity: Capacity = Capacity(context: 1024), trace: TraceRecorder? = nil
     ) {
         self.memory = memory
         self.threads = threads
         self.io = io
+        self.mirror = mirror
+        self.maxBytesPerSecond = maxBytesPerSecond
         self.activations = activations
         self.kv = kv
         self.instructionSet = instructionSet

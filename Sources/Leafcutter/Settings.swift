@@ -9,6 +9,10 @@ struct Settings {
     let file: ModelFile
     let budget: Int
     let io: IOMode
+    let mirror: String?
+    let maxBytesPerSecond: Int?
+    /// What an automatic budget left to others; nil for a given budget.
+    let reserveBytes: Int?
     let activations: ActivationPrecision
     let kv: KVPrecision
     let instructionSet: InstructionSet
@@ -19,17 +23,26 @@ struct Settings {
         self.file = file
         io = options.io
         trace = options.trace
+        mirror = options.mirror
+        maxBytesPerSecond = options.maxBytesPerSecond
+        if let rate = maxBytesPerSecond, rate <= 0 {
+            throw LeafError(.usage, "a reading rate of \(rate) bytes a second reads nothing; give more")
+        }
         activations = options.activations
         kv = options.kv ?? (file.leaf.weights == .int8 ? .f16 : .f32)
         instructionSet =
             if let wanted = options.instructionSet { wanted } else {
                 try InstructionSet(named: Environment.instructionSet)
             }
-        budget =
-            switch options.memory {
-            case .automatic: Machine.current().defaultBudget
-            case .bytes(let bytes): bytes
-            }
+        switch options.memory {
+        case .automatic:
+            let machine = Machine.current()
+            budget = machine.defaultBudget
+            reserveBytes = machine.reserveBytes
+        case .bytes(let bytes):
+            budget = bytes
+            reserveBytes = nil
+        }
         let threads = options.threads ?? Machine.current().cores
         guard (1...1024).contains(threads) else {
             throw LeafError(.usage, "\(threads) threads make no sense; give --threads between 1 and 1024")

@@ -89,8 +89,6 @@ import Testing
         let cases = try file("cases.json", Data(#"{"cases":[{"id":"a","input_ids":[6]}]}"#.utf8))
         try expect(["logits", model, "--input", cases, "--output", "/proc/none/out"], 1, "/proc/none/out")
         try expect(["convert", Golden.demoModel.path, "/proc/none/out.leaf"], 1, "/proc/none")
-        let full = try Leafcutter.run("generate", model, "春", "--seed", "1", "-q")
-        #expect(full.status == 0)
     }
 
     @Test func casesThatMakeNoSense() throws {

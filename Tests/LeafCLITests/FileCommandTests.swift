@@ -141,4 +141,21 @@ import Testing
             try Leafcutter.run("generate", again, "《登鹳雀楼》王之涣\n", "--greedy", "-q").text
                 == Leafcutter.run("generate", Models.shared.get().demo, "《登鹳雀楼》王之涣\n", "--greedy", "-q").text)
     }
+
+    @Test func aCheckpointIsConsumedOnlyIfSomebodySaysSo() throws {
+        let folder = try TemporaryDirectory()
+        let (source, model) = (folder.path("hf"), folder.path("m.leaf"))
+        let original = Golden.model("ant-tiny-a").appending(path: "hf")
+        try FileManager.default.copyItem(at: original, to: URL(filePath: source))
+        let before = try FileManager.default.contentsOfDirectory(atPath: source).sorted()
+        let refused = try Leafcutter.run("convert", source, model, "--consume")
+        #expect(refused.status == 2 && refused.error.contains("--yes"), "\(refused.error)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: source).sorted() == before)
+        let run = try Leafcutter.run("convert", source, model, "--consume", "--yes")
+        #expect(run.status == 0 && run.error.contains("were deleted"), "\(run.error)")
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: source).sorted()
+                == before.filter { !$0.hasSuffix(".safetensors") })
+        #expect(try Leafcutter.run("verify", model).status == 0)
+    }
 }

@@ -15,6 +15,8 @@ final class Models: Sendable {
         folder = try TemporaryDirectory()
         demo = folder.path("demo.leaf")
         exactDemo = folder.path("exact.leaf")
+        // What is static is never released.
+        atexit { try? FileManager.default.removeItem(at: Models.shared.get().folder.url) }
         try Models.convert(Golden.demoModel.path, to: demo, weights: "int8")
         try Models.convert(Golden.demoModel.path, to: exactDemo, weights: "f16")
     }

@@ -74,7 +74,7 @@ import Testing
         for _ in 0..<40 {
             let directory = try TemporaryDirectory()
             var model = SmallModel()
-            model.options.calls = Self.failing(after: Int.random(in: 10..<60, using: &generator), with: EIO)
+            model.options.calls = Self.failing(after: Int.random(in: 10..<40, using: &generator), with: EIO)
             _ = failure { try model.write(to: directory.path("m.leaf")) }
             let victim = URL(
                 filePath: directory.path(Bool.random(using: &generator) ? "m.leaf.part" : "m.leaf.journal"))
@@ -96,7 +96,7 @@ import Testing
         let directory = try TemporaryDirectory()
         let path = directory.path("m.leaf")
         var model = SmallModel()
-        model.options.calls = Self.failing(after: 50, with: EIO)
+        model.options.calls = Self.failing(after: 40, with: EIO)
         #expect(failure { try model.write(to: path) } != nil)
         var other = SmallModel(.float32).contents
         other.vocabulary = nil
@@ -108,7 +108,7 @@ import Testing
         let directory = try TemporaryDirectory()
         let path = directory.path("m.leaf")
         var model = SmallModel()
-        model.options.calls = Self.failing(after: 50, with: EIO)
+        model.options.calls = Self.failing(after: 40, with: EIO)
         #expect(failure { try model.write(to: path) } != nil)
         var options = LeafWriter.Options()
         options.resumes = false

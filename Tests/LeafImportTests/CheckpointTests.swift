@@ -152,6 +152,25 @@ private struct Folder {
         #expect(description.contains(reason), "\(description)")
     }
 
+    @Test func mutatedConfigurationsNeverCrash() throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = SeededGenerator(seed: seed)
+        let folder = try Folder()
+        try folder.write()
+        let config = try OutputFile(path: folder.directory.path("config.json"))
+        let original = Array(folder.config.utf8)
+        for _ in 0..<2000 {
+            var bytes = original
+            for _ in 0..<Int.random(in: 1...3, using: &generator) {
+                bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(
+                    in: 0x20...0x7E, using: &generator)
+            }
+            try config.write(bytes, at: 0)
+            let error = failure { _ = try Checkpoint(path: folder.directory.url.path) }
+            #expect(error == nil || error?.kind == .badInput || error?.kind == .usage, "\(error!), seed \(seed)")
+        }
+    }
+
     @Test func whatTheConfigurationLeavesOutIsToldByTheShapes() throws {
         var folder = try Folder()
         for key in ["dim_ff", "dim_head", "num_attention_heads", "num_hidden_layers", "segment_types"] {
@@ -213,7 +232,7 @@ private struct Folder {
         func view(_ shape: [Int], _ strides: [Int], _ offset: Int = 0) -> LeafError? {
             failure {
                 _ = try SourceTensor(
-                    name: "t", type: .f32, shape: shape, strides: strides, storage: file, offset: offset)
+                    name: "t", type: .f32, shape: shape, strides: strides, storage: TensorStorage(file), offset: offset)
             }
         }
         #expect(view([4, 4], [4, 1]) == nil)

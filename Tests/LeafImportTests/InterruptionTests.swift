@@ -39,6 +39,7 @@ import Testing
         await #expect(processExitsWith: .signal(SIGKILL)) { [calls = calls as Int, path = path as String] in
             let count = Atomic<Int>(0)
             var options = ConversionOptions()
+            options.commitBytes = 0
             options.calls.write = { descriptor, bytes, size, offset in
                 guard count.wrappingAdd(1, ordering: .relaxed).oldValue >= calls else {
                     return pwrite(descriptor, bytes, size, offset)

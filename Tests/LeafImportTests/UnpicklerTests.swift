@@ -1,4 +1,5 @@
 import Foundation
+import GoldenSupport
 import LeafFormat
 import LeafImport
 import Testing
@@ -73,5 +74,33 @@ import Testing
             let error = failure { _ = try Unpickler.stateDict(program + [0x2E], path: "x.pt") }
             #expect(error == nil || error?.kind == .badInput, "seed \(seed)")
         }
+    }
+
+    /// The pickles of torch, bent; whoever takes one apart meets each instruction with a wrong operand.
+    @Test(arguments: ["plain", "parameters", "protocol-4", "bmcook"]) func mutatedPicklesNeverCrash(name: String) throws
+    {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = SeededGenerator(seed: seed)
+        // The first entry of the archive; torch puts its data at byte 64.
+        let file = try Data(contentsOf: URL(filePath: Forms.fixture("\(name).pt")))
+        let end = try #require(file.range(of: Data([0x50, 0x4B, 0x07, 0x08])))
+        let original = Array(file[64..<end.lowerBound])
+        #expect(try !Unpickler.stateDict(original, path: "x.pt").isEmpty)
+        var refused = 0
+        for round in 0..<5000 {
+            var pickle = original
+            for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                let place = Int.random(in: 0..<pickle.count, using: &generator)
+                switch round % 3 {
+                case 0: pickle[place] = UInt8.random(in: 0...255, using: &generator)
+                case 1: pickle[place] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
+                default: pickle.removeSubrange(place..<min(pickle.count, place + 1 + round % 16))
+                }
+            }
+            let error = failure { _ = try Unpickler.stateDict(pickle, path: "x.pt") }
+            if error != nil { refused += 1 }
+            #expect(error == nil || error?.kind == .badInput, "seed \(seed)")
+        }
+        #expect(refused > 1000, "seed \(seed)")
     }
 }

@@ -171,6 +171,19 @@ import Testing
                 == true, "\(String(describing: failure))")
     }
 
+    @Test func aFileThatIsCutWhileMappedBytesAreInUseIsAnErrorAndNoCrash() throws {
+        let model = try TestModel(sizes: sizes, seed: 11)
+        let store = try store(model, .map)
+        let bytes = try store.acquire(3)
+        #expect(truncate(model.file.path, 4096) == 0)
+        // What is gone reads as zeros; nobody may use what comes of it.
+        #expect(bytes.allSatisfy { $0 == 0 })
+        store.release(3)
+        let error = #expect(throws: LeafError.self) { try store.settle() }
+        #expect(error?.description == "\(model.file.path) was cut short while it was in use; copy or convert it again")
+        #expect(error?.exitCode == 1)
+    }
+
     @Test func aFileShorterThanItsTableIsRefusedAtOnce() throws {
         let model = try TestModel(sizes: sizes, seed: 6)
         #expect(truncate(model.file.path, 100_000) == 0)

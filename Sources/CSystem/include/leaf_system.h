@@ -2,12 +2,25 @@
 #ifndef LEAF_SYSTEM_H
 #define LEAF_SYSTEM_H
 
+#include <stddef.h>
+
 /* O_DIRECT, which differs between processors. */
 extern const int leaf_o_direct;
+
+/* Gives the disk space of a range back; the file keeps its size and reads zeros there. 0, or -1 and errno. */
+int leaf_punch_hole(int descriptor, long long offset, long long count);
 
 /* Keeps the allocator's own share small and bounded: at most two arenas however many threads there are, and pieces of
    128 KiB and more always mapped apart and given back when freed (by default that threshold grows with use).
    Call once, before other threads start. Nothing happens where the C library is not GNU's. */
 void leaf_limit_malloc(void);
+
+/* Guards a mapped file of 4096-byte pages against being cut: a page that is gone reads as zeros instead of raising
+   SIGBUS, and is counted, so that whoever used it can find out. A handler is installed at the first call; what is not
+   guarded goes on to the handler that was there before. A number for the calls below, or -1 when there are too many. */
+int leaf_guard_mapping(const void *base, size_t count);
+int leaf_guarded_faults(int number);
+/* Before the mapping is unmapped. */
+void leaf_unguard_mapping(int number);
 
 #endif

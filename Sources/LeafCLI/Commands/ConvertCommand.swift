@@ -1,3 +1,4 @@
+import Glibc
 import LeafArguments
 import Leafcutter
 
@@ -12,6 +13,8 @@ struct ConvertCommand: Command {
     var threads: Int?
     var replacesExisting = false
     var startsAnew = false
+    var consumes = false
+    var isSure = false
     var common = CommonOptions()
 
     static let syntax = CommandSyntax<ConvertCommand>(
@@ -19,7 +22,8 @@ struct ConvertCommand: Command {
         discussion: """
             SOURCE is a Hugging Face folder (config.json with safetensors or pytorch_model*.bin), a CPM-Live .pt file \
             with its .json, or a BMCook int8 checkpoint. A conversion that was interrupted goes on when the same \
-            command is run again.
+            command is run again. With --consume the disk needs little more room than the checkpoint takes: what has \
+            been converted safely is freed at once, and the weights are deleted in the end.
             """,
         arguments: [
             .required("SOURCE", "Folder or file of the checkpoint.", \.source, suggest: .file),
@@ -36,6 +40,8 @@ struct ConvertCommand: Command {
             .value("threads", "N", "Threads (default: the cores that the process may use).", \.threads),
             .flag("force", "Replace OUT.leaf if it exists.", \.replacesExisting),
             .flag("no-resume", "Begin again instead of going on with an interrupted conversion.", \.startsAnew),
+            .flag("consume", "Delete the checkpoint's weights as they are converted (asks first).", \.consumes),
+            .flag("yes", "Do not ask.", \.isSure),
         ] + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
             "convert cpm-ant-10b/ ant.leaf", "convert cpm-ant-10b.pt ant.leaf --config cpm-ant-10b.json --weights f16",
@@ -54,6 +60,9 @@ struct ConvertCommand: Command {
             throw LeafError(.usage, "\(options.threads) threads make no sense; give --threads between 1 and 1024")
         }
 
+        options.consumes = consumes
+        if consumes, !isSure { try confirm() }
+
         let interrupt = Interrupt()
         let meter = ProgressMeter("converting")
         let result = try Converter(source: source, output: output, options: options).run(
@@ -67,6 +76,7 @@ struct ConvertCommand: Command {
             "\(result.output): \(Quantity.parameters(result.parameters)) parameters, "
                 + "\(ByteCount(bytes: result.bytes)) (\(result.weights.rawValue)), made in \(result.seconds.asDuration) "
                 + "at \(result.bytesPerSecond.asByteRate); peak memory \(ByteCount(bytes: result.peakBytes))")
+        if consumes { terminal.note("the weights of \(source) were deleted") }
         guard common.isJSON else { return }
         terminal.output.write(
             JSONText.object([
@@ -75,5 +85,19 @@ struct ConvertCommand: Command {
                 ("tensors", .integer(result.tensors)), ("weights", .string(weights.rawValue)),
                 ("peak_bytes", .integer(result.peakBytes)), ("bytes_per_second", .number(result.bytesPerSecond)),
             ]).line + "\n")
+    }
+
+    /// Asks whether the checkpoint may be deleted.
+    private func confirm() throws(LeafError) {
+        guard isatty(STDIN_FILENO) == 1, isatty(STDERR_FILENO) == 1 else {
+            throw LeafError(
+                .usage,
+                "--consume deletes \(source) while it converts it; add --yes if that is meant, nobody can be asked")
+        }
+        StandardError.write("\(source) will be deleted while it is converted. Go on? [y/N] ")
+        var input = StandardInput()
+        guard let answer = try input.nextLine(), ["y", "yes"].contains(answer.lowercased()) else {
+            throw LeafError(.usage, "nothing was done")
+        }
     }
 }

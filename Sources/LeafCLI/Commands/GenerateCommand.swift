@@ -95,6 +95,8 @@ struct GenerateCommand: Command {
         terminal.detail(model.plan.description)
 
         let interrupt = Interrupt()
+        let workingSet = WorkingSetSignals(model)
+        defer { withExtendedLifetime(workingSet) {} }
         let streams = !common.isJSON && samples == 1
         var tokens = 0
         var prefill = Counters()

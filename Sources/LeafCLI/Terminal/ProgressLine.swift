@@ -38,10 +38,15 @@ final class ProgressLine {
         StandardError.write("\r\u{1B}[K")
     }
 
-    /// A line that wraps could not be rewritten.
+    /// A line that wraps could not be rewritten; what is not ASCII may take two columns.
     private func fitted(_ text: String) -> String {
         var size = winsize()
         let columns = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
-        return String(text.prefix(columns - 1))
+        var width = 0
+        return String(
+            text.prefix { character in
+                width += character.isASCII ? 1 : 2
+                return width < columns
+            })
     }
 }

@@ -1,0 +1,34 @@
+/// A chunk as it lies in the file: packed if that pays, padded with zeros to whole pages.
+package struct PackedChunk {
+    /// Begins at a page; lives as long as the buffers that it was made in.
+    let bytes: UnsafeRawBufferPointer
+    let record: LeafMetadata.ChunkRecord
+
+    /// Bytes of `room`: the largest chunk.
+    package static let roomBytes = ChunkGeometry.maximumBytes
+
+    /// - Parameters:
+    ///   - bytes: tiles or rows as `ChunkGeometry` cuts them.
+    ///   - packs: whether to try to pack.
+    ///   - room: whole pages for what cannot stay where it is.
+    package init(
+        _ bytes: UnsafeRawBufferPointer, rowCount: Int, packs: Bool, room: UnsafeMutableRawBufferPointer
+    ) {
+        precondition(!bytes.isEmpty && bytes.count <= Self.roomBytes && room.count >= Self.roomBytes)
+        let packed = packs ? LZ4Codec.compress(bytes, into: room) : nil
+        let storedBytes = packed ?? bytes.count
+        let paddedBytes = storedBytes.roundedUp(to: ChunkGeometry.alignment)
+        let isPage = storedBytes == paddedBytes && Int(bitPattern: bytes.baseAddress) % ChunkGeometry.alignment == 0
+        if packed == nil, isPage {
+            self.bytes = bytes
+        } else {
+            if packed == nil { room.copyMemory(from: bytes) }
+            UnsafeMutableRawBufferPointer(rebasing: room[storedBytes..<paddedBytes])
+                .initializeMemory(as: UInt8.self, repeating: 0)
+            self.bytes = UnsafeRawBufferPointer(rebasing: room[0..<paddedBytes])
+        }
+        record = LeafMetadata.ChunkRecord(
+            rowCount: rowCount, storedBytes: storedBytes, codec: packed == nil ? .raw : .lz4,
+            digest: ChunkDigest.of(self.bytes))
+    }
+}

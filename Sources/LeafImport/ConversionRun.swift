@@ -1,0 +1,238 @@
+import Dispatch
+import LeafFormat
+import Synchronization
+
+/// One conversion under way: a pipeline of pieces, written in order, and a thread that makes finished blocks safe.
+struct ConversionRun {
+    private let checkpoint: Checkpoint
+    private let writer: LeafWriter
+    private let options: ConversionOptions
+    private let consumption: Consumption?
+    private let sources: MatrixSources
+    private let pipeline: ChunkPipeline
+    private let totalBytes: Int
+
+    /// Executable, libraries, stacks, the tokenizer's data and the tables of a large checkpoint.
+    private static let programBytes = 64 << 20
+    /// The most memory that is taken where nobody says how much.
+    private static let usualBytes = 768 << 20
+    /// Fewer than these, and reading, encoding and writing do not overlap.
+    private static let minimumSlots = 3
+    private static let maximumSlots = 18
+    /// Two that are read, one that is written, one that waits.
+    private static let slotsBesideEncoding = 4
+
+    init(
+        _ checkpoint: Checkpoint, _ writer: LeafWriter, _ options: ConversionOptions, _ consumption: Consumption?
+    ) throws(LeafError) {
+        self.checkpoint = checkpoint
+        self.writer = writer
+        self.options = options
+        self.consumption = consumption
+        sources = MatrixSources(checkpoint: checkpoint, weights: options.weights)
+        let matrices = writer.layout.shape.matrices
+        let pieces = matrices.map { matrix in
+            let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: options.weights)
+            return (
+                rows: geometry.chunkRows, chunkBytes: geometry.bytes(rows: geometry.chunkRows),
+                bytes: geometry.chunkRows * Self.rowBytes(matrix, checkpoint)
+            )
+        }
+        totalBytes = matrices.reduce(0) { $0 + $1.rows * Self.rowBytes($1, checkpoint) }
+        let sizes = ChunkPipeline.Sizes(
+            pieceBytes: pieces.map(\.bytes).max()!, chunkBytes: pieces.map(\.chunkBytes).max()!,
+            scaleBytes: pieces.map(\.rows).max()! * 4)
+
+        // The widened prompt table twice, the writer's room, and the program itself.
+        let promptBytes = checkpoint.configuration.promptRows * checkpoint.configuration.dimModel
+        let fixed =
+            promptBytes * 8 + PackedChunk.roomBytes + Self.programBytes + Self.gatheredBytes(checkpoint)
+        let needed = fixed + Self.minimumSlots * sizes.slotBytes
+        if let budget = options.memoryBudget, budget < needed {
+            throw LeafError(
+                .budget, "this conversion needs \(needed.sizeText), --memory gives \(budget.sizeText); give more")
+        }
+        let room = max(0, (options.memoryBudget ?? Self.usualBytes) - fixed) / sizes.slotBytes
+        let wanted = min(max(1, options.threads) + Self.slotsBesideEncoding, Self.maximumSlots, room)
+        pipeline = try ChunkPipeline(
+            slots: max(Self.minimumSlots, wanted), threads: max(1, options.threads), sizes: sizes)
+    }
+
+    private static func rowBytes(_ matrix: ModelShape.MatrixShape, _ checkpoint: Checkpoint) -> Int {
+        matrix.columns * (checkpoint.matrices[matrix.name]?.rows.type.byteCount ?? 4)
+    }
+
+    /// Of the largest tensor that is not row-major, which is read whole.
+    private static func gatheredBytes(_ checkpoint: Checkpoint) -> Int {
+        let gathered = checkpoint.matrices.values.map(\.rows).filter { $0.strides.last != 1 }
+        return gathered.map { $0.shape.reduce($0.type.byteCount, *) }.max() ?? 0
+    }
+
+    /// - Returns: bytes of matrices that were read.
+    func convert(
+        isCancelled: () -> Bool, progress: (ConversionProgress) -> Void
+    ) throws(LeafError) -> Int {
+        try writeResidents()
+        let shape = writer.layout.shape
+        let first = writer.completedBlocks
+        let resumed = shape.blocks[0..<first].flatMap(\.matrices).reduce(0) {
+            $0 + $1.rows * Self.rowBytes($1, checkpoint)
+        }
+        let commits = CommitQueue(
+            writer.committer, consumption, batchBytes: consumption == nil ? options.commitBytes : 0)
+        // What was written before an error need not be written again.
+        defer { try? commits.finish() }
+        try commits.consume(0..<first)
+        var done = resumed
+        var digest = try ChunkDigest()
+        let pieces = ConversionPiece.all(shape, blocks: first..<shape.blocks.count, weights: options.weights)
+        var lastBlock = first
+        let packs = shape.blocks.indices.map(writer.packsChunks)
+        try pipeline.run(pieces, of: sources, packs: packs) { (encoded) throws(LeafError) in
+            let piece = encoded.piece
+            if piece.block != lastBlock {
+                try commits.commit(writer.closeBlock(sourceDigest: digest.value), block: lastBlock)
+                digest = try ChunkDigest()
+                lastBlock = piece.block
+            }
+            digest.update(encoded.source)
+            if piece.isFirst { writer.beginMatrix() }
+            try writer.append(encoded.chunk)
+            if options.weights == .int8 {
+                try writer.write(
+                    TensorName.scale(of: piece.matrix.name), encoded.scales, at: piece.rows.lowerBound * 4)
+            }
+            done += encoded.source.count
+            progress(
+                ConversionProgress(
+                    bytesDone: done, bytesTotal: totalBytes, blocksDone: piece.block,
+                    blocksTotal: shape.blocks.count, bytesResumed: resumed))
+            if isCancelled() {
+                throw LeafError(
+                    .cancelled, "the conversion was stopped; run the same command again, it goes on from here")
+            }
+        }
+        if lastBlock < shape.blocks.count {
+            try commits.commit(writer.closeBlock(sourceDigest: digest.value), block: lastBlock)
+        }
+        try commits.finish()
+        return done - resumed
+    }
+
+    /// Norms, position bias, segment and prompt embedding.
+    private func writeResidents() throws(LeafError) {
+        for (name, tensor) in checkpoint.residents where name != TensorName.promptEmbedding {
+            var floats = try RowReader(tensor).floats()
+            if name == TensorName.segmentEmbedding, !checkpoint.configuration.isScaleFolded {
+                let divisor = Double(checkpoint.configuration.dimModel).squareRoot()
+                for index in floats.indices { floats[index] = Float(Double(floats[index]) / divisor) }
+            }
+            try floats.withUnsafeBufferPointer { (floats) throws(LeafError) in
+                try writer.write(name, UnsafeRawBufferPointer(floats))
+            }
+        }
+        let prompt = checkpoint.residents[TensorName.promptEmbedding]!
+        let reader = try RowReader(prompt)
+        let rows = try AlignedBuffer(count: reader.rows * reader.rowBytes)
+        try reader.read(rows: 0..<reader.rows, into: rows.bytes)
+        let encoded = try AlignedBuffer(count: reader.rows * reader.columns * options.weights.elementBytes)
+        let scales = try AlignedBuffer(count: reader.rows * 4)
+        try sources.encoder(for: .floats(prompt), columns: reader.columns).encode(
+            rows.bytes.baseAddress!, firstRow: 0, rowCount: reader.rows, into: encoded.bytes.baseAddress!,
+            scales: scales.bytes.assumingMemoryBound(to: Float.self).baseAddress!, isTiled: false)
+        let bytes = reader.rows * reader.columns * options.weights.elementBytes
+        try writer.write(
+            TensorName.promptEmbedding,
+            UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(encoded.bytes)[0..<bytes]))
+        if options.weights == .int8 {
+            try writer.write(
+                TensorName.promptScale,
+                UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(scales.bytes)[0..<reader.rows * 4]))
+        }
+    }
+}
+
+/// The matrices of a checkpoint, and how they become chunks.
+struct MatrixSources: Sendable {
+    let checkpoint: Checkpoint
+    let weights: WeightFormat
+
+    func open(_ matrix: ModelShape.MatrixShape) throws(LeafError) -> (RowReader, ChunkEncoder) {
+        let source = checkpoint.matrices[matrix.name]!
+        return (try RowReader(source.rows), try encoder(for: source, columns: matrix.columns))
+    }
+
+    func encoder(for source: Checkpoint.MatrixSource, columns: Int) throws(LeafError) -> ChunkEncoder {
+        try ChunkEncoder(
+            source, columns: columns, weights: weights,
+            isScaleFolded: weights != .int8 || checkpoint.configuration.isScaleFolded)
+    }
+}
+
+/// Makes finished blocks safe on a thread of its own, a few at a time, then lets go of what they were made from.
+///
+/// Blocks of at most one batch are under way while the next are written.
+private final class CommitQueue {
+    private let committer: BlockCommitter
+    private let consumption: Consumption?
+    private let batchBytes: Int
+    private let queue = DispatchQueue(label: "leafcutter.import.commit", qos: .userInitiated)
+    private let fault = Outcome()
+    private var batch: [BlockCommitter.Block] = []
+    private var blocks = 0..<0
+
+    private final class Outcome: Sendable {
+        let error = Mutex<LeafError?>(nil)
+    }
+
+    /// - Parameter batchBytes: how much may be lost by a crash, besides what is under way.
+    init(_ committer: BlockCommitter, _ consumption: Consumption?, batchBytes: Int) {
+        self.committer = committer
+        self.consumption = consumption
+        self.batchBytes = batchBytes
+    }
+
+    /// - Throws: what an earlier block met.
+    func commit(_ closed: BlockCommitter.Block, block: Int) throws(LeafError) {
+        blocks = (batch.isEmpty ? block : blocks.lowerBound)..<block + 1
+        batch.append(closed)
+        if batch.reduce(0, { $0 + $1.byteCount }) >= batchBytes { try begin() }
+    }
+
+    /// Commits what is left, and waits.
+    func finish() throws(LeafError) {
+        try begin()
+        try wait()
+    }
+
+    private func wait() throws(LeafError) {
+        queue.sync {}
+        if let error = fault.error.withLock({ $0 }) { throw error }
+    }
+
+    private func begin() throws(LeafError) {
+        try wait()
+        guard !batch.isEmpty else { return }
+        queue.async { [committer, consumption, fault, batch, blocks] in
+            do throws(LeafError) {
+                try committer.commit(batch)
+                try Self.consume(blocks, consumption, committer)
+            } catch {
+                fault.error.withLock { $0 = error }
+            }
+        }
+        batch = []
+    }
+
+    /// Deletes what committed blocks were made from, if that is wanted.
+    func consume(_ blocks: Range<Int>) throws(LeafError) { try Self.consume(blocks, consumption, committer) }
+
+    private static func consume(
+        _ blocks: Range<Int>, _ consumption: Consumption?, _ committer: BlockCommitter
+    ) throws(LeafError) {
+        guard let consumption, !blocks.isEmpty else { return }
+        try committer.noteConsumption()
+        try consumption.begin()
+        for block in blocks { try consumption.free(block: block) }
+    }
+}

@@ -1,0 +1,19 @@
+/// Spreads reads so that no stretch of time sees more bytes than a given rate allows, on a machine that is shared.
+package struct ReadPacer {
+    private let nanosecondsPerByte: Double
+    /// When the next read may begin.
+    private var next: UInt64 = 0
+
+    /// - Parameter bytesPerSecond: nil for no limit.
+    package init(bytesPerSecond: Int?) {
+        nanosecondsPerByte = bytesPerSecond.map { 1e9 / Double(max(1, $0)) } ?? 0
+    }
+
+    /// When a read may begin. Time in which nothing was read is not made up for.
+    package mutating func start(bytes: Int, now: UInt64) -> UInt64 {
+        guard nanosecondsPerByte > 0 else { return now }
+        let start = max(now, next)
+        next = start + UInt64(Double(bytes) * nanosecondsPerByte)
+        return start
+    }
+}

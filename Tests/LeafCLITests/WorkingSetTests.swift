@@ -1,0 +1,56 @@
+import Foundation
+import GoldenSupport
+import Testing
+
+/// What changes how weights come must not change what is written.
+@Suite struct WorkingSetTests {
+    private static let title = "《登鹳雀楼》王之涣\n"
+    private static let poem = "白日依山尽，黄河入海流。\n欲穷千里目，更上一层楼。\n"
+
+    /// Where all weights are in memory at first, and where some of them are.
+    @Test(arguments: ["1GiB", "50MiB"]) func theTextStaysTheSameWhileMemoryComesAndGoes(budget: String) throws {
+        // Signals every few milliseconds, from when the program has begun until it ends.
+        let script = """
+            "$0" generate "$1" "$2" --greedy --memory \(budget) --max-read-rate 100MB/s & pid=$!
+            sleep 0.04
+            for ((i = 0; i < 200; i++)); do
+                kill -USR$((RANDOM % 2 + 1)) $pid 2>/dev/null || break
+                sleep 0.00$((RANDOM % 10))
+            done
+            wait $pid
+            """
+        for _ in 0..<3 {
+            let run = try Leafcutter.shell(script, try Models.shared.get().demo, Self.title)
+            // On a busy machine a signal may meet the program before its first instruction, and end it.
+            if run.status == 128 + SIGUSR1 || run.status == 128 + SIGUSR2 { continue }
+            #expect(run.status == 0, "\(run.error)")
+            #expect(run.text == Self.poem)
+        }
+    }
+
+    @Test func aMirrorBringsHalfOfTheSameText() throws {
+        let folder = try TemporaryDirectory()
+        let demo = try Models.shared.get().demo
+        let copy = folder.path("copy.leaf")
+        try FileManager.default.copyItem(atPath: demo, toPath: copy)
+        let run = try Leafcutter.run(
+            "generate", demo, Self.title, "--greedy", "--memory", "50MiB", "--mirror", copy)
+        #expect(run.status == 0, "\(run.error)")
+        #expect(run.text == Self.poem)
+    }
+
+    @Test func aMirrorOfAnotherModelIsRefused() throws {
+        let models = try Models.shared.get()
+        let run = try Leafcutter.run("generate", models.demo, "a", "--mirror", models.exactDemo)
+        #expect(run.status == 2)
+        #expect(run.error.contains("is not a copy of \(models.demo)"))
+        let nowhere = try Leafcutter.run("generate", models.demo, "a", "--mirror", "/nowhere.leaf")
+        #expect(nowhere.status == 1 && nowhere.error.contains("/nowhere.leaf"))
+    }
+
+    @Test(arguments: ["0", "fast", "-5MB/s"]) func aRateThatReadsNothingIsRefused(rate: String) throws {
+        let run = try Leafcutter.run("generate", try Models.shared.get().demo, "a", "--max-read-rate=\(rate)")
+        #expect(run.status == 2)
+        #expect(run.error.contains("is not a rate such as 200MB/s"))
+    }
+}

@@ -1,0 +1,152 @@
+import Foundation
+import LeafFormat
+import LeafStream
+import Testing
+
+/// Chunks leave memory and come back between blocks, and no consumer sees a wrong byte or waits for ever.
+@Suite("residency", .timeLimit(.minutes(1))) struct ResidencyTests {
+    /// Sweeps by blocks of four chunks, as a forward pass does, and asks for another working set between some of them.
+    private func sweep(
+        _ store: BlockStore, _ model: TestModel, sweeps: Int, random: inout SplitMix, change: (inout SplitMix) -> Int?
+    ) throws {
+        for _ in 0..<sweeps {
+            for block in model.file.blocks {
+                if let bytes = change(&random) { store.want(pinnedBytes: bytes) }
+                try store.settle()
+                for chunk in block.chunks {
+                    #expect(try store.acquire(chunk).hold(model.contents[chunk]))
+                    store.release(chunk)
+                }
+            }
+        }
+    }
+
+    @Test(arguments: [IOMode.direct, .buffered, .map], [0.3, 1.0])
+    func everyWorkingSetGivesTheFilesBytes(mode: IOMode, share: Double) throws {
+        let seed = UInt64.random(in: 0 ... .max)
+        var random = SplitMix(seed: seed)
+        let model = try TestModel(
+            sizes: TestModel.sizes(count: 80, largest: 30_000, seed: seed), packed: [5, 22, 23, 61], seed: seed)
+        let all = model.file.chunks.reduce(0) { $0 + $1.slotBytes }
+        let plan = try MemoryPlan(
+            budget: budget(holding: Int(Double(all) * share) + 12 * 32_768), chunks: model.file.chunks,
+            reserved: nothingReserved)
+        #expect((plan.slotCount == 0) == (share == 1))
+        let store = try BlockStore(file: model.file, plan: plan, mode: mode, consumers: 1, system: .here)
+        let most = store.movableBytes
+        try sweep(store, model, sweeps: 30, random: &random) {
+            Int.random(in: 0..<3, using: &$0) == 0 ? Int.random(in: -1000...most + 1000, using: &$0) : nil
+        }
+        // An interrupted sweep in between.
+        store.want(pinnedBytes: most / 3)
+        try store.settle()
+        for chunk in 0..<10 {
+            _ = try store.acquire(chunk)
+            store.release(chunk)
+        }
+        store.abandonSweep()
+        try sweep(store, model, sweeps: 3, random: &random) { _ in nil }
+    }
+
+    /// Bytes read in one settled sweep.
+    private func settledReads(_ store: BlockStore, _ model: TestModel, pinnedBytes: Int) throws -> Int {
+        var random = SplitMix(seed: 1)
+        store.want(pinnedBytes: pinnedBytes)
+        try sweep(store, model, sweeps: 3, random: &random) { _ in nil }
+        let before = store.counters.bytesRead
+        try sweep(store, model, sweeps: 10, random: &random) { _ in nil }
+        return (store.counters.bytesRead - before) / 10
+    }
+
+    @Test func lessInMemoryIsReadMoreAndBack() throws {
+        let model = try TestModel(sizes: [Int](repeating: 20_000, count: 80), seed: 1)
+        let size = 20_480
+        let plan = try MemoryPlan(
+            budget: budget(holding: size * (MemoryPlan.preferredSlotCount + 40)), chunks: model.file.chunks,
+            reserved: nothingReserved)
+        let store = try BlockStore(file: model.file, plan: plan, mode: .direct, consumers: 1, system: .here)
+        #expect(store.movableBytes == 40 * size)
+        // What is read ahead at either end makes a small difference.
+        #expect(abs(try settledReads(store, model, pinnedBytes: 40 * size) - 40 * size) <= size)
+        let half = try settledReads(store, model, pinnedBytes: 20 * size)
+        #expect(abs(half - 60 * size) <= size)
+        #expect(abs(try settledReads(store, model, pinnedBytes: 0) - 80 * size) <= size)
+        #expect(abs(try settledReads(store, model, pinnedBytes: 1 << 40) - 40 * size) <= size)
+    }
+
+    @Test func whereAllWasResidentSlotsComeOutOfWhatLeaves() throws {
+        let model = try TestModel(sizes: [Int](repeating: 20_000, count: 80), seed: 2)
+        let size = 20_480
+        let plan = try MemoryPlan(budget: 1 << 30, chunks: model.file.chunks, reserved: nothingReserved)
+        let store = try BlockStore(file: model.file, plan: plan, mode: .direct, consumers: 1, system: .here)
+        #expect(try settledReads(store, model, pinnedBytes: 80 * size) == 0)
+        // One chunk makes no room for two slots, so all stays.
+        #expect(try settledReads(store, model, pinnedBytes: 79 * size) == 0)
+        #expect(abs(try settledReads(store, model, pinnedBytes: 40 * size) - 40 * size) <= size)
+        // And back, but for the slots: more chunks than slots are streamed.
+        let back = try settledReads(store, model, pinnedBytes: 80 * size)
+        #expect(back > 0 && back <= (MemoryPlan.preferredSlotCount + 2) * size)
+    }
+
+    @Test func aChunkThatNoSlotHoldsStays() throws {
+        var sizes = [Int](repeating: 20_000, count: 40)
+        sizes[7] = 200_000
+        let model = try TestModel(sizes: sizes, seed: 3)
+        let plan = try MemoryPlan(
+            budget: budget(holding: 20_480 * 16 + 204_800), chunks: model.file.chunks, reserved: nothingReserved)
+        #expect(plan.pinnedChunks.contains(7) && plan.slotBytes == 20_480)
+        let store = try BlockStore(file: model.file, plan: plan, mode: .direct, consumers: 1, system: .here)
+        #expect(store.movableBytes == (plan.pinnedChunks.count - 1) * 20_480)
+        #expect(abs(try settledReads(store, model, pinnedBytes: 0) - 39 * 20_480) <= 20_480)
+    }
+}
+
+@Suite("memory pressure") struct MemoryPressureTests {
+    private func reading(_ room: Int, _ stalled: Double? = nil) -> MemoryPressure.Reading {
+        MemoryPressure.Reading(roomBytes: room, stalledPercent: stalled)
+    }
+
+    @Test func whatOthersLackIsGivenBackAtOnce() {
+        var policy = MemoryPressure(reserveBytes: 100, movableBytes: 1000)
+        #expect(policy.pinnedBytes(after: reading(90), now: 1000) == 1000)
+        #expect(policy.pinnedBytes(after: reading(50), now: 1000) == 1000)
+        #expect(policy.pinnedBytes(after: reading(20), now: 1000) == 920)
+        #expect(policy.pinnedBytes(after: reading(0), now: 50) == 0)
+    }
+
+    @Test func stallsCountAlsoWhereRoomSeemsLeft() {
+        var policy = MemoryPressure(reserveBytes: 100, movableBytes: 1000)
+        #expect(policy.pinnedBytes(after: reading(500, 12), now: 1000) == 875)
+        #expect(policy.pinnedBytes(after: reading(500, 1), now: 875) == 875)
+    }
+
+    @Test func itGrowsOnlyAfterAWhileOfCalmAndToTheStartAtMost() {
+        var policy = MemoryPressure(reserveBytes: 100, movableBytes: 1000)
+        for _ in 0..<4 { #expect(policy.pinnedBytes(after: reading(300), now: 500) == 500) }
+        #expect(policy.pinnedBytes(after: reading(300), now: 500) == 600)
+        #expect(policy.pinnedBytes(after: reading(5000), now: 600) == 1000)
+        // Pressure ends the calm.
+        #expect(policy.pinnedBytes(after: reading(10), now: 1000) == 910)
+        #expect(policy.pinnedBytes(after: reading(5000), now: 910) == 910)
+    }
+
+    @Test func theContainersOwnPressureComesFirst() {
+        let files = [
+            "/proc/meminfo": "MemTotal: 1000 kB\nMemAvailable: 500 kB\n",
+            "/proc/self/status": "Cpus_allowed: 3\n",
+            "/proc/self/cgroup": "0::/box\n",
+            "/proc/self/mountinfo": "1 2 0:3 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+            "/sys/fs/cgroup/box/memory.max": "409600\n",
+            "/sys/fs/cgroup/box/memory.current": "204800\n",
+            "/sys/fs/cgroup/box/memory.pressure":
+                "some avg10=7.50 avg60=1.00 avg300=0.00 total=1\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
+            "/proc/pressure/memory": "some avg10=99.00 avg60=0.00 avg300=0.00 total=0\n",
+        ]
+        let here = MemoryPressure.Reading(reader: SmallFileReader { files[$0] })
+        #expect(here == reading(204_800, 7.5))
+        let outside = MemoryPressure.Reading(
+            reader: SmallFileReader { $0.hasPrefix("/sys") ? nil : files[$0] })
+        #expect(outside == reading(512_000, 99))
+        #expect(MemoryPressure.Reading(reader: SmallFileReader { _ in nil }).stalledPercent == nil)
+    }
+}
