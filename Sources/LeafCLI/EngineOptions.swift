@@ -43,6 +43,15 @@ struct EngineOptions: Sendable {
         "Write a timeline of reads, waits, kernels and sweeps that chrome://tracing and Perfetto open.",
         \.trace, suggest: .file)
 
+    /// - Parameters:
+    ///   - capacity: what the buffers are sized for.
+    ///   - trace: records a timeline.
+    func modelOptions(_ capacity: ModelOptions.Capacity, trace: TraceRecorder? = nil) -> ModelOptions {
+        ModelOptions(
+            memory: memory, threads: threads, io: io, mirror: mirror, maxBytesPerSecond: maxReadRate?.bytesPerSecond,
+            activations: activations, kv: kv, capacity: capacity, trace: trace)
+    }
+
     /// A recorder for `--trace`; nil without it.
     /// - Throws: `.io` when the file cannot be written.
     func makeTrace() throws(LeafError) -> TraceRecorder? {
@@ -56,15 +65,6 @@ struct EngineOptions: Sendable {
         if dropped > 0 {
             terminal.warn("\(trace) holds the beginning of the run: \(dropped) later events did not fit")
         }
-    }
-
-    /// - Parameters:
-    ///   - capacity: what the buffers are sized for.
-    ///   - trace: records a timeline.
-    func modelOptions(_ capacity: ModelOptions.Capacity, trace: TraceRecorder? = nil) -> ModelOptions {
-        ModelOptions(
-            memory: memory, threads: threads, io: io, mirror: mirror, maxBytesPerSecond: maxReadRate?.bytesPerSecond,
-            activations: activations, kv: kv, capacity: capacity, trace: trace)
     }
 }
 

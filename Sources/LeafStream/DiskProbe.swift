@@ -16,13 +16,14 @@ public struct DiskProbe: Sendable, Equatable {
 
     public var bytesPerSecond: Double { seconds > 0 ? Double(bytesRead) / seconds : 0 }
 
-    /// Takes as much memory as a store's reads in flight, 8 MiB.
-    ///
-    /// - Parameter seconds: how long to read. The first third is not counted: rented disks begin with a burst at a multiple
-    ///   of what they sustain.
+    /// - Parameters:
+    ///   - seconds: how long to read. The first third is not counted: rented disks begin with a burst at a multiple of what
+    ///     they sustain.
+    ///   - requestBytes: of one read, a multiple of 4096. Each of `depth` readers holds a buffer of this size meanwhile.
     /// - Throws: `.io` when the file cannot be read, `.badInput` when it is shorter than a page.
     public static func measure(
-        path: String, seconds: Double = 3
+        path: String, seconds: Double = 3, requestBytes: Int = BlockStore.requestBytes,
+        depth: Int = BlockStore.readDepth
     ) throws(LeafError) -> DiskProbe {
         try measure(
             path: path, seconds: seconds, requestBytes: ChunkLoader.pieceBytes, depth: BlockStore.readDepth,

@@ -83,17 +83,20 @@ final class ReadAhead: Sendable {
     let monitor: Monitor<State>
     nonisolated(unsafe) let states: UnsafeMutablePointer<ChunkState>
     let residency: Residency
+    private let trace: TraceRecorder?
     private let acquired = Atomic<Int>(0)
     private let waitNanoseconds = Atomic<UInt64>(0)
     /// Acquisitions up to the sweep's begin, and full sweeps and chunks before it.
     private let history = Monitor((acquired: 0, sweeps: 0, chunks: 0))
 
-    init(loader: ChunkLoader, plan: MemoryPlan, consumers: Int, maxBytesPerSecond: Int?, trace: TraceRecorder?) {
+    init(
+        loader: ChunkLoader, plan: MemoryPlan, consumers: Int, maxBytesPerSecond: Int?, trace: TraceRecorder?
+    ) {
         self.loader = loader
         self.trace = trace
         self.consumers = consumers
         chunks = loader.file.chunks
-        precondition(chunks.allSatisfy { $0.paddedBytes <= 32 * ChunkLoader.pieceBytes } && loader.sourceCount <= 2)
+        precondition(chunks.allSatisfy { $0.paddedBytes <= 32 * BlockStore.requestBytes } && loader.sourceCount <= 2)
         var isPinned = [Bool](repeating: false, count: chunks.count)
         for chunk in plan.pinnedChunks { isPinned[chunk] = true }
         let streamedCount = chunks.count - plan.pinnedChunks.count
@@ -231,7 +234,8 @@ final class ReadAhead: Sendable {
                 try loader.read(piece: piece.number, of: piece.chunk, slot: piece.slot, from: piece.source)
             }
             let duration = DispatchTime.now().uptimeNanoseconds - begin
-            trace?.record(.read, on: .reader(reader), since: begin, piece.chunk, piece: piece.number)
+            trace?.record(
+                .read, on: .reader(reader), since: begin, TraceRecorder.detail(piece.number, ofChunk: piece.chunk))
             if let isVerified = account(for: piece, outcome, nanoseconds: duration) {
                 publish(piece, isVerified: isVerified)
             }

@@ -60,14 +60,13 @@ struct TraceFile {
                 (name, category, arguments) = ("linear", "kernel", #""matrix":"\#(matrix)""#)
             case .attention: (name, category, arguments) = ("attend", "kernel", #""layer":\#(detail)"#)
             case .rows: (name, category, arguments) = ("normalize and quantize", "kernel", #""rows":\#(detail)"#)
-            case .wait: (name, category, arguments) = ("wait", "wait", Self.place(ofChunk: detail, in: file))
+            case .wait: (name, category, arguments) = ("wait", "wait", Self.arguments(ofChunk: detail, in: file))
             case .read:
-                let start = piece * ChunkLoader.pieceBytes
-                let rest = file.chunks.indices.contains(detail) ? file.chunks[detail].paddedBytes - start : 0
+                let (chunk, piece) = (detail >> 5, detail & 31)
+                let rest = file.chunks[chunk].paddedBytes - piece * BlockStore.requestBytes
                 (name, category) = ("read", "disk")
                 arguments =
-                    Self.place(ofChunk: detail, in: file)
-                    + #","piece":\#(piece),"bytes":\#(min(ChunkLoader.pieceBytes, rest))"#
+                    #""bytes":\#(min(BlockStore.requestBytes, rest)),"# + Self.arguments(ofChunk: chunk, in: file)
             }
         }
 

@@ -21,9 +21,12 @@ public final class TraceRecorder: @unchecked Sendable {
         case rows
         /// A consumer slept until the chunk was there.
         case wait
-        /// A piece of a chunk was brought from the disk.
+        /// A piece of a chunk was brought from the disk; see `detail(_:ofChunk:)`.
         case read
     }
+
+    /// A chunk has at most 32 pieces.
+    static func detail(_ piece: Int, ofChunk chunk: Int) -> Int { chunk << 5 | piece }
 
     /// Whose line of the timeline an event stands on.
     package enum Lane {
@@ -58,7 +61,7 @@ public final class TraceRecorder: @unchecked Sendable {
         var isRecording = true
     }
 
-    /// Events that fit: a sweep of the 10B model that reads everything makes about 40000.
+    /// Events that fit: a sweep of the 10B model makes up to 40,000, most of them reads.
     public static let capacity = 1 << 19
     /// Bytes that a recorder takes, for the memory plan.
     public static let byteCount = capacity * MemoryLayout<Event>.stride

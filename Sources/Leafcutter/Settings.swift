@@ -22,12 +22,12 @@ struct Settings {
     init(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) {
         self.file = file
         io = options.io
-        trace = options.trace
         mirror = options.mirror
         maxBytesPerSecond = options.maxBytesPerSecond
         if let rate = maxBytesPerSecond, rate <= 0 {
             throw LeafError(.usage, "a reading rate of \(rate) bytes a second reads nothing; give more")
         }
+        trace = options.trace
         activations = options.activations
         kv = options.kv ?? (file.leaf.weights == .int8 ? .f16 : .f32)
         instructionSet =
