@@ -25,9 +25,7 @@ public struct DiskProbe: Sendable, Equatable {
         path: String, seconds: Double = 3, requestBytes: Int = BlockStore.requestBytes,
         depth: Int = BlockStore.readDepth
     ) throws(LeafError) -> DiskProbe {
-        try measure(
-            path: path, seconds: seconds, requestBytes: ChunkLoader.pieceBytes, depth: BlockStore.readDepth,
-            system: .real)
+        try measure(path: path, seconds: seconds, requestBytes: requestBytes, depth: depth, system: .real)
     }
 
     package static func measure(

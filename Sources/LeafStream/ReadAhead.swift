@@ -79,7 +79,6 @@ final class ReadAhead: Sendable {
     let loader: ChunkLoader
     let chunks: [Chunk]
     let consumers: Int
-    private let trace: TraceRecorder?
     let monitor: Monitor<State>
     nonisolated(unsafe) let states: UnsafeMutablePointer<ChunkState>
     let residency: Residency

@@ -27,7 +27,7 @@ struct TraceFile {
         for event in events {
             guard let kind = TraceRecorder.Kind(rawValue: event.kind) else { continue }
             if kind == .decode { decoded += 1 }
-            let label = Label(kind, Int(event.detail), piece: Int(event.piece), decoded: decoded, in: file)
+            let label = Label(kind, Int(event.detail), decoded: decoded, in: file)
             try output.append(
                 ",\n" + #"{"name":"\#(label.name)","cat":"\#(label.category)","ph":"X","#
                     + #""ts":\#(Self.microseconds(event.begin - origin)),"dur":\#(Self.microseconds(event.nanoseconds)),"#
@@ -48,7 +48,7 @@ struct TraceFile {
         let category: String
         let arguments: String
 
-        init(_ kind: TraceRecorder.Kind, _ detail: Int, piece: Int, decoded: Int, in file: LeafFile) {
+        init(_ kind: TraceRecorder.Kind, _ detail: Int, decoded: Int, in file: LeafFile) {
             switch kind {
             case .prompt: (name, category, arguments) = ("prompt", "sweep", #""rows":\#(detail)"#)
             case .decode: (name, category, arguments) = ("decode \(decoded)", "sweep", #""rows":\#(detail)"#)
@@ -70,7 +70,8 @@ struct TraceFile {
             }
         }
 
-        private static func place(ofChunk chunk: Int, in file: LeafFile) -> String {
+        private static func arguments(ofChunk chunk: Int, in file: LeafFile) -> String {
+            guard file.chunks.indices.contains(chunk) else { return "" }
             let block = file.blocks.first { $0.chunks.contains(chunk) }.map { "\($0.kind)" } ?? ""
             return #""chunk":\#(chunk),"block":"\#(block)""#
         }

@@ -52,7 +52,6 @@ public final class TraceRecorder: @unchecked Sendable {
         let detail: Int32
         let lane: UInt16
         let kind: UInt8
-        let piece: UInt8
     }
 
     private struct State {
@@ -91,12 +90,11 @@ public final class TraceRecorder: @unchecked Sendable {
     }
 
     /// Something that began at `begin` has just ended.
-    package func record(_ kind: Kind, on lane: Lane, since begin: UInt64, _ detail: Int, piece: Int = 0) {
+    package func record(_ kind: Kind, on lane: Lane, since begin: UInt64, _ detail: Int) {
         let now = DispatchTime.now().uptimeNanoseconds
         let event = Event(
             begin: begin, nanoseconds: now - min(now, begin), detail: Int32(clamping: detail),
-            lane: UInt16(clamping: lane.number), kind: kind.rawValue,
-            piece: UInt8(clamping: piece))
+            lane: UInt16(clamping: lane.number), kind: kind.rawValue)
         state.withLock { state in
             guard state.isRecording else { return }
             if state.count == capacity {

@@ -181,7 +181,7 @@ import Testing
             return (run?.json?["memory"] as? [String: Any])?["planned"] as? Int
         }
         let with = try #require(planned(["--trace", folder.path("other.json")]))
-        #expect(with - (try #require(planned([]))) >= 24 << 19)
+        #expect(with - (try #require(planned([]))) >= 24 << 18)
     }
 
     @Test func doctorAndPlanTellWhatToExpectOfEachBudget() throws {
