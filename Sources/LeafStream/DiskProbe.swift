@@ -94,7 +94,7 @@ public struct DiskProbe: Sendable, Equatable {
         }
 
         /// Requests that follow each other before the next place.
-        private static let runLength: UInt64 = 16
+        private static let runLength: UInt64 = 128
 
         private let requestBytes: Int
         private let places: Int

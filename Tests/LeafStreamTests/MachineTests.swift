@@ -126,7 +126,7 @@ import Testing
     /// A store reads chunk after chunk: so does the probe, from places all over the file.
     @Test func theProbeReadsInRunsAllOverTheFile() throws {
         let request = 4096
-        let model = try TestModel(sizes: [Int](repeating: request, count: 400), seed: 2)
+        let model = try TestModel(sizes: [Int](repeating: request, count: 3000), seed: 2)
         let offsets = Locked<[Int]>([])
         var system = SystemCalls.here
         system.read = { descriptor, target, count, offset in
@@ -134,20 +134,20 @@ import Testing
                 list.append(offset)
                 return list.count
             }
-            // The 200th read ends the test, not a clock.
-            return number > 200 ? -Int(EIO) : SystemCalls.here.read(descriptor, target, count, offset)
+            // The 1400th read ends the test, not a clock.
+            return number > 1400 ? -Int(EIO) : SystemCalls.here.read(descriptor, target, count, offset)
         }
         #expect(throws: LeafError.self) {
             try DiskProbe.measure(path: model.file.path, seconds: 60, requestBytes: request, depth: 1, system: system)
         }
         // The first read asks whether direct reading works.
         let places = offsets.withLock { $0.dropFirst().map { $0 / request } }
-        let breaks = zip(places, places.dropFirst()).enumerated().filter { $1.1 != ($1.0 + 1) % 401 }.map {
+        let breaks = zip(places, places.dropFirst()).enumerated().filter { $1.1 != ($1.0 + 1) % 3001 }.map {
             $0.offset + 1
         }
-        #expect(breaks == Array(stride(from: 16, to: 200, by: 16)))
-        let starts = stride(from: 0, to: 192, by: 16).map { places[$0] }.sorted()
-        #expect(zip(starts, starts.dropFirst()).allSatisfy { $1 - $0 < 100 } && starts[0] < 100 && starts[11] > 300)
+        #expect(breaks == Array(stride(from: 128, to: 1400, by: 128)))
+        let starts = stride(from: 0, to: 1280, by: 128).map { places[$0] }.sorted()
+        #expect(zip(starts, starts.dropFirst()).allSatisfy { $1 - $0 < 600 } && starts[0] < 600 && starts[9] > 2400)
     }
 
     @Test func theProbeReadsTheFileWithTheModeThatWorks() throws {

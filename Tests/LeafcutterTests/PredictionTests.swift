@@ -71,7 +71,7 @@ import Testing
             + Double(plan.pinnedBytes) * 0.2e-9 / 2
         #expect(abs(prediction.prefillSeconds - prediction.laterPrefillSeconds - first) < 1e-6)
         let (slow, _) = try predict(11, disk: 0.1e9)
-        #expect(slow.prefillSeconds > 94)
+        #expect(slow.prefillSeconds > 93)
     }
 
     @Test func aGibibyteMoreSavesItsReading() throws {
