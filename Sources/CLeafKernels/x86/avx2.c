@@ -48,7 +48,7 @@ enum {
     ROWS_FOR_PANELS = 17,
     /* A panel: int16 weights of this many columns of a tile. 64 KiB; L2 holds it, and sums go to memory seldom. */
     PANEL_COLUMNS = 2048,
-    PREFETCH_BYTES = 4096,
+    PREFETCH_BYTES = 2048,
 };
 
 /* 32 bytes of weights, 8 rows of (k0 k1 k2 k3), as int16 pairs (k0, k2). */
