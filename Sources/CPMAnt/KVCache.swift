@@ -23,10 +23,13 @@ public final class KVCache {
         var isPadding: Bool
     }
 
-    private struct Sequence {
+    /// An object, because changing a dictionary's value in place allocates.
+    private final class Sequence {
         /// With room for all pages that there are: a step allocates nothing.
-        var pages: [UInt32]
+        var pages: [UInt32] = []
         var length = 0
+
+        init(room: Int) { pages.reserveCapacity(room) }
     }
 
     public let precision: KVPrecision
@@ -90,9 +93,7 @@ public final class KVCache {
     public func makeSequence() -> SequenceID {
         defer { nextSequence += 1 }
         let id = SequenceID(number: nextSequence)
-        var pages: [UInt32] = []
-        pages.reserveCapacity(owners.count)
-        sequences[id] = Sequence(pages: pages)
+        sequences[id] = Sequence(room: owners.count)
         return id
     }
 
@@ -112,8 +113,8 @@ public final class KVCache {
         guard let state = sequences[sequence], length < state.length else { return }
         let pages = length.roundedUp(to: 16) / 16
         for page in state.pages[pages...] { release(page) }
-        sequences[sequence]?.pages.removeSubrange(pages...)
-        sequences[sequence]?.length = length
+        state.pages.removeSubrange(pages...)
+        state.length = length
     }
 
     public func remove(_ sequence: SequenceID) {
@@ -127,27 +128,23 @@ public final class KVCache {
     /// - Returns: the first new position.
     /// - Throws: `.budget` when the pages do not suffice; nothing has changed then.
     func append(_ rows: ArraySlice<RowBatch.Row>, to sequence: SequenceID) throws(LeafError) -> Int {
-        guard let first = sequences[sequence]?.length else { throw LeafError(.usage, "the sequence was removed") }
-        let oldPages = first.roundedUp(to: 16) / 16
-        let newPages = (first + rows.count).roundedUp(to: 16) / 16 - oldPages
-        let shared = withPages(of: sequence) { pages in
-            first % 16 != 0 && owners[Int(pages[first / 16])] > 1 ? pages[first / 16] : nil
-        }
-        guard newPages + (shared == nil ? 0 : 1) <= freePages.count else {
+        guard let state = sequences[sequence] else { throw LeafError(.usage, "the sequence was removed") }
+        let first = state.length
+        let pagesWanted = (first + rows.count).roundedUp(to: 16) / 16
+        let isLastShared = first % 16 != 0 && owners[Int(state.pages[first / 16])] > 1
+        guard pagesWanted - state.pages.count + (isLastShared ? 1 : 0) <= freePages.count else {
             throw LeafError(
                 .budget,
                 "the KV cache holds \(capacity) tokens, \(first + rows.count) are wanted; plan for a longer context")
         }
-        if let shared { sequences[sequence]?.pages[first / 16] = unshared(shared) }
-        for _ in 0..<newPages { sequences[sequence]?.pages.append(takePage()) }
-        sequences[sequence]?.length += rows.count
-        withPages(of: sequence) { pages in
-            for (place, row) in zip(first..., rows) {
-                positions(page: pages[place / 16])[place % 16] = Position(
-                    index: row.index, segment: row.segment, span: row.span, isContext: row.isContext,
-                    isPadding: row.isPadding)
-            }
+        if isLastShared { state.pages[first / 16] = unshared(state.pages[first / 16]) }
+        while state.pages.count < pagesWanted { state.pages.append(takePage()) }
+        for (place, row) in zip(first..., rows) {
+            positions(page: state.pages[place / 16])[place % 16] = Position(
+                index: row.index, segment: row.segment, span: row.span, isContext: row.isContext,
+                isPadding: row.isPadding)
         }
+        state.length += rows.count
         return first
     }
 
