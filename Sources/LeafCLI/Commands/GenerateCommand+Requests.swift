@@ -14,8 +14,9 @@ extension GenerateCommand {
         let file = try ModelFile(path: model)
         let entries = try RequestFile(path: path, defaults: defaults, for: file).entries
         for entry in entries {
-            guard let warning = entry.request.lengthWarning(in: file.configuration) else { continue }
-            terminal.warn("\(path), line \(entry.line): \(warning)")
+            let place = "\(path), line \(entry.line): "
+            if entry.isEmpty { terminal.warn(place + "nothing of the prompt is known; the text begins from <s> alone") }
+            if let warning = entry.request.lengthWarning(in: file.configuration) { terminal.warn(place + warning) }
         }
         let demands = entries.map { $0.request.demand(in: file.configuration) }
         var options = engine.modelOptions(ModelOptions.Capacity(context: 1))
