@@ -5,7 +5,7 @@ CLI := .build/release/leafcutter
 # Tests link the Swift libraries dynamically and have a build folder of their own.
 TESTS := .build/tests
 
-.PHONY: all deps build demo test format lint clean
+.PHONY: all deps build demo demo-10b test format lint clean
 
 all: build
 
@@ -19,6 +19,10 @@ build: deps
 
 demo: build
 	@Scripts/demo $(CLI)
+
+# Makes a model of 10 billion parameters, 9.4 GB, runs it in 512 MiB, and removes it; KEEP=1 or FILE=... keeps it.
+demo-10b: build
+	@Scripts/demo-10b $(CLI) $(FILE)
 
 test: build
 	@Scripts/install-dependencies --tests

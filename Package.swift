@@ -40,6 +40,10 @@ let package = Package(
         .target(
             name: "LeafImport", dependencies: ["LeafFormat", "LeafTokenizer", "CSystem", "CZip", "CLeafKernels"],
             swiftSettings: library),
+        // Models of any shape, without a checkpoint.
+        .target(
+            name: "LeafSynthesis", dependencies: ["LeafFormat", "LeafTokenizer"],
+            swiftSettings: library),
         // What to compute next.
         .target(
             name: "LeafGeneration", dependencies: ["LeafFormat", "CPMAnt", "LeafTokenizer", "CLeafKernels"],
@@ -47,7 +51,9 @@ let package = Package(
         // The facade that people embed.
         .target(
             name: "Leafcutter",
-            dependencies: ["LeafFormat", "LeafStream", "CPMAnt", "LeafTokenizer", "LeafImport", "LeafGeneration"],
+            dependencies: [
+                "LeafFormat", "LeafStream", "CPMAnt", "LeafTokenizer", "LeafImport", "LeafSynthesis", "LeafGeneration",
+            ],
             swiftSettings: library),
         .executableTarget(
             name: "embedding", dependencies: ["Leafcutter"], path: "Examples/Embedding", swiftSettings: strict),
@@ -78,6 +84,13 @@ let package = Package(
         .testTarget(name: "LeafFormatTests", dependencies: ["LeafFormat", "GoldenSupport"], swiftSettings: strict),
         .testTarget(
             name: "LeafImportTests", dependencies: ["LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "LeafSynthesisTests",
+            dependencies: [
+                "Leafcutter", "LeafSynthesis", "CPMAnt", "LeafFormat", "LeafGeneration", "LeafImport", "LeafStream",
+                "LeafTokenizer", "GoldenSupport",
+            ],
             swiftSettings: strict),
         .testTarget(name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafFormat"], swiftSettings: strict),
         .testTarget(name: "LeafStreamTests", dependencies: ["LeafStream", "LeafFormat"], swiftSettings: strict),

@@ -101,6 +101,8 @@ extension CPMAntModel {
             let tiles = group.rows.count.roundedUp(to: Scratch.attentionRows) / Scratch.attentionRows
             // Storing and attending share no barrier: a thread attends with the heads that it stored itself.
             try pool.run { worker throws(LeafError) in
+                let begin = TraceRecorder.now(trace)
+                defer { trace?.record(.attention, on: .compute(worker), since: begin, layer) }
                 for head in pool.share(of: heads, for: worker) {
                     for row in group.rows {
                         let position = group.firstPosition + row - group.rows.lowerBound

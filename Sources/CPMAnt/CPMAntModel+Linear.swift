@@ -15,6 +15,7 @@ extension CPMAntModel {
     func prepareLinearInput(
         rows: Int, columns: Int, fill: (Int, UnsafeMutablePointer<Float>) -> Void
     ) throws(LeafError) {
+        let begin = TraceRecorder.now(trace)
         let stride = columns.roundedUp(to: 64)
         let rowBytes = file.weights == .int8 ? leaf_activation_row_bytes(activations.kernelType, stride) : 0
         try forEachRow(rows) { row in
@@ -26,6 +27,7 @@ extension CPMAntModel {
                     activations.kernelType, input, columns, stride, scratch.quantizedRows + row * rowBytes)
             }
         }
+        trace?.record(.rows, on: .compute(0), since: begin, rows)
     }
 
     /// Runs `body` for every row, on all threads when that is worth waking them.
@@ -60,8 +62,10 @@ extension CPMAntModel {
     ) throws(LeafError) {
         try pool.run { worker throws(LeafError) in
             for index in matrices {
+                let begin = TraceRecorder.now(trace)
+                defer { trace?.record(.linear, on: .compute(worker), since: begin, index) }
                 for chunk in file.matrices[index].chunks {
-                    let bytes = try store.acquire(chunk)
+                    let bytes = try store.acquire(chunk, consumer: worker)
                     defer { store.release(chunk) }
                     let entry = file.chunks[chunk]
                     // Whole tiles of 16 rows, so that every part begins aligned.

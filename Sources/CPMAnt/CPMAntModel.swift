@@ -16,6 +16,7 @@ public final class CPMAntModel {
     public let cache: KVCache
 
     let store: BlockStore
+    let trace: TraceRecorder?
     let pool: ComputePool
     let kernels: leaf_kernels
     let activations: ActivationPrecision
@@ -42,10 +43,11 @@ public final class CPMAntModel {
     ///   `.usage` when float weights meet a machine without OpenBLAS.
     public init(
         file: LeafFile, store: BlockStore, pool: ComputePool, instructionSet: InstructionSet,
-        capacity: ForwardCapacity, activations: ActivationPrecision, kv: KVPrecision
+        capacity: ForwardCapacity, activations: ActivationPrecision, kv: KVPrecision, trace: TraceRecorder? = nil
     ) throws(LeafError) {
         self.file = file
         self.store = store
+        self.trace = trace
         self.pool = pool
         kernels = (instructionSet.table ?? leaf_kernels_best()).pointee
         self.capacity = capacity
@@ -81,10 +83,12 @@ public final class CPMAntModel {
         _ batch: RowBatch, isCancelled: () -> Bool = { false },
         logits body: (Int, UnsafeBufferPointer<Float>) throws(LeafError) -> Void
     ) throws(LeafError) {
+        let sweepBegin = TraceRecorder.now(trace)
         let step = try begin(batch)
         try embed(batch)
         do throws(LeafError) {
-            for block in file.blocks {
+            for (index, block) in file.blocks.enumerated() {
+                let blockBegin = TraceRecorder.now(trace)
                 if isCancelled() { throw LeafError(.cancelled, "stopped") }
                 try store.settle()
                 switch block.kind {
@@ -92,12 +96,15 @@ public final class CPMAntModel {
                 case .feedForward(let layer): try feedForward(block, layer: layer, rows: batch.rows.count)
                 case .tokenTable: try project(block, step)
                 }
+                trace?.record(.block, on: .steps, since: blockBegin, index)
             }
             try store.settle()
         } catch {
             if error.kind == .cancelled { store.abandonSweep() }
             throw error
         }
+        let kind = batch.rows.contains { $0.isContext } ? TraceRecorder.Kind.prompt : .decode
+        trace?.record(kind, on: .steps, since: sweepBegin, batch.rows.count)
         for row in step.logitRows.indices {
             let logits = UnsafeBufferPointer(
                 start: scratch.logits + row * scratch.vocabStride, count: configuration.vocabSize)

@@ -39,6 +39,8 @@ public final class LeafWriter {
         package var needsConsumedSource = false
         /// What the target's disk gets back once a block is committed, by block; empty for nothing.
         package var freedBytes: [Int] = []
+        /// Store a chunk packed where that pays. A file that is made to be read keeps every byte.
+        public var packsChunks = true
         package var calls = WriteCalls()
 
         public init() {}
@@ -67,6 +69,7 @@ public final class LeafWriter {
     private let part: OutputFile
     private let contents: Contents
     private let packed: AlignedBuffer
+    private let packsWherePays: Bool
     private let tensors: [String: TensorEntry]
     private var chunks: [[LeafMetadata.ChunkRecord]] = []
     private var block: [[LeafMetadata.ChunkRecord]] = []
@@ -99,6 +102,7 @@ public final class LeafWriter {
         self.layout = layout
         tensors = Dictionary(layout.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         packed = try AlignedBuffer(count: PackedChunk.roomBytes)
+        packsWherePays = options.packsChunks
         end = layout.blocksOffset
 
         guard !FilePath.isDirectory(path) else {
@@ -174,7 +178,9 @@ public final class LeafWriter {
     private var packsChunks: Bool { packsChunks(ofBlock: completedBlocks) }
 
     /// Rows of the token table are read one by one, so it stays as it is.
-    package func packsChunks(ofBlock block: Int) -> Bool { layout.shape.blocks[block].kind != .tokenTable }
+    package func packsChunks(ofBlock block: Int) -> Bool {
+        packsWherePays && layout.shape.blocks[block].kind != .tokenTable
+    }
 
     /// Appends the next chunk of the matrix begun last.
     package func append(_ chunk: PackedChunk) throws(LeafError) {

@@ -4,4 +4,5 @@
 @_exported import LeafGeneration
 @_exported import LeafImport
 @_exported import LeafStream
+@_exported import LeafSynthesis
 @_exported import LeafTokenizer

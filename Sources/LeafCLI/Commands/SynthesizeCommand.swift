@@ -1,0 +1,81 @@
+import LeafArguments
+import Leafcutter
+
+/// `leafcutter synthesize OUT.leaf --preset NAME`
+struct SynthesizeCommand: Command {
+    var output = ""
+    var preset: ModelPreset?
+    var weights = WeightsArgument.int8
+    var seed: UInt64 = 0
+    var around: String?
+    var threads: Int?
+    var replacesExisting = false
+    var common = CommonOptions()
+
+    static let syntax = CommandSyntax<SynthesizeCommand>(
+        name: "synthesize", summary: "Make a model file of a published size without a download.",
+        discussion: """
+            The weights are random numbers of a trained model's statistics: enough to plan and to measure with. With \
+            --around the large model computes exactly what a small one does, so its text can be checked as well. The \
+            same seed gives the same bytes. What was interrupted goes on when the same command is run again.
+            """,
+        arguments: [.required("OUT.leaf", "The model file to make.", \.output, suggest: .file)],
+        options: [
+            .value(
+                "preset", "NAME", "The size: cpm-ant-10b, -7b, -3b, -1b, -300m, or tiny.", \.preset,
+                suggest: .words(ModelPreset.allCases.map(\.rawValue))),
+            .value(
+                "weights", "TYPE", "int8 (default), f16 or f32.", \.weights,
+                suggest: .words(WeightsArgument.allCases.map(\.rawValue))),
+            .value("seed", "N", "Of the random numbers (default 0).", \.seed),
+            .value(
+                "around", "SMALL.leaf", "An int8 model that the large one is to compute exactly.", \.around,
+                suggest: .file),
+            .value("threads", "N", "Threads (default: the cores that the process may use).", \.threads),
+            .flag("force", "Replace OUT.leaf if it exists.", \.replacesExisting),
+        ] + CommonOptions.all.map { $0.lifted(\.common) },
+        examples: [
+            "synthesize ant-10b.leaf --preset cpm-ant-10b",
+            "synthesize ant-10b.leaf --preset cpm-ant-10b --around demo.leaf",
+        ])
+
+    func run(_ terminal: Terminal) throws(LeafError) {
+        guard let preset else {
+            throw LeafError(
+                .usage, "the size is missing; give --preset with \(ModelPreset.expectation), such as cpm-ant-10b")
+        }
+        var options = SynthesisOptions()
+        options.weights = weights.format
+        options.seed = seed
+        options.smallModelPath = around
+        options.replacesExisting = replacesExisting
+        options.threads = threads ?? Machine.current().cores
+        guard (1...1024).contains(options.threads) else {
+            throw LeafError(.usage, "\(options.threads) threads make no sense; give --threads between 1 and 1024")
+        }
+
+        let interrupt = Interrupt()
+        let meter = ProgressMeter("writing")
+        let result = try Synthesizer(preset, output: output, options: options).run(
+            isCancelled: { interrupt.isRequested },
+            progress: { progress in
+                terminal.progress.show(
+                    meter.text(done: progress.bytesDone, of: progress.bytesTotal, skipped: progress.bytesResumed))
+            })
+        let peakBytes = ProcessMemory.now()?.peakBytes ?? 0
+        for warning in result.warnings { terminal.warn(warning) }
+        terminal.note(
+            "\(result.output): \(Quantity.parameters(result.parameters)) parameters, "
+                + "\(ByteCount(bytes: result.bytes)) (\(weights.rawValue)), made in \(result.seconds.asDuration) "
+                + "at \(result.bytesPerSecond.asByteRate); peak memory \(ByteCount(bytes: peakBytes))")
+        guard common.isJSON else { return }
+        terminal.output.write(
+            JSONText.object([
+                ("output", .string(result.output)), ("preset", .string(preset.rawValue)),
+                ("seed", .unsigned(seed)), ("parameters", .integer(result.parameters)),
+                ("bytes", .integer(result.bytes)), ("seconds", .number(result.seconds)),
+                ("weights", .string(weights.rawValue)), ("peak_bytes", .integer(peakBytes)),
+                ("bytes_per_second", .number(result.bytesPerSecond)),
+            ]).line + "\n")
+    }
+}

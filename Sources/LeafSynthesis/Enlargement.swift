@@ -1,0 +1,171 @@
+import LeafFormat
+
+/// Where a small model's numbers lie in a large one, so that the large one computes exactly what the small one does.
+///
+/// Dimensions, heads, neurons and layers of the small model come first. Beyond its dimensions the residual stream is zero, so
+/// whatever weight meets it there is free; zero must be only what would bring something in. See Documentation/enlargement.md.
+struct Enlargement: Sendable {
+    let small: SmallModel
+    /// Of the large model.
+    let configuration: ModelConfiguration
+    /// By block of the large model: the block of the small one that it takes over; nil where it has nothing to add.
+    let smallBlocks: [Int?]
+    /// The square root of the models' ratio, a power of two: norms give so many times more here, so their weights are divided
+    /// by it.
+    let root: Float
+    private let corners: [Corner]
+
+    /// The first rows and columns of a matrix, where the small model's activations come and go.
+    struct Corner: Sendable, Equatable {
+        /// Index into the small model's matrices; nil in a block that it lacks.
+        var matrix: Int?
+        /// Columns that may meet something.
+        var columns: Int
+        /// Whether the rows below the small model's must give zero.
+        var endsInZeros: Bool
+        /// Whether the columns beyond must be zero too: the token table's rows are embeddings as well.
+        var isAlone: Bool
+    }
+
+    /// Groups of activation columns that share a scale; they stay either the small model's or free.
+    private static let groupColumns = 128
+    /// Below this a mean square could lose bits that `eps` does not hide.
+    private static let smallestEps: Float = 0x1p-90
+
+    /// - Throws: `.usage` with the reason why this small model does not fit into a model of that shape.
+    init(_ small: SmallModel, in target: ModelConfiguration) throws(LeafError) {
+        self.small = small
+        let inner = small.file.configuration
+        func refuse(_ reason: String) -> LeafError {
+            LeafError(.usage, "\(small.file.path) cannot be enlarged exactly: \(reason)")
+        }
+        guard small.file.weights == .int8 else {
+            throw refuse(
+                "its weights are \(small.file.weights.rawValue), whose sums have no fixed order; convert to int8")
+        }
+        for (name, size) in [
+            ("dim_model", inner.dimModel), ("num_heads * dim_head", inner.dimAttention), ("dim_ff", inner.dimFF),
+        ] where size % Self.groupColumns != 0 {
+            throw refuse("its \(name) is \(size), no multiple of the \(Self.groupColumns) columns that share a scale")
+        }
+        let ratio = target.dimModel / inner.dimModel
+        guard ratio > 0, target.dimModel % inner.dimModel == 0, ratio.nonzeroBitCount == 1,
+            ratio.trailingZeroBitCount % 2 == 0
+        else {
+            throw refuse("\(target.dimModel) is not its dim_model of \(inner.dimModel) times a power of 4")
+        }
+        for (name, size, wanted) in [
+            ("position_bias_num_buckets", inner.positionBiasNumBuckets, target.positionBiasNumBuckets),
+            ("position_bias_max_distance", inner.positionBiasMaxDistance, target.positionBiasMaxDistance),
+            ("prompt_types", inner.promptTypes, target.promptTypes),
+            ("prompt_length", inner.promptLength, target.promptLength),
+            ("segment_types", inner.segmentTypes, target.segmentTypes),
+        ] where size != wanted {
+            throw refuse("its \(name) is \(size), the large model's \(wanted)")
+        }
+        for (name, size, most) in [
+            ("num_heads * dim_head", inner.dimAttention, target.dimAttention), ("dim_ff", inner.dimFF, target.dimFF),
+            ("vocab_size", inner.vocabSize, target.vocabSize),
+        ] where size > most {
+            throw refuse("its \(name) is \(size), the large model's only \(most)")
+        }
+        guard target.dimAttention % inner.dimHead == 0 else {
+            throw refuse("its heads of \(inner.dimHead) do not divide the large model's \(target.dimAttention) columns")
+        }
+        let eps = inner.eps / Float(ratio)
+        guard eps >= Self.smallestEps else {
+            throw refuse("its eps of \(inner.eps) is too small to be divided by \(ratio)")
+        }
+
+        var configuration = target
+        configuration.vocabSize = inner.vocabSize
+        configuration.dimHead = inner.dimHead
+        configuration.numHeads = target.dimAttention / inner.dimHead
+        configuration.eps = eps
+        configuration.isScaleFolded = true
+        self.configuration = configuration
+        root = Float(ratio).squareRoot()
+
+        let blocks = ModelShape(configuration).blocks
+        var smallBlocks: [Int?] = []
+        var next = 0
+        for block in blocks {
+            let takesOver = next < small.file.blocks.count && block.kind.isLike(small.file.blocks[next].kind)
+            smallBlocks.append(takesOver ? next : nil)
+            if takesOver { next += 1 }
+        }
+        guard next == small.file.blocks.count else {
+            throw refuse("it has more layers than the large model, or other ones")
+        }
+        self.smallBlocks = smallBlocks
+        corners = zip(blocks, smallBlocks).flatMap { block, smallBlock in
+            Self.corners(block, smallBlock.map { small.file.blocks[$0].matrices.lowerBound }, inner)
+        }
+    }
+
+    /// The corners of a block's matrices.
+    ///
+    /// - Parameter first: the first of the small model's block, nil where it has none.
+    private static func corners(
+        _ block: ModelShape.BlockShape, _ first: Int?, _ small: ModelConfiguration
+    ) -> [Corner] {
+        func corner(_ place: Int, _ columns: Int, endsInZeros: Bool, isAlone: Bool = false) -> Corner {
+            Corner(matrix: first.map { $0 + place }, columns: columns, endsInZeros: endsInZeros, isAlone: isAlone)
+        }
+        // In a block that the small model lacks, values and up projection give zeros, so that its output has none to take.
+        let outputEndsInZeros = first != nil
+        switch block.kind {
+        case .attention:
+            return [
+                corner(0, small.dimModel, endsInZeros: false), corner(1, small.dimModel, endsInZeros: false),
+                corner(2, small.dimModel, endsInZeros: true),
+                corner(3, small.dimAttention, endsInZeros: outputEndsInZeros),
+            ]
+        case .feedForward:
+            return [
+                corner(0, small.dimModel, endsInZeros: false), corner(1, small.dimModel, endsInZeros: true),
+                corner(2, small.dimFF, endsInZeros: outputEndsInZeros),
+            ]
+        case .tokenTable:
+            return [corner(0, small.dimModel, endsInZeros: true, isAlone: true)]
+        }
+    }
+
+    /// Puts the small model's tiles and scales, and the zeros, over the random rows of a job.
+    func place(_ job: ChunkPipeline.Job, in slot: ChunkPipeline.Slot) throws(LeafError) {
+        let corner = corners[job.matrix]
+        let tileBytes = job.byteCount / (job.rows.count / 16)
+        let cornerBytes = 16 * corner.columns
+        func tile(_ row: Int) -> UnsafeMutableRawBufferPointer {
+            let start = (row - job.rows.lowerBound) / 16 * tileBytes
+            return UnsafeMutableRawBufferPointer(rebasing: slot.bytes.bytes[start..<start + tileBytes])
+        }
+        // Quads of columns follow one another in a tile, so the corner is its beginning.
+        func clear(_ bytes: Slice<UnsafeMutableRawBufferPointer>) {
+            UnsafeMutableRawBufferPointer(rebasing: bytes).initializeMemory(as: UInt8.self, repeating: 0)
+        }
+        let storedRows = corner.matrix.map { small.file.matrices[$0].paddedRows } ?? 0
+        let taken = job.rows.clamped(to: 0..<storedRows)
+        if let matrix = corner.matrix, !taken.isEmpty {
+            try small.forEachTile(ofMatrix: matrix, rows: taken) { row, bytes in
+                tile(row).copyMemory(from: bytes)
+            }
+            let scales = try small.floats(of: TensorName.scale(of: small.file.matrices[matrix].name))
+            for row in taken { slot.rowScales[row - job.rows.lowerBound] = scales[row] }
+        }
+        for row in stride(from: job.rows.lowerBound, to: job.rows.upperBound, by: 16) {
+            if corner.endsInZeros, row >= storedRows { clear(tile(row)[..<cornerBytes]) }
+            if corner.isAlone { clear(tile(row)[cornerBytes...]) }
+        }
+    }
+}
+
+extension Block.Kind {
+    /// Whether both are the same half of a layer, whichever layer, or both the token table.
+    fileprivate func isLike(_ other: Block.Kind) -> Bool {
+        switch (self, other) {
+        case (.attention, .attention), (.feedForward, .feedForward), (.tokenTable, .tokenTable): true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,120 @@
+import LeafFormat
+
+/// The numbers of the matrices: random ones of the right statistics, and a small model's among them.
+///
+/// Immutable, and a chunk depends on its place alone, so any thread makes any chunk.
+struct MatrixSource: Sendable {
+    /// Of a trained model's weights before `1/sqrt(fan-in)`, about 1. Embeddings are larger, so that the logits that the tied
+    /// table gives are spread as a trained model's are.
+    static let weightDeviation: Float = 1
+    static let embeddingDeviation: Float = 3
+    /// By how much rows differ: part of the deviation.
+    static let rowSpread: Float = 0.15
+
+    private let matrices: [ModelShape.MatrixShape]
+    private let numbers: [UInt64]
+    private let weights: WeightFormat
+    private let seed: UInt64
+    private let normal: NormalDistribution
+    private let enlargement: Enlargement?
+    /// By columns of a matrix.
+    private let bytes: [Int: [Int8]]
+    /// Float numbers of the layers, and of the token table.
+    private let halves: [UInt16]
+    private let tableHalves: [UInt16]
+    private let tableFloats: [Float]
+
+    init(
+        _ shape: ModelShape, weights: WeightFormat, seed: UInt64, normal: NormalDistribution, enlargement: Enlargement?
+    ) {
+        matrices = shape.matrices
+        numbers = matrices.map { RandomStream.number(of: $0.name) }
+        self.weights = weights
+        self.seed = seed
+        self.normal = normal
+        self.enlargement = enlargement
+        var bytes: [Int: [Int8]] = [:]
+        if weights == .int8 {
+            for columns in Set(matrices.map(\.columns)) { bytes[columns] = normal.quantized(columns: columns) }
+        }
+        self.bytes = bytes
+        tableFloats = weights == .int8 ? [] : normal.quantiles.map { Self.embeddingDeviation * $0 }
+        halves = weights == .float16 ? normal.quantiles.map { Float16($0).bitPattern } : []
+        tableHalves = weights == .float16 ? tableFloats.map { Float16($0).bitPattern } : []
+    }
+
+    /// Makes the stored rows of a job; scales beside int8 only.
+    func make(_ job: ChunkPipeline.Job, into slot: ChunkPipeline.Slot) throws(LeafError) {
+        let matrix = matrices[job.matrix]
+        let isTable = matrix.name == TensorName.tokenTable
+        switch weights {
+        case .int8: try makeTiles(job, matrix, slot)
+        case .float16:
+            let rows = slot.bytes.bytes.bindMemory(to: UInt16.self)
+            (isTable ? tableHalves : halves).withUnsafeBufferPointer { makeRows(job, matrix, rows, $0.baseAddress!) }
+        case .float32:
+            let rows = slot.bytes.bytes.bindMemory(to: Float.self)
+            (isTable ? tableFloats : normal.quantiles).withUnsafeBufferPointer {
+                makeRows(job, matrix, rows, $0.baseAddress!)
+            }
+        }
+    }
+
+    private func makeRows<Number>(
+        _ job: ChunkPipeline.Job, _ matrix: ModelShape.MatrixShape, _ rows: UnsafeMutableBufferPointer<Number>,
+        _ table: UnsafePointer<Number>
+    ) {
+        for (place, row) in job.rows.enumerated() {
+            var random = RandomStream(seed: seed, tensor: numbers[job.matrix], place: row)
+            let target = rows[place * matrix.columns..<(place + 1) * matrix.columns]
+            random.fill(UnsafeMutableBufferPointer(rebasing: target), from: table)
+        }
+    }
+
+    private func makeTiles(
+        _ job: ChunkPipeline.Job, _ matrix: ModelShape.MatrixShape, _ slot: ChunkPipeline.Slot
+    ) throws(LeafError) {
+        let tileBytes = 16 * matrix.columns.roundedUp(to: 64)
+        let tiles = slot.bytes.bytes.bindMemory(to: Int8.self)
+        let scales = slot.rowScales
+        bytes[matrix.columns]!.withUnsafeBufferPointer { table in
+            for first in stride(from: job.rows.lowerBound, to: job.rows.upperBound, by: 16) {
+                let place = first - job.rows.lowerBound
+                makeTile(
+                    first / 16, of: job.matrix, table.baseAddress!,
+                    UnsafeMutableBufferPointer(rebasing: tiles[place / 16 * tileBytes..<(place / 16 + 1) * tileBytes]),
+                    UnsafeMutableBufferPointer(rebasing: scales[place..<place + 16]))
+            }
+        }
+        try enlargement?.place(job, in: slot)
+    }
+
+    /// One tile, `[paddedColumns / 4][16][4]`; a row's largest number is 127, as quantization leaves it.
+    private func makeTile(
+        _ number: Int, of index: Int, _ table: UnsafePointer<Int8>, _ tile: UnsafeMutableBufferPointer<Int8>,
+        _ scales: UnsafeMutableBufferPointer<Float>
+    ) {
+        let matrix = matrices[index]
+        var random = RandomStream(seed: seed, tensor: numbers[index], place: number)
+        let spread = random.normals(16, normal)
+        random.fill(tile, from: table)
+        let deviation = matrix.name == TensorName.tokenTable ? Self.embeddingDeviation : Self.weightDeviation
+        for row in 0..<16 {
+            let isPadding = number * 16 + row >= matrix.rows
+            let peak = random.next()
+            let column = Int(truncatingIfNeeded: peak >> 8) & Int.max
+            tile[Self.place(column % matrix.columns, row)] = peak & 1 == 0 ? 127 : -127
+            for column in (isPadding ? 0 : matrix.columns)..<tile.count / 16 { tile[Self.place(column, row)] = 0 }
+            scales[row] =
+                isPadding ? 0 : scale(deviation: deviation, spread: spread[row], columns: matrix.columns)
+        }
+    }
+
+    /// Of an int8 row whose numbers have that deviation before `1/sqrt(columns)`, which the scale contains.
+    func scale(deviation: Float, spread: Float, columns: Int) -> Float {
+        deviation * (1 + Self.rowSpread * spread) * Float(normal.largest(of: columns))
+            / (127 * Float(columns).squareRoot())
+    }
+
+    private static func place(_ column: Int, _ row: Int) -> Int { column / 4 * 64 + row * 4 + column % 4 }
+}

@@ -1,0 +1,206 @@
+public import LeafFormat
+import LeafTokenizer
+
+/// What to put into a model that nobody trained.
+public struct SynthesisOptions: Sendable {
+    public var weights = WeightFormat.int8
+    /// The same seed gives the same bytes, whatever the number of threads.
+    public var seed: UInt64 = 0
+    /// A small int8 model, of which the large one is to compute exactly the same logits.
+    public var smallModelPath: String?
+    public var replacesExisting = false
+    public var threads = 2
+    /// Written into the file.
+    public var software = "leafcutter 0.1.0"
+    package var calls = WriteCalls()
+
+    public init() {}
+}
+
+/// How far a synthesis is. Bytes are those of the matrices as they are stored.
+public struct SynthesisProgress: Sendable, Equatable {
+    public let bytesDone: Int
+    public let bytesTotal: Int
+    /// What an interrupted run had left; a rate should leave it out.
+    public let bytesResumed: Int
+}
+
+/// What came out of a synthesis.
+public struct SynthesisResult: Sendable, Equatable {
+    public let output: String
+    /// Weights, each counted once.
+    public let parameters: Int
+    /// Of the file.
+    public let bytes: Int
+    public let seconds: Double
+    /// Of the matrices, those that this run wrote.
+    public let bytesPerSecond: Double
+    /// Blocks that an interrupted run had left.
+    public let blocksResumed: Int
+    /// What the user should know, a sentence each.
+    public let warnings: [String]
+}
+
+/// Makes a `.leaf` file of any shape without a checkpoint: random weights of a trained model's statistics, or a small model
+/// grown to a large one's size.
+///
+/// All chunks are stored as they are, because such a file is there to be read. What is interrupted goes on when the same is
+/// asked again.
+public struct Synthesizer: Sendable {
+    private let name: String
+    private let configuration: ModelConfiguration
+    private let output: String
+    private let options: SynthesisOptions
+
+    /// - Parameters:
+    ///   - preset: the shape.
+    ///   - output: the file to make.
+    public init(_ preset: ModelPreset, output: String, options: SynthesisOptions = SynthesisOptions()) {
+        self.init(name: preset.rawValue, preset.configuration, output: output, options: options)
+    }
+
+    /// - Parameters:
+    ///   - name: what the file says it is.
+    ///   - configuration: the shape; with a small model, heads become of that one's size and there are as many tokens as it has.
+    public init(
+        name: String, _ configuration: ModelConfiguration, output: String, options: SynthesisOptions
+    ) {
+        self.name = name
+        self.configuration = configuration
+        self.output = output
+        self.options = options
+    }
+
+    /// - Parameters:
+    ///   - isCancelled: asked after each chunk; true ends the run with `.cancelled` and a resumable file.
+    ///   - progress: called after each chunk, on the calling thread.
+    /// - Throws: `.usage` when the small model does not fit the shape, `.io` and `.badInput` from reading and writing.
+    public func run(
+        isCancelled: () -> Bool = { false }, progress: (SynthesisProgress) -> Void = { _ in }
+    ) throws(LeafError) -> SynthesisResult {
+        let clock = ContinuousClock()
+        let began = clock.now
+        let enlargement = try enlargement()
+        var warnings: [String] = []
+        let writer = try writer(enlargement, &warnings)
+        if writer.start == .discarded {
+            warnings.append("an unfinished file of another kind lay there; it was dropped")
+        }
+        let resumed = writer.completedBlocks
+        let bytesWritten = try write(to: writer, enlargement, isCancelled, progress)
+        let file = try writer.finish()
+
+        let seconds = (clock.now - began) / .seconds(1)
+        return SynthesisResult(
+            output: output, parameters: writer.layout.shape.parameterCount, bytes: file.fileBytes, seconds: seconds,
+            bytesPerSecond: Double(bytesWritten) / max(seconds, 1e-9), blocksResumed: resumed, warnings: warnings)
+    }
+
+    private func enlargement() throws(LeafError) -> Enlargement? {
+        guard let path = options.smallModelPath else { return nil }
+        guard options.weights == .int8 else {
+            throw LeafError(
+                .usage,
+                "only int8 sums are exact in any order, so a model around another has int8 weights; leave out --weights"
+            )
+        }
+        return try Enlargement(SmallModel(path: path), in: configuration)
+    }
+
+    private func writer(_ enlargement: Enlargement?, _ warnings: inout [String]) throws(LeafError) -> LeafWriter {
+        var configuration = enlargement?.configuration ?? configuration
+        if options.weights == .int8 { configuration.isScaleFolded = true }
+        var source = "synthesized: \(name), seed \(options.seed)"
+        var vocabulary = Self.vocabulary(tokens: configuration.vocabSize)
+        var dictionary = vocabulary == nil ? nil : Tokenizer.bundledSegmenterData
+        if let small = enlargement?.small {
+            source += ", around \(FilePath.name(of: small.file.path)) (\(small.file.fileBytes) bytes)"
+            let tokenizer = try small.file.readTokenizer()
+            vocabulary = tokenizer?.vocabulary
+            dictionary = tokenizer?.dictionary
+        }
+        if vocabulary == nil {
+            warnings.append("there is no vocabulary of \(configuration.vocabSize) tokens, so the model takes ids only")
+        }
+        var writing = LeafWriter.Options()
+        writing.replacesExisting = options.replacesExisting
+        writing.packsChunks = false
+        writing.calls = options.calls
+        return try LeafWriter(
+            path: output,
+            contents: LeafWriter.Contents(
+                configuration: configuration, weights: options.weights, vocabulary: vocabulary,
+                dictionary: dictionary,
+                metadata: [("software", options.software), ("source", source)]),
+            fingerprint: enlargement?.small.digest ?? "", options: writing)
+    }
+
+    /// The first tokens of CPM-Ant's vocabulary; nil if it has not so many.
+    private static func vocabulary(tokens: Int) -> [UInt8]? {
+        let lines = Tokenizer.bundledVocabulary.split(separator: UInt8(ascii: "\n"))
+        return lines.count >= tokens ? Array(lines[..<tokens].joined(separator: [UInt8(ascii: "\n")])) : nil
+    }
+
+    /// - Returns: bytes of matrices that were written.
+    private func write(
+        to writer: LeafWriter, _ enlargement: Enlargement?, _ isCancelled: () -> Bool,
+        _ progress: (SynthesisProgress) -> Void
+    ) throws(LeafError) -> Int {
+        let normal = NormalDistribution()
+        let shape = writer.layout.shape
+        let source = MatrixSource(
+            shape, weights: options.weights, seed: options.seed, normal: normal, enlargement: enlargement)
+        try ResidentSource(
+            writer.layout, seed: options.seed, normal: normal, matrices: source, enlargement: enlargement
+        ).write(to: writer)
+
+        let jobs = Self.jobs(shape, options.weights)
+        let total = jobs.joined().reduce(0) { $0 + $1.byteCount }
+        let resumed = jobs[..<writer.completedBlocks].joined().reduce(0) { $0 + $1.byteCount }
+        var done = resumed
+        let pipeline = try ChunkPipeline(
+            threads: max(1, options.threads), rows: jobs.joined().map(\.rows.count).max() ?? 0)
+        try pipeline.run(
+            Array(jobs[writer.completedBlocks...].joined()),
+            make: { (job, slot) throws(LeafError) in try source.make(job, into: slot) },
+            use: { (job, slot) throws(LeafError) in
+                if job.rows.lowerBound == 0 { writer.beginMatrix() }
+                try writer.append(
+                    chunk: UnsafeRawBufferPointer(rebasing: slot.bytes.bytes[..<job.byteCount]),
+                    rowCount: job.rows.count)
+                if options.weights == .int8 {
+                    try writer.write(
+                        TensorName.scale(of: shape.matrices[job.matrix].name),
+                        UnsafeRawBufferPointer(UnsafeMutableBufferPointer(rebasing: slot.rowScales[..<job.rows.count])),
+                        at: job.rows.lowerBound * MemoryLayout<Float>.size)
+                }
+                if job.isLastOfBlock { try writer.endBlock(sourceDigest: 0) }
+                done += job.byteCount
+                progress(SynthesisProgress(bytesDone: done, bytesTotal: total, bytesResumed: resumed))
+                if isCancelled() {
+                    throw LeafError(.cancelled, "stopped; run the same command again, it goes on from here")
+                }
+            })
+        return done - resumed
+    }
+
+    /// The chunks of each block, in the order of the file.
+    private static func jobs(_ shape: ModelShape, _ weights: WeightFormat) -> [[ChunkPipeline.Job]] {
+        var matrix = 0
+        return shape.blocks.map { block in
+            var jobs: [ChunkPipeline.Job] = []
+            for shape in block.matrices {
+                let geometry = ChunkGeometry(rows: shape.rows, columns: shape.columns, weights: weights)
+                for chunk in 0..<geometry.chunkCount {
+                    let rows = geometry.rows(ofChunk: chunk)
+                    jobs.append(
+                        ChunkPipeline.Job(
+                            matrix: matrix, rows: rows, byteCount: geometry.bytes(rows: rows.count),
+                            isLastOfBlock: chunk == geometry.chunkCount - 1 && shape == block.matrices.last))
+                }
+                matrix += 1
+            }
+            return jobs
+        }
+    }
+}
