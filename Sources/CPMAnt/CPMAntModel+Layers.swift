@@ -45,7 +45,7 @@ extension CPMAntModel {
         }
     }
 
-    private func embedSoftPrompt(
+    func embedSoftPrompt(
         _ row: Int, adding segment: UnsafePointer<Float>, into hidden: UnsafeMutablePointer<Float>
     ) {
         let dModel = configuration.dimModel

@@ -21,7 +21,7 @@ extension CPMAntModel {
         for _ in 0..<2 {
             let start = ContinuousClock.now
             var copied = [Int](repeating: 0, count: pool.threadCount)
-            try? pool.run { worker throws(LeafError) in
+            try? pool.run { [self] worker throws(LeafError) in
                 copied[worker] = chunks[pool.share(of: chunks.count, for: worker)].reduce(0) { $0 + copy($1) }
             }
             let seconds = (ContinuousClock.now - start) / .seconds(1)

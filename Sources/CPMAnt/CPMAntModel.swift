@@ -221,6 +221,9 @@ public final class CPMAntModel {
                                 isVisible ? positionBuckets.bucket(query, keys[key]) : UInt16(LEAF_MASKED)
                         }
                     }
+                    for position in cache.hiddenPositions(of: group.sequence) {
+                        buckets[position] = UInt16(LEAF_MASKED)
+                    }
                 }
             }
         }

@@ -28,6 +28,8 @@ public final class KVCache {
         /// With room for all pages that there are: a step allocates nothing.
         var pages: [UInt32] = []
         var length = 0
+        /// Positions that later rows do not see any more. Not in the pages, which forks share.
+        var hidden: [Int] = []
 
         init(room: Int) { pages.reserveCapacity(room) }
     }
@@ -35,6 +37,8 @@ public final class KVCache {
     public let precision: KVPrecision
     /// Positions that fit, over all sequences.
     public let capacity: Int
+    /// Pages of 16 positions that fit.
+    public let pageCount: Int
     private let layout: Layout
     private let arena: Arena
     private let base: UnsafeMutableRawPointer
@@ -81,7 +85,7 @@ public final class KVCache {
     ) throws(LeafError) {
         self.precision = precision
         layout = Layout(configuration, precision)
-        let pageCount = Self.pageCount(positions: positions, sequences: sequenceCount)
+        pageCount = Self.pageCount(positions: positions, sequences: sequenceCount)
         capacity = positions
         arena = try Arena(byteCount: pageCount * layout.pageBytes)
         base = UnsafeMutableRawPointer(arena.take(pageCount * layout.pageBytes, of: UInt8.self))
@@ -104,6 +108,7 @@ public final class KVCache {
             for page in original.pages { owners[Int(page)] += 1 }
             sequences[copy]?.pages.append(contentsOf: original.pages)
             sequences[copy]?.length = original.length
+            sequences[copy]?.hidden = original.hidden
         }
         return copy
     }
@@ -115,6 +120,12 @@ public final class KVCache {
         for page in state.pages[pages...] { release(page) }
         state.pages.removeSubrange(pages...)
         state.length = length
+        state.hidden.removeAll { $0 >= length }
+    }
+
+    /// Makes a position padding: later rows do not see it any more.
+    public func hide(_ position: Int, of sequence: SequenceID) {
+        sequences[sequence]?.hidden.append(position)
     }
 
     public func remove(_ sequence: SequenceID) {
@@ -152,6 +163,8 @@ public final class KVCache {
     func withPages<Value>(of sequence: SequenceID, _ body: (UnsafeBufferPointer<UInt32>) -> Value) -> Value {
         (sequences[sequence]?.pages ?? []).withUnsafeBufferPointer(body)
     }
+
+    func hiddenPositions(of sequence: SequenceID) -> [Int] { sequences[sequence]?.hidden ?? [] }
 
     /// The 16 positions of a page; those beyond its sequence's length mean nothing.
     func positions(page: UInt32) -> UnsafeMutablePointer<Position> {

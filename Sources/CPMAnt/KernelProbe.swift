@@ -168,7 +168,7 @@ public struct KernelProbe: Sendable, Equatable {
         /// Of one pass over the first chunks.
         func seconds(rows: Int, chunks: Int) throws(LeafError) -> Double {
             try median { () throws(LeafError) in
-                try pool.run { worker throws(LeafError) in
+                try pool.run { [self] worker throws(LeafError) in
                     let units = pool.share(of: chunkRows / unitRows, for: worker)
                     for chunk in 0..<chunks {
                         multiply(chunk, units.lowerBound * unitRows..<units.upperBound * unitRows, rows, worker)
@@ -204,7 +204,7 @@ public struct KernelProbe: Sendable, Equatable {
         /// Of one pass over all chunks that only adds them up.
         func secondsOfReading() throws(LeafError) -> Double {
             try median { () throws(LeafError) in
-                try pool.run { worker throws(LeafError) in
+                try pool.run { [self] worker throws(LeafError) in
                     let part = pool.share(of: chunks * chunkBytes / MemoryReader.unitBytes, for: worker)
                     output[worker % chunkRows] = Float(
                         MemoryReader.sum(
@@ -217,7 +217,7 @@ public struct KernelProbe: Sendable, Equatable {
         func secondsOfJoining() throws(LeafError) -> Double {
             let jobs = 64
             return try median { () throws(LeafError) in
-                for _ in 0..<jobs { try pool.run { worker throws(LeafError) in output[worker % chunkRows] = 0 } }
+                for _ in 0..<jobs { try pool.run { [self] worker throws(LeafError) in output[worker % chunkRows] = 0 } }
             } / Double(jobs)
         }
 

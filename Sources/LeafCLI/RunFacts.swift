@@ -43,19 +43,11 @@ struct RunFacts: CustomStringConvertible {
         let counters = model.counters
         let decodeSweeps = max(0, generation.sweeps - 1)
         let seconds = generation.prefillSeconds + generation.decodeSeconds
-        var parts = [
+        let work =
             Quantity.count(generation.completionTokens, "token") + " in \(seconds.asDuration)"
-                + (decodeSweeps > 0
-                    ? ", first after \(generation.prefillSeconds.asDuration), then "
-                        + "\((generation.decodeSeconds / Double(decodeSweeps)).asDuration) a token" : "")
-        ]
-        if let memory = ProcessMemory.now() {
-            parts.append(
-                "promised \(ByteCount(bytes: model.plan.budget)), peak \(ByteCount(bytes: memory.peakBytes))")
-        }
-        parts.append("read \(ByteCount(bytes: counters.bytesRead)) (\(model.io.rawValue))")
-        if model.plan.streamedBytesPerSweep == 0 { parts.append("all weights stay in memory") }
-
+            + (decodeSweeps > 0
+                ? ", first after \(generation.prefillSeconds.asDuration), then "
+                    + "\((generation.decodeSeconds / Double(decodeSweeps)).asDuration) a token" : "")
         var run = Verdict.Run()
         run.promptRows = promptRows
         run.prefillSeconds = generation.prefillSeconds
@@ -64,6 +56,39 @@ struct RunFacts: CustomStringConvertible {
         run.decodeRows = Double(generation.completionTokens) / Double(max(1, generation.sweeps))
         run.decodeSeconds = generation.decodeSeconds
         run.decodeWaitSeconds = Double(counters.waitNanoseconds - prefill.waitNanoseconds) * 1e-9
+        self.init(model, work, run)
+    }
+
+    /// Many requests on shared sweeps.
+    ///
+    /// - Parameters:
+    ///   - tokens: generated or scored.
+    ///   - rows: of all sweeps.
+    init(_ model: Model, tokens: Int, requests: Int, rows: Int, seconds: Double) {
+        let counters = model.counters
+        let sweeps = max(1, counters.sweeps)
+        let work =
+            Quantity.count(tokens, "token") + " of " + Quantity.count(requests, "request") + " in "
+            + "\(seconds.asDuration), " + Quantity.count(sweeps, "sweep")
+        var run = Verdict.Run()
+        run.decodeSweeps = sweeps
+        run.decodeRows = Double(rows) / Double(sweeps)
+        run.decodeSeconds = seconds
+        run.decodeWaitSeconds = Double(counters.waitNanoseconds) * 1e-9
+        self.init(model, work, run)
+    }
+
+    private init(_ model: Model, _ work: String, _ run: Verdict.Run) {
+        let counters = model.counters
+        var run = run
+        var parts = [work]
+        if let memory = ProcessMemory.now() {
+            parts.append(
+                "promised \(ByteCount(bytes: model.plan.budget)), peak \(ByteCount(bytes: memory.peakBytes))")
+        }
+        parts.append("read \(ByteCount(bytes: counters.bytesRead)) (\(model.io.rawValue))")
+        if model.plan.streamedBytesPerSweep == 0 { parts.append("all weights stay in memory") }
+
         run.diskBytesPerSecond = counters.bytesPerSecond
         run.streamedBytesPerSweep = model.plan.streamedBytesPerSweep
         run.weightBytes = model.file.leaf.chunks.reduce(0) { $0 + $1.rawBytes }

@@ -3,12 +3,14 @@ import LeafFormat
 
 /// A row of floats where the kernels can work on it. The target's only unsafe memory.
 final class FloatRow: @unchecked Sendable {
-    let count: Int
+    private(set) var count: Int
+    private let capacity: Int
     private let buffer: AlignedBuffer
     private let base: UnsafeMutablePointer<Float>
 
     init(count: Int) throws(LeafError) {
         self.count = count
+        capacity = count
         buffer = try AlignedBuffer(count: Self.byteCount(count))
         base = buffer.bytes.bindMemory(to: Float.self).baseAddress.unsafelyUnwrapped
     }
@@ -16,6 +18,23 @@ final class FloatRow: @unchecked Sendable {
     /// Bytes that a row of `count` numbers takes.
     static func byteCount(_ count: Int) -> Int {
         (count * MemoryLayout<Float>.stride).roundedUp(to: AlignedBuffer.alignment)
+    }
+
+    /// Numbers beyond those that were there before are whatever was left behind.
+    func resize(to count: Int) {
+        precondition(0 < count && count <= capacity)
+        self.count = count
+    }
+
+    /// All numbers, to be read until the row changes.
+    var numbers: UnsafeBufferPointer<Float> { UnsafeBufferPointer(start: base, count: count) }
+
+    /// Makes this row another followed by what `fill` writes behind it.
+    func set(to first: UnsafeBufferPointer<Float>, then more: Int, _ fill: (UnsafeMutableBufferPointer<Float>) -> Void)
+    {
+        resize(to: first.count + more)
+        if let start = first.baseAddress { base.update(from: start, count: first.count) }
+        fill(UnsafeMutableBufferPointer(start: base + first.count, count: more))
     }
 
     subscript(place: Int) -> Float {
@@ -45,6 +64,13 @@ final class FloatRow: @unchecked Sendable {
     func setToExponentials(of logits: Span<Float>, less shift: Float) {
         precondition(logits.count == count)
         for place in 0..<count { base[place] = logits[place] - shift }
+        leaf_kernels_best().pointee.exp(base, base, count)
+    }
+
+    /// Makes this row exp(logits - shift).
+    func setToExponentials(of logits: FloatRow, less shift: Float) {
+        precondition(logits.count == count)
+        for place in 0..<count { base[place] = logits.base[place] - shift }
         leaf_kernels_best().pointee.exp(base, base, count)
     }
 }

@@ -5,6 +5,10 @@ extension GenerationOptions {
     private static let penalties: ClosedRange<Float> = 1...1000
     private static let lengths = 1...10_000_000
     private static let logprobCounts = 0...1000
+    private static let countPenalties: ClosedRange<Float> = -100...100
+    private static let biases: ClosedRange<Float> = -1000...1000
+    private static let lengthPenalties: ClosedRange<Float> = -10...10
+    private static let beamCounts = 1...256
 
     /// - Throws: `.usage` for numbers that make no sense with any model.
     public func validate() throws(LeafError) {
@@ -24,6 +28,27 @@ extension GenerationOptions {
                 repetitionWindow > 0,
                 "repetition-window \(repetitionWindow) is not positive; leave it out for all tokens")
         }
+        for (name, penalty) in [("frequency-penalty", frequencyPenalty), ("presence-penalty", presencePenalty)] {
+            try require(
+                Self.countPenalties.contains(penalty),
+                "\(name) \(penalty) is not between -100 and 100; 0 turns it off, 0.1 to 1 is usual")
+        }
+        try require(noRepeatNgram >= 0, "no-repeat-ngram \(noRepeatNgram) is negative; 0 turns it off")
+        for (id, bias) in logitBias {
+            try require(id >= 0, "logit-bias names the token \(id), which is negative")
+            try require(
+                Self.biases.contains(bias), "logit-bias \(bias) of token \(id) is not between -1000 and 1000")
+        }
+        try require(
+            Self.lengthPenalties.contains(lengthPenalty),
+            "length-penalty \(lengthPenalty) is not between -10 and 10; 1 is usual")
+        if case .beams(let width) = decoding {
+            try require(
+                Self.beamCounts.contains(width), "beams \(width) is not between 1 and 256; CPM-Live's default is 3")
+            try require(
+                compatibility != .transformersUncached, "compat transformers-uncached has no beams; take transformers")
+            try require(logprobs == nil, "beams do not keep logprobs; ask for one of the two")
+        }
         try require(eosID >= 0, "eos-id \(eosID) is negative; CPM-Ant's is 7")
         try require(!stop.contains(""), "an empty stop string ends every text at once; give at least one character")
         if let logprobs {
@@ -37,6 +62,17 @@ extension GenerationOptions {
         try require(
             eosID < configuration.vocabSize,
             "eos-id \(eosID) is not in the vocabulary; ids go up to \(configuration.vocabSize - 1)")
+        if let id = logitBias.keys.first(where: { $0 >= configuration.vocabSize }) {
+            throw LeafError(
+                .usage,
+                "logit-bias names the token \(id), which is not in the vocabulary; ids go up to \(configuration.vocabSize - 1)"
+            )
+        }
+        if case .beams(let width) = decoding {
+            try require(
+                2 * width <= configuration.vocabSize,
+                "beams \(width) are more than half of the \(configuration.vocabSize) tokens of this vocabulary")
+        }
         try require(
             (0..<configuration.promptTypes).contains(task),
             "task \(task) is not in the model; its soft prompts are 0 to \(configuration.promptTypes - 1)")

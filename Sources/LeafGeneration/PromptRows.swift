@@ -10,6 +10,9 @@ public struct PromptRows: Sendable, Equatable {
     /// Which soft prompt stands in front.
     public var task: Int
     public var segment: Int32
+    /// transformers takes id 0 for padding wherever it stands: it is of segment 0, and for each of them one more token at
+    /// the beginning of the text is out of sight.
+    var zeroIsPadding = false
 
     /// - Throws: `.usage` when the model has no such task or segment, or an id is outside its vocabulary.
     public init(ids: [Int32], task: Int, segment: Int, for configuration: ModelConfiguration) throws(LeafError) {
@@ -29,6 +32,9 @@ public struct PromptRows: Sendable, Equatable {
         self.segment = Int32(segment)
     }
 
+    /// Positions, those of the soft prompt included, that CPM-Ant saw in training. Longer texts work, less well.
+    public static let trainedLength = 1024
+
     /// The rows of the whole prompt, for one sweep.
     /// - Parameters:
     ///   - wantsLogits: told the place of a token in `ids`, says whether its row wants logits.
@@ -42,23 +48,35 @@ public struct PromptRows: Sendable, Equatable {
                 segment: 0,
                 isContext: true, wantsLogits: false)
         }
+        let hidden = zeroIsPadding ? ids.count { $0 == 0 } : 0
         let text = ids.enumerated().map { place, id in
             RowBatch.Row(
-                input: .token(id), sequence: sequence, index: Int32(promptLength + place), segment: segment,
-                isContext: true, wantsLogits: wantsLogits(place))
+                input: .token(id), sequence: sequence, index: Int32(promptLength + place), segment: segment(of: id),
+                isContext: true, isPadding: place < hidden, wantsLogits: wantsLogits(place))
         }
         return soft + text
     }
 
     /// The row of a generated token.
     /// - Parameters:
+    ///   - token: an id of the vocabulary, or behind it a row of the soft prompts' table.
     ///   - step: how many tokens were generated before it.
     public func row(
         of sequence: SequenceID, generated token: Int32, step: Int, in configuration: ModelConfiguration
     ) -> RowBatch.Row {
-        RowBatch.Row(
-            input: .token(token), sequence: sequence, index: Int32(configuration.promptLength + ids.count + step),
-            segment: segment, isContext: false, wantsLogits: true)
+        let softPrompt = token - Int32(configuration.vocabSize)
+        return RowBatch.Row(
+            input: softPrompt < 0 ? .token(token) : .softPrompt(softPrompt), sequence: sequence,
+            index: Int32(configuration.promptLength + ids.count + step), segment: segment(of: token),
+            isContext: false, wantsLogits: true)
+    }
+
+    private func segment(of id: Int32) -> Int32 { zeroIsPadding && id == 0 ? 0 : segment }
+
+    /// The position that goes out of sight with the row of the last token in `history`, if one does.
+    func hiddenPosition(after history: TokenHistory, in configuration: ModelConfiguration) -> Int? {
+        guard zeroIsPadding, history.counted.last == 0 else { return nil }
+        return configuration.promptLength + history.counted.count { $0 == 0 } - 1
     }
 
     /// Cached positions that the prompt takes.

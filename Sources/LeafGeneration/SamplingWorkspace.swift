@@ -6,31 +6,48 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
     let logits: FloatRow
     /// `[vocabSize]`; what the last `computeProbabilities` found.
     let probabilities: FloatRow
+    /// A row of the vocabulary's logits and the soft prompts', before they are loaded.
+    let joined: FloatRow
     /// Room for ids in the order of their probabilities.
     var order: [Int32]
+    /// By id: the round in which it was marked last.
+    private var marks: [UInt32]
+    private var round: UInt32 = 0
 
-    public init(vocabSize: Int) throws(LeafError) {
+    /// - Parameter softPromptRows: tokens behind the vocabulary, of which a row of logits may tell too.
+    public init(vocabSize: Int, softPromptRows: Int = 0) throws(LeafError) {
         precondition(vocabSize > 0)
-        let logits = try FloatRow(count: vocabSize)
-        let probabilities = try FloatRow(count: vocabSize)
+        let capacity = vocabSize + softPromptRows
+        let logits = try FloatRow(count: capacity)
+        let probabilities = try FloatRow(count: capacity)
+        let joined = try FloatRow(count: capacity)
         self.logits = logits
         self.probabilities = probabilities
+        self.joined = joined
         order = []
-        order.reserveCapacity(vocabSize)
+        order.reserveCapacity(capacity)
+        marks = Array(repeating: 0, count: capacity)
     }
 
+    public init(_ configuration: ModelConfiguration) throws(LeafError) {
+        try self.init(vocabSize: configuration.vocabSize, softPromptRows: configuration.promptRows)
+    }
+
+    /// Numbers in the row that was loaded last.
     public var vocabSize: Int { logits.count }
 
     /// Bytes of a workspace, for the memory plan.
-    public static func byteCount(vocabSize: Int) -> Int {
-        2 * FloatRow.byteCount(vocabSize) + vocabSize * MemoryLayout<Int32>.stride
+    public static func byteCount(_ configuration: ModelConfiguration) -> Int {
+        let capacity = configuration.vocabSize + configuration.promptRows
+        return 3 * FloatRow.byteCount(capacity) + 2 * capacity * MemoryLayout<Int32>.stride
     }
 
     /// Takes a row of the model's logits to work on.
     ///
     /// - Throws: `.badInput` if it holds a NaN or an infinity, which only damaged weights make.
     package mutating func load(_ row: Span<Float>) throws(LeafError) {
-        precondition(row.count == vocabSize)
+        logits.resize(to: row.count)
+        probabilities.resize(to: row.count)
         for id in 0..<row.count {
             let logit = row[id]
             guard logit < .infinity else {
@@ -46,9 +63,36 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
         probabilities.setToSoftmax(of: logits)
     }
 
+    /// The logarithm of the sum of the logits' exponentials; overwrites the probabilities.
+    mutating func logOfSum() -> Double {
+        let largest = logits[logits.placeOfLargest()]
+        guard largest > -.infinity else { return -.infinity }
+        probabilities.setToExponentials(of: logits, less: largest)
+        var sum = 0.0
+        for id in 0..<vocabSize { sum += Double(probabilities[id]) }
+        return naturalLogarithm(sum) + Double(largest)
+    }
+
     /// Shuts out every id that does not pass.
     mutating func keep(where passes: (_ id: Int) -> Bool) {
         for id in 0..<vocabSize where !passes(id) { logits[id] = -.infinity }
+    }
+
+    /// Forgets all marks.
+    mutating func clearMarks() {
+        round += 1
+        // After four billion rounds marks of the first ones would count again.
+        if round == .max {
+            for id in marks.indices { marks[id] = 0 }
+            round = 1
+        }
+    }
+
+    /// Whether the id was not marked since `clearMarks`; it is then.
+    mutating func mark(_ id: Int32) -> Bool {
+        guard marks[Int(id)] != round else { return false }
+        marks[Int(id)] = round
+        return true
     }
 
     /// The logits as they are now, to look at.

@@ -10,7 +10,7 @@ public enum FinishReason: String, Sendable, Codable {
     case interrupted
 }
 
-/// Chooses the tokens of one sequence from the rows of logits that the model computes for it.
+/// Chooses the tokens of one greedy or random sequence from the rows of logits that the model computes for it.
 ///
 /// A value: a copy goes on by itself. What it chooses depends on the logits, the options, the seed and the sample's
 /// number, and on nothing else.
@@ -22,8 +22,7 @@ public struct SequenceDecoder: Sendable {
         public let logprobs: TokenLogprobs?
     }
 
-    /// The tokens so far, without prompt and end token.
-    public private(set) var ids: [Int32] = []
+    package private(set) var history: TokenHistory
     /// Nil while the sequence wants another row of logits.
     public private(set) var finishReason: FinishReason?
 
@@ -33,16 +32,21 @@ public struct SequenceDecoder: Sendable {
     private let sample: Int
 
     /// - Parameters:
-    ///   - options: valid ones.
+    ///   - options: valid ones, without beams.
     ///   - seed: stands for the options' own, which may be missing.
     ///   - sample: the number of the sample within its request.
-    public init(_ options: GenerationOptions, seed: UInt64, sample: Int = 0) {
+    ///   - prompt: its ids, which some rules count.
+    public init(_ options: GenerationOptions, seed: UInt64, sample: Int = 0, prompt: [Int32] = []) {
         self.options = options
         self.sample = sample
         processors = options.processors
         random = Philox(seed: seed)
-        ids.reserveCapacity(min(options.maxTokens, 4096))
+        history = TokenHistory(prompt: options.compatibility.countsPrompt ? prompt : [])
+        history.reserve(min(options.maxTokens, 4096))
     }
+
+    /// The tokens so far, without prompt and end token.
+    public var ids: [Int32] { Array(history.generated) }
 
     /// Chooses the next token.
     ///
@@ -55,14 +59,14 @@ public struct SequenceDecoder: Sendable {
     ) throws(LeafError) -> Token? {
         precondition(finishReason == nil, "the sequence has ended")
         try workspace.load(logits)
-        for processor in processors { processor.process(&workspace, after: ids) }
+        for processor in processors { processor.process(&workspace, after: history) }
         let id = try choose(&workspace)
         guard id != options.eosID else {
             finishReason = .stop
             return nil
         }
-        ids.append(id)
-        if ids.count == options.maxTokens { finishReason = .length }
+        history.append(id)
+        if history.generatedCount == options.maxTokens { finishReason = .length }
         let logprobs = options.logprobs.map { workspace.logprobs(of: logits, chosen: id, top: $0) }
         return Token(id: id, logprobs: logprobs)
     }
@@ -80,8 +84,8 @@ public struct SequenceDecoder: Sendable {
         switch options.decoding {
         case .greedy:
             return Int32(best)
-        case .sampling:
-            return workspace.draw(random.uniform(step: ids.count, sample: sample))
+        case .sampling, .beams:
+            return workspace.draw(random.uniform(step: history.generatedCount, sample: sample))
         }
     }
 }

@@ -1,5 +1,3 @@
-import Glibc
-
 /// How likely the model itself found a chosen token, and which others it found likely: natural logarithms, before
 /// temperature, penalties and filters.
 public struct TokenLogprobs: Sendable, Equatable {
@@ -33,7 +31,7 @@ extension SamplingWorkspace {
         probabilities.setToExponentials(of: row, less: largest)
         var sum = 0.0
         for id in 0..<row.count { sum += Double(probabilities[id]) }
-        let logOfSum = log(sum) + Double(largest)
+        let logOfSum = naturalLogarithm(sum) + Double(largest)
         func entry(_ id: Int32) -> TokenLogprobs.Entry {
             TokenLogprobs.Entry(id: id, logprob: Double(row[Int(id)]) - logOfSum)
         }

@@ -1,13 +1,18 @@
 package import CPMAnt
 import Dispatch
 package import LeafFormat
+package import LeafGeneration
 package import LeafStream
+import LeafTokenizer
 
-/// Owns what runs: the store, the compute threads and the model, which one serial queue alone touches.
+/// Owns what runs: the store, the compute threads, the model and its scheduler, which one serial queue alone touches.
 package final class Engine: @unchecked Sendable {
     package let store: BlockStore
     private let pool: ComputePool
     private let model: CPMAntModel
+    private let scheduler: Scheduler
+    /// Whether the next sweep is on the queue.
+    private var isSweepQueued = false
     /// Gives memory back where the budget was left to us.
     private let pressureWatch: PressureWatch?
     /// Never a thread of Swift's cooperative pool: a sweep blocks for seconds.
@@ -27,6 +32,7 @@ package final class Engine: @unchecked Sendable {
             model = try CPMAntModel(
                 file: file, store: store, pool: pool, instructionSet: settings.instructionSet,
                 capacity: settings.capacity, activations: settings.activations, kv: settings.kv, trace: settings.trace)
+            scheduler = try Scheduler(model: model)
         } catch {
             pool.stop()
             throw error
@@ -36,16 +42,34 @@ package final class Engine: @unchecked Sendable {
 
     deinit { pool.stop() }
 
-    /// Runs `body` with the model on the engine's queue, and waits.
+    /// Runs `body` with the model alone on the engine's queue, once the tracks under way have finished, and waits.
     package func perform<Value>(_ body: (CPMAntModel) throws(LeafError) -> Value) throws(LeafError) -> Value {
         let outcome: Result<Value, LeafError> = queue.sync {
-            Result { () throws(LeafError) in try body(model) }
+            scheduler.finishActive()
+            return Result { () throws(LeafError) in try body(model) }
         }
         return try outcome.get()
     }
 
-    /// Runs `body` with the model on the engine's queue, later.
-    func enqueue(_ body: @escaping @Sendable (CPMAntModel) -> Void) {
-        queue.async { body(self.model) }
+    /// Makes a track on the engine's queue, where it lives.
+    package typealias TrackMaker = @Sendable () -> any Track
+
+    /// Adds tracks, all before the next sweep; they join as soon as there is room.
+    package func add(_ makers: [TrackMaker]) {
+        queue.async { [self] in
+            for make in makers { scheduler.add(make()) }
+            queueSweep()
+        }
+    }
+
+    /// One sweep is one piece of the queue's work, so that whoever came meanwhile has a turn before the next.
+    private func queueSweep() {
+        guard scheduler.hasWork, !isSweepQueued else { return }
+        isSweepQueued = true
+        queue.async { [self] in
+            isSweepQueued = false
+            scheduler.sweep()
+            queueSweep()
+        }
     }
 }

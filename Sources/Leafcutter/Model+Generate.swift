@@ -26,21 +26,46 @@ extension ModelFile {
 }
 
 extension Model {
-    /// Runs a request to its end on the calling thread's time.
+    /// Runs a request to its end. Requests of other threads and tasks ride on the same sweeps.
     ///
     /// - Parameters:
-    ///   - isCancelled: asked between blocks, on the model's thread; what was generated so far is then the result.
-    ///   - onPiece: called for every token, on the model's thread.
+    ///   - isCancelled: asked many times a second; what was generated so far is then the result.
+    ///   - onPiece: called for every token, on the calling thread.
+    /// - Throws: `.usage` for options that make no sense, `.budget` when the model was opened for less.
     public func generate(
         _ prompt: Prompt, _ options: GenerationOptions = GenerationOptions(), samples: Int = 1,
         isCancelled: () -> Bool = { false }, onPiece: (GeneratedPiece) -> Void = { _ in }
     ) throws(LeafError) -> Generation {
-        let request = GenerationRequest(
-            prompt: try file.rows(of: prompt, options), options: options, samples: samples)
-        return try engine.perform { model throws(LeafError) in
-            var generator = try Generator(model: model, vocabulary: tokenizer?.vocabulary)
-            return try generator.run(request, isCancelled: isCancelled, onPiece: onPiece)
+        let request = GenerationRequest(prompt: try file.rows(of: prompt, options), options: options, samples: samples)
+        var result = Result<Generation, LeafError>.failure(LeafError(.cancelled, "stopped"))
+        try generate([request], isCancelled: isCancelled) { _, event in
+            switch event {
+            case .piece(let piece): onPiece(piece)
+            case .finished(let outcome): result = outcome
+            }
         }
+        return try result.get()
+    }
+
+    /// Runs any number of requests to their ends, as many at once as the model was opened for.
+    ///
+    /// - Parameters:
+    ///   - isCancelled: asked many times a second; all requests then end with what they have.
+    ///   - onEvent: handed a request's place and what happened, on the calling thread.
+    /// - Throws: `.usage` if any request makes no sense; none has begun then.
+    public func generate(
+        _ requests: [GenerationRequest], isCancelled: () -> Bool = { false },
+        onEvent: (_ place: Int, _ event: GenerationEvent) -> Void
+    ) throws(LeafError) {
+        for request in requests { try request.validate(for: file.configuration) }
+        collect(
+            requests.count, isCancelled: isCancelled,
+            track: { place, cancellation, deliver in track(of: requests[place], cancellation, onEvent: deliver) },
+            take: { place, event in
+                onEvent(place, event)
+                if case .finished = event { return true }
+                return false
+            })
     }
 
     /// Streams the pieces of a text as they are generated. Cancelling the task that reads it ends the generation.
@@ -50,18 +75,38 @@ extension Model {
         AsyncThrowingStream { continuation in
             let cancellation = Cancellation()
             continuation.onTermination = { _ in cancellation.cancel() }
-            let vocabulary = tokenizer?.vocabulary
-            let file = file
-            engine.enqueue { model in
-                do throws(LeafError) {
-                    let request = GenerationRequest(prompt: try file.rows(of: .text(prompt), options), options: options)
-                    var generator = try Generator(model: model, vocabulary: vocabulary)
-                    _ = try generator.run(
-                        request, isCancelled: { cancellation.isCancelled }, onPiece: { continuation.yield($0) })
-                    continuation.finish()
-                } catch {
-                    continuation.finish(throwing: error)
+            do throws(LeafError) {
+                let request = GenerationRequest(prompt: try file.rows(of: .text(prompt), options), options: options)
+                try request.validate(for: file.configuration)
+                let track = track(of: request, cancellation) { event in
+                    switch event {
+                    case .piece(let piece): continuation.yield(piece)
+                    case .finished(.success): continuation.finish()
+                    case .finished(.failure(let error)): continuation.finish(throwing: error)
+                    }
                 }
+                engine.add([track])
+            } catch {
+                continuation.finish(throwing: error)
+            }
+        }
+    }
+
+    /// The track of a request that is known to be valid.
+    ///
+    /// - Parameter onEvent: called on the model's thread; it should return soon.
+    private func track(
+        of request: GenerationRequest, _ cancellation: Cancellation,
+        onEvent: @escaping @Sendable (GenerationEvent) -> Void
+    ) -> Engine.TrackMaker {
+        let configuration = file.configuration
+        let vocabulary = tokenizer?.vocabulary
+        return {
+            let report = GenerationReport(request, cancellation: cancellation, deliver: onEvent)
+            return if case .beams(let width) = request.options.decoding {
+                BeamTrack(request, width: width, for: configuration, vocabulary: vocabulary, report: report)
+            } else {
+                SampleTrack(request, for: configuration, vocabulary: vocabulary, report: report)
             }
         }
     }

@@ -10,8 +10,8 @@ public import LeafTokenizer
 ///     let model = try Model(path: "cpm-ant-10b.leaf", memory: .gibibytes(2))
 ///     for try await piece in model.generate("《登鹳雀楼》王之涣\n") { print(piece.text, terminator: "") }
 ///
-/// Everything is planned and allocated when the model is opened. Calls may come from any thread; they run one after
-/// another on a thread of the model's own.
+/// Everything is planned and allocated when the model is opened. Calls may come from any thread; generations ride
+/// together on the sweeps of a thread of the model's own.
 public final class Model: Sendable {
     public let file: ModelFile
     public let plan: MemoryPlan

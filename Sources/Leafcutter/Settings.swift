@@ -63,7 +63,7 @@ struct Settings {
             reserved: MemoryPlan.Reserved(
                 runtime: MemoryPlan.runtimeBytes, tokenizer: file.tokenizer?.byteCount ?? 0,
                 resident: bytes.resident, kv: bytes.kv,
-                scratch: bytes.scratch + SamplingWorkspace.byteCount(vocabSize: file.configuration.vocabSize)
+                scratch: bytes.scratch + SamplingWorkspace.byteCount(file.configuration)
                     + (trace == nil ? 0 : TraceRecorder.byteCount)))
     }
 }

@@ -42,6 +42,16 @@ import Testing
             ("task", { $0.task = 4 }),
             ("segment", { $0.segment = -1 }),
             ("logprobs", { $0.logprobs = -1 }),
+            ("frequency-penalty", { $0.frequencyPenalty = 101 }),
+            ("presence-penalty", { $0.presencePenalty = .nan }),
+            ("no-repeat-ngram", { $0.noRepeatNgram = -1 }),
+            ("logit-bias", { $0.logitBias = [-1: 1] }),
+            ("logit-bias", { $0.logitBias = [300: 1] }),
+            ("logit-bias", { $0.logitBias = [3: -.infinity] }),
+            ("length-penalty", { $0.lengthPenalty = 11 }),
+            ("beams", { $0.decoding = .beams(0) }),
+            ("beams", { $0.decoding = .beams(151) }),
+            ("logprobs", { ($0.decoding, $0.logprobs) = (.beams(2), 1) }),
         ]
         for (name, change) in wrong {
             let error = refusal(change)

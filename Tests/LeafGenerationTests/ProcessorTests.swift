@@ -1,3 +1,4 @@
+import Foundation
 import LeafFormat
 import LeafGeneration
 import Testing
@@ -8,7 +9,7 @@ func processed(
 ) throws -> (logits: [Float], probabilities: [Float]) {
     var workspace = try SamplingWorkspace(vocabSize: logits.count)
     try workspace.load(logits.span)
-    for processor in processors { processor.process(&workspace, after: generated) }
+    for processor in processors { processor.process(&workspace, after: TokenHistory(generated: generated)) }
     return (workspace.currentLogits, workspace.currentProbabilities())
 }
 
@@ -105,16 +106,79 @@ func kept(_ logits: [Float]) -> [Int] {
         #expect(kept(try processed([5, 5, 4.99], [MinP(1)]).logits) == [0, 1])
     }
 
+    @Test func countPenaltiesAreTakenOffForEachTimeAndOnce() throws {
+        let left = try processed(
+            [5, 5, 5, -5], [CountPenalty(frequency: 0.5, presence: 2)], after: [1, 3, 1, 1]
+        ).logits
+        #expect(left == [5, 1.5, 5, -7.5])
+        #expect(try processed([1, 1], [CountPenalty(frequency: -1, presence: 0)], after: [0, 0]).logits == [3, 1])
+    }
+
+    @Test func noRunOfTokensComesTwice() throws {
+        var generator = SeededGenerator(seed: 33)
+        for length in 1...4 {
+            for _ in 0..<100 {
+                let history = (0..<Int.random(in: 0...20, using: &generator)).map { _ in
+                    Int32.random(in: 0..<4, using: &generator)
+                }
+                func runs(_ ids: [Int32]) -> [[Int32]] {
+                    ids.count < length ? [] : (0...ids.count - length).map { Array(ids[$0..<$0 + length]) }
+                }
+                let left = kept(try processed([1, 1, 1, 1], [NgramBan(length)], after: history).logits)
+                let allowed = (0..<4).filter { id in
+                    let last = (history + [Int32(id)]).suffix(length)
+                    return !runs(history).contains(Array(last))
+                }
+                #expect(left == allowed, "\(length) after \(history)")
+            }
+        }
+    }
+
+    @Test func biasesAreAdded() throws {
+        #expect(try processed([1, 2, 3], [LogitBias([0: 4, 2: -100, 7: 1])]).logits == [5, 2, -97])
+        let banned = try processed(Array(repeating: 0, count: 9), GenerationOptions(logitBias: [7: 50]).processors)
+        #expect(banned.logits[7] == -.infinity)
+    }
+
+    @Test func transformersCountsThePrompt() throws {
+        let history = TokenHistory(prompt: [0, 2], generated: [1])
+        var workspace = try SamplingWorkspace(vocabSize: 4)
+        try workspace.load(([2, 2, 2, 2] as [Float]).span)
+        RepetitionPenalty(2, window: nil).process(&workspace, after: history)
+        #expect(workspace.currentLogits == [1, 1, 1, 2])
+        #expect(history.generatedCount == 1)
+    }
+
+    @Test func logarithmsAreRight() {
+        var generator = SeededGenerator(seed: 34)
+        for _ in 0..<10_000 {
+            let value = Double.random(in: -300...300, using: &generator)
+            let number = exp(value)
+            let error: Double = abs(naturalLogarithm(number) - log(number))
+            #expect(error <= 4 * max(abs(value), 1).ulp)
+        }
+        for number in [
+            1.0, 2, 0.5, .leastNormalMagnitude / 8, .greatestFiniteMagnitude, 1.414_213_562_373_095_1, 1.5, 0.75,
+        ] {
+            let error: Double = abs(naturalLogarithm(number) - log(number))
+            #expect(error <= 4 * max(abs(log(number)), 0.25).ulp, "\(number)")
+        }
+        #expect(naturalLogarithm(0) == -.infinity)
+    }
+
     @Test func rulesComeInTheReferencesOrder() {
-        let all = GenerationOptions(temperature: 0.5, topP: 0.5, topK: 5, minP: 0.1, repetitionPenalty: 1.2)
+        let all = GenerationOptions(
+            temperature: 0.5, topP: 0.5, topK: 5, minP: 0.1, repetitionPenalty: 1.2, frequencyPenalty: 1,
+            noRepeatNgram: 3, logitBias: [1: 1])
+        let penalties = ["LogitBias", "FirstTokenBan", "RepetitionPenalty", "CountPenalty", "NgramBan"]
         #expect(
-            all.processors.map { "\(type(of: $0))" }
-                == ["FirstTokenBan", "RepetitionPenalty", "Temperature", "TopK", "TopP", "MinP"])
+            all.processors.map { "\(type(of: $0))" } == penalties + ["Temperature", "TopK", "TopP", "MinP"])
         let off = GenerationOptions(temperature: 1, topP: 0, allowEmpty: true)
         #expect(off.processors.isEmpty)
         var greedy = all
         greedy.decoding = .greedy
-        #expect(greedy.processors.map { "\(type(of: $0))" } == ["FirstTokenBan", "RepetitionPenalty"])
+        #expect(greedy.processors.map { "\(type(of: $0))" } == penalties)
+        #expect(GenerationOptions(temperature: 1, topP: 0, compatibility: .transformers).processors.isEmpty)
     }
 
     @Test func manyTokensLeaveTheMostLikelyOnes() throws {

@@ -49,8 +49,10 @@ import Testing
         let (prediction, plan) = try predict(11)
         #expect(plan.streamedBytesPerSweep == 0)
         #expect(prediction.bound == .memory)
-        let weights = 48.0 * (4 * 4096 * 4096 + 3 * 4096 * 10240) + 30720 * 4096
-        let expected = (weights + 256 * 2 * 48 * 4096 * 2) / 19e9 + (3 * 96 + 1) * 20e-6
+        let weights = 48 * (4 * 4096 * 4096 + 3 * 4096 * 10240) + 30720 * 4096
+        let cache = 256 * 2 * 48 * 4096 * 2
+        let meetings: Double = 3 * 96 + 1
+        let expected: Double = Double(weights + cache) / 19e9 + meetings * 20e-6
         #expect(abs(prediction.secondsPerToken / expected - 1) < 0.001)
         #expect(prediction.secondsSavedByOneGibibyte == 0)
     }
@@ -64,7 +66,8 @@ import Testing
     /// The first prompt reads, checks and places what a later one finds.
     @Test func theFirstPromptCostsMoreThanALaterOne() throws {
         let (prediction, plan) = try predict(11)
-        let linear = (48.0 * (4 * 4096 * 4096 + 3 * 4096 * 10240)) / 1.9e9 * 4
+        let weights = 48 * (4 * 4096 * 4096 + 3 * 4096 * 10240)
+        let linear: Double = Double(weights) / 1.9e9 * 4
         #expect(prediction.laterPrefillSeconds > linear && prediction.laterPrefillSeconds < 1.1 * linear)
         let first =
             Double(file.leaf.chunks.reduce(0) { $0 + $1.paddedBytes }) / 5e9 / 2

@@ -12,7 +12,12 @@ struct GenerateCommand: Command {
     var prompt: String?
     var ids: String?
     var samples = 1
+    var requests: String?
+    var batch = 8
     var isGreedy = false
+    var beams: Int?
+    var allowsEmpty = false
+    var biases: [LogitBiasArgument] = []
     var speculation = Speculation.off
     var options = GenerationOptions()
     var engine = EngineOptions()
@@ -23,6 +28,10 @@ struct GenerateCommand: Command {
         discussion: """
             The text goes to standard output as it comes; --json prints one object at the end instead. Defaults are \
             CPM-Live's. Ctrl-C ends the text cleanly.
+
+            --requests runs many texts on shared sweeps. Each line of the file is a JSON object: "prompt" or "input_ids", \
+            any option in snake_case where it differs from the command line ("max_tokens", "top_p", "n", ..), and an "id" \
+            that its answer repeats. Answers are JSON lines in the order in which they finish.
             """,
         arguments: [
             .required("MODEL", "A .leaf file.", \.model, suggest: .file),
@@ -35,13 +44,26 @@ struct GenerateCommand: Command {
             "generate ant.leaf '今天天气真好，' --memory 2GiB",
             "generate ant.leaf - --greedy --max-tokens 200 < beginning.txt",
             "generate ant.leaf --ids 6,240,3063 --json",
+            "generate ant.leaf '新年快乐，' --beams 3 --repetition-penalty 1.2",
+            "generate ant.leaf --requests prompts.jsonl --batch 16 > answers.jsonl",
         ])
 
     private static let choices: [CommandOption<GenerateCommand>] = [
         .value("ids", "LIST", "Token ids in place of the text, with <s>: 6,20,30.", \.ids),
         .value("max-tokens", "N", "Tokens to generate at most (default 100).", \.options.maxTokens),
         .flag("greedy", "Take the most likely token each time.", \.isGreedy),
-        .value("number", letter: "n", "N", "Texts to generate, on the same sweeps (default 1).", \.samples),
+        .value(
+            "beams", "K",
+            "Beam search with K beams; --max-tokens is CPM-Live's max_length then, and the text may have one "
+                + "more.", \.beams),
+        .value(
+            "number", letter: "n", "N", "Texts to generate, on the same sweeps (default 1); the N best with --beams.",
+            \.samples),
+        .value(
+            "requests", "FILE", "Many requests on shared sweeps, one JSON object a line.", \.requests, suggest: .file),
+        .value(
+            "batch", "B", "With --requests: texts at the same time at most (default 8); fewer if memory is short.",
+            \.batch),
         .values("stop", "STRING", "End before this string; may be given several times.", \.options.stop),
         .value("logprobs", "K", "With --json: log-probabilities of each token and the K best.", \.options.logprobs),
     ]
@@ -59,38 +81,69 @@ struct GenerateCommand: Command {
         .value(
             "repetition-window", "N", "Only the last N tokens count for it (default: all).",
             \.options.repetitionWindow),
+        .value(
+            "frequency-penalty", "F", "Taken off a token's logit for each time that it came (default 0).",
+            \.options.frequencyPenalty),
+        .value(
+            "presence-penalty", "F", "Taken off a token's logit if it came (default 0).", \.options.presencePenalty),
+        .value(
+            "no-repeat-ngram", "N", "Let no run of N tokens come twice (default 0: off).", \.options.noRepeatNgram),
+        .values(
+            "logit-bias", "ID=VALUE", "Add to a token's logit; may be given several times.", \.biases),
+        .value(
+            "length-penalty", "P", "With --beams: above 1 favours long texts, 0 counts no length (default 1).",
+            \.options.lengthPenalty),
+        .flag(
+            "early-stopping", "With --beams: end with as many texts as there are beams.", \.options.earlyStopping),
     ]
 
     private static let form: [CommandOption<GenerateCommand>] = [
-        .flag("allow-empty", "Let the text begin with a line break or end at once.", \.options.allowEmpty),
+        .flag("allow-empty", "Let the text begin with a line break or end at once.", \.allowsEmpty),
         .value("eos-id", "ID", "The token that ends a text (default 7).", \.options.eosID),
         .value("task", "N", "Soft prompt (default 2; 1 was trained on blanks).", \.options.task),
         .value("segment", "N", "Segment of the text (default 2).", \.options.segment),
+        .value(
+            "compat", "NAME",
+            "Generate as cpm-live does (default), as transformers, as transformers-raw, which takes soft prompts for "
+                + "tokens, or as transformers-uncached, which reads the whole text anew for each token.",
+            \.options.compatibility, suggest: .words(Compatibility.allCases.map(\.rawValue))),
         .value(
             "speculate", "MODE", "Drafts: off.", \.speculation,
             suggest: .words(Speculation.allCases.map(\.rawValue))),
     ]
 
     func run(_ terminal: Terminal) throws(LeafError) {
-        var options = options
-        options.decoding = isGreedy ? .greedy : .sampling
-        try options.validate()
-        guard (1...1024).contains(samples) else {
-            throw LeafError(.usage, "-n \(samples) is not between 1 and 1024")
+        let options = try definiteOptions()
+        guard let requests else { return try runOne(options, terminal) }
+        guard prompt == nil, ids == nil else {
+            throw LeafError(.usage, "give a prompt or --requests, not both")
         }
+        try runRequests(requests, RequestLine.Defaults(options: options, samples: samples), terminal)
+    }
+
+    /// The options with those put in that are typed in another form.
+    private func definiteOptions() throws(LeafError) -> GenerationOptions {
+        var options = options
+        guard beams == nil || !isGreedy else { throw LeafError(.usage, "give --greedy or --beams, not both") }
+        options.decoding = beams.map { .beams($0) } ?? (isGreedy ? .greedy : .sampling)
+        if allowsEmpty { options.allowEmpty = true }
+        for bias in biases { options.logitBias[bias.id] = bias.value }
+        try options.validate()
+        return options
+    }
+
+    private func runOne(_ options: GenerationOptions, _ terminal: Terminal) throws(LeafError) {
         let trace = try engine.makeTrace()
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
         let file = try ModelFile(path: model)
         let prompt = try readPrompt()
         try warnOfUnknowns(in: prompt, file, terminal)
-        let rows = try file.rows(of: prompt, options)
-        let request = GenerationRequest(prompt: rows, options: options, samples: samples)
-        let promptRows = rows.length(in: file.configuration)
-        let capacity = ModelOptions.Capacity(
-            context: request.positions(in: file.configuration), rows: max(promptRows, samples), logitRows: samples,
-            sequences: samples)
-        let model = try Model(file, engine.modelOptions(capacity, trace: trace))
+        let request = GenerationRequest(prompt: try file.rows(of: prompt, options), options: options, samples: samples)
+        try request.validate(for: file.configuration)
+        if let warning = request.lengthWarning(in: file.configuration) { terminal.warn(warning) }
+        let demand = request.demand(in: file.configuration)
+        let model = try Model(file, engine.modelOptions(ModelOptions.Capacity(for: [demand]), trace: trace))
         let loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)
 
@@ -104,11 +157,13 @@ struct GenerateCommand: Command {
             prompt, options, samples: samples,
             isCancelled: {
                 if tokens == 0 { terminal.progress.show(Self.promptProgress(model)) }
+                // Beams tell of their tokens at the end alone.
+                if model.counters.sweeps == 0 { prefill = model.counters }
                 return interrupt.isRequested || terminal.output.isClosed
             },
             onPiece: { piece in
                 terminal.progress.clear()
-                if tokens == 0 { prefill = model.counters }
+                if tokens == 0, beams == nil { prefill = model.counters }
                 tokens += 1
                 guard streams else {
                     terminal.progress.show("generating: \(Quantity.count(tokens, "token"))")
@@ -119,14 +174,16 @@ struct GenerateCommand: Command {
             })
         terminal.progress.clear()
         if common.isJSON {
-            terminal.output.write(json(generation, model, loadSeconds).line + "\n")
+            let answer = GenerationAnswer(
+                request: request, generation: generation, model: model, loadSeconds: loadSeconds)
+            terminal.output.write(answer.json().line + "\n")
         } else {
             terminal.output.write(streams ? "\n" : generation.samples.map { $0.text + "\n" }.joined(separator: "\n"))
         }
         terminal.output.flush()
-        if !isGreedy, options.seed == nil { terminal.note("seed \(generation.seed)") }
+        if options.decoding == .sampling, options.seed == nil { terminal.note("seed \(generation.seed)") }
         if !terminal.isQuiet {
-            terminal.note("\(RunFacts(model, generation, promptRows: promptRows, prefill: prefill))")
+            terminal.note("\(RunFacts(model, generation, promptRows: demand.firstRows, prefill: prefill))")
         }
         try engine.finish(trace, file.leaf, terminal)
         if interrupt.isRequested {
@@ -163,45 +220,5 @@ struct GenerateCommand: Command {
     private static func promptProgress(_ model: Model) -> String {
         let done = min(model.counters.chunksServed, model.plan.chunkCount)
         return "reading the prompt: \(100 * done / max(1, model.plan.chunkCount)) %"
-    }
-
-    private func json(_ generation: Generation, _ model: Model, _ loadSeconds: Double) -> JSONText {
-        let first = generation.samples[0]
-        func fields(_ sample: Generation.Sample) -> [(key: String, value: JSONText)] {
-            var fields: [(key: String, value: JSONText)] = [
-                ("text", model.tokenizer == nil ? .null : .string(sample.text)), ("ids", .ids(sample.ids)),
-                ("finish_reason", .string(sample.finishReason.rawValue)),
-            ]
-            if options.logprobs != nil { fields.append(("logprobs", .logprobs(sample.logprobs))) }
-            return fields
-        }
-        let decoded = generation.completionTokens - samples
-        let rate = generation.decodeSeconds > 0 ? Double(max(0, decoded)) / generation.decodeSeconds : 0
-        var object = fields(first)
-        object += [
-            ("prompt_tokens", .integer(generation.promptTokens)),
-            ("completion_tokens", .integer(generation.completionTokens)), ("seed", .unsigned(generation.seed)),
-        ]
-        if samples > 1 { object.append(("choices", .array(generation.samples.map { .object(fields($0)) }))) }
-        object += [
-            (
-                "timing",
-                [
-                    "load": .number(loadSeconds), "prefill": .number(generation.prefillSeconds),
-                    "decode": .number(generation.decodeSeconds), "tokens_per_second": .number(rate),
-                    "sweeps": .integer(generation.sweeps),
-                ]
-            ),
-            ("memory", .memory(model)), ("io", .io(model)),
-            (
-                "speculation",
-                [
-                    "drafted": .integer(0), "accepted": .integer(0),
-                    "tokens_per_sweep": .number(
-                        Double(generation.completionTokens) / Double(max(1, generation.sweeps))),
-                ]
-            ),
-        ]
-        return .object(object)
     }
 }

@@ -14,6 +14,13 @@ final class Terminal {
         progress = ProgressLine(isShown: !options.isQuiet)
     }
 
+    /// One answer of many, as soon as it is there.
+    func print(_ answer: JSONText) {
+        progress.clear()
+        output.write(answer.line + "\n")
+        output.flush()
+    }
+
     /// A line for the person at the terminal, left out with `--quiet`.
     func note(_ line: String) {
         guard !isQuiet else { return }

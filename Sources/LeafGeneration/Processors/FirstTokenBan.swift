@@ -10,8 +10,8 @@ package struct FirstTokenBan: LogitsProcessor {
         banned = [Int(eosID), Int(Tokenizer.newlineID)]
     }
 
-    package func process(_ workspace: inout SamplingWorkspace, after generated: [Int32]) {
-        guard generated.isEmpty else { return }
+    package func process(_ workspace: inout SamplingWorkspace, after history: TokenHistory) {
+        guard history.generatedCount == 0 else { return }
         for id in banned where id < workspace.vocabSize { workspace.logits[id] = -.infinity }
     }
 }

@@ -2,18 +2,24 @@
 package protocol LogitsProcessor: Sendable {
     /// - Parameters:
     ///   - workspace: its logits are changed in place.
-    ///   - generated: the tokens of this sequence so far, without the prompt.
-    func process(_ workspace: inout SamplingWorkspace, after generated: [Int32])
+    ///   - history: the tokens of this sequence so far.
+    func process(_ workspace: inout SamplingWorkspace, after history: TokenHistory)
 }
 
 extension GenerationOptions {
     /// The rules in CPM-Live's order, those that change nothing left out.
     ///
-    /// Source: CPM-Ant reference, sections 5.1 and 5.3; min-p is not CPM-Live's and comes last.
+    /// Source: CPM-Ant reference, sections 5.1 and 5.3. Logit bias, the penalties by count, n-grams and min-p are not
+    /// CPM-Live's.
     package var processors: [any LogitsProcessor] {
         var rules: [any LogitsProcessor] = []
-        if !allowEmpty { rules.append(FirstTokenBan(eosID: eosID)) }
+        if !logitBias.isEmpty { rules.append(LogitBias(logitBias)) }
+        if !allowsEmpty { rules.append(FirstTokenBan(eosID: eosID)) }
         if repetitionPenalty != 1 { rules.append(RepetitionPenalty(repetitionPenalty, window: repetitionWindow)) }
+        if frequencyPenalty != 0 || presencePenalty != 0 {
+            rules.append(CountPenalty(frequency: frequencyPenalty, presence: presencePenalty))
+        }
+        if noRepeatNgram > 0 { rules.append(NgramBan(noRepeatNgram)) }
         guard decoding == .sampling else { return rules }
         if temperature != 1 { rules.append(Temperature(temperature)) }
         if topK > 0 { rules.append(TopK(topK)) }

@@ -8,7 +8,7 @@ package struct MinP: LogitsProcessor {
         self.share = share
     }
 
-    package func process(_ workspace: inout SamplingWorkspace, after generated: [Int32]) {
+    package func process(_ workspace: inout SamplingWorkspace, after history: TokenHistory) {
         workspace.computeProbabilities()
         let probabilities = workspace.probabilities
         let threshold = share * probabilities[probabilities.placeOfLargest()]

@@ -1,5 +1,5 @@
 /// Makes tokens that were generated already less likely: a positive logit is divided by the penalty, a negative one
-/// multiplied, once however often the token came. The prompt does not count.
+/// multiplied, once however often the token came. The prompt counts only where transformers is followed.
 ///
 /// Keskar and others, "CTRL" (2019); 1.2 is usual. Source: CPM-Ant reference, section 5.1.
 package struct RepetitionPenalty: LogitsProcessor {
@@ -12,10 +12,10 @@ package struct RepetitionPenalty: LogitsProcessor {
         self.window = window
     }
 
-    package func process(_ workspace: inout SamplingWorkspace, after generated: [Int32]) {
-        let recent = generated.suffix(window ?? generated.count)
+    package func process(_ workspace: inout SamplingWorkspace, after history: TokenHistory) {
+        workspace.clearMarks()
         let logits = workspace.logits
-        for (place, id) in zip(recent.indices, recent) where !recent[..<place].contains(id) {
+        for id in history.counted.suffix(window ?? .max) where workspace.mark(id) {
             let logit = logits[Int(id)]
             logits[Int(id)] = logit < 0 ? logit * penalty : logit / penalty
         }

@@ -6,7 +6,7 @@ package struct Temperature: LogitsProcessor {
         self.temperature = temperature
     }
 
-    package func process(_ workspace: inout SamplingWorkspace, after generated: [Int32]) {
+    package func process(_ workspace: inout SamplingWorkspace, after history: TokenHistory) {
         for id in 0..<workspace.vocabSize { workspace.logits[id] /= temperature }
     }
 }

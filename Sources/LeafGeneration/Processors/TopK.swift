@@ -8,7 +8,7 @@ package struct TopK: LogitsProcessor {
         self.count = count
     }
 
-    package func process(_ workspace: inout SamplingWorkspace, after generated: [Int32]) {
+    package func process(_ workspace: inout SamplingWorkspace, after history: TokenHistory) {
         guard count < workspace.vocabSize else { return }
         let threshold = smallestKept(workspace.logits)
         let logits = workspace.logits

@@ -10,7 +10,7 @@ package struct TopP: LogitsProcessor {
         self.mass = Double(mass)
     }
 
-    package func process(_ workspace: inout SamplingWorkspace, after generated: [Int32]) {
+    package func process(_ workspace: inout SamplingWorkspace, after history: TokenHistory) {
         workspace.computeProbabilities()
         guard let last = lastKept(&workspace) else { return }
         let probabilities = workspace.probabilities

@@ -1,0 +1,136 @@
+import FoundationEssentials
+import LeafArguments
+import Leafcutter
+
+/// How an input is scored.
+enum ScoreRule: String, CaseIterable, ArgumentValue {
+    /// CPM-Live's: which option the model calls right.
+    case choice
+    /// Which option is the most likely continuation.
+    case likelihood
+    /// How right the model calls an input.
+    case rank
+}
+
+/// The soft prompt and the segment of texts.
+struct TextForm {
+    let task: Int
+    let segment: Int
+}
+
+/// One line of a score file: the texts that it wants scored, and what it makes of the scores.
+struct ScoreQuestion {
+    enum Kind {
+        case target
+        case choice
+        case likelihood
+        case rank
+    }
+
+    let id: JSONText
+    let kind: Kind
+    let texts: [ScoreRequest]
+
+    /// - Parameter scores: for each text the scores of its target's tokens.
+    func answer(_ scores: [[TokenScore]]) -> JSONText {
+        switch kind {
+        case .target:
+            return [
+                "id": id, "logprob": .number(scores[0].reduce(0) { $0 + $1.logprob }),
+                "token_logprobs": .array(scores[0].map { .number($0.logprob) }),
+                "ranks": .array(scores[0].map { .integer($0.rank) }),
+            ]
+        case .choice: return choice(scores.map { Double($0[0].logit) })
+        case .likelihood: return choice(scores.map { $0.reduce(0) { $0 + $1.logprob } })
+        case .rank: return ["id": id, "score": .number(Double(scores[0][0].logit))]
+        }
+    }
+
+    private func choice(_ values: [Double]) -> JSONText {
+        let best = values.indices.max { (values[$0], $1) < (values[$1], $0) } ?? 0
+        return ["id": id, "choice": .integer(best), "scores": .array(values.map { .number($0) })]
+    }
+}
+
+/// The questions of a JSON lines file, all of them known to make sense.
+struct ScoreFile {
+    let questions: [ScoreQuestion]
+
+    private static let question = "[是否正确]"
+    private static let yes = "是"
+
+    /// - Throws: `.usage` naming the first line that makes no sense.
+    init(path: String, rule: ScoreRule, form: TextForm, for file: ModelFile) throws(LeafError) {
+        questions = try JSONLines(path: path).map { line throws(LeafError) in
+            let fields: Fields = try line.decode()
+            return try Self.question(fields, id: fields.id?.json ?? .integer(line.number), rule, form, file)
+        }
+    }
+
+    private struct Fields: Decodable {
+        enum CodingKeys: String, CodingKey {
+            case id, context, target, input, options
+            case contextIDs = "context_ids"
+            case targetIDs = "target_ids"
+        }
+        let id: RequestLine.ID?
+        let context: String?
+        let contextIDs: [Int32]?
+        let target: String?
+        let targetIDs: [Int32]?
+        let input: String?
+        let options: [String]?
+    }
+
+    private static func question(
+        _ fields: Fields, id: JSONText, _ rule: ScoreRule, _ form: TextForm, _ file: ModelFile
+    ) throws(LeafError) -> ScoreQuestion {
+        func text(_ context: [Int32], _ target: [Int32]) throws(LeafError) -> ScoreRequest {
+            let rows = try PromptRows(ids: context, task: form.task, segment: form.segment, for: file.configuration)
+            let request = ScoreRequest(context: rows, target: target)
+            try request.validate(for: file.configuration)
+            return request
+        }
+        func encode(_ text: String) throws(LeafError) -> [Int32] { try file.requireTokenizer().encode(text) }
+
+        guard let input = fields.input else {
+            let context: [Int32] =
+                if let ids = fields.contextIDs { ids } else if let given = fields.context {
+                    try [Tokenizer.bosID] + encode(given)
+                } else { throw LeafError(.usage, "'context' and 'target', or 'input', are missing") }
+            let target: [Int32] =
+                if let ids = fields.targetIDs { ids } else if let given = fields.target { try encode(given) } else {
+                    throw LeafError(.usage, "'target' is missing")
+                }
+            return ScoreQuestion(id: id, kind: .target, texts: [try text(context, target)])
+        }
+        let context = try [Tokenizer.bosID] + encode(input)
+        if rule == .rank {
+            guard fields.options == nil else {
+                throw LeafError(.usage, "--rule rank takes no 'options'; use --rule choice or likelihood")
+            }
+            return ScoreQuestion(
+                id: id, kind: .rank, texts: [try text(context + encode(question), [try yesID(file)])])
+        }
+        guard let options = fields.options, !options.isEmpty else {
+            throw LeafError(.usage, "'options' is missing; use --rule rank to score an input alone")
+        }
+        var texts: [ScoreRequest] = []
+        for option in options {
+            // The parts are encoded one by one, as CPM-Live does.
+            let ids = try encode(option)
+            texts.append(
+                rule == .choice
+                    ? try text(context + ids + encode(question), [try yesID(file)]) : try text(context, ids))
+        }
+        return ScoreQuestion(id: id, kind: rule == .choice ? .choice : .likelihood, texts: texts)
+    }
+
+    private static func yesID(_ file: ModelFile) throws(LeafError) -> Int32 {
+        let ids = try file.requireTokenizer().encode(yes)
+        guard ids.count == 1, ids[0] != Tokenizer.unknownID else {
+            throw LeafError(.usage, "the vocabulary has no token '\(yes)'; use --rule likelihood")
+        }
+        return ids[0]
+    }
+}

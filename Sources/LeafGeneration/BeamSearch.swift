@@ -1,0 +1,183 @@
+import Glibc
+package import LeafFormat
+
+/// Beam search as CPM-Live does it, or as transformers does: which texts go on, and which have ended.
+///
+/// A value that knows of no model: for each beam a row of logits goes in, and `advance` says from which beams the next
+/// ones come. Scores are kept in double precision; of equal ones the earlier beam and the smaller id come first.
+///
+/// - Source: CPM-Ant reference, sections 5.2 and 5.6; transformers 4.45's `BeamSearchScorer`.
+package struct BeamSearch {
+    /// A text that has ended.
+    package struct Hypothesis {
+        package let ids: [Int32]
+        package let score: Double
+        package let finishReason: FinishReason
+    }
+
+    /// A text that goes on.
+    private struct Beam {
+        var history: TokenHistory
+        var logProbability: Double
+        /// Looks for stop strings, if there are any.
+        var stream: TextStream?
+    }
+
+    private struct Candidate {
+        let beam: Int
+        let id: Int32
+        let logProbability: Double
+    }
+
+    private let options: GenerationOptions
+    private let processors: [any LogitsProcessor]
+    private let width: Int
+    private var beams: [Beam]
+    /// The best continuations of all beams so far, the best one first.
+    private var candidates: [Candidate] = []
+    private var hypotheses: [Hypothesis] = []
+    package private(set) var isFinished = false
+
+    /// - Parameters:
+    ///   - options: valid ones, with beams.
+    ///   - prompt: its ids, which some rules count.
+    ///   - stream: finds stop strings; nil if there are none.
+    package init(_ options: GenerationOptions, width: Int, prompt: [Int32], stream: TextStream?) {
+        self.options = options
+        self.width = width
+        processors = options.processors
+        var history = TokenHistory(prompt: options.compatibility.countsPrompt ? prompt : [])
+        history.reserve(min(options.maxTokens + 1, 4096))
+        beams = [Beam(history: history, logProbability: 0, stream: stream)]
+        candidates.reserveCapacity(2 * width + 1)
+    }
+
+    /// Texts that go on; one at the beginning.
+    package var beamCount: Int { beams.count }
+    /// Tokens of each of them.
+    package var length: Int { beams[0].history.generatedCount }
+    package func history(ofBeam beam: Int) -> TokenHistory { beams[beam].history }
+
+    /// Takes the row of logits that the model gives after a beam, beam by beam in order.
+    ///
+    /// - Throws: `.badInput` for logits that are no numbers.
+    package mutating func accept(
+        _ logits: Span<Float>, ofBeam beam: Int, workspace: inout SamplingWorkspace
+    ) throws(LeafError) {
+        try workspace.load(logits)
+        var logOfSum = 0.0
+        if options.compatibility == .cpmLive {
+            for rule in processors { rule.process(&workspace, after: beams[beam].history) }
+            logOfSum = workspace.logOfSum()
+        } else {
+            // transformers' rules see log-probabilities.
+            let shift = Float(workspace.logOfSum())
+            for id in 0..<workspace.vocabSize { workspace.logits[id] -= shift }
+            for rule in processors { rule.process(&workspace, after: beams[beam].history) }
+        }
+        let base = beams[beam].logProbability - logOfSum
+        for id in 0..<workspace.vocabSize where workspace.logits[id] > -.infinity {
+            offer(Candidate(beam: beam, id: Int32(id), logProbability: base + Double(workspace.logits[id])))
+        }
+    }
+
+    /// Keeps the best `2 * width`.
+    private mutating func offer(_ candidate: Candidate) {
+        if candidates.count == 2 * width {
+            guard candidate.logProbability > candidates[candidates.count - 1].logProbability else { return }
+            candidates.removeLast()
+        }
+        var place = candidates.count
+        while place > 0, candidates[place - 1].logProbability < candidate.logProbability { place -= 1 }
+        candidates.insert(candidate, at: place)
+    }
+
+    /// Decides, once every beam's row was taken.
+    ///
+    /// - Returns: for each beam that goes on, from which of the earlier ones it comes.
+    /// - Throws: `.badInput` if every token is forbidden.
+    package mutating func advance() throws(LeafError) -> [Int] {
+        guard let best = candidates.first else {
+            throw LeafError(.badInput, "no token is left to choose from; allow empty texts or turn the bans off")
+        }
+        let length = length
+        let isLive = options.compatibility == .cpmLive
+        if isLive, cannotImprove(on: best.logProbability, length: length) { return finish() }
+
+        // CPM-Live takes one token more than asked for, and after that every candidate's text without its token.
+        let isLast = isLive && length == options.maxTokens + 1
+        var (next, parents): ([Beam], [Int]) = ([], [])
+        for (rank, candidate) in candidates.enumerated() where isLast || next.count < width {
+            if isLast || candidate.id == options.eosID {
+                // transformers takes an end token from the first `width` only, and counts it.
+                guard isLive || rank < width else { continue }
+                add(
+                    beams[candidate.beam].history.generated, candidate.logProbability,
+                    length: isLive ? length : length + 1, candidate.id == options.eosID ? .stop : .length)
+                continue
+            }
+            var beam = beams[candidate.beam]
+            beam.history.append(candidate.id)
+            beam.logProbability = candidate.logProbability
+            _ = beam.stream?.append(candidate.id)
+            if beam.stream?.hasStopped == true {
+                add(beam.history.generated, beam.logProbability, length: length + 1, .stop)
+            } else {
+                next.append(beam)
+                parents.append(candidate.beam)
+            }
+        }
+        if !isLive, cannotImprove(on: best.logProbability, length: length + 1) { return finish() }
+        if next.isEmpty { return finish() }
+        beams = next
+        candidates.removeAll(keepingCapacity: true)
+        if !isLive, length + 1 == options.maxTokens {
+            for beam in beams { add(beam.history.generated, beam.logProbability, length: length + 1, .length) }
+            return finish()
+        }
+        return parents
+    }
+
+    /// The best texts, in falling order of their scores.
+    ///
+    /// - Parameter count: how many at most; unfinished beams make up for missing ones.
+    package func results(_ count: Int) -> [Hypothesis] {
+        var results = hypotheses.enumerated().sorted { ($1.element.score, $0.offset) < ($0.element.score, $1.offset) }
+            .map(\.element)
+        if !isFinished {
+            for beam in beams where results.count < count {
+                let score = normalized(beam.logProbability, length: beam.history.generatedCount)
+                results.append(
+                    Hypothesis(ids: Array(beam.history.generated), score: score, finishReason: .interrupted))
+            }
+        }
+        return Array(results.prefix(count))
+    }
+
+    private mutating func finish() -> [Int] {
+        isFinished = true
+        return []
+    }
+
+    private func cannotImprove(on logProbability: Double, length: Int) -> Bool {
+        guard hypotheses.count >= width, let worst = hypotheses.map(\.score).min() else { return false }
+        return options.earlyStopping || worst >= normalized(logProbability, length: length)
+    }
+
+    private mutating func add(
+        _ ids: ArraySlice<Int32>, _ logProbability: Double, length: Int, _ reason: FinishReason
+    ) {
+        let score = normalized(logProbability, length: length)
+        let worst = hypotheses.indices.min { hypotheses[$0].score < hypotheses[$1].score }
+        if hypotheses.count >= width, let worst {
+            guard score > hypotheses[worst].score else { return }
+            hypotheses.remove(at: worst)
+        }
+        hypotheses.append(Hypothesis(ids: Array(ids), score: score, finishReason: reason))
+    }
+
+    private func normalized(_ logProbability: Double, length: Int) -> Double {
+        let length = Double(max(1, length))
+        return logProbability / (options.lengthPenalty == 1 ? length : pow(length, Double(options.lengthPenalty)))
+    }
+}

@@ -1,0 +1,107 @@
+package import CPMAnt
+package import LeafFormat
+package import LeafTokenizer
+
+/// The beams of one prompt: they share its pages of the KV cache, and what they have in common after it.
+package final class BeamTrack: Track {
+    package let demand: Demand
+    private let request: GenerationRequest
+    private let prompt: PromptRows
+    private let configuration: ModelConfiguration
+    private let vocabulary: Vocabulary?
+    private let report: GenerationReport
+    private var search: BeamSearch
+    /// One for each beam; empty before the first sweep.
+    private var sequences: [SequenceID] = []
+
+    /// - Parameters:
+    ///   - request: a valid one.
+    ///   - width: beams.
+    ///   - vocabulary: nil for a model that gives ids only.
+    package init(
+        _ request: GenerationRequest, width: Int, for configuration: ModelConfiguration, vocabulary: Vocabulary?,
+        report: GenerationReport
+    ) {
+        self.request = request
+        prompt = request.textRows
+        self.configuration = configuration
+        self.vocabulary = vocabulary
+        self.report = report
+        demand = request.demand(in: configuration)
+        let stops = request.options.stop
+        search = BeamSearch(
+            request.options, width: width, prompt: prompt.ids,
+            stream: stops.isEmpty ? nil : vocabulary.map { TextStream(vocabulary: $0, stop: stops) })
+    }
+
+    package var isCancelled: Bool { report.isCancelled }
+    package var isFinished: Bool { search.isFinished }
+
+    package func addRows(to batch: inout RowBatch, _ model: CPMAntModel) {
+        report.countSweep()
+        guard !sequences.isEmpty else {
+            sequences = [model.cache.makeSequence()]
+            let last = prompt.ids.count - 1
+            batch.rows += prompt.rows(of: sequences[0], in: configuration) { $0 == last }
+            return
+        }
+        for (beam, sequence) in sequences.enumerated() {
+            let history = search.history(ofBeam: beam)
+            guard let last = history.counted.last else { continue }
+            if let position = prompt.hiddenPosition(after: history, in: configuration) {
+                model.cache.hide(position, of: sequence)
+            }
+            batch.rows.append(
+                prompt.row(of: sequence, generated: last, step: search.length - 1, in: configuration))
+        }
+    }
+
+    package func accept(
+        _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
+    ) throws(LeafError) {
+        let logits = row.joined(request.options.compatibility, workspace)
+        try search.accept(logits.span, ofBeam: place, workspace: &workspace)
+        if place == search.beamCount - 1 {
+            if search.length == 0 { report.noteFirstToken() }
+            try advance(row.model.cache)
+        }
+    }
+
+    package func endSweep(_ model: CPMAntModel) {}
+
+    /// The first child of a beam goes on in its sequence, further ones in copies that share its pages.
+    private func advance(_ cache: KVCache) throws(LeafError) {
+        let parents = try search.advance()
+        var isTaken = Array(repeating: false, count: sequences.count)
+        let next = parents.map { parent in
+            if isTaken[parent] { return cache.fork(sequences[parent]) }
+            isTaken[parent] = true
+            return sequences[parent]
+        }
+        for (beam, sequence) in sequences.enumerated() where !isTaken[beam] { cache.remove(sequence) }
+        sequences = next
+    }
+
+    package func end(_ error: LeafError?, _ model: CPMAntModel) {
+        for sequence in sequences { model.cache.remove(sequence) }
+        if let error { return report.fail(error) }
+        let hypotheses = search.results(request.samples)
+        let results = hypotheses.enumerated().map { result($1, sample: $0) }
+        report.finish(results)
+    }
+
+    private func result(_ hypothesis: BeamSearch.Hypothesis, sample: Int) -> Generation.Sample {
+        var stream = vocabulary.map { TextStream(vocabulary: $0, stop: request.options.stop) }
+        var text = ""
+        func tell(_ id: Int32?, _ piece: String) {
+            text += piece
+            report.tell(GeneratedPiece(sample: sample, id: id, text: piece, logprobs: nil))
+        }
+        for id in hypothesis.ids { tell(id, stream?.append(id) ?? "") }
+        let rest = stream?.finish() ?? ""
+        if !rest.isEmpty { tell(nil, rest) }
+        return Generation.Sample(
+            ids: hypothesis.ids, text: text, finishReason: hypothesis.finishReason, logprobs: [],
+            score: hypothesis.score)
+    }
+}

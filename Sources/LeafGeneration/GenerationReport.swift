@@ -1,0 +1,51 @@
+import LeafFormat
+
+/// Where the events of one request go, and when they happened.
+package final class GenerationReport {
+    package let seed: UInt64
+    private let promptTokens: Int
+    private let cancellation: Cancellation
+    private let deliver: @Sendable (GenerationEvent) -> Void
+    private let created = ContinuousClock.now
+    private var began: ContinuousClock.Instant?
+    private var firstToken: ContinuousClock.Instant?
+    private var sweeps = 0
+
+    package init(
+        _ request: GenerationRequest, cancellation: Cancellation, deliver: @escaping @Sendable (GenerationEvent) -> Void
+    ) {
+        seed = request.options.seed ?? GenerationOptions.freshSeed()
+        promptTokens = request.prompt.ids.count
+        self.cancellation = cancellation
+        self.deliver = deliver
+    }
+
+    var isCancelled: Bool { cancellation.isCancelled }
+
+    func countSweep() {
+        if sweeps == 0 { began = .now }
+        sweeps += 1
+    }
+
+    func noteFirstToken() { firstToken = .now }
+
+    func tell(_ piece: GeneratedPiece) { deliver(.piece(piece)) }
+    func fail(_ error: LeafError) { deliver(.finished(.failure(error))) }
+
+    func finish(_ samples: [Generation.Sample]) {
+        let now = ContinuousClock.now
+        let began = began ?? now
+        let firstToken = firstToken ?? now
+        deliver(
+            .finished(
+                .success(
+                    Generation(
+                        samples: samples, promptTokens: promptTokens, seed: seed, sweeps: sweeps,
+                        waitSeconds: (began - created).seconds, prefillSeconds: (firstToken - began).seconds,
+                        decodeSeconds: (now - firstToken).seconds))))
+    }
+}
+
+extension Duration {
+    fileprivate var seconds: Double { self / .seconds(1) }
+}

@@ -1,0 +1,175 @@
+package import CPMAnt
+package import LeafFormat
+
+/// Runs any number of tracks on shared sweeps: new ones join at the next sweep, finished ones leave, the prompt of one
+/// and the steps of others ride together.
+///
+/// Tracks join in the order in which they came. One that does not fit beside those under way waits, and those behind
+/// it wait too, so that none starves. The model is touched by one thread at a time.
+package final class Scheduler {
+    private let model: CPMAntModel
+    private var workspace: SamplingWorkspace
+    private var waiting: [any Track] = []
+    private var active: [any Track] = []
+    private var batch = RowBatch()
+    /// For each row of the sweep that wants logits: whose it is, and its number among the owner's.
+    private var owners: [(track: Int, place: Int)] = []
+    /// What ended tracks of this sweep early, by their places in `active`.
+    private var failures: [Int: LeafError] = [:]
+
+    /// - Throws: `.budget` when the system refuses the memory for a few rows.
+    package init(model: CPMAntModel) throws(LeafError) {
+        self.model = model
+        workspace = try SamplingWorkspace(model.configuration)
+        batch.rows.reserveCapacity(model.capacity.rows)
+        owners.reserveCapacity(model.capacity.logitRows)
+    }
+
+    package var hasWork: Bool { !waiting.isEmpty || !active.isEmpty }
+
+    /// Takes a track; it joins as soon as there is room. One that can never fit ends at once with the reason.
+    package func add(_ track: any Track) {
+        if let reason = model.refusal(of: track.demand) {
+            track.end(reason, model)
+        } else {
+            waiting.append(track)
+        }
+    }
+
+    /// One sweep with the rows of all that are under way, if any are.
+    package func sweep() {
+        leave()
+        admit()
+        ride()
+    }
+
+    /// Sweeps until those that are under way have finished; nobody joins.
+    package func finishActive() {
+        leave()
+        while !active.isEmpty {
+            ride()
+            leave()
+        }
+    }
+
+    /// Lets go of those that were cancelled.
+    private func leave() {
+        func stays(_ track: any Track) -> Bool {
+            guard track.isCancelled else { return true }
+            track.end(nil, model)
+            return false
+        }
+        active = active.filter(stays)
+        waiting = waiting.filter(stays)
+    }
+
+    private func admit() {
+        var room = Room(model, active)
+        var admitted = 0
+        while admitted < waiting.count, room.take(waiting[admitted].demand) { admitted += 1 }
+        active += waiting[..<admitted]
+        waiting.removeFirst(admitted)
+    }
+
+    private func ride() {
+        guard !active.isEmpty else { return }
+        collectRows()
+        do throws(LeafError) {
+            // A sweep takes seconds: it is given up when nobody wants it any more, and not before.
+            try model.forward(
+                batch, isCancelled: { [active] in active.allSatisfy(\.isCancelled) },
+                logits: { row, logits throws(LeafError) in
+                    accept(LogitsRow(model: model, number: row, logits: logits), owners[row])
+                })
+        } catch {
+            let reason = error.kind == .cancelled ? nil : error
+            for track in active { track.end(reason, model) }
+            active = []
+            return
+        }
+        for (place, track) in active.enumerated() {
+            if let failure = failures[place] {
+                track.end(failure, model)
+            } else {
+                track.endSweep(model)
+                if track.isFinished { track.end(nil, model) }
+            }
+        }
+        active = active.enumerated().filter { failures[$0] == nil && !$1.isFinished }.map(\.element)
+    }
+
+    private func collectRows() {
+        batch.rows.removeAll(keepingCapacity: true)
+        owners.removeAll(keepingCapacity: true)
+        failures.removeAll(keepingCapacity: true)
+        for (track, rider) in active.enumerated() {
+            let first = batch.rows.count
+            rider.addRows(to: &batch, model)
+            var place = 0
+            for row in batch.rows[first...] where row.wantsLogits {
+                owners.append((track, place))
+                place += 1
+            }
+        }
+    }
+
+    private func accept(_ row: LogitsRow, _ owner: (track: Int, place: Int)) {
+        guard failures[owner.track] == nil else { return }
+        do throws(LeafError) {
+            try active[owner.track].accept(row, at: owner.place, workspace: &workspace)
+        } catch {
+            failures[owner.track] = error
+        }
+    }
+}
+
+/// What a model has left beside the tracks that are under way.
+private struct Room {
+    private var pages: Int
+    private var sequences: Int
+    private var rows: Int
+    private var logitRows: Int
+
+    init(_ model: CPMAntModel, _ active: [any Track]) {
+        pages = model.cache.pageCount
+        sequences = model.capacity.sequences
+        rows = model.capacity.rows
+        logitRows = model.capacity.logitRows
+        for track in active { takeStep(track.demand, rows: track.demand.stepRows) }
+    }
+
+    /// Whether a newcomer fits on the next sweep; it has its place then.
+    mutating func take(_ demand: Demand) -> Bool {
+        let wanted = max(demand.firstRows, demand.stepRows)
+        guard
+            demand.pages <= pages, demand.sequences <= sequences, wanted <= rows, demand.logitRows <= logitRows
+        else { return false }
+        takeStep(demand, rows: wanted)
+        return true
+    }
+
+    private mutating func takeStep(_ demand: Demand, rows wanted: Int) {
+        pages -= demand.pages
+        sequences -= demand.sequences
+        rows -= wanted
+        logitRows -= demand.logitRows
+    }
+}
+
+extension CPMAntModel {
+    /// Why a track can never run, however empty the model is; nil if it can.
+    fileprivate func refusal(of demand: Demand) -> LeafError? {
+        func refusal(_ wanted: Int, _ what: String, _ planned: Int, _ advice: String) -> LeafError? {
+            guard wanted > planned else { return nil }
+            return LeafError(
+                .budget, "the request needs \(wanted) \(what), the model was opened for \(planned); \(advice)")
+        }
+        return refusal(
+            demand.positions, "tokens of context, soft prompt included", capacity.positions,
+            "plan for a longer context or ask for fewer tokens")
+            ?? refusal(max(demand.firstRows, demand.stepRows), "rows on a sweep", capacity.rows, "plan for more rows")
+            ?? refusal(demand.sequences, "sequences", capacity.sequences, "plan for more sequences")
+            ?? refusal(demand.logitRows, "rows of logits", capacity.logitRows, "plan for more rows of logits")
+            ?? refusal(demand.pages, "pages of the KV cache", cache.pageCount, "plan for a longer context")
+    }
+}

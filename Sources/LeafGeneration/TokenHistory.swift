@@ -1,0 +1,19 @@
+/// The tokens that rules look back on: the generated ones, and the prompt's where the imitated implementation counts
+/// them.
+package struct TokenHistory: Sendable {
+    /// All that count, in order.
+    package private(set) var counted: [Int32]
+    private let promptCount: Int
+
+    /// - Parameter prompt: ids that count although they were not generated.
+    package init(prompt: [Int32] = [], generated: [Int32] = []) {
+        counted = prompt + generated
+        promptCount = prompt.count
+    }
+
+    package var generated: ArraySlice<Int32> { counted[promptCount...] }
+    package var generatedCount: Int { counted.count - promptCount }
+
+    package mutating func reserve(_ tokens: Int) { counted.reserveCapacity(promptCount + tokens) }
+    package mutating func append(_ id: Int32) { counted.append(id) }
+}

@@ -1,0 +1,74 @@
+public import LeafFormat
+public import LeafGeneration
+
+extension ModelOptions.Capacity {
+    /// Room for all of these at the same time.
+    ///
+    /// - Parameter startTogether: their prompts on one sweep; else one prompt a sweep, beside the steps of the others.
+    public init(for demands: [Demand], startTogether: Bool = true) {
+        let sequences = demands.reduce(0) { $0 + $1.sequences }
+        let pages = demands.reduce(0) { $0 + $1.pages }
+        let steps = demands.reduce(0) { $0 + $1.stepRows }
+        let first = demands.map { max($0.firstRows, $0.stepRows) }
+        let rows =
+            startTogether ? first.reduce(0, +) : zip(demands, first).map { steps - $0.stepRows + $1 }.max() ?? 1
+        self.init(
+            // Every sequence but one has a page beside those of `context`.
+            context: max(1, pages - (sequences - 1)) * Demand.pageKeys,
+            logitRows: demands.reduce(0) { $0 + $1.logitRows }, sequences: sequences)
+        self.rows = rows
+    }
+
+    /// Room for as many of these at the same time as the budget allows, and for each of them alone.
+    ///
+    /// The rule: up to `sequences` sequences of the demands that need most; fewer if the plan does not fit. Prompts start
+    /// together if that fits too, else one a sweep.
+    ///
+    /// - Throws: `.budget` naming the smallest budget that works for one at a time.
+    public static func fitting(
+        _ demands: [Demand], sequences: Int, _ file: ModelFile, _ options: ModelOptions
+    ) throws(LeafError) -> Self {
+        let largestFirst = demands.sorted { $0.pages > $1.pages }
+        func capacity(_ sequences: Int, startTogether: Bool) -> Self {
+            var taken = 0
+            let chosen = largestFirst.prefix { demand in
+                defer { taken += demand.sequences }
+                return taken == 0 || taken + demand.sequences <= sequences
+            }
+            var capacity = Self(for: Array(chosen), startTogether: startTogether)
+            for demand in demands {
+                let alone = Self(for: [demand])
+                capacity.context = max(capacity.context, alone.context)
+                capacity.rows = max(capacity.rows, alone.rows)
+                capacity.logitRows = max(capacity.logitRows, alone.logitRows)
+                capacity.sequences = max(capacity.sequences, alone.sequences)
+            }
+            return capacity
+        }
+        func plan(_ capacity: Self) throws(LeafError) {
+            var options = options
+            options.capacity = capacity
+            _ = try Model.plan(file, options)
+        }
+        try plan(capacity(1, startTogether: false))
+        var fitting = 1
+        var tooMany = max(1, min(sequences, demands.reduce(0) { $0 + $1.sequences })) + 1
+        while tooMany - fitting > 1 {
+            let middle = fitting + (tooMany - fitting) / 2
+            do throws(LeafError) {
+                try plan(capacity(middle, startTogether: false))
+                fitting = middle
+            } catch {
+                guard error.kind == .budget else { throw error }
+                tooMany = middle
+            }
+        }
+        let together = capacity(fitting, startTogether: true)
+        do throws(LeafError) {
+            try plan(together)
+            return together
+        } catch {
+            return capacity(fitting, startTogether: false)
+        }
+    }
+}

@@ -1,0 +1,45 @@
+import Dispatch
+import LeafGeneration
+import Synchronization
+
+/// Messages from the engine's thread to one that waits for them.
+final class Mailbox<Message: Sendable>: Sendable {
+    private let messages = Mutex<[Message]>([])
+    private let arrivals = DispatchSemaphore(value: 0)
+
+    func put(_ message: Message) {
+        messages.withLock { $0.append(message) }
+        arrivals.signal()
+    }
+
+    /// The next message, or nil if none comes in time.
+    func next(within time: DispatchTimeInterval) -> Message? {
+        guard arrivals.wait(timeout: .now() + time) == .success else { return nil }
+        return messages.withLock { $0.removeFirst() }
+    }
+}
+
+extension Model {
+    /// Runs a track for each place, and hands over what comes of it on the calling thread until all have finished.
+    ///
+    /// - Parameters:
+    ///   - isCancelled: asked many times a second; all tracks are then asked to stop.
+    ///   - track: what makes a place's track on the engine's thread.
+    ///   - take: says whether the message was the last of its place.
+    func collect<Message: Sendable>(
+        _ count: Int, isCancelled: () -> Bool,
+        track: (_ place: Int, _ cancellation: Cancellation, _ deliver: @escaping @Sendable (Message) -> Void)
+            -> Engine.TrackMaker,
+        take: (_ place: Int, _ message: Message) -> Bool
+    ) {
+        let mailbox = Mailbox<(place: Int, message: Message)>()
+        let cancellation = Cancellation()
+        engine.add((0..<count).map { place in track(place, cancellation) { mailbox.put((place, $0)) } })
+        var left = count
+        while left > 0 {
+            if isCancelled() { cancellation.cancel() }
+            guard let next = mailbox.next(within: .milliseconds(50)) else { continue }
+            if take(next.place, next.message) { left -= 1 }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+import Foundation
+import GoldenSupport
+import Testing
+
+/// `score`, `perplexity` and `embed`.
+@Suite struct ScoringTests {
+    private let folder: TemporaryDirectory
+
+    init() throws { folder = try TemporaryDirectory() }
+
+    private func file(_ lines: [String]) throws -> String {
+        let path = folder.path("\(UUID().uuidString).jsonl")
+        try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: URL(filePath: path))
+        return path
+    }
+
+    private func lines(_ run: Leafcutter.Run) throws -> [[String: Any]] {
+        #expect(run.status == 0, "\(run.error)")
+        return try run.text.split(separator: "\n").map { line in
+            try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        }
+    }
+
+    /// What greedy decoding takes has rank 1 and the log-probabilities that it reports.
+    @Test func aGreedyTextScoresAsItWasGenerated() throws {
+        let model = try Models.shared.get().demo
+        let prompt = "《登鹳雀楼》王之涣\n"
+        let generated = try Leafcutter.run(
+            "generate", model, prompt, "--greedy", "--max-tokens", "8", "--logprobs", "0", "--json", "-q")
+        let ids = try #require(generated.json?["ids"] as? [Int])
+        let logprobs = try #require(generated.json?["logprobs"] as? [[String: Any]]).map { $0["logprob"] as? Double }
+        let context = try Leafcutter.run("tokenize", model, "--json", prompt)
+        let contextIDs = [6] + (try #require(context.json?["ids"] as? [Int]))
+        let path = try file([
+            #"{"id":"a","context_ids":\#(contextIDs),"target_ids":\#(ids)}"#,
+            #"{"id":"b","context":"《登鹳雀楼》王之涣\n","target":"白日依山尽"}"#,
+        ])
+        let answers = try lines(try Leafcutter.run("score", model, "--requests", path, "-q"))
+        let first = try #require(answers.first { $0["id"] as? String == "a" })
+        #expect(first["ranks"] as? [Int] == ids.map { _ in 1 })
+        let scored = try #require(first["token_logprobs"] as? [Double])
+        #expect(scored == logprobs)
+        let total = try #require(first["logprob"] as? Double)
+        #expect(abs(total - scored.reduce(0, +)) < 1e-9)
+        #expect(answers.count == 2)
+    }
+
+    @Test func optionsAreRankedByEachRule() throws {
+        let model = try Models.shared.get().demo
+        let line = #"{"id":3,"input":"《登鹳雀楼》王之涣\n","options":["白日依山尽","山尽白依日"]}"#
+        let path = try file([line])
+        let likely = try lines(
+            try Leafcutter.run("score", model, "--requests", path, "--rule", "likelihood", "-q"))[0]
+        #expect(likely["id"] as? Int == 3)
+        #expect(likely["choice"] as? Int == 0)
+        let scores = try #require(likely["scores"] as? [Double])
+        #expect(scores.count == 2 && scores[0] > scores[1])
+
+        // CPM-Live's rule, by the logits command: parts encoded one by one, the logit of 是 at the end.
+        let chosen = try lines(try Leafcutter.run("score", model, "--requests", path, "-q"))[0]
+        func ids(_ text: String) throws -> [Int] {
+            try #require(try Leafcutter.run("tokenize", model, "--json", text).json?["ids"] as? [Int])
+        }
+        let yes = try ids("是")[0]
+        var expected: [Float] = []
+        for option in ["白日依山尽", "山尽白依日"] {
+            let row = try [6] + ids("《登鹳雀楼》王之涣\n") + ids(option) + ids("[是否正确]")
+            let cases = folder.path("cases.json")
+            try Data(#"{"cases":[{"id":"a","input_ids":\#(row)}]}"#.utf8).write(to: URL(filePath: cases))
+            let output = folder.path("logits.safetensors")
+            let run = try Leafcutter.run("logits", model, "--input", cases, "--output", output, "--last", "-q")
+            #expect(run.status == 0, "\(run.error)")
+            let logits = try #require(try PlainSafetensors(URL(filePath: output)).floats("a"))
+            expected.append(logits[yes])
+        }
+        #expect((chosen["scores"] as? [Double])?.map { Float($0) } == expected)
+        #expect(chosen["choice"] as? Int == (expected[0] >= expected[1] ? 0 : 1))
+
+        let input = try file([#"{"input":"《登鹳雀楼》王之涣\n白日依山尽"}"#])
+        let ranked = try lines(try Leafcutter.run("score", model, "--requests", input, "--rule", "rank", "-q"))[0]
+        #expect(ranked["score"] is Double)
+        #expect(ranked["id"] as? Int == 1)
+    }
+
+    /// Windows of any shape count each token once; with one window the sum is that of `score`.
+    @Test func perplexityIsTheMeanOfTheScores() throws {
+        let model = try Models.shared.get().demo
+        let text = "白日依山尽，黄河入海流。\n欲穷千里目，更上一层楼。"
+        let path = folder.path("poem.txt")
+        try Data(text.utf8).write(to: URL(filePath: path))
+        let whole = try #require(try Leafcutter.run("perplexity", model, path, "--json", "-q").json)
+        let scored = try lines(
+            try Leafcutter.run(
+                "score", model, "--requests",
+                try file([#"{"context":"","target":"白日依山尽，黄河入海流。\n欲穷千里目，更上一层楼。"}"#]), "-q"))[0]
+        let logprobs = try #require(scored["token_logprobs"] as? [Double])
+        let logprob = try #require(whole["logprob"] as? Double)
+        #expect(abs(logprob - logprobs.reduce(0, +)) < 1e-9)
+        #expect(whole["tokens"] as? Int == logprobs.count)
+        let perplexity = try #require(whole["perplexity"] as? Double)
+        #expect(abs(log(perplexity) + logprob / Double(logprobs.count)) < 1e-9)
+        #expect(whole["characters"] as? Int == text.unicodeScalars.count)
+
+        for options in [
+            ["--context", "6"], ["--context", "9", "--stride", "2"], ["--context", "12", "--prefix", "4"],
+        ] {
+            let run = try Leafcutter.run(["perplexity", model, path, "--json", "-q"] + options)
+            let skipped = options.contains("--prefix") ? 3 : 0
+            #expect(run.json?["tokens"] as? Int == logprobs.count - skipped, "\(options) \(run.error)")
+        }
+    }
+
+    @Test func textsBecomeVectorsInTheirOrder() throws {
+        let model = try Models.shared.get().demo
+        let texts = ["今天天气真好", "白日依山尽，黄河入海流", "春"]
+        let together = try lines(
+            try Leafcutter.run(["embed", model, "-", "-q"], input: texts.joined(separator: "\n")))
+        #expect(together.count == 3)
+        for (text, answer) in zip(texts, together) {
+            let alone = try lines(try Leafcutter.run("embed", model, text, "-q"))[0]
+            #expect(answer["embedding"] as? [Double] == alone["embedding"] as? [Double])
+            #expect(answer["tokens"] as? Int == alone["tokens"] as? Int)
+        }
+        let mean = try #require(together[0]["embedding"] as? [Double])
+        let last = try lines(try Leafcutter.run("embed", model, texts[0], "--pool", "last", "-q"))[0]
+        #expect((last["embedding"] as? [Double])?.count == mean.count)
+        #expect(last["embedding"] as? [Double] != mean)
+    }
+
+    @Test func wrongInputEndsInOneSentence() throws {
+        let model = try Models.shared.get().demo
+        let text = folder.path("text.txt")
+        try Data("春".utf8).write(to: URL(filePath: text))
+        let empty = folder.path("empty.txt")
+        try Data().write(to: URL(filePath: empty))
+        let broken = folder.path("broken.txt")
+        try Data([0x61, 0xFF]).write(to: URL(filePath: broken))
+        func score(_ line: String, _ more: String...) throws -> [String] {
+            ["score", model, "--requests", try file([line])] + more
+        }
+        let cases: [([String], Int32, String)] = [
+            (["score", model], 2, "--requests"),
+            (["score", model, "--requests", folder.path("none")], 1, "none"),
+            (try score("x"), 2, "line 1: it is not valid JSON"),
+            (try score("{}"), 2, "'input'"),
+            (try score(#"{"context":"a"}"#), 2, "'target'"),
+            (try score(#"{"context":"a","target":""}"#), 2, "target has no ids"),
+            (try score(#"{"context_ids":[],"target":"山"}"#), 2, "context has no ids"),
+            (try score(#"{"context":"a","target_ids":[99999]}"#), 2, "99999"),
+            (try score(#"{"input":"a"}"#), 2, "'options'"),
+            (try score(#"{"input":"a","options":[]}"#), 2, "'options'"),
+            (try score(#"{"input":"a","options":["b"]}"#, "--rule", "rank"), 2, "rank"),
+            (try score(#"{"input":"a","options":["b"]}"#, "--rule", "other"), 2, "choice, likelihood, rank"),
+            (try score(#"{"input":"a","options":["b"]}"#, "--task", "99"), 2, "99"),
+            (try score(#"{"input":"a","options":["b"]}"#, "--memory", "1MiB"), 3, "needs at least"),
+            (["perplexity", model, folder.path("none")], 1, "none"),
+            (["perplexity", model, empty], 2, "nothing to score"),
+            (["perplexity", model, broken], 1, "UTF-8"),
+            (["perplexity", model, text, "--context", "1"], 2, "--context 1"),
+            (["perplexity", model, text, "--prefix", "0"], 2, "--prefix 0"),
+            (["perplexity", model, text, "--stride", "900"], 2, "--stride 900"),
+            (["perplexity", model, text, "--prefix", "9"], 2, "nothing to score"),
+            (["embed", model], 2, "TEXT is missing"),
+            (["embed", model, "a", "--ids", "6"], 2, "not both"),
+            (["embed", model, "--ids", "6,99999"], 2, "99999"),
+            (["embed", model, "a", "--pool", "max"], 2, "mean, last"),
+            (["embed", model, "a", "--batch", "0"], 2, "--batch 0"),
+        ]
+        for (arguments, status, part) in cases {
+            let run = try Leafcutter.run(arguments)
+            #expect(run.status == status, "\(arguments): \(run.error)")
+            #expect(run.output.isEmpty)
+            #expect(run.error.contains(part), "\(arguments): \(run.error)")
+            #expect(run.error.split(separator: "\n").count == 1, "\(run.error)")
+        }
+    }
+}

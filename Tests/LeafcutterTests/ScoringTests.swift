@@ -1,0 +1,120 @@
+import Foundation
+import GoldenSupport
+import LeafFormat
+import LeafGeneration
+import Leafcutter
+import Testing
+
+@Suite("Scores and embeddings") struct ScoringTests {
+    private func open(_ directory: TemporaryDirectory, _ model: String, _ weights: WeightFormat) throws -> Model {
+        let path = directory.path("\(model)-\(weights).leaf")
+        try Fixture.convert(model, form: "cpm-live", weights: weights, to: path)
+        return try Model(
+            ModelFile(path: path),
+            ModelOptions(
+                memory: .gibibytes(1), threads: 2, capacity: .init(context: 300, rows: 120, logitRows: 60, sequences: 4)
+            ))
+    }
+
+    private func scores(_ requests: [ScoreRequest], _ model: Model) throws -> [[TokenScore]] {
+        var scores: [Int: Result<[TokenScore], LeafError>] = [:]
+        try model.score(requests) { scores[$0] = $1 }
+        return try requests.indices.map { try #require(scores[$0]).get() }
+    }
+
+    private func request(_ context: [Int32], _ target: [Int32], _ model: Model) throws -> ScoreRequest {
+        ScoreRequest(
+            context: try PromptRows(ids: context, task: 2, segment: 2, for: model.file.configuration), target: target)
+    }
+
+    /// Log-softmax and rank of the reference's cached steps.
+    @Test(arguments: ["ant-tiny-a", "ant-tiny-c", "ant-tiny-pruned"])
+    func scoresAreThoseOfTheReferencesSteps(model: String) throws {
+        let directory = try TemporaryDirectory()
+        let opened = try open(directory, model, .float32)
+        let cases = try Golden.decode(GoldenCacheTests.Cache.self, "models/\(model)/golden/cache.json").cases
+        for testCase in cases {
+            for (row, length) in testCase.lengths.enumerated() {
+                let target = testCase.continuation[row]
+                let prompt = Array(testCase.inputIds[row].suffix(length))
+                let scored = try scores([try request(prompt, target, opened)], opened)[0]
+                #expect(scored.map(\.id) == target)
+                for (step, score) in scored.enumerated() {
+                    let logits = testCase.stepLogits[row][step].map { Double($0.value) }
+                    let own = logits[Int(target[step])]
+                    let logOfSum = log(logits.reduce(0) { $0 + exp($1) })
+                    #expect(abs(score.logprob - (own - logOfSum)) < Double(logitTolerance))
+                    #expect(abs(Double(score.logit) - own) < Double(logitTolerance))
+                    let nearby = logits.contains { abs($0 - own) < Double(logitTolerance) && $0 != own }
+                    if !nearby { #expect(score.rank == 1 + logits.count { $0 > own }) }
+                }
+            }
+        }
+    }
+
+    /// With a mask that lets targets be seen from before, a token would give itself away.
+    @Test func noTokenSeesWhatItIsScoredFor() throws {
+        let directory = try TemporaryDirectory()
+        let model = try open(directory, "ant-tiny-c", .int8)
+        var target = (0..<20).map { Int32(20 + $0 * 7) }
+        let first = try scores([try request([6, 40, 41], target, model)], model)[0]
+        for place in (1..<20).reversed() {
+            target[place] = 299 - target[place]
+            let changed = try scores([try request([6, 40, 41], target, model)], model)[0]
+            #expect(changed[..<place] == first[..<place])
+            #expect(changed[place] != first[place])
+        }
+    }
+
+    /// Texts and generations on the same sweeps change nothing for each other.
+    @Test func companyChangesNoScore() async throws {
+        let directory = try TemporaryDirectory()
+        let model = try open(directory, "ant-tiny-a", .int8)
+        let requests = try (0..<12).map { number in
+            try request([6] + (0..<number * 3).map { Int32(30 + $0) }, (0...number).map { Int32(100 + $0 * 5) }, model)
+        }
+        let alone = try requests.map { try scores([$0], model)[0] }
+        let options = GenerationOptions(maxTokens: 30, seed: 4, eosID: 0)
+        let text = try model.generate(.ids([6, 9]), options).samples[0].ids
+        async let generation = Task.detached { try model.generate(.ids([6, 9]), options).samples[0].ids }.value
+        #expect(try scores(requests, model) == alone)
+        #expect(try await generation == text)
+    }
+
+    /// The reference's output of the last norm.
+    @Test(arguments: ["ant-tiny-a", "ant-tiny-c"])
+    func embeddingsAreTheReferencesHiddenStates(model: String) throws {
+        let directory = try TemporaryDirectory()
+        let opened = try open(directory, model, .float32)
+        let configuration = opened.file.configuration
+        let tensors = try PlainSafetensors(Golden.model(model).appendingPathComponent("golden/tensors.safetensors"))
+        let cases = try Golden.decode(
+            GoldenForwardTests.Forward.self, "models/\(model)/golden/forward.json"
+        ).cases
+        var compared = 0
+        for testCase in cases {
+            guard let final = tensors.floats("forward.\(testCase.id).final") else { continue }
+            compared += 1
+            let rows = configuration.promptLength + testCase.inputIds[0].count
+            for (row, length) in testCase.lengths.enumerated() {
+                func state(_ place: Int) -> ArraySlice<Float> {
+                    final[((row * rows + place) * configuration.dimModel)...].prefix(configuration.dimModel)
+                }
+                let prompt = try PromptRows(
+                    ids: Array(testCase.inputIds[row].suffix(length)), task: 2, segment: 2, for: configuration)
+                var vectors: [Int: [Float]] = [:]
+                try opened.embed([
+                    EmbeddingRequest(text: prompt), EmbeddingRequest(text: prompt, pooling: .last),
+                ]) { vectors[$0] = try? $1.get() }
+                var mean = Array(repeating: Float(0), count: configuration.dimModel)
+                for place in rows - length..<rows {
+                    for (column, value) in state(place).enumerated() { mean[column] += value / Float(length) }
+                }
+                // Hidden states of the two reference implementations differ by 6e-5.
+                #expect(largestDifference(try #require(vectors[0]), mean) < 5e-4, "\(testCase.id)")
+                #expect(largestDifference(try #require(vectors[1]), Array(state(rows - 1))) < 5e-4, "\(testCase.id)")
+            }
+        }
+        #expect(compared > 1)
+    }
+}
