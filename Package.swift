@@ -64,8 +64,10 @@ let package = Package(
             name: "LeafcutterTests",
             dependencies: [
                 "Leafcutter", "CPMAnt", "LeafFormat", "LeafGeneration", "LeafImport", "LeafStream", "GoldenSupport",
+                "CAllocationCounter",
             ],
             swiftSettings: strict),
+        .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter", cSettings: c),
         .testTarget(name: "BudgetTests", dependencies: ["GoldenSupport"], swiftSettings: strict),
         .testTarget(
             name: "CPMAntTests", dependencies: ["CPMAnt", "LeafFormat", "GoldenSupport"], swiftSettings: strict),

@@ -17,18 +17,36 @@ __attribute__((target("avx2"))) void read_all(const char *bytes, size_t count) {
     __asm__ volatile("" : : "x"(all));
 }
 
-__attribute__((target("avx2"))) static void multiply_add_avx2(long steps) {
-    __m256i sum[12] = {0}, a = _mm256_set1_epi16(3), b = _mm256_set1_epi16(5);
+/* Six products, then six additions: other orders reach up to 6 % less, because additions take the ports of products. */
+__attribute__((target("avx2"))) static void multiply_add(long steps) {
+    __m256i sum[6] = {0}, product[6], a = _mm256_set1_epi16(3), b = _mm256_set1_epi16(5);
     for (long i = 0; i < steps; i++) {
-        for (int j = 0; j < 12; j++) {
-            __asm__ volatile("" : "+x"(a));  /* or all would share one product */
-            sum[j] = _mm256_add_epi32(sum[j], _mm256_madd_epi16(a, b));
+        for (int j = 0; j < 6; j++) {
+            __asm__ volatile("" : "+x"(a)); /* or all would share one product */
+            product[j] = _mm256_madd_epi16(a, b);
+            __asm__ volatile("" : "+x"(product[j]));
         }
-        for (int j = 0; j < 12; j++) __asm__ volatile("" : "+x"(sum[j]));
+        for (int j = 0; j < 6; j++) {
+            sum[j] = _mm256_add_epi32(sum[j], product[j]);
+            __asm__ volatile("" : "+x"(sum[j]));
+        }
     }
 }
 
-__attribute__((target("avx512f,avx512vnni"))) static void multiply_add_avx512(long steps) {
+/* Winograd's form, as in x86/avx2.c: two additions for one product of twice the worth. */
+__attribute__((target("avx2"))) static void add_multiply_add(long steps) {
+    __m256i sum[8] = {0}, w0 = _mm256_set1_epi16(3), w1 = _mm256_set1_epi16(5), q0 = w1, q1 = w0;
+    for (long i = 0; i < steps; i++) {
+        for (int j = 0; j < 8; j++) {
+            __asm__ volatile("" : "+x"(w0), "+x"(w1));
+            __m256i left = _mm256_add_epi16(w0, q1), right = _mm256_add_epi16(w1, q0);
+            sum[j] = _mm256_add_epi32(sum[j], _mm256_madd_epi16(left, right));
+            __asm__ volatile("" : "+x"(sum[j]));
+        }
+    }
+}
+
+__attribute__((target("avx512f,avx512vnni"))) static void dot_bytes(long steps) {
     __m512i sum[16] = {0}, a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(5);
     for (long i = 0; i < steps; i++) {
         for (int j = 0; j < 16; j++) sum[j] = _mm512_dpbusd_epi32(sum[j], a, b);
@@ -36,14 +54,13 @@ __attribute__((target("avx512f,avx512vnni"))) static void multiply_add_avx512(lo
     }
 }
 
-void multiply_add(const char *isa, long steps) {
-    if (strcmp(isa, "avx2") == 0) multiply_add_avx2(steps);
-    if (strcmp(isa, "avx512") == 0) multiply_add_avx512(steps);
-}
-
-double operations_a_step(const char *isa) {
-    if (strcmp(isa, "avx2") == 0) return 12 * 16 * 2;
-    return strcmp(isa, "avx512") == 0 ? 16 * 64 * 2 : 0;
+const register_loop *register_loops(const char *isa) {
+    static const register_loop avx2[] = {{"avx2", "vpmaddwd + vpaddd", multiply_add, 6 * 16 * 2},
+                                         {"avx2", "2 vpaddw + vpmaddwd + vpaddd", add_multiply_add, 8 * 32 * 2},
+                                         {0}};
+    static const register_loop avx512[] = {{"avx512", "vpdpbusd", dot_bytes, 16 * 64 * 2}, {0}};
+    static const register_loop none[] = {{0}};
+    return strcmp(isa, "avx2") == 0 ? avx2 : strcmp(isa, "avx512") == 0 ? avx512 : none;
 }
 
 #else
@@ -57,7 +74,9 @@ void read_all(const char *bytes, size_t count) {
     __asm__ volatile("" : : "r"(sum));
 }
 
-void multiply_add(const char *isa, long steps) { (void)isa, (void)steps; }
-double operations_a_step(const char *isa) { return (void)isa, 0; }
+const register_loop *register_loops(const char *isa) {
+    static const register_loop none[] = {{0}};
+    return (void)isa, none;
+}
 
 #endif

@@ -7,11 +7,16 @@
 /* Reads every byte once, in order, with the widest loads at hand. */
 void read_all(const char *bytes, size_t count);
 
-/* Multiply-and-add instructions in registers, `steps` times: vpmaddwd and vpaddd for "avx2", vpdpbusd for "avx512". */
-void multiply_add(const char *isa, long steps);
+/* A loop of the instructions of an integer product, in registers alone. */
+typedef struct {
+    const char *isa, *name;
+    void (*run)(long steps);
+    double operations; /* of one step: a multiplication and an addition are two */
+} register_loop;
 
-/* Integer operations of one step, 0 where the instruction set has no such loop. int16 activations take two vpdpbusd for
- * each product, so that half of the figure is the limit there. */
-double operations_a_step(const char *isa);
+enum { most_loops = 2 };
+
+/* The loops of an instruction set, ended by one without a name. */
+const register_loop *register_loops(const char *isa);
 
 #endif

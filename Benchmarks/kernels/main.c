@@ -1,38 +1,17 @@
-/* How near the int8 matrix product comes to what the machine can do.
- *
- * One row: bytes of weights per second from a matrix larger than the last-level cache, beside a plain loop that reads
- * as much. Many rows: operations per second (a multiplication and an addition are two), beside the multiply-and-add
- * instructions alone, in registers. Both of a pair are measured in turns, in short stretches, by the processor time of
- * the slowest thread, and the best of each is given: that leaves out what other programs on the machine take. */
+/* How near the kernels come to what the machine can do, as tables for RESULTS.md. A product and its limit are measured
+ * in turns, in short stretches, and the best of each is given. */
 #define _GNU_SOURCE
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <time.h>
+#include <unistd.h>
 
-#include "leaf_kernels.h"
+#include "layer.h"
 #include "limits.h"
+#include "timing.h"
 
-enum { columns = 4096, tiles = 4096, max_threads = 2, max_rows = 512, peak_steps = 1000000 };
-enum { reading_rounds = 15, computing_rounds = 40 };
-
-static double processor_time(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* A large buffer in huge pages where the system has them, filled with something. */
-static void *room(size_t bytes) {
-    size_t huge = 2 << 20;
-    char *p = aligned_alloc(huge, LEAF_ALIGN_UP(bytes, huge));
-    if (!p) abort();
-    madvise(p, bytes, MADV_HUGEPAGE);
-    for (size_t i = 0; i < bytes; i++) p[i] = (char)(i * 2654435761u >> 13);
-    return p;
-}
+enum { columns = 4096, most_rows = 512, reading_rounds = 15, computing_rounds = 30, loop_steps = 1000000 };
+/* 268 MB of weights, more than caches hold; and 2 MB, which they do. */
+enum { ram_tiles = 4096, cached_tiles = 32 };
 
 typedef struct {
     const leaf_kernels *kernels;
@@ -61,63 +40,41 @@ static void run_reading(const void *job) {
     read_all(r->bytes, r->count);
 }
 
-typedef struct {
-    const char *isa;
-    long steps;
-} peak;
-
-static void run_peak(const void *job) { multiply_add(((const peak *)job)->isa, ((const peak *)job)->steps); }
-
-typedef struct {
-    void (*run)(const void *);
-    const void *job;
-    double seconds;
-} start;
-
-static void *thread_main(void *argument) {
-    start *s = argument;
-    double begin = processor_time();
-    s->run(s->job);
-    s->seconds = processor_time() - begin;
-    return NULL;
-}
-
-/* Seconds that the slowest of `threads` jobs, `size` bytes apart, takes when all run at once. */
-static double measure(void (*run)(const void *), const void *jobs, size_t size, int threads) {
-    pthread_t ids[max_threads];
-    start starts[max_threads];
-    for (int t = 0; t < threads; t++) {
-        starts[t] = (start){run, (const char *)jobs + (size_t)t * size, 0};
-        if (t > 0 && pthread_create(&ids[t], NULL, thread_main, &starts[t]) != 0) abort();
-    }
-    thread_main(&starts[0]);
-    double slowest = starts[0].seconds;
-    for (int t = 1; t < threads; t++) {
-        pthread_join(ids[t], NULL);
-        if (starts[t].seconds > slowest) slowest = starts[t].seconds;
-    }
-    return slowest;
-}
+static void run_loop(const void *job) { (*(const register_loop *const *)job)->run(loop_steps); }
 
 static double smaller(double a, double b) { return a < b ? a : b; }
 
+static const char *type_name(leaf_activation type) { return type == LEAF_ACTIVATION_INT16 ? "int16" : "int8"; }
+
+static double bytes_of(size_t tiles) { return (double)tiles * LEAF_TILE_ROWS * columns; }
+
 /* The jobs of one product, its tiles divided among the threads. */
-static void divide(product whole, size_t tile_count, int threads, product *jobs) {
+static void divide(product whole, int threads, product *jobs) {
+    whole.y_stride = whole.tile_count * LEAF_TILE_ROWS;
     for (int t = 0; t < threads; t++) {
-        size_t begin = tile_count * (size_t)t / (size_t)threads, end = tile_count * (size_t)(t + 1) / (size_t)threads;
+        size_t begin = whole.tile_count * (size_t)t / (size_t)threads;
         jobs[t] = whole;
         jobs[t].weights += begin * LEAF_TILE_ROWS * columns;
         jobs[t].scales += begin * LEAF_TILE_ROWS;
         jobs[t].y += begin * LEAF_TILE_ROWS;
-        jobs[t].tile_count = end - begin;
+        jobs[t].tile_count = whole.tile_count * (size_t)(t + 1) / (size_t)threads - begin;
     }
 }
 
-static void bandwidth(product whole, int threads) {
-    size_t bytes = (size_t)tiles * LEAF_TILE_ROWS * columns;
-    product jobs[max_threads];
-    reading readings[max_threads];
-    divide(whole, tiles, threads, jobs);
+static double time_product(product whole, int threads, int rounds) {
+    product jobs[most_threads];
+    divide(whole, threads, jobs);
+    double best = 1e9;
+    for (int i = 0; i < rounds; i++) best = smaller(best, measure(run_product, jobs, sizeof *jobs, threads));
+    return best;
+}
+
+/* One row, and a plain loop that reads the same bytes. */
+static void print_one_row(product whole, int threads) {
+    product jobs[most_threads];
+    reading readings[most_threads];
+    whole.tile_count = ram_tiles, whole.rows = 1;
+    divide(whole, threads, jobs);
     for (int t = 0; t < threads; t++)
         readings[t] = (reading){(const char *)jobs[t].weights, jobs[t].tile_count * LEAF_TILE_ROWS * columns};
     double product_time = 1e9, reading_time = 1e9;
@@ -125,30 +82,62 @@ static void bandwidth(product whole, int threads) {
         reading_time = smaller(reading_time, measure(run_reading, readings, sizeof *readings, threads));
         product_time = smaller(product_time, measure(run_product, jobs, sizeof *jobs, threads));
     }
-    printf("%-7s %-5s %d thread%s  1 row    %6.2f GB/s of %6.2f GB/s read  %5.1f %%\n", whole.kernels->name,
-           whole.type == LEAF_ACTIVATION_INT16 ? "int16" : "int8", threads, threads == 1 ? " " : "s",
-           (double)bytes / product_time / 1e9, (double)bytes / reading_time / 1e9, 100 * reading_time / product_time);
+    printf("| %s | %d | %.1f GB/s | %.1f GB/s | %.0f %% |\n", type_name(whole.type), threads,
+           bytes_of(ram_tiles) / product_time / 1e9, bytes_of(ram_tiles) / reading_time / 1e9,
+           100 * reading_time / product_time);
 }
 
-static void throughput(product whole, size_t rows, int threads) {
-    product jobs[max_threads];
-    peak peaks[max_threads];
-    whole.rows = rows;
-    size_t tile_count = rows < 32 ? tiles / 4 : 4096 / rows + 8;  /* few rows: 64 MB of weights; many: milliseconds */
-    whole.y_stride = rows < 32 ? tile_count * LEAF_TILE_ROWS : columns;
-    divide(whole, tile_count, threads, jobs);
-    for (int t = 0; t < threads; t++) peaks[t] = (peak){whole.kernels->name, peak_steps};
-    double operations = 2.0 * (double)rows * (double)tile_count * LEAF_TILE_ROWS * columns;
-    double peak_operations = operations_a_step(whole.kernels->name) * peak_steps * threads;
-    double product_time = 1e9, peak_time = 1e9;
-    for (int i = 0; i < computing_rounds; i++) {
-        product_time = smaller(product_time, measure(run_product, jobs, sizeof *jobs, threads));
-        if (peak_operations > 0) peak_time = smaller(peak_time, measure(run_peak, peaks, sizeof *peaks, threads));
+/* What each more row costs when the weights come from RAM, as a share of the first. */
+static void print_few_rows(product whole, int threads) {
+    static const size_t rows[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
+    double first = 0, before = 0;
+    whole.tile_count = ram_tiles;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        whole.rows = rows[i];
+        double time = time_product(whole, threads, 5);
+        if (i == 0) first = time;
+        printf("| %s | %zu | %.1f ms | %.2f | ", type_name(whole.type), rows[i], 1e3 * time, time / first);
+        if (i > 0) printf("%.2f", (time - before) / first / (double)(rows[i] - rows[i - 1]));
+        printf(" | %.0f GOPS |\n", 2 * (double)rows[i] * bytes_of(ram_tiles) / time / 1e9);
+        before = time;
     }
-    printf("%-7s %-5s %d thread%s  %3zu rows %6.1f GOPS of %6.1f in registers  %5.1f %%\n", whole.kernels->name,
-           whole.type == LEAF_ACTIVATION_INT16 ? "int16" : "int8", threads, threads == 1 ? " " : "s", rows,
-           operations / product_time / 1e9, peak_operations / peak_time / 1e9,
-           100 * (operations / product_time) / (peak_operations / peak_time));
+}
+
+/* Many rows, and the instructions alone. */
+static void print_many_rows(product whole, int threads) {
+    static const size_t rows[] = {32, 128, 512};
+    whole.tile_count = cached_tiles;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        whole.rows = rows[i];
+        double product_time = 1e9, loop_times[most_loops] = {1e9, 1e9};
+        const register_loop *loops = register_loops(whole.kernels->name);
+        for (int round = 0; round < computing_rounds; round++) {
+            product_time = smaller(product_time, time_product(whole, threads, 1));
+            for (int l = 0; loops[l].name; l++) {
+                const register_loop *same[most_threads];
+                for (int t = 0; t < threads; t++) same[t] = loops + l;
+                loop_times[l] = smaller(loop_times[l], measure(run_loop, same, sizeof *same, threads));
+            }
+        }
+        double rate = 2 * (double)rows[i] * bytes_of(cached_tiles) / product_time;
+        printf("| %s | %d | %zu | %.0f GOPS |", type_name(whole.type), threads, rows[i], rate / 1e9);
+        for (int l = 0; loops[l].name; l++) {
+            double limit = loops[l].operations * loop_steps * threads / loop_times[l];
+            printf(" %.0f | %.0f %% |", limit / 1e9, 100 * rate / limit);
+        }
+        printf("\n");
+    }
+}
+
+static product make_product(const leaf_kernels *kernels, leaf_activation type, const int8_t *weights,
+                            const float *scales, float *y) {
+    size_t bytes = leaf_activation_row_bytes(type, columns);
+    char *activations = room(bytes * most_rows);
+    float *x = room(columns * sizeof(float));
+    for (size_t i = 0; i < columns; i++) x[i] = (float)(i % 251) - 125;
+    for (size_t r = 0; r < most_rows; r++) kernels->quantize_row(type, x, columns, columns, activations + r * bytes);
+    free(x);
+    return (product){kernels, type, weights, 0, 0, activations, scales, y, 0};
 }
 
 int main(int count, char **arguments) {
@@ -157,24 +146,39 @@ int main(int count, char **arguments) {
         fprintf(stderr, "no such instruction set on this machine\n");
         return 2;
     }
-    size_t outputs = (size_t)tiles * LEAF_TILE_ROWS;
-    int8_t *weights = room(outputs * columns);
-    float *scales = room(outputs * sizeof(float)), *y = room(outputs * max_rows * sizeof(float));
-    float *x = room(columns * sizeof(float));
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int threads = cores < most_threads ? (int)cores : most_threads;
+    size_t outputs = ram_tiles * LEAF_TILE_ROWS;
+    int8_t *weights = room(bytes_of(ram_tiles));
+    float *scales = room(outputs * sizeof(float)), *y = room(outputs * 32 * sizeof(float));
     for (size_t i = 0; i < outputs; i++) scales[i] = 1e-3f;
-    for (size_t i = 0; i < columns; i++) x[i] = (float)(i % 251) - 125;
-    for (int type = LEAF_ACTIVATION_INT16; type <= LEAF_ACTIVATION_INT8; type++) {
-        size_t bytes = leaf_activation_row_bytes((leaf_activation)type, columns);
-        char *activations = room(bytes * max_rows);
-        for (size_t r = 0; r < max_rows; r++)
-            kernels->quantize_row((leaf_activation)type, x, columns, columns, activations + r * bytes);
-        product whole = {kernels, (leaf_activation)type, weights, tiles, 1, activations, scales, y, outputs};
-        for (int threads = 1; threads <= max_threads; threads++) {
-            static const size_t rows[] = {2, 4, 8, 16, 32, 128, 512};
-            bandwidth(whole, threads);
-            for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) throughput(whole, rows[i], threads);
-        }
-        free(activations);
-    }
+    product products[2];
+    for (int type = LEAF_ACTIVATION_INT16; type <= LEAF_ACTIVATION_INT8; type++)
+        products[type] = make_product(kernels, (leaf_activation)type, weights, scales, y);
+    choose_clock();
+    printf("%s, %ld cores; %s.\n", kernels->name, cores, clock_name());
+
+    printf("\n1 row, 268 MB of weights in RAM:\n\n"
+           "| activations | threads | product | a plain loop reads | share |\n| --- | --- | --- | --- | --- |\n");
+    for (int t = 1; t <= threads; t += threads > 1 ? threads - 1 : 1)
+        for (int p = 0; p < 2; p++) print_one_row(products[p], t);
+
+    printf("\nFew rows, 268 MB of weights in RAM, %d threads:\n\n"
+           "| activations | rows | time | of one row's | each more row | |\n| --- | --- | --- | --- | --- | --- |\n",
+           threads);
+    for (int p = 0; p < 2; p++) print_few_rows(products[p], threads);
+
+    printf("\nMany rows, weights in a cache:\n\n| activations | threads | rows | product |");
+    const register_loop *loops = register_loops(kernels->name);
+    for (int l = 0; loops[l].name; l++) printf(" %s in registers | share |", loops[l].name);
+    printf("\n| --- | --- | --- | --- |");
+    for (int l = 0; loops[l].name; l++) printf(" --- | --- |");
+    printf("\n");
+    for (int t = 1; t <= threads; t += threads > 1 ? threads - 1 : 1)
+        for (int p = 1; p >= 0; p--) print_many_rows(products[p], t);
+
+    printf("\n512 tokens through one layer of the 10B shape (d 4096, 32 heads of 128, ff 10240), 1 thread:\n\n");
+    for (int type = LEAF_ACTIVATION_INT8; type >= LEAF_ACTIVATION_INT16; type--)
+        print_layer(kernels, (leaf_activation)type);
     return 0;
 }

@@ -9,6 +9,8 @@
 
 LEAF_INLINE size_t plane_count(leaf_activation type) { return type == LEAF_ACTIVATION_INT16 ? 2 : 1; }
 
+LEAF_INLINE i32x16 group_term(i32x16 q) { return q; }
+
 LEAF_INLINE void put_values(leaf_activation type, uint8_t *values, size_t padded_columns, size_t column, i32x16 q) {
     i32x16 low = (q << 24) >> 24;
     i8x16 bytes = __builtin_convertvector(low, i8x16);

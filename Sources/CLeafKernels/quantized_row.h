@@ -1,8 +1,8 @@
 /* A quantized activation row, and a call of the product that takes such rows.
  *
  * A row is values (two bytes a padded column, whichever the type), then one float scale a group, then one int32 a
- * group, the sum of the group's values. Each section is a multiple of 64 bytes. How the values lie is each instruction set's
- * own business. */
+ * group, a sum over its values. Each section is a multiple of 64 bytes. How the values lie and what is summed is each
+ * instruction set's own business. */
 #ifndef LEAF_QUANTIZED_ROW_H
 #define LEAF_QUANTIZED_ROW_H
 

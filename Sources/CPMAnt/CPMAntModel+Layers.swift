@@ -78,58 +78,55 @@ extension CPMAntModel {
     }
 
     /// `x = x + Lin(attention(RMS(x)))`
-    func attention(_ block: Block, layer: Int, _ step: Step) throws(LeafError) {
+    func attention(_ block: Block, layer: Int, _ worker: Int) throws(LeafError) {
         guard let norm = resident.attentionNorms[layer] else { return }
         let cacheLayer = configuration.layers[..<layer].count { $0.hasAttention }
         let stride = scratch.attentionStride
         let first = block.matrices.lowerBound
-        let outputs = [scratch.queries, scratch.keys, scratch.values]
 
-        try prepareNormalized(rows: step.rowCount, norm)
+        try prepareNormalized(norm, worker)
         try linear(
-            first..<first + 3, rows: step.rowCount,
-            output: { part, column in (outputs[part.matrix - first] + column, stride) })
-        try attend(layer: cacheLayer, step)
-        try prepareLinearInput(rows: step.rowCount, columns: configuration.dimAttention) { row, input in
+            first..<first + 3, rows: step.rowCount, worker,
+            output: { part, column in (scratch.projection(part.matrix - first) + column, stride) })
+        attend(layer: cacheLayer, worker)
+        try pool.meet(worker)
+        try prepareLinearInput(rows: step.rowCount, columns: configuration.dimAttention, worker) { row, input in
             input.update(from: scratch.keys + row * stride, count: configuration.dimAttention)
         }
-        try addToResidual(first + 3, rows: step.rowCount)
+        try addToResidual(first + 3, worker)
     }
 
-    /// Keys and values enter the cache; then every query attends. The result replaces the keys in the scratch.
-    private func attend(layer: Int, _ step: Step) throws(LeafError) {
+    /// Keys and values enter the cache; then every query attends. The result replaces the keys in the scratch. No
+    /// meeting in between: a thread attends with the heads that it stored itself.
+    private func attend(layer: Int, _ worker: Int) {
         let stride = scratch.attentionStride
         let dimHead = configuration.dimHead
-        let heads = configuration.numHeads
         let type = cache.precision.kernelType
         for group in step.groups {
-            let tiles = group.rows.count.roundedUp(to: Scratch.attentionRows) / Scratch.attentionRows
-            // Storing and attending share no barrier: a thread attends with the heads that it stored itself.
-            try pool.run { worker throws(LeafError) in
-                for head in pool.share(of: heads, for: worker) {
+            let begin = TraceRecorder.now(trace)
+            defer { trace?.record(.attention, on: .compute(worker), since: begin, layer) }
+            cache.withPages(of: group.sequence) { pages in
+                for head in pool.share(of: configuration.numHeads, for: worker) {
                     for row in group.rows {
                         let position = group.firstPosition + row - group.rows.lowerBound
-                        let page = cache.page(group.pages[position / 16], layer: layer, head: head)
+                        let page = cache.page(pages[position / 16], layer: layer, head: head)
                         let place = row * stride + head * dimHead
                         kernels.cache_store(
                             type, dimHead, scratch.keys + place, scratch.values + place, page, position % 16)
                     }
-                    group.pages.withUnsafeBufferPointer { pages in
-                        var view = leaf_cache_view(
-                            type: type, dim_head: dimHead, keys: group.keyCount, pages: pages.baseAddress,
-                            base: UnsafeRawPointer(cache.page(0, layer: layer, head: head)),
-                            page_stride: cache.pageStride)
-                        for tile in 0..<tiles {
-                            let local = tile * Scratch.attentionRows
-                            let place = (group.rows.lowerBound + local) * stride + head * dimHead
-                            kernels.attention(
-                                &view, scratch.queries + place, stride,
-                                min(Scratch.attentionRows, group.rows.count - local),
-                                scratch.buckets + group.bucketOffset + local * group.bucketStride, group.bucketStride,
-                                resident.positionBias + head * configuration.positionBiasRows,
-                                1 / Float(dimHead).squareRoot(), scratch.keys + place, stride,
-                                scratch.scores(thread: worker))
-                        }
+                    var view = leaf_cache_view(
+                        type: type, dim_head: dimHead, keys: group.keyCount, pages: pages.baseAddress,
+                        base: UnsafeRawPointer(cache.page(0, layer: layer, head: head)),
+                        page_stride: cache.pageStride)
+                    for local in Swift.stride(from: 0, to: group.rows.count, by: Scratch.attentionRows) {
+                        let place = (group.rows.lowerBound + local) * stride + head * dimHead
+                        kernels.attention(
+                            &view, scratch.queries + place, stride,
+                            min(Scratch.attentionRows, group.rows.count - local),
+                            scratch.buckets + group.bucketOffset + local * group.bucketStride, group.bucketStride,
+                            resident.positionBias + head * configuration.positionBiasRows,
+                            1 / Float(dimHead).squareRoot(), scratch.keys + place, stride,
+                            scratch.scores(thread: worker))
                     }
                 }
             }
@@ -137,59 +134,59 @@ extension CPMAntModel {
     }
 
     /// `x = x + Lin(gelu(Lin(n; w_0)) * Lin(n; w_1); w_out)` with `n = RMS(x)`
-    func feedForward(_ block: Block, layer: Int, rows: Int) throws(LeafError) {
+    func feedForward(_ block: Block, layer: Int, _ worker: Int) throws(LeafError) {
         guard let norm = resident.feedForwardNorms[layer] else { return }
+        let rows = step.rowCount
         let gateMatrix = block.matrices.lowerBound
         let upMatrix = gateMatrix + 1
         let stride = scratch.feedForwardStride
 
-        try prepareNormalized(rows: rows, norm)
-        try linear(gateMatrix..<upMatrix, rows: rows, output: { _, column in (scratch.gate + column, stride) })
+        try prepareNormalized(norm, worker)
         try linear(
-            upMatrix..<upMatrix + 1, rows: rows,
-            output: { part, column in
-                let up = scratch.up(thread: part.worker)
-                return (up.start + column - part.columns.lowerBound, up.stride)
-            },
+            gateMatrix..<upMatrix, rows: rows, worker, output: { _, column in (scratch.gate + column, stride) })
+        let up = scratch.up(thread: worker)
+        try linear(
+            upMatrix..<upMatrix + 1, rows: rows, worker,
+            output: { part, column in (up.start + column - part.columns.lowerBound, up.stride) },
             finish: { part in
-                let up = scratch.up(thread: part.worker)
                 for row in 0..<rows {
                     kernels.gelu_multiply(
                         scratch.gate + row * stride + part.columns.lowerBound, up.start + row * up.stride,
                         part.columns.count)
                 }
             })
-        try prepareLinearInput(rows: rows, columns: configuration.dimFF) { row, input in
+        try prepareLinearInput(rows: rows, columns: configuration.dimFF, worker) { row, input in
             input.update(from: scratch.gate + row * stride, count: configuration.dimFF)
         }
-        try addToResidual(upMatrix + 1, rows: rows)
+        try addToResidual(upMatrix + 1, worker)
     }
 
     /// `logits = RMS(x) . tokenTable`, for the rows that want them.
-    func project(_ block: Block, _ step: Step) throws(LeafError) {
+    func project(_ block: Block, _ worker: Int) throws(LeafError) {
         let rows = step.logitRows
-        try prepareLinearInput(rows: rows.count, columns: configuration.dimModel) { row, input in
+        try prepareLinearInput(rows: rows.count, columns: configuration.dimModel, worker) { row, input in
             kernels.rms_norm(
                 scratch.hiddenStates + rows[row] * scratch.dModelStride, resident.outputNorm, configuration.dimModel,
                 configuration.eps, input)
         }
         try linear(
-            block.matrices, rows: rows.count,
+            block.matrices, rows: rows.count, worker,
             output: { _, column in (scratch.logits + column, scratch.vocabStride) })
     }
 
-    private func prepareNormalized(rows: Int, _ norm: UnsafePointer<Float>) throws(LeafError) {
-        try prepareLinearInput(rows: rows, columns: configuration.dimModel) { row, input in
+    private func prepareNormalized(_ norm: UnsafePointer<Float>, _ worker: Int) throws(LeafError) {
+        try prepareLinearInput(rows: step.rowCount, columns: configuration.dimModel, worker) { row, input in
             kernels.rms_norm(
                 scratch.hiddenStates + row * scratch.dModelStride, norm, configuration.dimModel, configuration.eps,
                 input)
         }
     }
 
-    private func addToResidual(_ matrix: Int, rows: Int) throws(LeafError) {
+    private func addToResidual(_ matrix: Int, _ worker: Int) throws(LeafError) {
         let stride = scratch.dModelStride
-        try linear(matrix..<matrix + 1, rows: rows, output: { _, column in (scratch.delta + column, stride) })
-        try forEachRow(rows) { row in
+        try linear(
+            matrix..<matrix + 1, rows: step.rowCount, worker, output: { _, column in (scratch.delta + column, stride) })
+        for row in pool.share(of: step.rowCount, for: worker) {
             kernels.add(scratch.hiddenStates + row * stride, scratch.delta + row * stride, configuration.dimModel)
         }
     }

@@ -8,16 +8,18 @@ extension CPMAntModel {
     /// Bytes that OpenBLAS allocates for the threads that call it: its packing buffers.
     static func blasBytes(threads: Int) -> Int { 32 << 20 + threads * (32 << 20) }
 
-    /// Prepares rows for the matrices that read them: `fill` writes one float row, which is quantized for int8 weights.
+    /// Prepares this thread's share of the rows for the matrices that read them, and meets the others: `fill` writes one
+    /// float row, which is quantized for int8 weights.
     /// - Parameters:
     ///   - columns: numbers in a row.
-    ///   - fill: is handed the row's number and where to write it; it may also leave the row as it lies there.
+    ///   - fill: is handed the row's number and where to write it.
     func prepareLinearInput(
-        rows: Int, columns: Int, fill: (Int, UnsafeMutablePointer<Float>) -> Void
+        rows: Int, columns: Int, _ worker: Int, fill: (Int, UnsafeMutablePointer<Float>) -> Void
     ) throws(LeafError) {
+        let begin = TraceRecorder.now(trace)
         let stride = columns.roundedUp(to: 64)
         let rowBytes = file.weights == .int8 ? leaf_activation_row_bytes(activations.kernelType, stride) : 0
-        try forEachRow(rows) { row in
+        for row in pool.share(of: rows, for: worker) {
             let input = scratch.linearInput + row * stride
             for column in columns..<stride { input[column] = 0 }
             fill(row, input)
@@ -26,17 +28,8 @@ extension CPMAntModel {
                     activations.kernelType, input, columns, stride, scratch.quantizedRows + row * rowBytes)
             }
         }
-    }
-
-    /// Runs `body` for every row, on all threads when that is worth waking them.
-    func forEachRow(_ rows: Int, _ body: (Int) -> Void) throws(LeafError) {
-        if rows < pool.threadCount * 2 {
-            for row in 0..<rows { body(row) }
-            return
-        }
-        try pool.run { worker throws(LeafError) in
-            for row in pool.share(of: rows, for: worker) { body(row) }
-        }
+        trace?.record(.rows, on: .compute(worker), since: begin, rows)
+        try pool.meet(worker)
     }
 
     /// The output columns of one chunk that one thread computes.
@@ -47,41 +40,43 @@ extension CPMAntModel {
         let worker: Int
     }
 
-    /// Multiplies the prepared rows by the matrices, which all read the same columns, without waiting in between.
+    /// Multiplies the prepared rows by this thread's part of the matrices, which all read the same columns, without
+    /// waiting in between, and meets the others.
     ///
     /// - Parameters:
     ///   - matrices: indices into the file's matrices, in sweep order.
     ///   - output: where the first row's result for a column of the part goes, and the rows' stride in floats.
-    ///   - finish: called on the part's thread when all rows have their results.
+    ///   - finish: called when all rows have the part's results.
     func linear(
-        _ matrices: Range<Int>, rows: Int,
+        _ matrices: Range<Int>, rows: Int, _ worker: Int,
         output: (_ part: Part, _ column: Int) -> (start: UnsafeMutablePointer<Float>, stride: Int),
         finish: (_ part: Part) -> Void = { _ in }
     ) throws(LeafError) {
-        try multiplyDown(matrices, rows: rows)
-        try pool.run { worker throws(LeafError) in
-            for index in matrices {
-                for chunk in file.matrices[index].chunks {
-                    let bytes = try store.acquire(chunk)
-                    defer { store.release(chunk) }
-                    let entry = file.chunks[chunk]
-                    // Whole tiles of 16 rows, so that every part begins aligned.
-                    let tiles = pool.share(of: entry.rowCount.roundedUp(to: 16) / 16, for: worker)
-                    guard !tiles.isEmpty, let base = bytes.baseAddress else { continue }
-                    let last = min(tiles.upperBound * 16, entry.rowCount)
-                    let part = Part(
-                        matrix: index, columns: entry.firstRow + tiles.lowerBound * 16..<entry.firstRow + last,
-                        worker: worker)
-                    if file.weights == .int8 {
-                        multiplyInt8(part, base, in: entry, rows: rows, output(part, part.columns.lowerBound))
-                    } else {
-                        multiplyFloats(part, base, in: entry, rows: rows, output)
-                    }
-                    addUp(part, of: matrices, rows: rows, to: output(part, part.columns.lowerBound))
-                    finish(part)
+        try multiplyDown(matrices, rows: rows, worker)
+        for index in matrices {
+            let begin = TraceRecorder.now(trace)
+            defer { trace?.record(.linear, on: .compute(worker), since: begin, index) }
+            for chunk in file.matrices[index].chunks {
+                let bytes = try store.acquire(chunk, consumer: worker)
+                defer { store.release(chunk) }
+                let entry = file.chunks[chunk]
+                // Whole tiles of 16 rows, so that every part begins aligned.
+                let tiles = pool.share(of: entry.rowCount.roundedUp(to: 16) / 16, for: worker)
+                guard !tiles.isEmpty, let base = bytes.baseAddress else { continue }
+                let last = min(tiles.upperBound * 16, entry.rowCount)
+                let part = Part(
+                    matrix: index, columns: entry.firstRow + tiles.lowerBound * 16..<entry.firstRow + last,
+                    worker: worker)
+                if file.weights == .int8 {
+                    multiplyInt8(part, base, in: entry, rows: rows, output(part, part.columns.lowerBound))
+                } else {
+                    multiplyFloats(part, base, in: entry, rows: rows, output)
                 }
+                addUp(part, of: matrices, rows: rows, to: output(part, part.columns.lowerBound))
+                finish(part)
             }
         }
+        try pool.meet(worker)
     }
 
     private func multiplyInt8(

@@ -3,15 +3,17 @@ import LeafFormat
 
 /// Adapters beside the linear layers, in float32 on the same rows that the weights meet.
 extension CPMAntModel {
-    /// The prepared rows times A, for those that have an adapter beside the matrices, which all read the same columns.
-    func multiplyDown(_ matrices: Range<Int>, rows: Int) throws(LeafError) {
+    /// This thread's share of the prepared rows times A, for those that have an adapter beside the matrices, which all
+    /// read the same columns; meets the others if any adapter is there.
+    func multiplyDown(_ matrices: Range<Int>, rows: Int, _ worker: Int) throws(LeafError) {
         guard tuning.adapts(matrices) else { return }
         let columns = file.matrices[matrices.lowerBound].columns
         let stride = columns.roundedUp(to: 64)
-        try forEachRow(rows) { row in
+        for row in pool.share(of: rows, for: worker) {
             tuning.multiplyDown(
                 scratch.linearInput + row * stride, row: row, matrices: matrices, columns: columns, kernels)
         }
+        try pool.meet(worker)
     }
 
     /// Adds those products times B to a part of the result.

@@ -16,6 +16,7 @@ public final class CPMAntModel {
     public let cache: KVCache
 
     let store: BlockStore
+    let trace: TraceRecorder?
     let pool: ComputePool
     let kernels: leaf_kernels
     let activations: ActivationPrecision
@@ -25,6 +26,13 @@ public final class CPMAntModel {
     let positionBuckets: PositionBuckets
     /// For float weights only.
     let sgemm: leaf_sgemm_fn?
+    /// The rows that are on the sweep now, and where it is.
+    private(set) var step = Step()
+    // What the threads run, made once: a closure made for each block would be an allocation for each.
+    private lazy var fillingBuckets: ComputePool.Job = { [unowned self] worker throws(LeafError) in
+        fillBuckets(worker)
+    }
+    private lazy var passing: ComputePool.Job = { [unowned self] worker throws(LeafError) in try pass(worker) }
 
     /// Bytes of everything that `init` allocates, for the memory plan.
     public static func plannedBytes(
@@ -46,10 +54,11 @@ public final class CPMAntModel {
     public init(
         file: LeafFile, store: BlockStore, pool: ComputePool, instructionSet: InstructionSet,
         capacity: ForwardCapacity, activations: ActivationPrecision, kv: KVPrecision,
-        tuning: ModelTuning = ModelTuning()
+        tuning: ModelTuning = ModelTuning(), trace: TraceRecorder? = nil
     ) throws(LeafError) {
         self.file = file
         self.store = store
+        self.trace = trace
         self.pool = pool
         kernels = (instructionSet.table ?? leaf_kernels_best()).pointee
         self.capacity = capacity
@@ -86,23 +95,26 @@ public final class CPMAntModel {
         _ batch: RowBatch, isCancelled: () -> Bool = { false },
         logits body: (Int, UnsafeBufferPointer<Float>) throws(LeafError) -> Void
     ) throws(LeafError) {
-        let step = try begin(batch)
+        let sweepBegin = TraceRecorder.now(trace)
+        try begin(batch)
         try embed(batch)
         do throws(LeafError) {
-            for block in file.blocks {
+            try pool.run(fillingBuckets)
+            for (index, block) in file.blocks.enumerated() {
+                let blockBegin = TraceRecorder.now(trace)
                 if isCancelled() { throw LeafError(.cancelled, "stopped") }
                 try store.settle()
-                switch block.kind {
-                case .attention(let layer): try attention(block, layer: layer, step)
-                case .feedForward(let layer): try feedForward(block, layer: layer, rows: batch.rows.count)
-                case .tokenTable: try project(block, step)
-                }
+                step.block = block
+                try pool.run(passing)
+                trace?.record(.block, on: .steps, since: blockBegin, index)
             }
             try store.settle()
         } catch {
             if error.kind == .cancelled { store.abandonSweep() }
             throw error
         }
+        let kind = batch.rows.contains { $0.isContext } ? TraceRecorder.Kind.prompt : .decode
+        trace?.record(kind, on: .steps, since: sweepBegin, batch.rows.count)
         for row in step.logitRows.indices {
             let logits = UnsafeBufferPointer(
                 start: scratch.logits + row * scratch.vocabStride, count: configuration.vocabSize)
@@ -117,7 +129,17 @@ public final class CPMAntModel {
         }
     }
 
-    /// What one sweep knows of its rows.
+    /// One thread's part of one block.
+    private func pass(_ worker: Int) throws(LeafError) {
+        guard let block = step.block else { return }
+        switch block.kind {
+        case .attention(let layer): try attention(block, layer: layer, worker)
+        case .feedForward(let layer): try feedForward(block, layer: layer, worker)
+        case .tokenTable: try project(block, worker)
+        }
+    }
+
+    /// What one sweep knows of its rows. There is one, whose arrays keep their room.
     struct Step {
         struct Group {
             let sequence: SequenceID
@@ -125,19 +147,19 @@ public final class CPMAntModel {
             let rows: Range<Int>
             let firstPosition: Int
             let keyCount: Int
-            let pages: [UInt32]
             /// `scratch.buckets` of the group's first row, and how far apart the rows' are.
             let bucketOffset: Int
             let bucketStride: Int
         }
-        let rowCount: Int
-        let groups: [Group]
+        var rowCount = 0
+        var groups: [Group] = []
         /// Rows of the batch that want logits.
-        let logitRows: [Int]
+        var logitRows: [Int] = []
+        var block: Block?
     }
 
     /// Checks the batch against the capacity, gives its rows places in the cache, and works out who sees whom.
-    private func begin(_ batch: RowBatch) throws(LeafError) -> Step {
+    private func begin(_ batch: RowBatch) throws(LeafError) {
         guard !batch.rows.isEmpty, batch.rows.count <= capacity.rows, batch.logitRowCount <= capacity.logitRows else {
             throw LeafError(
                 .budget,
@@ -146,26 +168,28 @@ public final class CPMAntModel {
         }
         try check(batch)
         tuning.begin(batch)
-        var groups: [Step.Group] = []
+        step.rowCount = batch.rows.count
+        step.groups.removeAll(keepingCapacity: true)
+        step.logitRows.removeAll(keepingCapacity: true)
         var bucketOffset = 0
-        for (sequence, range) in batch.groups {
-            let first = try cache.append(batch.rows[range], to: sequence)
-            let pages = cache.sequences[sequence]?.pages ?? []
-            let stride = pages.count * 16
-            groups.append(
+        var first = 0
+        while first < batch.rows.count {
+            let rows = batch.group(from: first)
+            let sequence = batch.rows[first].sequence
+            let position = try cache.append(batch.rows[rows], to: sequence)
+            let keyCount = position + rows.count
+            step.groups.append(
                 Step.Group(
-                    sequence: sequence, rows: range, firstPosition: first, keyCount: first + range.count, pages: pages,
-                    bucketOffset: bucketOffset, bucketStride: stride))
-            bucketOffset += stride * range.count
+                    sequence: sequence, rows: rows, firstPosition: position, keyCount: keyCount,
+                    bucketOffset: bucketOffset, bucketStride: keyCount.roundedUp(to: 16)))
+            bucketOffset += keyCount.roundedUp(to: 16) * rows.count
+            first = rows.upperBound
         }
         guard bucketOffset <= scratch.bucketCapacity else {
             throw LeafError(
                 .budget, "the batch looks at more cached tokens than were planned; plan for a longer context")
         }
-        try fillBuckets(groups)
-        return Step(
-            rowCount: batch.rows.count, groups: groups,
-            logitRows: batch.rows.indices.filter { batch.rows[$0].wantsLogits })
+        for row in batch.rows.indices where batch.rows[row].wantsLogits { step.logitRows.append(row) }
     }
 
     private func check(_ batch: RowBatch) throws(LeafError) {
@@ -190,26 +214,38 @@ public final class CPMAntModel {
 
     /// `[query, key]` rows of the bias table, masked where CPM-Ant's rule says so: everyone sees context; others are
     /// seen by later rows that are not context. (Reference, sections 2.3 and 2.4.)
-    private func fillBuckets(_ groups: [Step.Group]) throws(LeafError) {
-        for group in groups {
-            guard let positions = cache.sequences[group.sequence]?.positions else { continue }
-            try pool.run { worker throws(LeafError) in
+    private func fillBuckets(_ worker: Int) {
+        for group in step.groups {
+            cache.withPages(of: group.sequence) { pages in
                 for place in pool.share(of: group.rows.count, for: worker) {
-                    let query = positions[group.firstPosition + place]
+                    let position = group.firstPosition + place
+                    let query = cache.positions(page: pages[position / 16])[position % 16]
                     let buckets = scratch.buckets + group.bucketOffset + place * group.bucketStride
-                    for (index, key) in positions.enumerated() {
-                        let isVisible =
-                            !query.isPadding && !key.isPadding && query.span == key.span
-                            && (key.isContext || (!query.isContext && key.index <= query.index))
-                        buckets[index] =
-                            isVisible
-                            ? positionBuckets.bucket(
-                                queryIndex: query.index, querySegment: query.segment, keyIndex: key.index,
-                                keySegment: key.segment) : UInt16(LEAF_MASKED)
+                    for page in pages.indices {
+                        let keys = cache.positions(page: pages[page])
+                        for key in 0..<16 {
+                            let isVisible = page * 16 + key < group.keyCount && query.sees(keys[key])
+                            buckets[page * 16 + key] =
+                                isVisible ? positionBuckets.bucket(query, keys[key]) : UInt16(LEAF_MASKED)
+                        }
                     }
-                    for index in positions.count..<group.bucketStride { buckets[index] = UInt16(LEAF_MASKED) }
+                    for position in cache.hiddenPositions(of: group.sequence) {
+                        buckets[position] = UInt16(LEAF_MASKED)
+                    }
                 }
             }
         }
+    }
+}
+
+extension KVCache.Position {
+    fileprivate func sees(_ key: Self) -> Bool {
+        !isPadding && !key.isPadding && span == key.span && (key.isContext || (!isContext && key.index <= index))
+    }
+}
+
+extension PositionBuckets {
+    fileprivate func bucket(_ query: KVCache.Position, _ key: KVCache.Position) -> UInt16 {
+        bucket(queryIndex: query.index, querySegment: query.segment, keyIndex: key.index, keySegment: key.segment)
     }
 }

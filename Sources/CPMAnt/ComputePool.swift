@@ -1,5 +1,5 @@
-import Dispatch
 public import LeafFormat
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -9,24 +9,30 @@ public import LeafFormat
 
 /// A fixed set of threads that run one job at a time, the caller among them.
 ///
-/// Idle threads sleep. A job allocates nothing. Work is divided by output rows (`share(of:for:)`), never along a sum, so
-/// results do not depend on the number of threads.
+/// Every thread runs the whole job; it does its share of each step and meets the others where a step needs what all
+/// have done. Idle threads sleep. Nothing is allocated. Work is divided by output rows (`share(of:for:)`), never along a
+/// sum, so results do not depend on the number of threads.
 public final class ComputePool: @unchecked Sendable {
+    /// What every thread runs, with its number.
+    public typealias Job = (_ worker: Int) throws(LeafError) -> Void
+
     /// Threads that run a job, the calling one included.
     public let threadCount: Int
 
-    private let starts: [DispatchSemaphore]
-    private let done = DispatchSemaphore(value: 0)
-    // Written by the caller before the start signals and read by the workers after them.
-    private var job: ((Int) -> Void)?
-    private var isStopping = false
-    private var failures: [LeafError?]
+    private let barrier: Barrier
+    // Written by the caller while the others wait at the barrier.
+    private var job: Job?
+    /// Of the lowest-numbered thread that failed.
+    private let failure = Mutex<(worker: Int, error: LeafError)?>(nil)
+    /// By thread: it has met the others since one failed, and stops.
+    private let isStopped: UnsafeMutablePointer<Bool>
 
     public init(threadCount: Int) throws(LeafError) {
         precondition(threadCount > 0)
         self.threadCount = threadCount
-        starts = (1..<threadCount).map { _ in DispatchSemaphore(value: 0) }
-        failures = Array(repeating: nil, count: threadCount)
+        barrier = Barrier(threadCount: threadCount)
+        isStopped = .allocate(capacity: threadCount)
+        isStopped.initialize(repeating: false, count: threadCount)
         for worker in 1..<threadCount {
             let seat = Seat(pool: self, worker: worker)
             guard seat.startThread() else {
@@ -36,33 +42,53 @@ public final class ComputePool: @unchecked Sendable {
         }
     }
 
+    deinit { isStopped.deallocate() }
+
     /// Ends the worker threads. The pool must not be used afterwards.
     ///
     /// The threads keep the pool alive, so this is the owner's duty and not a `deinit`'s.
     public func stop() {
-        isStopping = true
-        for start in starts { start.signal() }
-        for _ in starts { done.wait() }
+        job = nil
+        barrier.wait()
+        barrier.wait()
     }
 
-    /// Runs `body` once on every thread, with the thread's number, and waits for all.
+    /// Runs the job on every thread and waits for all.
     /// - Throws: the error of the lowest-numbered thread that threw.
-    public func run(_ body: (Int) throws(LeafError) -> Void) throws(LeafError) {
-        let caught: (Int) -> Void = { worker in
-            do throws(LeafError) { try body(worker) } catch { self.failures[worker] = error }
+    public func run(_ job: @escaping Job) throws(LeafError) {
+        self.job = job
+        barrier.wait()
+        perform(job, as: 0)
+        let failed = failure.withLock { state in
+            defer { state = nil }
+            return state
         }
-        withoutActuallyEscaping(caught) { shared in
-            job = shared
-            for start in starts { start.signal() }
-            shared(0)
-            for _ in starts { done.wait() }
-            job = nil
-        }
-        for worker in 0..<threadCount {
-            if let failure = failures[worker] {
-                for index in 0..<threadCount { failures[index] = nil }
-                throw failure
+        if let failed { throw failed.error }
+    }
+
+    /// Inside a job: waits until all threads are here. What each wrote before, all see afterwards.
+    /// - Throws: when one of them failed before it came here; the job must end then.
+    public func meet(_ worker: Int) throws(LeafError) {
+        guard barrier.wait(), let failed = failure.withLock({ $0 }) else { return }
+        isStopped[worker] = true
+        throw failed.error
+    }
+
+    /// All threads leave at the same meeting: the job's last one, or the first after somebody failed.
+    private func perform(_ job: Job, as worker: Int) {
+        do throws(LeafError) {
+            try job(worker)
+            try meet(worker)
+        } catch {
+            if !isStopped[worker] {
+                failure.withLock { failed in
+                    if failed.map({ worker < $0.worker }) ?? true { failed = (worker, error) }
+                }
+                barrier.wait(afterFailure: true)
             }
+            isStopped[worker] = false
+            // Until all have seen it the caller must not forget it.
+            barrier.wait()
         }
     }
 
@@ -73,12 +99,11 @@ public final class ComputePool: @unchecked Sendable {
 
     private func work(as worker: Int) {
         while true {
-            starts[worker - 1].wait()
-            if isStopping { break }
-            job?(worker)
-            done.signal()
+            barrier.wait()
+            guard let job else { break }
+            perform(job, as: worker)
         }
-        done.signal()
+        barrier.wait()
     }
 
     /// What a new thread is handed: which pool, and its number there.

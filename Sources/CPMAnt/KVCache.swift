@@ -14,8 +14,8 @@ public enum KVPrecision: String, Sendable, CaseIterable {
 /// A page belongs to one sequence, or to several that were forked from one and have not diverged inside it. Allocated
 /// once; a sequence that outgrows the pages is refused before anything is computed.
 public final class KVCache {
-    /// What the mask and the position bias need to know of a position.
-    struct Position {
+    /// What the mask and the position bias need to know of a position. Every page ends with those of its 16.
+    struct Position: BitwiseCopyable {
         var index: Int32
         var segment: Int32
         var span: Int32
@@ -23,9 +23,15 @@ public final class KVCache {
         var isPadding: Bool
     }
 
-    struct Sequence {
+    /// An object, because changing a dictionary's value in place allocates.
+    private final class Sequence {
+        /// With room for all pages that there are: a step allocates nothing.
         var pages: [UInt32] = []
-        var positions: [Position] = []
+        var length = 0
+        /// Positions that later rows do not see any more. Not in the pages, which forks share.
+        var hidden: [Int] = []
+
+        init(room: Int) { pages.reserveCapacity(room) }
     }
 
     public let precision: KVPrecision
@@ -38,7 +44,7 @@ public final class KVCache {
     private let base: UnsafeMutableRawPointer
     private var freePages: [UInt32]
     private var owners: [Int]
-    private(set) var sequences: [SequenceID: Sequence] = [:]
+    private var sequences: [SequenceID: Sequence] = [:]
     private var nextSequence = 0
 
     /// Sizes that follow from the model and the precision.
@@ -58,7 +64,8 @@ public final class KVCache {
         /// Bytes of one page for one layer and head: keys, then values.
         var headBytes: Int { 2 * 16 * dimHead.roundedUp(to: 16) * elementBytes }
         var layerBytes: Int { headBytes * headCount }
-        var pageBytes: Int { layerBytes * layerCount }
+        var positionsOffset: Int { layerBytes * layerCount }
+        var pageBytes: Int { positionsOffset + 16 * MemoryLayout<Position>.stride }
     }
 
     /// Bytes for `positions` positions in `sequences` sequences (each may leave a part of a page unused).
@@ -74,22 +81,23 @@ public final class KVCache {
 
     /// - Throws: `.budget` when the system refuses the memory.
     public init(
-        _ configuration: ModelConfiguration, _ precision: KVPrecision, positions: Int, sequences: Int
+        _ configuration: ModelConfiguration, _ precision: KVPrecision, positions: Int, sequences sequenceCount: Int
     ) throws(LeafError) {
         self.precision = precision
         layout = Layout(configuration, precision)
-        pageCount = Self.pageCount(positions: positions, sequences: sequences)
+        pageCount = Self.pageCount(positions: positions, sequences: sequenceCount)
         capacity = positions
         arena = try Arena(byteCount: pageCount * layout.pageBytes)
         base = UnsafeMutableRawPointer(arena.take(pageCount * layout.pageBytes, of: UInt8.self))
         freePages = (0..<UInt32(pageCount)).reversed()
+        sequences.reserveCapacity(sequenceCount)
         owners = Array(repeating: 0, count: pageCount)
     }
 
     public func makeSequence() -> SequenceID {
         defer { nextSequence += 1 }
         let id = SequenceID(number: nextSequence)
-        sequences[id] = Sequence()
+        sequences[id] = Sequence(room: owners.count)
         return id
     }
 
@@ -98,24 +106,26 @@ public final class KVCache {
         let copy = makeSequence()
         if let original = sequences[sequence] {
             for page in original.pages { owners[Int(page)] += 1 }
-            sequences[copy] = original
+            sequences[copy]?.pages.append(contentsOf: original.pages)
+            sequences[copy]?.length = original.length
+            sequences[copy]?.hidden = original.hidden
         }
         return copy
     }
 
     /// Forgets everything from position `length` on (rejected drafts).
     public func truncate(_ sequence: SequenceID, to length: Int) {
-        guard var state = sequences[sequence], length < state.positions.count else { return }
+        guard let state = sequences[sequence], length < state.length else { return }
         let pages = length.roundedUp(to: 16) / 16
         for page in state.pages[pages...] { release(page) }
         state.pages.removeSubrange(pages...)
-        state.positions.removeSubrange(length...)
-        sequences[sequence] = state
+        state.length = length
+        state.hidden.removeAll { $0 >= length }
     }
 
     /// Makes a position padding: later rows do not see it any more.
     public func hide(_ position: Int, of sequence: SequenceID) {
-        sequences[sequence]?.positions[position].isPadding = true
+        sequences[sequence]?.hidden.append(position)
     }
 
     public func remove(_ sequence: SequenceID) {
@@ -123,14 +133,14 @@ public final class KVCache {
         sequences[sequence] = nil
     }
 
-    public func length(of sequence: SequenceID) -> Int { sequences[sequence]?.positions.count ?? 0 }
+    public func length(of sequence: SequenceID) -> Int { sequences[sequence]?.length ?? 0 }
 
     /// Makes room for the rows and notes their place; keys and values follow layer by layer.
     /// - Returns: the first new position.
     /// - Throws: `.budget` when the pages do not suffice; nothing has changed then.
     func append(_ rows: ArraySlice<RowBatch.Row>, to sequence: SequenceID) throws(LeafError) -> Int {
-        guard var state = sequences[sequence] else { throw LeafError(.usage, "the sequence was removed") }
-        let first = state.positions.count
+        guard let state = sequences[sequence] else { throw LeafError(.usage, "the sequence was removed") }
+        let first = state.length
         let pagesWanted = (first + rows.count).roundedUp(to: 16) / 16
         let isLastShared = first % 16 != 0 && owners[Int(state.pages[first / 16])] > 1
         guard pagesWanted - state.pages.count + (isLastShared ? 1 : 0) <= freePages.count else {
@@ -140,14 +150,25 @@ public final class KVCache {
         }
         if isLastShared { state.pages[first / 16] = unshared(state.pages[first / 16]) }
         while state.pages.count < pagesWanted { state.pages.append(takePage()) }
-        for row in rows {
-            state.positions.append(
-                Position(
-                    index: row.index, segment: row.segment, span: row.span, isContext: row.isContext,
-                    isPadding: row.isPadding))
+        for (place, row) in zip(first..., rows) {
+            positions(page: state.pages[place / 16])[place % 16] = Position(
+                index: row.index, segment: row.segment, span: row.span, isContext: row.isContext,
+                isPadding: row.isPadding)
         }
-        sequences[sequence] = state
+        state.length += rows.count
         return first
+    }
+
+    /// The pages of a sequence that exists, in order.
+    func withPages<Value>(of sequence: SequenceID, _ body: (UnsafeBufferPointer<UInt32>) -> Value) -> Value {
+        (sequences[sequence]?.pages ?? []).withUnsafeBufferPointer(body)
+    }
+
+    func hiddenPositions(of sequence: SequenceID) -> [Int] { sequences[sequence]?.hidden ?? [] }
+
+    /// The 16 positions of a page; those beyond its sequence's length mean nothing.
+    func positions(page: UInt32) -> UnsafeMutablePointer<Position> {
+        (base + Int(page) * layout.pageBytes + layout.positionsOffset).assumingMemoryBound(to: Position.self)
     }
 
     /// Where one layer and head of the page begins.

@@ -1,59 +1,266 @@
+import CLeafBLAS
 import CLeafKernels
 public import LeafFormat
 
-/// How fast this machine computes int8 linear layers, measured in a fraction of a second.
-public struct KernelProbe: Sendable, Equatable {
-    /// Weight bytes a second with one row, weights in RAM: the rate of decoding when everything is resident.
-    public let weightBytesPerSecond: Double
-    /// Multiply-adds a second with many rows: the rate of a long prompt.
-    public let multiplyAddsPerSecond: Double
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
 
-    /// Measures on `threads` threads, with buffers of 64 MiB.
-    /// - Throws: `.budget` when the system has no memory for them.
+/// How fast this machine computes linear layers and reads its memory, measured in about a second, the way a sweep does
+/// it: chunks of 4 MiB in huge pages, too many for the caches, all threads on each chunk, the kernels that run.
+public struct KernelProbe: Sendable, Equatable {
+    /// Of one number of rows.
+    public struct Rate: Sendable, Equatable {
+        public let rows: Int
+        /// Bytes of weights a second that meet the rows.
+        public let weightBytesPerSecond: Double
+
+        public init(rows: Int, weightBytesPerSecond: Double) {
+            self.rows = rows
+            self.weightBytesPerSecond = weightBytesPerSecond
+        }
+    }
+
+    public let threads: Int
+    /// Bytes a second that all threads together read from memory when they do nothing else.
+    public let readBytesPerSecond: Double
+    /// In the order of rows, one row first.
+    public let rates: [Rate]
+    /// Bytes of one weight.
+    public let elementBytes: Int
+    /// What it takes to give all threads something to do and to wait for them.
+    public let joinSeconds: Double
+    /// Bytes a second that one thread checks, as it does with what is read for the first time.
+    public let digestBytesPerSecond: Double
+    /// What a byte of new memory costs when it is first used: the kernel fills it with zeros.
+    public let touchSecondsPerByte: Double
+
+    public init(
+        threads: Int, readBytesPerSecond: Double, rates: [Rate], elementBytes: Int, joinSeconds: Double,
+        digestBytesPerSecond: Double, touchSecondsPerByte: Double
+    ) {
+        precondition(!rates.isEmpty)
+        self.threads = threads
+        self.readBytesPerSecond = readBytesPerSecond
+        self.rates = rates.sorted { $0.rows < $1.rows }
+        self.elementBytes = elementBytes
+        self.joinSeconds = joinSeconds
+        self.digestBytesPerSecond = digestBytesPerSecond
+        self.touchSecondsPerByte = touchSecondsPerByte
+    }
+
+    /// Between two measured numbers of rows a row costs the same; beyond the last, rows cost in proportion.
+    public func weightBytesPerSecond(rows: Int) -> Double {
+        guard let above = rates.firstIndex(where: { $0.rows >= rows }) else {
+            let last = rates[rates.count - 1]
+            return last.weightBytesPerSecond * Double(last.rows) / Double(max(1, rows))
+        }
+        guard above > 0, rates[above].rows > rows else { return rates[above].weightBytesPerSecond }
+        let (low, high) = (rates[above - 1], rates[above])
+        let share = Double(rows - low.rows) / Double(high.rows - low.rows)
+        return 1 / ((1 - share) / low.weightBytesPerSecond + share / high.weightBytesPerSecond)
+    }
+
+    public func multiplyAddsPerSecond(rows: Int) -> Double {
+        weightBytesPerSecond(rows: rows) * Double(rows) / Double(elementBytes)
+    }
+
+    private static let columns = 4096
+    private static let chunkBytes = 4 << 20
+    private static let mostRows = 512
+
+    /// - Parameters:
+    ///   - rows: numbers of rows to measure beside one; those beyond 512 count as 512.
+    ///   - memoryBytes: what it may take for weights, at least 16 MiB and at most 256 MiB.
+    /// - Throws: `.budget` when the system has no memory for it, `.usage` for float weights without OpenBLAS.
     public static func measure(
-        instructionSet: InstructionSet, threads: Int, activations: ActivationPrecision = .int16
+        instructionSet: InstructionSet, threads: Int, weights: WeightFormat = .int8,
+        activations: ActivationPrecision = .int16, rows: [Int] = [], memoryBytes: Int = 256 << 20
     ) throws(LeafError) -> KernelProbe {
         let pool = try ComputePool(threadCount: threads)
         defer { pool.stop() }
-        // Larger than caches, so that one row measures RAM; many rows meet a part of it that a cache holds.
-        let columns = 4096
-        let tiles = 1024
-        let manyRows = 64
-        let fewTiles = 16 * threads
-        let kernels = (instructionSet.table ?? leaf_kernels_best()).pointee
-        let rowBytes = leaf_activation_row_bytes(activations.kernelType, columns)
-        let floats = max(manyRows * fewTiles * 16, tiles * 16)
-        let arena = try Arena(
-            byteCount: tiles * 16 * columns + manyRows * rowBytes + (floats + tiles * 16 + columns) * 4 + 4096)
-        let weights = arena.take(tiles * 16 * columns, of: Int8.self)
-        for byte in stride(from: 0, to: tiles * 16 * columns, by: 61) { weights[byte] = Int8(truncatingIfNeeded: byte) }
-        let scales = arena.take(tiles * 16, of: Float.self)
-        let input = arena.take(columns, of: Float.self)
-        for column in 0..<columns { input[column] = Float(column % 17) - 8 }
-        let rows = UnsafeMutableRawPointer(arena.take(manyRows * rowBytes, of: UInt8.self))
-        for row in 0..<manyRows {
-            kernels.quantize_row(activations.kernelType, input, columns, columns, rows + row * rowBytes)
+        let wanted = Set(rows.map { min(max(1, $0), mostRows) }).union([1]).sorted()
+        let bench = try Bench(
+            pool, instructionSet, weights, activations, rows: wanted[wanted.count - 1],
+            chunks: min(max(16 << 20, memoryBytes), 256 << 20) / chunkBytes)
+        let read = try bench.secondsOfReading()
+        var rates: [Rate] = []
+        for count in wanted {
+            // Where computing takes the time, a few chunks tell it.
+            let chunks = count < 4 ? bench.chunks : min(4, bench.chunks)
+            let seconds = try bench.seconds(rows: count, chunks: chunks)
+            rates.append(Rate(rows: count, weightBytesPerSecond: Double(chunks * chunkBytes) / seconds))
         }
-        let output = arena.take(floats, of: Float.self)
-
-        func seconds(rows rowCount: Int, tiles: Int) throws(LeafError) -> Double {
-            var best = Double.infinity
-            for _ in 0..<4 {
-                let start = ContinuousClock.now
-                try pool.run { worker throws(LeafError) in
-                    let part = pool.share(of: tiles, for: worker)
-                    kernels.linear(
-                        activations.kernelType, weights + part.lowerBound * 16 * columns, part.count, columns,
-                        scales + part.lowerBound * 16, rows, rowCount, output + part.lowerBound * 16, tiles * 16)
-                }
-                best = min(best, (ContinuousClock.now - start) / .seconds(1))
-            }
-            return max(best, 1e-9)
-        }
-
         return KernelProbe(
-            weightBytesPerSecond: Double(tiles * 16 * columns) / (try seconds(rows: 1, tiles: tiles)),
-            multiplyAddsPerSecond: Double(manyRows * fewTiles * 16 * columns)
-                / (try seconds(rows: manyRows, tiles: fewTiles)))
+            threads: threads, readBytesPerSecond: Double(bench.chunks * chunkBytes) / read, rates: rates,
+            elementBytes: weights.elementBytes, joinSeconds: try bench.secondsOfJoining(),
+            digestBytesPerSecond: Double(chunkBytes) / bench.secondsOfDigest(),
+            touchSecondsPerByte: bench.touchSeconds / Double(bench.chunks * chunkBytes))
+    }
+
+    /// The memory that is measured with.
+    private final class Bench {
+        let chunks: Int
+        /// Of writing to all of it for the first time.
+        let touchSeconds: Double
+        private let pool: ComputePool
+        private let kernels: leaf_kernels
+        private let weights: WeightFormat
+        private let activations: ActivationPrecision
+        private let sgemm: leaf_sgemm_fn?
+        private let arena: Arena
+        private let slab: UnsafeMutablePointer<UInt8>
+        private let scales: UnsafeMutablePointer<Float>
+        private let input: UnsafeMutablePointer<Float>
+        private let quantized: UnsafeMutableRawPointer
+        private let widened: UnsafeMutablePointer<Float>
+        private let output: UnsafeMutablePointer<Float>
+        /// Rows of a chunk, and how many of them are never parted between threads.
+        private let chunkRows: Int
+        private let unitRows: Int
+
+        init(
+            _ pool: ComputePool, _ instructionSet: InstructionSet, _ weights: WeightFormat,
+            _ activations: ActivationPrecision, rows: Int, chunks: Int
+        ) throws(LeafError) {
+            self.pool = pool
+            self.weights = weights
+            self.activations = activations
+            self.chunks = chunks
+            kernels = (instructionSet.table ?? leaf_kernels_best()).pointee
+            if weights == .int8 {
+                sgemm = nil
+            } else if let loaded = leaf_sgemm_load() {
+                sgemm = loaded
+            } else {
+                throw LeafError(
+                    .usage, "float weights need OpenBLAS, which is not installed; run apt-get install libopenblas0")
+            }
+            chunkRows = chunkBytes / columns / weights.elementBytes
+            unitRows = weights == .int8 ? 16 : 1
+            let rowBytes = weights == .int8 ? leaf_activation_row_bytes(activations.kernelType, columns) : 0
+            let widenedFloats = weights == .float16 ? pool.threadCount * Scratch.widenedRows * columns : 0
+            arena = try Arena(
+                byteCount: chunks * chunkBytes + rows * (rowBytes + 4 * (columns + chunkRows))
+                    + 4 * (chunkRows + widenedFloats) + 4096)
+            slab = arena.take(chunks * chunkBytes, of: UInt8.self)
+            madvise(slab, chunks * chunkBytes, MADV_HUGEPAGE)
+            let start = ContinuousClock.now
+            // Any bytes but those that are slow or infinite as floats.
+            for byte in stride(from: 0, to: chunks * chunkBytes, by: 64) { slab[byte] = UInt8(byte >> 6 & 63) }
+            touchSeconds = (ContinuousClock.now - start) / .seconds(1)
+            scales = arena.take(chunkRows, of: Float.self)
+            input = arena.take(rows * columns, of: Float.self)
+            for place in 0..<rows * columns { input[place] = Float(place % 17) - 8 }
+            quantized = UnsafeMutableRawPointer(arena.take(rows * rowBytes, of: UInt8.self))
+            if weights == .int8 {
+                for row in 0..<rows {
+                    kernels.quantize_row(
+                        activations.kernelType, input + row * columns, columns, columns, quantized + row * rowBytes)
+                }
+            }
+            widened = arena.take(widenedFloats, of: Float.self)
+            output = arena.take(rows * chunkRows, of: Float.self)
+        }
+
+        /// Of one pass over the first chunks.
+        func seconds(rows: Int, chunks: Int) throws(LeafError) -> Double {
+            try median { () throws(LeafError) in
+                try pool.run { [self] worker throws(LeafError) in
+                    let units = pool.share(of: chunkRows / unitRows, for: worker)
+                    for chunk in 0..<chunks {
+                        multiply(chunk, units.lowerBound * unitRows..<units.upperBound * unitRows, rows, worker)
+                    }
+                }
+            }
+        }
+
+        private func multiply(_ chunk: Int, _ part: Range<Int>, _ rows: Int, _ worker: Int) {
+            let bytes = slab + chunk * chunkBytes + part.lowerBound * columns * weights.elementBytes
+            let target = output + part.lowerBound
+            guard let sgemm else {
+                kernels.linear(
+                    activations.kernelType, UnsafeMutableRawPointer(bytes).assumingMemoryBound(to: Int8.self),
+                    part.count / 16, columns, scales + part.lowerBound, quantized, rows, target, chunkRows)
+                return
+            }
+            guard weights == .float16 else {
+                sgemm(
+                    rows, part.count, columns, 1, input, columns,
+                    UnsafeMutableRawPointer(bytes).assumingMemoryBound(to: Float.self), columns, target, chunkRows)
+                return
+            }
+            let halves = UnsafeMutableRawPointer(bytes).assumingMemoryBound(to: UInt16.self)
+            let room = widened + worker * Scratch.widenedRows * columns
+            for first in stride(from: 0, to: part.count, by: Scratch.widenedRows) {
+                let count = min(Scratch.widenedRows, part.count - first)
+                kernels.f16_to_f32(halves + first * columns, room, count * columns)
+                sgemm(rows, count, columns, 1, input, columns, room, columns, target + first, chunkRows)
+            }
+        }
+
+        /// Of one pass over all chunks that only adds them up.
+        func secondsOfReading() throws(LeafError) -> Double {
+            try median { () throws(LeafError) in
+                try pool.run { [self] worker throws(LeafError) in
+                    let part = pool.share(of: chunks * chunkBytes / MemoryReader.unitBytes, for: worker)
+                    output[worker % chunkRows] = Float(
+                        MemoryReader.sum(
+                            UnsafeRawPointer(slab) + part.lowerBound * MemoryReader.unitBytes,
+                            count: part.count * MemoryReader.unitBytes) & 1)
+                }
+            }
+        }
+
+        func secondsOfJoining() throws(LeafError) -> Double {
+            let jobs = 64
+            return try median { () throws(LeafError) in
+                for _ in 0..<jobs { try pool.run { [self] worker throws(LeafError) in output[worker % chunkRows] = 0 } }
+            } / Double(jobs)
+        }
+
+        func secondsOfDigest() -> Double {
+            var digests: UInt64 = 0
+            let seconds = median {
+                digests ^= ChunkDigest.of(UnsafeRawBufferPointer(start: slab, count: chunkBytes))
+            }
+            output[0] = Float(digests & 1)
+            return seconds
+        }
+
+        /// The middle of several measurements, after one that is not counted; fewer where one takes long.
+        private func median<Failure: Error>(_ body: () throws(Failure) -> Void) throws(Failure) -> Double {
+            try body()
+            let begin = ContinuousClock.now
+            var times: [Double] = []
+            while times.count < 9, times.isEmpty || begin.duration(to: .now) < .milliseconds(150) {
+                let start = ContinuousClock.now
+                try body()
+                times.append((ContinuousClock.now - start) / .seconds(1))
+            }
+            return max(times.sorted()[times.count / 2], 1e-9)
+        }
+    }
+}
+
+/// The plainest loop that reads memory.
+enum MemoryReader {
+    static let unitBytes = 256
+
+    /// - Parameter count: a multiple of `unitBytes`.
+    static func sum(_ start: UnsafeRawPointer, count: Int) -> UInt64 {
+        var a = SIMD8<UInt64>.zero
+        var b = a
+        var c = a
+        var d = a
+        for offset in stride(from: 0, to: count, by: unitBytes) {
+            a &+= start.loadUnaligned(fromByteOffset: offset, as: SIMD8<UInt64>.self)
+            b &+= start.loadUnaligned(fromByteOffset: offset + 64, as: SIMD8<UInt64>.self)
+            c &+= start.loadUnaligned(fromByteOffset: offset + 128, as: SIMD8<UInt64>.self)
+            d &+= start.loadUnaligned(fromByteOffset: offset + 192, as: SIMD8<UInt64>.self)
+        }
+        return (a &+ b &+ c &+ d).wrappedSum()
     }
 }

@@ -56,16 +56,11 @@ public struct RowBatch: Sendable {
 
     public var logitRowCount: Int { rows.count { $0.wantsLogits } }
 
-    /// Runs of rows of the same sequence: `rows[range]`.
-    var groups: [(sequence: SequenceID, range: Range<Int>)] {
-        var groups: [(sequence: SequenceID, range: Range<Int>)] = []
-        for (index, row) in rows.enumerated() {
-            if let last = groups.last, last.sequence == row.sequence {
-                groups[groups.count - 1].range = last.range.lowerBound..<index + 1
-            } else {
-                groups.append((row.sequence, index..<index + 1))
-            }
-        }
-        return groups
+    /// The run of rows of one sequence that begins at `first`.
+    func group(from first: Int) -> Range<Int> {
+        let sequence = rows[first].sequence
+        var end = first + 1
+        while end < rows.count, rows[end].sequence == sequence { end += 1 }
+        return first..<end
     }
 }

@@ -70,14 +70,17 @@ final class Scratch {
         perThread = UnsafeMutableRawPointer(arena.take(perThreadBytes * capacity.threads, of: UInt8.self))
     }
 
-    /// Query rows that one call of the attention kernel takes.
-    static let attentionRows = 8
+    /// Query rows that one call of the attention kernel takes at most: it widens each page of the cache once for them.
+    static let attentionRows = 48
     /// Rows of a float16 matrix that are widened at a time.
     static let widenedRows = 32
 
     func scores(thread: Int) -> UnsafeMutablePointer<Float> {
         (perThread + thread * perThreadBytes).assumingMemoryBound(to: Float.self)
     }
+
+    /// Queries, keys, values.
+    func projection(_ index: Int) -> UnsafeMutablePointer<Float> { queries + index * rows * attentionStride }
 
     func up(thread: Int) -> (start: UnsafeMutablePointer<Float>, stride: Int) {
         (up + thread * rows * upStride, upStride)
@@ -121,7 +124,7 @@ final class Scratch {
             bucketCount = rows * (capacity.positions + 16 * capacity.sequences).roundedUp(to: 16)
             tableRowBytes = isQuantized ? 16 * dModelStride : dModelStride * file.weights.elementBytes
             scoreFloats =
-                Scratch.attentionRows * (capacity.positions + 16).roundedUp(to: 16)
+                min(rows, Scratch.attentionRows) * (capacity.positions + 16).roundedUp(to: 16)
                 + 16 * configuration.dimHead.roundedUp(to: 16)
             let widened = file.weights == .float16 ? Scratch.widenedRows * widestStride : 0
             perThreadBytes = ((scoreFloats + widened) * 4).roundedUp(to: 64)

@@ -10,6 +10,7 @@ struct EngineOptions: Sendable {
     var maxReadRate: ByteRate?
     var activations = ActivationPrecision.int16
     var kv: KVPrecision?
+    var trace: String?
 
     static let memoryOption = CommandOption<EngineOptions>.value(
         "memory", "SIZE",
@@ -37,11 +38,33 @@ struct EngineOptions: Sendable {
             suggest: .words(KVPrecision.allCases.map(\.rawValue))),
     ]
 
-    /// - Parameter capacity: what the buffers are sized for.
-    func modelOptions(_ capacity: ModelOptions.Capacity) -> ModelOptions {
+    static let traceOption = CommandOption<EngineOptions>.value(
+        "trace", "FILE",
+        "Write a timeline of reads, waits, kernels and sweeps that chrome://tracing and Perfetto open.",
+        \.trace, suggest: .file)
+
+    /// - Parameters:
+    ///   - capacity: what the buffers are sized for.
+    ///   - trace: records a timeline.
+    func modelOptions(_ capacity: ModelOptions.Capacity, trace: TraceRecorder? = nil) -> ModelOptions {
         ModelOptions(
             memory: memory, threads: threads, io: io, mirror: mirror, maxBytesPerSecond: maxReadRate?.bytesPerSecond,
-            activations: activations, kv: kv, capacity: capacity)
+            activations: activations, kv: kv, capacity: capacity, trace: trace)
+    }
+
+    /// A recorder for `--trace`; nil without it.
+    /// - Throws: `.io` when the file cannot be written.
+    func makeTrace() throws(LeafError) -> TraceRecorder? {
+        try trace.map { path throws(LeafError) in try TraceRecorder(path: path) }
+    }
+
+    /// Writes what was recorded.
+    func finish(_ recorder: TraceRecorder?, _ file: LeafFile, _ terminal: Terminal) throws(LeafError) {
+        guard let recorder, let trace else { return }
+        let dropped = try recorder.finish(naming: file)
+        if dropped > 0 {
+            terminal.warn("\(trace) holds the beginning of the run: \(dropped) later events did not fit")
+        }
     }
 }
 

@@ -5,18 +5,12 @@ struct PlanReport {
     let file: LeafFile
     let plan: MemoryPlan
     let context: Int
-    let batch: Int
-    let diskBytesPerSecond: Double
+    let prediction: Prediction
+    /// With more memory.
+    let more: [Outlook.Step]
+    let rates: MachineRates
     let maxContext: Int
     let bytesPerToken: Int
-    let probe: KernelProbe
-
-    private var prediction: Prediction { prediction(for: plan) }
-
-    private func prediction(for plan: MemoryPlan) -> Prediction {
-        Prediction(
-            file, plan, promptRows: context, batch: batch, diskBytesPerSecond: diskBytesPerSecond, machine: probe)
-    }
 
     /// Blocks all of whose chunks never leave.
     private var pinnedBlocks: Int {
@@ -25,11 +19,10 @@ struct PlanReport {
     }
 
     var text: String {
-        let prediction = prediction
         let waits =
             switch prediction.bound {
-            case .disk: "waiting for the disk (\(diskBytesPerSecond.asByteRate))"
-            case .memory: "as fast as the memory is (\(probe.weightBytesPerSecond.asByteRate))"
+            case .disk: "waiting for the disk (\(rates.diskBytesPerSecond.asByteRate))"
+            case .memory: "as fast as the memory is (\(rates.kernels.weightBytesPerSecond(rows: 1).asByteRate))"
             case .compute: "as fast as the processor computes"
             }
         var lines = [
@@ -42,11 +35,16 @@ struct PlanReport {
             let more = ByteCount(bytes: min(1 << 30, plan.streamedBytesPerSweep))
             lines.append("\(more) more memory saves \(prediction.secondsSavedByOneGibibyte.asDuration) a token")
         }
+        if !self.more.isEmpty {
+            lines += ["", "a token with more memory:"]
+            lines += self.more.map {
+                "\(ByteCount(bytes: $0.plan.budget)): \($0.prediction.secondsPerToken.asDuration)"
+            }
+        }
         return lines.joined(separator: "\n") + "\n"
     }
 
     var json: JSONText {
-        let prediction = prediction
         let pinned = pinnedBlocks
         return [
             "fits": .bool(true), "minimum": .integer(plan.minimum), "budget": .integer(plan.budget),
@@ -67,11 +65,12 @@ struct PlanReport {
             ],
             "streamed_bytes_per_sweep": .integer(plan.streamedBytesPerSweep),
             "kv_bytes_per_token": .integer(bytesPerToken), "max_context": .integer(maxContext),
-            "disk_bytes_per_second": .number(diskBytesPerSecond),
+            "disk_bytes_per_second": .number(rates.diskBytesPerSecond),
             "predicted": [
                 "seconds_per_token": .number(prediction.secondsPerToken),
                 "prefill_seconds": .number(prediction.prefillSeconds), "bound": .string(prediction.bound.rawValue),
             ],
+            "with_more_memory": .array(more.map(\.json)),
         ]
     }
 }

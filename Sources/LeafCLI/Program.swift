@@ -8,9 +8,9 @@ import Leafcutter
 enum Program {
     static let commands: [any Command.Type] = [
         ConvertCommand.self, MergeCommand.self, GenerateCommand.self, PlanCommand.self, DoctorCommand.self,
-        InspectCommand.self,
-        VerifyCommand.self, TokenizeCommand.self, ScoreCommand.self, PerplexityCommand.self, EmbedCommand.self,
-        LogitsCommand.self, ExportCommand.self, SynthesizeCommand.self, CompletionsCommand.self,
+        InspectCommand.self, VerifyCommand.self, TokenizeCommand.self, ScoreCommand.self, PerplexityCommand.self,
+        EmbedCommand.self,
+        LogitsCommand.self, BenchCommand.self, ExportCommand.self, SynthesizeCommand.self, CompletionsCommand.self,
     ]
 
     private static let introduction = """

@@ -7,6 +7,8 @@ struct RequestFile {
         let request: GenerationRequest
         /// Of the file, from 1.
         let line: Int
+        /// Whether it gave a text of which nothing is left.
+        let isEmpty: Bool
     }
 
     let entries: [Entry]
@@ -19,7 +21,10 @@ struct RequestFile {
             let rows = try file.rows(of: parsed.prompt, parsed.options)
             let request = GenerationRequest(prompt: rows, options: parsed.options, samples: parsed.samples)
             try request.validate(for: file.configuration)
-            return Entry(id: parsed.id?.json ?? .integer(line.number), request: request, line: line.number)
+            let isText = if case .text = parsed.prompt { true } else { false }
+            return Entry(
+                id: parsed.id?.json ?? .integer(line.number), request: request, line: line.number,
+                isEmpty: isText && rows.ids == [Tokenizer.bosID])
         }
     }
 }

@@ -36,55 +36,64 @@ extension JSONText {
 struct RunFacts: CustomStringConvertible {
     let description: String
 
-    init(_ model: Model, _ generation: Generation) {
-        let seconds = generation.prefillSeconds + generation.decodeSeconds
+    /// - Parameters:
+    ///   - promptRows: rows of the first sweep.
+    ///   - prefill: the counters when the first token was there.
+    init(_ model: Model, _ generation: Generation, promptRows: Int, prefill: Counters) {
+        let counters = model.counters
         let decodeSweeps = max(0, generation.sweeps - 1)
-        self.init(
-            model,
+        let seconds = generation.prefillSeconds + generation.decodeSeconds
+        let work =
             Quantity.count(generation.completionTokens, "token") + " in \(seconds.asDuration)"
-                + (decodeSweeps > 0
-                    ? ", first after \(generation.prefillSeconds.asDuration), then "
-                        + "\((generation.decodeSeconds / Double(decodeSweeps)).asDuration) a token" : ""),
-            seconds: seconds)
+            + (decodeSweeps > 0
+                ? ", first after \(generation.prefillSeconds.asDuration), then "
+                    + "\((generation.decodeSeconds / Double(decodeSweeps)).asDuration) a token" : "")
+        var run = Verdict.Run()
+        run.promptRows = promptRows
+        run.prefillSeconds = generation.prefillSeconds
+        run.prefillWaitSeconds = Double(prefill.waitNanoseconds) * 1e-9
+        run.decodeSweeps = decodeSweeps
+        run.decodeRows = Double(generation.completionTokens) / Double(max(1, generation.sweeps))
+        run.decodeSeconds = generation.decodeSeconds
+        run.decodeWaitSeconds = Double(counters.waitNanoseconds - prefill.waitNanoseconds) * 1e-9
+        self.init(model, work, run)
     }
 
     /// Many requests on shared sweeps.
-    init(_ model: Model, tokens: Int, requests: Int, seconds: Double) {
-        let sweeps = model.counters.sweeps
-        self.init(
-            model,
-            Quantity.count(tokens, "token") + " of " + Quantity.count(requests, "request")
-                + " in \(seconds.asDuration), \(sweeps) sweeps, "
-                + "\((Double(tokens) / Double(max(1, sweeps))).fixed(1)) tokens each",
-            seconds: seconds)
+    ///
+    /// - Parameters:
+    ///   - tokens: generated or scored.
+    ///   - rows: of all sweeps.
+    init(_ model: Model, tokens: Int, requests: Int, rows: Int, seconds: Double) {
+        let counters = model.counters
+        let sweeps = max(1, counters.sweeps)
+        let work =
+            Quantity.count(tokens, "token") + " of " + Quantity.count(requests, "request") + " in "
+            + "\(seconds.asDuration), " + Quantity.count(sweeps, "sweep")
+        var run = Verdict.Run()
+        run.decodeSweeps = sweeps
+        run.decodeRows = Double(rows) / Double(sweeps)
+        run.decodeSeconds = seconds
+        run.decodeWaitSeconds = Double(counters.waitNanoseconds) * 1e-9
+        self.init(model, work, run)
     }
 
-    private init(_ model: Model, _ work: String, seconds: Double) {
-        let plan = model.plan
+    private init(_ model: Model, _ work: String, _ run: Verdict.Run) {
         let counters = model.counters
+        var run = run
         var parts = [work]
         if let memory = ProcessMemory.now() {
             parts.append(
-                "promised \(ByteCount(bytes: plan.budget)), peak \(ByteCount(bytes: memory.peakBytes))")
+                "promised \(ByteCount(bytes: model.plan.budget)), peak \(ByteCount(bytes: memory.peakBytes))")
         }
         parts.append("read \(ByteCount(bytes: counters.bytesRead)) (\(model.io.rawValue))")
-        let waiting = seconds > 0 ? min(1, Double(counters.waitNanoseconds) * 1e-9 / seconds) : 0
-        if plan.streamedBytesPerSweep == 0 {
-            parts.append("all weights stay in memory")
-        } else {
-            parts.append(
-                "\((100 * waiting).fixed(0)) % of the time waiting for the disk at \(counters.bytesPerSecond.asByteRate)"
-                    + Self.advice(plan, counters, waiting))
-        }
-        description = parts.joined(separator: "; ")
-    }
+        if model.plan.streamedBytesPerSweep == 0 { parts.append("all weights stay in memory") }
 
-    /// What more memory would bring, where the disk is what it waits for: never more than a sweep waits.
-    private static func advice(_ plan: MemoryPlan, _ counters: Counters, _ waiting: Double) -> String {
-        guard waiting > 0.5, counters.bytesPerSecond > 0, counters.sweeps > 0 else { return "" }
-        let more = min(1 << 30, plan.streamedBytesPerSweep)
-        let waitOfASweep = Double(counters.waitNanoseconds) * 1e-9 / Double(counters.sweeps)
-        let saved = min(Double(more) / counters.bytesPerSecond, waitOfASweep)
-        return ", \(ByteCount(bytes: more)) more saves \(saved.asDuration) a token"
+        run.diskBytesPerSecond = counters.bytesPerSecond
+        run.streamedBytesPerSweep = model.plan.streamedBytesPerSweep
+        run.weightBytes = model.file.leaf.chunks.reduce(0) { $0 + $1.rawBytes }
+        run.elementBytes = model.file.leaf.weights.elementBytes
+        parts.append("\(Verdict(run, memoryBytesPerSecond: model.measureMemoryRate))")
+        description = parts.joined(separator: "; ")
     }
 }

@@ -20,12 +20,17 @@ public enum IOMode: String, Sendable, CaseIterable {
 /// is free, and go on from the last chunk of one sweep to the first of the next, so the disk never rests between sweeps.
 /// Reading begins when the store is made. Nothing is allocated after that.
 public final class BlockStore: Sendable {
-    /// Reads in flight, of `ChunkLoader.pieceBytes` each.
+    /// Bytes of one request.
     ///
-    /// A disk is as fast as many requests at once make it: SATA takes 32, NVMe thousands, and a virtual disk that gave
-    /// 0.6 GB/s for 4 reads of 4 MiB gave 1.1 to 2.3 for 32 of 256 KiB (Benchmarks/RESULTS.md). Together they are 8 MiB,
-    /// two slots.
-    public static let readDepth = 32
+    /// Slots lie in huge pages where the system has them; then a request is one piece of memory, and large ones cost the
+    /// processor a fifth of small ones: 0.015 s/GB for 1 MiB, 0.045 for 256 KiB (Benchmarks/disk, RESULTS.md).
+    public static let requestBytes = 1 << 20
+    /// Requests in flight: 16 MiB in all, four slots.
+    ///
+    /// With huge pages a virtual disk was as fast with one request as with 64. Without them it needed many: 0.8 GB/s for
+    /// one of 4 MiB, 1.3 for 8 of 1 MiB, 1.7 to 2.2 for 16. SATA takes 32 commands, of at most 512 KiB here and there;
+    /// NVMe thousands, which the kernel makes of these by splitting them. io_uring gave what as many threads in pread give.
+    public static let readDepth = 16
 
     /// The mode that runs; never `auto`.
     public var mode: IOMode { loader.mode }
@@ -40,20 +45,21 @@ public final class BlockStore: Sendable {
     ///   - mirror: the path of a second copy of the file, read at the same time; each brings as much as it is fast.
     ///   - maxBytesPerSecond: of all reads of chunks together.
     ///   - consumers: how many threads acquire every chunk.
+    ///   - trace: is told of reads and waits.
     /// - Throws: `.io` or `.badInput` when a file cannot be opened or is shorter than its table says, `.budget` when the
     ///   system refuses the memory, `.usage` for a mirror beside `map`.
     public convenience init(
         file: LeafFile, plan: MemoryPlan, mode: IOMode = .auto, mirror: String? = nil, maxBytesPerSecond: Int? = nil,
-        consumers: Int
+        consumers: Int, trace: TraceRecorder? = nil
     ) throws(LeafError) {
         try self.init(
             file: file, plan: plan, mode: mode, mirror: mirror, maxBytesPerSecond: maxBytesPerSecond,
-            consumers: consumers, system: .real)
+            consumers: consumers, system: .real, trace: trace)
     }
 
     package init(
         file: LeafFile, plan: MemoryPlan, mode: IOMode, mirror: String? = nil, maxBytesPerSecond: Int? = nil,
-        consumers: Int, system: SystemCalls
+        consumers: Int, system: SystemCalls, trace: TraceRecorder? = nil
     ) throws(LeafError) {
         precondition(plan.chunkCount == file.chunks.count && consumers > 0)
         if mirror != nil, mode == .map {
@@ -61,7 +67,7 @@ public final class BlockStore: Sendable {
         }
         let loader = try ChunkLoader(file: file, plan: plan, mode: mode, mirror: mirror, system: system)
         let readAhead = ReadAhead(
-            loader: loader, plan: plan, consumers: consumers, maxBytesPerSecond: maxBytesPerSecond)
+            loader: loader, plan: plan, consumers: consumers, maxBytesPerSecond: maxBytesPerSecond, trace: trace)
         self.loader = loader
         self.readAhead = readAhead
         // The loops hold the memory, not the store: `deinit` can stop them, and nothing is freed under a read.
@@ -69,7 +75,7 @@ public final class BlockStore: Sendable {
         let pieces = file.chunks.indices.reduce(0) { $0 + loader.pieceCount(of: $1) }
         for reader in 0..<min(loader.depth, max(1, pieces)) {
             DispatchQueue(label: "leafcutter.reader.\(reader)", qos: .userInitiated).async(group: readers) {
-                readAhead.run()
+                readAhead.run(as: reader)
             }
         }
     }
@@ -84,10 +90,13 @@ public final class BlockStore: Sendable {
     /// A consumer may hold several chunks, as long as it releases what it acquired before it waits for a chunk
     /// `slotCount` or more streamed chunks ahead.
     ///
+    /// - Parameter consumer: its number, for a timeline.
     /// - Returns: `rawBytes` bytes, page-aligned, valid until this consumer releases the chunk.
     /// - Throws: naming matrix, rows, offset and reason. All consumers get the same error for the same chunk; afterwards
     ///   the store is dead: every later call throws it again.
-    public func acquire(_ chunk: Int) throws(LeafError) -> UnsafeRawBufferPointer { try readAhead.acquire(chunk) }
+    public func acquire(_ chunk: Int, consumer: Int = 0) throws(LeafError) -> UnsafeRawBufferPointer {
+        try readAhead.acquire(chunk, consumer: consumer)
+    }
 
     public func release(_ chunk: Int) { readAhead.release(chunk) }
 
@@ -118,6 +127,11 @@ public final class BlockStore: Sendable {
     /// and `LeafFile.regions` has digests for the rest.
     public func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
         if !readAhead.copyPinned(at: offset, into: target) { try loader.read(at: offset, into: target) }
+    }
+
+    /// Copies bytes that lie in one pinned chunk; false when they do not, or are not there.
+    package func copyPinned(at offset: Int, into target: UnsafeMutableRawBufferPointer) -> Bool {
+        readAhead.copyPinned(at: offset, into: target)
     }
 
     public var counters: Counters { readAhead.counters }

@@ -4,10 +4,6 @@ internal import LeafFormat
 ///
 /// A chunk is read in pieces, by several readers at once, and finished by the one that brings the last.
 final class ChunkLoader: Sendable {
-    /// Bytes of one request. Small ones that are many in flight keep a disk busier than large ones that are few, and
-    /// larger ones than this cost no less of the processor (Benchmarks/RESULTS.md).
-    static let pieceBytes = 256 << 10
-
     let file: LeafFile
     /// The mode that runs; never `auto`.
     let mode: IOMode
@@ -90,11 +86,11 @@ final class ChunkLoader: Sendable {
     var depth: Int { mode == .direct ? BlockStore.readDepth : 8 }
 
     func pieceCount(of chunk: Int) -> Int {
-        max(1, (file.chunks[chunk].paddedBytes + Self.pieceBytes - 1) / Self.pieceBytes)
+        max(1, (file.chunks[chunk].paddedBytes + BlockStore.requestBytes - 1) / BlockStore.requestBytes)
     }
 
     func bytes(ofPiece piece: Int, of chunk: Int) -> Int {
-        min(Self.pieceBytes, file.chunks[chunk].paddedBytes - piece * Self.pieceBytes)
+        min(BlockStore.requestBytes, file.chunks[chunk].paddedBytes - piece * BlockStore.requestBytes)
     }
 
     /// Brings one piece of a chunk to its place.
@@ -102,7 +98,7 @@ final class ChunkLoader: Sendable {
     /// - Parameter slot: the slot that the chunk may use; nil for a pinned one.
     func read(piece: Int, of index: Int, slot: Int?, from source: Int) throws(LeafError) {
         let chunk = file.chunks[index]
-        let start = piece * Self.pieceBytes
+        let start = piece * BlockStore.requestBytes
         let count = bytes(ofPiece: piece, of: index)
         do throws(ReadFailure) {
             meter.begin()

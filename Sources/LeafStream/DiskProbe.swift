@@ -1,24 +1,29 @@
 internal import Dispatch
+internal import Glibc
 public import LeafFormat
 internal import Synchronization
 
-/// The rate at which a file can be read, measured as a store reads: the same depth, the same request size, places all
-/// over the file.
+/// The rate at which a file can be read, measured as a store reads: the same depth and request size, request after
+/// request, in runs that begin all over the file.
 public struct DiskProbe: Sendable, Equatable {
     /// `direct` or `buffered`.
     public let mode: IOMode
+    /// What was counted, and the time that it took.
     public let bytesRead: Int
     public let seconds: Double
+    /// Processor time that a byte takes: reading costs those who compute meanwhile.
+    public let processorSecondsPerByte: Double
 
     public var bytesPerSecond: Double { seconds > 0 ? Double(bytesRead) / seconds : 0 }
 
     /// - Parameters:
-    ///   - seconds: how long to read. Rented disks serve short bursts at a multiple of what they sustain.
-    ///   - requestBytes: of one read, a multiple of 4096; the largest chunk has 4 MiB. Each of `depth` readers holds a
-    ///     buffer of this size meanwhile.
+    ///   - seconds: how long to read. The first third is not counted: rented disks begin with a burst at a multiple of what
+    ///     they sustain.
+    ///   - requestBytes: of one read, a multiple of 4096. Each of `depth` readers holds a buffer of this size meanwhile.
     /// - Throws: `.io` when the file cannot be read, `.badInput` when it is shorter than a page.
     public static func measure(
-        path: String, seconds: Double = 3, requestBytes: Int = 4 << 20, depth: Int = BlockStore.readDepth
+        path: String, seconds: Double = 3, requestBytes: Int = BlockStore.requestBytes,
+        depth: Int = BlockStore.readDepth
     ) throws(LeafError) -> DiskProbe {
         try measure(path: path, seconds: seconds, requestBytes: requestBytes, depth: depth, system: .real)
     }
@@ -41,9 +46,12 @@ public struct DiskProbe: Sendable, Equatable {
                 .badInput, "\(path) has \(fileBytes) bytes, too few to measure a disk with; name a larger file")
         }
         let slab = try Slab(count: depth * request, system: system)
-        let progress = Progress(requestBytes: request, places: (fileBytes - request) / ReadableFile.alignment + 1)
-        let start = DispatchTime.now().uptimeNanoseconds
-        let end = start + UInt64(min(max(0, seconds), 3600) * 1e9)
+        let nanoseconds = UInt64(min(max(0, seconds), 3600) * 1e9)
+        let begin = now()
+        let end = begin + nanoseconds
+        let processorBegin = processorSeconds()
+        let progress = Progress(
+            requestBytes: request, places: fileBytes / request, begin: begin, countFrom: begin + nanoseconds / 3)
         let readers = DispatchGroup()
         for reader in 0..<depth {
             DispatchQueue(label: "leafcutter.probe.\(reader)", qos: .userInitiated).async(group: readers) {
@@ -51,47 +59,82 @@ public struct DiskProbe: Sendable, Equatable {
                     let outcome = Result { () throws(ReadFailure) in
                         try file.fill(slab.bytes(at: reader * request, count: request), from: progress.nextOffset())
                     }
-                    if !progress.add(outcome) { return }
-                } while DispatchTime.now().uptimeNanoseconds < end
+                    if !progress.add(outcome, at: now()) { return }
+                } while now() < end
             }
         }
         readers.wait()
-        let elapsed = Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9
-        let (bytes, failure) = progress.result
-        if let failure { throw LeafError(.io, "\(path): \(failure.sentence)") }
-        return DiskProbe(mode: file.isDirect ? .direct : .buffered, bytesRead: bytes, seconds: elapsed)
+        let processor = processorSeconds() - processorBegin
+        let counts = progress.counts
+        if let failure = counts.failure { throw LeafError(.io, "\(path): \(failure.sentence)") }
+        return DiskProbe(
+            mode: file.isDirect ? .direct : .buffered, bytesRead: counts.bytes,
+            seconds: Double(counts.last - counts.first) * 1e-9,
+            processorSecondsPerByte: processor / Double(max(1, counts.requests * request)))
+    }
+
+    private static func now() -> UInt64 { DispatchTime.now().uptimeNanoseconds }
+
+    /// Of the whole process; nothing else runs in it while a disk is measured.
+    private static func processorSeconds() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
     }
 
     /// What the probe's readers share.
     private final class Progress: Sendable {
-        private let requestBytes: Int
-        /// Pages at which a request may begin.
-        private let places: Int
-        private let turn = Atomic<UInt64>(0)
-        private let state = Monitor((bytes: 0, failure: ReadFailure?.none))
+        struct Counts {
+            var requests = 0
+            /// Counted bytes, which came after `first` and up to `last`.
+            var bytes = 0
+            var first: UInt64
+            var last: UInt64
+            var failure: ReadFailure?
+        }
 
-        init(requestBytes: Int, places: Int) {
+        /// Requests that follow each other before the next place.
+        private static let runLength: UInt64 = 128
+
+        private let requestBytes: Int
+        private let places: Int
+        private let countFrom: UInt64
+        private let turn = Atomic<UInt64>(0)
+        private let state: Monitor<Counts>
+
+        init(requestBytes: Int, places: Int, begin: UInt64, countFrom: UInt64) {
             self.requestBytes = requestBytes
             self.places = places
+            self.countFrom = countFrom
+            state = Monitor(Counts(first: begin, last: begin))
         }
 
         /// Multiples of the golden ratio fall all over the file, and far from each other.
         func nextOffset() -> Int {
-            let turn = turn.add(1, ordering: .relaxed).newValue &* 0x9E37_79B9_7F4A_7C15
-            return Int(turn.multipliedFullWidth(by: UInt64(places)).high) * ReadableFile.alignment
+            let turn = turn.add(1, ordering: .relaxed).oldValue
+            let (run, step) = turn.quotientAndRemainder(dividingBy: Self.runLength)
+            let start = ((run &+ 1) &* 0x9E37_79B9_7F4A_7C15).multipliedFullWidth(by: UInt64(places)).high
+            return Int((start + step) % UInt64(places)) * requestBytes
         }
 
         /// Whether to go on.
-        func add(_ outcome: Result<Void, ReadFailure>) -> Bool {
+        func add(_ outcome: Result<Void, ReadFailure>, at now: UInt64) -> Bool {
             state.withLock { state in
                 switch outcome {
-                case .success: state.bytes += requestBytes
                 case .failure(let failure): state.failure = state.failure ?? failure
+                case .success:
+                    state.requests += 1
+                    state.last = max(state.last, now)
+                    if now < countFrom {
+                        state.first = state.last
+                    } else {
+                        state.bytes += requestBytes
+                    }
                 }
                 return state.failure == nil
             }
         }
 
-        var result: (bytes: Int, failure: ReadFailure?) { state.withLock { $0 } }
+        var counts: Counts { state.withLock { $0 } }
     }
 }

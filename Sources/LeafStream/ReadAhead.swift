@@ -82,16 +82,20 @@ final class ReadAhead: Sendable {
     let monitor: Monitor<State>
     nonisolated(unsafe) let states: UnsafeMutablePointer<ChunkState>
     let residency: Residency
+    private let trace: TraceRecorder?
     private let acquired = Atomic<Int>(0)
     private let waitNanoseconds = Atomic<UInt64>(0)
     /// Acquisitions up to the sweep's begin, and full sweeps and chunks before it.
     private let history = Monitor((acquired: 0, sweeps: 0, chunks: 0))
 
-    init(loader: ChunkLoader, plan: MemoryPlan, consumers: Int, maxBytesPerSecond: Int?) {
+    init(
+        loader: ChunkLoader, plan: MemoryPlan, consumers: Int, maxBytesPerSecond: Int?, trace: TraceRecorder?
+    ) {
         self.loader = loader
+        self.trace = trace
         self.consumers = consumers
         chunks = loader.file.chunks
-        precondition(chunks.allSatisfy { $0.paddedBytes <= 32 * ChunkLoader.pieceBytes } && loader.sourceCount <= 2)
+        precondition(chunks.allSatisfy { $0.paddedBytes <= 32 * BlockStore.requestBytes } && loader.sourceCount <= 2)
         var isPinned = [Bool](repeating: false, count: chunks.count)
         for chunk in plan.pinnedChunks { isPinned[chunk] = true }
         let streamedCount = chunks.count - plan.pinnedChunks.count
@@ -115,14 +119,14 @@ final class ReadAhead: Sendable {
 
     // MARK: Consumers
 
-    func acquire(_ chunk: Int) throws(LeafError) -> UnsafeRawBufferPointer {
+    func acquire(_ chunk: Int, consumer: Int) throws(LeafError) -> UnsafeRawBufferPointer {
         var address = states[chunk].address.load(ordering: .acquiring)
-        if address == 0 { address = try waitForAddress(of: chunk) }
+        if address == 0 { address = try waitForAddress(of: chunk, consumer) }
         acquired.add(1, ordering: .relaxed)
         return UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: address), count: chunks[chunk].rawBytes)
     }
 
-    private func waitForAddress(of chunk: Int) throws(LeafError) -> UInt {
+    private func waitForAddress(of chunk: Int, _ consumer: Int) throws(LeafError) -> UInt {
         let start = DispatchTime.now().uptimeNanoseconds
         let outcome: Result<UInt, LeafError> = monitor.wait(for: .loaded) { state in
             let address = states[chunk].address.load(ordering: .acquiring)
@@ -132,6 +136,7 @@ final class ReadAhead: Sendable {
             return nil
         }
         waitNanoseconds.add(DispatchTime.now().uptimeNanoseconds - start, ordering: .relaxed)
+        trace?.record(.wait, on: .compute(consumer), since: start, chunk)
         return try outcome.get()
     }
 
@@ -221,13 +226,15 @@ final class ReadAhead: Sendable {
     // MARK: Readers
 
     /// One reader: claims and reads pieces until the store stops.
-    func run() {
+    func run(as reader: Int) {
         while case .read(let piece) = nextWork() {
             let begin = sleep(until: piece.start)
             let outcome = Result { () throws(LeafError) in
                 try loader.read(piece: piece.number, of: piece.chunk, slot: piece.slot, from: piece.source)
             }
             let duration = DispatchTime.now().uptimeNanoseconds - begin
+            trace?.record(
+                .read, on: .reader(reader), since: begin, TraceRecorder.detail(piece.number, ofChunk: piece.chunk))
             if let isVerified = account(for: piece, outcome, nanoseconds: duration) {
                 publish(piece, isVerified: isVerified)
             }

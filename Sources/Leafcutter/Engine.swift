@@ -24,14 +24,15 @@ package final class Engine: @unchecked Sendable {
         }
         let store = try BlockStore(
             file: file, plan: plan, mode: settings.io, mirror: settings.mirror,
-            maxBytesPerSecond: settings.maxBytesPerSecond, consumers: settings.capacity.threads)
+            maxBytesPerSecond: settings.maxBytesPerSecond, consumers: settings.capacity.threads,
+            trace: settings.trace)
         self.store = store
         pool = try ComputePool(threadCount: settings.capacity.threads)
         do {
             model = try CPMAntModel(
                 file: file, store: store, pool: pool, instructionSet: settings.instructionSet,
                 capacity: settings.capacity, activations: settings.activations, kv: settings.kv,
-                tuning: settings.file.tuning())
+                tuning: settings.file.tuning(), trace: settings.trace)
             scheduler = try Scheduler(model: model)
         } catch {
             pool.stop()

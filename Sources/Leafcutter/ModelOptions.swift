@@ -18,6 +18,8 @@ public struct ModelOptions: Sendable {
     /// The kernels; nil for the best that `LEAFCUTTER_ISA` or the processor allows.
     public var instructionSet: InstructionSet?
     public var capacity: Capacity
+    /// Records a timeline of everything that the model does; its buffer is part of the plan.
+    public var trace: TraceRecorder?
 
     /// What the buffers are sized for.
     public struct Capacity: Sendable, Equatable {
@@ -42,7 +44,7 @@ public struct ModelOptions: Sendable {
         memory: MemoryBudget = .automatic, threads: Int? = nil, io: IOMode = .auto,
         mirror: String? = nil, maxBytesPerSecond: Int? = nil, activations: ActivationPrecision = .int16,
         kv: KVPrecision? = nil, instructionSet: InstructionSet? = nil,
-        capacity: Capacity = Capacity(context: 1024)
+        capacity: Capacity = Capacity(context: 1024), trace: TraceRecorder? = nil
     ) {
         self.memory = memory
         self.threads = threads
@@ -53,5 +55,6 @@ public struct ModelOptions: Sendable {
         self.kv = kv
         self.instructionSet = instructionSet
         self.capacity = capacity
+        self.trace = trace
     }
 }

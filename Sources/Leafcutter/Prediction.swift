@@ -2,46 +2,109 @@ public import CPMAnt
 public import LeafFormat
 public import LeafStream
 
-/// What a plan will cost in time on a disk and a machine of known rates.
+/// What a plan will cost in time on a disk and a machine of measured rates.
+///
+/// Computing hides behind reading, since pinned chunks are spread over the sweep and slots buffer several chunks: a sweep
+/// takes as long as the longer of the two.
 public struct Prediction: Sendable, Equatable {
     /// What a decoding step waits for.
     public enum Bound: String, Sendable {
         case disk, memory, compute
     }
 
+    /// Of one decoding step, which gives every sequence a token, at a full context.
     public let secondsPerToken: Double
-    /// The first sweep, which reads everything once, with the prompt's rows.
+    /// The first sweep, which reads and checks everything once, with the prompt's rows.
     public let prefillSeconds: Double
+    /// The same prompt later, when pinned chunks are there.
+    public let laterPrefillSeconds: Double
     public let bound: Bound
     /// How much sooner a token would come with one GiB more, or with as much as is still streamed.
     public let secondsSavedByOneGibibyte: Double
+
+    /// Weights whose rows read less than this share of what memory gives wait for the processor.
+    static let memoryBoundShare = 0.6
+    /// Attention's float kernels reach about half the multiply-adds of the int8 ones (Benchmarks/RESULTS.md).
+    private static let attentionCost = 2.0
 
     /// - Parameters:
     ///   - promptRows: rows of the prompt, soft prompt included.
     ///   - batch: sequences that decode together.
     ///   - diskBytesPerSecond: sustained.
+    ///   - diskProcessorSecondsPerByte: what reading takes from those who compute.
     public init(
         _ file: LeafFile, _ plan: MemoryPlan, promptRows: Int, batch: Int = 1, diskBytesPerSecond: Double,
-        machine: KernelProbe
+        diskProcessorSecondsPerByte: Double = 0, machine: KernelProbe
     ) {
-        let weights = file.matrices.reduce(0) { $0 + $1.paddedRows * $1.paddedColumns }
-        let table =
-            file.blocks.last.map { block in
-                block.matrices.reduce(0) { $0 + file.matrices[$1].paddedRows * file.matrices[$1].paddedColumns }
-            } ?? 0
-        let weightBytes = Double(weights * file.weights.elementBytes)
+        let sweep = SweepCost(file, machine)
         let streamed = Double(plan.streamedBytesPerSweep)
-        let everything = file.chunks.reduce(0) { $0 + $1.paddedBytes }
+        let everything = Double(file.chunks.reduce(0) { $0 + $1.paddedBytes })
+        // Readers share the processor with the compute threads.
+        let readCost = diskProcessorSecondsPerByte / Double(machine.threads)
+        let firstCost =
+            everything * (readCost + 1 / machine.digestBytesPerSecond / Double(machine.threads))
+            + Double(plan.pinnedBytes) * machine.touchSecondsPerByte / Double(machine.threads)
 
         let disk = streamed / diskBytesPerSecond
-        let memory = weightBytes / machine.weightBytesPerSecond
-        let compute = Double(weights) * Double(batch) / machine.multiplyAddsPerSecond
-        secondsPerToken = max(disk, memory, compute)
-        bound = disk >= max(memory, compute) ? .disk : memory >= compute ? .memory : .compute
-        // Only rows that want logits meet the token table.
-        let prompt = Double(weights - table) * Double(promptRows) / machine.multiplyAddsPerSecond
-        prefillSeconds = max(Double(everything) / diskBytesPerSecond, prompt, memory)
+        let compute =
+            sweep.seconds(rows: batch, logitRows: batch)
+            + Double(plan.reserved.kv) / machine.weightBytesPerSecond(rows: 1) + streamed * readCost
+        secondsPerToken = max(disk, compute)
+        let isFedByMemory =
+            machine.weightBytesPerSecond(rows: batch) >= Self.memoryBoundShare * machine.readBytesPerSecond
+        bound = disk >= compute ? .disk : isFedByMemory ? .memory : .compute
+
+        let attention =
+            Double(file.configuration.layers.count { $0.hasAttention } * file.configuration.dimAttention)
+            * 2 * Double(promptRows) * Double(promptRows) * Self.attentionCost
+            / machine.multiplyAddsPerSecond(rows: promptRows)
+        let prompt = sweep.seconds(rows: promptRows, logitRows: 1) + attention
+        prefillSeconds = max(everything / diskBytesPerSecond, prompt + firstCost)
+        laterPrefillSeconds = max(disk, prompt + streamed * readCost)
+
         let saved = min(streamed, 1_073_741_824) / diskBytesPerSecond
-        secondsSavedByOneGibibyte = max(0, min(saved, secondsPerToken - max(memory, compute)))
+        secondsSavedByOneGibibyte = max(0, min(saved, secondsPerToken - compute))
+    }
+}
+
+/// What a sweep computes, whatever is read meanwhile.
+struct SweepCost {
+    private let layerBytes: Double
+    private let tableBytes: Double
+    private let joins: Double
+    private let machine: KernelProbe
+
+    init(_ file: LeafFile, _ machine: KernelProbe) {
+        func bytes(_ blocks: some Sequence<Block>) -> Double {
+            let weights = blocks.lazy.flatMap(\.matrices).reduce(0) {
+                $0 + file.matrices[$1].paddedRows * file.matrices[$1].paddedColumns
+            }
+            return Double(weights * file.weights.elementBytes)
+        }
+        layerBytes = bytes(file.blocks.dropLast())
+        tableBytes = bytes(file.blocks.suffix(1))
+        // Threads meet after the projections, the attention, the output; after each of three matrices; after the table.
+        joins = Double(3 * file.blocks.count - 2)
+        self.machine = machine
+    }
+
+    /// - Parameter logitRows: only rows that want logits meet the token table.
+    func seconds(rows: Int, logitRows: Int) -> Double {
+        layerBytes / machine.weightBytesPerSecond(rows: rows)
+            + tableBytes / machine.weightBytesPerSecond(rows: logitRows) + joins * machine.joinSeconds
+    }
+}
+
+extension KernelProbe {
+    /// Measures for one file: its weights, and the rows that will be on a sweep.
+    ///
+    /// Takes no more than a quarter of what is free.
+    public static func measure(
+        for file: LeafFile, rows: [Int], threads: Int? = nil, activations: ActivationPrecision = .int16
+    ) throws(LeafError) -> KernelProbe {
+        let machine = Machine.current()
+        return try measure(
+            instructionSet: try InstructionSet.wanted(), threads: threads ?? machine.cores, weights: file.weights,
+            activations: activations, rows: rows, memoryBytes: machine.defaultBudget / 4)
     }
 }

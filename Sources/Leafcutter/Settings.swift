@@ -17,6 +17,7 @@ struct Settings {
     let kv: KVPrecision
     let instructionSet: InstructionSet
     let capacity: ForwardCapacity
+    let trace: TraceRecorder?
 
     init(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) {
         self.file = file
@@ -26,6 +27,7 @@ struct Settings {
         if let rate = maxBytesPerSecond, rate <= 0 {
             throw LeafError(.usage, "a reading rate of \(rate) bytes a second reads nothing; give more")
         }
+        trace = options.trace
         activations = options.activations
         kv = options.kv ?? (file.leaf.weights == .int8 ? .f16 : .f32)
         instructionSet =
@@ -62,6 +64,7 @@ struct Settings {
             reserved: MemoryPlan.Reserved(
                 runtime: MemoryPlan.runtimeBytes, tokenizer: file.tokenizer?.byteCount ?? 0,
                 resident: bytes.resident, kv: bytes.kv,
-                scratch: bytes.scratch + SamplingWorkspace.byteCount(file.configuration)))
+                scratch: bytes.scratch + SamplingWorkspace.byteCount(file.configuration)
+                    + (trace == nil ? 0 : TraceRecorder.byteCount)))
     }
 }

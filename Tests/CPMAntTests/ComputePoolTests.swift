@@ -32,4 +32,60 @@ import Testing
         }
         try pool.run { _ throws(LeafError) in }
     }
+
+    @Test(arguments: [1, 2, 5]) func threadsSeeAfterAMeetingWhatAllDidBefore(threads: Int) throws {
+        let pool = try ComputePool(threadCount: threads)
+        defer { pool.stop() }
+        let steps = Mutex(Array(repeating: 0, count: threads))
+        for _ in 0..<50 {
+            steps.withLock { $0 = Array(repeating: 0, count: threads) }
+            try pool.run { worker throws(LeafError) in
+                for step in 1...20 {
+                    steps.withLock { $0[worker] = step }
+                    try pool.meet(worker)
+                    guard steps.withLock({ $0 == Array(repeating: step, count: threads) }) else {
+                        throw LeafError(.io, "a thread is not at step \(step)")
+                    }
+                    try pool.meet(worker)
+                }
+            }
+        }
+    }
+
+    /// Wherever it happens, the others stop at their next meeting, and the pool goes on.
+    @Test(arguments: [1, 2, 5]) func afterAnErrorNobodyPassesAMeeting(threads: Int) throws {
+        let pool = try ComputePool(threadCount: threads)
+        defer { pool.stop() }
+        for step in 0..<6 {
+            for failing in 0..<threads {
+                let failure = LeafError(.io, "thread \(failing) in step \(step)")
+                let passed = Mutex(Array(repeating: 0, count: threads))
+                #expect(throws: failure) {
+                    try pool.run { worker throws(LeafError) in
+                        for now in 0..<5 {
+                            if worker == failing, now == step { throw failure }
+                            try pool.meet(worker)
+                            passed.withLock { $0[worker] += 1 }
+                        }
+                        if worker == failing { throw failure }
+                    }
+                }
+                #expect(passed.withLock { $0 } == Array(repeating: min(step, 5), count: threads))
+            }
+        }
+        try pool.run { worker throws(LeafError) in try pool.meet(worker) }
+    }
+
+    @Test func ofSeveralErrorsTheLowestThreadsIsThrown() throws {
+        let pool = try ComputePool(threadCount: 4)
+        defer { pool.stop() }
+        for _ in 0..<100 {
+            #expect(throws: LeafError(.io, "thread 1")) {
+                try pool.run { worker throws(LeafError) in
+                    if worker > 0 { throw LeafError(.io, "thread \(worker)") }
+                    try pool.meet(worker)
+                }
+            }
+        }
+    }
 }

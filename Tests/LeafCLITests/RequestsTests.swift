@@ -178,6 +178,15 @@ import Testing
         #expect(run.error.contains("1024"))
     }
 
+    @Test func promptsOfNothingRunWithAWarningThatNamesTheLine() throws {
+        let model = try Models.shared.get().demo
+        let run = try Leafcutter.run(
+            "generate", model, "--requests", try file([#"{"prompt":"春"}"#, #"{"prompt":"😀"}"#]), "--max-tokens", "2",
+            "-q")
+        #expect(run.status == 0)
+        #expect(run.error.hasPrefix("warning: ") && run.error.contains(", line 2: nothing of the prompt"))
+    }
+
     @Test func interruptionAnswersEveryRequest() throws {
         let model = try Models.shared.get().demo
         // The first answer shows that the others are under way.

@@ -107,6 +107,49 @@ import Testing
         #expect(ProcessMemory.bytesWritten(reader: reader(["/proc/self/io": "rchar: 5\nwrite_bytes: 4096\n"])) == 4096)
     }
 
+    @Test(arguments: [
+        ("always [madvise] never\n", "madvise"), ("[always] madvise never", "always"), ("", nil), ("always never", nil),
+    ])
+    func kernelFeaturesAreWhatTheKernelSays(setting: String, hugePages: String?) {
+        let features = KernelFeatures(
+            reader: reader([
+                "/proc/cpuinfo": "processor\t: 0\nmodel name\t: Ant 9000 @ 3: fast\nmodel name\t: other\n",
+                "/sys/kernel/mm/transparent_hugepage/enabled": setting, "/proc/pressure/memory": "some avg10=0.00",
+            ]))
+        #expect(features.hugePages == hugePages)
+        #expect(features.processor == "Ant 9000 @ 3: fast")
+        #expect(features.hasMemoryPressure)
+        let nothing = KernelFeatures(reader: reader([:]))
+        #expect(nothing.processor == "" && nothing.hugePages == nil && !nothing.hasMemoryPressure)
+    }
+
+    /// A store reads chunk after chunk: so does the probe, from places all over the file.
+    @Test func theProbeReadsInRunsAllOverTheFile() throws {
+        let request = 4096
+        let model = try TestModel(sizes: [Int](repeating: request, count: 3000), seed: 2)
+        let offsets = Locked<[Int]>([])
+        var system = SystemCalls.here
+        system.read = { descriptor, target, count, offset in
+            let number = offsets.withLock { list in
+                list.append(offset)
+                return list.count
+            }
+            // The 1400th read ends the test, not a clock.
+            return number > 1400 ? -Int(EIO) : SystemCalls.here.read(descriptor, target, count, offset)
+        }
+        #expect(throws: LeafError.self) {
+            try DiskProbe.measure(path: model.file.path, seconds: 60, requestBytes: request, depth: 1, system: system)
+        }
+        // The first read asks whether direct reading works.
+        let places = offsets.withLock { $0.dropFirst().map { $0 / request } }
+        let breaks = zip(places, places.dropFirst()).enumerated().filter { $1.1 != ($1.0 + 1) % 3001 }.map {
+            $0.offset + 1
+        }
+        #expect(breaks == Array(stride(from: 128, to: 1400, by: 128)))
+        let starts = stride(from: 0, to: 1280, by: 128).map { places[$0] }.sorted()
+        #expect(zip(starts, starts.dropFirst()).allSatisfy { $1 - $0 < 600 } && starts[0] < 600 && starts[9] > 2400)
+    }
+
     @Test func theProbeReadsTheFileWithTheModeThatWorks() throws {
         let model = try TestModel(sizes: [Int](repeating: 50_000, count: 20), seed: 1)
         let probe = try DiskProbe.measure(

@@ -1,5 +1,6 @@
 /* Quantization of activation rows and weight rows. The including file gives
- * put_values(type, values, padded_columns, column, q), which lays 16 quantized values down in its own order. */
+ * put_values(type, values, padded_columns, column, q), which lays 16 quantized values down in its own order, and
+ * group_term(q), of which a quantized row keeps the sum over each group, modulo 2^32. */
 #ifndef LEAF_FLOAT_QUANTIZE_H
 #define LEAF_FLOAT_QUANTIZE_H
 
@@ -30,15 +31,15 @@ static void quantize_row(leaf_activation type, const float *x, size_t columns, s
 
         float scale = magnitude / largest_value(type);
         int empty = scale < FLT_MIN, damaged = !(magnitude <= FLT_MAX);
-        i32x16 sum = {0};
+        u32x16 sum = {0};
         for (size_t c = begin; c < end; c += LEAF_LANES) {
             i32x16 q = {0};
             if (!empty && !damaged) q = to_int(round_even(load_columns(x, c, columns) / scale));
-            sum += q;
+            sum += (u32x16)group_term(q);
             put_values(type, values, padded_columns, c, q);
         }
         scales[group] = damaged ? __builtin_nanf("") : empty ? 0.0f : scale;
-        sums[group] = tree_sum_int(sum);
+        sums[group] = tree_sum_int((i32x16)sum);
     }
 }
 

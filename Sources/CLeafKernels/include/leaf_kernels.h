@@ -120,4 +120,13 @@ const leaf_kernels *leaf_kernels_best(void);
 /* By the names of LEAFCUTTER_ISA; NULL when unknown or not here. */
 const leaf_kernels *leaf_kernels_named(const char *name);
 
+/* Tells the processor that this thread spins, and lets some nanoseconds pass. */
+static inline void leaf_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
 #endif

@@ -13,6 +13,8 @@ LEAF_INLINE void put_values(leaf_activation type, uint8_t *values, size_t padded
     memcpy(values + 2 * column, &narrow, sizeof narrow);
 }
 
+LEAF_INLINE i32x16 group_term(i32x16 q) { return q; }
+
 #include "../float/table.h"
 
 /* sums[o] = w[o] . q over one group; the tile's columns stand in quads, 16 rows of 4. */

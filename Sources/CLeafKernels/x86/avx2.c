@@ -3,7 +3,13 @@
  * A 64-byte block of a tile is 16 output rows of 4 columns. As int16 lanes a row's four bytes are the pairs (k0, k1)
  * and (k2, k3); shifting each pair's low byte up and down again gives (k0, k2), shifting the pair down gives (k1, k3):
  * int16 weights without a shuffle. vpmaddwd with a broadcast pair of activations then yields 8 output rows at once. So
- * a quantized row keeps each quad in the order q0 q2 q1 q3, as int16 for both types. */
+ * a quantized row keeps each quad in the order q0 q2 q1 q3, as int16 for both types.
+ *
+ * Many rows meet weights that were widened once, into a panel, with half of the multiplications (S. Winograd, 1968):
+ *     w0 q0 + w1 q1 = (w0 + q1) (w1 + q0) - w0 w1 - q0 q1
+ * Additions have twice as many ports as vpmaddwd. The factors fit int16, for |q| <= 32639 and |w| <= 128; the sums are
+ * exact modulo 2^32, and so are the results, which fit int32. The products to take off are summed once: those of
+ * weights with the panel, those of activations with the quantized row, in place of its sum. */
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -24,6 +30,12 @@ LEAF_INLINE void put_values(leaf_activation type, uint8_t *values, size_t padded
     memcpy(values + 2 * column, &narrow, sizeof narrow);
 }
 
+/* Products of neighbours, in every other lane. */
+LEAF_INLINE i32x16 group_term(i32x16 q) {
+    typedef uint64_t u64x8 __attribute__((vector_size(64)));
+    return (i32x16)((u32x16)q * (u32x16)((u64x8)q >> 32));
+}
+
 #include "../float/table.h"
 
 enum {
@@ -31,13 +43,12 @@ enum {
     WHOLE_ROWS = 3,
     DIRECT_ROWS = 8,
     /* And from a panel. */
-    PANEL_ROWS = 6,
+    PANEL_ROWS = 4,
     /* From this many rows on weights are widened once, into a panel, and not in registers each time. */
     ROWS_FOR_PANELS = 17,
-    /* A panel: int16 weights of this many columns of this many tiles. 32 KiB; L1 and L2 hold it. */
-    PANEL_COLUMNS = 512,
-    PANEL_TILES = 2,
-    PREFETCH_BYTES = 4096,
+    /* A panel: int16 weights of this many columns of a tile. 64 KiB; L2 holds it, and sums go to memory seldom. */
+    PANEL_COLUMNS = 2048,
+    PREFETCH_BYTES = 2048,
 };
 
 /* 32 bytes of weights, 8 rows of (k0 k1 k2 k3), as int16 pairs (k0, k2). */
@@ -101,42 +112,81 @@ LEAF_INLINE void direct_rows(const linear_task *task, const int8_t *tile, size_t
     for (size_t r = 0; r < count; r++) put_outputs(task, row + r, output, acc[r]);
 }
 
-/* Widens columns begin to end of one tile into a panel: 4 vectors a block, (k0, k2) of output rows 0-7 and 8-15, then
- * (k1, k3) of both. */
-static void widen_tile(const int8_t *tile, size_t begin, size_t end, int16_t *panel) {
-    for (size_t column = begin; column < end; column += 4, panel += 4 * 16) {
-        const int8_t *block = tile + column * LEAF_TILE_ROWS;
-        _mm_prefetch((const char *)block + PREFETCH_BYTES, _MM_HINT_T0);
-        __m256i low = _mm256_loadu_si256((const __m256i *)block);
-        __m256i high = _mm256_loadu_si256((const __m256i *)(block + 32));
-        _mm256_store_si256((__m256i *)panel, even_columns(low));
-        _mm256_store_si256((__m256i *)(panel + 16), even_columns(high));
-        _mm256_store_si256((__m256i *)(panel + 32), odd_columns(low));
-        _mm256_store_si256((__m256i *)(panel + 48), odd_columns(high));
+/* Some columns of one tile, widened: 4 vectors a block, (k0, k2) of output rows 0-7 and 8-15, then (k1, k3) of both;
+ * and for each group and output row minus the sum of the products of neighbours. */
+typedef struct {
+    _Alignas(64) int16_t weights[PANEL_COLUMNS * LEAF_TILE_ROWS];
+    int32_t terms[PANEL_COLUMNS / 64][LEAF_TILE_ROWS];
+} panel;
+
+static void widen_columns(const linear_task *task, const int8_t *tile, size_t begin, size_t end, panel *to) {
+    int16_t *weights = to->weights;
+    for (size_t column = begin, group = 0; column < end; group++) {
+        __m256i low_term = _mm256_setzero_si256(), high_term = low_term;
+        for (size_t last = group_end(task, column); column < last; column += 4, weights += 4 * 16) {
+            const int8_t *block = tile + column * LEAF_TILE_ROWS;
+            _mm_prefetch((const char *)block + PREFETCH_BYTES, _MM_HINT_T0);
+            __m256i low = _mm256_loadu_si256((const __m256i *)block);
+            __m256i high = _mm256_loadu_si256((const __m256i *)(block + 32));
+            __m256i low_even = even_columns(low), low_odd = odd_columns(low);
+            __m256i high_even = even_columns(high), high_odd = odd_columns(high);
+            _mm256_store_si256((__m256i *)weights, low_even);
+            _mm256_store_si256((__m256i *)(weights + 16), high_even);
+            _mm256_store_si256((__m256i *)(weights + 32), low_odd);
+            _mm256_store_si256((__m256i *)(weights + 48), high_odd);
+            low_term = _mm256_sub_epi32(low_term, _mm256_madd_epi16(low_even, low_odd));
+            high_term = _mm256_sub_epi32(high_term, _mm256_madd_epi16(high_even, high_odd));
+        }
+        _mm256_store_si256((__m256i *)to->terms[group], low_term);
+        _mm256_store_si256((__m256i *)(to->terms[group] + 8), high_term);
     }
 }
 
-/* Columns begin to end of one tile, widened, for `count` rows; the sums so far are in y. `count` is a constant. */
-LEAF_INLINE void panel_rows(const linear_task *task, const int16_t *panel, size_t begin, size_t end, size_t output,
-                            size_t row, size_t count) {
+/* sum += (even + q_odd) (odd + q_even) */
+LEAF_INLINE void accumulate_products(__m256i *sum, __m256i even, __m256i odd, __m256i q_even,
+                                     __m256i q_odd) {
+    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(_mm256_add_epi16(even, q_odd), _mm256_add_epi16(odd, q_even)));
+}
+
+/* Has the weights of one group fetched that the next panel will be made of. */
+LEAF_INLINE void fetch_group(const int8_t *ahead, size_t columns) {
+    for (size_t byte = 0; byte < columns * LEAF_TILE_ROWS; byte += 64)
+        _mm_prefetch((const char *)ahead + byte, _MM_HINT_T1);
+}
+
+/* Columns begin to end of one tile, widened, for `count` rows; the sums so far are in y. `count` is a constant. The
+ * first rows of a panel also fetch what is to be the next one, from `ahead`; for the others that is NULL. */
+LEAF_INLINE void panel_rows(const linear_task *task, const panel *from, const int8_t *ahead, size_t begin, size_t end,
+                            size_t output, size_t row, size_t count) {
     __m256 acc[PANEL_ROWS][2];
     for (size_t r = 0; r < count; r++) {
         const float *y = output_of(task, row + r, output);
         acc[r][0] = begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(y);
         acc[r][1] = begin == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(y + 8);
     }
-    for (size_t column = begin; column < end;) {
-        size_t group = column / group_columns(task->type);
+    const int16_t *weights = from->weights;
+    const size_t first = begin / group_columns(task->type);
+    for (size_t column = begin, group = first; column < end; group++) {
+        const size_t last = group_end(task, column);
+        if (ahead) fetch_group(ahead + (column - begin) * LEAF_TILE_ROWS, last - column);
         __m256i sum[PANEL_ROWS][2];
-        for (size_t r = 0; r < count; r++) sum[r][0] = sum[r][1] = _mm256_setzero_si256();
-        for (size_t last = group_end(task, column); column < last; column += 2, panel += 2 * 16) {
-            __m256i low = _mm256_load_si256((const __m256i *)panel);
-            __m256i high = _mm256_load_si256((const __m256i *)(panel + 16));
+        for (size_t r = 0; r < count; r++) {
+            __m256i term = _mm256_set1_epi32(sum_of(task, row + r, group));
+            const int32_t *terms = from->terms[group - first];
+            sum[r][0] = _mm256_sub_epi32(_mm256_load_si256((const __m256i *)terms), term);
+            sum[r][1] = _mm256_sub_epi32(_mm256_load_si256((const __m256i *)(terms + 8)), term);
+        }
+        for (; column < last; column += 4, weights += 4 * LEAF_TILE_ROWS) {
+            __m256i low_even = _mm256_load_si256((const __m256i *)weights);
+            __m256i high_even = _mm256_load_si256((const __m256i *)(weights + 16));
+            __m256i low_odd = _mm256_load_si256((const __m256i *)(weights + 32));
+            __m256i high_odd = _mm256_load_si256((const __m256i *)(weights + 48));
 #pragma clang loop unroll(full)
             for (size_t r = 0; r < count; r++) {
-                __m256i q = pair_of(values_of(task, row + r), column);
-                accumulate(&sum[r][0], low, q);
-                accumulate(&sum[r][1], high, q);
+                __m256i q_even = pair_of(values_of(task, row + r), column);
+                __m256i q_odd = pair_of(values_of(task, row + r), column + 2);
+                accumulate_products(&sum[r][0], low_even, low_odd, q_even, q_odd);
+                accumulate_products(&sum[r][1], high_even, high_odd, q_even, q_odd);
             }
         }
         for (size_t r = 0; r < count; r++) {
@@ -162,22 +212,22 @@ LEAF_INLINE void panel_rows(const linear_task *task, const int16_t *panel, size_
     case 2: rows_of(__VA_ARGS__, 2); break;                                                                            \
     case 3: rows_of(__VA_ARGS__, 3); break;                                                                            \
     case 4: rows_of(__VA_ARGS__, 4); break;                                                                            \
-    case 5: rows_of(__VA_ARGS__, 5); break;                                                                            \
-    case 6: rows_of(__VA_ARGS__, 6); break;                                                                            \
     default: break;                                                                                                    \
     }
 
 static void direct_block(const linear_task *task, const int8_t *tile, size_t output, size_t row, size_t count) {
     switch (count) {
+    case 5: direct_rows(task, tile, output, row, 5); break;
+    case 6: direct_rows(task, tile, output, row, 6); break;
     case 7: direct_rows(task, tile, output, row, 7); break;
     case 8: direct_rows(task, tile, output, row, 8); break;
     default: FOR_ROWS(count, direct_rows, task, tile, output, row)
     }
 }
 
-static void panel_block(const linear_task *task, const int16_t *panel, size_t begin, size_t end, size_t output,
-                        size_t row, size_t count) {
-    FOR_ROWS(count, panel_rows, task, panel, begin, end, output, row)
+static void panel_block(const linear_task *task, const panel *from, const int8_t *ahead, size_t begin, size_t end,
+                        size_t output, size_t row, size_t count) {
+    FOR_ROWS(count, panel_rows, task, from, ahead, begin, end, output, row)
 }
 
 static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -194,17 +244,18 @@ static void linear_direct(const linear_task *task, const int8_t *tiles, size_t t
 }
 
 static void linear_by_panels(const linear_task *task, const int8_t *tiles, size_t tile_count, size_t rows) {
-    _Alignas(64) int16_t panels[PANEL_TILES][PANEL_COLUMNS * LEAF_TILE_ROWS];
-    for (size_t first = 0; first < tile_count; first += PANEL_TILES) {
-        size_t count = smaller(tile_count - first, PANEL_TILES);
+    panel panel;
+    size_t blocks = (rows + PANEL_ROWS - 1) / PANEL_ROWS;
+    for (size_t t = 0; t < tile_count; t++) {
+        const int8_t *tile = tile_of(task, tiles, t);
         for (size_t begin = 0; begin < task->padded_columns; begin += PANEL_COLUMNS) {
             size_t end = begin + smaller(task->padded_columns - begin, PANEL_COLUMNS);
-            for (size_t t = 0; t < count; t++)
-                widen_tile(tile_of(task, tiles, first + t), begin, end, panels[t]);
-            for (size_t row = 0; row < rows; row += PANEL_ROWS)
-                for (size_t t = 0; t < count; t++)
-                    panel_block(task, panels[t], begin, end, (first + t) * LEAF_TILE_ROWS, row,
-                                smaller(rows - row, PANEL_ROWS));
+            widen_columns(task, tile, begin, end, &panel);
+            for (size_t b = 0; b < blocks; b++) {
+                size_t row = rows * b / blocks, next = rows * (b + 1) / blocks;
+                const int8_t *ahead = b == 0 ? tile + end * LEAF_TILE_ROWS : NULL;
+                panel_block(task, &panel, ahead, begin, end, t * LEAF_TILE_ROWS, row, next - row);
+            }
         }
     }
 }

@@ -12,114 +12,132 @@ struct DoctorCommand: Command {
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
         options: CommonOptions.all.map { $0.lifted(\.common) }, examples: ["doctor", "doctor ant.leaf"])
 
+    /// Many rows, where computing takes the time.
+    private static let manyRows = 64
+    private static let context = 512
+
     func run(_ terminal: Terminal) throws(LeafError) {
-        let machine = Machine.current()
         let instructionSet = try InstructionSet.wanted()
         let file = try model.map { path throws(LeafError) in try ModelFile(path: path) }
         terminal.progress.show("measuring the processor")
-        let probe = try KernelProbe.measure(instructionSet: instructionSet, threads: machine.cores)
-        var disk: DiskProbe?
-        if let model {
+        let rows = [Self.manyRows, Self.context]
+        let kernels =
+            if let file { try KernelProbe.measure(for: file.leaf, rows: rows) } else {
+                try KernelProbe.measure(instructionSet: instructionSet, threads: Machine.current().cores, rows: rows)
+            }
+        var facts = Facts(instructionSet: instructionSet, kernels: kernels)
+        if let file {
             terminal.progress.show("measuring the disk")
-            disk = try DiskProbe.measure(path: model)
+            let disk = try DiskProbe.measure(path: file.leaf.path)
+            facts.disk = disk
+            facts.steps = try Outlook(
+                file, ModelOptions(capacity: .init(context: Self.context)), promptRows: Self.context,
+                MachineRates(disk, kernels: kernels)
+            ).steps
         }
         terminal.progress.clear()
-        let expectation: Expectation? = if let file, let disk { try expect(of: file, probe, disk) } else { nil }
-        terminal.output.write(
-            common.isJSON
-                ? json(machine, instructionSet, probe, disk, expectation).line + "\n"
-                : text(machine, instructionSet, probe, disk, expectation))
+        terminal.output.write(common.isJSON ? facts.json.line + "\n" : facts.text)
     }
 
-    /// What the model does with the memory that is there.
-    private func expect(of file: ModelFile, _ probe: KernelProbe, _ disk: DiskProbe) throws(LeafError) -> Expectation {
-        let options = ModelOptions(capacity: .init(context: 512))
-        let plan: MemoryPlan
-        do throws(LeafError) {
-            plan = try Model.plan(file, options)
-        } catch {
-            guard error.kind == .budget else { throw error }
-            return .refusal(error.description)
-        }
-        return .run(
-            plan,
-            Prediction(
-                file.leaf, plan, promptRows: 512, diskBytesPerSecond: disk.bytesPerSecond, machine: probe))
-    }
+    /// What was found out.
+    private struct Facts {
+        let instructionSet: InstructionSet
+        let kernels: KernelProbe
+        let machine = Machine.current()
+        let features = KernelFeatures.current()
+        var disk: DiskProbe?
+        /// What the model does, by budget; empty without one.
+        var steps: [Outlook.Step] = []
 
-    private enum Expectation {
-        case run(MemoryPlan, Prediction)
-        case refusal(String)
-    }
+        private var fits: Bool { (steps.first?.plan.minimum ?? 0) <= machine.defaultBudget }
+        private var multiplyAddsPerSecond: Double { kernels.multiplyAddsPerSecond(rows: DoctorCommand.manyRows) }
 
-    private func text(
-        _ machine: Machine, _ instructionSet: InstructionSet, _ probe: KernelProbe, _ disk: DiskProbe?,
-        _ expectation: Expectation?
-    ) -> String {
-        let sets = InstructionSet.available.map(\.rawValue).joined(separator: ", ")
-        let multiplyAdds = (probe.multiplyAddsPerSecond / 1e9).fixed(0)
-        var rows = [
-            ("kernels", "\(instructionSet.rawValue) (this machine has \(sets))"),
-            ("cores", "\(machine.cores)"),
-            (
-                "memory",
-                "\(ByteCount(bytes: machine.totalBytes)), \(ByteCount(bytes: machine.availableBytes)) of it free"
-            ),
-            (
-                "container",
-                machine.containerLimitBytes.map { "limit of \(ByteCount(bytes: $0))" } ?? "no memory limit"
-            ),
-            ("--memory auto", "\(ByteCount(bytes: machine.defaultBudget))"),
-            ("weights from memory", "\(probe.weightBytesPerSecond.asByteRate) with one row"),
-            ("products", "\(multiplyAdds) billion multiply-adds a second with many rows"),
-        ]
-        if let disk {
-            let direct =
-                disk.mode == .direct ? "direct I/O works" : "no direct I/O, pages are dropped behind the reader"
-            rows.append(("disk", "\(disk.bytesPerSecond.asByteRate), \(direct)"))
-        }
-        switch expectation {
-        case nil: break
-        case .refusal(let sentence): rows.append(("this model", sentence))
-        case .run(let plan, let prediction):
-            rows.append(
+        var text: String {
+            let sets = InstructionSet.available.map(\.rawValue).joined(separator: ", ")
+            var rows = [
+                ("processor", features.processor.isEmpty ? "unknown" : features.processor),
+                ("kernels", "\(instructionSet.rawValue) (this machine has \(sets))"),
+                ("cores", "\(machine.cores)"),
                 (
-                    "this model",
-                    "about \(prediction.secondsPerToken.asDuration) a token with \(ByteCount(bytes: plan.budget)); "
-                        + "works from \(ByteCount(bytes: plan.minimum)) on"
-                ))
+                    "memory",
+                    "\(ByteCount(bytes: machine.totalBytes)), \(ByteCount(bytes: machine.availableBytes)) of it free"
+                ),
+                (
+                    "container",
+                    machine.containerLimitBytes.map { "limit of \(ByteCount(bytes: $0))" } ?? "no memory limit"
+                ),
+                ("--memory auto", "\(ByteCount(bytes: machine.defaultBudget))"),
+                ("huge pages", hugePages),
+                (
+                    "memory pressure",
+                    features.hasMemoryPressure ? "measured by the kernel (PSI)" : "not measured by the kernel (no PSI)"
+                ),
+                ("memory reads", "\(kernels.readBytesPerSecond.asByteRate)"),
+                ("weights from memory", "\(kernels.weightBytesPerSecond(rows: 1).asByteRate) with one row"),
+                (
+                    "products",
+                    "\((multiplyAddsPerSecond / 1e9).fixed(0)) billion multiply-adds a second with \(DoctorCommand.manyRows) rows"
+                ),
+            ]
+            if let disk {
+                let direct =
+                    disk.mode == .direct ? "direct I/O works" : "no direct I/O, pages are dropped behind the reader"
+                let share = 100 * disk.processorSecondsPerByte * disk.bytesPerSecond
+                rows.append(
+                    ("disk", "\(disk.bytesPerSecond.asByteRate), \(direct); takes \(share.fixed(0)) % of a core"))
+            }
+            if let least = steps.first, !fits {
+                rows.append(("this model", "needs \(ByteCount(bytes: least.plan.minimum)), more than is free"))
+            }
+            for (number, step) in steps.enumerated() {
+                let seconds = step.prediction
+                rows.append(
+                    (
+                        "with \(ByteCount(bytes: step.plan.budget))",
+                        "about \(seconds.secondsPerToken.asDuration) a token"
+                            + (number == 0
+                                ? ", the smallest budget" : number == steps.count - 1 ? ", all in memory" : "")
+                    ))
+            }
+            return Quantity.table(rows)
         }
-        return Quantity.table(rows)
-    }
 
-    private func json(
-        _ machine: Machine, _ instructionSet: InstructionSet, _ probe: KernelProbe, _ disk: DiskProbe?,
-        _ expectation: Expectation?
-    ) -> JSONText {
-        var fields: [(key: String, value: JSONText)] = [
-            ("instruction_set", .string(instructionSet.rawValue)),
-            ("instruction_sets", .strings(InstructionSet.available.map(\.rawValue))),
-            ("cores", .integer(machine.cores)), ("memory_bytes", .integer(machine.totalBytes)),
-            ("available_bytes", .integer(machine.availableBytes)),
-            ("container_limit_bytes", machine.containerLimitBytes.map { .integer($0) } ?? .null),
-            ("default_budget", .integer(machine.defaultBudget)),
-            ("weight_bytes_per_second", .number(probe.weightBytesPerSecond)),
-            ("multiply_adds_per_second", .number(probe.multiplyAddsPerSecond)),
-        ]
-        if let disk {
-            fields += [
-                ("disk_bytes_per_second", .number(disk.bytesPerSecond)), ("direct_io", .bool(disk.mode == .direct)),
-            ]
+        private var hugePages: String {
+            switch features.hugePages {
+            case nil: "not in this kernel; weights lie in small pages"
+            case "never":
+                "switched off; weights lie in small pages, which is slower (echo madvise > /sys/kernel/mm/transparent_hugepage/enabled)"
+            case let setting?: setting
+            }
         }
-        switch expectation {
-        case nil: break
-        case .refusal: fields.append(("fits", .bool(false)))
-        case .run(let plan, let prediction):
-            fields += [
-                ("fits", .bool(true)), ("minimum", .integer(plan.minimum)),
-                ("predicted_seconds_per_token", .number(prediction.secondsPerToken)),
+
+        var json: JSONText {
+            var fields: [(key: String, value: JSONText)] = [
+                ("processor", .string(features.processor)), ("instruction_set", .string(instructionSet.rawValue)),
+                ("instruction_sets", .strings(InstructionSet.available.map(\.rawValue))),
+                ("cores", .integer(machine.cores)), ("memory_bytes", .integer(machine.totalBytes)),
+                ("available_bytes", .integer(machine.availableBytes)),
+                ("container_limit_bytes", machine.containerLimitBytes.map { .integer($0) } ?? .null),
+                ("default_budget", .integer(machine.defaultBudget)),
+                ("huge_pages", features.hugePages.map { .string($0) } ?? .null),
+                ("memory_pressure", .bool(features.hasMemoryPressure)),
+                ("ram_bytes_per_second", .number(kernels.readBytesPerSecond)),
+                ("weight_bytes_per_second", .number(kernels.weightBytesPerSecond(rows: 1))),
+                ("multiply_adds_per_second", .number(multiplyAddsPerSecond)),
             ]
+            if let disk {
+                fields += [
+                    ("disk_bytes_per_second", .number(disk.bytesPerSecond)), ("direct_io", .bool(disk.mode == .direct)),
+                    ("disk_processor_seconds_per_byte", .number(disk.processorSecondsPerByte)),
+                ]
+            }
+            if let least = steps.first {
+                fields += [
+                    ("fits", .bool(fits)), ("minimum", .integer(least.plan.minimum)),
+                    ("expected", .array(steps.map(\.json))),
+                ]
+            }
+            return .object(fields)
         }
-        return .object(fields)
     }
 }

@@ -49,8 +49,8 @@ struct EmbedCommand: Command {
         }
         guard !requests.isEmpty else { return }
         var options = engine.modelOptions(ModelOptions.Capacity(context: 1))
-        options.capacity = try ModelOptions.Capacity.fitting(
-            requests.map { $0.demand(in: file.configuration) }, sequences: batch, file, options)
+        let demands = requests.map { $0.demand(in: file.configuration) }
+        options.capacity = try ModelOptions.Capacity.fitting(demands, sequences: batch, file, options)
         let model = try Model(file, options)
         terminal.detail(model.plan.description)
 
@@ -75,7 +75,10 @@ struct EmbedCommand: Command {
             })
         let seconds = (ContinuousClock.now - began) / .seconds(1)
         let tokens = requests.reduce(0) { $0 + $1.text.ids.count }
-        terminal.note("\(RunFacts(model, tokens: tokens, requests: requests.count, seconds: seconds))")
+        if !terminal.isQuiet {
+            let rows = demands.reduce(0) { $0 + $1.firstRows }
+            terminal.note("\(RunFacts(model, tokens: tokens, requests: requests.count, rows: rows, seconds: seconds))")
+        }
         if let failure { throw failure.kind == .cancelled ? LeafError(.cancelled, "interrupted") : failure }
     }
 

@@ -9,16 +9,18 @@ extension GenerateCommand {
         guard (1...GenerationOptions.mostSequences).contains(batch) else {
             throw LeafError(.usage, "--batch \(batch) is not between 1 and \(GenerationOptions.mostSequences)")
         }
+        let trace = try engine.makeTrace()
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
         let file = try tuning.open(model)
         let entries = try RequestFile(path: path, defaults: defaults, for: file).entries
         for entry in entries {
-            guard let warning = entry.request.lengthWarning(in: file.configuration) else { continue }
-            terminal.warn("\(path), line \(entry.line): \(warning)")
+            let place = "\(path), line \(entry.line): "
+            if entry.isEmpty { terminal.warn(place + "nothing of the prompt is known; the text begins from <s> alone") }
+            if let warning = entry.request.lengthWarning(in: file.configuration) { terminal.warn(place + warning) }
         }
         let demands = entries.map { $0.request.demand(in: file.configuration) }
-        var options = engine.modelOptions(ModelOptions.Capacity(context: 1))
+        var options = engine.modelOptions(ModelOptions.Capacity(context: 1), trace: trace)
         options.capacity = try ModelOptions.Capacity.fitting(demands, sequences: batch, file, options)
         let model = try Model(file, options)
         let loadSeconds = (ContinuousClock.now - start) / .seconds(1)
@@ -55,7 +57,11 @@ extension GenerateCommand {
             })
         terminal.progress.clear()
         let seconds = (ContinuousClock.now - began) / .seconds(1)
-        terminal.note("\(RunFacts(model, tokens: tokens, requests: entries.count, seconds: seconds))")
+        if !terminal.isQuiet {
+            let rows = tokens + demands.reduce(0) { $0 + $1.firstRows }
+            terminal.note("\(RunFacts(model, tokens: tokens, requests: entries.count, rows: rows, seconds: seconds))")
+        }
+        try engine.finish(trace, file.leaf, terminal)
         if interrupt.isRequested {
             throw LeafError(.cancelled, "interrupted after \(Quantity.count(tokens, "token"))")
         }

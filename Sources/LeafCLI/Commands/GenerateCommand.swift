@@ -39,7 +39,7 @@ struct GenerateCommand: Command {
             .optional("PROMPT", "The text to continue; - takes all of standard input as it is.", \.prompt),
         ],
         options: choices + sampling + form + TuningOptions.all.map { $0.lifted(\.tuning) }
-            + EngineOptions.all.map { $0.lifted(\.engine) }
+            + (EngineOptions.all + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
             "generate ant.leaf '今天天气真好，' --memory 2GiB",
@@ -134,6 +134,7 @@ struct GenerateCommand: Command {
     }
 
     private func runOne(_ options: GenerationOptions, _ terminal: Terminal) throws(LeafError) {
+        let trace = try engine.makeTrace()
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
         let file = try tuning.open(model)
@@ -143,7 +144,7 @@ struct GenerateCommand: Command {
         try request.validate(for: file.configuration)
         if let warning = request.lengthWarning(in: file.configuration) { terminal.warn(warning) }
         let demand = request.demand(in: file.configuration)
-        let model = try Model(file, engine.modelOptions(ModelOptions.Capacity(for: [demand])))
+        let model = try Model(file, engine.modelOptions(ModelOptions.Capacity(for: [demand]), trace: trace))
         let loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)
 
@@ -152,14 +153,18 @@ struct GenerateCommand: Command {
         defer { withExtendedLifetime(workingSet) {} }
         let streams = !common.isJSON && samples == 1
         var tokens = 0
+        var prefill = Counters()
         let generation = try model.generate(
             prompt, options, samples: samples,
             isCancelled: {
                 if tokens == 0 { terminal.progress.show(Self.promptProgress(model)) }
+                // Beams tell of their tokens at the end alone.
+                if model.counters.sweeps == 0 { prefill = model.counters }
                 return interrupt.isRequested || terminal.output.isClosed
             },
             onPiece: { piece in
                 terminal.progress.clear()
+                if tokens == 0, beams == nil { prefill = model.counters }
                 tokens += 1
                 guard streams else {
                     terminal.progress.show("generating: \(Quantity.count(tokens, "token"))")
@@ -178,7 +183,10 @@ struct GenerateCommand: Command {
         }
         terminal.output.flush()
         if options.decoding == .sampling, options.seed == nil { terminal.note("seed \(generation.seed)") }
-        terminal.note("\(RunFacts(model, generation))")
+        if !terminal.isQuiet {
+            terminal.note("\(RunFacts(model, generation, promptRows: demand.firstRows, prefill: prefill))")
+        }
+        try engine.finish(trace, file.leaf, terminal)
         if interrupt.isRequested {
             throw LeafError(.cancelled, "interrupted after \(Quantity.count(generation.completionTokens, "token"))")
         }

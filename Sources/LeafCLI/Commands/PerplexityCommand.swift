@@ -53,8 +53,8 @@ struct PerplexityCommand: Command {
                 target: window.target)
         }
         var options = engine.modelOptions(ModelOptions.Capacity(context: 1))
-        options.capacity = try ModelOptions.Capacity.fitting(
-            requests.map { $0.demand(in: file.configuration) }, sequences: batch, file, options)
+        let demands = requests.map { $0.demand(in: file.configuration) }
+        options.capacity = try ModelOptions.Capacity.fitting(demands, sequences: batch, file, options)
         let model = try Model(file, options)
         terminal.detail(model.plan.description)
 
@@ -83,7 +83,10 @@ struct PerplexityCommand: Command {
             logprob: sums.reduce(0, +), tokens: tokens, characters: characters, windows: requests.count)
         terminal.output.write(common.isJSON ? report.json(model).line + "\n" : report.text)
         let seconds = (ContinuousClock.now - began) / .seconds(1)
-        terminal.note("\(RunFacts(model, tokens: tokens, requests: requests.count, seconds: seconds))")
+        if !terminal.isQuiet {
+            let rows = demands.reduce(0) { $0 + $1.firstRows }
+            terminal.note("\(RunFacts(model, tokens: tokens, requests: requests.count, rows: rows, seconds: seconds))")
+        }
     }
 
     private func readIDs(_ file: ModelFile) throws(LeafError) -> [Int32] {

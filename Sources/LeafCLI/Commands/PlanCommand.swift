@@ -36,7 +36,6 @@ struct PlanCommand: Command {
             "plan ant.leaf --memory 2GiB", "plan ant.leaf --memory 1GiB --context 1024 --disk-rate 500MB --json",
         ])
 
-    private static let probeSeconds = 3.0
     private static let longestContext = 1 << 20
 
     func run(_ terminal: Terminal) throws(LeafError) {
@@ -57,16 +56,21 @@ struct PlanCommand: Command {
             }
             throw error
         }
-        let disk = try diskBytesPerSecond(terminal)
+        let disk = try measureDisk(terminal)
         terminal.progress.show("measuring the processor")
-        let instructionSet = try InstructionSet.wanted()
-        let probe = try KernelProbe.measure(
-            instructionSet: instructionSet, threads: cores ?? Machine.current().cores, activations: engine.activations)
+        let kernels = try KernelProbe.measure(
+            for: file.leaf, rows: [batch, context], threads: cores, activations: engine.activations)
+        let rates =
+            if let disk { MachineRates(disk, kernels: kernels) } else {
+                MachineRates(diskBytesPerSecond: Double(diskRate?.bytes ?? 0), kernels: kernels)
+            }
         terminal.progress.clear()
+        let outlook = try Outlook(file, options, promptRows: context, rates)
         let report = PlanReport(
-            file: file.leaf, plan: plan, context: context, batch: batch, diskBytesPerSecond: disk,
+            file: file.leaf, plan: plan, context: context, prediction: outlook.prediction(for: plan),
+            more: outlook.steps.filter { $0.plan.budget > plan.budget }, rates: rates,
             maxContext: try longestContext(file, within: plan.budget),
-            bytesPerToken: try bytesPerToken(file, unlimited), probe: probe)
+            bytesPerToken: try bytesPerToken(file, unlimited))
         terminal.output.write(common.isJSON ? report.json.line + "\n" : report.text)
     }
 
@@ -99,13 +103,14 @@ struct PlanCommand: Command {
         return options
     }
 
-    private func diskBytesPerSecond(_ terminal: Terminal) throws(LeafError) -> Double {
-        if let diskRate { return Double(diskRate.bytes) }
+    /// Nil where `--disk-rate` says it.
+    private func measureDisk(_ terminal: Terminal) throws(LeafError) -> DiskProbe? {
+        if diskRate != nil { return nil }
         guard let model else {
             throw LeafError(.usage, "a preset has no file to measure the disk with; give --disk-rate, such as 1GB")
         }
         terminal.progress.show("measuring the disk")
-        return try DiskProbe.measure(path: model, seconds: Self.probeSeconds).bytesPerSecond
+        return try DiskProbe.measure(path: model)
     }
 
     /// The longest context whose plan fits, found by halving: more context never takes less.

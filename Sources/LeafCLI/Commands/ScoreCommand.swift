@@ -57,8 +57,8 @@ struct ScoreCommand: Command {
             question.texts.enumerated().map { (question: number, place: $0, request: $1) }
         }
         var options = engine.modelOptions(ModelOptions.Capacity(context: 1))
-        options.capacity = try ModelOptions.Capacity.fitting(
-            texts.map { $0.request.demand(in: file.configuration) }, sequences: batch, file, options)
+        let demands = texts.map { $0.request.demand(in: file.configuration) }
+        options.capacity = try ModelOptions.Capacity.fitting(demands, sequences: batch, file, options)
         let model = try Model(file, options)
         terminal.detail(model.plan.description)
 
@@ -82,7 +82,10 @@ struct ScoreCommand: Command {
             })
         let seconds = (ContinuousClock.now - began) / .seconds(1)
         let tokens = texts.reduce(0) { $0 + $1.request.target.count }
-        terminal.note("\(RunFacts(model, tokens: tokens, requests: questions.count, seconds: seconds))")
+        if !terminal.isQuiet {
+            let rows = demands.reduce(0) { $0 + $1.firstRows }
+            terminal.note("\(RunFacts(model, tokens: tokens, requests: questions.count, rows: rows, seconds: seconds))")
+        }
         if let failure {
             throw failure.kind == .cancelled ? LeafError(.cancelled, "interrupted") : failure
         }

@@ -1,0 +1,38 @@
+import FoundationEssentials
+import Leafcutter
+
+/// Results in jsonl.
+enum BenchLines {
+    private static let limitBytes = 64 << 20
+
+    static func read(_ path: String) throws(LeafError) -> [BenchRun] {
+        let file = try InputFile(path: path)
+        guard file.byteCount <= limitBytes else {
+            throw LeafError(.badInput, "\(path) has \(ByteCount(bytes: file.byteCount)), too much for lines of results")
+        }
+        return try parse(try file.bytes(at: 0, count: file.byteCount), path)
+    }
+
+    /// - Throws: `.badInput` naming the line.
+    static func parse(_ bytes: [UInt8], _ source: String) throws(LeafError) -> [BenchRun] {
+        var runs: [BenchRun] = []
+        for (number, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
+        where !line.allSatisfy({ $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") }) {
+            let run: BenchRun
+            do {
+                run = try JSONDecoder().decode(BenchRun.self, from: Data(line))
+            } catch {
+                throw LeafError(.badInput, "\(source), line \(number + 1): \(DecodingProblem(error))")
+            }
+            guard run.isSound else {
+                throw LeafError(
+                    .badInput,
+                    "\(source), line \(number + 1): budgets and times have to be numbers above nothing, and a name one line without |"
+                )
+            }
+            runs.append(run)
+        }
+        guard !runs.isEmpty else { throw LeafError(.badInput, "\(source) holds no results") }
+        return runs
+    }
+}

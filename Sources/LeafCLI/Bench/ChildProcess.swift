@@ -1,0 +1,63 @@
+import Glibc
+import Leafcutter
+
+/// This program, run again with other words: peak memory is counted for a whole process, so each budget needs its own.
+struct ChildProcess {
+    enum End: Equatable {
+        case exited(Int32)
+        case killed(signal: Int32)
+    }
+
+    let output: [UInt8]
+    let end: End
+
+    /// Runs `leafcutter WORDS` and waits; its standard error is this one's.
+    /// - Throws: `.io` when the system starts no process.
+    init(_ words: [String]) throws(LeafError) {
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { throw Self.failure(errno) }
+        defer { close(ends[0]) }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
+        for end in ends where end > STDERR_FILENO { posix_spawn_file_actions_addclose(&actions, end) }
+        // Ctrl-C goes to both; an ignored signal would stay ignored in the child.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGINT)
+        sigaddset(&signals, SIGPIPE)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
+
+        var arguments = (["leafcutter"] + words).map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        var process: pid_t = 0
+        let code = posix_spawn(&process, "/proc/self/exe", &actions, &attributes, &arguments, environ)
+        close(ends[1])
+        guard code == 0 else { throw Self.failure(code) }
+        output = Self.readAll(ends[0])
+        var status: Int32 = 0
+        while waitpid(process, &status, 0) < 0, errno == EINTR {}
+        let signal = status & 0x7F
+        end = signal == 0 ? .exited(status >> 8 & 0xFF) : .killed(signal: signal)
+    }
+
+    private static func readAll(_ descriptor: Int32) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = read(descriptor, &piece, piece.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return bytes }
+            bytes += piece[..<count]
+        }
+    }
+
+    private static func failure(_ code: Int32) -> LeafError {
+        LeafError(.io, "cannot start a process for the measurement: \(String(cString: strerror(code)).lowercased())")
+    }
+}

@@ -1,0 +1,235 @@
+import Glibc
+import LeafArguments
+import Leafcutter
+
+/// `leafcutter bench MODEL [--memory A,B,..]`
+struct BenchCommand: Command {
+    var model: String?
+    var memory = MemoryBudgets(budgets: [.automatic])
+    var benchmark = Benchmark()
+    var format = BenchFormat.md
+    var output: String?
+    var from: String?
+    var name: String?
+    var isInProcess = false
+    var engine = EngineOptions()
+    var common = CommonOptions()
+
+    static let syntax = CommandSyntax<BenchCommand>(
+        name: "bench", summary: "Measure how fast a model runs at each of several budgets.",
+        discussion: """
+            Every budget runs in a process of its own, so that its peak memory is its own. One sweep that is not counted \
+            comes first, then prompts and decoding steps by turns. The disk is measured before and after each run, memory \
+            and processor before it; what `plan` would have predicted from that stands beside what was measured.
+            """,
+        arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
+        options: measuring + reporting
+            + (EngineOptions.all.filter { $0.name != "memory" } + [EngineOptions.traceOption]).map {
+                $0.lifted(\.engine)
+            }
+            + CommonOptions.all.map { $0.lifted(\.common) },
+        examples: [
+            "bench ant.leaf --memory 512MiB,1GiB,2GiB,4GiB,8GiB,11GiB --format jsonl --output ant.jsonl",
+            "bench --from ant.jsonl --format svg --output ant.svg",
+            "bench ant.leaf --memory 11GiB --batch 8 --prompt 512",
+        ])
+
+    private static let measuring: [CommandOption<BenchCommand>] = [
+        .value("memory", "SIZES", "Budgets, with commas between them (default: auto).", \.memory),
+        .value(
+            "prompt", "N", "Tokens of the prompt; the soft prompt comes on top (default 128).", \.benchmark.promptTokens
+        ),
+        .value("generate", "N", "Decoding steps after each prompt (default 16).", \.benchmark.generatedTokens),
+        .value("batch", "B", "Sequences that decode together (default 1).", \.benchmark.batch),
+        .value("repeat", "N", "Prompts and their decoding steps that are counted (default 3).", \.benchmark.repeats),
+    ]
+
+    private static let reporting: [CommandOption<BenchCommand>] = [
+        .value(
+            "format", "FORM", "md (default), csv, json, jsonl, or svg: memory against speed.", \.format,
+            suggest: .words(BenchFormat.allCases.map(\.rawValue))),
+        .value("output", "FILE", "Write the result there, not to standard output.", \.output, suggest: .file),
+        .value(
+            "from", "FILE",
+            "Measure nothing: take the lines of an earlier run in jsonl. Lines of other programs with name, budget and "
+                + "decode_seconds_per_token may be among them.", \.from, suggest: .file),
+        .value("name", "NAME", "What the series is called in a chart or a table.", \.name),
+        .flag(
+            "in-process", "Measure one budget in this process and print its line; bench runs this for each.",
+            \.isInProcess),
+    ]
+
+    func run(_ terminal: Terminal) throws(LeafError) {
+        try validate()
+        if let from {
+            return try report(BenchLines.read(from), terminal, to: try openOutput())
+        }
+        guard let model else { throw LeafError(.usage, "MODEL is missing; give a .leaf file, or --from with results") }
+        let file = try ModelFile(path: model)
+        if isInProcess { return try measureHere(file, terminal) }
+        let budgets = try memory.budgets.map { budget throws(LeafError) in try plan(file, budget).budget }
+        let output = try openOutput()
+        // One that cannot be written should not be found out after the run.
+        _ = try engine.makeTrace()
+        var runs: [BenchRun] = []
+        let interrupt = Interrupt()
+        do throws(LeafError) {
+            for budget in budgets {
+                runs.append(try measure(file, budget, terminal))
+                if interrupt.isRequested { throw LeafError(.cancelled, "interrupted") }
+            }
+        } catch {
+            // An hour's results are not thrown away with the last one.
+            if !runs.isEmpty { try report(runs, terminal, to: output) }
+            throw error
+        }
+        try report(runs, terminal, to: output)
+    }
+
+    private func validate() throws(LeafError) {
+        func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws(LeafError) {
+            guard range.contains(value) else {
+                throw LeafError(.usage, "--\(name) \(value) is not between \(range.lowerBound) and \(range.upperBound)")
+            }
+        }
+        try check("prompt", benchmark.promptTokens, 1...1 << 20)
+        try check("generate", benchmark.generatedTokens, 1...1 << 20)
+        try check("batch", benchmark.batch, 1...1024)
+        try check("repeat", benchmark.repeats, 1...10_000)
+        guard from == nil || model == nil else { throw LeafError(.usage, "give a MODEL or --from, not both") }
+        guard memory.budgets.count == 1 || engine.trace == nil else {
+            throw LeafError(.usage, "--trace is for one budget; \(memory.budgets.count) were given")
+        }
+        guard memory.budgets.count == 1 || !isInProcess else {
+            throw LeafError(.usage, "--in-process is for one budget; \(memory.budgets.count) were given")
+        }
+    }
+
+    private func modelOptions(
+        _ file: ModelFile, _ budget: MemoryBudget, trace: TraceRecorder? = nil
+    ) -> ModelOptions {
+        var options = engine.modelOptions(benchmark.capacity(for: file.configuration), trace: trace)
+        options.memory = budget
+        return options
+    }
+
+    private func plan(_ file: ModelFile, _ budget: MemoryBudget) throws(LeafError) -> MemoryPlan {
+        try Model.plan(file, modelOptions(file, budget))
+    }
+
+    // MARK: One budget
+
+    /// Measures the machine, lets another process run the model, and measures the disk again.
+    private func measure(_ file: ModelFile, _ budget: Int, _ terminal: Terminal) throws(LeafError) -> BenchRun {
+        let rows = benchmark.promptRows(in: file.configuration)
+        let threads = engine.threads ?? Machine.current().cores
+        terminal.progress.show("\(ByteCount(bytes: budget)): measuring the machine")
+        let probe = try KernelProbe.measure(
+            for: file.leaf, rows: [benchmark.batch, rows], threads: threads, activations: engine.activations)
+        let before = try DiskProbe.measure(path: file.leaf.path)
+        terminal.progress.clear()
+        let child = try ChildProcess(words(budget))
+        guard child.end == .exited(0) else { throw Self.failure(of: child, budget) }
+        var run = try BenchLines.parse(child.output, "the measurement's process")[0]
+        terminal.progress.show("\(ByteCount(bytes: budget)): measuring the disk")
+        let after = try DiskProbe.measure(path: file.leaf.path)
+        let disk = (before.bytesPerSecond + after.bytesPerSecond) / 2
+        let prediction = Prediction(
+            file.leaf, try plan(file, .bytes(budget)), promptRows: rows, batch: benchmark.batch,
+            diskBytesPerSecond: disk, diskProcessorSecondsPerByte: before.processorSecondsPerByte, machine: probe)
+        run.name = name ?? run.name
+        run.diskBytesPerSecond = disk
+        run.ramBytesPerSecond = probe.readBytesPerSecond
+        run.predictedSecondsPerToken = prediction.secondsPerToken
+        run.predictedPrefillSeconds = prediction.laterPrefillSeconds
+        run.predictedFirstPrefillSeconds = prediction.prefillSeconds
+        run.machine = BenchMachine(threads: threads, try InstructionSet.wanted())
+        terminal.note(
+            "\(ByteCount(bytes: budget)): \(run.secondsPerToken.mean.asDuration) a token, "
+                + "predicted \(prediction.secondsPerToken.asDuration)")
+        return run
+    }
+
+    /// The words for the process that measures one budget.
+    private func words(_ budget: Int) -> [String] {
+        var words = [
+            "bench", "--in-process", "--memory", "\(budget)", "--prompt", "\(benchmark.promptTokens)", "--generate",
+            "\(benchmark.generatedTokens)", "--batch", "\(benchmark.batch)", "--repeat", "\(benchmark.repeats)",
+            "--io", engine.io.rawValue, "--activations", engine.activations.rawValue,
+        ]
+        if let threads = engine.threads { words += ["--threads", "\(threads)"] }
+        if let kv = engine.kv { words += ["--kv", kv.rawValue] }
+        if let trace = engine.trace { words += ["--trace", trace] }
+        if common.isQuiet { words.append("--quiet") }
+        return words + ["--", model ?? ""]
+    }
+
+    private static func failure(of child: ChildProcess, _ budget: Int) -> LeafError {
+        switch child.end {
+        case .exited(130): LeafError(.cancelled, "interrupted")
+        case .exited(let code):
+            LeafError(code == 3 ? .budget : code == 2 ? .usage : .io, "no result for \(ByteCount(bytes: budget))")
+        case .killed(let signal):
+            LeafError(
+                .io,
+                "the process for \(ByteCount(bytes: budget)) was killed by signal \(signal)"
+                    + (signal == SIGKILL ? ", perhaps for want of memory" : ""))
+        }
+    }
+
+    private func measureHere(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
+        let trace = try engine.makeTrace()
+        let model = try Model(file, modelOptions(file, memory.budgets[0], trace: trace))
+        let interrupt = Interrupt()
+        let times = try model.run(
+            benchmark, isCancelled: { interrupt.isRequested },
+            onSweep: { done, all in
+                terminal.progress.show("\(ByteCount(bytes: model.plan.budget)): \(done) of \(all) sweeps")
+            })
+        let decode = times.decodeSecondsPerToken.reduce(0, +) * Double(benchmark.generatedTokens)
+        let run = BenchRun(
+            budget: model.plan.budget, batch: benchmark.batch,
+            promptRows: benchmark.promptRows(in: file.configuration), firstPrefillSeconds: times.firstPrefillSeconds,
+            prefillSeconds: times.prefillSeconds, decodeSecondsPerToken: times.decodeSecondsPerToken,
+            weightBytes: file.leaf.chunks.reduce(0) { $0 + $1.rawBytes },
+            streamedBytesPerSweep: model.plan.streamedBytesPerSweep,
+            readBytesPerSecond: times.decodeReadSeconds > 0
+                ? Double(times.decodeBytesRead) / times.decodeReadSeconds : nil,
+            waitShare: decode > 0 ? times.decodeWaitSeconds / decode : nil, io: model.io.rawValue,
+            planned: model.plan.total, peak: ProcessMemory.now()?.peakBytes)
+        try engine.finish(trace, file.leaf, terminal)
+        terminal.output.write(run.json.line + "\n")
+    }
+
+    // MARK: The result
+
+    /// Made before the hour of measuring, not after it.
+    private func openOutput() throws(LeafError) -> UnfinishedFile? {
+        try output.map { path throws(LeafError) in try UnfinishedFile(path: path) }
+    }
+
+    private func report(_ runs: [BenchRun], _ terminal: Terminal, to file: UnfinishedFile?) throws(LeafError) {
+        let text = BenchReport(runs: runs).text(common.isJSON ? .json : format)
+        guard let file else { return terminal.output.write(text) }
+        try file.append(text)
+        try file.finish()
+    }
+}
+
+/// `--memory` of several sizes.
+struct MemoryBudgets: ArgumentValue {
+    let budgets: [MemoryBudget]
+
+    init(budgets: [MemoryBudget]) { self.budgets = budgets }
+
+    init?(argument: String) {
+        var budgets: [MemoryBudget] = []
+        for size in argument.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let budget = MemoryBudget(argument: String(size)) else { return nil }
+            budgets.append(budget)
+        }
+        self.budgets = budgets
+    }
+
+    static var expectation: String { "sizes such as 512MiB,2GiB,auto, with commas between them" }
+}

@@ -1,0 +1,67 @@
+import Leafcutter
+
+/// What was measured of this machine.
+struct MachineRates {
+    let diskBytesPerSecond: Double
+    let diskProcessorSecondsPerByte: Double
+    let kernels: KernelProbe
+
+    /// - Parameter diskBytesPerSecond: what somebody says that the disk reads.
+    init(diskBytesPerSecond: Double, kernels: KernelProbe) {
+        self.diskBytesPerSecond = diskBytesPerSecond
+        diskProcessorSecondsPerByte = 0
+        self.kernels = kernels
+    }
+
+    init(_ disk: DiskProbe, kernels: KernelProbe) {
+        diskBytesPerSecond = disk.bytesPerSecond
+        diskProcessorSecondsPerByte = disk.processorSecondsPerByte
+        self.kernels = kernels
+    }
+}
+
+/// What a model does at each of several budgets on a measured machine.
+struct Outlook {
+    struct Step {
+        let plan: MemoryPlan
+        let prediction: Prediction
+
+        var json: JSONText {
+            [
+                "budget": .integer(plan.budget), "seconds_per_token": .number(prediction.secondsPerToken),
+                "prefill_seconds": .number(prediction.prefillSeconds),
+            ]
+        }
+    }
+
+    /// At the smallest budget, the powers of two above it, and the one at which everything stays in memory.
+    let steps: [Step]
+    private let predict: (MemoryPlan) -> Prediction
+
+    /// - Parameters:
+    ///   - options: their capacity counts, their budget does not.
+    ///   - promptRows: rows of the prompt, soft prompt included.
+    init(_ file: ModelFile, _ options: ModelOptions, promptRows: Int, _ rates: MachineRates) throws(LeafError) {
+        let batch = options.capacity.sequences
+        predict = { plan in
+            Prediction(
+                file.leaf, plan, promptRows: promptRows, batch: batch, diskBytesPerSecond: rates.diskBytesPerSecond,
+                diskProcessorSecondsPerByte: rates.diskProcessorSecondsPerByte, machine: rates.kernels)
+        }
+        func plan(_ budget: Int) throws(LeafError) -> MemoryPlan {
+            var options = options
+            options.memory = .bytes(budget)
+            return try Model.plan(file, options)
+        }
+        let unlimited = try plan(.max)
+        let powers = (20..<62).map { 1 << $0 }.filter { $0 > unlimited.minimum && $0 < unlimited.total }
+        var steps: [Step] = []
+        for budget in [unlimited.minimum] + powers + [unlimited.total] {
+            let plan = try plan(budget)
+            steps.append(Step(plan: plan, prediction: predict(plan)))
+        }
+        self.steps = steps
+    }
+
+    func prediction(for plan: MemoryPlan) -> Prediction { predict(plan) }
+}

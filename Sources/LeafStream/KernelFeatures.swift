@@ -1,0 +1,22 @@
+/// What the kernel and the processor say about themselves.
+public struct KernelFeatures: Sendable, Equatable {
+    /// The processor's name; empty where the kernel does not tell.
+    public let processor: String
+    /// Transparent huge pages: `always`, `madvise` or `never`; nil where the kernel has none.
+    public let hugePages: String?
+    /// Whether the kernel measures memory pressure (PSI).
+    public let hasMemoryPressure: Bool
+
+    public static func current() -> KernelFeatures { KernelFeatures(reader: .real) }
+
+    package init(reader: SmallFileReader) {
+        let names = (reader.read("/proc/cpuinfo") ?? "").split(separator: "\n").lazy
+            .filter { $0.hasPrefix("model name") }.compactMap { $0.split(separator: ":", maxSplits: 1).last }
+        processor = names.first.map { String(trimmed($0)) } ?? ""
+        // "always [madvise] never": the brackets hold what is set.
+        let setting = reader.read("/sys/kernel/mm/transparent_hugepage/enabled") ?? ""
+        hugePages = setting.split(whereSeparator: { $0 == " " || $0 == "\n" }).first { $0.hasPrefix("[") }
+            .map { String($0.dropFirst().prefix { $0 != "]" }) }
+        hasMemoryPressure = reader.read("/proc/pressure/memory") != nil
+    }
+}

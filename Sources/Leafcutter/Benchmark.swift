@@ -1,0 +1,107 @@
+import CLeafKernels
+import CPMAnt
+public import LeafFormat
+import LeafGeneration
+import LeafStream
+
+/// What `leafcutter bench` measures of one model in one process: sweeps alone, without choosing tokens.
+public struct Benchmark: Sendable, Equatable {
+    public var promptTokens: Int
+    public var generatedTokens: Int
+    /// Sequences that decode together; they share one prompt.
+    public var batch: Int
+    public var repeats: Int
+
+    public init(promptTokens: Int = 128, generatedTokens: Int = 16, batch: Int = 1, repeats: Int = 3) {
+        self.promptTokens = promptTokens
+        self.generatedTokens = generatedTokens
+        self.batch = batch
+        self.repeats = repeats
+    }
+
+    public struct Times: Sendable, Equatable {
+        /// The warm-up: everything is read and checked for the first time.
+        public var firstPrefillSeconds = 0.0
+        /// One each repeat.
+        public var prefillSeconds: [Double] = []
+        /// One each repeat: the mean decoding step, which gives every sequence a token.
+        public var decodeSecondsPerToken: [Double] = []
+        /// Over all counted decoding steps.
+        public var decodeWaitSeconds = 0.0
+        public var decodeBytesRead = 0
+        public var decodeReadSeconds = 0.0
+
+        public init() {}
+    }
+
+    /// Rows of the prompt's sweep.
+    public func promptRows(in configuration: ModelConfiguration) -> Int { configuration.promptLength + promptTokens }
+
+    /// What the model must be opened for.
+    public func capacity(for configuration: ModelConfiguration) -> ModelOptions.Capacity {
+        let shared = promptRows(in: configuration)
+        return ModelOptions.Capacity(
+            context: shared + batch * generatedTokens + (batch - 1) * (shared % Int(LEAF_PAGE_KEYS)),
+            rows: max(shared, batch), logitRows: batch, sequences: batch)
+    }
+}
+
+extension Model {
+    /// Runs a benchmark: a prompt that is not counted, then prompts and decoding steps by turns.
+    ///
+    /// - Parameters:
+    ///   - isCancelled: asked between blocks.
+    ///   - onSweep: called after every sweep with the number of sweeps done and all there are.
+    /// - Throws: `.usage` for numbers that make no sense, `.cancelled`, and what sweeps throw.
+    public func run(
+        _ benchmark: Benchmark, isCancelled: () -> Bool = { false }, onSweep: (_ done: Int, _ all: Int) -> Void
+    ) throws(LeafError) -> Benchmark.Times {
+        let configuration = file.configuration
+        func id(_ place: Int) -> Int32 { Int32(place &* 7919 % configuration.vocabSize) }
+        let prompt = try PromptRows(
+            ids: (0..<benchmark.promptTokens).map(id), task: 0, segment: 0, for: configuration)
+        let sweeps = 1 + benchmark.repeats * (1 + benchmark.generatedTokens)
+        var done = 0
+        var times = Benchmark.Times()
+
+        return try engine.perform { model throws(LeafError) in
+            func sweep(_ rows: [RowBatch.Row]) throws(LeafError) -> Double {
+                let start = ContinuousClock.now
+                try model.forward(RowBatch(rows: rows), isCancelled: isCancelled) { _, _ in }
+                done += 1
+                onSweep(done, sweeps)
+                return (ContinuousClock.now - start) / .seconds(1)
+            }
+            func promptRows(_ sequence: SequenceID) -> [RowBatch.Row] {
+                prompt.rows(of: sequence, in: configuration) { $0 == benchmark.promptTokens - 1 }
+            }
+            let warmUp = model.cache.makeSequence()
+            times.firstPrefillSeconds = try sweep(promptRows(warmUp))
+            model.cache.remove(warmUp)
+            for _ in 0..<benchmark.repeats {
+                var sequences = [model.cache.makeSequence()]
+                defer { for sequence in sequences { model.cache.remove(sequence) } }
+                times.prefillSeconds.append(try sweep(promptRows(sequences[0])))
+                while sequences.count < benchmark.batch { sequences.append(model.cache.fork(sequences[0])) }
+                let before = counters
+                var seconds = 0.0
+                for step in 0..<benchmark.generatedTokens {
+                    seconds += try sweep(
+                        sequences.map { prompt.row(of: $0, generated: id(step), step: step, in: configuration) })
+                }
+                let after = counters
+                times.decodeSecondsPerToken.append(seconds / Double(max(1, benchmark.generatedTokens)))
+                times.decodeWaitSeconds += Double(after.waitNanoseconds - before.waitNanoseconds) * 1e-9
+                times.decodeBytesRead += after.bytesRead - before.bytesRead
+                times.decodeReadSeconds += Double(after.readNanoseconds - before.readNanoseconds) * 1e-9
+            }
+            return times
+        }
+    }
+
+    /// Bytes a second at which all threads copy pinned weights into their caches: what this machine's memory gives.
+    /// It takes some hundredths of a second and no memory; nil when nothing is pinned.
+    public func measureMemoryRate() -> Double? {
+        try? engine.perform { model throws(LeafError) in model.measureMemoryRate(pinned: plan.pinnedChunks) }
+    }
+}

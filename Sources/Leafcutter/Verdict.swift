@@ -1,0 +1,84 @@
+import LeafFormat
+
+/// What a run was waiting for, from what it counted.
+public enum Verdict: Sendable, Equatable {
+    /// Most of the time no thread had weights to compute with.
+    /// - share: of the run's time; savedSeconds: a token would come sooner by this with `moreBytes` more memory.
+    case disk(share: Double, bytesPerSecond: Double, moreBytes: Int, savedSeconds: Double)
+    /// Weights went through the processor about as fast as memory gives them.
+    case memory(bytesPerSecond: Double, share: Double, waitShare: Double)
+    /// The processor computed.
+    case compute(multiplyAddsPerSecond: Double, rows: Int, isPrompt: Bool, waitShare: Double)
+
+    /// What a run took and counted.
+    public struct Run: Sendable, Equatable {
+        public var promptRows = 0
+        public var prefillSeconds = 0.0
+        public var prefillWaitSeconds = 0.0
+        public var decodeSweeps = 0
+        /// Rows of a decoding sweep, the mean.
+        public var decodeRows = 1.0
+        public var decodeSeconds = 0.0
+        public var decodeWaitSeconds = 0.0
+        /// While reading.
+        public var diskBytesPerSecond = 0.0
+        public var streamedBytesPerSweep = 0
+        /// Weights that meet the rows of a sweep.
+        public var weightBytes = 0
+        public var elementBytes = 1
+
+        public init() {}
+    }
+
+    /// - Parameter memoryBytesPerSecond: what memory gives; asked for only where it matters, nil when it is not known.
+    public init(_ run: Run, memoryBytesPerSecond: () -> Double?) {
+        let seconds = run.prefillSeconds + run.decodeSeconds
+        let waitShare = seconds > 0 ? min(1, (run.prefillWaitSeconds + run.decodeWaitSeconds) / seconds) : 0
+        if waitShare >= 0.5 {
+            let sweeps = run.decodeSweeps > 0
+            let waitOfASweep = sweeps ? run.decodeWaitSeconds / Double(run.decodeSweeps) : run.prefillWaitSeconds
+            let more = min(1 << 30, run.streamedBytesPerSweep)
+            let saved = run.diskBytesPerSecond > 0 ? Double(more) / run.diskBytesPerSecond : 0
+            self = .disk(
+                share: waitShare, bytesPerSecond: run.diskBytesPerSecond, moreBytes: more,
+                savedSeconds: min(saved, waitOfASweep))
+            return
+        }
+        let isPrompt = run.prefillSeconds > run.decodeSeconds
+        let rows = isPrompt ? Double(run.promptRows) : run.decodeRows
+        let sweeps = isPrompt ? 1.0 : Double(run.decodeSweeps)
+        let computing =
+            isPrompt ? run.prefillSeconds - run.prefillWaitSeconds : run.decodeSeconds - run.decodeWaitSeconds
+        let rate = Double(run.weightBytes) * sweeps / max(computing, 1e-9)
+        if let memory = memoryBytesPerSecond(), rate >= Prediction.memoryBoundShare * memory {
+            self = .memory(bytesPerSecond: rate, share: rate / memory, waitShare: waitShare)
+        } else {
+            self = .compute(
+                multiplyAddsPerSecond: rate / Double(run.elementBytes) * rows, rows: Int(rows.rounded()),
+                isPrompt: isPrompt, waitShare: waitShare)
+        }
+    }
+}
+
+extension Verdict: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .disk(let share, let rate, let more, let saved):
+            let advice = more > 0 && saved > 0 ? "; \(more.sizeText) more saves \(saved.asDuration) a token" : ""
+            return "\(percent(share)) of the time waiting for the disk at \(rate.asByteRate)" + advice
+        case .memory(let rate, let share, let waitShare):
+            return "bound by memory: weights at \(rate.asByteRate), \(percent(share)) of what this machine reads"
+                + Self.waiting(waitShare)
+        case .compute(let rate, let rows, let isPrompt, let waitShare):
+            let what = isPrompt ? "a prompt of \(rows) rows" : rows == 1 ? "one row" : "\(rows) rows a sweep"
+            return "bound by the processor: \((rate / 1e9).fixed(1)) billion multiply-adds a second on \(what)"
+                + Self.waiting(waitShare)
+        }
+    }
+
+    private static func waiting(_ share: Double) -> String {
+        share >= 0.05 ? "; \(percent(share)) of the time waiting for the disk" : ""
+    }
+}
+
+private func percent(_ share: Double) -> String { "\((100 * share).fixed(0)) %" }

@@ -1,0 +1,86 @@
+import CPMAnt
+import LeafFormat
+import LeafStream
+import Leafcutter
+import Testing
+
+/// What plans of the published sizes are said to cost on a machine of given rates.
+@Suite("prediction") struct PredictionTests {
+    private static let disk = 1e9
+    private let machine = KernelProbe(
+        threads: 2, readBytesPerSecond: 20e9,
+        rates: [
+            KernelProbe.Rate(rows: 1, weightBytesPerSecond: 19e9),
+            KernelProbe.Rate(rows: 64, weightBytesPerSecond: 1.9e9),
+        ], elementBytes: 1, joinSeconds: 20e-6, digestBytesPerSecond: 5e9, touchSecondsPerByte: 0.2e-9)
+    private let file: ModelFile
+
+    init() throws { file = try ModelFile(preset: .cpmAnt10B) }
+
+    private func predict(
+        _ gibibytes: Double, context: Int = 256, batch: Int = 1, disk: Double = disk
+    ) throws -> (Prediction, MemoryPlan) {
+        let plan = try Model.plan(
+            file,
+            ModelOptions(
+                memory: .gibibytes(gibibytes), threads: 2,
+                capacity: .init(context: context * batch, rows: max(context, batch), sequences: batch)))
+        return (
+            Prediction(
+                file.leaf, plan, promptRows: context, batch: batch, diskBytesPerSecond: disk, machine: machine), plan
+        )
+    }
+
+    @Test func whatIsStreamedCostsTheDiskItsTime() throws {
+        for gibibytes in [0.5, 1, 2, 4, 8] {
+            let (prediction, plan) = try predict(gibibytes)
+            #expect(prediction.bound == .disk)
+            #expect(abs(prediction.secondsPerToken - Double(plan.streamedBytesPerSweep) / Self.disk) < 1e-9)
+        }
+    }
+
+    @Test func aTokenNeverTakesLongerWithMoreMemory() throws {
+        let times = try stride(from: 0.5, through: 11, by: 0.25).map { try predict($0).0.secondsPerToken }
+        #expect(zip(times, times.dropFirst()).allSatisfy { $0 >= $1 })
+    }
+
+    /// Weights, a full KV cache and the meetings of the threads, added up by hand: 97 blocks.
+    @Test func everythingInMemoryCostsTheMemoryItsTime() throws {
+        let (prediction, plan) = try predict(11)
+        #expect(plan.streamedBytesPerSweep == 0)
+        #expect(prediction.bound == .memory)
+        let weights = 48 * (4 * 4096 * 4096 + 3 * 4096 * 10240) + 30720 * 4096
+        let cache = 256 * 2 * 48 * 4096 * 2
+        let meetings: Double = 3 * 96 + 1
+        let expected: Double = Double(weights + cache) / 19e9 + meetings * 20e-6
+        #expect(abs(prediction.secondsPerToken / expected - 1) < 0.001)
+        #expect(prediction.secondsSavedByOneGibibyte == 0)
+    }
+
+    @Test func manyRowsAreBoundByTheProcessor() throws {
+        let (prediction, _) = try predict(14, context: 64, batch: 64)
+        #expect(prediction.bound == .compute)
+        #expect(prediction.secondsPerToken > 9.4e9 / 1.9e9)
+    }
+
+    /// The first prompt reads, checks and places what a later one finds.
+    @Test func theFirstPromptCostsMoreThanALaterOne() throws {
+        let (prediction, plan) = try predict(11)
+        let weights = 48 * (4 * 4096 * 4096 + 3 * 4096 * 10240)
+        let linear: Double = Double(weights) / 1.9e9 * 4
+        #expect(prediction.laterPrefillSeconds > linear && prediction.laterPrefillSeconds < 1.1 * linear)
+        let first =
+            Double(file.leaf.chunks.reduce(0) { $0 + $1.paddedBytes }) / 5e9 / 2
+            + Double(plan.pinnedBytes) * 0.2e-9 / 2
+        #expect(abs(prediction.prefillSeconds - prediction.laterPrefillSeconds - first) < 1e-6)
+        let (slow, _) = try predict(11, disk: 0.1e9)
+        #expect(slow.prefillSeconds > 93)
+    }
+
+    @Test func aGibibyteMoreSavesItsReading() throws {
+        let (prediction, _) = try predict(2)
+        #expect(abs(prediction.secondsSavedByOneGibibyte - Double(1 << 30) / Self.disk) < 1e-6)
+        let (next, _) = try predict(3)
+        #expect(abs(prediction.secondsPerToken - next.secondsPerToken - prediction.secondsSavedByOneGibibyte) < 0.01)
+    }
+}
