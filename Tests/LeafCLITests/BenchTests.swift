@@ -158,7 +158,7 @@ import Testing
         let model = try Models.shared.get().demo
         let path = folder.path("trace.json")
         let run = try Leafcutter.run(
-            "generate", model, "《登鹳雀楼》王之涣\n", "--greedy", "--max-tokens", "5", "--memory", "48MiB", "--json", "-q",
+            "generate", model, "《登鹳雀楼》王之涣\n", "--greedy", "--max-tokens", "5", "--memory", "64MiB", "--json", "-q",
             "--trace", path)
         #expect(run.status == 0, "\(run.error)")
         let sweeps = try #require((run.json?["timing"] as? [String: Any])?["sweeps"] as? Int)

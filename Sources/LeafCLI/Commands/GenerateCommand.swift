@@ -130,6 +130,9 @@ struct GenerateCommand: Command {
         if allowsEmpty { options.allowEmpty = true }
         for bias in biases { options.logitBias[bias.id] = bias.value }
         try options.validate()
+        guard (1...GenerationOptions.mostSequences).contains(samples) else {
+            throw LeafError(.usage, "-n \(samples) is not between 1 and \(GenerationOptions.mostSequences)")
+        }
         return options
     }
 
