@@ -5,7 +5,7 @@ CLI := .build/release/leafcutter
 # Tests link the Swift libraries dynamically and have a build folder of their own.
 TESTS := .build/tests
 
-.PHONY: all deps build demo demo-10b test format lint clean
+.PHONY: all deps build demo demo-10b bench bench-10b test format lint clean
 
 all: build
 
@@ -23,6 +23,16 @@ demo: build
 # Makes a model of 10 billion parameters, 9.4 GB, runs it in 512 MiB, and removes it; KEEP=1 or FILE=... keeps it.
 demo-10b: build
 	@Scripts/demo-10b $(CLI) $(FILE)
+
+# Figures that need no large file: kernels beside the machine's limits, and the demo model by memory.
+bench: build
+	$(MAKE) -C Benchmarks/kernels
+	@Scripts/demo $(CLI) > /dev/null 2>&1
+	$(CLI) bench .build/demo/demo.leaf --memory 64MiB,96MiB,256MiB
+
+# Figures of the 10B shape, and the picture in the README: an hour, 25 GB of disk.
+bench-10b: build
+	@Scripts/bench-10b $(CLI)
 
 test: build
 	@Scripts/install-dependencies --tests

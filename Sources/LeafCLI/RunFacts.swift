@@ -9,7 +9,7 @@ extension JSONText {
         ]
     }
 
-    /// `{"mode","bytes_read","bytes_written","read_seconds","wait_seconds","bytes_per_second"}`.
+    /// `{"mode","bytes_read","bytes_written","read_seconds","wait_seconds","bytes_per_second","streamed_bytes_per_sweep"}`.
     static func io(_ model: Model) -> JSONText {
         let counters = model.counters
         return [
@@ -18,6 +18,7 @@ extension JSONText {
             "read_seconds": .number(Double(counters.readNanoseconds) * 1e-9),
             "wait_seconds": .number(Double(counters.waitNanoseconds) * 1e-9),
             "bytes_per_second": .number(counters.bytesPerSecond),
+            "streamed_bytes_per_sweep": .integer(model.plan.streamedBytesPerSweep),
         ]
     }
 

@@ -159,6 +159,8 @@ struct BenchCommand: Command {
         ]
         if let threads = engine.threads { words += ["--threads", "\(threads)"] }
         if let kv = engine.kv { words += ["--kv", kv.rawValue] }
+        if let mirror = engine.mirror { words += ["--mirror", mirror] }
+        if let rate = engine.maxReadRate { words += ["--max-read-rate", "\(rate.bytesPerSecond)"] }
         if let trace = engine.trace { words += ["--trace", trace] }
         if common.isQuiet { words.append("--quiet") }
         return words + ["--", model ?? ""]

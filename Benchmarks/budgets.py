@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Runs one model at several budgets, each under a memory cgroup of exactly that size, and holds the runs to their promises.
+
+    Benchmarks/budgets.py LEAFCUTTER MODEL.leaf [--budgets 512MiB,1GiB] [--context 256] [--max-read-rate 1GB/s]
+
+Before each run the page cache is dropped and the disk is measured, and again after it, as the run reads: past the page
+cache, 16 requests of 1 MiB at once. A run must give the text of the first one, write nothing, stay below its budget,
+and read in each decoding sweep what the plan says: the model less what is pinned. The rate is that of decoding alone:
+bytes of a sweep by seconds of a token. Needs root and memory cgroups (Scripts/with-memory-cap).
+"""
+import argparse
+import json
+import pathlib
+import re
+import subprocess
+import sys
+
+CAP = pathlib.Path(__file__).parent.parent / "Scripts" / "with-memory-cap"
+TITLE = "《登鹳雀楼》王之涣\n"
+
+
+def size(text):
+    number, unit = re.fullmatch(r"([0-9.]+)(MiB|GiB)", text).groups()
+    return int(float(number) * (1 << 20 if unit == "MiB" else 1 << 30))
+
+
+def run(command):
+    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if result.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}: exit code {result.returncode}\n{result.stderr}")
+    return result
+
+
+def measure(leafcutter, model, budget, context, prompt, rate):
+    def plan(*words):
+        command = [leafcutter, "plan", model, "--memory", budget, "--context", context, "--json", "--quiet", *words]
+        return json.loads(run(command).stdout)
+
+    length = len(json.loads(run([leafcutter, "tokenize", model, prompt, "--json"]).stdout)["ids"]) + 1
+    # Every cached row counts: the soft prompt's 32, the prompt, and all tokens but the last.
+    tokens = context - 32 - length + 1
+    before = plan()
+    limit = ["--max-read-rate", rate] if rate else []
+    capped = run([CAP, size(budget), "--", leafcutter, "generate", model, prompt, "--greedy", "--json", "--quiet",
+                  "--memory", budget, "--max-tokens", tokens, *limit])
+    after = plan()
+    report = json.loads(capped.stdout)
+    charge = re.search(r"peak=([0-9.]+)MiB failcnt=(\d+)", capped.stderr)
+    sweeps, timing = report["timing"]["sweeps"], report["timing"]
+    seconds = timing["decode"] / (sweeps - 1)
+    disk = float(rate.removesuffix("GB/s")) * 1e9 if rate else (before["disk_bytes_per_second"] + after["disk_bytes_per_second"]) / 2
+    streamed = report["io"]["streamed_bytes_per_sweep"]
+    everything = before["streamed_bytes_per_sweep"] + before["parts"]["pinned"]
+    # All that is not promised to something else could be pinned.
+    left = before["parts"]["pinned"] + before["budget"] - sum(before["parts"].values())
+    # The first sweep reads everything; the last ones may have begun the next.
+    expected = everything + (sweeps - 1) * streamed
+    slots = before["parts"]["slots"]
+    # Resident tensors, and the rows of the token table that were looked up.
+    rest = (64 << 20) + sweeps * 200_000
+    problems = []
+    if not expected - 1 <= report["io"]["bytes_read"] <= expected + slots + rest:
+        problems.append(f"read {report['io']['bytes_read']}, planned {expected}")
+    if report["io"]["bytes_written"] != 0:
+        problems.append(f"wrote {report['io']['bytes_written']} bytes")
+    if report["memory"]["peak"] > report["memory"]["budget"]:
+        problems.append("peak above the budget")
+    return {
+        "name": "Leafcutter int8", "budget": size(budget), "text": report["text"], "sweeps": sweeps,
+        "decode_seconds_per_token": [seconds], "prefill_seconds": [timing["prefill"]],
+        "prompt_rows": 32 + report["prompt_tokens"], "streamed_bytes_per_sweep": streamed,
+        "disk_bytes_per_second": disk, "peak": report["memory"]["peak"],
+        "charged": int(float(charge[1]) * (1 << 20)), "failcnt": int(charge[2]), "load_seconds": timing["load"],
+        "pinned_share_of_rest": before["parts"]["pinned"] / left if left > 0 else 1,
+        "disk_before_after": [before["disk_bytes_per_second"], after["disk_bytes_per_second"]],
+        "predicted_seconds_per_token": before["predicted"]["seconds_per_token"], "problems": problems,
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("leafcutter")
+    parser.add_argument("model")
+    parser.add_argument("--budgets", default="512MiB,1GiB,2GiB,4GiB,6GiB,8GiB,11GiB")
+    parser.add_argument("--context", type=int, default=256)
+    parser.add_argument("--prompt", default=TITLE)
+    parser.add_argument("--max-read-rate", help="such as 1GB/s: stands for a slower disk, whose rate the share then counts")
+    parser.add_argument("--output", help="append a line of JSON for each run")
+    arguments = parser.parse_args()
+
+    print("| budget | context | peak | charged | limit hits | read a sweep | pinned of the rest | a token | predicted "
+          "| reading | disk beside it | share |\n" + "| --- " * 12 + "|")
+    first = None
+    for budget in arguments.budgets.split(","):
+        row = measure(arguments.leafcutter, arguments.model, budget, arguments.context, arguments.prompt,
+                      arguments.max_read_rate)
+        first = first or row["text"]
+        if row["text"] != first:
+            row["problems"].append("another text")
+        gigabytes = lambda value: f"{value / 1e9:.2f}"
+        mebibytes = lambda value: f"{value / (1 << 20):.0f} MiB"
+        seconds = row["decode_seconds_per_token"][0]
+        rate = row["streamed_bytes_per_sweep"] / seconds
+        before, after = row["disk_before_after"]
+        print(f"| {budget} | {arguments.context} | {mebibytes(row['peak'])} | {mebibytes(row['charged'])} | {row['failcnt']} | "
+              f"{gigabytes(row['streamed_bytes_per_sweep'])} GB | {100 * row['pinned_share_of_rest']:.0f} % | {seconds:.2f} s | "
+              f"{row['predicted_seconds_per_token']:.2f} s | {gigabytes(rate)} GB/s | "
+              f"{gigabytes(before)}, {gigabytes(after)} GB/s | {100 * rate / row['disk_bytes_per_second']:.0f} % |", flush=True)
+        for problem in row["problems"]:
+            print(f"{budget}: {problem}", file=sys.stderr)
+        if arguments.output:
+            with open(arguments.output, "a") as lines:
+                lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+    print("\nThe text of all:\n" + first)
+
+
+main()
