@@ -1,4 +1,5 @@
 internal import LeafFormat
+internal import Synchronization
 
 /// Chunks leave memory and come back while the store runs, without a consumer noticing.
 extension ReadAhead {
