@@ -23,20 +23,16 @@ final class TestModel: Sendable {
                 isPacked && $0 % 16 > 1 ? UInt8(index & 7) : UInt8(truncatingIfNeeded: random.next())
             }
             var stored = content
-            if packed.contains(index) {
-                stored = [UInt8](repeating: 0, count: size)
-                let count = content.withUnsafeBytes { from in
-                    stored.withUnsafeMutableBytes { LZ4Codec.compress(from, into: $0) }
-                }
-                stored.removeLast(size - count!)
-            }
+            var codec = ChunkCodec.raw
+            // A chunk of a few bytes does not shrink.
+            if isPacked, let packed = Self.packed(content) { (stored, codec) = (packed, .lz4) }
             let storedBytes = stored.count
             stored += [UInt8](repeating: 0, count: (4096 - storedBytes % 4096) % 4096)
             chunks.append(
                 Chunk(
                     matrix: index / 4, firstRow: index % 4 * 16, rowCount: 16, offset: bytes.count,
                     storedBytes: storedBytes,
-                    rawBytes: size, codec: packed.contains(index) ? .lz4 : .raw, digest: ChunkDigest.of(stored)))
+                    rawBytes: size, codec: codec, digest: ChunkDigest.of(stored)))
             bytes += stored
             contents.append(content)
         }
@@ -58,6 +54,14 @@ final class TestModel: Sendable {
     }
 
     deinit { unlink(file.path) }
+
+    private static func packed(_ content: [UInt8]) -> [UInt8]? {
+        var room = [UInt8](repeating: 0, count: content.count)
+        let count = content.withUnsafeBytes { from in
+            room.withUnsafeMutableBytes { LZ4Codec.compress(from, into: $0) }
+        }
+        return count.map { Array(room[..<$0]) }
+    }
 
     /// Sizes like a model's: mostly equal, some smaller.
     static func sizes(count: Int, largest: Int, seed: UInt64) -> [Int] {
