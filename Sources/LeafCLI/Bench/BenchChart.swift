@@ -164,13 +164,18 @@ struct BenchChart {
         {
             entries.append(("predicted by plan", colour, #" stroke-dasharray="3 4""#))
         }
+        var y = 18.0
         for entry in entries {
-            lines.append(
-                #"<line x1="\#(number(x))" x2="\#(number(x + 24))" y1="28" y2="28" stroke="\#(entry.colour)" stroke-width="2"\#(entry.dash)/>"#
-            )
-            lines.append(#"<text x="\#(number(x + 30))" y="32">\#(Self.escaped(entry.name))</text>"#)
             // Letters of this size are about 7 wide, Chinese ones twice that.
-            x += 54 + entry.name.unicodeScalars.reduce(0.0) { $0 + ($1.value > 0x2E7F ? 14 : 7) }
+            let width = 54 + entry.name.unicodeScalars.reduce(0.0) { $0 + ($1.value > 0x2E7F ? 14 : 7) }
+            if x > Self.left, x + width > Self.width {
+                (x, y) = (Self.left, y + 20)
+            }
+            lines.append(
+                #"<line x1="\#(number(x))" x2="\#(number(x + 24))" y1="\#(number(y))" y2="\#(number(y))" stroke="\#(entry.colour)" stroke-width="2"\#(entry.dash)/>"#
+            )
+            lines.append(#"<text x="\#(number(x + 30))" y="\#(number(y + 4))">\#(Self.escaped(entry.name))</text>"#)
+            x += width
         }
         return lines
     }
