@@ -161,16 +161,16 @@ extension CPMAntModel {
         try addToResidual(upMatrix + 1, worker)
     }
 
-    /// `logits = RMS(x) . tokenTable`, for the rows that want them.
+    /// `logits = RMS(x) . tokenTable`, for the rows that want them; of others the last norm alone.
     func project(_ block: Block, _ worker: Int) throws(LeafError) {
-        let rows = step.logitRows
+        let rows = step.outputRows
         try prepareLinearInput(rows: rows.count, columns: configuration.dimModel, worker) { row, input in
             kernels.rms_norm(
                 scratch.hiddenStates + rows[row] * scratch.dModelStride, resident.outputNorm, configuration.dimModel,
                 configuration.eps, input)
         }
         try linear(
-            block.matrices, rows: rows.count, worker,
+            block.matrices, rows: step.logitRowCount, worker,
             output: { _, column in (scratch.logits + column, scratch.vocabStride) })
     }
 

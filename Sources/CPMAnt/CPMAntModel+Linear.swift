@@ -62,7 +62,7 @@ extension CPMAntModel {
                 let entry = file.chunks[chunk]
                 // Whole tiles of 16 rows, so that every part begins aligned.
                 let tiles = pool.share(of: entry.rowCount.roundedUp(to: 16) / 16, for: worker)
-                guard !tiles.isEmpty, let base = bytes.baseAddress else { continue }
+                guard rows > 0, !tiles.isEmpty, let base = bytes.baseAddress else { continue }
                 let last = min(tiles.upperBound * 16, entry.rowCount)
                 let part = Part(
                     matrix: index, columns: entry.firstRow + tiles.lowerBound * 16..<entry.firstRow + last,

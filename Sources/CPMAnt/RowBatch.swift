@@ -29,6 +29,8 @@ public struct RowBatch: Sendable {
         /// A padding row sees nothing and nobody sees it.
         public var isPadding: Bool
         public var wantsLogits: Bool
+        /// Whether the hidden state after the last norm is wanted; logits bring it along.
+        public var wantsHiddenState = false
         /// The place of one of the model's adapters; nil for none.
         public var adapter: Int?
 
@@ -46,6 +48,8 @@ public struct RowBatch: Sendable {
             self.wantsLogits = wantsLogits
             self.adapter = adapter
         }
+
+        package var wantsOutput: Bool { wantsLogits || wantsHiddenState }
     }
 
     public var rows: [Row]

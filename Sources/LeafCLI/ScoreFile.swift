@@ -12,12 +12,6 @@ enum ScoreRule: String, CaseIterable, ArgumentValue {
     case rank
 }
 
-/// The soft prompt and the segment of texts.
-struct TextForm {
-    let task: Int
-    let segment: Int
-}
-
 /// One line of a score file: the texts that it wants scored, and what it makes of the scores.
 struct ScoreQuestion {
     enum Kind {
@@ -60,7 +54,7 @@ struct ScoreFile {
     private static let yes = "是"
 
     /// - Throws: `.usage` naming the first line that makes no sense.
-    init(path: String, rule: ScoreRule, form: TextForm, for file: ModelFile) throws(LeafError) {
+    init(path: String, rule: ScoreRule, form: GenerationOptions, for file: ModelFile) throws(LeafError) {
         questions = try JSONLines(path: path).map { line throws(LeafError) in
             let fields: Fields = try line.decode()
             return try Self.question(fields, id: fields.id?.json ?? .integer(line.number), rule, form, file)
@@ -83,12 +77,10 @@ struct ScoreFile {
     }
 
     private static func question(
-        _ fields: Fields, id: JSONText, _ rule: ScoreRule, _ form: TextForm, _ file: ModelFile
+        _ fields: Fields, id: JSONText, _ rule: ScoreRule, _ form: GenerationOptions, _ file: ModelFile
     ) throws(LeafError) -> ScoreQuestion {
         func text(_ context: [Int32], _ target: [Int32]) throws(LeafError) -> ScoreRequest {
-            let rows = try file.rows(
-                of: .ids(context), GenerationOptions(task: form.task, segment: form.segment))
-            let request = ScoreRequest(context: rows, target: target)
+            let request = ScoreRequest(context: try file.rows(of: .ids(context), form), target: target)
             try request.validate(for: file.configuration)
             return request
         }

@@ -32,14 +32,49 @@ extension Model {
             -> Engine.TrackMaker,
         take: (_ place: Int, _ message: Message) -> Bool
     ) {
+        collect(
+            ahead: .max, isCancelled: isCancelled,
+            track: { place, cancellation, deliver in
+                place < count ? track(place, cancellation, deliver) : nil
+            }, take: take)
+    }
+
+    /// The same with places that come one after another, of which no more than `ahead` are under way.
+    ///
+    /// - Parameter track: nil after the last place. What it throws is thrown when those under way have stopped.
+    func collect<Message: Sendable, Failure: Error>(
+        ahead: Int, isCancelled: () -> Bool,
+        track: (_ place: Int, _ cancellation: Cancellation, _ deliver: @escaping @Sendable (Message) -> Void)
+            throws(Failure) -> Engine.TrackMaker?,
+        take: (_ place: Int, _ message: Message) -> Bool
+    ) throws(Failure) {
         let mailbox = Mailbox<(place: Int, message: Message)>()
         let cancellation = Cancellation()
-        engine.add((0..<count).map { place in track(place, cancellation) { mailbox.put((place, $0)) } })
-        var left = count
-        while left > 0 {
+        var (begun, left, isAtEnd) = (0, 0, false)
+        var failure: Failure?
+        repeat {
+            var makers: [Engine.TrackMaker] = []
+            while !isAtEnd, !cancellation.isCancelled, left < ahead {
+                let place = begun
+                do throws(Failure) {
+                    guard let maker = try track(place, cancellation, { mailbox.put((place, $0)) }) else {
+                        isAtEnd = true
+                        break
+                    }
+                    makers.append(maker)
+                    begun += 1
+                    left += 1
+                } catch {
+                    failure = error
+                    cancellation.cancel()
+                }
+            }
+            if !makers.isEmpty { engine.add(makers) }
             if isCancelled() { cancellation.cancel() }
-            guard let next = mailbox.next(within: .milliseconds(50)) else { continue }
-            if take(next.place, next.message) { left -= 1 }
-        }
+            if left > 0, let next = mailbox.next(within: .milliseconds(50)), take(next.place, next.message) {
+                left -= 1
+            }
+        } while left > 0 || !(isAtEnd || cancellation.isCancelled)
+        if let failure { throw failure }
     }
 }

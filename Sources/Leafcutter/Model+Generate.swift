@@ -103,12 +103,7 @@ extension Model {
         let configuration = file.configuration
         let vocabulary = tokenizer?.vocabulary
         return {
-            let report = GenerationReport(request, cancellation: cancellation, deliver: onEvent)
-            return if case .beams(let width) = request.options.decoding {
-                BeamTrack(request, width: width, for: configuration, vocabulary: vocabulary, report: report)
-            } else {
-                SampleTrack(request, for: configuration, vocabulary: vocabulary, report: report)
-            }
+            request.track(for: configuration, vocabulary: vocabulary, cancellation: cancellation, onEvent: onEvent)
         }
     }
 }

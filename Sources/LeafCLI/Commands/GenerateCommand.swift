@@ -13,7 +13,7 @@ struct GenerateCommand: Command {
     var ids: String?
     var samples = 1
     var requests: String?
-    var batch = 8
+    var batch = BatchSize(8)
     var isGreedy = false
     var beams: Int?
     var allowsEmpty = false
