@@ -9,7 +9,7 @@ enum Program {
     static let commands: [any Command.Type] = [
         ConvertCommand.self, MergeCommand.self, GenerateCommand.self, PlanCommand.self, DoctorCommand.self,
         InspectCommand.self, VerifyCommand.self, TokenizeCommand.self, ScoreCommand.self, PerplexityCommand.self,
-        EmbedCommand.self,
+        EmbedCommand.self, EvaluateCommand.self,
         LogitsCommand.self, BenchCommand.self, ExportCommand.self, SynthesizeCommand.self, CompletionsCommand.self,
     ]
 
