@@ -121,27 +121,50 @@ import Testing
         #expect(compared > 1)
     }
 
-    /// A long text's states are read without room for its logits, beside texts that want theirs.
-    @Test func embeddingsNeedNoLogits() async throws {
+    /// A long text's states are read without room for its logits.
+    @Test func embeddingsNeedNoLogits() throws {
         let directory = try TemporaryDirectory()
         let model = try open(directory, "ant-tiny-a", .int8)
-        let texts = try (1...6).map { number in
+        let text = try model.file.rows(of: .ids([6] + (20..<90)), GenerationOptions())
+        let request = EmbeddingRequest(text: text, pooling: .none)
+        #expect(request.demand(in: model.file.configuration).logitRows == 0)
+        var states: [Float]?
+        try model.answer([request]) { states = try? $1.get() }
+        #expect(states?.count == 71 * model.file.configuration.dimModel)
+    }
+
+    /// On one sweep, rows with logits and rows without in turn.
+    @Test func statesAndScoresRideTogether() async throws {
+        let directory = try TemporaryDirectory()
+        let model = try open(directory, "ant-tiny-a", .int8)
+        let configuration = model.file.configuration
+        let question = try request([6, 30], [40, 41, 42], model)
+        let texts = try (0..<2).map { number in
             EmbeddingRequest(
-                text: try model.file.rows(
-                    of: .ids([6] + (0..<number * 12).map { Int32(20 + $0) }), GenerationOptions()), pooling: .none)
+                text: try model.file.rows(of: .ids([6, 50, Int32(60 + number)]), GenerationOptions()), pooling: .none)
         }
-        #expect(texts.allSatisfy { $0.demand(in: model.file.configuration).logitRows == 0 })
-        func states() throws -> [[Float]] {
-            var states: [Int: [Float]] = [:]
-            try model.answer(texts) { states[$0] = try? $1.get() }
-            return try texts.indices.map { try #require(states[$0]) }
+        let scored = try scores([question], model)
+        var vectors: [Int: [Float]] = [:]
+        try model.answer(texts) { vectors[$0] = try? $1.get() }
+        let before = model.counters.sweeps
+
+        let answers = AsyncStream<String> { answers in
+            func maker<Request: ModelRequest>(_ request: Request, _ expected: Request.Answer) -> Engine.TrackMaker
+            where Request.Answer: Equatable {
+                {
+                    request.work.makeTrack(configuration, nil, Cancellation()) { answer in
+                        answers.yield((try? answer.get()) == expected ? "same" : "other")
+                    }
+                }
+            }
+            model.engine.add([
+                maker(texts[0], vectors[0] ?? []), maker(question, scored[0]), maker(texts[1], vectors[1] ?? []),
+            ])
         }
-        let alone = try states()
-        let questions = try (0..<12).map { try request([6, Int32(30 + $0)], [40, 41, 42], model) }
-        let expected = try scores(questions, model)
-        async let scored = Task.detached { try scores(questions, model) }.value
-        for _ in 0..<4 { #expect(try states() == alone) }
-        #expect(try await scored == expected)
+        var found: [String] = []
+        for await answer in answers.prefix(3) { found.append(answer) }
+        #expect(found == ["same", "same", "same"])
+        #expect(model.counters.sweeps == before + 1)
     }
 
     @Test func requestsAreTakenAsThereIsRoomForThem() throws {

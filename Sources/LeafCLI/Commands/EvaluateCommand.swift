@@ -83,7 +83,14 @@ struct EvaluateCommand: Command {
         guard survey.wanted > 0 || output != nil else {
             throw LeafError(.usage, "no line of \(data) has a 'target'; give --output FILE to have predictions alone")
         }
-        let predictions = try output.map { path throws(LeafError) in try UnfinishedFile(path: path) }
+        let predictions = try output.map { path throws(LeafError) in
+            if let same = FilePath.identity(of: path, followsLinks: true),
+                same == FilePath.identity(of: data, followsLinks: true)
+            {
+                throw LeafError(.usage, "--output \(path) is the data; name another file")
+            }
+            return try UnfinishedFile(path: path)
+        }
         let run = try SharedRun(survey.demands.demands, scoring, file, terminal)
 
         var lines: DataLines<Task.Item> = try items()
@@ -92,29 +99,33 @@ struct EvaluateCommand: Command {
         var ids: [Int: JSONText] = [:]
         var failure: LeafError?
         var taken = 0
-        try run.model.evaluate(
-            task, form, ahead: 2 * scoring.batch.count, isCancelled: { run.isCancelled || failure != nil },
-            next: { () throws(LeafError) in
-                guard let line = try lines.next() else { return nil }
-                ids[taken] = line.id
-                taken += 1
-                return line.item
-            },
-            onOutput: { number, item, output in
-                report.add(output, for: item)
-                let id = ids.removeValue(forKey: number)
-                do throws(LeafError) {
-                    try predictions?.append(EvaluationAnswer(id: id, item.wanted, output).json.line + "\n")
-                    try predictions?.flush()
-                } catch {
-                    failure = error
-                }
-                terminal.progress.show("evaluating: \(number + 1) of \(Quantity.count(survey.items, "item"))")
-            })
-        if let failure { throw failure }
+        do throws(LeafError) {
+            try run.model.evaluate(
+                task, form, ahead: 2 * scoring.batch.count, isCancelled: { run.isCancelled || failure != nil },
+                next: { () throws(LeafError) in
+                    guard let line = try lines.next() else { return nil }
+                    ids[taken] = line.id
+                    taken += 1
+                    return line.item
+                },
+                onOutput: { number, item, output in
+                    report.add(output, for: item)
+                    let id = ids.removeValue(forKey: number)
+                    do throws(LeafError) {
+                        try predictions?.append(EvaluationAnswer(id: id, item.wanted, output).json.line + "\n")
+                        try predictions?.flush()
+                    } catch {
+                        failure = error
+                    }
+                    terminal.progress.show("evaluating: \(number + 1) of \(Quantity.count(survey.items, "item"))")
+                })
+        } catch {
+            failure = failure ?? error
+        }
         terminal.progress.clear()
-        // What is there so far is of use after an interruption too.
-        try predictions?.finish()
+        // What is there so far is of use after an interruption or a failure too.
+        if report.items > 0 { try predictions?.finish() }
+        if let failure { throw failure }
         terminal.output.write(
             common.isJSON ? report.json(cut: survey.cut, seconds: run.seconds, run.model).line + "\n" : report.text)
         terminal.output.flush()
@@ -123,7 +134,8 @@ struct EvaluateCommand: Command {
         }
         let width = if case .beams(let width) = options.decoding { width } else { 1 }
         let steps = task.maxTokens == nil ? 0 : report.tokens * width
-        run.tell(tokens: report.tokens, requests: report.items, rows: survey.demands.firstRows + steps)
+        let promptRows = survey.demands.firstRows * report.items / survey.items
+        run.tell(tokens: report.tokens, requests: report.items, rows: promptRows + steps)
         if run.isInterrupted {
             throw LeafError(.cancelled, "interrupted after \(report.items) of \(Quantity.count(survey.items, "item"))")
         }
