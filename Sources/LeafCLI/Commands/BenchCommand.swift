@@ -123,23 +123,21 @@ struct BenchCommand: Command {
     private func measure(_ file: ModelFile, _ budget: Int, _ terminal: Terminal) throws(LeafError) -> BenchRun {
         let rows = benchmark.promptRows(in: file.configuration)
         let threads = engine.threads ?? Machine.current().cores
-        terminal.progress.show("\(ByteCount(bytes: budget)): measuring the machine")
-        let probe = try KernelProbe.measure(
-            for: file.leaf, rows: [benchmark.batch, rows], threads: threads, activations: engine.activations)
-        let before = try DiskProbe.measure(path: file.leaf.path)
+        var rates = try MachineRates.measure(
+            for: file.leaf, rows: [benchmark.batch, rows], threads: threads, activations: engine.activations,
+            onStep: { terminal.progress.show("\(ByteCount(bytes: budget)): \($0)") })
         terminal.progress.clear()
         let child = try ChildProcess(words(budget))
         guard child.end == .exited(0) else { throw Self.failure(of: child, budget) }
         var run = try BenchLines.parse(child.output, "the measurement's process")[0]
         terminal.progress.show("\(ByteCount(bytes: budget)): measuring the disk")
         let after = try DiskProbe.measure(path: file.leaf.path)
-        let disk = (before.bytesPerSecond + after.bytesPerSecond) / 2
+        rates.disk.bytesPerSecond = (rates.disk.bytesPerSecond + after.bytesPerSecond) / 2
         let prediction = Prediction(
-            file.leaf, try plan(file, .bytes(budget)), promptRows: rows, batch: benchmark.batch,
-            diskBytesPerSecond: disk, diskProcessorSecondsPerByte: before.processorSecondsPerByte, machine: probe)
+            file.leaf, try plan(file, .bytes(budget)), promptRows: rows, batch: benchmark.batch, rates)
         run.name = name ?? run.name
-        run.diskBytesPerSecond = disk
-        run.ramBytesPerSecond = probe.readBytesPerSecond
+        run.diskBytesPerSecond = rates.disk.bytesPerSecond
+        run.ramBytesPerSecond = rates.kernels.readBytesPerSecond
         run.predictedSecondsPerToken = prediction.secondsPerToken
         run.predictedPrefillSeconds = prediction.laterPrefillSeconds
         run.predictedFirstPrefillSeconds = prediction.prefillSeconds

@@ -56,14 +56,9 @@ struct PlanCommand: Command {
             }
             throw error
         }
-        let disk = try measureDisk(terminal)
-        terminal.progress.show("measuring the processor")
-        let kernels = try KernelProbe.measure(
-            for: file.leaf, rows: [batch, context], threads: cores, activations: engine.activations)
-        let rates =
-            if let disk { MachineRates(disk, kernels: kernels) } else {
-                MachineRates(diskBytesPerSecond: Double(diskRate?.bytes ?? 0), kernels: kernels)
-            }
+        let rates = try MachineRates.measure(
+            for: file.leaf, rows: [batch, context], threads: cores, activations: engine.activations,
+            disk: try statedDisk(), onStep: { terminal.progress.show($0) })
         terminal.progress.clear()
         let outlook = try Outlook(file, options, promptRows: context, rates)
         let report = PlanReport(
@@ -103,14 +98,13 @@ struct PlanCommand: Command {
         return options
     }
 
-    /// Nil where `--disk-rate` says it.
-    private func measureDisk(_ terminal: Terminal) throws(LeafError) -> DiskProbe? {
-        if diskRate != nil { return nil }
-        guard let model else {
+    /// Nil where it can be measured.
+    private func statedDisk() throws(LeafError) -> DiskRate? {
+        if let diskRate { return DiskRate(bytesPerSecond: Double(diskRate.bytes)) }
+        guard model != nil else {
             throw LeafError(.usage, "a preset has no file to measure the disk with; give --disk-rate, such as 1GB")
         }
-        terminal.progress.show("measuring the disk")
-        return try DiskProbe.measure(path: model)
+        return nil
     }
 
     /// The longest context whose plan fits, found by halving: more context never takes less.
