@@ -12,6 +12,7 @@ struct BenchCommand: Command {
     var from: String?
     var name: String?
     var isInProcess = false
+    var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
 
@@ -23,7 +24,7 @@ struct BenchCommand: Command {
             and processor before it; what `plan` would have predicted from that stands beside what was measured.
             """,
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
-        options: measuring + reporting
+        options: measuring + reporting + TuningOptions.all.map { $0.lifted(\.tuning) }
             + (EngineOptions.all.filter { $0.name != "memory" } + [EngineOptions.traceOption]).map {
                 $0.lifted(\.engine)
             }
@@ -65,7 +66,7 @@ struct BenchCommand: Command {
             return try report(BenchLines.read(from), terminal, to: try openOutput())
         }
         guard let model else { throw LeafError(.usage, "MODEL is missing; give a .leaf file, or --from with results") }
-        let file = try ModelFile(path: model)
+        let file = try tuning.open(model)
         if isInProcess { return try measureHere(file, terminal) }
         let budgets = try memory.budgets.map { budget throws(LeafError) in try plan(file, budget).budget }
         let output = try openOutput()
@@ -161,7 +162,7 @@ struct BenchCommand: Command {
         if let rate = engine.maxReadRate { words += ["--max-read-rate", "\(rate.bytesPerSecond)"] }
         if let trace = engine.trace { words += ["--trace", trace] }
         if common.isQuiet { words.append("--quiet") }
-        return words + ["--", model ?? ""]
+        return words + tuning.words + ["--", model ?? ""]
     }
 
     private static func failure(of child: ChildProcess, _ budget: Int) -> LeafError {

@@ -9,6 +9,7 @@ struct PlanCommand: Command {
     var batch = 1
     var diskRate: ByteCount?
     var cores: Int?
+    var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
 
@@ -30,7 +31,8 @@ struct PlanCommand: Command {
             .value("batch", "B", "Texts at the same time (default 1).", \.batch),
             .value("disk-rate", "SIZE", "What the disk reads in a second: 1GB, 500MB.", \.diskRate),
             .value("cores", "N", "Compute threads to plan for (default: those of this machine).", \.cores),
-        ] + EngineOptions.all.filter { $0.name != "threads" && $0.name != "io" }.map { $0.lifted(\.engine) }
+        ] + TuningOptions.all.map { $0.lifted(\.tuning) }
+            + EngineOptions.all.filter { $0.name != "threads" && $0.name != "io" }.map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
             "plan ant.leaf --memory 2GiB", "plan ant.leaf --memory 1GiB --context 1024 --disk-rate 500MB --json",
@@ -71,8 +73,8 @@ struct PlanCommand: Command {
 
     private func openFile() throws(LeafError) -> ModelFile {
         switch (model, preset) {
-        case (let path?, nil): try ModelFile(path: path)
-        case (nil, let preset?): try ModelFile(preset: preset)
+        case (let path?, nil): try tuning.open(path)
+        case (nil, let preset?): try tuning.beside(ModelFile(preset: preset))
         case (nil, nil):
             throw LeafError(.usage, "MODEL is missing; give a .leaf file, or --preset with a published size")
         case (_?, _?): throw LeafError(.usage, "give a MODEL or --preset, not both")
