@@ -82,7 +82,8 @@ import Testing
     @Test func plansAndBenchmarksCountAdapters() throws {
         func plan(_ options: [String]) throws -> Int {
             let run = try Leafcutter.run(
-                ["plan", model, "--memory", "192MiB", "--context", "32", "--disk-rate", "1GB", "--json", "-q"] + options)
+                ["plan", model, "--memory", "192MiB", "--context", "32", "--disk-rate", "1GB", "--json", "-q"] + options
+            )
             let parts = try #require(run.json?["parts"] as? [String: Any], "\(run.error)")
             return try #require(parts["resident"] as? Int)
         }
