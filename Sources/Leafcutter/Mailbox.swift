@@ -32,20 +32,30 @@ extension Model {
             -> Engine.TrackMaker,
         take: (_ place: Int, _ message: Message) -> Bool
     ) {
+        collect(count, isCancelled: isCancelled, tracks: { [track($0, $1, $2)] }, take: take)
+    }
+
+    /// The same with any number of tracks for each place.
+    func collect<Message: Sendable>(
+        _ count: Int, isCancelled: () -> Bool,
+        tracks: (_ place: Int, _ cancellation: Cancellation, _ deliver: @escaping @Sendable (Message) -> Void)
+            -> [Engine.TrackMaker],
+        take: (_ place: Int, _ message: Message) -> Bool
+    ) {
         collect(
             ahead: .max, isCancelled: isCancelled,
-            track: { place, cancellation, deliver in
-                place < count ? track(place, cancellation, deliver) : nil
+            tracks: { place, cancellation, deliver in
+                place < count ? tracks(place, cancellation, deliver) : nil
             }, take: take)
     }
 
     /// The same with places that come one after another, of which no more than `ahead` are under way.
     ///
-    /// - Parameter track: nil after the last place. What it throws is thrown when those under way have stopped.
+    /// - Parameter tracks: nil after the last place. What it throws is thrown when those under way have stopped.
     func collect<Message: Sendable, Failure: Error>(
         ahead: Int, isCancelled: () -> Bool,
-        track: (_ place: Int, _ cancellation: Cancellation, _ deliver: @escaping @Sendable (Message) -> Void)
-            throws(Failure) -> Engine.TrackMaker?,
+        tracks: (_ place: Int, _ cancellation: Cancellation, _ deliver: @escaping @Sendable (Message) -> Void)
+            throws(Failure) -> [Engine.TrackMaker]?,
         take: (_ place: Int, _ message: Message) -> Bool
     ) throws(Failure) {
         let mailbox = Mailbox<(place: Int, message: Message)>()
@@ -57,11 +67,11 @@ extension Model {
             while !isAtEnd, !cancellation.isCancelled, left < ahead {
                 let place = begun
                 do throws(Failure) {
-                    guard let maker = try track(place, cancellation, { mailbox.put((place, $0)) }) else {
+                    guard let more = try tracks(place, cancellation, { mailbox.put((place, $0)) }) else {
                         isAtEnd = true
                         break
                     }
-                    makers.append(maker)
+                    makers += more
                     begun += 1
                     left += 1
                 } catch {

@@ -37,10 +37,10 @@ extension Model {
         let vocabulary = tokenizer?.vocabulary
         try collect(
             ahead: ahead, isCancelled: isCancelled,
-            track: { _, cancellation, deliver throws(LeafError) in
+            tracks: { _, cancellation, deliver throws(LeafError) in
                 guard let request = try next() else { return nil }
                 try request.validate(for: configuration)
-                return { request.work.makeTrack(configuration, vocabulary, cancellation, deliver) }
+                return [{ request.work.makeTrack(configuration, vocabulary, cancellation, deliver) }]
             },
             take: { number, answer in
                 onAnswer(number, answer)
