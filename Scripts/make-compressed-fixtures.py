@@ -235,6 +235,9 @@ def plus(folder, generator):
         last = model.logits(ids, generated=step)[-1]
         if step == 0:
             last[[4, 7]] = -torch.inf
+        # A repetition penalty of 3: random models like what they just said.
+        for token in set(ids[len(prompt):]):
+            last[token] *= 3 if last[token] < 0 else 1 / 3
         best = last.topk(2)
         assert best.values[0] - best.values[1] > 1e-3
         if best.indices[0] == 7:

@@ -35,7 +35,8 @@ import Testing
     }
 
     private static func logits(_ file: ModelFile, _ ids: [Int32], _ options: ModelOptions? = nil) throws -> [Float] {
-        let usual = ModelOptions(memory: .gibibytes(1), threads: 2, capacity: .init(context: 64, logitRows: 64))
+        let usual = ModelOptions(
+            memory: .gibibytes(1), threads: 2, kv: .f32, capacity: .init(context: 64, logitRows: 64))
         let model = try Model(file, options ?? usual)
         return try Fixture.logits(model, [LogitsCase(id: "", inputIDs: ids)])[0].flatMap { $0 }
     }
@@ -136,7 +137,7 @@ import Testing
 
         let model = try Model(
             file, ModelOptions(memory: .gibibytes(1), threads: 2, capacity: .init(context: 64)))
-        let options = GenerationOptions(decoding: .greedy, maxTokens: 12)
+        let options = GenerationOptions(decoding: .greedy, maxTokens: 12, repetitionPenalty: 3)
         let sample = try model.generate(.text(golden.prompt), options).samples[0]
         #expect(sample.ids == golden.ids)
         #expect(sample.text == (try tokenizer.decode(golden.ids)))

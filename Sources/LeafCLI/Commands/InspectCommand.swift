@@ -103,7 +103,7 @@ struct InspectCommand: Command {
     /// `3`, or `2 to 4` where layers differ.
     private func range(_ sizes: [Int]) -> String {
         guard let least = sizes.min(), let most = sizes.max() else { return "none" }
-        return least == most ? "\(most)" : "\(least) to \(most), by layer"
+        return least == most ? "\(most)" : "\(least) to \(most)"
     }
 
     private func hasTokenizer(_ file: LeafFile) -> Bool { file.tensor(TensorName.vocabulary) != nil }
