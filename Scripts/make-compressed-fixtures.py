@@ -64,12 +64,12 @@ def double(tensors):
 
 
 def rounded(weights):
-    """As int8 rows hold them: the matrices and the tables of tokens and prompts."""
+    """As int8 rows hold them, rounded in float32: the matrices and the tables of tokens and prompts."""
     result = dict(weights)
     for name, weight in weights.items():
         if "project" in name or "_out" in name or ".w_in" in name or name.startswith(("input_emb", "prompt_emb")):
-            scale = (weight.float().abs().amax(1, keepdim=True) / 127).double()
-            result[name] = torch.round(weight / scale).clamp(-127, 127) * scale
+            scale = weight.float().abs().amax(1, keepdim=True) / 127
+            result[name] = torch.round(weight.float() / scale).double() * scale.double()
     return result
 
 

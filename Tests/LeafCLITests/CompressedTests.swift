@@ -15,7 +15,7 @@ import Testing
         #expect(convert.status == 0, "\(convert.error)")
 
         #expect(try Leafcutter.run("verify", path, "-q").status == 0)
-        #expect(try Leafcutter.run("inspect", path).text.contains("1 to 4, by layer of 5 to 12, by layer"))
+        #expect(try Leafcutter.run("inspect", path).text.contains("1 to 4 of 5 to 12"))
         let inspection = try Leafcutter.run("inspect", path, "--json").json
         let configuration = try #require(inspection?["configuration"] as? [String: Any])
         let sizes = try #require(configuration["layer_sizes"] as? [[String: Any]])
