@@ -81,7 +81,6 @@ private struct CheckpointAssembly {
 
     /// The numbers of the JSON; what it leaves out is told by the shapes.
     mutating func configuration() throws(LeafError) -> ModelConfiguration {
-        let (layers, masks) = try layers()
         guard let table = tensors[TensorName.tokenTable] else {
             throw LeafError(.badInput, "\(path) has no tensor \(TensorName.tokenTable), so it is no CPM-Ant")
         }
@@ -93,6 +92,7 @@ private struct CheckpointAssembly {
             guard let value else { throw LeafError(.badInput, "\(path): the configuration does not say \(name)") }
             return value
         }
+        let (layers, masks) = try layers()
         let firstAttention = layers.firstIndex(where: \.hasAttention).map { TensorName.attentionMatrices(layer: $0)[0] }
         let firstFeedForward = layers.firstIndex(where: \.hasFeedForward)
             .map { TensorName.feedForwardMatrices(layer: $0)[0] }
