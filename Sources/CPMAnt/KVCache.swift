@@ -49,22 +49,30 @@ public final class KVCache {
 
     /// Sizes that follow from the model and the precision.
     struct Layout: Sendable {
-        let layerCount: Int
-        let headCount: Int
-        let dimHead: Int
-        let elementBytes: Int
-
-        init(_ configuration: ModelConfiguration, _ precision: KVPrecision) {
-            layerCount = configuration.layers.count { $0.hasAttention }
-            headCount = configuration.numHeads
-            dimHead = configuration.dimHead
-            elementBytes = precision.elementBytes
+        /// The part of one attention in a page.
+        struct Part {
+            let offset: Int
+            /// Bytes of one head: keys, then values.
+            let headBytes: Int
         }
 
-        /// Bytes of one page for one layer and head: keys, then values.
-        var headBytes: Int { 2 * 16 * dimHead.roundedUp(to: 16) * elementBytes }
-        var layerBytes: Int { headBytes * headCount }
-        var positionsOffset: Int { layerBytes * layerCount }
+        /// By attention, those of removed ones left out.
+        let parts: [Part]
+        let positionsOffset: Int
+
+        init(_ configuration: ModelConfiguration, _ precision: KVPrecision) {
+            var parts: [Part] = []
+            var offset = 0
+            for layer in configuration.attentionLayers {
+                let width = configuration.dimHead(ofLayer: layer).roundedUp(to: 16)
+                let headBytes = 2 * 16 * width * precision.elementBytes
+                parts.append(Part(offset: offset, headBytes: headBytes))
+                offset += headBytes * configuration.numHeads(ofLayer: layer)
+            }
+            self.parts = parts
+            positionsOffset = offset
+        }
+
         var pageBytes: Int { positionsOffset + 16 * MemoryLayout<Position>.stride }
     }
 
@@ -171,9 +179,16 @@ public final class KVCache {
         (base + Int(page) * layout.pageBytes + layout.positionsOffset).assumingMemoryBound(to: Position.self)
     }
 
-    /// Where one layer and head of the page begins.
-    func page(_ page: UInt32, layer: Int, head: Int) -> UnsafeMutableRawPointer {
-        base + Int(page) * layout.pageBytes + layer * layout.layerBytes + head * layout.headBytes
+    /// Where one head begins in every page.
+    ///
+    /// - Parameter attention: the layer's place among those that have one.
+    func offset(attention: Int, head: Int) -> Int {
+        layout.parts[attention].offset + head * layout.parts[attention].headBytes
+    }
+
+    /// A place in a page.
+    func page(_ page: UInt32, offset: Int) -> UnsafeMutableRawPointer {
+        base + Int(page) * layout.pageBytes + offset
     }
 
     var pageStride: Int { layout.pageBytes }
