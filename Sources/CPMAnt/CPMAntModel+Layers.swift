@@ -108,7 +108,7 @@ extension CPMAntModel {
             cache.withPages(of: group.sequence) { pages in
                 for head in pool.share(of: configuration.numHeads, for: worker) {
                     for row in group.rows {
-                        let position = group.firstPosition + row - group.rows.lowerBound
+                        let position = step.positions[row]
                         let page = cache.page(pages[position / 16], layer: layer, head: head)
                         let place = row * stride + head * dimHead
                         kernels.cache_store(

@@ -32,9 +32,19 @@ extension Model {
             -> Engine.TrackMaker,
         take: (_ place: Int, _ message: Message) -> Bool
     ) {
+        collect(count, isCancelled: isCancelled, tracks: { [track($0, $1, $2)] }, take: take)
+    }
+
+    /// The same with any number of tracks for each place.
+    func collect<Message: Sendable>(
+        _ count: Int, isCancelled: () -> Bool,
+        tracks: (_ place: Int, _ cancellation: Cancellation, _ deliver: @escaping @Sendable (Message) -> Void)
+            -> [Engine.TrackMaker],
+        take: (_ place: Int, _ message: Message) -> Bool
+    ) {
         let mailbox = Mailbox<(place: Int, message: Message)>()
         let cancellation = Cancellation()
-        engine.add((0..<count).map { place in track(place, cancellation) { mailbox.put((place, $0)) } })
+        engine.add((0..<count).flatMap { place in tracks(place, cancellation) { mailbox.put((place, $0)) } })
         var left = count
         while left > 0 {
             if isCancelled() { cancellation.cancel() }
