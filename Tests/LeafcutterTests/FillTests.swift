@@ -48,7 +48,8 @@ import Testing
     ) throws -> FillRequest {
         let vocabSize = Int32(file.configuration.vocabSize)
         let context =
-            [6] + (0..<Int.random(in: 1...40, using: &random)).map { _ in Int32.random(in: 8..<vocabSize, using: &random) }
+            [6]
+            + (0..<Int.random(in: 1...40, using: &random)).map { _ in Int32.random(in: 8..<vocabSize, using: &random) }
             + [7]
         let places = (0..<Int.random(in: 1...5, using: &random))
             .map { _ in Int.random(in: 1...context.count, using: &random) }.sorted()
@@ -222,7 +223,7 @@ import Testing
         #expect(drawn.ids == greedy.ids)
         options.topK = 0
         options.temperature = 5
-        let texts = try (0..<4).map { seed in
+        let texts = try [UInt64](0..<4).map { seed in
             options.seed = seed
             return try fill([try request([3], after: [2], context: context, options, for: file)], model)[0].ids
         }
@@ -234,7 +235,8 @@ import Testing
         let file = try file(directory)
         let model = try open(file)
         func refusal(
-            _ lengths: [Int?], after places: [Int], longest: Int = 4, _ change: (inout GenerationOptions) -> Void = { _ in }
+            _ lengths: [Int?], after places: [Int], longest: Int = 4,
+            _ change: (inout GenerationOptions) -> Void = { _ in }
         ) throws -> String {
             var options = GenerationOptions.filling
             change(&options)
@@ -270,7 +272,7 @@ import Testing
         let model = try open(file)
         var outcome: Result<Filling, LeafError>?
         let request = try request([300, nil], after: [2, 2], context: [6, 20, 7], for: file)
-        try model.fill([request], isCancelled: { true }) { outcome = $1 }
+        try model.fill([request], isCancelled: { true }, onAnswer: { outcome = $1 })
         guard case .failure(let error)? = outcome else {
             Issue.record("it went on")
             return

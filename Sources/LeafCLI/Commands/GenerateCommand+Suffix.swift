@@ -5,7 +5,7 @@ extension GenerateCommand {
     func runSuffix(_ suffix: String, _ options: GenerationOptions, _ terminal: Terminal) throws(LeafError) {
         let began = ContinuousClock.now
         guard requests == nil, ids == nil, samples == 1 else {
-            throw LeafError(.usage, "--suffix takes one prompt as a text and gives one text between; see leafcutter fill")
+            throw LeafError(.usage, "--suffix takes one prompt as a text and gives one text; see leafcutter fill")
         }
         guard case .text(let prompt) = try readPrompt() else { return }
         let text = BlankText(before: prompt, after: suffix)

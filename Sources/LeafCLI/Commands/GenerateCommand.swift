@@ -81,14 +81,14 @@ struct GenerateCommand: Command {
     private static let sampling: [CommandOption<GenerateCommand>] =
         (DecodingOptions.randomness + DecodingOptions.penalties).map { $0.lifted(\.options) }
         + [
-        .values(
-            "logit-bias", "ID=VALUE", "Add to a token's logit; may be given several times.", \.biases),
-        .value(
-            "length-penalty", "P", "With --beams: above 1 favours long texts, 0 counts no length (default 1).",
-            \.options.lengthPenalty),
-        .flag(
-            "early-stopping", "With --beams: end with as many texts as there are beams.", \.options.earlyStopping),
-    ]
+            .values(
+                "logit-bias", "ID=VALUE", "Add to a token's logit; may be given several times.", \.biases),
+            .value(
+                "length-penalty", "P", "With --beams: above 1 favours long texts, 0 counts no length (default 1).",
+                \.options.lengthPenalty),
+            .flag(
+                "early-stopping", "With --beams: end with as many texts as there are beams.", \.options.earlyStopping),
+        ]
 
     private static let form: [CommandOption<GenerateCommand>] = [
         .flag("allow-empty", "Let the text begin with a line break or end at once.", \.allowsEmpty),

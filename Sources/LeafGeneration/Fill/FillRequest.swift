@@ -35,7 +35,9 @@ public struct FillRequest: Sendable {
     /// What ends a text has no meaning here: a blank has as many tokens as it has.
     public var options: GenerationOptions
 
-    public init(context: PromptRows, blanks: [Blank], longest: Int = Self.usualLongest, options: GenerationOptions = .filling) {
+    public init(
+        context: PromptRows, blanks: [Blank], longest: Int = Self.usualLongest, options: GenerationOptions = .filling
+    ) {
         self.context = context
         self.blanks = blanks
         self.longest = longest
