@@ -22,16 +22,16 @@ struct FillJob {
     func run(batch: Int, _ terminal: Terminal, take: (Answer) -> Void) throws(LeafError) {
         let trace = try engine.makeTrace()
         let demands = requests.map { $0.demands(in: file.configuration) }
+        var options = engine.modelOptions(ModelOptions.Capacity(context: 1), trace: trace)
+        options.capacity = try ModelOptions.Capacity.fitting(
+            Array(demands.joined()), sequences: requests.map(\.sequences).sorted(by: >).prefix(batch).reduce(0, +),
+            file, options)
         let positions = demands.joined().map(\.positions).max() ?? 0
         if positions > PromptRows.trainedLength {
             terminal.warn(
                 "the text has \(positions) tokens, soft prompt included; CPM-Ant was trained on "
                     + "\(PromptRows.trainedLength) and does less well beyond")
         }
-        var options = engine.modelOptions(ModelOptions.Capacity(context: 1), trace: trace)
-        options.capacity = try ModelOptions.Capacity.fitting(
-            Array(demands.joined()), sequences: requests.map(\.sequences).sorted(by: >).prefix(batch).reduce(0, +),
-            file, options)
         let model = try Model(file, options)
         let loadSeconds = (ContinuousClock.now - began) / .seconds(1)
         terminal.detail(model.plan.description)
