@@ -111,7 +111,7 @@ extension CPMAntModel {
                 for head in pool.share(of: configuration.numHeads(ofLayer: layer), for: worker) {
                     let offset = cache.offset(attention: attention, head: head)
                     for row in group.rows {
-                        let position = group.firstPosition + row - group.rows.lowerBound
+                        let position = step.positions[row]
                         let page = cache.page(pages[position / 16], offset: offset)
                         let place = row * stride + head * dimHead
                         kernels.cache_store(

@@ -151,7 +151,6 @@ public final class CPMAntModel {
             let sequence: SequenceID
             /// Rows of the batch.
             let rows: Range<Int>
-            let firstPosition: Int
             let keyCount: Int
             /// `scratch.buckets` of the group's first row, and how far apart the rows' are.
             let bucketOffset: Int
@@ -159,6 +158,8 @@ public final class CPMAntModel {
         }
         var rowCount = 0
         var groups: [Group] = []
+        /// For each row of the batch its place in its sequence's cache.
+        var positions: [Int] = []
         /// Rows of the batch that want an output, those with logits first.
         var outputRows: [Int] = []
         var logitRowCount = 0
@@ -177,18 +178,19 @@ public final class CPMAntModel {
         tuning.begin(batch)
         step.rowCount = batch.rows.count
         step.groups.removeAll(keepingCapacity: true)
+        step.positions.removeAll(keepingCapacity: true)
         step.outputRows.removeAll(keepingCapacity: true)
         var bucketOffset = 0
         var first = 0
         while first < batch.rows.count {
             let rows = batch.group(from: first)
             let sequence = batch.rows[first].sequence
-            let position = try cache.append(batch.rows[rows], to: sequence)
-            let keyCount = position + rows.count
+            let keyCount = try cache.place(batch.rows[rows], in: sequence)
+            for row in rows { step.positions.append(Int(batch.rows[row].index)) }
             step.groups.append(
                 Step.Group(
-                    sequence: sequence, rows: rows, firstPosition: position, keyCount: keyCount,
-                    bucketOffset: bucketOffset, bucketStride: keyCount.roundedUp(to: 16)))
+                    sequence: sequence, rows: rows, keyCount: keyCount, bucketOffset: bucketOffset,
+                    bucketStride: keyCount.roundedUp(to: 16)))
             bucketOffset += keyCount.roundedUp(to: 16) * rows.count
             first = rows.upperBound
         }
@@ -229,7 +231,7 @@ public final class CPMAntModel {
         for group in step.groups {
             cache.withPages(of: group.sequence) { pages in
                 for place in pool.share(of: group.rows.count, for: worker) {
-                    let position = group.firstPosition + place
+                    let position = step.positions[group.rows.lowerBound + place]
                     let query = cache.positions(page: pages[position / 16])[position % 16]
                     let buckets = scratch.buckets + group.bucketOffset + place * group.bucketStride
                     for page in pages.indices {
