@@ -202,10 +202,9 @@ extension BeamSearch {
     }
 
     /// Takes the place of a search that was written; this one has not begun.
-    ///
-    /// - Parameter vocabSize: ids below it are tokens.
-    mutating func resume(_ reader: SessionReader, vocabSize: Int) throws(LeafError) {
+    mutating func resume(_ reader: SessionReader, in configuration: ModelConfiguration) throws(LeafError) {
         let longest = options.maxTokens + 2
+        let tokenCount = options.compatibility.tokenCount(in: configuration)
         func number() throws(LeafError) -> Double {
             let number = try reader.double()
             guard number.isFinite else { throw reader.damage }
@@ -215,7 +214,7 @@ extension BeamSearch {
         for _ in 0..<(try reader.count(atMost: width)) {
             hypotheses.append(
                 Hypothesis(
-                    ids: try reader.tokens(atMost: longest, vocabSize: vocabSize), score: try number(),
+                    ids: try reader.tokens(atMost: longest, below: tokenCount), score: try number(),
                     finishReason: try reader.flag() ? .length : .stop))
         }
         guard !isFinished else { return }
@@ -223,7 +222,7 @@ extension BeamSearch {
         beams = []
         for _ in 0..<(try reader.count(atMost: width)) {
             var beam = start
-            for id in try reader.tokens(atMost: longest, vocabSize: vocabSize) {
+            for id in try reader.tokens(atMost: longest, below: tokenCount) {
                 beam.history.append(id)
                 _ = beam.stream?.append(id)
             }

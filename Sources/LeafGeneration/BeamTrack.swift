@@ -118,7 +118,7 @@ extension BeamTrack {
     package func begin(_ model: CPMAntModel) throws(LeafError) {
         try keeper?.restore { reader throws(LeafError) in
             guard try reader.flag() else { return }
-            try search.resume(reader, vocabSize: configuration.vocabSize + configuration.promptRows)
+            try search.resume(reader, in: configuration)
             guard !search.isFinished else { return }
             let generated = (0..<search.beamCount).map { search.history(ofBeam: $0).generated.dropLast() }
             sequences = try SessionPages.restore(

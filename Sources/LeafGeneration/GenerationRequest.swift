@@ -8,6 +8,8 @@ public struct GenerationRequest: Sendable {
     public var samples: Int
     /// Where the generation is kept, and what it goes on from; nil for nowhere.
     public var session: Session?
+    /// What decides the texts beside the request: there once the request is known to fit its session.
+    var sessionOrigin: [SessionHead.Field]?
 
     public init(prompt: PromptRows, options: GenerationOptions, samples: Int = 1, session: Session? = nil) {
         self.prompt = prompt

@@ -173,11 +173,7 @@ extension SampleTrack {
         let count = try reader.count(atMost: request.samples)
         guard count > 0 else { return [] }
         var texts: [SessionText] = []
-        for _ in 0..<count {
-            texts.append(
-                try SessionText(
-                    reader, request.options, vocabSize: configuration.vocabSize + configuration.promptRows))
-        }
+        for _ in 0..<count { texts.append(try SessionText(reader, request.options, in: configuration)) }
         guard count == request.samples, texts.allSatisfy({ $0.hasStopped || !$0.ids.isEmpty }) else {
             throw reader.damage
         }

@@ -94,36 +94,26 @@ extension Model {
         }
     }
 
-    /// A request that is known to be valid.
-    private struct ReadyRequest {
-        let request: GenerationRequest
-        /// What decides its texts beside it; empty without a session.
-        let origin: [SessionHead.Field]
-    }
-
-    private func ready(_ request: GenerationRequest) throws(LeafError) -> ReadyRequest {
+    /// The request as it goes on, known to make sense.
+    private func ready(_ request: GenerationRequest) throws(LeafError) -> GenerationRequest {
         try request.validate(for: file.configuration)
-        guard request.session != nil else { return ReadyRequest(request: request, origin: []) }
+        guard request.session != nil else { return request }
         guard settings.keepsSessions else {
             throw LeafError(.usage, "the model was opened without room for sessions; set ModelOptions.keepsSessions")
         }
-        let origin = try settings.sessionOrigin(of: request)
-        return ReadyRequest(request: try request.resumed(from: origin), origin: origin)
+        return try request.resumed(from: settings.sessionOrigin(of: request))
     }
 
     /// - Parameter onEvent: called on the model's thread; it should return soon.
     private func track(
-        of ready: ReadyRequest, _ cancellation: Cancellation,
+        of request: GenerationRequest, _ cancellation: Cancellation,
         onEvent: @escaping @Sendable (GenerationEvent) -> Void
     ) -> Engine.TrackMaker {
         let configuration = file.configuration
         let vocabulary = tokenizer?.vocabulary
-        let request = ready.request
         return {
             let report = GenerationReport(request, cancellation: cancellation, deliver: onEvent)
-            let keeper = request.session.map {
-                SessionKeeper($0, request, origin: ready.origin, seed: report.seed)
-            }
+            let keeper = SessionKeeper(request, seed: report.seed)
             return if case .beams(let width) = request.options.decoding {
                 BeamTrack(
                     request, width: width, for: configuration, vocabulary: vocabulary, report: report, keeper: keeper)

@@ -8,10 +8,11 @@ package final class SessionKeeper {
     /// Whether there is no file yet.
     private var isNew = false
 
-    /// - Parameters:
-    ///   - request: one that has a session.
-    ///   - origin: what decides the text beside the request.
-    package init(_ session: Session, _ request: GenerationRequest, origin: [SessionHead.Field], seed: UInt64) {
+    /// Nil without a session.
+    ///
+    /// - Parameter request: one that `resumed(from:)` has given.
+    package init?(_ request: GenerationRequest, seed: UInt64) {
+        guard let session = request.session, let origin = request.sessionOrigin else { return nil }
         self.session = session
         head = SessionHead(fields: origin + request.sessionFields, promptIDs: request.prompt.ids, seed: seed)
     }
@@ -62,6 +63,7 @@ extension GenerationRequest {
             fields: origin + sessionFields, promptIDs: prompt.ids, seed: options.seed ?? 0)
         try head.validate()
         var request = self
+        request.sessionOrigin = origin
         try session.read { saved, _ throws(LeafError) in
             try head.check(against: saved, of: session.path)
             if let seed = options.seed, seed != saved.seed {

@@ -27,12 +27,11 @@ struct SessionText {
         self.logprobs = logprobs
     }
 
-    /// - Parameters:
-    ///   - vocabSize: ids below it are tokens.
     init(
-        _ reader: SessionReader, _ options: GenerationOptions, vocabSize: Int
+        _ reader: SessionReader, _ options: GenerationOptions, in configuration: ModelConfiguration
     ) throws(LeafError) {
-        ids = try reader.tokens(atMost: options.maxTokens, vocabSize: vocabSize)
+        ids = try reader.tokens(
+            atMost: options.maxTokens, below: options.compatibility.tokenCount(in: configuration))
         hasStopped = try reader.flag()
         logprobs = []
         guard let top = options.logprobs else { return }
@@ -48,9 +47,9 @@ struct SessionText {
 }
 
 extension SessionReader {
-    func tokens(atMost most: Int, vocabSize: Int) throws(LeafError) -> [Int32] {
+    func tokens(atMost most: Int, below tokenCount: Int) throws(LeafError) -> [Int32] {
         let ids = try ids(atMost: most)
-        guard ids.allSatisfy({ 0 <= $0 && Int($0) < vocabSize }) else { throw damage }
+        guard ids.allSatisfy({ 0 <= $0 && Int($0) < tokenCount }) else { throw damage }
         return ids
     }
 
