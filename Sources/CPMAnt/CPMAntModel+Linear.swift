@@ -32,7 +32,7 @@ extension CPMAntModel {
         try pool.meet(worker)
     }
 
-    /// The output columns of one chunk that one thread computes.
+    /// Some output columns of one chunk, which one thread computes.
     struct Part {
         /// Index into the file's matrices.
         let matrix: Int
@@ -40,8 +40,8 @@ extension CPMAntModel {
         let worker: Int
     }
 
-    /// Multiplies the prepared rows by this thread's part of the matrices, which all read the same columns, without
-    /// waiting in between, and meets the others.
+    /// Multiplies the prepared rows by the parts that this thread gets of the matrices, which all read the same columns,
+    /// without waiting in between, and meets the others.
     ///
     /// - Parameters:
     ///   - matrices: indices into the file's matrices, in sweep order.
@@ -60,20 +60,23 @@ extension CPMAntModel {
                 let bytes = try store.acquire(chunk, consumer: worker)
                 defer { store.release(chunk) }
                 let entry = file.chunks[chunk]
+                guard let base = bytes.baseAddress else { continue }
                 // Whole tiles of 16 rows, so that every part begins aligned.
-                let tiles = pool.share(of: entry.rowCount.roundedUp(to: 16) / 16, for: worker)
-                guard !tiles.isEmpty, let base = bytes.baseAddress else { continue }
-                let last = min(tiles.upperBound * 16, entry.rowCount)
-                let part = Part(
-                    matrix: index, columns: entry.firstRow + tiles.lowerBound * 16..<entry.firstRow + last,
-                    worker: worker)
-                if file.weights == .int8 {
-                    multiplyInt8(part, base, in: entry, rows: rows, output(part, part.columns.lowerBound))
-                } else {
-                    multiplyFloats(part, base, in: entry, rows: rows, output)
+                let tileCount = entry.rowCount.roundedUp(to: 16) / 16
+                let step = TileClaims.step(of: tileCount, threads: pool.threadCount, file.weights)
+                while let tiles = claims.take(step, of: tileCount, in: chunk) {
+                    let last = min(tiles.upperBound * 16, entry.rowCount)
+                    let part = Part(
+                        matrix: index, columns: entry.firstRow + tiles.lowerBound * 16..<entry.firstRow + last,
+                        worker: worker)
+                    if file.weights == .int8 {
+                        multiplyInt8(part, base, in: entry, rows: rows, output(part, part.columns.lowerBound))
+                    } else {
+                        multiplyFloats(part, base, in: entry, rows: rows, output)
+                    }
+                    addUp(part, of: matrices, rows: rows, to: output(part, part.columns.lowerBound))
+                    finish(part)
                 }
-                addUp(part, of: matrices, rows: rows, to: output(part, part.columns.lowerBound))
-                finish(part)
             }
         }
         try pool.meet(worker)

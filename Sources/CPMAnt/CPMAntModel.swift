@@ -18,6 +18,7 @@ public final class CPMAntModel {
     let store: BlockStore
     let trace: TraceRecorder?
     let pool: ComputePool
+    let claims: TileClaims
     let kernels: leaf_kernels
     let activations: ActivationPrecision
     let resident: ResidentTensors
@@ -60,6 +61,7 @@ public final class CPMAntModel {
         self.store = store
         self.trace = trace
         self.pool = pool
+        claims = TileClaims(chunkCount: file.chunks.count)
         kernels = (instructionSet.table ?? leaf_kernels_best()).pointee
         self.capacity = capacity
         self.activations = activations
@@ -97,6 +99,7 @@ public final class CPMAntModel {
     ) throws(LeafError) {
         let sweepBegin = TraceRecorder.now(trace)
         try begin(batch)
+        claims.reset()
         try embed(batch)
         do throws(LeafError) {
             try pool.run(fillingBuckets)

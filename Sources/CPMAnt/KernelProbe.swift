@@ -1,6 +1,7 @@
 import CLeafBLAS
 import CLeafKernels
 public import LeafFormat
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -100,6 +101,21 @@ public struct KernelProbe: Sendable, Equatable {
             touchSecondsPerByte: bench.touchSeconds / Double(bench.chunks * chunkBytes))
     }
 
+    /// Bytes of weights a second that all threads multiply with one row while something else goes on.
+    ///
+    /// - Parameter isOver: asked every millisecond or so, by every thread.
+    public static func weightBytesPerSecond(
+        instructionSet: InstructionSet, threads: Int, weights: WeightFormat, activations: ActivationPrecision,
+        memoryBytes: Int, until isOver: @escaping @Sendable () -> Bool
+    ) throws(LeafError) -> Double {
+        let pool = try ComputePool(threadCount: threads)
+        defer { pool.stop() }
+        let bench = try Bench(
+            pool, instructionSet, weights, activations, rows: 1,
+            chunks: min(max(16 << 20, memoryBytes), 256 << 20) / chunkBytes)
+        return try bench.weightBytesPerSecond(until: isOver)
+    }
+
     /// The memory that is measured with.
     private final class Bench {
         let chunks: Int
@@ -175,6 +191,23 @@ public struct KernelProbe: Sendable, Equatable {
                     }
                 }
             }
+        }
+
+        /// Each thread by itself: what one of them loses costs no other anything.
+        func weightBytesPerSecond(until isOver: @escaping @Sendable () -> Bool) throws(LeafError) -> Double {
+            let start = ContinuousClock.now
+            let bytes = Atomic<Int>(0)
+            try pool.run { [self] worker throws(LeafError) in
+                let units = pool.share(of: chunkRows / unitRows, for: worker)
+                let part = units.lowerBound * unitRows..<units.upperBound * unitRows
+                var chunk = 0
+                while !isOver() {
+                    multiply(chunk, part, 1, worker)
+                    bytes.add(part.count * columns * weights.elementBytes, ordering: .relaxed)
+                    chunk = chunk + 1 == chunks ? 0 : chunk + 1
+                }
+            }
+            return Double(bytes.load(ordering: .relaxed)) / max((ContinuousClock.now - start) / .seconds(1), 1e-9)
         }
 
         private func multiply(_ chunk: Int, _ part: Range<Int>, _ rows: Int, _ worker: Int) {

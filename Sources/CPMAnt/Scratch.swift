@@ -148,7 +148,8 @@ final class Scratch {
                     largest = max(largest, file.chunks[chunk].rowCount)
                 }
             }
-            return ((largest.roundedUp(to: 16) / 16 + threads - 1) / threads * 16).roundedUp(to: 64)
+            let step = TileClaims.step(of: largest.roundedUp(to: 16) / 16, threads: threads, file.weights)
+            return (step * 16).roundedUp(to: 64)
         }
     }
 }

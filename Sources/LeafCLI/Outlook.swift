@@ -1,25 +1,5 @@
 import Leafcutter
 
-/// What was measured of this machine.
-struct MachineRates {
-    let diskBytesPerSecond: Double
-    let diskProcessorSecondsPerByte: Double
-    let kernels: KernelProbe
-
-    /// - Parameter diskBytesPerSecond: what somebody says that the disk reads.
-    init(diskBytesPerSecond: Double, kernels: KernelProbe) {
-        self.diskBytesPerSecond = diskBytesPerSecond
-        diskProcessorSecondsPerByte = 0
-        self.kernels = kernels
-    }
-
-    init(_ disk: DiskProbe, kernels: KernelProbe) {
-        diskBytesPerSecond = disk.bytesPerSecond
-        diskProcessorSecondsPerByte = disk.processorSecondsPerByte
-        self.kernels = kernels
-    }
-}
-
 /// What a model does at each of several budgets on a measured machine.
 struct Outlook {
     struct Step {
@@ -44,9 +24,7 @@ struct Outlook {
     init(_ file: ModelFile, _ options: ModelOptions, promptRows: Int, _ rates: MachineRates) throws(LeafError) {
         let batch = options.capacity.sequences
         predict = { plan in
-            Prediction(
-                file.leaf, plan, promptRows: promptRows, batch: batch, diskBytesPerSecond: rates.diskBytesPerSecond,
-                diskProcessorSecondsPerByte: rates.diskProcessorSecondsPerByte, machine: rates.kernels)
+            Prediction(file.leaf, plan, promptRows: promptRows, batch: batch, rates)
         }
         func plan(_ budget: Int) throws(LeafError) -> MemoryPlan {
             var options = options

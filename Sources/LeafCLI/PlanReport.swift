@@ -21,7 +21,7 @@ struct PlanReport {
     var text: String {
         let waits =
             switch prediction.bound {
-            case .disk: "waiting for the disk (\(rates.diskBytesPerSecond.asByteRate))"
+            case .disk: "waiting for the disk (\(rates.disk.bytesPerSecond.asByteRate))"
             case .memory: "as fast as the memory is (\(rates.kernels.weightBytesPerSecond(rows: 1).asByteRate))"
             case .compute: "as fast as the processor computes"
             }
@@ -65,7 +65,7 @@ struct PlanReport {
             ],
             "streamed_bytes_per_sweep": .integer(plan.streamedBytesPerSweep),
             "kv_bytes_per_token": .integer(bytesPerToken), "max_context": .integer(maxContext),
-            "disk_bytes_per_second": .number(rates.diskBytesPerSecond),
+            "disk_bytes_per_second": .number(rates.disk.bytesPerSecond),
             "predicted": [
                 "seconds_per_token": .number(prediction.secondsPerToken),
                 "prefill_seconds": .number(prediction.prefillSeconds), "bound": .string(prediction.bound.rawValue),

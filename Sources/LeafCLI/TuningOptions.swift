@@ -24,8 +24,11 @@ struct TuningOptions: Sendable {
         ]
 
     /// Opens a model's file with all of them.
-    func open(_ path: String) throws(LeafError) -> ModelFile {
-        var file = try ModelFile(path: path)
+    func open(_ path: String) throws(LeafError) -> ModelFile { try beside(ModelFile(path: path)) }
+
+    /// The file with all of them.
+    func beside(_ model: ModelFile) throws(LeafError) -> ModelFile {
+        var file = model
         for delta in deltas {
             try file.tunings.add(
                 AdapterFile(path: delta.path, alpha: alpha, for: file.configuration), named: delta.name)
@@ -37,6 +40,14 @@ struct TuningOptions: Sendable {
             throw LeafError(.usage, "--delta-alpha belongs to --delta FILE, which is missing")
         }
         return file
+    }
+}
+
+extension TuningOptions {
+    /// The words that give another process the same.
+    var words: [String] {
+        deltas.flatMap { ["--delta", $0.argument] } + (alpha.map { ["--delta-alpha", "\($0)"] } ?? [])
+            + promptEmbeddings.flatMap { ["--prompt-embedding", $0.argument] }
     }
 }
 
@@ -56,6 +67,8 @@ struct NamedFile: ArgumentValue {
             (name, path) = (nil, argument)
         }
     }
+
+    var argument: String { (name.map { "\($0)=" } ?? "") + path }
 
     static let expectation = "a file, or a name and a file such as poems=best.pt"
 }

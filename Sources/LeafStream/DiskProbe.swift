@@ -1,5 +1,4 @@
 internal import Dispatch
-internal import Glibc
 public import LeafFormat
 internal import Synchronization
 
@@ -11,8 +10,6 @@ public struct DiskProbe: Sendable, Equatable {
     /// What was counted, and the time that it took.
     public let bytesRead: Int
     public let seconds: Double
-    /// Processor time that a byte takes: reading costs those who compute meanwhile.
-    public let processorSecondsPerByte: Double
 
     public var bytesPerSecond: Double { seconds > 0 ? Double(bytesRead) / seconds : 0 }
 
@@ -22,7 +19,7 @@ public struct DiskProbe: Sendable, Equatable {
     ///   - requestBytes: of one read, a multiple of 4096. Each of `depth` readers holds a buffer of this size meanwhile.
     /// - Throws: `.io` when the file cannot be read, `.badInput` when it is shorter than a page.
     public static func measure(
-        path: String, seconds: Double = 3, requestBytes: Int = BlockStore.requestBytes,
+        path: String, seconds: Double = 2, requestBytes: Int = BlockStore.requestBytes,
         depth: Int = BlockStore.readDepth
     ) throws(LeafError) -> DiskProbe {
         try measure(path: path, seconds: seconds, requestBytes: requestBytes, depth: depth, system: .real)
@@ -49,7 +46,6 @@ public struct DiskProbe: Sendable, Equatable {
         let nanoseconds = UInt64(min(max(0, seconds), 3600) * 1e9)
         let begin = now()
         let end = begin + nanoseconds
-        let processorBegin = processorSeconds()
         let progress = Progress(
             requestBytes: request, places: fileBytes / request, begin: begin, countFrom: begin + nanoseconds / 3)
         let readers = DispatchGroup()
@@ -64,28 +60,18 @@ public struct DiskProbe: Sendable, Equatable {
             }
         }
         readers.wait()
-        let processor = processorSeconds() - processorBegin
         let counts = progress.counts
         if let failure = counts.failure { throw LeafError(.io, "\(path): \(failure.sentence)") }
         return DiskProbe(
             mode: file.isDirect ? .direct : .buffered, bytesRead: counts.bytes,
-            seconds: Double(counts.last - counts.first) * 1e-9,
-            processorSecondsPerByte: processor / Double(max(1, counts.requests * request)))
+            seconds: Double(counts.last - counts.first) * 1e-9)
     }
 
     private static func now() -> UInt64 { DispatchTime.now().uptimeNanoseconds }
 
-    /// Of the whole process; nothing else runs in it while a disk is measured.
-    private static func processorSeconds() -> Double {
-        var time = timespec()
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
-    }
-
     /// What the probe's readers share.
     private final class Progress: Sendable {
         struct Counts {
-            var requests = 0
             /// Counted bytes, which came after `first` and up to `last`.
             var bytes = 0
             var first: UInt64
@@ -123,7 +109,6 @@ public struct DiskProbe: Sendable, Equatable {
                 switch outcome {
                 case .failure(let failure): state.failure = state.failure ?? failure
                 case .success:
-                    state.requests += 1
                     state.last = max(state.last, now)
                     if now < countFrom {
                         state.first = state.last

@@ -21,6 +21,7 @@ final class ReadAhead: Sendable {
         var isUnclaimed: [Bool]
         var unclaimedPinned: Int
         var streamedCount: Int
+        var pieces: [Pieces]
         /// In the order in which they became free.
         var freeSlots: [Int]
         /// The last chunk in each slot, which a free slot keeps until it takes the next.
@@ -52,11 +53,15 @@ final class ReadAhead: Sendable {
         let address = Atomic<UInt>(0)
         /// Consumers that have not released it yet.
         let users = Atomic<Int>(0)
-        /// -1 for a pinned chunk. Written by the reader before the address, read by the users.
-        var slot = -1
-        /// Pieces that are there, each with its source, of the load under way; and those whose bytes a digest has vouched
-        /// for. A bit each, touched with the lock held.
+        /// -1 for a pinned chunk. Written by the reader before the address.
+        let slot = Atomic<Int>(-1)
+    }
+
+    /// Pieces of a chunk, each with its source, a bit each.
+    struct Pieces {
+        /// Those that are there, of the load under way.
         var loaded: UInt64 = 0
+        /// Those whose bytes a digest has vouched for.
         var verified: UInt64 = 0
     }
 
@@ -104,7 +109,8 @@ final class ReadAhead: Sendable {
         monitor = Monitor(
             State(
                 isPinned: isPinned, isUnclaimed: isPinned, unclaimedPinned: plan.pinnedChunks.count,
-                streamedCount: streamedCount, freeSlots: Array(0..<plan.slotCount),
+                streamedCount: streamedCount, pieces: Array(repeating: Pieces(), count: chunks.count),
+                freeSlots: Array(0..<plan.slotCount),
                 occupants: [Int?](repeating: nil, count: plan.slotCount),
                 sources: SourceRates(count: loader.sourceCount),
                 pacer: ReadPacer(bytesPerSecond: maxBytesPerSecond)))
@@ -141,7 +147,7 @@ final class ReadAhead: Sendable {
     }
 
     func release(_ chunk: Int) {
-        let slot = states[chunk].slot
+        let slot = states[chunk].slot.load(ordering: .relaxed)
         if slot < 0 { return }
         guard states[chunk].users.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
         states[chunk].address.store(0, ordering: .relaxed)
@@ -246,14 +252,14 @@ final class ReadAhead: Sendable {
     private func account(for piece: Piece, _ outcome: Result<Void, LeafError>, nanoseconds: UInt64) -> Bool? {
         let (isLast, isVerified, isOver) = monitor.withLock { state -> (Bool, Bool, Bool) in
             let count = loader.bytes(ofPiece: piece.number, of: piece.chunk)
-            let chunk = states + piece.chunk
             switch outcome {
             case .success:
                 state.sources.finish(piece.source, depth: piece.depth, bytes: count, nanoseconds: nanoseconds)
-                chunk.pointee.loaded |= 1 << UInt64(piece.source * 32 + piece.number)
+                state.pieces[piece.chunk].loaded |= 1 << UInt64(piece.source * 32 + piece.number)
+                let pieces = state.pieces[piece.chunk]
                 // The reader of the last piece finishes the chunk and stays in flight meanwhile.
-                if chunk.pointee.loaded.nonzeroBitCount == loader.pieceCount(of: piece.chunk) {
-                    return (true, chunk.pointee.loaded & ~chunk.pointee.verified == 0, false)
+                if pieces.loaded.nonzeroBitCount == loader.pieceCount(of: piece.chunk) {
+                    return (true, pieces.loaded & ~pieces.verified == 0, false)
                 }
             case .failure(let error):
                 state.sources.finish(piece.source, depth: piece.depth, bytes: 0, nanoseconds: nanoseconds)
@@ -272,13 +278,12 @@ final class ReadAhead: Sendable {
         }
         monitor.withLock { state in
             state.inFlight -= 1
-            let chunk = states + piece.chunk
             switch outcome {
             case .success(let bytes):
-                chunk.pointee.verified |= chunk.pointee.loaded
-                chunk.pointee.slot = piece.slot ?? -1
-                chunk.pointee.users.store(consumers, ordering: .relaxed)
-                chunk.pointee.address.store(UInt(bitPattern: bytes), ordering: .releasing)
+                state.pieces[piece.chunk].verified |= state.pieces[piece.chunk].loaded
+                states[piece.chunk].slot.store(piece.slot ?? -1, ordering: .relaxed)
+                states[piece.chunk].users.store(consumers, ordering: .relaxed)
+                states[piece.chunk].address.store(UInt(bitPattern: bytes), ordering: .releasing)
             case .failure(let error):
                 fail(&state, piece.claim, error)
             }
@@ -345,7 +350,7 @@ final class ReadAhead: Sendable {
         }
         advance(&state)
         let load = Load(chunk: chunk, slot: slot, pieceCount: loader.pieceCount(of: chunk))
-        states[chunk].loaded = 0
+        state.pieces[chunk].loaded = 0
         return load
     }
 

@@ -58,8 +58,9 @@ extension Model {
     ) throws(LeafError) -> Benchmark.Times {
         let configuration = file.configuration
         func id(_ place: Int) -> Int32 { Int32(place &* 7919 % configuration.vocabSize) }
-        let prompt = try PromptRows(
+        var prompt = try PromptRows(
             ids: (0..<benchmark.promptTokens).map(id), task: 0, segment: 0, for: configuration)
+        prompt.tuning = file.tunings.unnamed(task: 0, for: configuration)
         let sweeps = 1 + benchmark.repeats * (1 + benchmark.generatedTokens)
         var done = 0
         var times = Benchmark.Times()

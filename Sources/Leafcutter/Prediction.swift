@@ -1,11 +1,11 @@
-public import CPMAnt
+import CPMAnt
 public import LeafFormat
 public import LeafStream
 
 /// What a plan will cost in time on a disk and a machine of measured rates.
 ///
-/// Computing hides behind reading, since pinned chunks are spread over the sweep and slots buffer several chunks: a sweep
-/// takes as long as the longer of the two.
+/// Computing hides behind reading, since pinned chunks are spread over the sweep and slots buffer several chunks: both go on
+/// at once, each as fast as the other lets it.
 public struct Prediction: Sendable, Equatable {
     /// What a decoding step waits for.
     public enum Bound: String, Sendable {
@@ -30,40 +30,36 @@ public struct Prediction: Sendable, Equatable {
     /// - Parameters:
     ///   - promptRows: rows of the prompt, soft prompt included.
     ///   - batch: sequences that decode together.
-    ///   - diskBytesPerSecond: sustained.
-    ///   - diskProcessorSecondsPerByte: what reading takes from those who compute.
-    public init(
-        _ file: LeafFile, _ plan: MemoryPlan, promptRows: Int, batch: Int = 1, diskBytesPerSecond: Double,
-        diskProcessorSecondsPerByte: Double = 0, machine: KernelProbe
-    ) {
+    public init(_ file: LeafFile, _ plan: MemoryPlan, promptRows: Int, batch: Int = 1, _ rates: MachineRates) {
+        let machine = rates.kernels
+        let disk = rates.disk
         let sweep = SweepCost(file, machine)
         let streamed = Double(plan.streamedBytesPerSweep)
         let everything = Double(file.chunks.reduce(0) { $0 + $1.paddedBytes })
         // Readers share the processor with the compute threads.
-        let readCost = diskProcessorSecondsPerByte / Double(machine.threads)
         let firstCost =
-            everything * (readCost + 1 / machine.digestBytesPerSecond / Double(machine.threads))
-            + Double(plan.pinnedBytes) * machine.touchSecondsPerByte / Double(machine.threads)
+            (everything / machine.digestBytesPerSecond + Double(plan.pinnedBytes) * machine.touchSecondsPerByte)
+            / Double(machine.threads)
 
-        let disk = streamed / diskBytesPerSecond
         let compute =
             sweep.seconds(rows: batch, logitRows: batch)
-            + Double(plan.reserved.kv) / machine.weightBytesPerSecond(rows: 1) + streamed * readCost
-        secondsPerToken = max(disk, compute)
+            + Double(plan.reserved.kv) / machine.weightBytesPerSecond(rows: 1)
+        secondsPerToken = disk.seconds(reading: streamed, computing: compute)
         let isFedByMemory =
             machine.weightBytesPerSecond(rows: batch) >= Self.memoryBoundShare * machine.readBytesPerSecond
-        bound = disk >= compute ? .disk : isFedByMemory ? .memory : .compute
+        let isBoundByDisk = streamed / disk.bytesPerSecond >= compute
+        bound = isBoundByDisk ? .disk : isFedByMemory ? .memory : .compute
 
         let attention =
             Double(file.configuration.layers.count { $0.hasAttention } * file.configuration.dimAttention)
             * 2 * Double(promptRows) * Double(promptRows) * Self.attentionCost
             / machine.multiplyAddsPerSecond(rows: promptRows)
         let prompt = sweep.seconds(rows: promptRows, logitRows: 1) + attention
-        prefillSeconds = max(everything / diskBytesPerSecond, prompt + firstCost)
-        laterPrefillSeconds = max(disk, prompt + streamed * readCost)
+        prefillSeconds = disk.seconds(reading: everything, computing: prompt + firstCost)
+        laterPrefillSeconds = disk.seconds(reading: streamed, computing: prompt)
 
-        let saved = min(streamed, 1_073_741_824) / diskBytesPerSecond
-        secondsSavedByOneGibibyte = max(0, min(saved, secondsPerToken - compute))
+        let less = max(0, streamed - 1_073_741_824)
+        secondsSavedByOneGibibyte = secondsPerToken - disk.seconds(reading: less, computing: compute)
     }
 }
 
@@ -92,19 +88,5 @@ struct SweepCost {
     func seconds(rows: Int, logitRows: Int) -> Double {
         layerBytes / machine.weightBytesPerSecond(rows: rows)
             + tableBytes / machine.weightBytesPerSecond(rows: logitRows) + joins * machine.joinSeconds
-    }
-}
-
-extension KernelProbe {
-    /// Measures for one file: its weights, and the rows that will be on a sweep.
-    ///
-    /// Takes no more than a quarter of what is free.
-    public static func measure(
-        for file: LeafFile, rows: [Int], threads: Int? = nil, activations: ActivationPrecision = .int16
-    ) throws(LeafError) -> KernelProbe {
-        let machine = Machine.current()
-        return try measure(
-            instructionSet: try InstructionSet.wanted(), threads: threads ?? machine.cores, weights: file.weights,
-            activations: activations, rows: rows, memoryBytes: machine.defaultBudget / 4)
     }
 }

@@ -78,6 +78,31 @@ import Testing
         }
     }
 
+    /// An adapter's numbers are 32-bit floats, and stay in memory.
+    @Test func plansAndBenchmarksCountAdapters() throws {
+        func plan(_ options: [String]) throws -> Int {
+            let run = try Leafcutter.run(
+                ["plan", model, "--memory", "192MiB", "--context", "32", "--disk-rate", "1GB", "--json", "-q"] + options
+            )
+            let parts = try #require(run.json?["parts"] as? [String: Any], "\(run.error)")
+            return try #require(parts["resident"] as? Int)
+        }
+        let adapter = ["--delta", "poems=\(Self.best)"]
+        let bytes = try plan(adapter) - plan([])
+        #expect(bytes > 4096)
+        func bench(_ options: [String]) throws -> Int {
+            let run = try Leafcutter.run(
+                [
+                    "bench", model, "--memory", "192MiB", "--prompt", "4", "--generate", "2", "--repeat", "1", "--json",
+                    "-q",
+                ]
+                    + options)
+            let runs = try #require(run.json?["runs"] as? [[String: Any]], "\(run.error)")
+            return try #require(runs.first?["planned"] as? Int)
+        }
+        #expect(try bench(["--delta", Self.best]) - bench([]) >= bytes)
+    }
+
     @Test(arguments: [
         (["--delta", "none.pt"], 1, "none.pt"), (["--delta", "=x"], 2, "a name and a file"),
         (["--delta-alpha", "8"], 2, "--delta FILE"), (["--delta", best, "--delta", best], 2, "no name"),

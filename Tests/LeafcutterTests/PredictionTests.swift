@@ -18,7 +18,7 @@ import Testing
     init() throws { file = try ModelFile(preset: .cpmAnt10B) }
 
     private func predict(
-        _ gibibytes: Double, context: Int = 256, batch: Int = 1, disk: Double = disk
+        _ gibibytes: Double, context: Int = 256, batch: Int = 1, disk: DiskRate = DiskRate(bytesPerSecond: disk)
     ) throws -> (Prediction, MemoryPlan) {
         let plan = try Model.plan(
             file,
@@ -27,7 +27,7 @@ import Testing
                 capacity: .init(context: context * batch, rows: max(context, batch), sequences: batch)))
         return (
             Prediction(
-                file.leaf, plan, promptRows: context, batch: batch, diskBytesPerSecond: disk, machine: machine), plan
+                file.leaf, plan, promptRows: context, batch: batch, MachineRates(kernels: machine, disk: disk)), plan
         )
     }
 
@@ -73,7 +73,7 @@ import Testing
             Double(file.leaf.chunks.reduce(0) { $0 + $1.paddedBytes }) / 5e9 / 2
             + Double(plan.pinnedBytes) * 0.2e-9 / 2
         #expect(abs(prediction.prefillSeconds - prediction.laterPrefillSeconds - first) < 1e-6)
-        let (slow, _) = try predict(11, disk: 0.1e9)
+        let (slow, _) = try predict(11, disk: DiskRate(bytesPerSecond: 0.1e9))
         #expect(slow.prefillSeconds > 93)
     }
 
@@ -82,5 +82,24 @@ import Testing
         #expect(abs(prediction.secondsSavedByOneGibibyte - Double(1 << 30) / Self.disk) < 1e-6)
         let (next, _) = try predict(3)
         #expect(abs(prediction.secondsPerToken - next.secondsPerToken - prediction.secondsSavedByOneGibibyte) < 0.01)
+    }
+
+    /// While both go on the disk gives 3 of its 4 GB/s and 60 % of the computing is left; when one of them is done the
+    /// other has all. Added up in small steps.
+    @Test(arguments: [0.5, 2, 4, 8, 11]) func readingAndComputingTakeFromEachOther(gibibytes: Double) throws {
+        let disk = DiskRate(bytesPerSecond: 4e9, shareBesideComputing: 0.75, computingShare: 0.6)
+        let (prediction, plan) = try predict(gibibytes, disk: disk)
+        let (alone, _) = try predict(gibibytes, disk: DiskRate(bytesPerSecond: 1e15))
+        var bytes = Double(plan.streamedBytesPerSweep)
+        var computing = alone.secondsPerToken
+        var seconds = 0.0
+        let step = 1e-5
+        while bytes > 0 || computing > 0 {
+            let both = bytes > 0 && computing > 0
+            bytes -= step * (both ? 3e9 : 4e9)
+            computing -= step * (both ? 0.6 : 1)
+            seconds += step
+        }
+        #expect(abs(prediction.secondsPerToken - seconds) < 4 * step)
     }
 }

@@ -12,6 +12,7 @@ struct BenchCommand: Command {
     var from: String?
     var name: String?
     var isInProcess = false
+    var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
 
@@ -23,7 +24,7 @@ struct BenchCommand: Command {
             and processor before it; what `plan` would have predicted from that stands beside what was measured.
             """,
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
-        options: measuring + reporting
+        options: measuring + reporting + TuningOptions.all.map { $0.lifted(\.tuning) }
             + (EngineOptions.all.filter { $0.name != "memory" } + [EngineOptions.traceOption]).map {
                 $0.lifted(\.engine)
             }
@@ -65,7 +66,7 @@ struct BenchCommand: Command {
             return try report(BenchLines.read(from), terminal, to: try openOutput())
         }
         guard let model else { throw LeafError(.usage, "MODEL is missing; give a .leaf file, or --from with results") }
-        let file = try ModelFile(path: model)
+        let file = try tuning.open(model)
         if isInProcess { return try measureHere(file, terminal) }
         let budgets = try memory.budgets.map { budget throws(LeafError) in try plan(file, budget).budget }
         let output = try openOutput()
@@ -123,23 +124,21 @@ struct BenchCommand: Command {
     private func measure(_ file: ModelFile, _ budget: Int, _ terminal: Terminal) throws(LeafError) -> BenchRun {
         let rows = benchmark.promptRows(in: file.configuration)
         let threads = engine.threads ?? Machine.current().cores
-        terminal.progress.show("\(ByteCount(bytes: budget)): measuring the machine")
-        let probe = try KernelProbe.measure(
-            for: file.leaf, rows: [benchmark.batch, rows], threads: threads, activations: engine.activations)
-        let before = try DiskProbe.measure(path: file.leaf.path)
+        var rates = try MachineRates.measure(
+            for: file.leaf, rows: [benchmark.batch, rows], threads: threads, activations: engine.activations,
+            onStep: { terminal.progress.show("\(ByteCount(bytes: budget)): \($0)") })
         terminal.progress.clear()
         let child = try ChildProcess(words(budget))
         guard child.end == .exited(0) else { throw Self.failure(of: child, budget) }
         var run = try BenchLines.parse(child.output, "the measurement's process")[0]
         terminal.progress.show("\(ByteCount(bytes: budget)): measuring the disk")
         let after = try DiskProbe.measure(path: file.leaf.path)
-        let disk = (before.bytesPerSecond + after.bytesPerSecond) / 2
+        rates.disk.bytesPerSecond = (rates.disk.bytesPerSecond + after.bytesPerSecond) / 2
         let prediction = Prediction(
-            file.leaf, try plan(file, .bytes(budget)), promptRows: rows, batch: benchmark.batch,
-            diskBytesPerSecond: disk, diskProcessorSecondsPerByte: before.processorSecondsPerByte, machine: probe)
+            file.leaf, try plan(file, .bytes(budget)), promptRows: rows, batch: benchmark.batch, rates)
         run.name = name ?? run.name
-        run.diskBytesPerSecond = disk
-        run.ramBytesPerSecond = probe.readBytesPerSecond
+        run.diskBytesPerSecond = rates.disk.bytesPerSecond
+        run.ramBytesPerSecond = rates.kernels.readBytesPerSecond
         run.predictedSecondsPerToken = prediction.secondsPerToken
         run.predictedPrefillSeconds = prediction.laterPrefillSeconds
         run.predictedFirstPrefillSeconds = prediction.prefillSeconds
@@ -163,7 +162,7 @@ struct BenchCommand: Command {
         if let rate = engine.maxReadRate { words += ["--max-read-rate", "\(rate.bytesPerSecond)"] }
         if let trace = engine.trace { words += ["--trace", trace] }
         if common.isQuiet { words.append("--quiet") }
-        return words + ["--", model ?? ""]
+        return words + tuning.words + ["--", model ?? ""]
     }
 
     private static func failure(of child: ChildProcess, _ budget: Int) -> LeafError {

@@ -19,21 +19,19 @@ struct DoctorCommand: Command {
     func run(_ terminal: Terminal) throws(LeafError) {
         let instructionSet = try InstructionSet.wanted()
         let file = try model.map { path throws(LeafError) in try ModelFile(path: path) }
-        terminal.progress.show("measuring the processor")
         let rows = [Self.manyRows, Self.context]
-        let kernels =
-            if let file { try KernelProbe.measure(for: file.leaf, rows: rows) } else {
-                try KernelProbe.measure(instructionSet: instructionSet, threads: Machine.current().cores, rows: rows)
-            }
-        var facts = Facts(instructionSet: instructionSet, kernels: kernels)
+        let facts: Facts
         if let file {
-            terminal.progress.show("measuring the disk")
-            let disk = try DiskProbe.measure(path: file.leaf.path)
-            facts.disk = disk
-            facts.steps = try Outlook(
-                file, ModelOptions(capacity: .init(context: Self.context)), promptRows: Self.context,
-                MachineRates(disk, kernels: kernels)
-            ).steps
+            let rates = try MachineRates.measure(for: file.leaf, rows: rows, onStep: { terminal.progress.show($0) })
+            let outlook = try Outlook(
+                file, ModelOptions(capacity: .init(context: Self.context)), promptRows: Self.context, rates)
+            facts = Facts(
+                instructionSet: instructionSet, kernels: rates.kernels, disk: rates.disk, steps: outlook.steps)
+        } else {
+            terminal.progress.show("measuring the processor")
+            let kernels = try KernelProbe.measure(
+                instructionSet: instructionSet, threads: Machine.current().cores, rows: rows)
+            facts = Facts(instructionSet: instructionSet, kernels: kernels)
         }
         terminal.progress.clear()
         terminal.output.write(common.isJSON ? facts.json.line + "\n" : facts.text)
@@ -45,7 +43,7 @@ struct DoctorCommand: Command {
         let kernels: KernelProbe
         let machine = Machine.current()
         let features = KernelFeatures.current()
-        var disk: DiskProbe?
+        var disk: DiskRate?
         /// What the model does, by budget; empty without one.
         var steps: [Outlook.Step] = []
 
@@ -80,11 +78,17 @@ struct DoctorCommand: Command {
                 ),
             ]
             if let disk {
-                let direct =
-                    disk.mode == .direct ? "direct I/O works" : "no direct I/O, pages are dropped behind the reader"
-                let share = 100 * disk.processorSecondsPerByte * disk.bytesPerSecond
-                rows.append(
-                    ("disk", "\(disk.bytesPerSecond.asByteRate), \(direct); takes \(share.fixed(0)) % of a core"))
+                func percent(_ share: Double) -> String { "\((100 * share).fixed(0)) %" }
+                rows += [
+                    (
+                        "disk",
+                        "\(disk.bytesPerSecond.asByteRate), \(disk.isDirect ? "direct I/O works" : "no direct I/O, pages are dropped behind the reader")"
+                    ),
+                    (
+                        "disk while computing",
+                        "\(percent(disk.shareBesideComputing)) of that, with \(percent(disk.computingShare)) of the computing"
+                    ),
+                ]
             }
             if let least = steps.first, !fits {
                 rows.append(("this model", "needs \(ByteCount(bytes: least.plan.minimum)), more than is free"))
@@ -127,8 +131,9 @@ struct DoctorCommand: Command {
             ]
             if let disk {
                 fields += [
-                    ("disk_bytes_per_second", .number(disk.bytesPerSecond)), ("direct_io", .bool(disk.mode == .direct)),
-                    ("disk_processor_seconds_per_byte", .number(disk.processorSecondsPerByte)),
+                    ("disk_bytes_per_second", .number(disk.bytesPerSecond)), ("direct_io", .bool(disk.isDirect)),
+                    ("disk_share_beside_computing", .number(disk.shareBesideComputing)),
+                    ("computing_share_beside_disk", .number(disk.computingShare)),
                 ]
             }
             if let least = steps.first {

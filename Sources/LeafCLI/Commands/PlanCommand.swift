@@ -9,6 +9,7 @@ struct PlanCommand: Command {
     var batch = 1
     var diskRate: ByteCount?
     var cores: Int?
+    var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
 
@@ -30,7 +31,8 @@ struct PlanCommand: Command {
             .value("batch", "B", "Texts at the same time (default 1).", \.batch),
             .value("disk-rate", "SIZE", "What the disk reads in a second: 1GB, 500MB.", \.diskRate),
             .value("cores", "N", "Compute threads to plan for (default: those of this machine).", \.cores),
-        ] + EngineOptions.all.filter { $0.name != "threads" && $0.name != "io" }.map { $0.lifted(\.engine) }
+        ] + TuningOptions.all.map { $0.lifted(\.tuning) }
+            + EngineOptions.all.filter { $0.name != "threads" && $0.name != "io" }.map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
             "plan ant.leaf --memory 2GiB", "plan ant.leaf --memory 1GiB --context 1024 --disk-rate 500MB --json",
@@ -56,14 +58,9 @@ struct PlanCommand: Command {
             }
             throw error
         }
-        let disk = try measureDisk(terminal)
-        terminal.progress.show("measuring the processor")
-        let kernels = try KernelProbe.measure(
-            for: file.leaf, rows: [batch, context], threads: cores, activations: engine.activations)
-        let rates =
-            if let disk { MachineRates(disk, kernels: kernels) } else {
-                MachineRates(diskBytesPerSecond: Double(diskRate?.bytes ?? 0), kernels: kernels)
-            }
+        let rates = try MachineRates.measure(
+            for: file.leaf, rows: [batch, context], threads: cores, activations: engine.activations,
+            disk: try statedDisk(), onStep: { terminal.progress.show($0) })
         terminal.progress.clear()
         let outlook = try Outlook(file, options, promptRows: context, rates)
         let report = PlanReport(
@@ -76,8 +73,8 @@ struct PlanCommand: Command {
 
     private func openFile() throws(LeafError) -> ModelFile {
         switch (model, preset) {
-        case (let path?, nil): try ModelFile(path: path)
-        case (nil, let preset?): try ModelFile(preset: preset)
+        case (let path?, nil): try tuning.open(path)
+        case (nil, let preset?): try tuning.beside(ModelFile(preset: preset))
         case (nil, nil):
             throw LeafError(.usage, "MODEL is missing; give a .leaf file, or --preset with a published size")
         case (_?, _?): throw LeafError(.usage, "give a MODEL or --preset, not both")
@@ -103,14 +100,13 @@ struct PlanCommand: Command {
         return options
     }
 
-    /// Nil where `--disk-rate` says it.
-    private func measureDisk(_ terminal: Terminal) throws(LeafError) -> DiskProbe? {
-        if diskRate != nil { return nil }
-        guard let model else {
+    /// Nil where it can be measured.
+    private func statedDisk() throws(LeafError) -> DiskRate? {
+        if let diskRate { return DiskRate(bytesPerSecond: Double(diskRate.bytes)) }
+        guard model != nil else {
             throw LeafError(.usage, "a preset has no file to measure the disk with; give --disk-rate, such as 1GB")
         }
-        terminal.progress.show("measuring the disk")
-        return try DiskProbe.measure(path: model)
+        return nil
     }
 
     /// The longest context whose plan fits, found by halving: more context never takes less.
