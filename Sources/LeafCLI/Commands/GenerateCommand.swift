@@ -212,7 +212,9 @@ struct GenerateCommand: Command {
         }
         terminal.output.flush()
         if options.decoding == .sampling, options.seed == nil { terminal.note("seed \(generation.seed)") }
-        if !terminal.isQuiet {
+        if let session, generation.sweeps == 0, !interrupt.isRequested {
+            terminal.note("all of it was in \(session.path)")
+        } else if !terminal.isQuiet {
             terminal.note("\(RunFacts(model, generation, promptRows: demand.firstRows, prefill: prefill))")
         }
         try engine.finish(trace, file.leaf, terminal)

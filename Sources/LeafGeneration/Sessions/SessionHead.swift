@@ -7,7 +7,7 @@ package struct SessionHead: Sendable, Equatable {
         package enum Name: String, Sendable, CaseIterable {
             case software, model, kv, activations, delta
             case promptEmbedding = "prompt-embedding"
-            case decoding, temperature
+            case decoding, compat, temperature
             case topP = "top-p"
             case topK = "top-k"
             case minP = "min-p"
@@ -22,7 +22,7 @@ package struct SessionHead: Sendable, Equatable {
             case stop
             case lengthPenalty = "length-penalty"
             case earlyStopping = "early-stopping"
-            case compat, task, segment, logprobs, number
+            case task, segment, logprobs, number
             case maxTokens = "max-tokens"
         }
 
@@ -133,7 +133,8 @@ extension GenerationRequest {
         let options = options
         let bias = options.logitBias.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         var fields: [SessionHead.Field] = [
-            .init(.decoding, options.decoding.words), .init(.temperature, options.temperature),
+            .init(.decoding, options.decoding.words), .init(.compat, options.compatibility.rawValue),
+            .init(.temperature, options.temperature),
             .init(.topP, options.topP), .init(.topK, options.topK), .init(.minP, options.minP),
             .init(.repetitionPenalty, options.repetitionPenalty),
             .init(.repetitionWindow, options.repetitionWindow.map { "\($0)" } ?? "all"),
@@ -141,7 +142,7 @@ extension GenerationRequest {
             .init(.noRepeatNgram, options.noRepeatNgram), .init(.logitBias, bias.joined(separator: " ")),
             .init(.allowEmpty, options.allowsEmpty), .init(.eosID, options.eosID), .init(.stop, options.stop),
             .init(.lengthPenalty, options.lengthPenalty), .init(.earlyStopping, options.earlyStopping),
-            .init(.compat, options.compatibility.rawValue), .init(.task, options.task),
+            .init(.task, options.task),
             .init(.segment, options.segment), .init(.logprobs, options.logprobs.map { "\($0)" } ?? "none"),
             .init(.number, samples),
         ]
