@@ -5,7 +5,7 @@ CLI := .build/release/leafcutter
 # Tests link the Swift libraries dynamically and have a build folder of their own.
 TESTS := .build/tests
 
-.PHONY: all deps build demo demo-10b bench bench-10b test format lint clean
+.PHONY: all deps build demo demo-10b bench bench-10b test verify-checkpoint format lint clean
 
 all: build
 
@@ -37,6 +37,13 @@ bench-10b: build
 test: build
 	@Scripts/install-dependencies --tests
 	LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" $(SWIFT) test -c release --disable-xctest --scratch-path $(TESTS)
+
+# For whoever has CPM-Ant's 10B weights: checks CHECKPOINT by the values that were published of them. WEIGHTS=f32 for the
+# exact comparison, MEMORY=4GiB for a budget, MODEL=FILE.leaf to keep the converted model.
+verify-checkpoint: build
+	@test -n "$(CHECKPOINT)" || { echo "CHECKPOINT=... is missing: a folder, a .pt or a .leaf file" >&2; exit 2; }
+	@Scripts/verify-checkpoint $(CLI) "$(CHECKPOINT)" $(if $(WEIGHTS),--weights $(WEIGHTS)) \
+		$(if $(MEMORY),--memory $(MEMORY)) $(if $(MODEL),--model "$(MODEL)")
 
 format:
 	$(SWIFT) format --in-place --recursive Sources Tests Examples Package.swift

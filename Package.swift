@@ -50,11 +50,16 @@ let package = Package(
         .target(
             name: "LeafGeneration", dependencies: ["LeafFormat", "CPMAnt", "LeafTokenizer", "CLeafKernels"],
             swiftSettings: library),
+        // Published tasks: items to requests, outputs to metrics.
+        .target(
+            name: "LeafEvaluation", dependencies: ["LeafFormat", "LeafGeneration", "LeafTokenizer"],
+            swiftSettings: library),
         // The facade that people embed.
         .target(
             name: "Leafcutter",
             dependencies: [
                 "LeafFormat", "LeafStream", "CPMAnt", "LeafTokenizer", "LeafImport", "LeafSynthesis", "LeafGeneration",
+                "LeafEvaluation",
             ],
             swiftSettings: library),
         .executableTarget(
@@ -84,6 +89,10 @@ let package = Package(
             name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafFormat"], swiftSettings: strict),
         .testTarget(
             name: "LeafGenerationTests", dependencies: ["LeafGeneration", "LeafTokenizer", "LeafFormat"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "LeafEvaluationTests",
+            dependencies: ["LeafEvaluation", "LeafFormat", "LeafGeneration", "LeafTokenizer", "GoldenSupport"],
             swiftSettings: strict),
         .testTarget(name: "LeafFormatTests", dependencies: ["LeafFormat", "GoldenSupport"], swiftSettings: strict),
         .testTarget(

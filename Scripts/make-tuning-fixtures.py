@@ -7,68 +7,13 @@ logits that CPM-Ant in plain PyTorch, float32, has with them.
 Needs torch and safetensors. Without an adapter the model must give the golden logits that are there already.
 """
 import json
-import math
 import os
 import sys
 
 import torch
-import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-MODULES = {name: f"encoder.layers.{{}}.{path}" for name, path in (
-    ("project_q", "self_att.self_attention.project_q"), ("project_k", "self_att.self_attention.project_k"),
-    ("project_v", "self_att.self_attention.project_v"), ("attention_out", "self_att.self_attention.attention_out"),
-    ("w_0", "ffn.ffn.w_in.w_0"), ("w_1", "ffn.ffn.w_in.w_1"), ("w_out", "ffn.ffn.w_out"))}
-
-
-class Ant:
-    """CPM-Ant with CPM-Live's weights: 1/sqrt(fan-in) is applied as it runs."""
-
-    def __init__(self, weights, config):
-        self.w, self.c = weights, config
-
-    def linear(self, x, module, lora, alpha):
-        weight = self.w[module + ".weight"]
-        y = F.linear(x, weight) / math.sqrt(weight.shape[1])
-        if module + ".lora.lora_A" in lora:
-            a, b = (lora[f"{module}.lora.lora_{m}"].float() for m in "AB")
-            y = y + (x @ a.T) @ b.T * (alpha / a.shape[0])
-        return y
-
-    def norm(self, x, name):
-        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.c["eps"]) * self.w[name + ".weight"]
-
-    def bias(self, segments):
-        half, exact = self.c["position_bias_num_buckets"] // 2, self.c["position_bias_num_buckets"] // 4
-        at = torch.arange(len(segments))
-        distance = at[None, :] - at[:, None]
-        a = distance.abs()
-        far = exact + (torch.log(a.clamp(min=1) / exact) / math.log(self.c["position_bias_max_distance"] / exact)
-                       * (half - exact)).int()
-        near = torch.where(a < exact, a, far.clamp(max=half - 1)) + (distance > 0) * half
-        other = 2 * half + segments[:, None] * self.c["segment_types"] + segments[None, :]
-        index = torch.where(segments[:, None] == segments[None, :], near, other)
-        return F.embedding(index, self.w["position_bias.relative_attention_bias"]).permute(2, 0, 1)
-
-    def logits(self, ids, task=2, segment=2, lora={}, alpha=16.0, prompt=None):
-        c, root = self.c, math.sqrt(self.c["dim_model"])
-        if prompt is None:
-            prompt = self.w["prompt_embedding.weight"][task * c["prompt_length"]:][:c["prompt_length"]]
-        segments = torch.tensor([0] * c["prompt_length"] + [segment] * len(ids))
-        x = torch.cat((prompt.float(), self.w["input_embedding.weight"][torch.tensor(ids)]))
-        x = (x + self.w["segment_embedding.weight"][segments]) / root
-        bias, heads = self.bias(segments), (len(segments), c["num_heads"], c["dim_head"])
-        for layer in range(c["num_layers"]):
-            def apply(y, name):
-                return self.linear(y, MODULES[name].format(layer), lora, alpha)
-            n = self.norm(x, f"encoder.layers.{layer}.self_att.layernorm_before_attention")
-            q, k, v = (apply(n, name).view(heads).transpose(0, 1) for name in ("project_q", "project_k", "project_v"))
-            weights = torch.softmax(q @ k.transpose(1, 2) / math.sqrt(c["dim_head"]) + bias, -1)
-            x = x + apply((weights @ v).transpose(0, 1).reshape(len(segments), -1), "attention_out")
-            n = self.norm(x, f"encoder.layers.{layer}.ffn.layernorm_before_ffn")
-            x = x + apply(F.gelu(apply(n, "w_0")) * apply(n, "w_1"), "w_out")
-        hidden = self.norm(x, "encoder.output_layernorm")[c["prompt_length"]:]
-        return F.linear(hidden / root, self.w["input_embedding.weight"])
+from reference_model import MODULES, Ant
 
 
 def lora(weights, config, modules, rank, generator, type=torch.float32):

@@ -80,7 +80,7 @@ extension CPMAntModel {
     /// `x = x + Lin(attention(RMS(x)))`
     func attention(_ block: Block, layer: Int, _ worker: Int) throws(LeafError) {
         guard let norm = resident.attentionNorms[layer] else { return }
-        let cacheLayer = configuration.layers[..<layer].count { $0.hasAttention }
+        let width = configuration.dimAttention(ofLayer: layer)
         let stride = scratch.attentionStride
         let first = block.matrices.lowerBound
 
@@ -88,10 +88,10 @@ extension CPMAntModel {
         try linear(
             first..<first + 3, rows: step.rowCount, worker,
             output: { part, column in (scratch.projection(part.matrix - first) + column, stride) })
-        attend(layer: cacheLayer, worker)
+        attend(layer: layer, worker)
         try pool.meet(worker)
-        try prepareLinearInput(rows: step.rowCount, columns: configuration.dimAttention, worker) { row, input in
-            input.update(from: scratch.keys + row * stride, count: configuration.dimAttention)
+        try prepareLinearInput(rows: step.rowCount, columns: width, worker) { row, input in
+            input.update(from: scratch.keys + row * stride, count: width)
         }
         try addToResidual(first + 3, worker)
     }
@@ -100,23 +100,26 @@ extension CPMAntModel {
     /// meeting in between: a thread attends with the heads that it stored itself.
     private func attend(layer: Int, _ worker: Int) {
         let stride = scratch.attentionStride
-        let dimHead = configuration.dimHead
+        let attention = configuration.layers[..<layer].count { $0.hasAttention }
+        let dimHead = configuration.dimHead(ofLayer: layer)
+        let heads = configuration.layers[layer].heads
         let type = cache.precision.kernelType
         for group in step.groups {
             let begin = TraceRecorder.now(trace)
-            defer { trace?.record(.attention, on: .compute(worker), since: begin, layer) }
+            defer { trace?.record(.attention, on: .compute(worker), since: begin, attention) }
             cache.withPages(of: group.sequence) { pages in
-                for head in pool.share(of: configuration.numHeads, for: worker) {
+                for head in pool.share(of: configuration.numHeads(ofLayer: layer), for: worker) {
+                    let offset = cache.offset(attention: attention, head: head)
                     for row in group.rows {
-                        let position = group.firstPosition + row - group.rows.lowerBound
-                        let page = cache.page(pages[position / 16], layer: layer, head: head)
+                        let position = step.positions[row]
+                        let page = cache.page(pages[position / 16], offset: offset)
                         let place = row * stride + head * dimHead
                         kernels.cache_store(
                             type, dimHead, scratch.keys + place, scratch.values + place, page, position % 16)
                     }
                     var view = leaf_cache_view(
                         type: type, dim_head: dimHead, keys: group.keyCount, pages: pages.baseAddress,
-                        base: UnsafeRawPointer(cache.page(0, layer: layer, head: head)),
+                        base: UnsafeRawPointer(cache.page(0, offset: offset)),
                         page_stride: cache.pageStride)
                     for local in Swift.stride(from: 0, to: group.rows.count, by: Scratch.attentionRows) {
                         let place = (group.rows.lowerBound + local) * stride + head * dimHead
@@ -124,7 +127,7 @@ extension CPMAntModel {
                             &view, scratch.queries + place, stride,
                             min(Scratch.attentionRows, group.rows.count - local),
                             scratch.buckets + group.bucketOffset + local * group.bucketStride, group.bucketStride,
-                            resident.positionBias + head * configuration.positionBiasRows,
+                            resident.positionBias + (heads?[head] ?? head) * configuration.positionBiasRows,
                             1 / Float(dimHead).squareRoot(), scratch.keys + place, stride,
                             scratch.scores(thread: worker))
                     }
@@ -139,6 +142,7 @@ extension CPMAntModel {
         let rows = step.rowCount
         let gateMatrix = block.matrices.lowerBound
         let upMatrix = gateMatrix + 1
+        let width = configuration.dimFF(ofLayer: layer)
         let stride = scratch.feedForwardStride
 
         try prepareNormalized(norm, worker)
@@ -155,22 +159,22 @@ extension CPMAntModel {
                         part.columns.count)
                 }
             })
-        try prepareLinearInput(rows: rows, columns: configuration.dimFF, worker) { row, input in
-            input.update(from: scratch.gate + row * stride, count: configuration.dimFF)
+        try prepareLinearInput(rows: rows, columns: width, worker) { row, input in
+            input.update(from: scratch.gate + row * stride, count: width)
         }
         try addToResidual(upMatrix + 1, worker)
     }
 
-    /// `logits = RMS(x) . tokenTable`, for the rows that want them.
+    /// `logits = RMS(x) . tokenTable`, for the rows that want them; of others the last norm alone.
     func project(_ block: Block, _ worker: Int) throws(LeafError) {
-        let rows = step.logitRows
+        let rows = step.outputRows
         try prepareLinearInput(rows: rows.count, columns: configuration.dimModel, worker) { row, input in
             kernels.rms_norm(
                 scratch.hiddenStates + rows[row] * scratch.dModelStride, resident.outputNorm, configuration.dimModel,
                 configuration.eps, input)
         }
         try linear(
-            block.matrices, rows: rows.count, worker,
+            block.matrices, rows: step.logitRowCount, worker,
             output: { _, column in (scratch.logits + column, scratch.vocabStride) })
     }
 

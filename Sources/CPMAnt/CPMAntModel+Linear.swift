@@ -60,7 +60,7 @@ extension CPMAntModel {
                 let bytes = try store.acquire(chunk, consumer: worker)
                 defer { store.release(chunk) }
                 let entry = file.chunks[chunk]
-                guard let base = bytes.baseAddress else { continue }
+                guard rows > 0, let base = bytes.baseAddress else { continue }
                 // Whole tiles of 16 rows, so that every part begins aligned.
                 let tileCount = entry.rowCount.roundedUp(to: 16) / 16
                 let step = TileClaims.step(of: tileCount, threads: pool.threadCount, file.weights)

@@ -1,12 +1,12 @@
 import LeafFormat
 
-/// What else there is to know of a sweep's logit rows, while `forward` hands them out.
+/// What else there is to know of a sweep's rows with an output, while `forward` hands them out.
 extension CPMAntModel {
-    /// The hidden state of a row after the last norm, `[dimModel]`: what its logits were made of.
+    /// The hidden state of a row after the last norm, `[dimModel]`: what its logits are made of.
     ///
     /// - Parameter row: counted as `forward` counts them.
     public func finalHiddenState(ofRow row: Int) -> UnsafeBufferPointer<Float> {
-        precondition(row < capacity.logitRows)
+        precondition(row < step.outputRows.count)
         let start = scratch.linearInput + row * configuration.dimModel.roundedUp(to: 64)
         return UnsafeBufferPointer(start: start, count: configuration.dimModel)
     }

@@ -90,7 +90,8 @@ public final class CPMAntModel {
     /// - Parameters:
     ///   - batch: at most `capacity.rows` rows, rows of one sequence together.
     ///   - isCancelled: asked between blocks.
-    ///   - body: is handed the number of each logit row, counted from 0 in batch order, and its logits `[vocabSize]`.
+    ///   - body: is handed the number of each row that wants an output, and its logits: `[vocabSize]`, none for a row
+    ///     that wants its hidden state alone. Rows with logits are counted first, both kinds in batch order.
     /// - Throws: `.io` and `.badInput` from reading, `.budget` when the batch exceeds the capacity, `.cancelled`. After
     ///   an error the rows' sequences must be removed.
     public func forward(
@@ -118,11 +119,13 @@ public final class CPMAntModel {
         }
         let kind = batch.rows.contains { $0.isContext } ? TraceRecorder.Kind.prompt : .decode
         trace?.record(kind, on: .steps, since: sweepBegin, batch.rows.count)
-        for row in step.logitRows.indices {
+        for row in step.outputRows.indices {
             let logits = UnsafeBufferPointer(
-                start: scratch.logits + row * scratch.vocabStride, count: configuration.vocabSize)
+                start: scratch.logits + row * scratch.vocabStride,
+                count: row < step.logitRowCount ? configuration.vocabSize : 0)
+            let output = logits.isEmpty ? finalHiddenState(ofRow: row) : logits
             // Zero times anything finite is zero: one pass finds any NaN or infinity.
-            guard logits.reduce(0, { $0 + $1 * 0 }) == 0 else {
+            guard output.reduce(0, { $0 + $1 * 0 }) == 0 else {
                 throw LeafError(
                     .badInput,
                     "\(file.path): the forward pass left the range of floats; the weights are damaged, convert the checkpoint again"
@@ -148,7 +151,6 @@ public final class CPMAntModel {
             let sequence: SequenceID
             /// Rows of the batch.
             let rows: Range<Int>
-            let firstPosition: Int
             let keyCount: Int
             /// `scratch.buckets` of the group's first row, and how far apart the rows' are.
             let bucketOffset: Int
@@ -156,8 +158,11 @@ public final class CPMAntModel {
         }
         var rowCount = 0
         var groups: [Group] = []
-        /// Rows of the batch that want logits.
-        var logitRows: [Int] = []
+        /// For each row of the batch its place in its sequence's cache.
+        var positions: [Int] = []
+        /// Rows of the batch that want an output, those with logits first.
+        var outputRows: [Int] = []
+        var logitRowCount = 0
         var block: Block?
     }
 
@@ -173,18 +178,19 @@ public final class CPMAntModel {
         tuning.begin(batch)
         step.rowCount = batch.rows.count
         step.groups.removeAll(keepingCapacity: true)
-        step.logitRows.removeAll(keepingCapacity: true)
+        step.positions.removeAll(keepingCapacity: true)
+        step.outputRows.removeAll(keepingCapacity: true)
         var bucketOffset = 0
         var first = 0
         while first < batch.rows.count {
             let rows = batch.group(from: first)
             let sequence = batch.rows[first].sequence
-            let position = try cache.append(batch.rows[rows], to: sequence)
-            let keyCount = position + rows.count
+            let keyCount = try cache.place(batch.rows[rows], in: sequence)
+            for row in rows { step.positions.append(Int(batch.rows[row].index)) }
             step.groups.append(
                 Step.Group(
-                    sequence: sequence, rows: rows, firstPosition: position, keyCount: keyCount,
-                    bucketOffset: bucketOffset, bucketStride: keyCount.roundedUp(to: 16)))
+                    sequence: sequence, rows: rows, keyCount: keyCount, bucketOffset: bucketOffset,
+                    bucketStride: keyCount.roundedUp(to: 16)))
             bucketOffset += keyCount.roundedUp(to: 16) * rows.count
             first = rows.upperBound
         }
@@ -192,7 +198,11 @@ public final class CPMAntModel {
             throw LeafError(
                 .budget, "the batch looks at more cached tokens than were planned; plan for a longer context")
         }
-        for row in batch.rows.indices where batch.rows[row].wantsLogits { step.logitRows.append(row) }
+        for row in batch.rows.indices where batch.rows[row].wantsLogits { step.outputRows.append(row) }
+        step.logitRowCount = step.outputRows.count
+        for row in batch.rows.indices where !batch.rows[row].wantsLogits && batch.rows[row].wantsHiddenState {
+            step.outputRows.append(row)
+        }
     }
 
     private func check(_ batch: RowBatch) throws(LeafError) {
@@ -221,7 +231,7 @@ public final class CPMAntModel {
         for group in step.groups {
             cache.withPages(of: group.sequence) { pages in
                 for place in pool.share(of: group.rows.count, for: worker) {
-                    let position = group.firstPosition + place
+                    let position = step.positions[group.rows.lowerBound + place]
                     let query = cache.positions(page: pages[position / 16])[position % 16]
                     let buckets = scratch.buckets + group.bucketOffset + place * group.bucketStride
                     for page in pages.indices {

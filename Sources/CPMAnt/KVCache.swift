@@ -49,22 +49,30 @@ public final class KVCache {
 
     /// Sizes that follow from the model and the precision.
     struct Layout: Sendable {
-        let layerCount: Int
-        let headCount: Int
-        let dimHead: Int
-        let elementBytes: Int
-
-        init(_ configuration: ModelConfiguration, _ precision: KVPrecision) {
-            layerCount = configuration.layers.count { $0.hasAttention }
-            headCount = configuration.numHeads
-            dimHead = configuration.dimHead
-            elementBytes = precision.elementBytes
+        /// The part of one attention in a page.
+        struct Part {
+            let offset: Int
+            /// Bytes of one head: keys, then values.
+            let headBytes: Int
         }
 
-        /// Bytes of one page for one layer and head: keys, then values.
-        var headBytes: Int { 2 * 16 * dimHead.roundedUp(to: 16) * elementBytes }
-        var layerBytes: Int { headBytes * headCount }
-        var positionsOffset: Int { layerBytes * layerCount }
+        /// By attention, those of removed ones left out.
+        let parts: [Part]
+        let positionsOffset: Int
+
+        init(_ configuration: ModelConfiguration, _ precision: KVPrecision) {
+            var parts: [Part] = []
+            var offset = 0
+            for layer in configuration.attentionLayers {
+                let width = configuration.dimHead(ofLayer: layer).roundedUp(to: 16)
+                let headBytes = 2 * 16 * width * precision.elementBytes
+                parts.append(Part(offset: offset, headBytes: headBytes))
+                offset += headBytes * configuration.numHeads(ofLayer: layer)
+            }
+            self.parts = parts
+            positionsOffset = offset
+        }
+
         var pageBytes: Int { positionsOffset + 16 * MemoryLayout<Position>.stride }
     }
 
@@ -135,28 +143,45 @@ public final class KVCache {
 
     public func length(of sequence: SequenceID) -> Int { sequences[sequence]?.length ?? 0 }
 
-    /// Makes room for the rows and notes their place; keys and values follow layer by layer.
-    /// - Returns: the first new position.
+    /// Makes room for the rows, each at the place of its index; keys and values follow layer by layer.
+    ///
+    /// Places in between that no row has come to are padding until one does. A place that was taken is written again.
+    ///
+    /// - Parameter rows: in rising order of their indices.
+    /// - Returns: how many places the sequence has now.
     /// - Throws: `.budget` when the pages do not suffice; nothing has changed then.
-    func append(_ rows: ArraySlice<RowBatch.Row>, to sequence: SequenceID) throws(LeafError) -> Int {
+    func place(_ rows: ArraySlice<RowBatch.Row>, in sequence: SequenceID) throws(LeafError) -> Int {
         guard let state = sequences[sequence] else { throw LeafError(.usage, "the sequence was removed") }
-        let first = state.length
-        let pagesWanted = (first + rows.count).roundedUp(to: 16) / 16
-        let isLastShared = first % 16 != 0 && owners[Int(state.pages[first / 16])] > 1
-        guard pagesWanted - state.pages.count + (isLastShared ? 1 : 0) <= freePages.count else {
-            throw LeafError(
-                .budget,
-                "the KV cache holds \(capacity) tokens, \(first + rows.count) are wanted; plan for a longer context")
+        let end = state.length
+        let length = max(end, rows.last.map { Int($0.index) + 1 } ?? 0)
+        let pagesWanted = length.roundedUp(to: 16) / 16
+        // The page in which the sequence ended is written even if the rows leave the rest of it out.
+        let lastPage = length > end && end % 16 != 0 ? end / 16 : nil
+        var copies = lastPage.map { isShared($0, of: state) ? 1 : 0 } ?? 0
+        var before = -1
+        for row in rows {
+            precondition(Int(row.index) > before, "rows of one sequence stand in rising order")
+            let page = Int(row.index) / 16
+            let isCounted = page == lastPage || before >= page * 16
+            if !isCounted, isShared(page, of: state) { copies += 1 }
+            before = Int(row.index)
         }
-        if isLastShared { state.pages[first / 16] = unshared(state.pages[first / 16]) }
+        guard pagesWanted - state.pages.count + copies <= freePages.count else {
+            throw LeafError(
+                .budget, "the KV cache holds \(capacity) tokens, \(length) are wanted; plan for a longer context")
+        }
+        if let lastPage { unshare(lastPage, of: state) }
+        for row in rows { unshare(Int(row.index) / 16, of: state) }
         while state.pages.count < pagesWanted { state.pages.append(takePage()) }
-        for (place, row) in zip(first..., rows) {
+        for place in end..<length { positions(page: state.pages[place / 16])[place % 16].isPadding = true }
+        for row in rows {
+            let place = Int(row.index)
             positions(page: state.pages[place / 16])[place % 16] = Position(
                 index: row.index, segment: row.segment, span: row.span, isContext: row.isContext,
                 isPadding: row.isPadding)
         }
-        state.length += rows.count
-        return first
+        state.length = length
+        return length
     }
 
     /// The pages of a sequence that exists, in order.
@@ -171,9 +196,16 @@ public final class KVCache {
         (base + Int(page) * layout.pageBytes + layout.positionsOffset).assumingMemoryBound(to: Position.self)
     }
 
-    /// Where one layer and head of the page begins.
-    func page(_ page: UInt32, layer: Int, head: Int) -> UnsafeMutableRawPointer {
-        base + Int(page) * layout.pageBytes + layer * layout.layerBytes + head * layout.headBytes
+    /// Where one head begins in every page.
+    ///
+    /// - Parameter attention: the layer's place among those that have one.
+    func offset(attention: Int, head: Int) -> Int {
+        layout.parts[attention].offset + head * layout.parts[attention].headBytes
+    }
+
+    /// A place in a page.
+    func page(_ page: UInt32, offset: Int) -> UnsafeMutableRawPointer {
+        base + Int(page) * layout.pageBytes + offset
     }
 
     var pageStride: Int { layout.pageBytes }
@@ -186,13 +218,21 @@ public final class KVCache {
         return page
     }
 
-    private func unshared(_ page: UInt32) -> UInt32 {
+    /// Whether the sequence has the page, and another one has it too.
+    private func isShared(_ page: Int, of state: Sequence) -> Bool {
+        page < state.pages.count && owners[Int(state.pages[page])] > 1
+    }
+
+    /// Gives a sequence its own copy of a page that it shares.
+    private func unshare(_ page: Int, of state: Sequence) {
+        guard isShared(page, of: state) else { return }
+        let original = state.pages[page]
         let copy = freePages.removeLast()
         owners[Int(copy)] = 1
         (base + Int(copy) * layout.pageBytes).copyMemory(
-            from: base + Int(page) * layout.pageBytes, byteCount: layout.pageBytes)
-        release(page)
-        return copy
+            from: base + Int(original) * layout.pageBytes, byteCount: layout.pageBytes)
+        release(original)
+        state.pages[page] = copy
     }
 
     private func release(_ page: UInt32) {

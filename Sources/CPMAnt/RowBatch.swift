@@ -5,8 +5,8 @@ public struct SequenceID: Hashable, Sendable {
 
 /// The rows of one sweep: positions of any number of sequences whose hidden states are wanted.
 ///
-/// Prompt, decode step, draft, beam and scored text differ only in which rows they ask for. Rows of one sequence stand
-/// together, in the order in which they enter its cache.
+/// Prompt, decode step, draft, beam, scored text and blank differ only in which rows they ask for. Rows of one sequence
+/// stand together, in rising order of their indices.
 public struct RowBatch: Sendable {
     /// One position of one sequence.
     public struct Row: Sendable, Equatable {
@@ -19,7 +19,8 @@ public struct RowBatch: Sendable {
 
         public var input: Input
         public var sequence: SequenceID
-        /// Place in the text, as the position bias and the causal rule count it.
+        /// Place in the text, as the position bias and the causal rule count it, and in the cache. A row whose place was
+        /// computed before is computed again.
         public var index: Int32
         public var segment: Int32
         /// Rows of different spans do not see each other.
@@ -29,6 +30,8 @@ public struct RowBatch: Sendable {
         /// A padding row sees nothing and nobody sees it.
         public var isPadding: Bool
         public var wantsLogits: Bool
+        /// Whether the hidden state after the last norm is wanted; logits bring it along.
+        public var wantsHiddenState = false
         /// The place of one of the model's adapters; nil for none.
         public var adapter: Int?
 
@@ -46,6 +49,8 @@ public struct RowBatch: Sendable {
             self.wantsLogits = wantsLogits
             self.adapter = adapter
         }
+
+        package var wantsOutput: Bool { wantsLogits || wantsHiddenState }
     }
 
     public var rows: [Row]

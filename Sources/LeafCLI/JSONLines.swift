@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Leafcutter
 
-/// A file of one JSON object a line; empty lines are left out.
+/// A file of one JSON object a line, read as it is wanted; empty lines are left out.
 struct JSONLines {
     /// One line that holds something.
     struct Line {
@@ -24,34 +24,69 @@ struct JSONLines {
         }
     }
 
-    private let path: String
-    private let lines: [Line]
+    private static let pieceBytes = 1 << 16
+    private static let longestLine = 64 << 20
 
-    init(path: String) throws(LeafError) {
-        self.path = path
-        let file = try InputFile(path: path)
-        let bytes = try file.bytes(at: 0, count: file.byteCount)
-        lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
-            .filter { !$1.allSatisfy { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") } }
-            .map { Line(number: $0 + 1, bytes: $1) }
+    private let file: InputFile
+    /// What was read and not handed out.
+    private var pending: ArraySlice<UInt8> = []
+    private var offset = 0
+    private var number = 0
+    private var isEmpty = true
+
+    init(path: String) throws(LeafError) { file = try InputFile(path: path) }
+
+    /// What the next line becomes; nil after the last one.
+    ///
+    /// - Throws: `.usage` naming the line if `transform` refuses it, or if the file holds none.
+    mutating func next<Value>(_ transform: (Line) throws(LeafError) -> Value) throws(LeafError) -> Value? {
+        while let bytes = try nextBytes() {
+            number += 1
+            guard !bytes.allSatisfy({ $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") }) else { continue }
+            isEmpty = false
+            do throws(LeafError) {
+                return try transform(Line(number: number, bytes: bytes))
+            } catch {
+                throw LeafError(.usage, "\(file.path), line \(number): \(error)")
+            }
+        }
+        guard !isEmpty else {
+            throw LeafError(.usage, "\(file.path) holds no requests; give one JSON object a line")
+        }
+        return nil
     }
 
-    /// What each line becomes.
+    /// What all lines become.
     ///
     /// - Throws: `.usage` naming the first line that `transform` refuses, or if there is none.
     func map<Value>(_ transform: (Line) throws(LeafError) -> Value) throws(LeafError) -> [Value] {
-        guard !lines.isEmpty else {
-            throw LeafError(.usage, "\(path) holds no requests; give one JSON object a line")
-        }
+        var lines = self
         var values: [Value] = []
-        for line in lines {
-            do throws(LeafError) {
-                values.append(try transform(line))
-            } catch {
-                throw LeafError(.usage, "\(path), line \(line.number): \(error)")
-            }
-        }
+        while let value = try lines.next(transform) { values.append(value) }
         return values
+    }
+
+    /// Up to the next line break.
+    private mutating func nextBytes() throws(LeafError) -> ArraySlice<UInt8>? {
+        var searched = 0
+        while true {
+            if let end = pending.dropFirst(searched).firstIndex(of: UInt8(ascii: "\n")) {
+                defer { pending = pending[(end + 1)...] }
+                return pending[..<end]
+            }
+            guard offset < file.byteCount else {
+                defer { pending = [] }
+                return pending.isEmpty ? nil : pending
+            }
+            guard pending.count < Self.longestLine else {
+                throw LeafError(
+                    .usage, "\(file.path), line \(number + 1) is longer than \(ByteCount(bytes: Self.longestLine))")
+            }
+            searched = pending.count
+            let count = min(Self.pieceBytes, file.byteCount - offset)
+            pending += try file.bytes(at: offset, count: count)
+            offset += count
+        }
     }
 }
 

@@ -7,10 +7,10 @@ import Leafcutter
 @main
 enum Program {
     static let commands: [any Command.Type] = [
-        ConvertCommand.self, MergeCommand.self, GenerateCommand.self, PlanCommand.self, DoctorCommand.self,
-        InspectCommand.self, VerifyCommand.self, TokenizeCommand.self, ScoreCommand.self, PerplexityCommand.self,
-        EmbedCommand.self,
-        LogitsCommand.self, BenchCommand.self, ExportCommand.self, SynthesizeCommand.self, CompletionsCommand.self,
+        ConvertCommand.self, MergeCommand.self, GenerateCommand.self, FillCommand.self, PlanCommand.self,
+        DoctorCommand.self, InspectCommand.self, VerifyCommand.self, TokenizeCommand.self, ScoreCommand.self,
+        PerplexityCommand.self, EmbedCommand.self, EvaluateCommand.self, LogitsCommand.self, BenchCommand.self,
+        ExportCommand.self, SynthesizeCommand.self, CompletionsCommand.self,
     ]
 
     private static let introduction = """

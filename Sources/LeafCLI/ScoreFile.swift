@@ -12,12 +12,6 @@ enum ScoreRule: String, CaseIterable, ArgumentValue {
     case rank
 }
 
-/// The soft prompt and the segment of texts.
-struct TextForm {
-    let task: Int
-    let segment: Int
-}
-
 /// One line of a score file: the texts that it wants scored, and what it makes of the scores.
 struct ScoreQuestion {
     enum Kind {
@@ -40,15 +34,17 @@ struct ScoreQuestion {
                 "token_logprobs": .array(scores[0].map { .number($0.logprob) }),
                 "ranks": .array(scores[0].map { .integer($0.rank) }),
             ]
-        case .choice: return choice(scores.map { Double($0[0].logit) })
+        case .choice: return choice(scores.map { Judgement.score($0) })
         case .likelihood: return choice(scores.map { $0.reduce(0) { $0 + $1.logprob } })
-        case .rank: return ["id": id, "score": .number(Double(scores[0][0].logit))]
+        case .rank: return ["id": id, "score": .number(Judgement.score(scores[0]))]
         }
     }
 
-    private func choice(_ values: [Double]) -> JSONText {
-        let best = values.indices.max { (values[$0], $1) < (values[$1], $0) } ?? 0
-        return ["id": id, "choice": .integer(best), "scores": .array(values.map { .number($0) })]
+    private func choice(_ scores: [Double]) -> JSONText {
+        [
+            "id": id, "choice": .integer(ChoiceTask.Output(scores: scores).choice),
+            "scores": .array(scores.map { .number($0) }),
+        ]
     }
 }
 
@@ -56,11 +52,8 @@ struct ScoreQuestion {
 struct ScoreFile {
     let questions: [ScoreQuestion]
 
-    private static let question = "[是否正确]"
-    private static let yes = "是"
-
     /// - Throws: `.usage` naming the first line that makes no sense.
-    init(path: String, rule: ScoreRule, form: TextForm, for file: ModelFile) throws(LeafError) {
+    init(path: String, rule: ScoreRule, form: GenerationOptions, for file: ModelFile) throws(LeafError) {
         questions = try JSONLines(path: path).map { line throws(LeafError) in
             let fields: Fields = try line.decode()
             return try Self.question(fields, id: fields.id?.json ?? .integer(line.number), rule, form, file)
@@ -76,19 +69,24 @@ struct ScoreFile {
         let id: RequestLine.ID?
         let context: String?
         let contextIDs: [Int32]?
-        let target: String?
+        let target: Target?
         let targetIDs: [Int32]?
         let input: String?
         let options: [String]?
+
+        /// Beside an input it is the number of the right option, which is of no use here.
+        struct Target: Decodable {
+            let text: String?
+
+            init(from decoder: any Decoder) throws { text = try? decoder.singleValueContainer().decode(String.self) }
+        }
     }
 
     private static func question(
-        _ fields: Fields, id: JSONText, _ rule: ScoreRule, _ form: TextForm, _ file: ModelFile
+        _ fields: Fields, id: JSONText, _ rule: ScoreRule, _ form: GenerationOptions, _ file: ModelFile
     ) throws(LeafError) -> ScoreQuestion {
         func text(_ context: [Int32], _ target: [Int32]) throws(LeafError) -> ScoreRequest {
-            let rows = try file.rows(
-                of: .ids(context), GenerationOptions(task: form.task, segment: form.segment))
-            let request = ScoreRequest(context: rows, target: target)
+            let request = ScoreRequest(context: try file.rows(of: .ids(context), form), target: target)
             try request.validate(for: file.configuration)
             return request
         }
@@ -99,39 +97,36 @@ struct ScoreFile {
                 if let ids = fields.contextIDs { ids } else if let given = fields.context {
                     try [Tokenizer.bosID] + encode(given)
                 } else { throw LeafError(.usage, "'context' and 'target', or 'input', are missing") }
-            let target: [Int32] =
-                if let ids = fields.targetIDs { ids } else if let given = fields.target { try encode(given) } else {
-                    throw LeafError(.usage, "'target' is missing")
-                }
+            let target: [Int32]
+            switch (fields.targetIDs, fields.target?.text) {
+            case (let ids?, _): target = ids
+            case (nil, let given?): target = try encode(given)
+            case (nil, nil): throw LeafError(.usage, "'target' is missing, a text")
+            }
             return ScoreQuestion(id: id, kind: .target, texts: [try text(context, target)])
         }
         let context = try [Tokenizer.bosID] + encode(input)
+        func judge(_ option: [Int32] = []) throws(LeafError) -> ScoreRequest {
+            let judgement = try Judgement(file.requireTokenizer())
+            let request = judgement.request(
+                try file.rows(of: .ids(judgement.ids(of: context, option: option)), form))
+            try request.validate(for: file.configuration)
+            return request
+        }
         if rule == .rank {
             guard fields.options == nil else {
                 throw LeafError(.usage, "--rule rank takes no 'options'; use --rule choice or likelihood")
             }
-            return ScoreQuestion(
-                id: id, kind: .rank, texts: [try text(context + encode(question), [try yesID(file)])])
+            return ScoreQuestion(id: id, kind: .rank, texts: [try judge()])
         }
         guard let options = fields.options, !options.isEmpty else {
             throw LeafError(.usage, "'options' is missing; use --rule rank to score an input alone")
         }
         var texts: [ScoreRequest] = []
         for option in options {
-            // The parts are encoded one by one, as CPM-Live does.
             let ids = try encode(option)
-            texts.append(
-                rule == .choice
-                    ? try text(context + ids + encode(question), [try yesID(file)]) : try text(context, ids))
+            texts.append(rule == .choice ? try judge(ids) : try text(context, ids))
         }
         return ScoreQuestion(id: id, kind: rule == .choice ? .choice : .likelihood, texts: texts)
-    }
-
-    private static func yesID(_ file: ModelFile) throws(LeafError) -> Int32 {
-        let ids = try file.requireTokenizer().encode(yes)
-        guard ids.count == 1, ids[0] != Tokenizer.unknownID else {
-            throw LeafError(.usage, "the vocabulary has no token '\(yes)'; use --rule likelihood")
-        }
-        return ids[0]
     }
 }

@@ -21,10 +21,10 @@ extension LeafFile {
         guard let version = metadata[LeafMetadata.Key.version].flatMap({ Int(digits: $0.utf8) }) else {
             throw LeafError(.badInput, "\(path) does not say its format version; convert the checkpoint again")
         }
-        guard version == LeafMetadata.version else {
+        guard (1...LeafMetadata.version).contains(version) else {
             throw LeafError(
                 .badInput,
-                "\(path) has format version \(version), this Leafcutter reads \(LeafMetadata.version); "
+                "\(path) has format version \(version), this Leafcutter reads 1 to \(LeafMetadata.version); "
                     + "use a newer Leafcutter or convert again")
         }
         try checkDigest(of: file, headerBytes: header.dataOffset)

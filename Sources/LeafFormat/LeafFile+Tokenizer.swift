@@ -5,8 +5,8 @@ extension LeafFile {
     public struct TokenizerData: Sendable {
         /// `vocab.txt`, verbatim.
         public let vocabulary: [UInt8]
-        /// The segmenter's data, unpacked.
-        public let dictionary: [UInt8]
+        /// The segmenter's data, unpacked; nil for CPM-Ant+, which knows no words.
+        public let dictionary: [UInt8]?
     }
 
     /// Reads and checks the tokenizer's bytes.
@@ -14,11 +14,15 @@ extension LeafFile {
     /// - Returns: nil when the file holds none; such a model takes and gives ids only.
     /// - Throws: `.io` when reading fails, `.badInput` when the bytes are not what their digest says.
     public func readTokenizer() throws(LeafError) -> TokenizerData? {
-        guard let vocabulary = tensor(TensorName.vocabulary), let dictionary = tensor(TensorName.dictionary),
-            let region = regions.first(where: { ($0.offset..<$0.offset + $0.byteCount).contains(vocabulary.offset) }),
-            dictionary.offset >= region.offset,
-            dictionary.offset + dictionary.byteCount <= region.offset + region.byteCount
+        guard let vocabulary = tensor(TensorName.vocabulary),
+            let region = regions.first(where: { ($0.offset..<$0.offset + $0.byteCount).contains(vocabulary.offset) })
         else { return nil }
+        let dictionary = tensor(TensorName.dictionary)
+        for tensor in [vocabulary, dictionary].compactMap({ $0 }) {
+            guard tensor.offset >= region.offset,
+                tensor.offset + tensor.byteCount <= region.offset + region.byteCount
+            else { return nil }
+        }
         let file = try InputFile(path: path)
         let bytes = try file.bytes(at: region.offset, count: region.byteCount)
         // Nobody will want these pages again, and they count against the budget.
@@ -29,7 +33,9 @@ extension LeafFile {
         func slice(_ tensor: TensorEntry) -> ArraySlice<UInt8> {
             bytes[tensor.offset - region.offset..<tensor.offset - region.offset + tensor.byteCount]
         }
-        return TokenizerData(vocabulary: Array(slice(vocabulary)), dictionary: try unpacked(slice(dictionary)))
+        var words: [UInt8]?
+        if let dictionary { words = try unpacked(slice(dictionary)) }
+        return TokenizerData(vocabulary: Array(slice(vocabulary)), dictionary: words)
     }
 
     private func unpacked(_ dictionary: ArraySlice<UInt8>) throws(LeafError) -> [UInt8] {

@@ -140,7 +140,7 @@ public struct LeafLayout: Sendable {
         [
             (LeafMetadata.Key.digest, UInt64(0).hexDigits),
             (LeafMetadata.Key.format, LeafMetadata.format),
-            (LeafMetadata.Key.version, "\(LeafMetadata.version)"),
+            (LeafMetadata.Key.version, "\(LeafMetadata.version(of: configuration))"),
             (LeafMetadata.Key.configuration, configuration.json),
             (LeafMetadata.Key.weights, weights.rawValue),
         ] + extra + [

@@ -1,8 +1,11 @@
 /// The strings of a `.leaf` header: names, and the compact tables of regions and chunks.
 package enum LeafMetadata {
     package static let format = "leafcutter"
-    /// Raised when an older reader would misread the file.
-    package static let version = 1
+    /// The newest that is read. Raised when an older reader would misread the file.
+    package static let version = 2
+
+    /// The oldest in which a model can be said, so that older readers take what they can: 2 has sizes by layer.
+    package static func version(of configuration: ModelConfiguration) -> Int { configuration.isUniform ? 1 : 2 }
 
     /// The metadata begin with this and sixteen digits, the XXH3-64 of the JSON and its padding with these digits as zeros.
     /// So a header is as well protected as the data.

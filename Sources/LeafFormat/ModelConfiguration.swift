@@ -1,17 +1,33 @@
 /// The numbers that fix a CPM-Ant model's shape, named as in its JSON files.
 public struct ModelConfiguration: Sendable, Equatable {
-    /// Which half layers exist. A pruned model lacks some.
+    /// What is left of a layer: in a pruned model half layers may be gone, or parts of them.
     public struct Layer: Sendable, Equatable {
         public var hasAttention: Bool
         public var hasFeedForward: Bool
-        public init(hasAttention: Bool, hasFeedForward: Bool) {
+        /// The heads that are left, ascending: their columns of the position bias, which all layers share. Nil for all.
+        public var heads: [Int]?
+        /// Nil where it is the model's.
+        public var dimHead: Int?
+        /// Nil where it is the model's.
+        public var dimFF: Int?
+
+        public init(
+            hasAttention: Bool, hasFeedForward: Bool, heads: [Int]? = nil, dimHead: Int? = nil, dimFF: Int? = nil
+        ) {
             self.hasAttention = hasAttention
             self.hasFeedForward = hasFeedForward
+            self.heads = heads
+            self.dimHead = dimHead
+            self.dimFF = dimFF
         }
+
+        /// Whether it has the model's sizes.
+        var isWhole: Bool { heads == nil && dimHead == nil && dimFF == nil }
     }
 
     public var vocabSize: Int
     public var dimModel: Int
+    /// Columns of the position bias; a pruned layer may have fewer heads, but not more.
     public var numHeads: Int
     public var dimHead: Int
     public var dimFF: Int
@@ -51,7 +67,18 @@ public struct ModelConfiguration: Sendable, Equatable {
 
     /// Width of the concatenated heads; not always `dimModel`.
     public var dimAttention: Int { numHeads * dimHead }
+    /// Whether all layers have the model's sizes.
+    public var isUniform: Bool { layers.allSatisfy(\.isWhole) }
     /// Rows of the relative position bias: distances, then segment pairs.
     public var positionBiasRows: Int { positionBiasNumBuckets + segmentTypes * segmentTypes }
     public var promptRows: Int { promptTypes * promptLength }
+
+    // MARK: Sizes of one layer
+
+    public func numHeads(ofLayer layer: Int) -> Int { layers[layer].heads?.count ?? numHeads }
+    public func dimHead(ofLayer layer: Int) -> Int { layers[layer].dimHead ?? dimHead }
+    public func dimAttention(ofLayer layer: Int) -> Int { numHeads(ofLayer: layer) * dimHead(ofLayer: layer) }
+    public func dimFF(ofLayer layer: Int) -> Int { layers[layer].dimFF ?? dimFF }
+    /// The layers that have an attention, which alone have keys and values.
+    public var attentionLayers: [Int] { layers.indices.filter { layers[$0].hasAttention } }
 }

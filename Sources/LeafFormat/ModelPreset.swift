@@ -4,6 +4,7 @@
 ///   configurations, the 7B's from those of the 3B that was cut from it.
 public enum ModelPreset: String, Sendable, CaseIterable {
     case cpmAnt10B = "cpm-ant-10b"
+    case cpmAntPlus10B = "cpm-ant-plus-10b"
     case cpmAnt7B = "cpm-ant-7b"
     case cpmAnt3B = "cpm-ant-3b"
     case cpmAnt1B = "cpm-ant-1b"
@@ -14,6 +15,7 @@ public enum ModelPreset: String, Sendable, CaseIterable {
     public var configuration: ModelConfiguration {
         switch self {
         case .cpmAnt10B: Self.ant(numHeads: 32, dimFF: 10240, layers: Self.all(48))
+        case .cpmAntPlus10B: Self.ant(vocabSize: 86579, numHeads: 32, dimFF: 10240, layers: Self.all(48))
         case .cpmAnt7B: Self.ant(numHeads: 32, dimFF: 10240, layers: Self.twoThirds)
         case .cpmAnt3B: Self.ant(numHeads: 20, dimFF: 3735, layers: Self.twoThirds)
         case .cpmAnt1B: Self.ant(numHeads: 16, dimFF: 700, layers: Self.half)
@@ -24,9 +26,11 @@ public enum ModelPreset: String, Sendable, CaseIterable {
         }
     }
 
-    private static func ant(numHeads: Int, dimFF: Int, layers: [ModelConfiguration.Layer]) -> ModelConfiguration {
+    private static func ant(
+        vocabSize: Int = 30720, numHeads: Int, dimFF: Int, layers: [ModelConfiguration.Layer]
+    ) -> ModelConfiguration {
         ModelConfiguration(
-            vocabSize: 30720, dimModel: 4096, numHeads: numHeads, dimHead: 128, dimFF: dimFF, layers: layers)
+            vocabSize: vocabSize, dimModel: 4096, numHeads: numHeads, dimHead: 128, dimFF: dimFF, layers: layers)
     }
 
     private static func all(_ count: Int) -> [ModelConfiguration.Layer] {

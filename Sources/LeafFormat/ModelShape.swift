@@ -19,19 +19,20 @@ public struct ModelShape: Sendable {
     public init(_ configuration: ModelConfiguration) {
         self.configuration = configuration
         let dimModel = configuration.dimModel
-        let attention = configuration.dimAttention
         var blocks: [BlockShape] = []
         for (index, layer) in configuration.layers.enumerated() {
             if layer.hasAttention {
+                let attention = configuration.dimAttention(ofLayer: index)
                 let names = TensorName.attentionMatrices(layer: index)
                 let inputs = names[0..<3].map { MatrixShape(name: $0, rows: attention, columns: dimModel) }
                 let output = MatrixShape(name: names[3], rows: dimModel, columns: attention)
                 blocks.append(BlockShape(kind: .attention(layer: index), matrices: inputs + [output]))
             }
             if layer.hasFeedForward {
+                let dimFF = configuration.dimFF(ofLayer: index)
                 let names = TensorName.feedForwardMatrices(layer: index)
-                let inputs = names[0..<2].map { MatrixShape(name: $0, rows: configuration.dimFF, columns: dimModel) }
-                let output = MatrixShape(name: names[2], rows: dimModel, columns: configuration.dimFF)
+                let inputs = names[0..<2].map { MatrixShape(name: $0, rows: dimFF, columns: dimModel) }
+                let output = MatrixShape(name: names[2], rows: dimModel, columns: dimFF)
                 blocks.append(BlockShape(kind: .feedForward(layer: index), matrices: inputs + [output]))
             }
         }

@@ -31,7 +31,8 @@ package final class UnfinishedFile {
         isFinished = true
     }
 
-    private func flush() throws(LeafError) {
+    /// Writes what has been appended, for whoever looks into the unfinished file.
+    package func flush() throws(LeafError) {
         try output.write(pending, at: written)
         written += pending.count
         pending.removeAll(keepingCapacity: true)

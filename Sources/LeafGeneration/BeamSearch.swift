@@ -41,12 +41,17 @@ package struct BeamSearch {
     /// - Parameters:
     ///   - options: valid ones, with beams.
     ///   - prompt: its ids, which some rules count.
+    ///   - earlier: tokens that were generated before, which count as each text's.
     ///   - stream: finds stop strings; nil if there are none.
-    package init(_ options: GenerationOptions, width: Int, prompt: [Int32], stream: TextStream?) {
+    package init(
+        _ options: GenerationOptions, width: Int, prompt: [Int32], continuing earlier: [Int32] = [],
+        stream: TextStream?
+    ) {
         self.options = options
         self.width = width
         processors = options.processors
-        var history = TokenHistory(prompt: options.compatibility.countsPrompt ? prompt : [])
+        var history = TokenHistory(
+            prompt: options.compatibility.countsPrompt ? prompt : [], generated: earlier)
         history.reserve(min(options.maxTokens + 1, 4096))
         beams = [Beam(history: history, logProbability: 0, stream: stream)]
         candidates.reserveCapacity(2 * width + 1)

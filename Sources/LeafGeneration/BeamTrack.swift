@@ -66,25 +66,12 @@ package final class BeamTrack: Track {
         try search.accept(logits.span, ofBeam: place, workspace: &workspace)
         if place == search.beamCount - 1 {
             report.noteToken()
-            try advance(row.model.cache)
+            sequences = row.model.cache.follow(try search.advance(), of: sequences)
         }
     }
 
     package func endSweep(_ model: CPMAntModel) {
         if let keeper, keeper.countSweep(), !isFinished { save(keeper, model) }
-    }
-
-    /// The first child of a beam goes on in its sequence, further ones in copies that share its pages.
-    private func advance(_ cache: KVCache) throws(LeafError) {
-        let parents = try search.advance()
-        var isTaken = Array(repeating: false, count: sequences.count)
-        let next = parents.map { parent in
-            if isTaken[parent] { return cache.fork(sequences[parent]) }
-            isTaken[parent] = true
-            return sequences[parent]
-        }
-        for (beam, sequence) in sequences.enumerated() where !isTaken[beam] { cache.remove(sequence) }
-        sequences = next
     }
 
     package func end(_ error: LeafError?, _ model: CPMAntModel) {
@@ -148,5 +135,24 @@ extension BeamTrack {
             try SessionPages.write(
                 sequences, lengths: sequences.map { _ in length }, of: model.cache, to: writer)
         }
+    }
+}
+
+extension KVCache {
+    /// The sequences of the beams that go on. The first child of a beam goes on in its sequence, further ones in copies
+    /// that share its pages.
+    ///
+    /// - Parameters:
+    ///   - parents: for each of them from which of the earlier ones it comes.
+    ///   - sequences: of the earlier ones; those that nobody comes from are removed.
+    func follow(_ parents: [Int], of sequences: [SequenceID]) -> [SequenceID] {
+        var isTaken = Array(repeating: false, count: sequences.count)
+        let next = parents.map { parent in
+            if isTaken[parent] { return fork(sequences[parent]) }
+            isTaken[parent] = true
+            return sequences[parent]
+        }
+        for (beam, sequence) in sequences.enumerated() where !isTaken[beam] { remove(sequence) }
+        return next
     }
 }

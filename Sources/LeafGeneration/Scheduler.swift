@@ -12,8 +12,11 @@ package final class Scheduler {
     private var waiting: [any Track] = []
     private var active: [any Track] = []
     private var batch = RowBatch()
-    /// For each row of the sweep that wants logits: whose it is, and its number among the owner's.
+    /// For each row of the sweep that wants an output, those with logits first: whose it is, and its number among the
+    /// owner's.
     private var owners: [(track: Int, place: Int)] = []
+    /// Those of rows without logits, while they are collected.
+    private var otherOwners: [(track: Int, place: Int)] = []
     /// What ended tracks of this sweep early, by their places in `active`.
     private var failures: [Int: LeafError] = [:]
 
@@ -22,7 +25,7 @@ package final class Scheduler {
         self.model = model
         workspace = try SamplingWorkspace(model.configuration)
         batch.rows.reserveCapacity(model.capacity.rows)
-        owners.reserveCapacity(model.capacity.logitRows)
+        owners.reserveCapacity(model.capacity.rows)
     }
 
     package var hasWork: Bool { !waiting.isEmpty || !active.isEmpty }
@@ -114,16 +117,18 @@ package final class Scheduler {
     private func collectRows() {
         batch.rows.removeAll(keepingCapacity: true)
         owners.removeAll(keepingCapacity: true)
+        otherOwners.removeAll(keepingCapacity: true)
         failures.removeAll(keepingCapacity: true)
         for (track, rider) in active.enumerated() {
             let first = batch.rows.count
             rider.addRows(to: &batch, model)
             var place = 0
-            for row in batch.rows[first...] where row.wantsLogits {
-                owners.append((track, place))
+            for row in batch.rows[first...] where row.wantsOutput {
+                if row.wantsLogits { owners.append((track, place)) } else { otherOwners.append((track, place)) }
                 place += 1
             }
         }
+        owners += otherOwners
     }
 
     private func accept(_ row: LogitsRow, _ owner: (track: Int, place: Int)) {

@@ -36,12 +36,16 @@ public struct SequenceDecoder: Sendable {
     ///   - seed: stands for the options' own, which may be missing.
     ///   - sample: the number of the sample within its request.
     ///   - prompt: its ids, which some rules count.
-    public init(_ options: GenerationOptions, seed: UInt64, sample: Int = 0, prompt: [Int32] = []) {
+    ///   - earlier: tokens that were generated before, which count as this sequence's.
+    public init(
+        _ options: GenerationOptions, seed: UInt64, sample: Int = 0, prompt: [Int32] = [],
+        continuing earlier: [Int32] = []
+    ) {
         self.options = options
         self.sample = sample
         processors = options.processors
         random = Philox(seed: seed)
-        history = TokenHistory(prompt: options.compatibility.countsPrompt ? prompt : [])
+        history = TokenHistory(prompt: options.compatibility.countsPrompt ? prompt : [], generated: earlier)
         history.reserve(min(options.maxTokens, 4096))
     }
 

@@ -21,9 +21,9 @@ package protocol Track: AnyObject {
     /// Adds the rows that it wants on the next sweep, at least one.
     func addRows(to batch: inout RowBatch, _ model: CPMAntModel)
 
-    /// Takes the logits of one of these rows.
+    /// Takes the output of one of these rows.
     ///
-    /// - Parameter place: counts the track's rows that want logits, from 0 in the order in which it added them.
+    /// - Parameter place: counts the track's rows that want an output, from 0 in the order in which it added them.
     /// - Throws: what ends this track, and no other.
     func accept(
         _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
@@ -42,11 +42,11 @@ extension Track {
     package func begin(_ model: CPMAntModel) throws(LeafError) {}
 }
 
-/// A row of logits where the model left it; gone with the next sweep.
+/// A row's output where the model left it; gone with the next sweep.
 package struct LogitsRow {
     package let model: CPMAntModel
-    /// Counts the sweep's rows that want logits.
+    /// Counts the sweep's rows that want an output.
     package let number: Int
-    /// `[vocabSize]`
+    /// `[vocabSize]`; none for a row that wants its hidden state alone.
     package let logits: UnsafeBufferPointer<Float>
 }

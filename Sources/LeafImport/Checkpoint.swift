@@ -38,8 +38,9 @@ package struct Checkpoint: Sendable {
     /// - Parameters:
     ///   - path: a transformers folder, or a `.pt`, `.bin` or `.safetensors` file.
     ///   - configurationPath: of the JSON, if it is not beside the weights.
-    package init(path: String, configurationPath: String? = nil) throws(LeafError) {
-        files = try CheckpointFiles(path: path, configurationPath: configurationPath)
+    ///   - masksPath: of BMCook's masks, which tell the heads that a pruned model kept.
+    package init(path: String, configurationPath: String? = nil, masksPath: String? = nil) throws(LeafError) {
+        files = try CheckpointFiles(path: path, configurationPath: configurationPath, masksPath: masksPath)
         var assembly = try CheckpointAssembly(files)
         configuration = try assembly.configuration()
         (residents, matrices, head) = try assembly.tensors(of: configuration)
@@ -50,6 +51,7 @@ package struct Checkpoint: Sendable {
 private struct CheckpointAssembly {
     private let path: String
     private let json: CheckpointConfiguration
+    private let pruning: PruningRecord?
     private let isFolded: Bool
     /// By CPM-Live's names, without transformers' prefix.
     private var tensors: [String: SourceTensor] = [:]
@@ -58,6 +60,7 @@ private struct CheckpointAssembly {
     init(_ files: CheckpointFiles) throws(LeafError) {
         path = files.path
         json = files.json
+        pruning = files.pruning
         isFolded = json.style == .transformers
         for tensor in files.tensors {
             let name = tensor.name.hasPrefix("cpmant.") ? String(tensor.name.dropFirst("cpmant.".count)) : tensor.name
@@ -77,7 +80,7 @@ private struct CheckpointAssembly {
     // MARK: configuration
 
     /// The numbers of the JSON; what it leaves out is told by the shapes.
-    func configuration() throws(LeafError) -> ModelConfiguration {
+    mutating func configuration() throws(LeafError) -> ModelConfiguration {
         guard let table = tensors[TensorName.tokenTable] else {
             throw LeafError(.badInput, "\(path) has no tensor \(TensorName.tokenTable), so it is no CPM-Ant")
         }
@@ -89,7 +92,7 @@ private struct CheckpointAssembly {
             guard let value else { throw LeafError(.badInput, "\(path): the configuration does not say \(name)") }
             return value
         }
-        let layers = try layers()
+        let (layers, masks) = try layers()
         let firstAttention = layers.firstIndex(where: \.hasAttention).map { TensorName.attentionMatrices(layer: $0)[0] }
         let firstFeedForward = layers.firstIndex(where: \.hasFeedForward)
             .map { TensorName.feedForwardMatrices(layer: $0)[0] }
@@ -98,7 +101,7 @@ private struct CheckpointAssembly {
         let promptTypes = json.promptTypes ?? 32
         let promptLength = json.promptLength ?? 32
         let ownRows = tensors[TensorName.promptEmbedding] != nil ? size(TensorName.tokenTable, 0) : nil
-        let configuration = ModelConfiguration(
+        var configuration = ModelConfiguration(
             vocabSize: try wanted("vocab_size", json.vocabSize ?? ownRows),
             dimModel: try wanted("dim_model", json.dimModel ?? table.shape.last), numHeads: numHeads,
             dimHead: try wanted("dim_head", json.dimHead ?? inferredHead),
@@ -107,12 +110,16 @@ private struct CheckpointAssembly {
             positionBiasMaxDistance: json.positionBiasMaxDistance ?? 2048, eps: json.eps ?? 1e-6,
             promptTypes: promptTypes, promptLength: promptLength,
             segmentTypes: json.segmentTypes ?? size(TensorName.segmentEmbedding, 0) ?? 32, isScaleFolded: isFolded)
+        if let pruning {
+            try pruning.prune(&configuration, base: masks) { size(TensorName.feedForwardMatrices(layer: $0)[0], 0) }
+        }
         try configuration.checkLimits(in: path)
         return configuration
     }
 
-    /// Which half layers are there, by the tensors and by the JSON, which must agree.
-    private func layers() throws(LeafError) -> [ModelConfiguration.Layer] {
+    /// Which half layers are there, by the tensors and by the JSON, which must agree, and `mask_modules` of the JSON: of a
+    /// model that BMCook pruned, what it was made of.
+    private mutating func layers() throws(LeafError) -> ([ModelConfiguration.Layer], masks: [[Bool]]) {
         var found: [Int: ModelConfiguration.Layer] = [:]
         for name in tensors.keys {
             let parts = name.split(separator: ".", maxSplits: 4)
@@ -129,11 +136,22 @@ private struct CheckpointAssembly {
             throw LeafError(
                 .badInput, "\(path) has tensors of layer \(highest - 1), the configuration has \(count) layers")
         }
-        let layers = (0..<count).map { found[$0] ?? .init(hasAttention: false, hasFeedForward: false) }
-        if let masks = json.masks {
+        func check(_ masks: [[Bool]]) throws(LeafError) {
             guard masks.count == count, masks.allSatisfy({ $0.count == 2 }) else {
                 throw LeafError(.badInput, "\(path): mask_modules does not have one pair for each of \(count) layers")
             }
+        }
+        let whole = json.masks ?? Array(repeating: [false, false], count: count)
+        try check(whole)
+        var masks = json.masks
+        if let pruning {
+            let left = try pruning.masks(of: whole)
+            try check(left)
+            dropRemains(of: left, from: &found)
+            masks = left
+        }
+        let layers = (0..<count).map { found[$0] ?? .init(hasAttention: false, hasFeedForward: false) }
+        if let masks {
             for (index, (mask, layer)) in zip(masks, layers).enumerated() {
                 guard mask[0] != layer.hasAttention, mask[1] != layer.hasFeedForward else {
                     let half = mask[0] == layer.hasAttention ? "attention" : "feed-forward"
@@ -149,7 +167,26 @@ private struct CheckpointAssembly {
                 "\(path): layer \(index) has no \(half) and mask_modules does not say that it is removed; "
                     + "get the checkpoint again or give the right --config")
         }
-        return layers
+        return (layers, whole)
+    }
+
+    /// BMCook may write the matrices of a half layer that it removed once more, though not its norm.
+    private mutating func dropRemains(of masks: [[Bool]], from found: inout [Int: ModelConfiguration.Layer]) {
+        for (index, mask) in masks.enumerated() {
+            var names: [String] = []
+            if mask[0], tensors[TensorName.attentionNorm(layer: index)] == nil {
+                names += TensorName.attentionMatrices(layer: index)
+                found[index]?.hasAttention = false
+            }
+            if mask[1], tensors[TensorName.feedForwardNorm(layer: index)] == nil {
+                names += TensorName.feedForwardMatrices(layer: index)
+                found[index]?.hasFeedForward = false
+            }
+            for name in names {
+                tensors[name] = nil
+                unused.remove(name)
+            }
+        }
     }
 
     // MARK: tensors

@@ -36,9 +36,11 @@ package struct CheckpointFiles: Sendable {
     /// `vocab.txt` beside the weights, if there is one.
     package let vocabularyPath: String?
     let json: CheckpointConfiguration
+    /// Of a model that BMCook pruned.
+    let pruning: PruningRecord?
 
     /// - Throws: `.badInput` naming what is not there or not what it should be.
-    init(path: String, configurationPath: String?) throws(LeafError) {
+    init(path: String, configurationPath: String?, masksPath: String?) throws(LeafError) {
         self.path = path
         let isFolder = FilePath.isDirectory(path)
         let folder = isFolder ? path : FilePath.folder(of: path)
@@ -64,6 +66,16 @@ package struct CheckpointFiles: Sendable {
         }
         json = try CheckpointConfiguration(path: jsonPath)
         reader.note(try InputFile(path: jsonPath))
+        let record = main + PruningRecord.suffix
+        if FilePath.exists(record) {
+            pruning = try PruningRecord(path: record, masksPath: masksPath)
+        } else if masksPath == nil {
+            pruning = nil
+        } else {
+            throw LeafError(
+                .usage, "masks belong to a model that BMCook pruned, but there is no \(record); leave out --masks")
+        }
+        for file in pruning?.files ?? [] { reader.note(file) }
         identities = reader.identities
         let vocabulary = folder + "/vocab.txt"
         vocabularyPath = FilePath.exists(vocabulary) ? vocabulary : nil

@@ -5,6 +5,8 @@ import LeafTokenizer
 struct ConversionVocabulary {
     /// Verbatim; nil for a model that takes ids only.
     let bytes: [UInt8]?
+    /// Whether its texts are cut into words first.
+    let needsSegmenter: Bool
     let warning: String?
 
     private static let maximumBytes = 64 << 20
@@ -17,9 +19,10 @@ struct ConversionVocabulary {
                 throw LeafError(.badInput, "\(path) has \(file.byteCount.sizeText), too much for a vocabulary")
             }
             let text = try file.bytes(at: 0, count: file.byteCount)
+            let style = Vocabulary.Style(of: text)
             let count: Int
             do {
-                count = try Vocabulary(text: text).count
+                count = try Vocabulary(text: text, style: style).count
             } catch {
                 throw LeafError(error.kind, "\(path): \(error.description)")
             }
@@ -28,12 +31,15 @@ struct ConversionVocabulary {
                     .badInput, "\(path) has \(count) tokens, the model \(vocabSize); give the right one by --vocab")
             }
             bytes = text
+            needsSegmenter = style == .ant
             warning = nil
         } else if try Vocabulary(text: options.bundledVocabulary).count == vocabSize {
             bytes = options.bundledVocabulary
+            needsSegmenter = true
             warning = nil
         } else {
             bytes = nil
+            needsSegmenter = false
             warning = "no vocab.txt was found for the \(vocabSize) tokens of this model, so it takes and gives ids only"
         }
     }

@@ -17,6 +17,8 @@ public struct ConversionOptions: Sendable {
     public var weights = WeightFormat.int8
     /// The JSON, if it is not beside the weights.
     public var configurationPath: String?
+    /// BMCook's masks, which tell the heads that a pruned model kept.
+    public var masksPath: String?
     /// `vocab.txt`, if it is not beside the weights.
     public var vocabularyPath: String?
     /// The most memory that the conversion may take, in bytes; nil for as much as it wants, which is under 1 GiB.
@@ -31,7 +33,7 @@ public struct ConversionOptions: Sendable {
     public var adapters: [Adapter] = []
     /// The vocabulary for models of its size that bring none.
     public var bundledVocabulary = Tokenizer.bundledVocabulary
-    /// The segmenter's dictionary and tables, put beside any vocabulary.
+    /// The segmenter's dictionary and tables, put beside any vocabulary but CPM-Ant+'s.
     public var segmenterData = Tokenizer.bundledSegmenterData
     /// Written into the file.
     public var software = "leafcutter 0.1.0"
@@ -102,7 +104,8 @@ public struct Converter: Sendable {
         let clock = ContinuousClock()
         let began = clock.now
         if options.consumes, try LeafWriter.isNamed(output) { return try finishConsumption(since: began) }
-        let checkpoint = try Checkpoint(path: source, configurationPath: options.configurationPath)
+        let checkpoint = try Checkpoint(
+            path: source, configurationPath: options.configurationPath, masksPath: options.masksPath)
         try checkThatNothingIsOverwritten(checkpoint.files)
         var adapters: [AdapterFile] = []
         for adapter in options.adapters {
@@ -170,7 +173,7 @@ public struct Converter: Sendable {
         let files = checkpoint.files.identities
         var contents = LeafWriter.Contents(
             configuration: configuration, weights: options.weights, vocabulary: vocabulary.bytes,
-            dictionary: vocabulary.bytes == nil ? nil : options.segmenterData,
+            dictionary: vocabulary.needsSegmenter ? options.segmenterData : nil,
             metadata: [
                 ("software", options.software),
                 ("source", files.map { "\($0.name) (\($0.byteCount) bytes)" }.joined(separator: ", ")),

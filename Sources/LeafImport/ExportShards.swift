@@ -104,36 +104,38 @@ struct ExportShards {
 
 extension ModelConfiguration {
     /// `config.json` as transformers' `CpmAntConfig` reads it. The special ids are those of CPM-Ant's vocabulary.
-    func transformersJSON(_ weights: WeightFormat) -> String {
-        """
-        {
-          "architectures": [
-            "CpmAntForCausalLM"
-          ],
-          "bos_token_id": 6,
-          "dim_ff": \(dimFF),
-          "dim_head": \(dimHead),
-          "dropout_p": 0.0,
-          "eos_token_id": 7,
-          "eps": \(eps),
-          "hidden_size": \(dimModel),
-          "init_std": 1.0,
-          "mask_modules": null,
-          "model_type": "cpmant",
-          "num_attention_heads": \(numHeads),
-          "num_hidden_layers": \(layers.count),
-          "pad_token_id": 0,
-          "position_bias_max_distance": \(positionBiasMaxDistance),
-          "position_bias_num_buckets": \(positionBiasNumBuckets),
-          "prompt_length": \(promptLength),
-          "prompt_types": \(promptTypes),
-          "segment_types": \(segmentTypes),
-          "tokenizer_class": "CpmAntTokenizer",
-          "torch_dtype": "\(weights.rawValue)",
-          "use_cache": true,
-          "vocab_size": \(vocabSize)
-        }
+    ///
+    /// - Parameter isPlus: of CPM-Ant+'s tokenizer transformers knows nothing.
+    func transformersJSON(_ weights: WeightFormat, isPlus: Bool) -> String {
+        let tokenizer = isPlus ? "" : "\"tokenizer_class\": \"CpmAntTokenizer\",\n  "
+        return """
+            {
+              "architectures": [
+                "CpmAntForCausalLM"
+              ],
+              "bos_token_id": 6,
+              "dim_ff": \(dimFF),
+              "dim_head": \(dimHead),
+              "dropout_p": 0.0,
+              "eos_token_id": 7,
+              "eps": \(eps),
+              "hidden_size": \(dimModel),
+              "init_std": 1.0,
+              "mask_modules": null,
+              "model_type": "cpmant",
+              "num_attention_heads": \(numHeads),
+              "num_hidden_layers": \(layers.count),
+              "pad_token_id": 0,
+              "position_bias_max_distance": \(positionBiasMaxDistance),
+              "position_bias_num_buckets": \(positionBiasNumBuckets),
+              "prompt_length": \(promptLength),
+              "prompt_types": \(promptTypes),
+              "segment_types": \(segmentTypes),
+              \(tokenizer)"torch_dtype": "\(weights.rawValue)",
+              "use_cache": true,
+              "vocab_size": \(vocabSize)
+            }
 
-        """
+            """
     }
 }

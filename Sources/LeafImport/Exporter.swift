@@ -63,6 +63,10 @@ public struct Exporter: Sendable {
                 .badInput, "\(model) lacks half of layer \(index); transformers has no CPM-Ant with removed half layers"
             )
         }
+        guard configuration.isUniform else {
+            throw LeafError(
+                .badInput, "the layers of \(model) have sizes of their own, which transformers' CPM-Ant cannot have")
+        }
         let isLossless = file.weights == .float16 && configuration.isScaleFolded
         let weights = options.weights ?? (isLossless ? .float16 : .float32)
         guard weights != .int8 else { throw LeafError(.usage, "transformers has no int8 CPM-Ant; use f16 or f32") }
@@ -89,10 +93,13 @@ public struct Exporter: Sendable {
         if let index = shards.index {
             try Self.write(index, to: "\(folder)/\(ExportShards.indexName)")
         }
-        if file.tensor(TensorName.vocabulary) != nil {
+        let hasVocabulary = file.tensor(TensorName.vocabulary) != nil
+        if hasVocabulary {
             try Self.write(try rows.bytes(of: TensorName.vocabulary), to: "\(folder)/vocab.txt")
         }
-        try Self.write(Array(configuration.transformersJSON(weights).utf8), to: "\(folder)/config.json")
+        let isPlus = hasVocabulary && file.tensor(TensorName.dictionary) == nil
+        let json = configuration.transformersJSON(weights, isPlus: isPlus)
+        try Self.write(Array(json.utf8), to: "\(folder)/config.json")
         return ExportResult(
             output: folder, parameters: ModelShape(configuration).parameterCount, bytes: total,
             seconds: (clock.now - began) / .seconds(1), tensors: shards.files.reduce(0) { $0 + $1.tensors.count },

@@ -43,6 +43,7 @@ struct Enlargement: Sendable {
             throw refuse(
                 "its weights are \(small.file.weights.rawValue), whose sums have no fixed order; convert to int8")
         }
+        guard inner.isUniform else { throw refuse("its layers have sizes of their own") }
         for (name, size) in [
             ("dim_model", inner.dimModel), ("num_heads * dim_head", inner.dimAttention), ("dim_ff", inner.dimFF),
         ] where size % Self.groupColumns != 0 {

@@ -6,8 +6,9 @@ struct TokenIndex: Sendable {
     /// - Parameters:
     ///   - text: the tokens, one behind the other.
     ///   - starts: token i is `text[starts[i]..<starts[i + 1]]`, and not empty.
-    init(text: [UInt8], starts: [UInt32]) {
-        let order = Self.order(text: text, starts: starts)
+    ///   - isIndexed: whether a token is to be found.
+    init(text: [UInt8], starts: [UInt32], where isIndexed: (Int32) -> Bool) {
+        let order = Self.order(text: text, starts: starts).filter(isIndexed)
         var trie = PrefixTrie<UInt8, Int32>.Builder(
             capacity: 1 + Self.prefixCount(order, text: text, starts: starts), none: -1)
 
@@ -59,7 +60,8 @@ struct TokenIndex: Sendable {
 
     /// Different prefixes of all tokens, the empty one left out.
     private static func prefixCount(_ order: [Int32], text: [UInt8], starts: [UInt32]) -> Int {
-        var count = Self.count(of: order[0], starts)
+        guard let first = order.first else { return 0 }
+        var count = Self.count(of: first, starts)
         for (before, token) in zip(order, order.dropFirst()) {
             let (first, second) = (bytes(of: before, text, starts), bytes(of: token, text, starts))
             count += second.count - zip(first, second).prefix { $0 == $1 }.count

@@ -1,12 +1,12 @@
 public import LeafFormat
 
-/// Text to ids and back, as CPM-Live does for CPM-Ant.
+/// Text to ids and back, as CPM-Live does for CPM-Ant and CPM-Ant+.
 ///
 /// jieba's words are cut into tokens, each time the longest one at the left; a scalar that begins
-/// none is `unknownID`. Nothing is normalized, and special tokens in a text are not recognised:
-/// `<s>` is three characters.
+/// none is `unknownID`. CPM-Ant+ cuts the whole text so, and gives neighbouring unknowns one id.
+/// Nothing is normalized, and special tokens in a text are not recognised: `<s>` is three characters.
 ///
-/// Source: CPM-Ant reference, section 4.2.
+/// Source: CPM-Ant reference, sections 4.2 and 4.5.
 public struct Tokenizer: Sendable {
     public static let padID = SpecialToken.pad.rawValue
     public static let unknownID = SpecialToken.unknown.rawValue
@@ -16,15 +16,17 @@ public struct Tokenizer: Sendable {
     public static let eosID = SpecialToken.end.rawValue
 
     public let vocabulary: Vocabulary
-    public let segmenter: Segmenter
+    /// Nil for CPM-Ant+, which knows no words.
+    public let segmenter: Segmenter?
 
-    public init(vocabulary: Vocabulary, segmenter: Segmenter) {
+    /// - Parameter segmenter: nil beside a vocabulary of CPM-Ant+'s.
+    public init(vocabulary: Vocabulary, segmenter: Segmenter?) {
         self.vocabulary = vocabulary
         self.segmenter = segmenter
     }
 
     /// Heap bytes held, with dictionary and vocabulary.
-    public var byteCount: Int { vocabulary.byteCount + segmenter.byteCount }
+    public var byteCount: Int { vocabulary.byteCount + (segmenter?.byteCount ?? 0) }
 
     /// A bound on the heap bytes while a tokenizer is made, the two files included, and after, for a
     /// plan that is made before either is read: 14 MB for CPM-Ant's, of which 6 stay in use.
@@ -40,16 +42,21 @@ public struct Tokenizer: Sendable {
         // A copy of its own, or the closure copies all of `self` for each word.
         let vocabulary = vocabulary
         var ids: [Int32] = []
-        segmenter.cut(bytes) { word in vocabulary.encode(word, of: bytes, into: &ids) }
+        if let segmenter {
+            segmenter.cut(bytes) { word in vocabulary.encode(word, of: bytes, into: &ids) }
+        } else {
+            vocabulary.encode(bytes, into: &ids)
+        }
         return ids
     }
 
-    /// jieba's words, which cover the text.
+    /// jieba's words, which cover the text; for CPM-Ant+ the text is one.
     public func words(_ text: String) -> [String] {
-        segmenter.words(in: text)
+        segmenter?.words(in: text) ?? (text.isEmpty ? [] : [text])
     }
 
-    /// The text of a row of ids. Negative ones are dropped; special tokens show as their names.
+    /// The text of a row of ids. Negative ones are dropped; special tokens show as their names. CPM-Live's
+    /// CPM-Ant+ would write `<` twice.
     ///
     /// - Throws: `.badInput` for an id that is not in the vocabulary.
     public func decode(_ ids: [Int32]) throws(LeafError) -> String {

@@ -4,8 +4,21 @@ public import LeafFormat
 ///
 /// Everything is compared as UTF-8, scalar by scalar: two spellings of `é` are two texts.
 ///
-/// Source: CPM-Ant reference, section 4.1.
+/// Source: CPM-Ant reference, sections 4.1 and 4.5.
 public struct Vocabulary: Sendable {
+    /// Whose file it is.
+    public enum Style: Sendable {
+        case ant
+        /// CPM-Ant+ has spaces inside and around tokens, and keeps what stands between `<` and `>` out of texts.
+        case antPlus
+
+        /// CPM-Ant+'s file has a token `<eod>`, CPM-Ant's has none.
+        public init(of text: [UInt8]) {
+            let lines = text.split { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
+            self = lines.contains { $0.elementsEqual("<eod>".utf8) } ? .antPlus : .ant
+        }
+    }
+
     /// Most bytes of a vocabulary file; the largest known (CPM-Ant+) has one million.
     public static let maximumBytes = 8 << 20
     /// Most bytes of a token.
@@ -19,14 +32,14 @@ public struct Vocabulary: Sendable {
     /// Scalars that begin a token and can continue the character before them, such as accents.
     let joiners: [Unicode.Scalar]
 
-    /// Reads a `vocab.txt`: a token a line, white space around it dropped, its id the number of
-    /// tokens before it. Empty lines have no id. `</n>` stands for a line feed and `</_>` for a
-    /// space. Of equal tokens the last one is used to encode; all decode.
+    /// Reads a `vocab.txt`: a token a line, white space around it dropped (CPM-Ant+ keeps it), its id
+    /// the number of tokens before it. Empty lines have no id. `</n>` stands for a line feed and
+    /// `</_>` for a space. Of equal tokens the last one is used to encode; all decode.
     ///
     /// - Throws: `.badInput` for bytes that are not UTF-8, hold no token, are more than
     ///   `maximumBytes`, have a token of more than `maximumTokenBytes`, or one of CPM-Ant's special
     ///   tokens under another id.
-    public init(text bytes: [UInt8]) throws(LeafError) {
+    public init(text bytes: [UInt8], style: Style = .ant) throws(LeafError) {
         guard bytes.count <= Self.maximumBytes else {
             throw Self.error("has \(bytes.count) bytes, the limit is \(Self.maximumBytes)")
         }
@@ -39,7 +52,8 @@ public struct Vocabulary: Sendable {
         while !rest.isEmpty {
             let line = rest.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
             rest = rest[line.endIndex...].dropFirst()
-            let token = Self.trimmed(Substring(decoding: line, as: UTF8.self))
+            let whole = Substring(decoding: line, as: UTF8.self)
+            let token = style == .ant ? Self.trimmed(whole) : whole
             guard !token.isEmpty else { continue }
             let id = Int32(starts.count - 1)
             guard token.utf8.count <= Self.maximumTokenBytes else {
@@ -60,7 +74,11 @@ public struct Vocabulary: Sendable {
 
         self.text = text
         self.starts = starts
-        self.index = TokenIndex(text: text, starts: starts)
+        self.index = TokenIndex(text: text, starts: starts) { id in
+            guard style == .antPlus else { return true }
+            let token = text[Int(starts[Int(id)])..<Int(starts[Int(id) + 1])]
+            return Self.isPlainPlusToken(token, id)
+        }
         self.joiners = Self.joiners(text: text, starts: starts)
     }
 
@@ -107,6 +125,24 @@ extension Vocabulary {
         }
     }
 
+    /// Appends the tokens of a text that is not cut into words, as CPM-Ant+ does: from the left the
+    /// longest each time, and one unknown for all neighbours that begin none.
+    func encode(_ text: Span<UInt8>, into ids: inout [Int32]) {
+        var position = 0
+        var isUnknown = false
+        while position < text.count {
+            if let match = index.longestMatch(at: position..<text.count, of: text) {
+                ids.append(match.token)
+                position += match.byteCount
+                isUnknown = false
+            } else {
+                if !isUnknown { ids.append(SpecialToken.unknown.rawValue) }
+                position += UTF8Scalar.width(lead: text[position])
+                isUnknown = true
+            }
+        }
+    }
+
     private func isTooLong(_ word: Range<Int>, of text: Span<UInt8>) -> Bool {
         guard word.count > Self.longestWord else { return false }
         var scalars = 0
@@ -125,6 +161,14 @@ extension Vocabulary {
         while let first = scalars.first, isSpace(first) { scalars.removeFirst() }
         while let last = scalars.last, isSpace(last) { scalars.removeLast() }
         return Substring(scalars)
+    }
+
+    /// Whether a text may contain it: no special token, and line feed and space under the ids that
+    /// stand for them, whatever other lines say.
+    private static func isPlainPlusToken(_ token: ArraySlice<UInt8>, _ id: Int32) -> Bool {
+        if token.elementsEqual(SpecialToken.newline.text.utf8) { return id == SpecialToken.newline.rawValue }
+        if token.elementsEqual(SpecialToken.space.text.utf8) { return id == SpecialToken.space.rawValue }
+        return token.first != UInt8(ascii: "<") || token.last != UInt8(ascii: ">")
     }
 
     /// Tries every scalar that begins a token behind one character of each kind that can go on.

@@ -72,3 +72,28 @@ extension ModelOptions.Capacity {
         }
     }
 }
+
+/// Those of many demands that decide what a model must have room for, so that the others need not be kept.
+public struct DemandSurvey: Sendable {
+    private let sequences: Int
+    /// Those of most pages, no more than can run together.
+    private var largest: [Demand] = []
+    private var longest: Demand?
+    /// Rows of all first sweeps.
+    public private(set) var firstRows = 0
+
+    /// - Parameter sequences: how many run together at most.
+    public init(sequences: Int) { self.sequences = sequences }
+
+    public mutating func add(_ demand: Demand) {
+        firstRows += demand.firstRows
+        if demand.firstRows > longest?.firstRows ?? 0 { longest = demand }
+        let place = largest.firstIndex { $0.pages < demand.pages } ?? largest.count
+        guard place < sequences else { return }
+        largest.insert(demand, at: place)
+        if largest.count > sequences { largest.removeLast() }
+    }
+
+    /// For `ModelOptions.Capacity.fitting`.
+    public var demands: [Demand] { largest + (longest.map { [$0] } ?? []) }
+}

@@ -32,14 +32,59 @@ extension Model {
             -> Engine.TrackMaker,
         take: (_ place: Int, _ message: Message) -> Bool
     ) {
+        collect(count, isCancelled: isCancelled, tracks: { [track($0, $1, $2)] }, take: take)
+    }
+
+    /// The same with any number of tracks for each place.
+    func collect<Message: Sendable>(
+        _ count: Int, isCancelled: () -> Bool,
+        tracks: (_ place: Int, _ cancellation: Cancellation, _ deliver: @escaping @Sendable (Message) -> Void)
+            -> [Engine.TrackMaker],
+        take: (_ place: Int, _ message: Message) -> Bool
+    ) {
+        collect(
+            ahead: .max, isCancelled: isCancelled,
+            tracks: { place, cancellation, deliver in
+                place < count ? tracks(place, cancellation, deliver) : nil
+            }, take: take)
+    }
+
+    /// The same with places that come one after another, of which no more than `ahead` are under way.
+    ///
+    /// - Parameter tracks: nil after the last place. What it throws is thrown when those under way have stopped.
+    func collect<Message: Sendable, Failure: Error>(
+        ahead: Int, isCancelled: () -> Bool,
+        tracks: (_ place: Int, _ cancellation: Cancellation, _ deliver: @escaping @Sendable (Message) -> Void)
+            throws(Failure) -> [Engine.TrackMaker]?,
+        take: (_ place: Int, _ message: Message) -> Bool
+    ) throws(Failure) {
         let mailbox = Mailbox<(place: Int, message: Message)>()
         let cancellation = Cancellation()
-        engine.add((0..<count).map { place in track(place, cancellation) { mailbox.put((place, $0)) } })
-        var left = count
-        while left > 0 {
+        var (begun, left, isAtEnd) = (0, 0, false)
+        var failure: Failure?
+        repeat {
+            var makers: [Engine.TrackMaker] = []
+            while !isAtEnd, !cancellation.isCancelled, left < ahead {
+                let place = begun
+                do throws(Failure) {
+                    guard let more = try tracks(place, cancellation, { mailbox.put((place, $0)) }) else {
+                        isAtEnd = true
+                        break
+                    }
+                    makers += more
+                    begun += 1
+                    left += 1
+                } catch {
+                    failure = error
+                    cancellation.cancel()
+                }
+            }
+            if !makers.isEmpty { engine.add(makers) }
             if isCancelled() { cancellation.cancel() }
-            guard let next = mailbox.next(within: .milliseconds(50)) else { continue }
-            if take(next.place, next.message) { left -= 1 }
-        }
+            if left > 0, let next = mailbox.next(within: .milliseconds(50)), take(next.place, next.message) {
+                left -= 1
+            }
+        } while left > 0 || !(isAtEnd || cancellation.isCancelled)
+        if let failure { throw failure }
     }
 }

@@ -112,15 +112,7 @@ extension Model {
         let configuration = file.configuration
         let vocabulary = tokenizer?.vocabulary
         return {
-            let report = GenerationReport(request, cancellation: cancellation, deliver: onEvent)
-            let keeper = SessionKeeper(request, seed: report.seed)
-            return if case .beams(let width) = request.options.decoding {
-                BeamTrack(
-                    request, width: width, for: configuration, vocabulary: vocabulary, report: report, keeper: keeper)
-            } else {
-                SampleTrack(
-                    request, for: configuration, vocabulary: vocabulary, report: report, keeper: keeper)
-            }
+            request.track(for: configuration, vocabulary: vocabulary, cancellation: cancellation, onEvent: onEvent)
         }
     }
 }

@@ -13,17 +13,19 @@ public struct ModelFile: Sendable {
     public init(path: String) throws(LeafError) {
         leaf = try LeafFile.open(path: path)
         if let data = try leaf.readTokenizer() {
+            let style: Vocabulary.Style = data.dictionary == nil ? .antPlus : .ant
+            let segmenter = try data.dictionary.map { (data) throws(LeafError) in try Segmenter(data: data) }
             tokenizer = Tokenizer(
-                vocabulary: try Vocabulary(text: data.vocabulary), segmenter: try Segmenter(data: data.dictionary))
+                vocabulary: try Vocabulary(text: data.vocabulary, style: style), segmenter: segmenter)
         } else {
             tokenizer = nil
         }
     }
 
-    /// A published size, with CPM-Ant's tokenizer: enough to plan with. It cannot be opened as a model.
+    /// A published size, with CPM-Ant's tokenizer where it is that model's: enough to plan with. It cannot be opened as a model.
     public init(preset: ModelPreset, weights: WeightFormat = .int8) throws(LeafError) {
         leaf = try LeafFile(preset: preset, weights: weights)
-        tokenizer = try Tokenizer.bundled()
+        tokenizer = preset == .cpmAntPlus10B ? nil : try Tokenizer.bundled()
     }
 
     public var configuration: ModelConfiguration { leaf.configuration }

@@ -51,7 +51,7 @@ public struct Prediction: Sendable, Equatable {
         bound = isBoundByDisk ? .disk : isFedByMemory ? .memory : .compute
 
         let attention =
-            Double(file.configuration.layers.count { $0.hasAttention } * file.configuration.dimAttention)
+            Double(file.configuration.attentionLayers.reduce(0) { $0 + file.configuration.dimAttention(ofLayer: $1) })
             * 2 * Double(promptRows) * Double(promptRows) * Self.attentionCost
             / machine.multiplyAddsPerSecond(rows: promptRows)
         let prompt = sweep.seconds(rows: promptRows, logitRows: 1) + attention

@@ -79,7 +79,8 @@ public struct RequestLine: Decodable, Sendable {
         }
     }
 
-    fileprivate struct Name: CodingKey {
+    /// The name of a field.
+    struct Name: CodingKey {
         let stringValue: String
         var intValue: Int? { nil }
 
@@ -99,7 +100,7 @@ extension CodingUserInfoKey {
 extension GenerationOptions {
     /// Takes one option by its name in JSON.
     /// - Returns: whether there is such an option.
-    fileprivate mutating func set(
+    mutating func set(
         _ name: RequestLine.Name, _ fields: KeyedDecodingContainer<RequestLine.Name>
     ) throws -> Bool {
         func value<Value: Decodable>() throws -> Value { try fields.decode(Value.self, forKey: name) }

@@ -6,7 +6,7 @@ import Testing
     /// Parameters of the published models, as the reference counts them.
     @Test(arguments: [
         (ModelPreset.cpmAnt10B, 9_391_624_192), (.cpmAnt7B, 6_640_050_176), (.cpmAnt3B, 3_151_026_176),
-        (.cpmAnt1B, 1_149_865_984), (.cpmAnt300M, 430_385_152),
+        (.cpmAnt1B, 1_149_865_984), (.cpmAnt300M, 430_385_152), (.cpmAntPlus10B, 9_620_422_656),
     ])
     func parametersAreThoseOfThePublishedModel(preset: ModelPreset, parameters: Int) {
         #expect(ModelShape(preset.configuration).parameterCount == parameters)

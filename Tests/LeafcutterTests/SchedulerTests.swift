@@ -192,7 +192,7 @@ import Testing
 }
 
 /// Random numbers that a failing test can name.
-private struct SplitMix: RandomNumberGenerator {
+struct SplitMix: RandomNumberGenerator {
     var state: UInt64
 
     mutating func next() -> UInt64 {

@@ -18,7 +18,7 @@ import Testing
 
     private func scores(_ requests: [ScoreRequest], _ model: Model) throws -> [[TokenScore]] {
         var scores: [Int: Result<[TokenScore], LeafError>] = [:]
-        try model.score(requests) { scores[$0] = $1 }
+        try model.answer(requests) { scores[$0] = $1 }
         return try requests.indices.map { try #require(scores[$0]).get() }
     }
 
@@ -103,8 +103,9 @@ import Testing
                 let prompt = try PromptRows(
                     ids: Array(testCase.inputIds[row].suffix(length)), task: 2, segment: 2, for: configuration)
                 var vectors: [Int: [Float]] = [:]
-                try opened.embed([
+                try opened.answer([
                     EmbeddingRequest(text: prompt), EmbeddingRequest(text: prompt, pooling: .last),
+                    EmbeddingRequest(text: prompt, pooling: .none),
                 ]) { vectors[$0] = try? $1.get() }
                 var mean = Array(repeating: Float(0), count: configuration.dimModel)
                 for place in rows - length..<rows {
@@ -113,8 +114,117 @@ import Testing
                 // Hidden states of the two reference implementations differ by 6e-5.
                 #expect(largestDifference(try #require(vectors[0]), mean) < 5e-4, "\(testCase.id)")
                 #expect(largestDifference(try #require(vectors[1]), Array(state(rows - 1))) < 5e-4, "\(testCase.id)")
+                let states = Array((rows - length..<rows).map(state).joined())
+                #expect(largestDifference(try #require(vectors[2]), states) < 5e-4, "\(testCase.id)")
             }
         }
         #expect(compared > 1)
+    }
+
+    /// A long text's states are read without room for its logits.
+    @Test func embeddingsNeedNoLogits() throws {
+        let directory = try TemporaryDirectory()
+        let model = try open(directory, "ant-tiny-a", .int8)
+        let text = try model.file.rows(of: .ids([6] + (20..<90)), GenerationOptions())
+        let request = EmbeddingRequest(text: text, pooling: .none)
+        #expect(request.demand(in: model.file.configuration).logitRows == 0)
+        var states: [Float]?
+        try model.answer([request]) { states = try? $1.get() }
+        #expect(states?.count == 71 * model.file.configuration.dimModel)
+    }
+
+    /// On one sweep, rows with logits and rows without in turn.
+    @Test func statesAndScoresRideTogether() async throws {
+        let directory = try TemporaryDirectory()
+        let model = try open(directory, "ant-tiny-a", .int8)
+        let configuration = model.file.configuration
+        let question = try request([6, 30], [40, 41, 42], model)
+        let texts = try (0..<2).map { number in
+            EmbeddingRequest(
+                text: try model.file.rows(of: .ids([6, 50, Int32(60 + number)]), GenerationOptions()), pooling: .none)
+        }
+        let scored = try scores([question], model)
+        var vectors: [Int: [Float]] = [:]
+        try model.answer(texts) { vectors[$0] = try? $1.get() }
+        let before = model.counters.sweeps
+
+        let answers = AsyncStream<String> { answers in
+            func maker<Request: ModelRequest>(_ request: Request, _ expected: Request.Answer) -> Engine.TrackMaker
+            where Request.Answer: Equatable {
+                {
+                    request.work.makeTrack(configuration, nil, Cancellation()) { answer in
+                        answers.yield((try? answer.get()) == expected ? "same" : "other")
+                    }
+                }
+            }
+            model.engine.add([
+                maker(texts[0], vectors[0] ?? []), maker(question, scored[0]), maker(texts[1], vectors[1] ?? []),
+            ])
+        }
+        var found: [String] = []
+        for await answer in answers.prefix(3) { found.append(answer) }
+        #expect(found == ["same", "same", "same"])
+        #expect(model.counters.sweeps == before + 1)
+    }
+
+    @Test func requestsAreTakenAsThereIsRoomForThem() throws {
+        let directory = try TemporaryDirectory()
+        let model = try open(directory, "ant-tiny-a", .int8)
+        let requests = try (0..<40).map { try request([6, Int32(30 + $0)], [40, Int32(50 + $0)], model) }
+        let expected = try scores(requests, model)
+        var (taken, answered) = (0, 0)
+        var found: [Int: [TokenScore]] = [:]
+        try model.answer(
+            ahead: 7,
+            next: { () -> ScoreRequest? in
+                #expect(taken - answered < 7)
+                guard taken < requests.count else { return nil }
+                taken += 1
+                return requests[taken - 1]
+            },
+            onAnswer: { number, scores in
+                answered += 1
+                found[number] = try? scores.get()
+            })
+        #expect(requests.indices.map { found[$0] } == expected)
+    }
+
+    @Test func whatTheSourceOfRequestsThrowsIsThrown() throws {
+        let directory = try TemporaryDirectory()
+        let model = try open(directory, "ant-tiny-a", .int8)
+        let good = try request([6, 30], [40], model)
+        let reason = LeafError(.badInput, "line 6 is broken")
+        var (taken, answered) = (0, 0)
+        #expect(throws: reason) {
+            try model.answer(
+                ahead: 3,
+                next: { () throws(LeafError) -> ScoreRequest? in
+                    taken += 1
+                    if taken == 6 { throw reason }
+                    return good
+                }, onAnswer: { _, _ in answered += 1 })
+        }
+        #expect(answered == 5)
+        #expect(try scores([good], model).count == 1)
+
+        // A request that makes no sense.
+        #expect(throws: LeafError.self) {
+            try model.answer(
+                ahead: 3, next: { ScoreRequest(context: good.context, target: []) }, onAnswer: { _, _ in })
+        }
+    }
+
+    @Test func cancellingTakesNoMoreRequests() throws {
+        let directory = try TemporaryDirectory()
+        let model = try open(directory, "ant-tiny-a", .int8)
+        let endless = try request([6, 30], [40], model)
+        var (taken, answered) = (0, 0)
+        try model.answer(
+            ahead: 4, isCancelled: { answered >= 10 },
+            next: { () -> ScoreRequest? in
+                taken += 1
+                return endless
+            }, onAnswer: { _, _ in answered += 1 })
+        #expect(answered == taken)
     }
 }

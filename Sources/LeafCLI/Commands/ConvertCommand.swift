@@ -9,6 +9,7 @@ struct ConvertCommand: Command {
     var weights = WeightsArgument.int8
     var config: String?
     var vocab: String?
+    var masks: String?
     var memory = MemoryBudget.automatic
     var threads: Int?
     var replacesExisting = false
@@ -21,7 +22,7 @@ struct ConvertCommand: Command {
         name: "convert", summary: "Make a model file of a CPM-Ant checkpoint.",
         discussion: """
             SOURCE is a Hugging Face folder (config.json with safetensors or pytorch_model*.bin), a CPM-Live .pt file \
-            with its .json, or a BMCook int8 checkpoint. A conversion that was interrupted goes on when the same \
+            with its .json, or what BMCook saved of one: int8, or pruned with its .cnofig.json. A conversion that was interrupted goes on when the same \
             command is run again. With --consume the disk needs little more room than the checkpoint takes: what has \
             been converted safely is freed at once, and the weights are deleted in the end.
             """,
@@ -46,6 +47,9 @@ struct ConvertCommand: Command {
             .value(
                 "config", "FILE", "The configuration, if it does not lie beside the weights.", \.config, suggest: .file),
             .value("vocab", "FILE", "vocab.txt, if it does not lie beside the weights.", \.vocab, suggest: .file),
+            .value(
+                "masks", "FILE", "BMCook's masks, where pruned layers kept some of their heads.", \.masks,
+                suggest: .file),
             .value("memory", "SIZE", "The most memory to take (default: under 1 GiB).", \.memory),
             .value("threads", "N", "Threads (default: the cores that the process may use).", \.threads),
             .flag("force", "Replace OUT.leaf if it exists.", \.replacesExisting),
@@ -64,6 +68,7 @@ struct ConvertCommand: Command {
         options.weights = weights.format
         options.configurationPath = config
         options.vocabularyPath = vocab
+        options.masksPath = masks
         if case .bytes(let bytes) = memory { options.memoryBudget = bytes }
         options.replacesExisting = replacesExisting
         options.resumes = !startsAnew

@@ -6,9 +6,6 @@ extension GenerateCommand {
     func runRequests(
         _ path: String, _ defaults: RequestLine.Defaults, _ terminal: Terminal
     ) throws(LeafError) {
-        guard (1...GenerationOptions.mostSequences).contains(batch) else {
-            throw LeafError(.usage, "--batch \(batch) is not between 1 and \(GenerationOptions.mostSequences)")
-        }
         let trace = try engine.makeTrace()
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
@@ -21,7 +18,7 @@ extension GenerateCommand {
         }
         let demands = entries.map { $0.request.demand(in: file.configuration) }
         var options = engine.modelOptions(ModelOptions.Capacity(context: 1), trace: trace)
-        options.capacity = try ModelOptions.Capacity.fitting(demands, sequences: batch, file, options)
+        options.capacity = try ModelOptions.Capacity.fitting(demands, sequences: batch.count, file, options)
         let model = try Model(file, options)
         let loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)

@@ -11,9 +11,13 @@ struct GenerateCommand: Command {
     var model = ""
     var prompt: String?
     var ids: String?
+    var suffix: String?
+    var maxTokens: Int?
+    var task: Int?
+    var segment: Int?
     var samples = 1
     var requests: String?
-    var batch = 8
+    var batch = BatchSize(8)
     var session: String?
     var sessionInterval: Int?
     var isGreedy = false
@@ -52,13 +56,18 @@ struct GenerateCommand: Command {
             "generate ant.leaf - --greedy --max-tokens 200 < beginning.txt",
             "generate ant.leaf --ids 6,240,3063 --json",
             "generate ant.leaf '新年快乐，' --beams 3 --repetition-penalty 1.2",
+            "generate ant.leaf '春眠不觉晓，' --suffix '花落知多少。' --greedy",
             "generate ant.leaf --requests prompts.jsonl --batch 16 > answers.jsonl",
             "generate ant.leaf '很久以前，' --max-tokens 2000 --session tale.session --session-every 50",
         ])
 
     private static let choices: [CommandOption<GenerateCommand>] = [
         .value("ids", "LIST", "Token ids in place of the text, with <s>: 6,20,30.", \.ids),
-        .value("max-tokens", "N", "Tokens to generate at most (default 100).", \.options.maxTokens),
+        .value(
+            "suffix", "TEXT",
+            "Write what fits between PROMPT and this: --max-tokens (default 8 then) is the longest that is tried.",
+            \.suffix),
+        .value("max-tokens", "N", "Tokens to generate at most (default 100).", \.maxTokens),
         .flag("greedy", "Take the most likely token each time.", \.isGreedy),
         .value(
             "beams", "K",
@@ -81,40 +90,23 @@ struct GenerateCommand: Command {
         .value("logprobs", "K", "With --json: log-probabilities of each token and the K best.", \.options.logprobs),
     ]
 
-    private static let sampling: [CommandOption<GenerateCommand>] = [
-        .value("temperature", "T", "Below 1 safer, above 1 wilder (default 0.9).", \.options.temperature),
-        .value(
-            "top-p", "P", "Sample from the best tokens that make up this probability (default 0.9).", \.options.topP),
-        .value("top-k", "K", "Sample from the K best tokens (default 0: all).", \.options.topK),
-        .value("min-p", "P", "Drop tokens below this share of the best one's probability (default 0).", \.options.minP),
-        .value("seed", "N", "The same seed gives the same text (default: random, printed).", \.options.seed),
-        .value(
-            "repetition-penalty", "R", "Make generated tokens less likely to come again (default 1: off).",
-            \.options.repetitionPenalty),
-        .value(
-            "repetition-window", "N", "Only the last N tokens count for it (default: all).",
-            \.options.repetitionWindow),
-        .value(
-            "frequency-penalty", "F", "Taken off a token's logit for each time that it came (default 0).",
-            \.options.frequencyPenalty),
-        .value(
-            "presence-penalty", "F", "Taken off a token's logit if it came (default 0).", \.options.presencePenalty),
-        .value(
-            "no-repeat-ngram", "N", "Let no run of N tokens come twice (default 0: off).", \.options.noRepeatNgram),
-        .values(
-            "logit-bias", "ID=VALUE", "Add to a token's logit; may be given several times.", \.biases),
-        .value(
-            "length-penalty", "P", "With --beams: above 1 favours long texts, 0 counts no length (default 1).",
-            \.options.lengthPenalty),
-        .flag(
-            "early-stopping", "With --beams: end with as many texts as there are beams.", \.options.earlyStopping),
-    ]
+    private static let sampling: [CommandOption<GenerateCommand>] =
+        (DecodingOptions.randomness + DecodingOptions.penalties).map { $0.lifted(\.options) }
+        + [
+            .values(
+                "logit-bias", "ID=VALUE", "Add to a token's logit; may be given several times.", \.biases),
+            .value(
+                "length-penalty", "P", "With --beams: above 1 favours long texts, 0 counts no length (default 1).",
+                \.options.lengthPenalty),
+            .flag(
+                "early-stopping", "With --beams: end with as many texts as there are beams.", \.options.earlyStopping),
+        ]
 
     private static let form: [CommandOption<GenerateCommand>] = [
         .flag("allow-empty", "Let the text begin with a line break or end at once.", \.allowsEmpty),
         .value("eos-id", "ID", "The token that ends a text (default 7).", \.options.eosID),
-        .value("task", "N", "Soft prompt (default 2; 1 was trained on blanks).", \.options.task),
-        .value("segment", "N", "Segment of the text (default 2).", \.options.segment),
+        .value("task", "N", "Soft prompt (default 2; 1, which was trained on blanks, with --suffix).", \.task),
+        .value("segment", "N", "Segment of the text (default 2; 1 with --suffix).", \.segment),
         .value(
             "compat", "NAME",
             "Generate as cpm-live does (default), as transformers, as transformers-raw, which takes soft prompts for "
@@ -127,10 +119,12 @@ struct GenerateCommand: Command {
 
     func run(_ terminal: Terminal) throws(LeafError) {
         let options = try definiteOptions()
-        guard let requests else { return try runOne(options, terminal) }
-        guard session == nil else {
-            throw LeafError(.usage, "--session keeps the generation of one prompt; leave out it or --requests")
+        guard session == nil || (suffix == nil && requests == nil) else {
+            throw LeafError(
+                .usage, "--session keeps what goes on from one prompt; it cannot be given with --requests or --suffix")
         }
+        if let suffix { return try runSuffix(suffix, options, terminal) }
+        guard let requests else { return try runOne(options, terminal) }
         guard prompt == nil, ids == nil else {
             throw LeafError(.usage, "give a prompt or --requests, not both")
         }
@@ -143,6 +137,10 @@ struct GenerateCommand: Command {
         guard beams == nil || !isGreedy else { throw LeafError(.usage, "give --greedy or --beams, not both") }
         options.decoding = beams.map { .beams($0) } ?? (isGreedy ? .greedy : .sampling)
         if allowsEmpty { options.allowEmpty = true }
+        let usual = suffix == nil ? GenerationOptions() : .filling
+        options.task = task ?? usual.task
+        options.segment = segment ?? usual.segment
+        options.maxTokens = maxTokens ?? (suffix == nil ? options.maxTokens : FillRequest.usualLongest)
         for bias in biases { options.logitBias[bias.id] = bias.value }
         try options.validate()
         guard (1...GenerationOptions.mostSequences).contains(samples) else {
@@ -239,7 +237,7 @@ struct GenerateCommand: Command {
 
     /// - Parameter session: has the prompt if it is not typed again.
     /// - Throws: `.usage` unless there is exactly one prompt.
-    private func readPrompt(or session: Session?) throws(LeafError) -> Prompt {
+    func readPrompt(or session: Session? = nil) throws(LeafError) -> Prompt {
         let saved = try session?.contents()
         switch (prompt, ids) {
         case (nil, nil):

@@ -24,6 +24,7 @@ struct InspectCommand: Command {
         let layers = configuration.layers
         let whole = layers.count { $0.hasAttention && $0.hasFeedForward }
         let half = layers.count { $0.hasAttention != $0.hasFeedForward }
+        let feedForwards = layers.indices.filter { layers[$0].hasFeedForward }
         let chunkBytes = file.chunks.reduce(0) { $0 + $1.paddedBytes }
         var rows: [(String, String)] = [
             ("file", "\(file.path), \(ByteCount(bytes: file.fileBytes))"),
@@ -31,8 +32,12 @@ struct InspectCommand: Command {
             ("weights", file.weights.rawValue),
             ("layers", "\(whole)" + (half > 0 ? ", and \(half) of which half was pruned" : "")),
             ("dim_model", "\(configuration.dimModel)"),
-            ("heads", "\(configuration.numHeads) of \(configuration.dimHead)"),
-            ("dim_ff", "\(configuration.dimFF)"),
+            (
+                "heads",
+                "\(range(configuration.attentionLayers.map(configuration.numHeads(ofLayer:)))) of "
+                    + range(configuration.attentionLayers.map(configuration.dimHead(ofLayer:)))
+            ),
+            ("dim_ff", range(feedForwards.map(configuration.dimFF(ofLayer:)))),
             ("vocabulary", "\(configuration.vocabSize) tokens"),
             ("soft prompts", "\(configuration.promptTypes) of \(configuration.promptLength) tokens"),
             ("segments", "\(configuration.segmentTypes)"),
@@ -44,7 +49,7 @@ struct InspectCommand: Command {
                 "blocks",
                 "\(file.blocks.count) in \(file.chunks.count) chunks, \(ByteCount(bytes: chunkBytes)) a sweep"
             ),
-            ("tokenizer", hasTokenizer(file) ? "inside" : "none: takes and gives ids only"),
+            ("tokenizer", tokenizer(file)),
         ]
         rows += sources(file).map { ($0.key, $0.value) }
         var text = Quantity.table(rows)
@@ -60,26 +65,10 @@ struct InspectCommand: Command {
     }
 
     private func json(_ file: LeafFile) -> JSONText {
-        let configuration = file.configuration
         var fields: [(key: String, value: JSONText)] = [
             ("file", .string(file.path)), ("bytes", .integer(file.fileBytes)),
-            ("parameters", .integer(configuration.parameterCount)), ("weights", .string(file.weights.rawValue)),
-            (
-                "configuration",
-                [
-                    "dim_model": .integer(configuration.dimModel), "num_heads": .integer(configuration.numHeads),
-                    "dim_head": .integer(configuration.dimHead), "dim_ff": .integer(configuration.dimFF),
-                    "num_layers": .integer(configuration.layers.count),
-                    "mask_modules": .array(
-                        configuration.layers.map { [.bool(!$0.hasAttention), .bool(!$0.hasFeedForward)] }),
-                    "vocab_size": .integer(configuration.vocabSize), "eps": .number(Double(configuration.eps)),
-                    "prompt_types": .integer(configuration.promptTypes),
-                    "prompt_length": .integer(configuration.promptLength),
-                    "segment_types": .integer(configuration.segmentTypes),
-                    "position_bias_num_buckets": .integer(configuration.positionBiasNumBuckets),
-                    "position_bias_max_distance": .integer(configuration.positionBiasMaxDistance),
-                ]
-            ),
+            ("parameters", .integer(file.configuration.parameterCount)), ("weights", .string(file.weights.rawValue)),
+            ("configuration", file.configuration.jsonText),
             (
                 "blocks",
                 .array(
@@ -106,6 +95,17 @@ struct InspectCommand: Command {
         return .object(fields)
     }
 
+    private func tokenizer(_ file: LeafFile) -> String {
+        guard hasTokenizer(file) else { return "none: takes and gives ids only" }
+        return file.tensor(TensorName.dictionary) == nil ? "inside, CPM-Ant+'s" : "inside"
+    }
+
+    /// `3`, or `2 to 4` where layers differ.
+    private func range(_ sizes: [Int]) -> String {
+        guard let least = sizes.min(), let most = sizes.max() else { return "none" }
+        return least == most ? "\(most)" : "\(least) to \(most)"
+    }
+
     private func hasTokenizer(_ file: LeafFile) -> Bool { file.tensor(TensorName.vocabulary) != nil }
 
     /// Where the file came from, as its metadata tell.
@@ -125,4 +125,29 @@ struct InspectCommand: Command {
 
 extension ModelConfiguration {
     fileprivate var parameterCount: Int { ModelShape(self).parameterCount }
+
+    fileprivate var jsonText: JSONText {
+        var fields: [(key: String, value: JSONText)] = [
+            ("dim_model", .integer(dimModel)), ("num_heads", .integer(numHeads)), ("dim_head", .integer(dimHead)),
+            ("dim_ff", .integer(dimFF)), ("num_layers", .integer(layers.count)),
+            ("mask_modules", .array(layers.map { [.bool(!$0.hasAttention), .bool(!$0.hasFeedForward)] })),
+            ("vocab_size", .integer(vocabSize)), ("eps", .number(Double(eps))), ("prompt_types", .integer(promptTypes)),
+            ("prompt_length", .integer(promptLength)), ("segment_types", .integer(segmentTypes)),
+            ("position_bias_num_buckets", .integer(positionBiasNumBuckets)),
+            ("position_bias_max_distance", .integer(positionBiasMaxDistance)),
+        ]
+        if !isUniform { fields.append(("layer_sizes", .array(layers.indices.map(sizes(ofLayer:))))) }
+        return .object(fields)
+    }
+
+    /// What a half layer lacks is absent.
+    private func sizes(ofLayer layer: Int) -> JSONText {
+        var fields: [(key: String, value: JSONText)] = []
+        if layers[layer].hasAttention {
+            let heads = layers[layer].heads ?? Array(0..<numHeads)
+            fields = [("heads", .array(heads.map { .integer($0) })), ("dim_head", .integer(dimHead(ofLayer: layer)))]
+        }
+        if layers[layer].hasFeedForward { fields.append(("dim_ff", .integer(dimFF(ofLayer: layer)))) }
+        return .object(fields)
+    }
 }

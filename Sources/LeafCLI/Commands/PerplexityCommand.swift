@@ -9,11 +9,7 @@ struct PerplexityCommand: Command {
     var context = 512
     var stride: Int?
     var prefix = 1
-    var task = 2
-    var segment = 2
-    var batch = 8
-    var tuning = TuningOptions()
-    var engine = EngineOptions()
+    var scoring = ScoringOptions()
     var common = CommonOptions()
 
     static let syntax = CommandSyntax<PerplexityCommand>(
@@ -32,61 +28,34 @@ struct PerplexityCommand: Command {
             .value("context", "N", "Tokens of a window, <s> included (default 512).", \.context),
             .value("stride", "N", "Tokens from one window to the next (default: no overlap).", \.stride),
             .value("prefix", "N", "Tokens that are read as a prompt, <s> included (default 1).", \.prefix),
-            .value("task", "N", "Soft prompt (default 2).", \.task),
-            .value("segment", "N", "Segment of the text (default 2).", \.segment),
-            .value("batch", "B", "Windows on a sweep at most (default 8); fewer if memory is short.", \.batch),
-        ] + TuningOptions.all.map { $0.lifted(\.tuning) }
-            + EngineOptions.all.map { $0.lifted(\.engine) } + CommonOptions.all.map { $0.lifted(\.common) },
+        ] + ScoringOptions.all().map { $0.lifted(\.scoring) } + CommonOptions.all.map { $0.lifted(\.common) },
         examples: ["perplexity ant.leaf news.txt --context 512 --stride 256"])
 
     func run(_ terminal: Terminal) throws(LeafError) {
-        guard (1...GenerationOptions.mostSequences).contains(batch) else {
-            throw LeafError(.usage, "--batch \(batch) is not between 1 and \(GenerationOptions.mostSequences)")
-        }
-        terminal.progress.show("opening \(model)")
-        let file = try tuning.open(model)
+        let file = try scoring.open(model, terminal)
         let ids = try readIDs(file)
         let windows = try TextWindows(ids, context: context, prefix: prefix, stride: stride)
         let requests = try windows.all.map { window throws(LeafError) in
-            ScoreRequest(
-                context: try file.rows(of: .ids(window.prefix), GenerationOptions(task: task, segment: segment)),
-                target: window.target)
+            ScoreRequest(context: try file.rows(of: .ids(window.prefix), scoring.form), target: window.target)
         }
-        var options = engine.modelOptions(ModelOptions.Capacity(context: 1))
-        let demands = requests.map { $0.demand(in: file.configuration) }
-        options.capacity = try ModelOptions.Capacity.fitting(demands, sequences: batch, file, options)
-        let model = try Model(file, options)
-        terminal.detail(model.plan.description)
-
-        let interrupt = Interrupt()
-        let began = ContinuousClock.now
         // By window, so that the sum does not depend on the order in which they finish.
         var sums = Array(repeating: 0.0, count: requests.count)
         var done = 0
-        var failure: LeafError?
-        try model.score(
-            requests, isCancelled: { interrupt.isRequested },
+        try scoring.answer(
+            requests, file, terminal, counted: (windows.scoredTokens, requests.count),
             onAnswer: { place, scores in
-                switch scores {
-                case .failure(let error): failure = failure ?? error
-                case .success(let scores):
-                    sums[place] = scores.dropFirst(windows.all[place].alreadyScored).reduce(0) { $0 + $1.logprob }
-                }
+                sums[place] = scores.dropFirst(windows.all[place].alreadyScored).reduce(0) { $0 + $1.logprob }
                 done += 1
                 terminal.progress.show("scoring: \(done) of \(Quantity.count(requests.count, "window"))")
+            },
+            finish: { model throws(LeafError) in
+                let characters = try file.requireTokenizer().decode(windows.scored).unicodeScalars.count
+                let report = PerplexityReport(
+                    logprob: sums.reduce(0, +), tokens: windows.scoredTokens, characters: characters,
+                    windows: requests.count)
+                terminal.output.write(common.isJSON ? report.json(model).line + "\n" : report.text)
+                terminal.output.flush()
             })
-        terminal.progress.clear()
-        if let failure { throw failure.kind == .cancelled ? LeafError(.cancelled, "interrupted") : failure }
-        let tokens = windows.scoredTokens
-        let characters = try file.requireTokenizer().decode(windows.scored).unicodeScalars.count
-        let report = PerplexityReport(
-            logprob: sums.reduce(0, +), tokens: tokens, characters: characters, windows: requests.count)
-        terminal.output.write(common.isJSON ? report.json(model).line + "\n" : report.text)
-        let seconds = (ContinuousClock.now - began) / .seconds(1)
-        if !terminal.isQuiet {
-            let rows = demands.reduce(0) { $0 + $1.firstRows }
-            terminal.note("\(RunFacts(model, tokens: tokens, requests: requests.count, rows: rows, seconds: seconds))")
-        }
     }
 
     private func readIDs(_ file: ModelFile) throws(LeafError) -> [Int32] {

@@ -6,11 +6,7 @@ struct ScoreCommand: Command {
     var model = ""
     var requests: String?
     var rule = ScoreRule.choice
-    var task = 2
-    var segment = 2
-    var batch = 8
-    var tuning = TuningOptions()
-    var engine = EngineOptions()
+    var scoring = ScoringOptions()
     var common = CommonOptions()
 
     static let syntax = CommandSyntax<ScoreCommand>(
@@ -34,61 +30,32 @@ struct ScoreCommand: Command {
             .value(
                 "rule", "NAME", "How inputs are scored: choice (default), likelihood or rank.", \.rule,
                 suggest: .words(ScoreRule.allCases.map(\.rawValue))),
-            .value("task", "N", "Soft prompt (default 2; CPM-Live's LoRA examples use 1).", \.task),
-            .value("segment", "N", "Segment of the text (default 2).", \.segment),
-            .value("batch", "B", "Texts on a sweep at most (default 8); fewer if memory is short.", \.batch),
-        ] + TuningOptions.all.map { $0.lifted(\.tuning) }
-            + EngineOptions.all.map { $0.lifted(\.engine) } + CommonOptions.quietness.map { $0.lifted(\.common) },
+        ] + ScoringOptions.all().map { $0.lifted(\.scoring) } + CommonOptions.quietness.map { $0.lifted(\.common) },
         examples: [
             "score ant.leaf --requests sentences.jsonl", "score ant.leaf --requests c3.jsonl --rule choice --task 1",
         ])
 
     func run(_ terminal: Terminal) throws(LeafError) {
         guard let requests else { throw LeafError(.usage, "--requests FILE.jsonl is missing") }
-        guard (1...GenerationOptions.mostSequences).contains(batch) else {
-            throw LeafError(.usage, "--batch \(batch) is not between 1 and \(GenerationOptions.mostSequences)")
-        }
-        terminal.progress.show("opening \(model)")
-        let file = try tuning.open(model)
-        let questions = try ScoreFile(
-            path: requests, rule: rule, form: TextForm(task: task, segment: segment), for: file
-        ).questions
+        let file = try scoring.open(model, terminal)
+        let questions = try ScoreFile(path: requests, rule: rule, form: scoring.form, for: file).questions
         let texts = questions.enumerated().flatMap { number, question in
             question.texts.enumerated().map { (question: number, place: $0, request: $1) }
         }
-        var options = engine.modelOptions(ModelOptions.Capacity(context: 1))
-        let demands = texts.map { $0.request.demand(in: file.configuration) }
-        options.capacity = try ModelOptions.Capacity.fitting(demands, sequences: batch, file, options)
-        let model = try Model(file, options)
-        terminal.detail(model.plan.description)
-
-        let interrupt = Interrupt()
-        let began = ContinuousClock.now
         var sheets = questions.map { ScoreSheet($0) }
-        var (finished, failure): (Int, LeafError?) = (0, nil)
-        try model.score(
-            texts.map(\.request), isCancelled: { interrupt.isRequested || terminal.output.isClosed },
+        var finished = 0
+        try scoring.answer(
+            texts.map(\.request), file, terminal,
+            counted: (texts.reduce(0) { $0 + $1.request.target.count }, questions.count),
             onAnswer: { place, scores in
                 let text = texts[place]
-                switch scores {
-                case .failure(let error): failure = failure ?? error
-                case .success(let scores): sheets[text.question].scores[text.place] = scores
-                }
+                sheets[text.question].scores[text.place] = scores
                 guard let answer = sheets[text.question].answer else { return }
                 finished += 1
                 sheets[text.question].scores = []
                 terminal.print(answer)
                 terminal.progress.show("scoring: \(finished) of \(Quantity.count(questions.count, "request")) finished")
             })
-        let seconds = (ContinuousClock.now - began) / .seconds(1)
-        let tokens = texts.reduce(0) { $0 + $1.request.target.count }
-        if !terminal.isQuiet {
-            let rows = demands.reduce(0) { $0 + $1.firstRows }
-            terminal.note("\(RunFacts(model, tokens: tokens, requests: questions.count, rows: rows, seconds: seconds))")
-        }
-        if let failure {
-            throw failure.kind == .cancelled ? LeafError(.cancelled, "interrupted") : failure
-        }
     }
 }
 

@@ -1,0 +1,169 @@
+import LeafArguments
+import Leafcutter
+
+/// `leafcutter evaluate MODEL TASK DATA.jsonl`
+struct EvaluateCommand: Command {
+    var model = ""
+    var task = ""
+    var data = ""
+    var output: String?
+    var limit: Int?
+    var maxLength: Int?
+    var beams: Int?
+    var isGreedy = false
+    var maxTokens: Int?
+    var repetitionPenalty: Float?
+    var repetitionWindow: Int?
+    var scoring = ScoringOptions(task: 1)
+    var common = CommonOptions()
+
+    static let syntax = CommandSyntax<EvaluateCommand>(
+        name: "evaluate", summary: "Measure a model on the tasks of CUGE that CPM-Ant was published on.",
+        discussion: """
+            CCPM, LCSTS, KdConv and Math23K continue {"input","target"}, with three beams as CPM-Live does. C3 chooses by \
+            {"input","options":[..],"target":0}. Sogou-Log ranks {"input","query","target"}, where the lines of one query \
+            belong together and the target says how relevant each is. An "id" is repeated in the predictions; lines \
+            without a target count for nothing but those.
+
+            Metrics are shares from 0 to 1: accuracy; for Math23K also of answers that are the same text (exact_match); \
+            for LCSTS ROUGE-1, 2 and L; for KdConv BLEU-1 to 4 and Distinct-1 and 2, all of characters; for Sogou-Log \
+            nDCG of the first 1, 5, 10 and all lines.
+
+            Lines are read as they are needed and ride on shared sweeps. CPM-Live's adapters for these tasks were tuned \
+            with soft prompt 1 and texts of 256 positions at most (C3 1024, KdConv 1500), the soft prompt and what is \
+            generated included; of a longer input the beginning is cut away.
+            """,
+        arguments: [
+            .required("MODEL", "A .leaf file.", \.model, suggest: .file),
+            .required(
+                "TASK", "CCPM, C3, Sogou-Log, LCSTS, KdConv or Math23K.", \.task,
+                suggest: .words(EvaluationTasks.all.map(\.name))),
+            .required("DATA", "The items, one JSON object a line.", \.data, suggest: .file),
+        ],
+        options: [
+            .value(
+                "output", "FILE", "Write what the model made of each item, one JSON object a line, in their order.",
+                \.output, suggest: .file),
+            .value("limit", "N", "Only the first N items.", \.limit),
+            .value(
+                "max-length", "N",
+                "Positions of a text at most (default: the task's; 0 reads texts whole, as CPM-Live's inference does).",
+                \.maxLength),
+            .value("beams", "K", "Beams (default 3).", \.beams),
+            .flag("greedy", "Take the most likely token each time.", \.isGreedy),
+            .value("max-tokens", "N", "Tokens to generate at most (default: the task's).", \.maxTokens),
+            .value(
+                "repetition-penalty", "R", "Make generated tokens less likely to come again (default 1: off).",
+                \.repetitionPenalty),
+            .value(
+                "repetition-window", "N", "Only the last N tokens count for it (default: all).", \.repetitionWindow),
+        ] + ScoringOptions.all(task: "Soft prompt (default 1, with which CPM-Live tuned).").map { $0.lifted(\.scoring) }
+            + CommonOptions.all.map { $0.lifted(\.common) },
+        examples: [
+            "evaluate ant.leaf C3 c3/test.jsonl --delta c3.pt --memory 4GiB --batch 32",
+            "evaluate ant.leaf LCSTS lcsts/test.jsonl --delta lcsts.pt --output summaries.jsonl --limit 100",
+        ])
+
+    func run(_ terminal: Terminal) throws(LeafError) {
+        guard let task = EvaluationTasks.named(task) else {
+            let names = EvaluationTasks.all.map(\.name)
+            let advice = NearestName.of(task, among: names).map { "did you mean \($0)?" }
+            throw LeafError(
+                .usage, "there is no task '\(task)'; \(advice ?? "there are \(names.joined(separator: ", "))")")
+        }
+        try evaluate(task, terminal)
+    }
+
+    private func evaluate<Task: EvaluationTask>(_ task: Task, _ terminal: Terminal) throws(LeafError) {
+        let options = try decoding(of: task)
+        let file = try scoring.open(model, terminal)
+        let form = try file.evaluationForm(
+            of: task, options, maxLength: maxLength == 0 ? nil : maxLength ?? task.maxLength)
+        let survey = try DataSurvey(task, form, items(), batch: scoring.batch.count, file, terminal)
+        guard survey.wanted > 0 || output != nil else {
+            throw LeafError(.usage, "no line of \(data) has a 'target'; give --output FILE to have predictions alone")
+        }
+        let predictions = try output.map { path throws(LeafError) in
+            if let same = FilePath.identity(of: path, followsLinks: true),
+                same == FilePath.identity(of: data, followsLinks: true)
+            {
+                throw LeafError(.usage, "--output \(path) is the data; name another file")
+            }
+            return try UnfinishedFile(path: path)
+        }
+        let run = try SharedRun(survey.demands.demands, scoring, file, terminal)
+
+        var lines: DataLines<Task.Item> = try items()
+        var report = EvaluationReport(task: task.name, metrics: task.metrics)
+        // Ids of items that are under way.
+        var ids: [Int: JSONText] = [:]
+        var failure: LeafError?
+        var taken = 0
+        do throws(LeafError) {
+            try run.model.evaluate(
+                task, form, ahead: 2 * scoring.batch.count, isCancelled: { run.isCancelled || failure != nil },
+                next: { () throws(LeafError) in
+                    guard let line = try lines.next() else { return nil }
+                    ids[taken] = line.id
+                    taken += 1
+                    return line.item
+                },
+                onOutput: { number, item, output in
+                    report.add(output, for: item)
+                    let id = ids.removeValue(forKey: number)
+                    do throws(LeafError) {
+                        try predictions?.append(EvaluationAnswer(id: id, item.wanted, output).json.line + "\n")
+                        try predictions?.flush()
+                    } catch {
+                        failure = error
+                    }
+                    terminal.progress.show("evaluating: \(number + 1) of \(Quantity.count(survey.items, "item"))")
+                })
+        } catch {
+            failure = failure ?? error
+        }
+        terminal.progress.clear()
+        // What is there so far is of use after an interruption or a failure too.
+        if report.items > 0 { try predictions?.finish() }
+        if let failure { throw failure }
+        terminal.output.write(
+            common.isJSON ? report.json(cut: survey.cut, seconds: run.seconds, run.model).line + "\n" : report.text)
+        terminal.output.flush()
+        if survey.cut > 0 {
+            terminal.note("the beginning of \(Quantity.count(survey.cut, "item")) was cut away; see --max-length")
+        }
+        let width = if case .beams(let width) = options.decoding { width } else { 1 }
+        let steps = task.maxTokens == nil ? 0 : report.tokens * width
+        let promptRows = survey.demands.firstRows * report.items / survey.items
+        run.tell(tokens: report.tokens, requests: report.items, rows: promptRows + steps)
+        if run.isInterrupted {
+            throw LeafError(.cancelled, "interrupted after \(report.items) of \(Quantity.count(survey.items, "item"))")
+        }
+    }
+
+    private func items<Item>() throws(LeafError) -> DataLines<Item> {
+        if let limit, limit < 1 { throw LeafError(.usage, "--limit \(limit) leaves nothing; give at least 1") }
+        return DataLines(try JSONLines(path: data), limit: limit)
+    }
+
+    /// CPM-Live's beam search, with what was asked for in its place.
+    private func decoding(of task: some EvaluationTask) throws(LeafError) -> GenerationOptions {
+        if let maxLength, maxLength < 0 {
+            throw LeafError(.usage, "--max-length \(maxLength) is negative; 0 reads texts whole")
+        }
+        var options = scoring.form
+        guard let tokens = task.maxTokens else {
+            guard beams == nil, !isGreedy, maxTokens == nil, repetitionPenalty == nil, repetitionWindow == nil else {
+                throw LeafError(.usage, "\(task.name) generates nothing; leave out what says how")
+            }
+            return options
+        }
+        guard beams == nil || !isGreedy else { throw LeafError(.usage, "give --greedy or --beams, not both") }
+        options.decoding = isGreedy ? .greedy : .beams(beams ?? 3)
+        options.maxTokens = maxTokens ?? tokens
+        options.repetitionPenalty = repetitionPenalty ?? 1
+        options.repetitionWindow = repetitionWindow
+        try options.validate()
+        return options
+    }
+}

@@ -1,0 +1,168 @@
+import LeafArguments
+import Leafcutter
+
+/// `leafcutter fill MODEL TEXT`
+struct FillCommand: Command {
+    var model = ""
+    var text: String?
+    var requests: String?
+    var batch = 8
+    var longest = FillRequest.usualLongest
+    var isGreedy = false
+    var samples = false
+    var beams: Int?
+    var biases: [LogitBiasArgument] = []
+    var options = GenerationOptions.filling
+    var tuning = TuningOptions()
+    var engine = EngineOptions()
+    var common = CommonOptions()
+
+    /// Who sets one of these wants to sample.
+    private var sampled: GenerationOptions {
+        get { options }
+        set {
+            options = newValue
+            samples = true
+        }
+    }
+
+    static let syntax = CommandSyntax<FillCommand>(
+        name: "fill", summary: "Fill the blanks of a text.",
+        discussion: """
+            A blank is written <blank:3> where three tokens are missing, or <blank> where their number is not known: all \
+            numbers up to --max-blank are tried on the same sweeps, and the one whose tokens have the best mean \
+            log-probability stays. Several blanks are filled from left to right. The text with its blanks filled goes to \
+            standard output.
+
+            The most likely token is taken each time, and any token may stand in a blank. --sample, or an option of \
+            sampling, draws instead; --beams K searches.
+
+            --requests fills many texts on shared sweeps. Each line of the file is a JSON object: "text", any option in \
+            snake_case where it differs from the command line ("max_blank", "beams", "temperature", ..), and an "id" \
+            that its answer repeats. Answers are JSON lines in the order in which they finish.
+            """,
+        arguments: [
+            .required("MODEL", "A .leaf file.", \.model, suggest: .file),
+            .optional("TEXT", "The text with its blanks; - takes all of standard input as it is.", \.text),
+        ],
+        options: choices + TuningOptions.all.map { $0.lifted(\.tuning) }
+            + (EngineOptions.all + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
+            + CommonOptions.all.map { $0.lifted(\.common) },
+        examples: [
+            "fill ant.leaf '床前<blank:1>光，疑是地上霜。' --memory 2GiB",
+            "fill ant.leaf '今天天气<blank>，我们去公园<blank>。' --max-blank 4",
+            "fill ant.leaf '白日依山尽，<blank:4>。' --beams 5 --json",
+            "fill ant.leaf --requests gaps.jsonl > answers.jsonl",
+        ])
+
+    private static let choices: [CommandOption<FillCommand>] =
+        [
+            .value("max-blank", "N", "Tokens of a blank without a number at most (default 8).", \.longest),
+            .value(
+                "requests", "FILE", "Many texts on shared sweeps, one JSON object a line.", \.requests, suggest: .file),
+            .value(
+                "batch", "B", "With --requests: texts at the same time at most (default 8); fewer if memory is short.",
+                \.batch),
+            .flag("greedy", "Take the most likely token each time (default).", \.isGreedy),
+            .value("beams", "K", "Beam search with K beams.", \.beams),
+            .flag("sample", "Draw tokens by their probability, as generate does.", \.samples),
+        ] + DecodingOptions.randomness.map { $0.lifted($0.name == "seed" ? \.options : \.sampled) }
+        + DecodingOptions.penalties.map { $0.lifted(\.options) } + [
+            .values("logit-bias", "ID=VALUE", "Add to a token's logit; may be given several times.", \.biases),
+            .value("task", "N", "Soft prompt (default 1, which was trained on blanks).", \.options.task),
+            .value("segment", "N", "Segment of the text (default 1).", \.options.segment),
+        ]
+
+    func run(_ terminal: Terminal) throws(LeafError) {
+        let began = ContinuousClock.now
+        guard (1...GenerationOptions.mostSequences).contains(batch) else {
+            throw LeafError(.usage, "--batch \(batch) is not between 1 and \(GenerationOptions.mostSequences)")
+        }
+        var options = options
+        for bias in biases { options.logitBias[bias.id] = bias.value }
+        options.decoding = try GenerationOptions.Decoding(
+            greedy: isGreedy, sample: samples, beams: beams, default: options.decoding)
+        try options.validate()
+        terminal.progress.show("opening \(model)")
+        let file = try tuning.open(model)
+        switch (text, requests) {
+        case (nil, nil):
+            throw LeafError(
+                .usage, "TEXT is missing; give a text with <blank>, - for standard input, or --requests")
+        case (.some, .some): throw LeafError(.usage, "give a text or --requests, not both")
+        case (let text?, nil):
+            try runOne(text == "-" ? try StandardInput.text() : text, options, file, began, terminal)
+        case (nil, let requests?):
+            try runRequests(requests, FillLine.Defaults(options: options, longest: longest), file, began, terminal)
+        }
+    }
+
+    private func runOne(
+        _ text: String, _ options: GenerationOptions, _ file: ModelFile, _ began: ContinuousClock.Instant,
+        _ terminal: Terminal
+    ) throws(LeafError) {
+        let text = try BlankText(text)
+        let request = try file.request(toFill: text, options, longest: longest)
+        try FillJob.noteUnknowns(in: text, file, terminal)
+        var failure: LeafError?
+        try FillJob(file: file, requests: [request], engine: engine, began: began).run(batch: 1, terminal) { answer in
+            switch answer.outcome {
+            case .failure(let error): failure = error
+            case .success(let filling):
+                if common.isJSON {
+                    terminal.print(.object(Self.fields(filling, text) + answer.facts(filling)))
+                } else {
+                    terminal.progress.clear()
+                    terminal.output.write(text.filled(with: filling.blanks.map(\.text)) + "\n")
+                    terminal.output.flush()
+                }
+                if options.decoding == .sampling, options.seed == nil { terminal.note("seed \(filling.seed)") }
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    private func runRequests(
+        _ path: String, _ defaults: FillLine.Defaults, _ file: ModelFile, _ began: ContinuousClock.Instant,
+        _ terminal: Terminal
+    ) throws(LeafError) {
+        let entries = try JSONLines(path: path).map { line throws(LeafError) in
+            let parsed: FillLine = try line.decode([.fillDefaults: defaults])
+            let request = try file.request(toFill: parsed.text, parsed.options, longest: parsed.longest)
+            return (id: parsed.id?.json ?? .integer(line.number), text: parsed.text, request: request)
+        }
+        var failed = 0
+        try FillJob(file: file, requests: entries.map(\.request), engine: engine, began: began)
+            .run(batch: batch, terminal) { answer in
+                let entry = entries[answer.place]
+                switch answer.outcome {
+                case .failure(let error) where error.kind == .cancelled: break
+                case .failure(let error):
+                    failed += 1
+                    terminal.print(["id": entry.id, "error": .string(error.description)])
+                case .success(let filling):
+                    terminal.print(
+                        .object([("id", entry.id)] + Self.fields(filling, entry.text) + answer.facts(filling)))
+                }
+            }
+        if failed > 0 {
+            throw LeafError(.badInput, "\(failed) of \(entries.count) requests failed; their answers say why")
+        }
+    }
+
+    private static func fields(_ filling: Filling, _ text: BlankText) -> [(key: String, value: JSONText)] {
+        [
+            ("text", .string(text.filled(with: filling.blanks.map(\.text)))), ("ids", .ids(filling.ids)),
+            (
+                "blanks",
+                .array(
+                    filling.blanks.map { blank in
+                        [
+                            "start": .integer(blank.start), "ids": .ids(blank.ids), "text": .string(blank.text),
+                            "logprob": .number(blank.logprob),
+                        ]
+                    })
+            ),
+        ]
+    }
+}

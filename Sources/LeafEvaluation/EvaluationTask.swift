@@ -1,0 +1,84 @@
+public import LeafFormat
+public import LeafGeneration
+
+/// A task of CUGE on which CPM-Ant was published: what an item looks like, what a model is asked, what counts as right.
+///
+/// Nothing here reads a file or runs a model: items become requests, answers become outputs, outputs become metrics.
+///
+/// - Source: CPM-Ant reference, sections 5.8 and 8.2; CPM-Live's `examples/infer.py` and `tune.py`.
+public protocol EvaluationTask: Sendable {
+    associatedtype Item: EvaluationItem
+    associatedtype Request: ModelRequest
+    associatedtype Output: EvaluationOutput
+    associatedtype Metrics: EvaluationMetrics where Metrics.Item == Item, Metrics.Output == Output
+
+    /// As CUGE writes it.
+    var name: String { get }
+    /// Positions of a text in CPM-Live's tuning, soft prompt and target included.
+    var maxLength: Int { get }
+    /// What CPM-Live's inference lets it generate; nil where nothing is generated.
+    var maxTokens: Int? { get }
+    /// Metrics that have counted nothing yet.
+    var metrics: Metrics { get }
+
+    /// - Throws: `.usage` for an item that makes no sense.
+    func texts(of item: Item, in form: EvaluationForm) throws(LeafError) -> EvaluationTexts<Request>
+    /// - Parameter answers: one for each request, in their order.
+    func output(of answers: [Request.Answer]) -> Output
+}
+
+/// One line of a data file.
+public protocol EvaluationItem: Decodable, Sendable {
+    /// What is wanted; nil where nobody says.
+    var wanted: OutputValue? { get }
+}
+
+/// What a model made of an item.
+public protocol EvaluationOutput: Sendable {
+    /// To be written down, in this order.
+    var fields: [(name: String, value: OutputValue)] { get }
+    /// Tokens that were generated or scored.
+    var tokens: Int { get }
+}
+
+public enum OutputValue: Sendable, Equatable {
+    case text(String)
+    case ids([Int32])
+    case integer(Int)
+    case number(Double)
+    case numbers([Double])
+}
+
+/// How outputs agree with what was wanted.
+public protocol EvaluationMetrics: Sendable {
+    associatedtype Item
+    associatedtype Output
+
+    /// Counts an item that says what is wanted.
+    mutating func add(_ output: Output, for item: Item)
+    var values: [MetricValue] { get }
+}
+
+/// What is asked for one item.
+public struct EvaluationTexts<Request: ModelRequest>: Sendable {
+    public let requests: [Request]
+    /// Whether the beginning of a text was cut away.
+    public let isCut: Bool
+}
+
+/// The six tasks.
+public enum EvaluationTasks {
+    public static let all: [any EvaluationTask] = [
+        GenerationTask(name: "CCPM", maxLength: 256, maxTokens: 1, metrics: [TextAccuracy()]),
+        ChoiceTask(name: "C3", maxLength: 1024),
+        RankTask(name: "Sogou-Log", maxLength: 256),
+        GenerationTask(name: "LCSTS", maxLength: 256, maxTokens: 50, metrics: [Rouge()]),
+        GenerationTask(name: "KdConv", maxLength: 1500, maxTokens: 50, metrics: [Bleu(), Distinct()]),
+        GenerationTask(name: "Math23K", maxLength: 256, maxTokens: 32, metrics: [AnswerAccuracy()]),
+    ]
+
+    /// The task of that name, in any case.
+    public static func named(_ name: String) -> (any EvaluationTask)? {
+        all.first { $0.name.lowercased() == name.lowercased() }
+    }
+}

@@ -1,0 +1,24 @@
+/// Distinct-1 and Distinct-2 of characters: how many different n-grams all texts have together, by how many they have.
+///
+/// - Source: Li and others 2016.
+public struct Distinct: TextMetric {
+    private var kinds: [Set<Characters.Ngram>] = [[], []]
+    private var totals = [0, 0]
+
+    public init() {}
+
+    public mutating func add(_ text: String, reference: String) {
+        let text = Characters(text)
+        for order in 1...2 {
+            for ngram in text.ngrams(order) { kinds[order - 1].insert(ngram) }
+            totals[order - 1] += max(0, text.count - order + 1)
+        }
+    }
+
+    public var values: [MetricValue] {
+        zip(kinds, totals).enumerated().map { place, counts in
+            let share: Double = counts.1 == 0 ? 0 : Double(counts.0.count) / Double(counts.1)
+            return MetricValue(name: "distinct\(place + 1)", value: share)
+        }
+    }
+}

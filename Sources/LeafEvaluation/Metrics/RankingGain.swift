@@ -1,0 +1,61 @@
+import Glibc
+
+/// nDCG of the lines of one query, ranked by their scores: the mean over the queries, for the first 1, 5, 10 and all.
+///
+/// - Source: Järvelin and Kekäläinen 2002; the numbers of scikit-learn's `ndcg_score`: the gain is the relevance itself,
+///   lines of equal score share their places, and a query without a relevant line counts as 0.
+public struct RankingGain: Sendable {
+    private struct Line {
+        let score: Double
+        let relevance: Double
+    }
+
+    private static let cutoffs = [1, 5, 10, Int.max]
+
+    private var places: [String: Int] = [:]
+    /// By query, in the order in which they came first, so that sums do not depend on hashes.
+    private var queries: [[Line]] = []
+
+    public init() {}
+
+    /// - Parameter relevance: not negative.
+    public mutating func add(score: Double, relevance: Double, query: String) {
+        let place = places[query] ?? queries.count
+        if place == queries.count {
+            places[query] = place
+            queries.append([])
+        }
+        queries[place].append(Line(score: score, relevance: relevance))
+    }
+
+    public var values: [MetricValue] {
+        Self.cutoffs.map { cutoff in
+            var mean = Mean()
+            for lines in queries { mean.add(Self.gain(lines, cutoff)) }
+            return MetricValue(name: cutoff == .max ? "ndcg" : "ndcg@\(cutoff)", value: mean.value)
+        }
+    }
+
+    private static func gain(_ lines: [Line], _ cutoff: Int) -> Double {
+        let ideal = discounted(
+            lines.map { Line(score: $0.relevance, relevance: $0.relevance) }, cutoff)
+        return ideal == 0 ? 0 : discounted(lines, cutoff) / ideal
+    }
+
+    private static func discounted(_ lines: [Line], _ cutoff: Int) -> Double {
+        let ranked = lines.sorted { $0.score > $1.score }
+        var sum = 0.0
+        var first = 0
+        while first < ranked.count {
+            let equals = ranked[first...].prefix { $0.score == ranked[first].score }
+            var (discounts, relevance) = (0.0, 0.0)
+            for place in equals.indices {
+                if place < cutoff { discounts += 1 / log2(Double(place) + 2) }
+                relevance += equals[place].relevance
+            }
+            sum += discounts * relevance / Double(equals.count)
+            first = equals.endIndex
+        }
+        return sum
+    }
+}

@@ -1,0 +1,43 @@
+/// ROUGE-1, ROUGE-2 and ROUGE-L of characters: the mean over the texts of each one's F1.
+///
+/// - Source: Lin 2004; the numbers of Python's rouge-score with characters for tokens.
+public struct Rouge: TextMetric {
+    private var means = [Mean(), Mean(), Mean()]
+
+    public init() {}
+
+    public mutating func add(_ text: String, reference: String) {
+        let (text, reference) = (Characters(text), Characters(reference))
+        for order in 1...2 {
+            means[order - 1].add(
+                Self.f1(
+                    text.overlap(order, with: reference), of: max(0, text.count - order + 1),
+                    and: max(0, reference.count - order + 1)))
+        }
+        means[2].add(Self.f1(Self.longestCommon(text.scalars, reference.scalars), of: text.count, and: reference.count))
+    }
+
+    public var values: [MetricValue] {
+        zip(["rouge1", "rouge2", "rougeL"], means).map { MetricValue(name: $0, value: $1.value) }
+    }
+
+    private static func f1(_ common: Int, of found: Int, and wanted: Int) -> Double {
+        guard common > 0 else { return 0 }
+        let (precision, recall) = (Double(common) / Double(found), Double(common) / Double(wanted))
+        return 2 * precision * recall / (precision + recall)
+    }
+
+    /// The length of the longest subsequence of both.
+    private static func longestCommon(_ a: [UInt32], _ b: [UInt32]) -> Int {
+        var row = Array(repeating: 0, count: a.count + 1)
+        for y in b {
+            var diagonal = 0
+            for (place, x) in a.enumerated() {
+                let above = row[place + 1]
+                row[place + 1] = x == y ? diagonal + 1 : max(above, row[place])
+                diagonal = above
+            }
+        }
+        return row[a.count]
+    }
+}

@@ -1,0 +1,39 @@
+/// The share of texts that are the wanted ones, white space at both ends aside.
+public struct TextAccuracy: TextMetric {
+    private var mean = Mean()
+
+    public init() {}
+
+    public mutating func add(_ text: String, reference: String) {
+        mean.add(text.trimmed == reference.trimmed ? 1 : 0)
+    }
+
+    public var values: [MetricValue] { [MetricValue(name: "accuracy", value: mean.value)] }
+}
+
+/// The share of answers to sums that are right: the same text (`exact_match`), or an expression of the same value
+/// (`accuracy`), for another way to the same number is no error.
+public struct AnswerAccuracy: TextMetric {
+    private var exact = Mean()
+    private var right = Mean()
+
+    public init() {}
+
+    public mutating func add(_ text: String, reference: String) {
+        let isSame = text.trimmed == reference.trimmed
+        exact.add(isSame ? 1 : 0)
+        right.add(isSame || Arithmetic.agree(text, reference) ? 1 : 0)
+    }
+
+    public var values: [MetricValue] {
+        [MetricValue(name: "accuracy", value: right.value), MetricValue(name: "exact_match", value: exact.value)]
+    }
+}
+
+extension String {
+    /// By scalars: two spellings of one character are two texts.
+    fileprivate var trimmed: [Unicode.Scalar] {
+        let scalars = Array(unicodeScalars).drop { $0.properties.isWhitespace }
+        return scalars.lastIndex { !$0.properties.isWhitespace }.map { Array(scalars[...$0]) } ?? []
+    }
+}

@@ -1,0 +1,75 @@
+package import CPMAnt
+public import LeafFormat
+
+/// What becomes of the hidden states of a text.
+public enum Pooling: String, Sendable, CaseIterable {
+    /// Their mean over the text's tokens, `<s>` among them.
+    case mean
+    /// The last token's, which has seen the whole text.
+    case last
+    /// All of them stay as they are.
+    case none
+}
+
+/// A text whose hidden states are wanted.
+public struct EmbeddingRequest: Sendable {
+    public var text: PromptRows
+    public var pooling: Pooling
+
+    public init(text: PromptRows, pooling: Pooling = .mean) {
+        self.text = text
+        self.pooling = pooling
+    }
+
+    /// - Throws: `.usage` for what makes no sense with this model.
+    public func validate(for configuration: ModelConfiguration) throws(LeafError) {
+        guard !text.ids.isEmpty else { throw LeafError(.usage, "the text has no ids; give at least <s> (6)") }
+    }
+
+    /// What the request needs of a model: one sweep, and no logits.
+    public func demand(in configuration: ModelConfiguration) -> Demand {
+        .oneSweep(rows: text.length(in: configuration), logitRows: 0)
+    }
+}
+
+extension EmbeddingRequest: OneSweepRequest {
+    /// `[dimModel]` numbers; `[tokens, dimModel]` without pooling.
+    public typealias Answer = [Float]
+    public var work: RequestWork<[Float]> { oneSweepWork }
+
+    package func rows(of sequence: SequenceID, in configuration: ModelConfiguration) -> [RowBatch.Row] {
+        var rows = text.rows(of: sequence, in: configuration) { _ in false }
+        let wanted = pooling == .last ? 1 : text.ids.count
+        for place in rows.indices.suffix(wanted) { rows[place].wantsHiddenState = true }
+        return rows
+    }
+
+    /// Vectors, in double precision, so that means of long texts lose nothing.
+    package struct Partial {
+        fileprivate var numbers: [Double]
+        /// How many states each vector is the sum of.
+        fileprivate var states: Int
+    }
+
+    package func begin(in configuration: ModelConfiguration) -> Partial {
+        let (vectors, states) =
+            switch pooling {
+            case .mean: (1, text.ids.count)
+            case .last: (1, 1)
+            case .none: (text.ids.count, 1)
+            }
+        return Partial(numbers: Array(repeating: 0, count: vectors * configuration.dimModel), states: states)
+    }
+
+    package func read(
+        _ row: LogitsRow, at place: Int, into partial: inout Partial, workspace: inout SamplingWorkspace
+    ) throws(LeafError) {
+        let hidden = row.model.finalHiddenState(ofRow: row.number)
+        let first = pooling == .none ? place * hidden.count : 0
+        for column in hidden.indices { partial.numbers[first + column] += Double(hidden[column]) }
+    }
+
+    package func answer(_ partial: Partial) -> [Float] {
+        partial.numbers.map { Float($0 / Double(partial.states)) }
+    }
+}

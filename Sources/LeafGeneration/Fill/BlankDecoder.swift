@@ -1,0 +1,91 @@
+import LeafFormat
+
+/// Chooses the tokens of a text's blanks from rows of logits, for one text or for several beams.
+protocol BlankDecoder {
+    /// Takes the row that tells the next token of a beam, beam by beam in order.
+    ///
+    /// - Throws: `.badInput` for logits that are no numbers, or if every token is forbidden.
+    mutating func accept(
+        _ row: LogitsRow, ofBeam beam: Int, workspace: inout SamplingWorkspace
+    ) throws(LeafError)
+
+    /// Decides, once every beam's row was taken.
+    ///
+    /// - Returns: the beams that go on, the best one first.
+    mutating func advance(_ workspace: inout SamplingWorkspace) throws(LeafError) -> [BlankToken]
+}
+
+/// A token that was chosen for a beam.
+struct BlankToken {
+    /// Of the earlier beams the one that the token is put behind.
+    let beam: Int
+    let token: TokenLogprobs
+}
+
+extension FillRequest {
+    /// - Parameters:
+    ///   - earlier: the tokens of known blanks, on which penalties look back.
+    ///   - count: tokens to be chosen.
+    ///   - sample: tells apart the random choices of texts that are tried together.
+    func decoder(after earlier: [Int32], count: Int, seed: UInt64, sample: Int) -> any BlankDecoder {
+        var options = options
+        // A blank ends by its length, and any token may stand in it.
+        options.eosID = -1
+        options.allowEmpty = true
+        options.maxTokens = earlier.count + count
+        if case .beams(let width) = options.decoding {
+            return BeamBlankDecoder(
+                search: BeamSearch(options, width: width, prompt: [], continuing: earlier, stream: nil))
+        }
+        options.logprobs = options.logprobs ?? 0
+        return SampleBlankDecoder(
+            decoder: SequenceDecoder(options, seed: seed, sample: sample, continuing: earlier))
+    }
+}
+
+/// Greedy or random.
+private struct SampleBlankDecoder: BlankDecoder {
+    var decoder: SequenceDecoder
+    private var chosen: TokenLogprobs?
+
+    init(decoder: SequenceDecoder) {
+        self.decoder = decoder
+    }
+
+    mutating func accept(
+        _ row: LogitsRow, ofBeam beam: Int, workspace: inout SamplingWorkspace
+    ) throws(LeafError) {
+        chosen = try decoder.accept(row.logits.span, workspace: &workspace)?.logprobs
+    }
+
+    mutating func advance(_ workspace: inout SamplingWorkspace) -> [BlankToken] {
+        chosen.map { [BlankToken(beam: 0, token: $0)] } ?? []
+    }
+}
+
+private struct BeamBlankDecoder: BlankDecoder {
+    var search: BeamSearch
+    /// The rows that were taken, which lie where the model left them until the next sweep.
+    private var rows: [LogitsRow] = []
+
+    init(search: BeamSearch) {
+        self.search = search
+    }
+
+    mutating func accept(
+        _ row: LogitsRow, ofBeam beam: Int, workspace: inout SamplingWorkspace
+    ) throws(LeafError) {
+        if beam == 0 { rows.removeAll(keepingCapacity: true) }
+        rows.append(row)
+        try search.accept(row.logits.span, ofBeam: beam, workspace: &workspace)
+    }
+
+    mutating func advance(_ workspace: inout SamplingWorkspace) throws(LeafError) -> [BlankToken] {
+        let parents = try search.advance()
+        return parents.enumerated().map { beam, parent in
+            let logits = rows[parent].logits
+            let id = search.history(ofBeam: beam).counted.last ?? 0
+            return BlankToken(beam: parent, token: workspace.logprobs(of: logits.span, chosen: id, top: 0))
+        }
+    }
+}

@@ -1,0 +1,126 @@
+import CPMAnt
+import LeafFormat
+
+/// A text whose blanks have definite lengths: which row stands where, and which row tells of which token.
+///
+/// The mask is the one of training: context sees context on both sides of it; tokens of blanks see that, and what is to
+/// their left in blanks. So the rows of the context are computed once, whatever the blanks will hold. A token is told by
+/// the row before it: inside a blank that of the token before, at its beginning one that is known from the start.
+package struct FillLayout: Sendable {
+    private let request: FillRequest
+    /// Of every blank.
+    package let lengths: [Int]
+    /// The blanks whose tokens are sought. Those before them are known, those behind them left out: nothing is there.
+    package let wanted: Range<Int>
+    /// For each blank the place of its first token in the text, counted from `<s>`.
+    package let starts: [Int]
+    /// Tokens of the whole text.
+    package let count: Int
+    /// The places of the tokens that are sought.
+    package let places: [Int]
+
+    init(_ request: FillRequest, lengths: [Int], wanted: Range<Int>) {
+        self.request = request
+        self.lengths = lengths
+        self.wanted = wanted
+        var (starts, shift): ([Int], Int) = ([], 0)
+        for (blank, length) in zip(request.blanks, lengths) {
+            starts.append(blank.place + shift)
+            shift += length
+        }
+        self.starts = starts
+        count = request.context.ids.count + shift
+        places = wanted.flatMap { starts[$0]..<starts[$0] + lengths[$0] }
+    }
+
+    /// The sought tokens from one on that rows tell which are known from the start.
+    func told(from token: Int) -> Range<Int> {
+        func isTold(_ token: Int) -> Bool { token == 0 || places[token - 1] + 1 < places[token] }
+        var end = token
+        while end < places.count, isTold(end) { end += 1 }
+        return token..<end
+    }
+
+    /// The rows that are known from the start, for the first sweep: soft prompt, context, tokens of known blanks.
+    func firstRows(
+        of sequence: SequenceID, known: [[Int32]], in configuration: ModelConfiguration
+    ) -> [RowBatch.Row] {
+        var soft = request.context
+        soft.ids = []
+        var rows = soft.rows(of: sequence, in: configuration) { _ in false }
+        var context = 0
+        for blank in lengths.indices {
+            let end = request.blanks[blank].place
+            while context < end {
+                rows.append(contextRow(context, shift: starts[blank] - end, of: sequence, in: configuration))
+                context += 1
+            }
+            guard blank < wanted.lowerBound else { continue }
+            for (place, id) in known[blank].enumerated() {
+                rows.append(row(id, at: starts[blank] + place, of: sequence, in: configuration))
+            }
+        }
+        while context < request.context.ids.count {
+            rows.append(
+                contextRow(context, shift: count - request.context.ids.count, of: sequence, in: configuration))
+            context += 1
+        }
+        let tellers = Set(told(from: 0).map { Int32(configuration.promptLength + places[$0] - 1) })
+        for place in rows.indices where tellers.contains(rows[place].index) { rows[place].wantsLogits = true }
+        return rows
+    }
+
+    /// The row of the context that tells the first token of a blank, to ask it again.
+    func tellingRow(
+        _ token: Int, of sequence: SequenceID, in configuration: ModelConfiguration
+    ) -> RowBatch.Row {
+        let place = places[token]
+        let blank = starts.lastIndex { $0 <= place } ?? 0
+        let end = request.blanks[blank].place
+        var row = contextRow(end - 1, shift: starts[blank] - end, of: sequence, in: configuration)
+        row.wantsLogits = true
+        return row
+    }
+
+    /// The row of a token of a blank.
+    func row(
+        _ id: Int32, at place: Int, of sequence: SequenceID, in configuration: ModelConfiguration
+    ) -> RowBatch.Row {
+        var row = request.context.row(of: sequence, generated: id, step: 0, in: configuration)
+        row.index = Int32(configuration.promptLength + place)
+        row.wantsLogits = false
+        return row
+    }
+
+    private func contextRow(
+        _ place: Int, shift: Int, of sequence: SequenceID, in configuration: ModelConfiguration
+    ) -> RowBatch.Row {
+        var row = row(request.context.ids[place], at: place + shift, of: sequence, in: configuration)
+        row.isContext = true
+        return row
+    }
+
+    /// What the text can come to need of a model.
+    ///
+    /// Beams share the pages to which nothing is written after the first sweep: those without a sought token or the row
+    /// before it.
+    func demand(in configuration: ModelConfiguration) -> Demand {
+        let width = request.options.width(samples: 1)
+        let pageKeys = Demand.pageKeys
+        let positions = configuration.promptLength + count
+        let pages = (positions + pageKeys - 1) / pageKeys
+        let written = wanted.reduce(0) { $0 + (lengths[$1] + pageKeys - 1) / pageKeys + 1 }
+        var (stepRows, fed, decided) = (0, 0, told(from: 0).upperBound)
+        var logitRows = decided
+        while decided < places.count {
+            let told = told(from: decided + 1)
+            stepRows = max(stepRows, width * (decided - fed) + told.count)
+            logitRows = max(logitRows, width + told.count)
+            (fed, decided) = (decided, told.upperBound)
+        }
+        return Demand(
+            pages: pages + (width - 1) * min(pages, written), sequences: width, positions: positions,
+            firstRows: positions - lengths[wanted.lowerBound...].reduce(0, +), stepRows: stepRows,
+            logitRows: logitRows)
+    }
+}

@@ -1,0 +1,119 @@
+public import LeafFormat
+
+/// A text with blanks, and how to fill them.
+///
+/// - Source: CPM-Ant reference, section 5.5; Documentation/infilling.md says what is computed when.
+public struct FillRequest: Sendable {
+    /// Tokens that are missing in a text.
+    public struct Blank: Sendable, Equatable {
+        /// How many tokens of the context stand before it.
+        public var place: Int
+        /// How many tokens it has; nil for the best number.
+        public var length: Int?
+
+        public init(place: Int, length: Int?) {
+            self.place = place
+            self.length = length
+        }
+    }
+
+    /// Tokens of one blank at most.
+    public static let lengths = 1...4096
+    /// What an open blank may be tried up to.
+    public static let openLengths = 1...256
+    /// What it is tried up to if nobody says more.
+    public static let usualLongest = 8
+    /// Blanks of one text.
+    public static let blankCounts = 1...256
+
+    /// The text without its blanks, between `<s>` and `</s>`, as it was in training.
+    public var context: PromptRows
+    /// From left to right.
+    public var blanks: [Blank]
+    /// Tokens of a blank without a length at most.
+    public var longest: Int
+    /// What ends a text has no meaning here: a blank has as many tokens as it has.
+    public var options: GenerationOptions
+
+    public init(
+        context: PromptRows, blanks: [Blank], longest: Int = Self.usualLongest, options: GenerationOptions = .filling
+    ) {
+        self.context = context
+        self.blanks = blanks
+        self.longest = longest
+        self.options = options
+    }
+
+    /// - Throws: `.usage` for what makes no sense with this model.
+    public func validate(for configuration: ModelConfiguration) throws(LeafError) {
+        try options.validate(for: configuration)
+        guard options.compatibility == .cpmLive else {
+            throw LeafError(.usage, "compat \(options.compatibility.rawValue) has no blanks; take cpm-live")
+        }
+        guard options.stop.isEmpty else {
+            throw LeafError(.usage, "a blank ends by its length; leave the stop strings out")
+        }
+        guard !blanks.isEmpty else {
+            throw LeafError(.usage, "the text has no blank; write <blank:3> where three tokens are missing, or <blank>")
+        }
+        guard Self.blankCounts.contains(blanks.count) else {
+            throw LeafError(.usage, "\(blanks.count) blanks are more than \(Self.blankCounts.upperBound); cut the text")
+        }
+        guard Self.openLengths.contains(longest) else {
+            throw LeafError(
+                .usage, "a longest blank of \(longest) tokens is not between 1 and \(Self.openLengths.upperBound)")
+        }
+        var place = 1
+        for blank in blanks {
+            guard blank.place >= place, blank.place <= context.ids.count else {
+                throw LeafError(.usage, "a blank stands at \(blank.place), not behind <s> and the blanks before it")
+            }
+            place = blank.place
+            if let length = blank.length, !Self.lengths.contains(length) {
+                throw LeafError(
+                    .usage, "a blank of \(length) tokens is not between 1 and \(Self.lengths.upperBound)")
+            }
+        }
+    }
+
+    /// What can be filled after the first `known` blanks without computing the context anew: the next one, whose length
+    /// is tried if it has none, and those of a given length behind it.
+    func stage(after known: Int) -> Range<Int> {
+        known..<(blanks[(known + 1)...].firstIndex { $0.length == nil } ?? blanks.count)
+    }
+
+    /// The lengths that are tried of one blank.
+    func lengths(of blank: Int) -> ClosedRange<Int> { blanks[blank].length.map { $0...$0 } ?? 1...longest }
+
+    /// The length of open blanks while those to their left are filled.
+    private var meanwhile: Int { (longest + 1) / 2 }
+
+    /// A text of definite lengths: those of the known blanks, of the first one of the next stage, and of the rest.
+    func layout(known: [Int], length: Int) -> FillLayout {
+        let rest = blanks[(known.count + 1)...].map { $0.length ?? meanwhile }
+        return FillLayout(self, lengths: known + [length] + rest, wanted: stage(after: known.count))
+    }
+
+    /// What each of the texts that are tried can come to need of a model: those of one stage are tried together.
+    public func demands(in configuration: ModelConfiguration) -> [Demand] {
+        var (demands, known): ([Demand], [Int]) = ([], [])
+        while known.count < blanks.count {
+            let layouts = lengths(of: known.count).map { layout(known: known, length: $0) }
+            demands += layouts.map { $0.demand(in: configuration) }
+            guard let last = layouts.last else { break }
+            known = Array(last.lengths[..<last.wanted.upperBound])
+        }
+        return demands
+    }
+
+    /// Sequences that are under way at the same time, if there is room for them.
+    public var sequences: Int {
+        let lengths = blanks.contains { $0.length == nil } ? longest : 1
+        return lengths * options.width(samples: 1)
+    }
+}
+
+extension GenerationOptions {
+    /// The soft prompt and the segment that were trained on blanks; the most likely token each time.
+    public static var filling: GenerationOptions { GenerationOptions(decoding: .greedy, task: 1, segment: 1) }
+}

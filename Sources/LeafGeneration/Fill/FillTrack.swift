@@ -1,0 +1,151 @@
+package import CPMAnt
+package import LeafFormat
+
+/// Fills the wanted blanks of one layout, from left to right.
+package final class FillTrack: Track {
+    /// One way to fill them, so far.
+    private struct Beam {
+        var sequence: SequenceID
+        var tokens: [TokenLogprobs] = []
+    }
+
+    package let demand: Demand
+    private let layout: FillLayout
+    /// The tokens of the blanks before the wanted ones.
+    private let known: [[Int32]]
+    private let configuration: ModelConfiguration
+    private let progress: FillProgress
+    private let deliver: (Result<[[TokenLogprobs]], LeafError>) -> Void
+    private var decoder: any BlankDecoder
+    /// The best one first; empty before the first sweep.
+    private var beams: [Beam] = []
+    /// Tokens whose rows every beam has in the cache.
+    private var fed = 0
+    /// Tokens that every beam has chosen.
+    private var decided = 0
+    /// The beams' own rows of this sweep that want logits; those that tell the beginnings of blanks come after them.
+    private var ownRows = 0
+
+    /// - Parameters:
+    ///   - request: a valid one.
+    ///   - known: the tokens of the blanks before the wanted ones.
+    ///   - deliver: is told the tokens of each wanted blank.
+    package init(
+        _ request: FillRequest, _ layout: FillLayout, known: [[Int32]], for configuration: ModelConfiguration,
+        progress: FillProgress, deliver: @escaping (Result<[[TokenLogprobs]], LeafError>) -> Void
+    ) {
+        self.layout = layout
+        self.known = known
+        self.configuration = configuration
+        self.progress = progress
+        self.deliver = deliver
+        demand = layout.demand(in: configuration)
+        decoder = request.decoder(
+            after: known.flatMap { $0 }, count: layout.places.count, seed: progress.seed,
+            sample: layout.lengths[layout.wanted.lowerBound])
+    }
+
+    package var isCancelled: Bool { progress.isCancelled }
+    package var isFinished: Bool { decided == layout.places.count }
+
+    package func addRows(to batch: inout RowBatch, _ model: CPMAntModel) {
+        progress.countSweep()
+        guard let last = beams.last else {
+            beams = [Beam(sequence: model.cache.makeSequence())]
+            batch.rows += layout.firstRows(of: beams[0].sequence, known: known, in: configuration)
+            return
+        }
+        for beam in beams {
+            for token in fed..<decided {
+                var row = layout.row(
+                    beam.tokens[token].chosen.id, at: layout.places[token], of: beam.sequence, in: configuration)
+                row.wantsLogits = token == decided - 1
+                batch.rows.append(row)
+            }
+        }
+        // They are the same for all beams.
+        for token in layout.told(from: decided + 1) {
+            batch.rows.append(layout.tellingRow(token, of: last.sequence, in: configuration))
+        }
+        fed = decided
+        ownRows = beams.count
+    }
+
+    package func accept(
+        _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
+    ) throws(LeafError) {
+        if place < ownRows {
+            try decoder.accept(row, ofBeam: place, workspace: &workspace)
+            guard place == ownRows - 1 else { return }
+        } else {
+            for beam in beams.indices { try decoder.accept(row, ofBeam: beam, workspace: &workspace) }
+        }
+        let next = try decoder.advance(&workspace)
+        let sequences = row.model.cache.follow(next.map(\.beam), of: beams.map(\.sequence))
+        beams = zip(next, sequences).map { Beam(sequence: $1, tokens: beams[$0.beam].tokens + [$0.token]) }
+        decided += 1
+    }
+
+    package func endSweep(_ model: CPMAntModel) {
+        progress.endSweep()
+    }
+
+    package func end(_ error: LeafError?, _ model: CPMAntModel) {
+        for beam in beams { model.cache.remove(beam.sequence) }
+        if let error {
+            deliver(.failure(error))
+        } else if isFinished {
+            var rest = beams[0].tokens[...]
+            deliver(
+                .success(
+                    layout.wanted.map { blank in
+                        defer { rest = rest.dropFirst(layout.lengths[blank]) }
+                        return Array(rest.prefix(layout.lengths[blank]))
+                    }))
+        } else {
+            deliver(.failure(LeafError(.cancelled, "stopped")))
+        }
+    }
+}
+
+/// When the texts that are tried for one request were on sweeps, and whether they are still wanted. It lives on the
+/// engine's thread.
+package final class FillProgress {
+    package let seed: UInt64
+    private let cancellation: Cancellation
+    private let created = ContinuousClock.now
+    private var began: ContinuousClock.Instant?
+    private var firstToken: ContinuousClock.Instant?
+    private var isRiding = false
+    package private(set) var sweeps = 0
+    /// Set when one of them failed.
+    package var isGivenUp = false
+
+    package init(_ request: FillRequest, cancellation: Cancellation) {
+        seed = request.options.seed ?? GenerationOptions.freshSeed()
+        self.cancellation = cancellation
+    }
+
+    var isCancelled: Bool { isGivenUp || cancellation.isCancelled }
+
+    /// Every text calls it before the sweep begins: they ride together.
+    func countSweep() {
+        began = began ?? .now
+        if !isRiding { sweeps += 1 }
+        isRiding = true
+    }
+
+    func endSweep() {
+        firstToken = firstToken ?? .now
+        isRiding = false
+    }
+
+    /// Before the first sweep, until the first tokens were there, and after that.
+    package var seconds: (wait: Double, prefill: Double, decode: Double) {
+        let now = ContinuousClock.now
+        let (began, firstToken) = (began ?? now, firstToken ?? now)
+        return (
+            (began - created) / .seconds(1), (firstToken - began) / .seconds(1), (now - firstToken) / .seconds(1)
+        )
+    }
+}

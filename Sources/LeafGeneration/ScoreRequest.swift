@@ -1,0 +1,74 @@
+package import CPMAnt
+public import LeafFormat
+
+/// A text whose probability after another is wanted.
+public struct ScoreRequest: Sendable {
+    /// Seen by everyone, as a prompt is.
+    public var context: PromptRows
+    /// Each token sees the context and the tokens before it: nothing of what it is scored for.
+    public var target: [Int32]
+
+    public init(context: PromptRows, target: [Int32]) {
+        self.context = context
+        self.target = target
+    }
+
+    /// - Throws: `.usage` for what makes no sense with this model.
+    public func validate(for configuration: ModelConfiguration) throws(LeafError) {
+        guard !context.ids.isEmpty else { throw LeafError(.usage, "the context has no ids; give at least <s> (6)") }
+        guard !target.isEmpty else { throw LeafError(.usage, "the target has no ids; give at least one") }
+        if let id = target.first(where: { $0 < 0 || Int($0) >= configuration.vocabSize }) {
+            throw LeafError(.usage, "token id \(id) is outside the vocabulary (0 to \(configuration.vocabSize - 1))")
+        }
+    }
+
+    /// What the request needs of a model: one sweep, in which nobody reads the last token.
+    public func demand(in configuration: ModelConfiguration) -> Demand {
+        .oneSweep(rows: context.length(in: configuration) + target.count - 1, logitRows: target.count)
+    }
+}
+
+/// What the model makes of one token where it stands.
+public struct TokenScore: Sendable, Equatable {
+    public let id: Int32
+    public let logit: Float
+    /// The natural logarithm of its probability.
+    public let logprob: Double
+    /// 1 if it is the most likely token; of equals the smaller id comes first.
+    public let rank: Int
+}
+
+extension ScoreRequest: OneSweepRequest {
+    /// The score of each token of the target.
+    public typealias Answer = [TokenScore]
+    public var work: RequestWork<[TokenScore]> { oneSweepWork }
+
+    package func rows(of sequence: SequenceID, in configuration: ModelConfiguration) -> [RowBatch.Row] {
+        let last = context.ids.count - 1
+        return context.rows(of: sequence, in: configuration) { $0 == last }
+            + target.dropLast().enumerated().map { step, id in
+                context.row(of: sequence, generated: id, step: step, in: configuration)
+            }
+    }
+
+    package func begin(in configuration: ModelConfiguration) -> [TokenScore] { [] }
+
+    package func read(
+        _ row: LogitsRow, at place: Int, into scores: inout [TokenScore], workspace: inout SamplingWorkspace
+    ) throws(LeafError) {
+        try workspace.load(row.logits.span)
+        scores.append(workspace.score(of: target[place]))
+    }
+
+    package func answer(_ scores: [TokenScore]) -> [TokenScore] { scores }
+}
+
+extension SamplingWorkspace {
+    /// Overwrites the probabilities.
+    mutating func score(of id: Int32) -> TokenScore {
+        let logit = logits[Int(id)]
+        var rank = 1
+        for other in 0..<vocabSize where logits[other] > logit || (logits[other] == logit && other < id) { rank += 1 }
+        return TokenScore(id: id, logit: logit, logprob: Double(logit) - logOfSum(), rank: rank)
+    }
+}

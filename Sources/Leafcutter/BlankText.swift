@@ -1,0 +1,87 @@
+public import LeafFormat
+public import LeafGeneration
+import LeafTokenizer
+
+/// A text with blanks, as people write it: `床前<blank:2>光`, or `<blank>` where the number of tokens is not known.
+public struct BlankText: Sendable, Equatable {
+    /// What stands before, between and behind the blanks: one more than there are blanks.
+    public private(set) var pieces: [String]
+    /// Tokens of each blank; nil where the number is not known.
+    public private(set) var lengths: [Int?]
+
+    /// - Throws: `.usage` for a blank whose number makes no sense.
+    public init(_ text: String) throws(LeafError) {
+        let bytes = Array(text.utf8)
+        let opening = Array("<blank".utf8)
+        (pieces, lengths) = ([], [])
+        var (begin, place) = (0, 0)
+        while place < bytes.count {
+            guard bytes[place...].starts(with: opening), let blank = try Self.blank(bytes[(place + opening.count)...])
+            else {
+                place += 1
+                continue
+            }
+            pieces.append(String(decoding: bytes[begin..<place], as: UTF8.self))
+            lengths.append(blank.length)
+            begin = blank.end
+            place = begin
+        }
+        pieces.append(String(decoding: bytes[begin...], as: UTF8.self))
+    }
+
+    /// One blank between two texts, of as many tokens as are best.
+    public init(before: String, after: String) {
+        (pieces, lengths) = ([before, after], [nil])
+    }
+
+    /// What stands behind `<blank`: `>`, `:3>`, or something else, which makes it an ordinary text.
+    private static func blank(_ rest: ArraySlice<UInt8>) throws(LeafError) -> (length: Int?, end: Int)? {
+        switch rest.first {
+        case UInt8(ascii: ">"): return (nil, rest.startIndex + 1)
+        case UInt8(ascii: ":"):
+            let number = rest.dropFirst().prefix { $0 != UInt8(ascii: ">") }
+            let digits = String(decoding: number.prefix(20), as: UTF8.self)
+            guard number.endIndex < rest.endIndex, number.count <= 20,
+                number.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+                let length = Int(digits), FillRequest.lengths.contains(length)
+            else {
+                throw LeafError(
+                    .usage,
+                    "'<blank:\(digits)' is no blank; write <blank:3> for three tokens (1 to "
+                        + "\(FillRequest.lengths.upperBound)), or <blank> for the best number")
+            }
+            return (length, number.endIndex + 1)
+        default: return nil
+        }
+    }
+
+    /// The text with something in its blanks.
+    public func filled(with texts: [String]) -> String {
+        zip(pieces, texts + [""]).map { $0 + $1 }.joined()
+    }
+}
+
+extension ModelFile {
+    /// The request that a text with blanks becomes. Its pieces are encoded one by one, and characters that the vocabulary
+    /// lacks are dropped.
+    ///
+    /// - Parameter longest: tokens of a blank without a number at most.
+    /// - Throws: `.usage` for what the model does not have, or a model without a vocabulary.
+    public func request(
+        toFill text: BlankText, _ options: GenerationOptions = .filling, longest: Int = FillRequest.usualLongest
+    ) throws(LeafError) -> FillRequest {
+        let tokenizer = try requireTokenizer()
+        var ids = [Tokenizer.bosID]
+        var blanks: [FillRequest.Blank] = []
+        for (place, piece) in text.pieces.enumerated() {
+            ids += tokenizer.encode(piece).filter { $0 != Tokenizer.unknownID }
+            if place < text.lengths.count {
+                blanks.append(FillRequest.Blank(place: ids.count, length: text.lengths[place]))
+            }
+        }
+        let context = try rows(of: .ids(ids + [Tokenizer.eosID]), options)
+        let request = FillRequest(context: context, blanks: blanks, longest: longest, options: options)
+        try request.validate(for: configuration)
+        return request
+    }
+}

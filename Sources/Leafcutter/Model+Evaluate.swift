@@ -1,0 +1,103 @@
+public import LeafEvaluation
+public import LeafFormat
+public import LeafGeneration
+
+extension ModelFile {
+    /// How a task's texts become rows of this model.
+    ///
+    /// - Parameters:
+    ///   - options: what generation does; soft prompt, segment and adapter of all tasks.
+    ///   - maxLength: positions of a text at most, its beginning is cut away; nil reads texts whole.
+    /// - Throws: `.usage` for a model without a vocabulary, or a length that leaves nothing.
+    public func evaluationForm(
+        of task: some EvaluationTask, _ options: GenerationOptions, maxLength: Int?
+    ) throws(LeafError) -> EvaluationForm {
+        try EvaluationForm(
+            tokenizer: requireTokenizer(), options: options, maxLength: maxLength, generates: task.maxTokens != nil,
+            for: configuration, rows: { ids throws(LeafError) in try rows(of: .ids(ids), options) })
+    }
+}
+
+extension Model {
+    /// Runs a task over items as they come, on shared sweeps.
+    ///
+    /// - Parameters:
+    ///   - form: `ModelFile.evaluationForm`.
+    ///   - ahead: requests that are held at most; twice what rides together keeps every sweep full.
+    ///   - isCancelled: asked many times a second; items that are not done then are left out.
+    ///   - next: nil after the last item.
+    ///   - onOutput: told of the items in their order, on the calling thread.
+    /// - Throws: what `next` throws, `.usage` for an item that makes no sense, and the first failure.
+    public func evaluate<Task: EvaluationTask>(
+        _ task: Task, _ form: EvaluationForm, ahead: Int, isCancelled: () -> Bool = { false },
+        next: () throws(LeafError) -> Task.Item?,
+        onOutput: (_ number: Int, _ item: Task.Item, _ output: Task.Output) -> Void
+    ) throws(LeafError) {
+        var open = OpenItems<Task>()
+        var outputs = InOrder<(item: Task.Item, output: Task.Output)>()
+        var failure: LeafError?
+        try answer(
+            ahead: ahead, isCancelled: { isCancelled() || failure != nil },
+            next: { () throws(LeafError) -> Task.Request? in
+                while open.waiting.isEmpty {
+                    guard let item = try next() else { return nil }
+                    open.add(item, try task.texts(of: item, in: form).requests)
+                }
+                return open.waiting.removeFirst()
+            },
+            onAnswer: { number, answer in
+                switch answer {
+                case .failure(let error):
+                    if error.kind != .cancelled { failure = failure ?? error }
+                case .success(let answer):
+                    guard let done = open.take(answer, to: number) else { return }
+                    outputs.add((done.item, task.output(of: done.answers)), at: done.number) {
+                        onOutput($0, $1.item, $1.output)
+                    }
+                }
+            })
+        if let failure { throw failure }
+    }
+}
+
+/// Items some of whose answers are missing.
+private struct OpenItems<Task: EvaluationTask> {
+    private struct Entry {
+        let item: Task.Item
+        /// The number of its first request.
+        let first: Int
+        var answers: [Task.Request.Answer?]
+    }
+
+    /// Requests of the last item that nobody has taken.
+    var waiting: ArraySlice<Task.Request> = []
+    private var entries: [Int: Entry] = [:]
+    private var items = 0
+    /// By request: the number of its item.
+    private var owners: [Int: Int] = [:]
+    private var requests = 0
+
+    mutating func add(_ item: Task.Item, _ texts: [Task.Request]) {
+        entries[items] = Entry(item: item, first: requests, answers: texts.map { _ in nil })
+        for request in requests..<requests + texts.count { owners[request] = items }
+        requests += texts.count
+        items += 1
+        waiting = texts[...]
+    }
+
+    /// - Returns: the item that this answer completes.
+    mutating func take(
+        _ answer: Task.Request.Answer, to request: Int
+    ) -> (number: Int, item: Task.Item, answers: [Task.Request.Answer])? {
+        guard let number = owners.removeValue(forKey: request), var entry = entries.removeValue(forKey: number) else {
+            return nil
+        }
+        entry.answers[request - entry.first] = answer
+        let known = entry.answers.compactMap { $0 }
+        guard known.count == entry.answers.count else {
+            entries[number] = entry
+            return nil
+        }
+        return (number, entry.item, known)
+    }
+}
