@@ -99,25 +99,6 @@ package final class BeamTrack: Track {
     }
 }
 
-extension KVCache {
-    /// The sequences of the beams that go on. The first child of a beam goes on in its sequence, further ones in copies
-    /// that share its pages.
-    ///
-    /// - Parameters:
-    ///   - parents: for each of them from which of the earlier ones it comes.
-    ///   - sequences: of the earlier ones; those that nobody comes from are removed.
-    func follow(_ parents: [Int], of sequences: [SequenceID]) -> [SequenceID] {
-        var isTaken = Array(repeating: false, count: sequences.count)
-        let next = parents.map { parent in
-            if isTaken[parent] { return fork(sequences[parent]) }
-            isTaken[parent] = true
-            return sequences[parent]
-        }
-        for (beam, sequence) in sequences.enumerated() where !isTaken[beam] { remove(sequence) }
-        return next
-    }
-}
-
 // MARK: Sessions
 
 extension BeamTrack {
@@ -154,5 +135,24 @@ extension BeamTrack {
             try SessionPages.write(
                 sequences, lengths: sequences.map { _ in length }, of: model.cache, to: writer)
         }
+    }
+}
+
+extension KVCache {
+    /// The sequences of the beams that go on. The first child of a beam goes on in its sequence, further ones in copies
+    /// that share its pages.
+    ///
+    /// - Parameters:
+    ///   - parents: for each of them from which of the earlier ones it comes.
+    ///   - sequences: of the earlier ones; those that nobody comes from are removed.
+    func follow(_ parents: [Int], of sequences: [SequenceID]) -> [SequenceID] {
+        var isTaken = Array(repeating: false, count: sequences.count)
+        let next = parents.map { parent in
+            if isTaken[parent] { return fork(sequences[parent]) }
+            isTaken[parent] = true
+            return sequences[parent]
+        }
+        for (beam, sequence) in sequences.enumerated() where !isTaken[beam] { remove(sequence) }
+        return next
     }
 }

@@ -110,7 +110,7 @@ public struct Generation: Sendable {
     public var samples: [Sample]
     public var promptTokens: Int
     /// Of the texts, those that came from a session.
-    public var resumedTokens: Int
+    public var resumedTokens = 0
     public var seed: UInt64
     /// Sweeps on which rows of the request were.
     public var sweeps: Int

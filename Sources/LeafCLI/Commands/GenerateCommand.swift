@@ -119,11 +119,12 @@ struct GenerateCommand: Command {
 
     func run(_ terminal: Terminal) throws(LeafError) {
         let options = try definiteOptions()
+        guard session == nil || (suffix == nil && requests == nil) else {
+            throw LeafError(
+                .usage, "--session keeps what goes on from one prompt; it cannot be given with --requests or --suffix")
+        }
         if let suffix { return try runSuffix(suffix, options, terminal) }
         guard let requests else { return try runOne(options, terminal) }
-        guard session == nil else {
-            throw LeafError(.usage, "--session keeps the generation of one prompt; leave out it or --requests")
-        }
         guard prompt == nil, ids == nil else {
             throw LeafError(.usage, "give a prompt or --requests, not both")
         }

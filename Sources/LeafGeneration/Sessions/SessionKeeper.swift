@@ -8,19 +8,27 @@ package final class SessionKeeper {
     /// Whether there is no file yet.
     private var isNew = false
 
+    /// Whether the request is known to fit its session.
+    private let isChecked: Bool
+
     /// Nil without a session.
     ///
-    /// - Parameter request: one that `resumed(from:)` has given.
+    /// - Parameter request: one that `resumed(from:)` has given; another fails when it begins.
     package init?(_ request: GenerationRequest, seed: UInt64) {
-        guard let session = request.session, let origin = request.sessionOrigin else { return nil }
+        guard let session = request.session else { return nil }
         self.session = session
-        head = SessionHead(fields: origin + request.sessionFields, promptIDs: request.prompt.ids, seed: seed)
+        isChecked = request.sessionOrigin != nil
+        head = SessionHead(
+            fields: (request.sessionOrigin ?? []) + request.sessionFields, promptIDs: request.prompt.ids, seed: seed)
     }
 
     /// Hands over what was saved, if anything was.
     ///
     /// - Throws: `.badInput` for a damaged file, `.usage` for one that belongs to something else.
     func restore(_ body: (SessionReader) throws(LeafError) -> Void) throws(LeafError) {
+        guard isChecked else {
+            throw LeafError(.usage, "\(session.path) was not compared with the model; sessions go with Model.generate")
+        }
         let found: Void? = try session.read { saved, reader throws(LeafError) in
             try head.check(against: saved, of: session.path)
             try body(reader)
