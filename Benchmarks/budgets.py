@@ -4,7 +4,7 @@
     Benchmarks/budgets.py LEAFCUTTER MODEL.leaf [--budgets 512MiB,1GiB] [--context 256] [--max-read-rate 1GB/s]
 
 Before each run the page cache is dropped and the disk is measured, and again after it, as the run reads: past the page
-cache, 16 requests of 1 MiB at once. A run must give the text of the first one, write nothing, stay below its budget,
+cache, 8 requests of 1 MiB at once. A run must give the text of the first one, write nothing, stay below its budget,
 and read in each decoding sweep what the plan says: the model less what is pinned. The rate is that of decoding alone:
 bytes of a sweep by seconds of a token. Needs root and memory cgroups (Scripts/with-memory-cap).
 """

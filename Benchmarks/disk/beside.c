@@ -1,5 +1,5 @@
 /* What reading a file takes from those who compute, and what they take from it: a loop on every core, in registers or
- * through memory, alone and beside 16 readers of 1 MiB past the page cache, into huge pages. The loop in registers touches
+ * through memory, alone and beside 8 readers of 1 MiB past the page cache, into huge pages. The loop in registers touches
  * nothing that a disk could need but the processor; what it loses, the system or the hypervisor used.
  *
  * beside FILE [SECONDS] */
@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { readers = 16, most_cores = 64, request = 1 << 20, huge_page = 2 << 20, memory_bytes = 256 << 20 };
+enum { readers = 8, most_cores = 64, request = 1 << 20, huge_page = 2 << 20, memory_bytes = 256 << 20 };
 
 typedef struct {
     double loops, read, stolen; /* a second each: rounds of all cores, bytes, seconds of processor time */

@@ -25,12 +25,13 @@ public final class BlockStore: Sendable {
     /// Slots lie in huge pages where the system has them; then a request is one piece of memory, and large ones cost the
     /// processor a fifth of small ones: 0.015 s/GB for 1 MiB, 0.045 for 256 KiB (Benchmarks/disk, RESULTS.md).
     public static let requestBytes = 1 << 20
-    /// Requests in flight: 16 MiB in all, four slots.
+    /// Requests in flight: 8 MiB in all, two slots.
     ///
-    /// With huge pages a virtual disk was as fast with one request as with 64. Without them it needed many: 0.8 GB/s for
-    /// one of 4 MiB, 1.3 for 8 of 1 MiB, 1.7 to 2.2 for 16. SATA takes 32 commands, of at most 512 KiB here and there;
-    /// NVMe thousands, which the kernel makes of these by splitting them. io_uring gave what as many threads in pread give.
-    public static let readDepth = 16
+    /// With huge pages a virtual disk was as fast with one request as with 64. More in flight would be more slots, and few
+    /// that are used again at once stay in the processor's caches: with four slots a sweep took 8 to 12 % less than with
+    /// eight in turn. SATA takes 32 commands, of at most 512 KiB here and there; NVMe thousands, which the kernel makes of
+    /// these by splitting them. io_uring gave what as many threads in pread give.
+    public static let readDepth = 8
 
     /// The mode that runs; never `auto`.
     public var mode: IOMode { loader.mode }
@@ -73,7 +74,7 @@ public final class BlockStore: Sendable {
         // The loops hold the memory, not the store: `deinit` can stop them, and nothing is freed under a read.
         // A serial queue each: Dispatch gives those a thread whatever the other queues do.
         let pieces = file.chunks.indices.reduce(0) { $0 + loader.pieceCount(of: $1) }
-        for reader in 0..<min(loader.depth, max(1, pieces)) {
+        for reader in 0..<min(Self.readDepth, max(1, pieces)) {
             DispatchQueue(label: "leafcutter.reader.\(reader)", qos: .userInitiated).async(group: readers) {
                 readAhead.run(as: reader)
             }

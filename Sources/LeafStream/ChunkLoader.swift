@@ -82,9 +82,6 @@ final class ChunkLoader: Sendable {
 
     var sourceCount: Int { sources.count }
 
-    /// Reads that are in flight at once. `buffered` ones lie in the page cache meanwhile, outside of the slots.
-    var depth: Int { mode == .direct ? BlockStore.readDepth : 8 }
-
     func pieceCount(of chunk: Int) -> Int {
         max(1, (file.chunks[chunk].paddedBytes + BlockStore.requestBytes - 1) / BlockStore.requestBytes)
     }

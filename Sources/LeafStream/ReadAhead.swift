@@ -22,7 +22,7 @@ final class ReadAhead: Sendable {
         var unclaimedPinned: Int
         var streamedCount: Int
         var pieces: [Pieces]
-        /// In the order in which they became free.
+        /// In the order in which they became free. The last is taken first: it is the one that caches still hold.
         var freeSlots: [Int]
         /// The last chunk in each slot, which a free slot keeps until it takes the next.
         var occupants: [Int?]
@@ -342,8 +342,7 @@ final class ReadAhead: Sendable {
             state.isUnclaimed[chunk] = false
             state.unclaimedPinned -= 1
         } else {
-            if state.freeSlots.isEmpty { return nil }
-            let free = state.freeSlots.removeFirst()
+            guard let free = state.freeSlots.popLast() else { return nil }
             if let evicted = state.occupants[free] { loader.unload(evicted, slot: free) }
             state.occupants[free] = chunk
             slot = free
