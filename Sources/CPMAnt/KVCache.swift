@@ -240,3 +240,61 @@ public final class KVCache {
         if owners[Int(page)] == 0 { freePages.append(page) }
     }
 }
+
+/// Sequences as a session keeps them.
+extension KVCache {
+    /// Bytes of a page's keys and values.
+    public var contentBytes: Int { layout.positionsOffset }
+
+    /// A page's keys and values, all there is in it but what the rows themselves tell.
+    public func contents(ofPage page: UInt32) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: base + Int(page) * layout.pageBytes, count: contentBytes)
+    }
+
+    /// The pages with a sequence's first `length` positions.
+    public func pages(of sequence: SequenceID, length: Int) -> ArraySlice<UInt32> {
+        sequences[sequence]?.pages.prefix(length.roundedUp(to: 16) / 16) ?? []
+    }
+
+    /// Makes sequences of rows that were computed before; the contents of the pages are to be filled in.
+    ///
+    /// - Parameters:
+    ///   - tables: the pages of each sequence, numbered from 0 as they come; a number that comes again is a shared page.
+    ///   - rows: the rows of a sequence, by its place in `tables`.
+    /// - Returns: the sequences, and the pages by their numbers; nil if pages and rows do not fit together.
+    /// - Throws: `.budget` when the pages do not suffice; nothing has changed then.
+    public func restore(
+        _ tables: [[Int]], rows: (_ place: Int, _ sequence: SequenceID) -> [RowBatch.Row]
+    ) throws(LeafError) -> (sequences: [SequenceID], pages: [UInt32])? {
+        var pageTotal = 0
+        for number in tables.joined() {
+            guard (0...pageTotal).contains(number) else { return nil }
+            pageTotal = max(pageTotal, number + 1)
+        }
+        guard pageTotal <= freePages.count else {
+            throw LeafError(
+                .budget,
+                "the session needs \(pageTotal) pages of the KV cache, \(freePages.count) are free; plan for more")
+        }
+        let made = tables.map { _ in makeSequence() }
+        let allRows = made.enumerated().map(rows)
+        guard zip(tables, allRows).allSatisfy({ $0.count == $1.count.roundedUp(to: 16) / 16 }) else {
+            for sequence in made { remove(sequence) }
+            return nil
+        }
+        let pages = (0..<pageTotal).map { _ in takePage() }
+        for page in pages { owners[Int(page)] = 0 }
+        for (place, sequence) in made.enumerated() {
+            guard let state = sequences[sequence] else { continue }
+            state.pages.append(contentsOf: tables[place].map { pages[$0] })
+            state.length = allRows[place].count
+            for page in state.pages { owners[Int(page)] += 1 }
+            for (position, row) in allRows[place].enumerated() {
+                positions(page: state.pages[position / 16])[position % 16] = Position(
+                    index: row.index, segment: row.segment, span: row.span, isContext: row.isContext,
+                    isPadding: row.isPadding)
+            }
+        }
+        return (made, pages)
+    }
+}

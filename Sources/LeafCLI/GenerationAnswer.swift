@@ -18,6 +18,7 @@ struct GenerationAnswer {
             ("completion_tokens", .integer(generation.completionTokens)), ("seed", .unsigned(generation.seed)),
         ]
         if hasChoices { object.append(("choices", .array(generation.samples.map { .object(fields($0)) }))) }
+        if let session { object.append(("session", session)) }
         object += [
             ("timing", timing), ("memory", .memory(model)), ("io", .io(model)),
             (
@@ -25,7 +26,7 @@ struct GenerationAnswer {
                 [
                     "drafted": .integer(0), "accepted": .integer(0),
                     "tokens_per_sweep": .number(
-                        Double(generation.completionTokens) / Double(max(1, generation.sweeps))),
+                        Double(generation.newTokens) / Double(max(1, generation.sweeps))),
                 ]
             ),
         ]
@@ -47,8 +48,18 @@ struct GenerationAnswer {
         return fields
     }
 
+    /// What was there before, and the size of the file that was saved; 0 if there was nothing new to save.
+    private var session: JSONText? {
+        request.session.map {
+            [
+                "path": .string($0.path), "resumed_tokens": .integer(generation.resumedTokens),
+                "bytes": .integer($0.savedBytes),
+            ]
+        }
+    }
+
     private var timing: JSONText {
-        let decoded = generation.completionTokens - generation.samples.count
+        let decoded = generation.newTokens - generation.samples.count
         let rate = generation.decodeSeconds > 0 ? Double(max(0, decoded)) / generation.decodeSeconds : 0
         return [
             "load": .number(loadSeconds), "wait": .number(generation.waitSeconds),

@@ -18,7 +18,7 @@ extension JSONText {
             "read_seconds": .number(Double(counters.readNanoseconds) * 1e-9),
             "wait_seconds": .number(Double(counters.waitNanoseconds) * 1e-9),
             "bytes_per_second": .number(counters.bytesPerSecond),
-            "streamed_bytes_per_sweep": .integer(model.plan.streamedBytesPerSweep),
+            "streamed_bytes_per_sweep": .integer(model.streamedBytesPerSweep),
         ]
     }
 
@@ -44,8 +44,11 @@ struct RunFacts: CustomStringConvertible {
         let counters = model.counters
         let decodeSweeps = max(0, generation.sweeps - 1)
         let seconds = generation.prefillSeconds + generation.decodeSeconds
+        let tokens = generation.newTokens
         let work =
-            Quantity.count(generation.completionTokens, "token") + " in \(seconds.asDuration)"
+            Quantity.count(tokens, "token")
+            + (generation.resumedTokens > 0 ? " after \(generation.resumedTokens) of the session" : "")
+            + " in \(seconds.asDuration)"
             + (decodeSweeps > 0
                 ? ", first after \(generation.prefillSeconds.asDuration), then "
                     + "\((generation.decodeSeconds / Double(decodeSweeps)).asDuration) a token" : "")
@@ -54,7 +57,7 @@ struct RunFacts: CustomStringConvertible {
         run.prefillSeconds = generation.prefillSeconds
         run.prefillWaitSeconds = Double(prefill.waitNanoseconds) * 1e-9
         run.decodeSweeps = decodeSweeps
-        run.decodeRows = Double(generation.completionTokens) / Double(max(1, generation.sweeps))
+        run.decodeRows = Double(tokens) / Double(max(1, generation.sweeps))
         run.decodeSeconds = generation.decodeSeconds
         run.decodeWaitSeconds = Double(counters.waitNanoseconds - prefill.waitNanoseconds) * 1e-9
         self.init(model, work, run)
@@ -88,10 +91,11 @@ struct RunFacts: CustomStringConvertible {
                 "promised \(ByteCount(bytes: model.plan.budget)), peak \(ByteCount(bytes: memory.peakBytes))")
         }
         parts.append("read \(ByteCount(bytes: counters.bytesRead)) (\(model.io.rawValue))")
-        if model.plan.streamedBytesPerSweep == 0 { parts.append("all weights stay in memory") }
+        let streamed = model.streamedBytesPerSweep
+        if streamed == 0 { parts.append("all weights stay in memory") }
 
         run.diskBytesPerSecond = counters.bytesPerSecond
-        run.streamedBytesPerSweep = model.plan.streamedBytesPerSweep
+        run.streamedBytesPerSweep = streamed
         run.weightBytes = model.file.leaf.chunks.reduce(0) { $0 + $1.rawBytes }
         run.elementBytes = model.file.leaf.weights.elementBytes
         parts.append("\(Verdict(run, memoryBytesPerSecond: model.measureMemoryRate))")

@@ -10,10 +10,12 @@ package enum LZ4Codec {
     /// The quick packer decides, so that dense weights cost little; what shrinks is packed again by the slow one, which
     /// the reader does not notice. Its lowest level: on widened float16 weights the usual one takes eight times as long
     /// (13 MB a second) to save another eighth.
-    /// - Parameter target: room of at least `source.count` bytes.
+    /// - Parameters:
+    ///   - target: room of at least `source.count` bytes.
+    ///   - isQuick: whether the quick packer has the last word too.
     /// - Returns: packed bytes at the start of `target`, or nil if the bytes are better stored raw.
     package static func compress(
-        _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
+        _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer, isQuick: Bool = false
     ) -> Int? {
         guard source.count > 0, source.count <= Int(LZ4_MAX_INPUT_SIZE) else { return nil }
         let from = source.baseAddress!.assumingMemoryBound(to: CChar.self)
@@ -21,6 +23,7 @@ package enum LZ4Codec {
         let room = Int32(min(target.count, source.count))
         let quick = Int(LZ4_compress_default(from, to, Int32(source.count), room))
         guard quick > 0, pays(quick, source.count) else { return nil }
+        if isQuick { return quick }
         let small = Int(LZ4_compress_HC(from, to, Int32(source.count), room, LZ4HC_CLEVEL_MIN))
         guard small > 0, pays(small, source.count) else { return nil }
         return small

@@ -196,5 +196,8 @@ public struct LeafFile: Sendable, Equatable {
             && metadata == other.metadata
     }
 
+    /// Sixteen digits that no other model has: of the header, which has the digests of everything else.
+    public var digest: String { metadata[LeafMetadata.Key.digest] ?? "" }
+
     public func tensor(_ name: String) -> TensorEntry? { tensors.first { $0.name == name } }
 }

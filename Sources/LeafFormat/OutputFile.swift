@@ -108,9 +108,15 @@ package final class OutputFile: Sendable {
     }
 
     /// Keeps every other process that asks from this file until it is closed.
-    package func lock() throws(LeafError) {
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            throw LeafError(.io, "\(path) is in use by another conversion; wait for it to end")
+    ///
+    /// - Parameter user: what it may be in use by.
+    package func lock(for user: String = "conversion") throws(LeafError) {
+        var (own, named) = (stat(), stat())
+        // Whoever had it may have given the file its last name meanwhile.
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, fstat(descriptor, &own) == 0, lstat(path, &named) == 0,
+            own.st_ino == named.st_ino, own.st_dev == named.st_dev
+        else {
+            throw LeafError(.io, "\(path) is in use by another \(user); wait for it to end")
         }
     }
 

@@ -186,3 +186,59 @@ package struct BeamSearch {
         return logProbability / (options.lengthPenalty == 1 ? length : pow(length, Double(options.lengthPenalty)))
     }
 }
+
+// MARK: Sessions
+
+extension BeamSearch {
+    func write(to writer: SessionWriter) throws(LeafError) {
+        try writer.append(UInt8(isFinished ? 1 : 0))
+        try writer.append(UInt32(hypotheses.count))
+        for hypothesis in hypotheses {
+            try writer.append(hypothesis.ids)
+            try writer.append(hypothesis.score)
+            try writer.append(UInt8(hypothesis.finishReason == .length ? 1 : 0))
+        }
+        guard !isFinished else { return }
+        try writer.append(UInt32(beams.count))
+        for beam in beams {
+            try writer.append(beam.history.generated)
+            try writer.append(beam.logProbability)
+        }
+    }
+
+    /// Takes the place of a search that was written; this one has not begun.
+    mutating func resume(_ reader: SessionReader, in configuration: ModelConfiguration) throws(LeafError) {
+        let longest = options.maxTokens + 2
+        let tokenCount = options.compatibility.tokenCount(in: configuration)
+        func number() throws(LeafError) -> Double {
+            let number = try reader.double()
+            guard number.isFinite else { throw reader.damage }
+            return number
+        }
+        isFinished = try reader.flag()
+        for _ in 0..<(try reader.count(atMost: width)) {
+            hypotheses.append(
+                Hypothesis(
+                    ids: try reader.tokens(atMost: longest, below: tokenCount), score: try number(),
+                    finishReason: try reader.flag() ? .length : .stop))
+        }
+        guard !isFinished else { return }
+        let start = beams[0]
+        beams = []
+        for _ in 0..<(try reader.count(atMost: width)) {
+            var beam = start
+            for id in try reader.tokens(atMost: longest, below: tokenCount) {
+                beam.history.append(id)
+                _ = beam.stream?.append(id)
+            }
+            beam.logProbability = try number()
+            beams.append(beam)
+        }
+        guard let length = beams.first?.history.generatedCount, length > 0,
+            beams.allSatisfy({ $0.history.generatedCount == length })
+        else {
+            beams = [start]
+            throw reader.damage
+        }
+    }
+}

@@ -10,6 +10,7 @@ package final class BeamTrack: Track {
     private let configuration: ModelConfiguration
     private let vocabulary: Vocabulary?
     private let report: GenerationReport
+    private let keeper: SessionKeeper?
     private var search: BeamSearch
     /// One for each beam; empty before the first sweep.
     private var sequences: [SequenceID] = []
@@ -18,15 +19,17 @@ package final class BeamTrack: Track {
     ///   - request: a valid one.
     ///   - width: beams.
     ///   - vocabulary: nil for a model that gives ids only.
+    ///   - keeper: of the request's session; nil without one.
     package init(
         _ request: GenerationRequest, width: Int, for configuration: ModelConfiguration, vocabulary: Vocabulary?,
-        report: GenerationReport
+        report: GenerationReport, keeper: SessionKeeper? = nil
     ) {
         self.request = request
         prompt = request.textRows
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.report = report
+        self.keeper = keeper
         demand = request.demand(in: configuration)
         let stops = request.options.stop
         search = BeamSearch(
@@ -62,14 +65,17 @@ package final class BeamTrack: Track {
         let logits = row.joined(request.options.compatibility, workspace)
         try search.accept(logits.span, ofBeam: place, workspace: &workspace)
         if place == search.beamCount - 1 {
-            if search.length == 0 { report.noteFirstToken() }
+            report.noteToken()
             sequences = row.model.cache.follow(try search.advance(), of: sequences)
         }
     }
 
-    package func endSweep(_ model: CPMAntModel) {}
+    package func endSweep(_ model: CPMAntModel) {
+        if let keeper, keeper.countSweep(), !isFinished { save(keeper, model) }
+    }
 
     package func end(_ error: LeafError?, _ model: CPMAntModel) {
+        if let keeper, keeper.isStale, error == nil { save(keeper, model) }
         for sequence in sequences { model.cache.remove(sequence) }
         if let error { return report.fail(error) }
         let hypotheses = search.results(request.samples)
@@ -90,6 +96,45 @@ package final class BeamTrack: Track {
         return Generation.Sample(
             ids: hypothesis.ids, text: text, finishReason: hypothesis.finishReason, logprobs: [],
             score: hypothesis.score)
+    }
+}
+
+// MARK: Sessions
+
+extension BeamTrack {
+    package func begin(_ model: CPMAntModel) throws(LeafError) {
+        try keeper?.restore { reader throws(LeafError) in
+            guard try reader.flag() else { return }
+            try search.resume(reader, in: configuration)
+            guard !search.isFinished else { return }
+            let generated = (0..<search.beamCount).map { search.history(ofBeam: $0).generated.dropLast() }
+            sequences = try SessionPages.restore(
+                lengths: generated.map { prompt.length(in: configuration) + $0.count }, most: demand.pages,
+                into: model.cache, from: reader
+            ) { place, sequence in
+                prompt.rows(of: sequence, followedBy: generated[place], in: configuration)
+            }
+            for (generated, sequence) in zip(generated, sequences) {
+                for position in prompt.hiddenPositions(after: generated, in: configuration) {
+                    model.cache.hide(position, of: sequence)
+                }
+            }
+        }
+        report.noteResumed(tokens: search.results(request.samples).reduce(0) { $0 + $1.ids.count })
+    }
+
+    private func save(_ keeper: SessionKeeper, _ model: CPMAntModel) {
+        let hasTokens = search.isFinished || search.length > 0
+        keeper.save(tokens: search.length) { writer throws(LeafError) in
+            try writer.append(UInt8(hasTokens ? 1 : 0))
+            guard hasTokens else { return }
+            try search.write(to: writer)
+            guard !search.isFinished else { return }
+            // A sweep that was broken off has left rows behind the tokens that there are.
+            let length = prompt.length(in: configuration) + search.length - 1
+            try SessionPages.write(
+                sequences, lengths: sequences.map { _ in length }, of: model.cache, to: writer)
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+import LeafFormat
+
 /// Whose way of generating is followed where the two implementations of CPM-Ant differ.
 public enum Compatibility: String, Sendable, CaseIterable {
     /// The original: rules look at generated tokens alone, the first token is neither the end nor a line break, and beam
@@ -14,4 +16,9 @@ public enum Compatibility: String, Sendable, CaseIterable {
 
     var countsPrompt: Bool { self != .cpmLive }
     var zeroIsPadding: Bool { self != .cpmLive }
+
+    /// Ids below it can be generated.
+    func tokenCount(in configuration: ModelConfiguration) -> Int {
+        configuration.vocabSize + (self == .transformersRaw ? configuration.promptRows : 0)
+    }
 }

@@ -10,6 +10,7 @@ package final class GenerationReport {
     private var began: ContinuousClock.Instant?
     private var firstToken: ContinuousClock.Instant?
     private var sweeps = 0
+    private var resumedTokens = 0
 
     package init(
         _ request: GenerationRequest, cancellation: Cancellation, deliver: @escaping @Sendable (GenerationEvent) -> Void
@@ -27,7 +28,10 @@ package final class GenerationReport {
         sweeps += 1
     }
 
-    func noteFirstToken() { firstToken = .now }
+    /// Once there is a token that was not there before.
+    func noteToken() { if firstToken == nil { firstToken = .now } }
+
+    func noteResumed(tokens: Int) { resumedTokens = tokens }
 
     func tell(_ piece: GeneratedPiece) { deliver(.piece(piece)) }
     func fail(_ error: LeafError) { deliver(.finished(.failure(error))) }
@@ -40,8 +44,9 @@ package final class GenerationReport {
             .finished(
                 .success(
                     Generation(
-                        samples: samples, promptTokens: promptTokens, seed: seed, sweeps: sweeps,
-                        waitSeconds: (began - created).seconds, prefillSeconds: (firstToken - began).seconds,
+                        samples: samples, promptTokens: promptTokens, resumedTokens: resumedTokens, seed: seed,
+                        sweeps: sweeps, waitSeconds: (began - created).seconds,
+                        prefillSeconds: (firstToken - began).seconds,
                         decodeSeconds: (now - firstToken).seconds))))
     }
 }

@@ -6,11 +6,16 @@ public struct GenerationRequest: Sendable {
     public var options: GenerationOptions
     /// Continuations of the one prompt; they ride on the same sweeps. With beams the best ones.
     public var samples: Int
+    /// Where the generation is kept, and what it goes on from; nil for nowhere.
+    public var session: Session?
+    /// What decides the texts beside the request: there once the request is known to fit its session.
+    var sessionOrigin: [SessionHead.Field]?
 
-    public init(prompt: PromptRows, options: GenerationOptions, samples: Int = 1) {
+    public init(prompt: PromptRows, options: GenerationOptions, samples: Int = 1, session: Session? = nil) {
         self.prompt = prompt
         self.options = options
         self.samples = samples
+        self.session = session
     }
 
     /// - Throws: `.usage` for what makes no sense with this model.
@@ -104,6 +109,8 @@ public struct Generation: Sendable {
 
     public var samples: [Sample]
     public var promptTokens: Int
+    /// Of the texts, those that came from a session.
+    public var resumedTokens = 0
     public var seed: UInt64
     /// Sweeps on which rows of the request were.
     public var sweeps: Int
@@ -115,4 +122,6 @@ public struct Generation: Sendable {
     public var decodeSeconds: Double
 
     public var completionTokens: Int { samples.reduce(0) { $0 + $1.ids.count } }
+    /// Those that did not come from a session. The best beam may be shorter than those that were saved.
+    public var newTokens: Int { max(0, completionTokens - resumedTokens) }
 }

@@ -39,10 +39,12 @@ extension GenerationRequest: ModelRequest {
         onEvent: @escaping @Sendable (GenerationEvent) -> Void
     ) -> any Track {
         let report = GenerationReport(self, cancellation: cancellation, deliver: onEvent)
+        let keeper = SessionKeeper(self, seed: report.seed)
         return if case .beams(let width) = options.decoding {
-            BeamTrack(self, width: width, for: configuration, vocabulary: vocabulary, report: report)
+            BeamTrack(
+                self, width: width, for: configuration, vocabulary: vocabulary, report: report, keeper: keeper)
         } else {
-            SampleTrack(self, for: configuration, vocabulary: vocabulary, report: report)
+            SampleTrack(self, for: configuration, vocabulary: vocabulary, report: report, keeper: keeper)
         }
     }
 }

@@ -19,23 +19,28 @@ package final class SampleTrack: Track {
     private let configuration: ModelConfiguration
     private let vocabulary: Vocabulary?
     private let report: GenerationReport
+    private let keeper: SessionKeeper?
     /// Empty before the first sweep; the first of them has the prompt then.
     private var samples: [Sample] = []
     /// Samples that have rows on this sweep.
     private var riding: [Int] = []
+    /// Whether the prompt has been answered.
+    private var hasTokens = false
 
     /// - Parameters:
     ///   - request: a valid one.
     ///   - vocabulary: nil for a model that gives ids only.
+    ///   - keeper: of the request's session; nil without one.
     package init(
         _ request: GenerationRequest, for configuration: ModelConfiguration, vocabulary: Vocabulary?,
-        report: GenerationReport
+        report: GenerationReport, keeper: SessionKeeper? = nil
     ) {
         self.request = request
         prompt = request.textRows
         self.configuration = configuration
         self.vocabulary = vocabulary
         self.report = report
+        self.keeper = keeper
         demand = request.demand(in: configuration)
     }
 
@@ -88,17 +93,21 @@ package final class SampleTrack: Track {
                 samples.append(sample(number, on: row.model.cache.fork(samples[0].sequence)))
             }
             for place in samples.indices { try choose(row, place, &workspace) }
-            report.noteFirstToken()
+            hasTokens = true
         } else {
             try choose(row, riding[place], &workspace)
         }
+        report.noteToken()
     }
 
     package func endSweep(_ model: CPMAntModel) {
-        for sample in samples where sample.decoder.finishReason != nil { model.cache.remove(sample.sequence) }
+        // Those that end by their length do so together, and a session can lengthen them.
+        for sample in samples where sample.decoder.finishReason == .stop { model.cache.remove(sample.sequence) }
+        if let keeper, keeper.countSweep(), !isFinished { save(keeper, model) }
     }
 
     package func end(_ error: LeafError?, _ model: CPMAntModel) {
+        if let keeper, keeper.isStale, error == nil { save(keeper, model) }
         for sample in samples { model.cache.remove(sample.sequence) }
         if let error { return report.fail(error) }
         let results = (0..<request.samples).map(result)
@@ -118,11 +127,15 @@ package final class SampleTrack: Track {
     ) throws(LeafError) {
         let logits = row.joined(request.options.compatibility, workspace)
         guard let token = try samples[place].decoder.accept(logits.span, workspace: &workspace) else { return }
-        let text = samples[place].stream?.append(token.id) ?? ""
-        samples[place].text += text
-        if let logprobs = token.logprobs { samples[place].logprobs.append(logprobs) }
-        report.tell(GeneratedPiece(sample: place, id: token.id, text: text, logprobs: token.logprobs))
+        take(token.id, token.logprobs, place)
         if samples[place].stream?.hasStopped == true { samples[place].decoder.finish(.stop) }
+    }
+
+    private func take(_ id: Int32, _ logprobs: TokenLogprobs?, _ place: Int) {
+        let text = samples[place].stream?.append(id) ?? ""
+        samples[place].text += text
+        if let logprobs { samples[place].logprobs.append(logprobs) }
+        report.tell(GeneratedPiece(sample: place, id: id, text: text, logprobs: logprobs))
     }
 
     private func result(_ place: Int) -> Generation.Sample {
@@ -138,6 +151,78 @@ package final class SampleTrack: Track {
         return Generation.Sample(
             ids: sample.decoder.ids, text: sample.text, finishReason: sample.decoder.finishReason ?? .interrupted,
             logprobs: sample.logprobs, score: nil)
+    }
+}
+
+// MARK: Sessions
+
+extension SampleTrack {
+    package func begin(_ model: CPMAntModel) throws(LeafError) {
+        var texts: [SessionText] = []
+        try keeper?.restore { reader throws(LeafError) in texts = try restore(reader, model) }
+        // Told only now that all of the file is known to be whole.
+        for step in 0..<(texts.map(\.ids.count).max() ?? 0) {
+            for (place, text) in texts.enumerated() where step < text.ids.count {
+                take(text.ids[step], text.logprobs.isEmpty ? nil : text.logprobs[step], place)
+            }
+        }
+        report.noteResumed(tokens: texts.reduce(0) { $0 + $1.ids.count })
+    }
+
+    private func restore(_ reader: SessionReader, _ model: CPMAntModel) throws(LeafError) -> [SessionText] {
+        let count = try reader.count(atMost: request.samples)
+        guard count > 0 else { return [] }
+        var texts: [SessionText] = []
+        for _ in 0..<count { texts.append(try SessionText(reader, request.options, in: configuration)) }
+        guard count == request.samples, texts.allSatisfy({ $0.hasStopped || !$0.ids.isEmpty }) else {
+            throw reader.damage
+        }
+        let lasting = texts.filter { !$0.hasStopped }.map { $0.ids.dropLast() }
+        let sequences = try SessionPages.restore(
+            lengths: lasting.map { cachedLength(generated: $0.count) }, most: demand.pages, into: model.cache,
+            from: reader
+        ) { place, sequence in
+            isCached ? prompt.rows(of: sequence, followedBy: lasting[place], in: configuration) : []
+        }
+        for (generated, sequence) in zip(lasting, sequences) where isCached {
+            for position in prompt.hiddenPositions(after: generated, in: configuration) {
+                model.cache.hide(position, of: sequence)
+            }
+        }
+        var left = sequences[...]
+        for (number, text) in texts.enumerated() {
+            var sample = sample(number, on: text.hasStopped ? model.cache.makeSequence() : left.removeFirst())
+            sample.decoder.resume(text.ids, hasStopped: text.hasStopped)
+            samples.append(sample)
+        }
+        hasTokens = true
+        return texts
+    }
+
+    private func save(_ keeper: SessionKeeper, _ model: CPMAntModel) {
+        // A sweep that was broken off has left rows behind the tokens that there are.
+        let texts = hasTokens ? samples : []
+        let lasting = texts.filter { $0.decoder.finishReason != .stop }
+        keeper.save(tokens: texts.map(\.decoder.history.generatedCount).max() ?? 0) { writer throws(LeafError) in
+            try writer.append(UInt32(texts.count))
+            for text in texts {
+                try SessionText(
+                    ids: text.decoder.ids, hasStopped: text.decoder.finishReason == .stop, logprobs: text.logprobs
+                ).write(to: writer)
+            }
+            guard !texts.isEmpty else { return }
+            try SessionPages.write(
+                lasting.map(\.sequence),
+                lengths: lasting.map { cachedLength(generated: $0.decoder.history.generatedCount - 1) },
+                of: model.cache, to: writer)
+        }
+    }
+
+    private var isCached: Bool { request.options.compatibility != .transformersUncached }
+
+    /// Positions that are worth keeping once so many generated tokens have been fed back.
+    private func cachedLength(generated: Int) -> Int {
+        isCached ? prompt.length(in: configuration) + generated : 0
     }
 }
 

@@ -70,8 +70,21 @@ package final class Scheduler {
         var room = Room(model, active)
         var admitted = 0
         while admitted < waiting.count, room.take(waiting[admitted].demand) { admitted += 1 }
-        active += waiting[..<admitted]
+        active += waiting[..<admitted].filter(begins)
         waiting.removeFirst(admitted)
+    }
+
+    /// Whether a newcomer wants a sweep; else it has ended.
+    private func begins(_ track: any Track) -> Bool {
+        var failure: LeafError?
+        do throws(LeafError) {
+            try track.begin(model)
+            guard track.isFinished else { return true }
+        } catch {
+            failure = error
+        }
+        track.end(failure, model)
+        return false
     }
 
     private func ride() {

@@ -80,6 +80,18 @@ public struct SequenceDecoder: Sendable {
         finishReason = reason
     }
 
+    /// Takes tokens that were chosen before.
+    ///
+    /// - Parameter hasStopped: whether the sequence ended with them otherwise than by its length.
+    mutating func resume(_ ids: [Int32], hasStopped: Bool) {
+        for id in ids { history.append(id) }
+        if hasStopped {
+            finishReason = .stop
+        } else if history.generatedCount == options.maxTokens {
+            finishReason = .length
+        }
+    }
+
     private func choose(_ workspace: inout SamplingWorkspace) throws(LeafError) -> Int32 {
         let best = workspace.logits.placeOfLargest()
         guard best < workspace.vocabSize, workspace.logits[best] > -.infinity else {

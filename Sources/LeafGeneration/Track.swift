@@ -13,6 +13,11 @@ package protocol Track: AnyObject {
     /// Whether it wants no more sweeps.
     var isFinished: Bool { get }
 
+    /// Takes up what it was before, if it was. Called once, when it has its place.
+    ///
+    /// - Throws: what ends this track, and no other.
+    func begin(_ model: CPMAntModel) throws(LeafError)
+
     /// Adds the rows that it wants on the next sweep, at least one.
     func addRows(to batch: inout RowBatch, _ model: CPMAntModel)
 
@@ -31,6 +36,10 @@ package protocol Track: AnyObject {
     ///
     /// - Parameter error: why it ends before it has finished; nil when it has, or was cancelled.
     func end(_ error: LeafError?, _ model: CPMAntModel)
+}
+
+extension Track {
+    package func begin(_ model: CPMAntModel) throws(LeafError) {}
 }
 
 /// A row's output where the model left it; gone with the next sweep.

@@ -115,6 +115,9 @@ public final class BlockStore: Sendable {
     /// How many of them are meant to stay now.
     public var wantedPinnedBytes: Int { readAhead.residency.wantedBytes }
 
+    /// What a sweep reads as long as everything stays where it is.
+    public var streamedBytesPerSweep: Int { readAhead.streamedBytesPerSweep }
+
     /// Asks for more or less of the model in memory, from any thread; `settle` carries it out. Where everything was
     /// pinned, the first to leave make room for slots, and only that much comes back.
     public func want(pinnedBytes: Int) { readAhead.residency.want(bytes: pinnedBytes) }

@@ -49,6 +49,13 @@ extension ReadAhead {
         monitor.wakeAll(.work)
     }
 
+    /// Bytes of the chunks that do not stay in memory.
+    var streamedBytesPerSweep: Int {
+        monitor.withLock { state in
+            chunks.indices.reduce(0) { state.isPinned[$1] ? $0 : $0 + chunks[$1].paddedBytes }
+        }
+    }
+
     /// - Returns: false to try again later.
     private func leave(_ leaving: [Int], _ state: inout State) -> Bool {
         if leaving.isEmpty { return true }

@@ -30,14 +30,16 @@ extension Model {
     /// Runs a request to its end. Requests of other threads and tasks ride on the same sweeps.
     ///
     /// - Parameters:
+    ///   - session: where the generation is kept, and what it goes on from; `failure` tells whether it was saved.
     ///   - isCancelled: asked many times a second; what was generated so far is then the result.
     ///   - onPiece: called for every token, on the calling thread.
     /// - Throws: `.usage` for options that make no sense, `.budget` when the model was opened for less.
     public func generate(
         _ prompt: Prompt, _ options: GenerationOptions = GenerationOptions(), samples: Int = 1,
-        isCancelled: () -> Bool = { false }, onPiece: (GeneratedPiece) -> Void = { _ in }
+        session: Session? = nil, isCancelled: () -> Bool = { false }, onPiece: (GeneratedPiece) -> Void = { _ in }
     ) throws(LeafError) -> Generation {
-        let request = GenerationRequest(prompt: try file.rows(of: prompt, options), options: options, samples: samples)
+        let request = GenerationRequest(
+            prompt: try file.rows(of: prompt, options), options: options, samples: samples, session: session)
         var result = Result<Generation, LeafError>.failure(LeafError(.cancelled, "stopped"))
         try generate([request], isCancelled: isCancelled) { _, event in
             switch event {
@@ -58,7 +60,7 @@ extension Model {
         _ requests: [GenerationRequest], isCancelled: () -> Bool = { false },
         onEvent: (_ place: Int, _ event: GenerationEvent) -> Void
     ) throws(LeafError) {
-        for request in requests { try request.validate(for: file.configuration) }
+        let requests = try requests.map { request throws(LeafError) in try ready(request) }
         collect(
             requests.count, isCancelled: isCancelled,
             track: { place, cancellation, deliver in track(of: requests[place], cancellation, onEvent: deliver) },
@@ -78,8 +80,7 @@ extension Model {
             continuation.onTermination = { _ in cancellation.cancel() }
             do throws(LeafError) {
                 let request = GenerationRequest(prompt: try file.rows(of: .text(prompt), options), options: options)
-                try request.validate(for: file.configuration)
-                let track = track(of: request, cancellation) { event in
+                let track = track(of: try ready(request), cancellation) { event in
                     switch event {
                     case .piece(let piece): continuation.yield(piece)
                     case .finished(.success): continuation.finish()
@@ -93,8 +94,16 @@ extension Model {
         }
     }
 
-    /// The track of a request that is known to be valid.
-    ///
+    /// The request as it goes on, known to make sense.
+    private func ready(_ request: GenerationRequest) throws(LeafError) -> GenerationRequest {
+        try request.validate(for: file.configuration)
+        guard request.session != nil else { return request }
+        guard settings.keepsSessions else {
+            throw LeafError(.usage, "the model was opened without room for sessions; set ModelOptions.keepsSessions")
+        }
+        return try request.resumed(from: settings.sessionOrigin(of: request))
+    }
+
     /// - Parameter onEvent: called on the model's thread; it should return soon.
     private func track(
         of request: GenerationRequest, _ cancellation: Cancellation,

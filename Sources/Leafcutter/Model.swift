@@ -18,6 +18,7 @@ public final class Model: Sendable {
     public let instructionSet: InstructionSet
     public let threads: Int
     package let engine: Engine
+    let settings: Settings
 
     /// Opens a model for texts of up to `options.capacity`.
     /// - Throws: `.budget` naming the smallest budget that works, `.usage`, `.io`, `.badInput`.
@@ -33,6 +34,7 @@ public final class Model: Sendable {
     public init(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) {
         let settings = try Settings(file, options)
         self.file = file
+        self.settings = settings
         plan = try settings.plan()
         instructionSet = settings.instructionSet
         threads = settings.capacity.threads
@@ -56,6 +58,9 @@ public final class Model: Sendable {
         get { engine.store.wantedPinnedBytes }
         set { engine.store.want(pinnedBytes: newValue) }
     }
+
+    /// What one sweep reads from the disk as things are now.
+    public var streamedBytesPerSweep: Int { engine.store.streamedBytesPerSweep }
 
     /// The logits of whole texts, each in one sweep.
     ///

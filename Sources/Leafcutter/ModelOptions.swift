@@ -20,6 +20,8 @@ public struct ModelOptions: Sendable {
     public var capacity: Capacity
     /// Records a timeline of everything that the model does; its buffer is part of the plan.
     public var trace: TraceRecorder?
+    /// Whether generations can be kept in sessions; the buffers for it are part of the plan.
+    public var keepsSessions: Bool
 
     /// What the buffers are sized for.
     public struct Capacity: Sendable, Equatable {
@@ -44,7 +46,7 @@ public struct ModelOptions: Sendable {
         memory: MemoryBudget = .automatic, threads: Int? = nil, io: IOMode = .auto,
         mirror: String? = nil, maxBytesPerSecond: Int? = nil, activations: ActivationPrecision = .int16,
         kv: KVPrecision? = nil, instructionSet: InstructionSet? = nil,
-        capacity: Capacity = Capacity(context: 1024), trace: TraceRecorder? = nil
+        capacity: Capacity = Capacity(context: 1024), trace: TraceRecorder? = nil, keepsSessions: Bool = false
     ) {
         self.memory = memory
         self.threads = threads
@@ -56,5 +58,6 @@ public struct ModelOptions: Sendable {
         self.instructionSet = instructionSet
         self.capacity = capacity
         self.trace = trace
+        self.keepsSessions = keepsSessions
     }
 }

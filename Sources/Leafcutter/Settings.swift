@@ -18,6 +18,7 @@ struct Settings {
     let instructionSet: InstructionSet
     let capacity: ForwardCapacity
     let trace: TraceRecorder?
+    let keepsSessions: Bool
 
     init(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) {
         self.file = file
@@ -28,6 +29,7 @@ struct Settings {
             throw LeafError(.usage, "a reading rate of \(rate) bytes a second reads nothing; give more")
         }
         trace = options.trace
+        keepsSessions = options.keepsSessions
         activations = options.activations
         kv = options.kv ?? (file.leaf.weights == .int8 ? .f16 : .f32)
         instructionSet =
@@ -65,6 +67,7 @@ struct Settings {
                 runtime: MemoryPlan.runtimeBytes, tokenizer: file.tokenizer?.byteCount ?? 0,
                 resident: bytes.resident, kv: bytes.kv,
                 scratch: bytes.scratch + SamplingWorkspace.byteCount(file.configuration)
-                    + (trace == nil ? 0 : TraceRecorder.byteCount)))
+                    + (trace == nil ? 0 : TraceRecorder.byteCount)
+                    + (keepsSessions ? SessionWriter.bufferBytes : 0)))
     }
 }

@@ -53,11 +53,16 @@ public struct Tunings: Sendable {
     ) throws(LeafError) -> TextTuning {
         var tuning = unnamed(task: options.task, for: configuration)
         if let name = options.delta { tuning.adapter = try Self.place(of: name, in: adapters, "adapter") }
-        if let name = options.promptEmbedding {
-            let place = try Self.place(of: name, in: softPrompts, "soft prompt")
-            tuning.softPromptRow = row(place, task: options.task, for: configuration)
-        }
+        tuning.softPromptRow = try softPrompt(of: options).map { row($0, task: options.task, for: configuration) }
         return tuning
+    }
+
+    /// The place of a request's soft prompt; nil where it has the task's.
+    ///
+    /// - Throws: `.usage` for a name that there is not.
+    func softPrompt(of options: GenerationOptions) throws(LeafError) -> Int? {
+        guard let name = options.promptEmbedding else { return softPrompts.firstIndex { $0.name == nil } }
+        return try Self.place(of: name, in: softPrompts, "soft prompt")
     }
 
     private static func place<File>(

@@ -153,6 +153,21 @@ struct BudgetTests {
         }
     }
 
+    /// Whatever is written and read back beside it.
+    @Test func aSessionIsKeptWithinTheBudget() throws {
+        let session = directory.path("a.session")
+        for budget in [minimum + (1 << 20), 2 * minimum] {
+            for tokens in ["9", "12", "40"] {
+                let (report, _) = try generate(
+                    budget, ["--max-tokens", tokens, "--session", session, "--session-every", "3"])
+                #expect(report.memory.peak <= budget)
+                #expect(report.memory.planned <= budget)
+                if tokens == "40" { #expect(report.text == Self.poem) }
+            }
+            try FileManager.default.removeItem(atPath: session)
+        }
+    }
+
     /// The largest charge that the script saw, in bytes.
     private func peak(_ outcome: Program.Outcome) throws -> Int {
         let text = try #require(outcome.errors.split(separator: "peak=").last?.prefix { $0.isNumber })

@@ -28,6 +28,27 @@ import Testing
         }
     }
 
+    /// What is told at the end is what was in memory then, not what the plan began with.
+    @Test func theFactsKnowWhatHasLeftMemory() throws {
+        let model = try Models.shared.get().demo
+        func streamed(_ run: Leafcutter.Run) throws -> Int {
+            let io = try #require(run.json?["io"] as? [String: Any], "\(run.error)")
+            return try #require(io["streamed_bytes_per_sweep"] as? Int)
+        }
+        let options = "--greedy --eos-id 0 --max-tokens 400 --json --memory 1GiB"
+        let still = try Leafcutter.shell(#""$0" generate "$1" 春 \#(options)"#, model)
+        #expect(try streamed(still) == 0)
+        #expect(still.error.contains("all weights stay in memory"))
+        let shrunk = try Leafcutter.shell(
+            """
+            "$0" generate "$1" 春 \(options) & pid=$!
+            for ((i = 0; i < 20; i++)); do sleep 0.02; kill -USR1 $pid 2> /dev/null; done
+            wait $pid
+            """, model)
+        #expect(try streamed(shrunk) > 4 << 20)
+        #expect(!shrunk.error.contains("all weights stay in memory"))
+    }
+
     @Test func aMirrorBringsHalfOfTheSameText() throws {
         let folder = try TemporaryDirectory()
         let demo = try Models.shared.get().demo

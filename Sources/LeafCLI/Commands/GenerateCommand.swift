@@ -18,6 +18,8 @@ struct GenerateCommand: Command {
     var samples = 1
     var requests: String?
     var batch = BatchSize(8)
+    var session: String?
+    var sessionInterval: Int?
     var isGreedy = false
     var beams: Int?
     var allowsEmpty = false
@@ -37,6 +39,10 @@ struct GenerateCommand: Command {
             --requests runs many texts on shared sweeps. Each line of the file is a JSON object: "prompt" or "input_ids", \
             any option in snake_case where it differs from the command line ("max_tokens", "top_p", "n", ..), and an "id" \
             that its answer repeats. Answers are JSON lines in the order in which they finish.
+
+            --session keeps a generation in a file, at the end and when it is interrupted. The same command goes on from \
+            there and gives what it would have given without the stop; the prompt may be left out then. --max-tokens counts \
+            from the very beginning.
             """,
         arguments: [
             .required("MODEL", "A .leaf file.", \.model, suggest: .file),
@@ -52,6 +58,7 @@ struct GenerateCommand: Command {
             "generate ant.leaf '新年快乐，' --beams 3 --repetition-penalty 1.2",
             "generate ant.leaf '春眠不觉晓，' --suffix '花落知多少。' --greedy",
             "generate ant.leaf --requests prompts.jsonl --batch 16 > answers.jsonl",
+            "generate ant.leaf '很久以前，' --max-tokens 2000 --session tale.session --session-every 50",
         ])
 
     private static let choices: [CommandOption<GenerateCommand>] = [
@@ -74,6 +81,11 @@ struct GenerateCommand: Command {
         .value(
             "batch", "B", "With --requests: texts at the same time at most (default 8); fewer if memory is short.",
             \.batch),
+        .value(
+            "session", "FILE", "Keep the generation in this file, and go on from it.", \.session, suggest: .file),
+        .value(
+            "session-every", "N", "With --session: save after every N tokens too (default: at the end alone).",
+            \.sessionInterval),
         .values("stop", "STRING", "End before this string; may be given several times.", \.options.stop),
         .value("logprobs", "K", "With --json: log-probabilities of each token and the K best.", \.options.logprobs),
     ]
@@ -107,6 +119,10 @@ struct GenerateCommand: Command {
 
     func run(_ terminal: Terminal) throws(LeafError) {
         let options = try definiteOptions()
+        guard session == nil || (suffix == nil && requests == nil) else {
+            throw LeafError(
+                .usage, "--session keeps what goes on from one prompt; it cannot be given with --requests or --suffix")
+        }
         if let suffix { return try runSuffix(suffix, options, terminal) }
         guard let requests else { return try runOne(options, terminal) }
         guard prompt == nil, ids == nil else {
@@ -137,14 +153,19 @@ struct GenerateCommand: Command {
         let trace = try engine.makeTrace()
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
+        let session = try openSession()
+        let prompt = try readPrompt(or: session)
         let file = try tuning.open(model)
-        let prompt = try readPrompt()
         try warnOfUnknowns(in: prompt, file, terminal)
-        let request = GenerationRequest(prompt: try file.rows(of: prompt, options), options: options, samples: samples)
+        let request = GenerationRequest(
+            prompt: try file.rows(of: prompt, options), options: options, samples: samples, session: session)
         try request.validate(for: file.configuration)
         if let warning = request.lengthWarning(in: file.configuration) { terminal.warn(warning) }
         let demand = request.demand(in: file.configuration)
-        let model = try Model(file, engine.modelOptions(ModelOptions.Capacity(for: [demand]), trace: trace))
+        var modelOptions = engine.modelOptions(ModelOptions.Capacity(for: [demand]), trace: trace)
+        modelOptions.keepsSessions = session != nil
+        try Session.check(request, for: file, modelOptions)
+        let model = try Model(file, modelOptions)
         let loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)
 
@@ -154,17 +175,23 @@ struct GenerateCommand: Command {
         let streams = !common.isJSON && samples == 1
         var tokens = 0
         var prefill = Counters()
+        var told: LeafError?
         let generation = try model.generate(
-            prompt, options, samples: samples,
+            prompt, options, samples: samples, session: session,
             isCancelled: {
                 if tokens == 0 { terminal.progress.show(Self.promptProgress(model)) }
                 // Beams tell of their tokens at the end alone.
                 if model.counters.sweeps == 0 { prefill = model.counters }
+                if let failure = session?.failure, failure != told {
+                    told = failure
+                    terminal.warn("\(failure); it is tried again later")
+                }
                 return interrupt.isRequested || terminal.output.isClosed
             },
             onPiece: { piece in
                 terminal.progress.clear()
-                if tokens == 0, beams == nil { prefill = model.counters }
+                // The tokens of a session come before the first sweep.
+                if beams == nil, tokens == 0 || model.counters.sweeps <= 1 { prefill = model.counters }
                 tokens += 1
                 guard streams else {
                     terminal.progress.show("generating: \(Quantity.count(tokens, "token"))")
@@ -183,19 +210,39 @@ struct GenerateCommand: Command {
         }
         terminal.output.flush()
         if options.decoding == .sampling, options.seed == nil { terminal.note("seed \(generation.seed)") }
-        if !terminal.isQuiet {
+        if let session, generation.sweeps == 0, !interrupt.isRequested {
+            terminal.note("all of it was in \(session.path)")
+        } else if !terminal.isQuiet {
             terminal.note("\(RunFacts(model, generation, promptRows: demand.firstRows, prefill: prefill))")
         }
         try engine.finish(trace, file.leaf, terminal)
+        if let failure = session?.failure { throw failure }
         if interrupt.isRequested {
-            throw LeafError(.cancelled, "interrupted after \(Quantity.count(generation.completionTokens, "token"))")
+            throw LeafError(
+                .cancelled,
+                "interrupted after \(Quantity.count(generation.completionTokens, "token"))"
+                    + (session.map { "; \($0.path) has them, and the same command goes on" } ?? ""))
         }
     }
 
+    private func openSession() throws(LeafError) -> Session? {
+        guard let session else {
+            guard sessionInterval == nil else {
+                throw LeafError(.usage, "--session-every belongs to --session FILE, which is missing")
+            }
+            return nil
+        }
+        return try Session(path: session, interval: sessionInterval)
+    }
+
+    /// - Parameter session: has the prompt if it is not typed again.
     /// - Throws: `.usage` unless there is exactly one prompt.
-    func readPrompt() throws(LeafError) -> Prompt {
+    func readPrompt(or session: Session? = nil) throws(LeafError) -> Prompt {
+        let saved = try session?.contents()
         switch (prompt, ids) {
-        case (nil, nil): throw LeafError(.usage, "PROMPT is missing; give a text, - for standard input, or --ids")
+        case (nil, nil):
+            if let saved { return .ids(saved.promptIDs) }
+            throw LeafError(.usage, "PROMPT is missing; give a text, - for standard input, or --ids")
         case (.some, .some): throw LeafError(.usage, "give a text or --ids, not both")
         case (nil, .some(let ids)): return .ids(try TokenIDs(ids).ids)
         case (.some("-"), nil): return .text(try StandardInput.text())

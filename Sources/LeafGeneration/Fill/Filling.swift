@@ -61,7 +61,8 @@ extension Generation {
             ids: blank.ids, text: blank.text, finishReason: blank.tokens.count == request.longest ? .length : .stop,
             logprobs: blank.tokens, score: isBeamSearch ? blank.logprob / Double(blank.tokens.count) : nil)
         self.init(
-            samples: [sample], promptTokens: request.context.ids.count, seed: filling.seed, sweeps: filling.sweeps,
+            samples: [sample], promptTokens: request.context.ids.count, resumedTokens: 0, seed: filling.seed,
+            sweeps: filling.sweeps,
             waitSeconds: filling.waitSeconds, prefillSeconds: filling.prefillSeconds,
             decodeSeconds: filling.decodeSeconds)
     }

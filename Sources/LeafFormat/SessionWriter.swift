@@ -1,0 +1,78 @@
+/// Writes the contents of a session as they come, past the page cache where that can be.
+///
+/// Its two buffers are all that it needs, however much there is to write.
+package final class SessionWriter {
+    /// Bytes of its buffers, and of a reader's.
+    package static let bufferBytes = 2 * SessionFrame.roomBytes
+
+    private let output: OutputFile
+    private let contents: AlignedBuffer
+    private let frame: AlignedBuffer
+    private var filled = 0
+    private var number: UInt32 = 0
+    /// Bytes in the file so far.
+    package private(set) var byteCount = 0
+
+    /// - Parameter output: an empty file.
+    package init(_ output: OutputFile) throws(LeafError) {
+        self.output = output
+        contents = try AlignedBuffer(count: SessionFrame.roomBytes)
+        frame = try AlignedBuffer(count: SessionFrame.roomBytes)
+    }
+
+    package func append(_ bytes: UnsafeRawBufferPointer) throws(LeafError) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            if filled == SessionFrame.maximumBytes { try flush(isLast: false) }
+            let part = rest.prefix(SessionFrame.maximumBytes - filled)
+            UnsafeMutableRawBufferPointer(rebasing: contents.bytes[filled...])
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: part))
+            filled += part.count
+            rest = rest.dropFirst(part.count)
+        }
+    }
+
+    /// Little-endian.
+    package func append(_ value: some FixedWidthInteger) throws(LeafError) {
+        let value = value.littleEndian
+        try withUnsafeBytes(of: value) { (bytes) throws(LeafError) in try append(bytes) }
+    }
+
+    /// Its bits.
+    package func append(_ value: Double) throws(LeafError) { try append(value.bitPattern) }
+
+    /// How many, then each of them.
+    package func append(_ values: some Collection<Int32>) throws(LeafError) {
+        try append(UInt32(values.count))
+        for value in values { try append(value) }
+    }
+
+    /// How many bytes, then the text in UTF-8.
+    package func append(_ text: String) throws(LeafError) {
+        let bytes = Array(text.utf8)
+        try append(UInt32(bytes.count))
+        try bytes.withUnsafeBufferPointer { (bytes) throws(LeafError) in
+            try append(UnsafeRawBufferPointer(bytes))
+        }
+    }
+
+    /// Writes what is left, and waits until all of it is on the disk.
+    package func finish() throws(LeafError) {
+        try flush(isLast: true)
+        try output.synchronize()
+    }
+
+    private func flush(isLast: Bool) throws(LeafError) {
+        let raw = UnsafeRawBufferPointer(rebasing: contents.bytes[0..<filled])
+        let room = UnsafeMutableRawBufferPointer(rebasing: frame.bytes[SessionFrame.headerBytes...])
+        let packed = LZ4Codec.compress(raw, into: room, isQuick: true)
+        if packed == nil { room.copyMemory(from: raw) }
+        let header = SessionFrame(
+            number: number, rawBytes: filled, storedBytes: packed ?? filled, isLast: isLast)
+        header.seal(frame.bytes)
+        try output.writePages(UnsafeRawBufferPointer(rebasing: frame.bytes[0..<header.paddedBytes]), at: byteCount)
+        byteCount += header.paddedBytes
+        number += 1
+        filled = 0
+    }
+}

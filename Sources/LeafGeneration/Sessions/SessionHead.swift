@@ -1,0 +1,163 @@
+import LeafFormat
+
+/// What a session was begun with: it goes on only where all of this is the same.
+package struct SessionHead: Sendable, Equatable {
+    /// Something that decides the text, in the words of the command line.
+    package struct Field: Sendable, Equatable {
+        package enum Name: String, Sendable, CaseIterable {
+            case software, model, kv, activations, delta
+            case promptEmbedding = "prompt-embedding"
+            case decoding, compat, temperature
+            case topP = "top-p"
+            case topK = "top-k"
+            case minP = "min-p"
+            case repetitionPenalty = "repetition-penalty"
+            case repetitionWindow = "repetition-window"
+            case frequencyPenalty = "frequency-penalty"
+            case presencePenalty = "presence-penalty"
+            case noRepeatNgram = "no-repeat-ngram"
+            case logitBias = "logit-bias"
+            case allowEmpty = "allow-empty"
+            case eosID = "eos-id"
+            case stop
+            case lengthPenalty = "length-penalty"
+            case earlyStopping = "early-stopping"
+            case task, segment, logprobs, number
+            case maxTokens = "max-tokens"
+        }
+
+        package let name: Name
+        package let value: String
+
+        package init(_ name: Name, _ value: some CustomStringConvertible) {
+            self.name = name
+            self.value = value.description
+        }
+    }
+
+    let fields: [Field]
+    let promptIDs: [Int32]
+    let seed: UInt64
+    /// Of the longest text.
+    var tokens = 0
+
+    private static let longestName = 64
+    private static let longestValue = 1 << 20
+    private static let longestPrompt = 1 << 24
+
+    init(fields: [Field], promptIDs: [Int32], seed: UInt64) {
+        self.fields = fields
+        self.promptIDs = promptIDs
+        self.seed = seed
+    }
+
+    var contents: Session.Contents { Session.Contents(promptIDs: promptIDs, seed: seed, tokens: tokens) }
+
+    /// - Throws: `.badInput` for what no program wrote.
+    init(_ reader: SessionReader) throws(LeafError) {
+        var fields: [Field] = []
+        for _ in 0..<(try reader.count(atMost: Field.Name.allCases.count)) {
+            guard let name = Field.Name(rawValue: try reader.text(atMost: Self.longestName)) else {
+                throw reader.damage
+            }
+            fields.append(Field(name, try reader.text(atMost: Self.longestValue)))
+        }
+        self.fields = fields
+        promptIDs = try reader.ids(atMost: Self.longestPrompt)
+        seed = try reader.integer()
+        tokens = try reader.count(atMost: Int(Int32.max))
+    }
+
+    func write(to writer: SessionWriter) throws(LeafError) {
+        try writer.append(UInt32(fields.count))
+        for field in fields {
+            try writer.append(field.name.rawValue)
+            try writer.append(field.value)
+        }
+        try writer.append(promptIDs)
+        try writer.append(seed)
+        try writer.append(UInt32(tokens))
+    }
+
+    /// - Throws: `.usage` for what a session cannot hold.
+    func validate() throws(LeafError) {
+        for field in fields where field.value.utf8.count > Self.longestValue {
+            throw LeafError(.usage, "--\(field.name.rawValue) is too long for a session; at most 1 MiB can be kept")
+        }
+        guard promptIDs.count <= Self.longestPrompt else {
+            throw LeafError(
+                .usage,
+                "the prompt has \(promptIDs.count) tokens, too many for a session; at most 16 million can be kept")
+        }
+    }
+
+    /// Checks that a generation with this head can go on from one that was saved.
+    ///
+    /// - Parameter path: the session's.
+    /// - Throws: `.usage` naming the first thing that is not the same.
+    func check(against saved: SessionHead, of path: String) throws(LeafError) {
+        for field in fields {
+            let old = saved.fields.first { $0.name == field.name }
+            guard old != field else { continue }
+            throw LeafError(.usage, "\(path) \(field.difference(from: old)), or begin another session")
+        }
+        guard promptIDs != saved.promptIDs else { return }
+        let relation =
+            promptIDs.starts(with: saved.promptIDs)
+            ? "a shorter prompt, which the model would read otherwise with more behind it; its answer cannot be kept"
+            : "another prompt"
+        throw LeafError(
+            .usage, "\(path) was begun with \(relation); give the same prompt (or none), or begin another session")
+    }
+}
+
+extension SessionHead.Field {
+    fileprivate func difference(from old: Self?) -> String {
+        switch name {
+        case .software:
+            "was saved by Leafcutter \(old?.value ?? "of another version"), this is \(value); go on with that one"
+        case .model: "belongs to another model; give that one"
+        case .delta: "was begun with another adapter, or none; give the same --delta"
+        case .promptEmbedding: "was begun with another soft prompt, or none; give the same --prompt-embedding"
+        default:
+            "was begun with \(old?.words ?? "other options"), this run has \(words); give the same options"
+        }
+    }
+
+    private var words: String { name == .decoding ? value : "--\(name.rawValue) \(value)" }
+}
+
+extension GenerationRequest {
+    /// All of the request that decides its texts but prompt, seed, and a length that only ends them.
+    var sessionFields: [SessionHead.Field] {
+        let options = options
+        let bias = options.logitBias.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        var fields: [SessionHead.Field] = [
+            .init(.decoding, options.decoding.words), .init(.compat, options.compatibility.rawValue),
+            .init(.temperature, options.temperature),
+            .init(.topP, options.topP), .init(.topK, options.topK), .init(.minP, options.minP),
+            .init(.repetitionPenalty, options.repetitionPenalty),
+            .init(.repetitionWindow, options.repetitionWindow.map { "\($0)" } ?? "all"),
+            .init(.frequencyPenalty, options.frequencyPenalty), .init(.presencePenalty, options.presencePenalty),
+            .init(.noRepeatNgram, options.noRepeatNgram), .init(.logitBias, bias.joined(separator: " ")),
+            .init(.allowEmpty, options.allowsEmpty), .init(.eosID, options.eosID), .init(.stop, options.stop),
+            .init(.lengthPenalty, options.lengthPenalty), .init(.earlyStopping, options.earlyStopping),
+            .init(.task, options.task),
+            .init(.segment, options.segment), .init(.logprobs, options.logprobs.map { "\($0)" } ?? "none"),
+            .init(.number, samples),
+        ]
+        // Beam search ends otherwise, not only earlier.
+        if case .beams = options.decoding { fields.append(.init(.maxTokens, options.maxTokens)) }
+        return fields
+    }
+}
+
+extension GenerationOptions.Decoding {
+    fileprivate var words: String {
+        switch self {
+        case .greedy: "--greedy"
+        case .sampling: "sampling"
+        case .beams(let width): "--beams \(width)"
+        }
+    }
+}

@@ -1,0 +1,95 @@
+package import LeafFormat
+
+/// One track's hold on its session.
+package final class SessionKeeper {
+    private let session: Session
+    private var head: SessionHead
+    private var unsavedSweeps = 0
+    /// Whether there is no file yet.
+    private var isNew = false
+
+    /// Whether the request is known to fit its session.
+    private let isChecked: Bool
+
+    /// Nil without a session.
+    ///
+    /// - Parameter request: one that `resumed(from:)` has given; another fails when it begins.
+    package init?(_ request: GenerationRequest, seed: UInt64) {
+        guard let session = request.session else { return nil }
+        self.session = session
+        isChecked = request.sessionOrigin != nil
+        head = SessionHead(
+            fields: (request.sessionOrigin ?? []) + request.sessionFields, promptIDs: request.prompt.ids, seed: seed)
+    }
+
+    /// Hands over what was saved, if anything was.
+    ///
+    /// - Throws: `.badInput` for a damaged file, `.usage` for one that belongs to something else.
+    func restore(_ body: (SessionReader) throws(LeafError) -> Void) throws(LeafError) {
+        guard isChecked else {
+            throw LeafError(.usage, "\(session.path) was not compared with the model; sessions go with Model.generate")
+        }
+        let found: Void? = try session.read { saved, reader throws(LeafError) in
+            try head.check(against: saved, of: session.path)
+            try body(reader)
+            try reader.finish()
+        }
+        isNew = found == nil
+    }
+
+    /// Counts a sweep.
+    ///
+    /// - Returns: whether it is time to save.
+    func countSweep() -> Bool {
+        unsavedSweeps += 1
+        return session.interval.map { unsavedSweeps >= $0 } ?? false
+    }
+
+    /// Whether the file does not hold the latest.
+    var isStale: Bool { isNew || unsavedSweeps > 0 }
+
+    /// - Parameter tokens: of the longest text.
+    func save(tokens: Int, _ body: (SessionWriter) throws(LeafError) -> Void) {
+        head.tokens = tokens
+        let isSaved = session.save { writer throws(LeafError) in
+            try head.write(to: writer)
+            try body(writer)
+        }
+        guard isSaved else { return }
+        (unsavedSweeps, isNew) = (0, false)
+    }
+}
+
+extension GenerationRequest {
+    /// The request as it goes on: with the seed that was saved, where it names none.
+    ///
+    /// - Parameter origin: what decides the text beside the request.
+    /// - Throws: `.usage` naming what is not as it was, `.badInput` for a damaged file, `.io`.
+    package func resumed(from origin: [SessionHead.Field]) throws(LeafError) -> GenerationRequest {
+        guard let session else { return self }
+        let head = SessionHead(
+            fields: origin + sessionFields, promptIDs: prompt.ids, seed: options.seed ?? 0)
+        try head.validate()
+        var request = self
+        request.sessionOrigin = origin
+        try session.read { saved, _ throws(LeafError) in
+            try head.check(against: saved, of: session.path)
+            if let seed = options.seed, seed != saved.seed {
+                throw LeafError(
+                    .usage,
+                    "\(session.path) was begun with --seed \(saved.seed), this run has --seed \(seed); leave it out, "
+                        + "or begin another session")
+            }
+            // Beam search has one token more than it is asked for, and the same length as before.
+            if case .beams = options.decoding {
+            } else if saved.tokens > options.maxTokens {
+                throw LeafError(
+                    .usage,
+                    "\(session.path) holds \(saved.tokens) tokens, --max-tokens \(options.maxTokens) counts them too; "
+                        + "give at least as many, or begin another session")
+            }
+            request.options.seed = saved.seed
+        }
+        return request
+    }
+}

@@ -1,0 +1,75 @@
+import CPMAnt
+import LeafFormat
+
+/// The pages of the KV cache that sequences have, and what is in them.
+enum SessionPages {
+    /// - Parameter length: positions of each sequence that are to be kept.
+    static func write(
+        _ sequences: [SequenceID], lengths: [Int], of cache: KVCache, to writer: SessionWriter
+    ) throws(LeafError) {
+        var numbers: [UInt32: Int] = [:]
+        var order: [UInt32] = []
+        for (sequence, length) in zip(sequences, lengths) {
+            for page in cache.pages(of: sequence, length: length) {
+                if numbers[page] == nil {
+                    numbers[page] = order.count
+                    order.append(page)
+                }
+                try writer.append(UInt32(numbers[page] ?? 0))
+            }
+        }
+        try writer.append(UInt64(cache.contentBytes))
+        for page in order { try writer.append(UnsafeRawBufferPointer(cache.contents(ofPage: page))) }
+    }
+
+    /// Makes sequences again that `write` wrote.
+    ///
+    /// - Parameters:
+    ///   - lengths: those that were written.
+    ///   - most: pages that the sequences may have together.
+    ///   - rows: those of a sequence, by its place, as many as it is long.
+    static func restore(
+        lengths: [Int], most: Int, into cache: KVCache, from reader: SessionReader,
+        rows: (_ place: Int, _ sequence: SequenceID) -> [RowBatch.Row]
+    ) throws(LeafError) -> [SequenceID] {
+        var tables: [[Int]] = []
+        for length in lengths {
+            var table: [Int] = []
+            for _ in 0..<((length + Demand.pageKeys - 1) / Demand.pageKeys) {
+                let number = Int(try reader.integer(UInt32.self))
+                guard number < most else { throw reader.damage }
+                table.append(number)
+            }
+            tables.append(table)
+        }
+        guard try reader.integer(UInt64.self) == UInt64(cache.contentBytes),
+            let (sequences, pages) = try cache.restore(tables, rows: rows)
+        else { throw reader.damage }
+        do throws(LeafError) {
+            for page in pages { try reader.read(into: cache.contents(ofPage: page)) }
+        } catch {
+            for sequence in sequences { cache.remove(sequence) }
+            throw error
+        }
+        return sequences
+    }
+}
+
+extension PromptRows {
+    /// The rows of the prompt and of tokens that were generated after it, none of which wants logits.
+    func rows(
+        of sequence: SequenceID, followedBy generated: ArraySlice<Int32>, in configuration: ModelConfiguration
+    ) -> [RowBatch.Row] {
+        rows(of: sequence, in: configuration) { _ in false }
+            + generated.enumerated().map { step, id in
+                row(of: sequence, generated: id, step: step, in: configuration)
+            }
+    }
+
+    /// The positions that have gone out of sight with the rows of generated tokens.
+    func hiddenPositions(after generated: ArraySlice<Int32>, in configuration: ModelConfiguration) -> Range<Int> {
+        guard zeroIsPadding else { return 0..<0 }
+        let first = configuration.promptLength + ids.count { $0 == 0 }
+        return first..<(first + generated.count { $0 == 0 })
+    }
+}

@@ -1,0 +1,61 @@
+import LeafFormat
+
+/// A text that has been generated so far, as a session keeps it.
+struct SessionText {
+    var ids: [Int32]
+    /// Whether it has ended otherwise than by its length.
+    var hasStopped: Bool
+    /// One a token, if they were asked for.
+    var logprobs: [TokenLogprobs]
+
+    func write(to writer: SessionWriter) throws(LeafError) {
+        try writer.append(ids)
+        try writer.append(UInt8(hasStopped ? 1 : 0))
+        for token in logprobs {
+            try writer.append(token.chosen.logprob)
+            try writer.append(UInt32(token.top.count))
+            for entry in token.top {
+                try writer.append(entry.id)
+                try writer.append(entry.logprob)
+            }
+        }
+    }
+
+    init(ids: [Int32], hasStopped: Bool, logprobs: [TokenLogprobs]) {
+        self.ids = ids
+        self.hasStopped = hasStopped
+        self.logprobs = logprobs
+    }
+
+    init(
+        _ reader: SessionReader, _ options: GenerationOptions, in configuration: ModelConfiguration
+    ) throws(LeafError) {
+        ids = try reader.tokens(
+            atMost: options.maxTokens, below: options.compatibility.tokenCount(in: configuration))
+        hasStopped = try reader.flag()
+        logprobs = []
+        guard let top = options.logprobs else { return }
+        for id in ids {
+            let chosen = TokenLogprobs.Entry(id: id, logprob: try reader.double())
+            var entries: [TokenLogprobs.Entry] = []
+            for _ in 0..<(try reader.count(atMost: top)) {
+                entries.append(TokenLogprobs.Entry(id: try reader.integer(), logprob: try reader.double()))
+            }
+            logprobs.append(TokenLogprobs(chosen: chosen, top: entries))
+        }
+    }
+}
+
+extension SessionReader {
+    func tokens(atMost most: Int, below tokenCount: Int) throws(LeafError) -> [Int32] {
+        let ids = try ids(atMost: most)
+        guard ids.allSatisfy({ 0 <= $0 && Int($0) < tokenCount }) else { throw damage }
+        return ids
+    }
+
+    func flag() throws(LeafError) -> Bool {
+        let value: UInt8 = try integer()
+        guard value <= 1 else { throw damage }
+        return value == 1
+    }
+}

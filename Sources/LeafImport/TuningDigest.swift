@@ -1,0 +1,34 @@
+package import LeafFormat
+
+extension AdapterFile {
+    /// The XXH3-64 of everything that the adapter does to a model, however its file is written.
+    ///
+    /// - Throws: `.io` and `.badInput` when it cannot be read.
+    package func digest() throws(LeafError) -> UInt64 {
+        var digest = try ChunkDigest()
+        for factors in factors {
+            digest.update(Array("\(factors.matrix) \(factors.rank) \(factors.scale)\n".utf8))
+            let (a, b) = try factors.floats()
+            digest.update(a)
+            digest.update(b)
+        }
+        return digest.value
+    }
+}
+
+extension SoftPromptFile {
+    /// The XXH3-64 of its numbers.
+    ///
+    /// - Throws: `.io` and `.badInput` when it cannot be read.
+    package func digest() throws(LeafError) -> UInt64 {
+        var digest = try ChunkDigest()
+        digest.update(try floats())
+        return digest.value
+    }
+}
+
+extension ChunkDigest {
+    fileprivate mutating func update(_ values: [some BitwiseCopyable]) {
+        values.withUnsafeBytes { update($0) }
+    }
+}

@@ -1,0 +1,36 @@
+import CPMAnt
+public import LeafFormat
+public import LeafGeneration
+import LeafImport
+
+extension Session {
+    /// Checks, before a model is opened, that a request can begin in this session or go on from it.
+    ///
+    /// - Throws: `.usage` naming what is not as it was, `.badInput` for a damaged file, `.io`.
+    public static func check(
+        _ request: GenerationRequest, for file: ModelFile, _ options: ModelOptions
+    ) throws(LeafError) {
+        guard request.session != nil else { return }
+        _ = try request.resumed(from: Settings(file, options).sessionOrigin(of: request))
+    }
+}
+
+extension Settings {
+    /// What decides a request's texts beside the request.
+    ///
+    /// - Throws: `.io` and `.badInput` when an adapter or a soft prompt cannot be read.
+    func sessionOrigin(of request: GenerationRequest) throws(LeafError) -> [SessionHead.Field] {
+        var (delta, promptEmbedding) = ("none", "none")
+        if let place = request.prompt.tuning.adapter {
+            delta = try file.tunings.adapters[place].file.digest().hexDigits
+        }
+        if let place = try file.tunings.softPrompt(of: request.options) {
+            promptEmbedding = try file.tunings.softPrompts[place].file.digest().hexDigits
+        }
+        return [
+            .init(.software, leafcutterVersion), .init(.model, file.leaf.digest), .init(.kv, kv.rawValue),
+            .init(.activations, activations.rawValue), .init(.delta, delta),
+            .init(.promptEmbedding, promptEmbedding),
+        ]
+    }
+}
