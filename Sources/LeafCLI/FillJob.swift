@@ -41,7 +41,7 @@ struct FillJob {
         let workingSet = WorkingSetSignals(model)
         defer { withExtendedLifetime(workingSet) {} }
         let start = ContinuousClock.now
-        var (tokens, finished) = (0, 0)
+        var (tokens, rows, finished) = (0, 0, 0)
         try model.fill(
             requests,
             isCancelled: {
@@ -52,13 +52,15 @@ struct FillJob {
             },
             onAnswer: { place, outcome in
                 finished += 1
-                tokens += (try? outcome.get().tokenCount) ?? 0
+                if case .success(let filling) = outcome {
+                    tokens += filling.tokenCount
+                    rows += filling.rows
+                }
                 take(Answer(place: place, outcome: outcome, model: model, loadSeconds: loadSeconds))
             })
         terminal.progress.clear()
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        if !terminal.isQuiet {
-            let rows = demands.reduce(0) { $0 + ($1.first?.firstRows ?? 0) }
+        if !terminal.isQuiet, tokens > 0 {
             terminal.note("\(RunFacts(model, tokens: tokens, requests: requests.count, rows: rows, seconds: seconds))")
         }
         try engine.finish(trace, file.leaf, terminal)

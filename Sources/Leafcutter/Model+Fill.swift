@@ -113,7 +113,7 @@ private final class FillRun: @unchecked Sendable {
                 return Filling.Blank(
                     start: start, tokens: tokens, text: tokenizer.flatMap { try? $0.decode(ids) } ?? "")
             },
-            seed: progress.seed, sweeps: progress.sweeps, waitSeconds: seconds.wait, prefillSeconds: seconds.prefill,
-            decodeSeconds: seconds.decode)
+            seed: progress.seed, sweeps: progress.sweeps, rows: progress.rows, waitSeconds: seconds.wait,
+            prefillSeconds: seconds.prefill, decodeSeconds: seconds.decode)
     }
 }

@@ -49,7 +49,8 @@ package final class FillTrack: Track {
     package var isFinished: Bool { decided == layout.places.count }
 
     package func addRows(to batch: inout RowBatch, _ model: CPMAntModel) {
-        progress.countSweep()
+        let first = batch.rows.count
+        defer { progress.countSweep(rows: batch.rows.count - first) }
         guard let last = beams.last else {
             beams = [Beam(sequence: model.cache.makeSequence())]
             batch.rows += layout.firstRows(of: beams[0].sequence, known: known, in: configuration)
@@ -118,6 +119,7 @@ package final class FillProgress {
     private var firstToken: ContinuousClock.Instant?
     private var isRiding = false
     package private(set) var sweeps = 0
+    package private(set) var rows = 0
     /// Set when one of them failed.
     package var isGivenUp = false
 
@@ -129,7 +131,8 @@ package final class FillProgress {
     var isCancelled: Bool { isGivenUp || cancellation.isCancelled }
 
     /// Every text calls it before the sweep begins: they ride together.
-    func countSweep() {
+    func countSweep(rows more: Int) {
+        rows += more
         began = began ?? .now
         if !isRiding { sweeps += 1 }
         isRiding = true

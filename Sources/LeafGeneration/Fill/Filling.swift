@@ -24,6 +24,8 @@ public struct Filling: Sendable {
     public var seed: UInt64
     /// Sweeps on which rows of the request were.
     public var sweeps: Int
+    /// All that were computed, for all lengths that were tried.
+    public var rows: Int
     /// Before its first sweep.
     public var waitSeconds: Double
     /// Its first sweep, after which the first tokens were there.
@@ -32,13 +34,14 @@ public struct Filling: Sendable {
     public var decodeSeconds: Double
 
     public init(
-        ids: [Int32], blanks: [Blank], seed: UInt64, sweeps: Int, waitSeconds: Double, prefillSeconds: Double,
-        decodeSeconds: Double
+        ids: [Int32], blanks: [Blank], seed: UInt64, sweeps: Int, rows: Int, waitSeconds: Double,
+        prefillSeconds: Double, decodeSeconds: Double
     ) {
         self.ids = ids
         self.blanks = blanks
         self.seed = seed
         self.sweeps = sweeps
+        self.rows = rows
         self.waitSeconds = waitSeconds
         self.prefillSeconds = prefillSeconds
         self.decodeSeconds = decodeSeconds
