@@ -182,7 +182,8 @@ struct GenerateCommand: Command {
                 if tokens == 0 { terminal.progress.show(Self.promptProgress(model)) }
                 // Beams tell of their tokens at the end alone.
                 if model.counters.sweeps == 0 { prefill = model.counters }
-                if let failure = session?.failure, failure != told {
+                // What fails at the end is told there.
+                if sessionInterval != nil, let failure = session?.failure, failure != told {
                     told = failure
                     terminal.warn("\(failure); it is tried again later")
                 }
