@@ -3,18 +3,25 @@
 
     Benchmarks/budgets.py LEAFCUTTER MODEL.leaf [--budgets 512MiB,1GiB] [--context 256] [--max-read-rate 1GB/s]
 
-Before each run the page cache is dropped and the disk is measured, and again after it, as the run reads: past the page
-cache, 8 requests of 1 MiB at once. A run must give the text of the first one, write nothing, stay below its budget,
-and read in each decoding sweep what the plan says: the model less what is pinned. The rate is that of decoding alone:
-bytes of a sweep by seconds of a token. Needs root and memory cgroups (Scripts/with-memory-cap).
+Before each run the page cache is dropped. Every few seconds it is stopped for a moment and the disk measured meanwhile, past
+the page cache, 4 requests of 1 MiB at once: a shared disk does not give the same from one minute to the next. A run must give
+the text of the first one, write nothing, stay below its budget, and read in each decoding sweep what the plan says: the
+model less what is pinned. The rate is that of decoding alone: bytes of a sweep by seconds of a token, stops not counted.
+Needs root and memory cgroups (Scripts/with-memory-cap), and liburing-dev for the program that measures the disk.
 """
 import argparse
 import json
 import pathlib
+import os
 import re
+import signal
+import statistics
 import subprocess
 import sys
+import time
 
+DISK = pathlib.Path(__file__).parent.parent / ".build/benchmarks/disk"
+RUNS, STOPS = 3.0, 0.6  # seconds between two stops, and of each
 CAP = pathlib.Path(__file__).parent.parent / "Scripts" / "with-memory-cap"
 TITLE = "《登鹳雀楼》王之涣\n"
 
@@ -31,24 +38,46 @@ def run(command):
     return result
 
 
-def measure(leafcutter, model, budget, context, prompt, rate):
-    def plan(*words):
-        command = [leafcutter, "plan", model, "--memory", budget, "--context", context, "--json", "--quiet", *words]
-        return json.loads(run(command).stdout)
+def run_beside_disk(command, model):
+    """Its output, and (begin, end, bytes a second of the disk) of each stop, in seconds before its end."""
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True)
+    stops = []
+    while True:
+        try:
+            out, errors = process.communicate(timeout=RUNS)
+            break
+        except subprocess.TimeoutExpired:
+            begin = time.monotonic()
+            os.killpg(process.pid, signal.SIGSTOP)
+            try:
+                rate = float(run([DISK, model, STOPS, "rate"]).stdout)
+            finally:
+                os.killpg(process.pid, signal.SIGCONT)
+            stops.append((begin, time.monotonic(), rate))
+    end = time.monotonic()
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}: exit code {process.returncode}\n{errors}")
+    return out, errors, [(end - first, end - last, rate) for first, last, rate in stops]
 
+
+def measure(leafcutter, model, budget, context, prompt, rate):
     length = len(json.loads(run([leafcutter, "tokenize", model, prompt, "--json"]).stdout)["ids"]) + 1
     # Every cached row counts: the soft prompt's 32, the prompt, and all tokens but the last.
     tokens = context - 32 - length + 1
-    before = plan()
+    before = json.loads(run([leafcutter, "plan", model, "--memory", budget, "--context", context, "--json", "--quiet"]).stdout)
     limit = ["--max-read-rate", rate] if rate else []
-    capped = run([CAP, size(budget), "--", leafcutter, "generate", model, prompt, "--greedy", "--json", "--quiet",
-                  "--memory", budget, "--max-tokens", tokens, *limit])
-    after = plan()
-    report = json.loads(capped.stdout)
-    charge = re.search(r"peak=([0-9.]+)MiB failcnt=(\d+)", capped.stderr)
+    out, errors, stops = run_beside_disk(
+        [CAP, size(budget), "--", leafcutter, "generate", model, prompt, "--greedy", "--json", "--quiet", "--memory", budget,
+         "--max-tokens", tokens, *limit], model)
+    report = json.loads(out)
+    charge = re.search(r"peak=([0-9.]+)MiB failcnt=(\d+)", errors)
     sweeps, timing = report["timing"]["sweeps"], report["timing"]
-    seconds = timing["decode"] / (sweeps - 1)
-    disk = float(rate.removesuffix("GB/s")) * 1e9 if rate else (before["disk_bytes_per_second"] + after["disk_bytes_per_second"]) / 2
+    # Decoding is what comes last; a stop counts with the part of it that lies there.
+    stopped = sum(max(0, min(begin, timing["decode"]) - max(0, end)) for begin, end, _ in stops)
+    seconds = (timing["decode"] - stopped) / (sweeps - 1)
+    rates = [measured for begin, _, measured in stops if begin < timing["decode"]] or [before["disk_bytes_per_second"]]
+    disk = float(rate.removesuffix("GB/s")) * 1e9 if rate else statistics.mean(rates)
     streamed = report["io"]["streamed_bytes_per_sweep"]
     everything = before["streamed_bytes_per_sweep"] + before["parts"]["pinned"]
     # All that is not promised to something else could be pinned.
@@ -72,7 +101,7 @@ def measure(leafcutter, model, budget, context, prompt, rate):
         "disk_bytes_per_second": disk, "peak": report["memory"]["peak"],
         "charged": int(float(charge[1]) * (1 << 20)), "failcnt": int(charge[2]), "load_seconds": timing["load"],
         "pinned_share_of_rest": before["parts"]["pinned"] / left if left > 0 else 1,
-        "disk_before_after": [before["disk_bytes_per_second"], after["disk_bytes_per_second"]],
+        "disk_least_most": [min(rates), max(rates)],
         "predicted_seconds_per_token": before["predicted"]["seconds_per_token"], "problems": problems,
     }
 
@@ -88,8 +117,9 @@ def main():
     parser.add_argument("--output", help="append a line of JSON for each run")
     arguments = parser.parse_args()
 
+    subprocess.run(["make", "-s", "-C", pathlib.Path(__file__).parent / "disk", "build"], check=True)
     print("| budget | context | peak | charged | limit hits | read a sweep | pinned of the rest | a token | predicted "
-          "| reading | disk beside it | share |\n" + "| --- " * 12 + "|")
+          "| reading | disk beside it, least to most | share |\n" + "| --- " * 12 + "|")
     first = None
     for budget in arguments.budgets.split(","):
         row = measure(arguments.leafcutter, arguments.model, budget, arguments.context, arguments.prompt,
@@ -101,11 +131,11 @@ def main():
         mebibytes = lambda value: f"{value / (1 << 20):.0f} MiB"
         seconds = row["decode_seconds_per_token"][0]
         rate = row["streamed_bytes_per_sweep"] / seconds
-        before, after = row["disk_before_after"]
+        least, most = row["disk_least_most"]
         print(f"| {budget} | {arguments.context} | {mebibytes(row['peak'])} | {mebibytes(row['charged'])} | {row['failcnt']} | "
               f"{gigabytes(row['streamed_bytes_per_sweep'])} GB | {100 * row['pinned_share_of_rest']:.0f} % | {seconds:.2f} s | "
               f"{row['predicted_seconds_per_token']:.2f} s | {gigabytes(rate)} GB/s | "
-              f"{gigabytes(before)}, {gigabytes(after)} GB/s | {100 * rate / row['disk_bytes_per_second']:.0f} % |", flush=True)
+              f"{gigabytes(row['disk_bytes_per_second'])}, {gigabytes(least)} to {gigabytes(most)} GB/s | {100 * rate / row['disk_bytes_per_second']:.0f} % |", flush=True)
         for problem in row["problems"]:
             print(f"{budget}: {problem}", file=sys.stderr)
         if arguments.output:

@@ -1,7 +1,6 @@
 import CLeafBLAS
 import CLeafKernels
 public import LeafFormat
-import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -10,7 +9,7 @@ import Synchronization
 #endif
 
 /// How fast this machine computes linear layers and reads its memory, measured in about a second, the way a sweep does
-/// it: chunks of 4 MiB in huge pages, too many for the caches, all threads on each chunk, the kernels that run.
+/// it: chunks of 2 MiB in huge pages, too many for the caches, all threads on each chunk, the kernels that run.
 public struct KernelProbe: Sendable, Equatable {
     /// Of one number of rows.
     public struct Rate: Sendable, Equatable {
@@ -69,7 +68,7 @@ public struct KernelProbe: Sendable, Equatable {
     }
 
     private static let columns = 4096
-    private static let chunkBytes = 4 << 20
+    private static let chunkBytes = ChunkGeometry.usualBytes
     private static let mostRows = 512
 
     /// - Parameters:
@@ -99,21 +98,6 @@ public struct KernelProbe: Sendable, Equatable {
             elementBytes: weights.elementBytes, joinSeconds: try bench.secondsOfJoining(),
             digestBytesPerSecond: Double(chunkBytes) / bench.secondsOfDigest(),
             touchSecondsPerByte: bench.touchSeconds / Double(bench.chunks * chunkBytes))
-    }
-
-    /// Bytes of weights a second that all threads multiply with one row while something else goes on.
-    ///
-    /// - Parameter isOver: asked every millisecond or so, by every thread.
-    public static func weightBytesPerSecond(
-        instructionSet: InstructionSet, threads: Int, weights: WeightFormat, activations: ActivationPrecision,
-        memoryBytes: Int, until isOver: @escaping @Sendable () -> Bool
-    ) throws(LeafError) -> Double {
-        let pool = try ComputePool(threadCount: threads)
-        defer { pool.stop() }
-        let bench = try Bench(
-            pool, instructionSet, weights, activations, rows: 1,
-            chunks: min(max(16 << 20, memoryBytes), 256 << 20) / chunkBytes)
-        return try bench.weightBytesPerSecond(until: isOver)
     }
 
     /// The memory that is measured with.
@@ -191,23 +175,6 @@ public struct KernelProbe: Sendable, Equatable {
                     }
                 }
             }
-        }
-
-        /// Each thread by itself: what one of them loses costs no other anything.
-        func weightBytesPerSecond(until isOver: @escaping @Sendable () -> Bool) throws(LeafError) -> Double {
-            let start = ContinuousClock.now
-            let bytes = Atomic<Int>(0)
-            try pool.run { [self] worker throws(LeafError) in
-                let units = pool.share(of: chunkRows / unitRows, for: worker)
-                let part = units.lowerBound * unitRows..<units.upperBound * unitRows
-                var chunk = 0
-                while !isOver() {
-                    multiply(chunk, part, 1, worker)
-                    bytes.add(part.count * columns * weights.elementBytes, ordering: .relaxed)
-                    chunk = chunk + 1 == chunks ? 0 : chunk + 1
-                }
-            }
-            return Double(bytes.load(ordering: .relaxed)) / max((ContinuousClock.now - start) / .seconds(1), 1e-9)
         }
 
         private func multiply(_ chunk: Int, _ part: Range<Int>, _ rows: Int, _ worker: Int) {

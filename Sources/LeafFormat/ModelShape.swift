@@ -85,8 +85,11 @@ extension WeightFormat {
 
 /// How the rows of one matrix lie in its chunks.
 package struct ChunkGeometry: Sendable, Equatable {
-    /// The largest chunk, unpacked.
+    /// The largest chunk that a reader takes, unpacked.
     package static let maximumBytes = 4 << 20
+    /// What the writer cuts to, at most: a huge page, of which several stay in the processor's caches while they are read,
+    /// computed with, and filled again.
+    package static let usualBytes = 2 << 20
     /// What a chunk, a region and the data start at a multiple of.
     package static let alignment = 4096
 
@@ -111,7 +114,7 @@ package struct ChunkGeometry: Sendable, Equatable {
         unitBytes = unitRows * self.columns * weights.elementBytes
         storedRows = rows.roundedUp(to: unitRows)
         let units = storedRows / unitRows
-        let most = Self.maximumBytes / unitBytes
+        let most = Self.usualBytes / unitBytes
         // As many units as end at a multiple of 4096: 4096 / gcd(4096, unitBytes), a power of two.
         let step = Self.alignment >> min(unitBytes.trailingZeroBitCount, Self.alignment.trailingZeroBitCount)
         if units <= most {

@@ -20,7 +20,7 @@ public struct DiskProbe: Sendable, Equatable {
     /// - Throws: `.io` when the file cannot be read, `.badInput` when it is shorter than a page.
     public static func measure(
         path: String, seconds: Double = 2, requestBytes: Int = BlockStore.requestBytes,
-        depth: Int = BlockStore.readDepth
+        depth: Int = BlockStore.readDepth()
     ) throws(LeafError) -> DiskProbe {
         try measure(path: path, seconds: seconds, requestBytes: requestBytes, depth: depth, system: .real)
     }

@@ -13,10 +13,21 @@ public struct KernelFeatures: Sendable, Equatable {
         let names = (reader.read("/proc/cpuinfo") ?? "").split(separator: "\n").lazy
             .filter { $0.hasPrefix("model name") }.compactMap { $0.split(separator: ":", maxSplits: 1).last }
         processor = names.first.map { String(trimmed($0)) } ?? ""
-        // "always [madvise] never": the brackets hold what is set.
-        let setting = reader.read("/sys/kernel/mm/transparent_hugepage/enabled") ?? ""
-        hugePages = setting.split(whereSeparator: { $0 == " " || $0 == "\n" }).first { $0.hasPrefix("[") }
-            .map { String($0.dropFirst().prefix { $0 != "]" }) }
+        hugePages = Self.hugePages(reader)
         hasMemoryPressure = reader.read("/proc/pressure/memory") != nil
+    }
+
+    /// Whether memory that asks for huge pages can get them.
+    public static func hasHugePages() -> Bool { hasHugePages(.real) }
+
+    package static func hasHugePages(_ reader: SmallFileReader) -> Bool {
+        ["always", "madvise"].contains(hugePages(reader))
+    }
+
+    /// "always [madvise] never": the brackets hold what is set.
+    private static func hugePages(_ reader: SmallFileReader) -> String? {
+        let setting = reader.read("/sys/kernel/mm/transparent_hugepage/enabled") ?? ""
+        return setting.split(whereSeparator: { $0 == " " || $0 == "\n" }).first { $0.hasPrefix("[") }
+            .map { String($0.dropFirst().prefix { $0 != "]" }) }
     }
 }

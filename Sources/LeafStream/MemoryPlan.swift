@@ -28,9 +28,9 @@ public struct MemoryPlan: Sendable, Equatable {
         public var total: Int { [runtime, tokenizer, resident, kv, scratch].reduce(0, saturatingSum) }
     }
 
-    /// Slots that a plan has when the budget allows: of chunks of 4 MiB two are being read, and one or two are in use. More
-    /// would not be in the processor's caches any more when they are used.
-    public static let preferredSlotCount = 4
+    /// Slots that a plan has when the budget allows: of chunks of 2 MiB two or three are being read, one is in use, and the
+    /// others let reading go on while something else is computed.
+    public static let preferredSlotCount = 6
 
     public let budget: Int
     public let reserved: Reserved

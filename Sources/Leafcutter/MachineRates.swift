@@ -1,40 +1,29 @@
 public import CPMAnt
-import Dispatch
 public import LeafFormat
 import LeafStream
-import Synchronization
 
-/// What a disk reads, and what reading and computing take from each other.
+/// What a disk reads, and how well reading and computing hide each other.
 public struct DiskRate: Sendable, Equatable {
-    /// Sustained, while nothing is computed.
+    /// Sustained.
     public var bytesPerSecond: Double
-    /// What is left of that rate while all threads compute.
-    ///
-    /// Reading takes processor time, on a virtual machine the hypervisor's, which has to come from somewhere.
-    public var shareBesideComputing: Double
-    /// What is left of computing meanwhile.
-    public var computingShare: Double
+    /// What comes on top of the longer of reading and computing when both go on at once, as a share of the shorter: nothing
+    /// where a disk writes to memory by itself, all of it where a hypervisor copies with the cores and the memory that
+    /// compute.
+    public var overlapCost: Double
     /// Whether it is read past the page cache.
     public var isDirect: Bool
 
     /// - Parameter bytesPerSecond: of a disk that takes nothing from those who compute.
-    public init(
-        bytesPerSecond: Double, shareBesideComputing: Double = 1, computingShare: Double = 1, isDirect: Bool = true
-    ) {
+    public init(bytesPerSecond: Double, overlapCost: Double = 0, isDirect: Bool = true) {
         self.bytesPerSecond = bytesPerSecond
-        self.shareBesideComputing = shareBesideComputing
-        self.computingShare = computingShare
+        self.overlapCost = overlapCost
         self.isDirect = isDirect
     }
 
-    /// How long it takes to read so much beside computing that takes `seconds` by itself: both slowly, until one of them
-    /// is done, and then the other at its own pace.
+    /// How long it takes to read so much beside computing that takes `seconds` by itself.
     func seconds(reading bytes: Double, computing seconds: Double) -> Double {
-        let reading = bytes / (bytesPerSecond * shareBesideComputing)
-        let computing = seconds / computingShare
-        return reading <= computing
-            ? reading + seconds - reading * computingShare
-            : computing + bytes / bytesPerSecond - computing * shareBesideComputing
+        let reading = bytes / bytesPerSecond
+        return max(reading, seconds) + overlapCost * min(reading, seconds)
     }
 }
 
@@ -48,7 +37,7 @@ public struct MachineRates: Sendable, Equatable {
         self.disk = disk
     }
 
-    /// Measures for one file, in some five seconds: its weights, the rows that will be on a sweep, the disk that it lies on.
+    /// Measures for one file, in some seven seconds: its weights, the rows that will be on a sweep, the disk that it lies on.
     /// Takes no more than a quarter of the memory that is free.
     ///
     /// - Parameters:
@@ -69,41 +58,25 @@ public struct MachineRates: Sendable, Equatable {
             rows: rows, memoryBytes: machine.defaultBudget / 4)
         if let disk { return MachineRates(kernels: kernels, disk: disk) }
         onStep("measuring the disk")
-        let alone = try DiskProbe.measure(path: file.path)
-        let reading = Reading(path: file.path)
-        let weights = try KernelProbe.weightBytesPerSecond(
-            instructionSet: set, threads: kernels.threads, weights: file.weights, activations: activations,
-            memoryBytes: machine.defaultBudget / 4, until: { reading.isOver })
-        let beside = try reading.outcome()
-        return MachineRates(
-            kernels: kernels,
-            disk: DiskRate(
-                bytesPerSecond: alone.bytesPerSecond, shareBesideComputing: min(1, beside / alone.bytesPerSecond),
-                computingShare: min(1, weights / kernels.weightBytesPerSecond(rows: 1)),
-                isDirect: alone.mode == .direct))
+        // The rate of a shared disk wanders: it is measured on both sides of what it is compared with.
+        let before = try DiskProbe.measure(path: file.path)
+        let stream = try StreamProbe.measure(
+            file, threads: kernels.threads, instructionSet: set, activations: activations)
+        let after = try DiskProbe.measure(path: file.path)
+        var rate = DiskRate(
+            bytesPerSecond: (before.bytesPerSecond + after.bytesPerSecond) / 2, isDirect: after.mode == .direct)
+        if let stream { rate.learn(from: stream, computing: SweepCost(file, stream.blocks, kernels)) }
+        return MachineRates(kernels: kernels, disk: rate)
     }
+}
 
-    /// A measurement of the disk on a thread of its own, while others compute.
-    private final class Reading: Sendable {
-        private let result = Mutex<Result<Double, LeafError>?>(nil)
-        private let thread = DispatchGroup()
-
-        init(path: String) {
-            DispatchQueue(label: "leafcutter.rates", qos: .userInitiated).async(group: thread) {
-                let outcome = Result { () throws(LeafError) in
-                    try DiskProbe.measure(path: path, seconds: 1.5).bytesPerSecond
-                }
-                self.result.withLock { $0 = outcome }
-            }
-        }
-
-        var isOver: Bool { result.withLock { $0 != nil } }
-
-        /// Waits for its end.
-        func outcome() throws(LeafError) -> Double {
-            thread.wait()
-            guard let result = result.withLock({ $0 }) else { return 0 }
-            return try result.get()
-        }
+extension DiskRate {
+    /// A disk is at least as fast as it was while something was computed; what a pass took beyond reading or computing is
+    /// what they cost each other.
+    mutating func learn(from stream: StreamProbe, computing cost: SweepCost) {
+        let computing = cost.seconds(rows: 1, logitRows: 1) * Double(stream.passes)
+        bytesPerSecond = max(bytesPerSecond, Double(stream.bytes) / stream.seconds)
+        let reading = Double(stream.bytes) / bytesPerSecond
+        overlapCost = max(0, stream.seconds - max(reading, computing)) / max(min(reading, computing), 1e-9)
     }
 }

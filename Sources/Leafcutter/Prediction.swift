@@ -5,7 +5,7 @@ public import LeafStream
 /// What a plan will cost in time on a disk and a machine of measured rates.
 ///
 /// Computing hides behind reading, since pinned chunks are spread over the sweep and slots buffer several chunks: both go on
-/// at once, each as fast as the other lets it.
+/// at once, as far as the machine lets them.
 public struct Prediction: Sendable, Equatable {
     /// What a decoding step waits for.
     public enum Bound: String, Sendable {
@@ -33,7 +33,7 @@ public struct Prediction: Sendable, Equatable {
     public init(_ file: LeafFile, _ plan: MemoryPlan, promptRows: Int, batch: Int = 1, _ rates: MachineRates) {
         let machine = rates.kernels
         let disk = rates.disk
-        let sweep = SweepCost(file, machine)
+        let sweep = SweepCost(file, file.blocks.indices, machine)
         let streamed = Double(plan.streamedBytesPerSweep)
         let everything = Double(file.chunks.reduce(0) { $0 + $1.paddedBytes })
         // Readers share the processor with the compute threads.
@@ -63,24 +63,26 @@ public struct Prediction: Sendable, Equatable {
     }
 }
 
-/// What a sweep computes, whatever is read meanwhile.
+/// What some blocks of a sweep compute, whatever is read meanwhile.
 struct SweepCost {
     private let layerBytes: Double
     private let tableBytes: Double
     private let joins: Double
     private let machine: KernelProbe
 
-    init(_ file: LeafFile, _ machine: KernelProbe) {
+    init(_ file: LeafFile, _ blocks: Range<Int>, _ machine: KernelProbe) {
         func bytes(_ blocks: some Sequence<Block>) -> Double {
             let weights = blocks.lazy.flatMap(\.matrices).reduce(0) {
                 $0 + file.matrices[$1].paddedRows * file.matrices[$1].paddedColumns
             }
             return Double(weights * file.weights.elementBytes)
         }
-        layerBytes = bytes(file.blocks.dropLast())
-        tableBytes = bytes(file.blocks.suffix(1))
+        let layers = file.blocks[blocks].prefix { $0.kind != .tokenTable }
+        let table = file.blocks[blocks].dropFirst(layers.count)
+        layerBytes = bytes(layers)
+        tableBytes = bytes(table)
         // Threads meet after the projections, the attention, the output; after each of three matrices; after the table.
-        joins = Double(3 * file.blocks.count - 2)
+        joins = Double(3 * layers.count + table.count)
         self.machine = machine
     }
 

@@ -112,7 +112,7 @@ import Testing
         #expect(small.json?["fits"] as? Bool == false)
         let minimum = try #require(small.json?["minimum"] as? Int)
         let run = try Leafcutter.run(options + ["--memory", "\(minimum)"])
-        #expect(run.status == 0)
+        #expect(run.status == 0, "\(run.error)")
         #expect(run.json?["fits"] as? Bool == true)
         #expect(try Leafcutter.run(options + ["--memory", "\(minimum - 1)"]).status == 3)
         let parts = try #require(run.json?["parts"] as? [String: Int])

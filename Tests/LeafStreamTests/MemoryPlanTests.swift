@@ -179,8 +179,8 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
                 resident      8.1 MiB   norms, scales, position bias
                 kv cache    201.0 MiB
                 scratch       1.5 MiB   rows on a sweep
-                slots        16.0 MiB   4 of 4.0 MiB; 8.82 GiB read a sweep
-                pinned      248.0 MiB   62 of 2320 chunks
+                slots        24.0 MiB   6 of 4.0 MiB; 8.83 GiB read a sweep
+                pinned      240.0 MiB   60 of 2320 chunks
                 planned     511.6 MiB   of 512.0 MiB; the smallest budget is 256 MiB
                 """)
     }

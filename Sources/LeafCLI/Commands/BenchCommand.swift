@@ -133,7 +133,9 @@ struct BenchCommand: Command {
         var run = try BenchLines.parse(child.output, "the measurement's process")[0]
         terminal.progress.show("\(ByteCount(bytes: budget)): measuring the disk")
         let after = try DiskProbe.measure(path: file.leaf.path)
-        rates.disk.bytesPerSecond = (rates.disk.bytesPerSecond + after.bytesPerSecond) / 2
+        rates.disk.bytesPerSecond = min(
+            (rates.disk.bytesPerSecond + after.bytesPerSecond) / 2,
+            engine.maxReadRate.map { Double($0.bytesPerSecond) } ?? .infinity)
         let prediction = Prediction(
             file.leaf, try plan(file, .bytes(budget)), promptRows: rows, batch: benchmark.batch, rates)
         run.name = name ?? run.name

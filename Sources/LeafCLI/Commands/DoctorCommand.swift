@@ -78,15 +78,14 @@ struct DoctorCommand: Command {
                 ),
             ]
             if let disk {
-                func percent(_ share: Double) -> String { "\((100 * share).fixed(0)) %" }
                 rows += [
                     (
                         "disk",
                         "\(disk.bytesPerSecond.asByteRate), \(disk.isDirect ? "direct I/O works" : "no direct I/O, pages are dropped behind the reader")"
                     ),
                     (
-                        "disk while computing",
-                        "\(percent(disk.shareBesideComputing)) of that, with \(percent(disk.computingShare)) of the computing"
+                        "reading beside computing",
+                        "takes the longer of both and \((100 * disk.overlapCost).fixed(0)) % of the shorter"
                     ),
                 ]
             }
@@ -132,8 +131,7 @@ struct DoctorCommand: Command {
             if let disk {
                 fields += [
                     ("disk_bytes_per_second", .number(disk.bytesPerSecond)), ("direct_io", .bool(disk.isDirect)),
-                    ("disk_share_beside_computing", .number(disk.shareBesideComputing)),
-                    ("computing_share_beside_disk", .number(disk.computingShare)),
+                    ("overlap_cost", .number(disk.overlapCost)),
                 ]
             }
             if let least = steps.first {
