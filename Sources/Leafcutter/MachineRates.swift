@@ -37,7 +37,7 @@ public struct MachineRates: Sendable, Equatable {
         self.disk = disk
     }
 
-    /// Measures for one file, in some seven seconds: its weights, the rows that will be on a sweep, the disk that it lies on.
+    /// Measures for one file, in some ten seconds: its weights, the rows that will be on a sweep, the disk that it lies on.
     /// Takes no more than a quarter of the memory that is free.
     ///
     /// - Parameters:

@@ -3,7 +3,8 @@ import LeafFormat
 import LeafStream
 
 /// How long a model takes for blocks whose weights stream past one row: its own file, its own kernels, the smallest working
-/// set. The first blocks, as many as the time allows, pass over and over.
+/// set. All blocks, or as many of the first as the time allows, pass over and over: a virtual disk may give one part of a file
+/// faster than another.
 struct StreamProbe {
     /// Of all passes together.
     let seconds: Double
@@ -12,13 +13,14 @@ struct StreamProbe {
     let blocks: Range<Int>
     let passes: Int
 
-    /// - Parameter duration: in seconds; the first third, which also checks what it reads, is not counted.
+    /// - Parameter duration: in seconds, of the passes that are counted, and the most for the one before them, which also checks
+    ///   what it reads.
     /// - Returns: nil for a model that has nothing to stream.
     /// - Throws: `.io` and `.badInput` when the file cannot be read, `.budget` without memory for it, `.usage` for float
     ///   weights without OpenBLAS.
     static func measure(
         _ file: LeafFile, threads: Int, instructionSet: InstructionSet, activations: ActivationPrecision,
-        duration: Double = 2
+        duration: Double = 2.5
     ) throws(LeafError) -> StreamProbe? {
         let capacity = ForwardCapacity(rows: 1, logitRows: 1, positions: 1, threads: threads)
         let plan = try plan(file, capacity, activations)
@@ -51,13 +53,13 @@ struct StreamProbe {
 
         let start = ContinuousClock.now
         func elapsed() -> Double { (ContinuousClock.now - start) / .seconds(1) }
-        let reach = try pass { $0 > 0 && elapsed() > duration / 3 }
+        let reach = try pass { $0 > 0 && elapsed() > duration }
         let begin = elapsed()
         var passes = 0
         repeat {
             _ = try pass { $0 == reach }
             passes += 1
-        } while elapsed() < duration
+        } while elapsed() - begin < duration
         let pinned = Set(plan.pinnedChunks)
         let streamed = file.blocks[..<reach].lazy.flatMap(\.matrices).flatMap { file.matrices[$0].chunks }
             .reduce(0) { pinned.contains($1) ? $0 : $0 + file.chunks[$1].paddedBytes }
