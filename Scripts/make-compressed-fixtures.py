@@ -16,7 +16,7 @@ from collections import OrderedDict
 import torch
 from safetensors.torch import save_file
 
-from reference_model import MODULES, Ant
+from reference_model import MODULES, Ant, shapes
 
 CONFIG = {
     "vocab_size": 120, "dim_model": 32, "num_heads": 4, "dim_head": 12, "dim_ff": 40, "num_layers": 5, "dropout_p": 0.0,
@@ -30,32 +30,18 @@ FEED_FORWARD = ("w_0", "w_1", "w_out")
 
 def state(config, masks, generator):
     """A state dict in float16; `masks` as in `mask_modules`."""
-    d, width, ff = config["dim_model"], config["num_heads"] * config["dim_head"], config["dim_ff"]
+    attention, feed_forward, others = shapes(config)
 
-    def numbers(*shape):
-        return torch.randn(*shape, generator=generator).half()
-
-    def norm():
-        return (1 + 0.2 * torch.randn(d, generator=generator)).half()
+    def numbers(shape):
+        values = torch.randn(*shape, generator=generator)
+        return (values if len(shape) > 1 else 1 + 0.2 * values).half()
 
     result = OrderedDict()
-    for layer, (no_attention, no_feed_forward) in enumerate(masks):
-        if not no_attention:
-            result[f"encoder.layers.{layer}.self_att.layernorm_before_attention.weight"] = norm()
-            for name in ATTENTION:
-                shape = (d, width) if name == "attention_out" else (width, d)
-                result[MODULES[name].format(layer) + ".weight"] = numbers(*shape)
-        if not no_feed_forward:
-            result[f"encoder.layers.{layer}.ffn.layernorm_before_ffn.weight"] = norm()
-            for name in FEED_FORWARD:
-                shape = (d, ff) if name == "w_out" else (ff, d)
-                result[MODULES[name].format(layer) + ".weight"] = numbers(*shape)
-    result["encoder.output_layernorm.weight"] = norm()
-    result["prompt_embedding.weight"] = numbers(config["prompt_types"] * config["prompt_length"], d)
-    result["segment_embedding.weight"] = numbers(config["segment_types"], d)
-    result["input_embedding.weight"] = numbers(config["vocab_size"], d)
-    result["position_bias.relative_attention_bias"] = numbers(
-        config["position_bias_num_buckets"] + config["segment_types"] ** 2, config["num_heads"])
+    for layer, left_out in enumerate(masks):
+        for half, is_left_out in zip((attention, feed_forward), left_out):
+            if not is_left_out:
+                result.update((name.format(layer), numbers(shape)) for name, shape in half.items())
+    result.update((name, numbers(shape)) for name, shape in others.items())
     return result
 
 

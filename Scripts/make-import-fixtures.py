@@ -17,38 +17,28 @@ from collections import OrderedDict
 import torch
 from safetensors.torch import save_file
 
+from reference_model import shapes
+
 CONFIG = {
     "vocab_size": 40, "dim_model": 16, "dim_ff": 20, "num_layers": 2, "num_heads": 2, "dim_head": 12,
     "dropout_p": 0.0, "position_bias_num_buckets": 8, "position_bias_max_distance": 32, "eps": 1e-6, "half": True,
     "prompt_types": 2, "prompt_length": 4, "segment_types": 3, "norm_eps": 1e-6, "att_mask_value": "-inf", "tied": True,
 }
-MATRICES = (
-    "self_att.self_attention.project_q", "self_att.self_attention.project_k", "self_att.self_attention.project_v",
-    "self_att.self_attention.attention_out", "ffn.ffn.w_in.w_0", "ffn.ffn.w_in.w_1", "ffn.ffn.w_out",
-)
 
 
 def state():
     generator = torch.Generator().manual_seed(20260901)
-    c = CONFIG
-    d, width, ff = c["dim_model"], c["num_heads"] * c["dim_head"], c["dim_ff"]
+    attention, feed_forward, others = shapes(CONFIG)
 
-    def numbers(*shape):
+    def numbers(shape):
         return torch.randn(*shape, generator=generator).to(torch.bfloat16).float()
 
-    shapes = dict(zip(MATRICES, [(width, d)] * 3 + [(d, width)] + [(ff, d)] * 2 + [(d, ff)]))
     result = OrderedDict()
-    for i in range(c["num_layers"]):
-        result[f"encoder.layers.{i}.self_att.layernorm_before_attention.weight"] = numbers(d)
-        result[f"encoder.layers.{i}.ffn.layernorm_before_ffn.weight"] = numbers(d)
-        for name, shape in shapes.items():
-            result[f"encoder.layers.{i}.{name}.weight"] = numbers(*shape)
-    result["encoder.output_layernorm.weight"] = numbers(d)
-    result["prompt_embedding.weight"] = numbers(c["prompt_types"] * c["prompt_length"], d)
-    result["segment_embedding.weight"] = numbers(c["segment_types"], d)
-    result["input_embedding.weight"] = numbers(c["vocab_size"], d)
-    result["position_bias.relative_attention_bias"] = numbers(
-        c["position_bias_num_buckets"] + c["segment_types"] ** 2, c["num_heads"])
+    for layer in range(CONFIG["num_layers"]):
+        # Both norms stand in front of the matrices.
+        for name, shape in sorted((attention | feed_forward).items(), key=lambda item: len(item[1])):
+            result[name.format(layer)] = numbers(shape)
+    result.update((name, numbers(shape)) for name, shape in others.items())
     return result
 
 

@@ -10,6 +10,24 @@ MODULES = {name: f"encoder.layers.{{}}.{path}" for name, path in (
     ("w_0", "ffn.ffn.w_in.w_0"), ("w_1", "ffn.ffn.w_in.w_1"), ("w_out", "ffn.ffn.w_out"))}
 
 
+def shapes(config):
+    """Of a checkpoint's tensors, in its order: those of an attention and of a feed-forward, the layer left open, and the
+    others."""
+    d, width, ff = config["dim_model"], config["num_heads"] * config["dim_head"], config["dim_ff"]
+    attention = {"encoder.layers.{}.self_att.layernorm_before_attention.weight": (d,)}
+    attention |= {MODULES[f"project_{name}"] + ".weight": (width, d) for name in "qkv"}
+    attention |= {MODULES["attention_out"] + ".weight": (d, width)}
+    feed_forward = {"encoder.layers.{}.ffn.layernorm_before_ffn.weight": (d,)}
+    feed_forward |= {MODULES[name] + ".weight": shape for name, shape in (
+        ("w_0", (ff, d)), ("w_1", (ff, d)), ("w_out", (d, ff)))}
+    return attention, feed_forward, {
+        "encoder.output_layernorm.weight": (d,),
+        "prompt_embedding.weight": (config["prompt_types"] * config["prompt_length"], d),
+        "segment_embedding.weight": (config["segment_types"], d), "input_embedding.weight": (config["vocab_size"], d),
+        "position_bias.relative_attention_bias": (
+            config["position_bias_num_buckets"] + config["segment_types"] ** 2, config["num_heads"])}
+
+
 class Ant:
     """CPM-Ant with CPM-Live's weights: 1/sqrt(fan-in) is applied as it runs. A half layer without weights is left out."""
 

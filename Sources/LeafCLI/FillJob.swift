@@ -20,35 +20,24 @@ struct FillJob {
     ///   - take: handed each answer as it comes.
     /// - Throws: `.budget` when the largest of them does not fit alone, `.cancelled` after an interruption.
     func run(batch: Int, _ terminal: Terminal, take: (Answer) -> Void) throws(LeafError) {
-        let trace = try engine.makeTrace()
-        let demands = requests.map { $0.demands(in: file.configuration) }
-        var options = engine.modelOptions(ModelOptions.Capacity(context: 1), trace: trace)
-        options.capacity = try ModelOptions.Capacity.fitting(
-            Array(demands.joined()), sequences: requests.map(\.sequences).sorted(by: >).prefix(batch).reduce(0, +),
-            file, options)
-        let positions = demands.joined().map(\.positions).max() ?? 0
+        let demands = Array(requests.map { $0.demands(in: file.configuration) }.joined())
+        let run = try SharedRun(
+            demands, sequences: requests.map(\.sequences).sorted(by: >).prefix(batch).reduce(0, +), of: "sequence",
+            engine, file, since: began, terminal)
+        let positions = demands.map(\.positions).max() ?? 0
         if positions > PromptRows.trainedLength {
             terminal.warn(
                 "the text has \(positions) tokens, soft prompt included; CPM-Ant was trained on "
                     + "\(PromptRows.trainedLength) and does less well beyond")
         }
-        let model = try Model(file, options)
-        let loadSeconds = (ContinuousClock.now - began) / .seconds(1)
-        terminal.detail(model.plan.description)
-        terminal.detail("room for \(Quantity.count(options.capacity.sequences, "sequence")) at the same time")
-
-        let interrupt = Interrupt()
-        let workingSet = WorkingSetSignals(model)
-        defer { withExtendedLifetime(workingSet) {} }
-        let start = ContinuousClock.now
         var (tokens, rows, finished) = (0, 0, 0)
-        try model.fill(
+        try run.model.fill(
             requests,
             isCancelled: {
                 terminal.progress.show(
-                    "filling: \(Quantity.count(model.counters.sweeps, "sweep")), \(finished) of \(requests.count) finished"
-                )
-                return interrupt.isRequested || terminal.output.isClosed
+                    "filling: \(Quantity.count(run.model.counters.sweeps, "sweep")), "
+                        + "\(finished) of \(requests.count) finished")
+                return run.isCancelled
             },
             onAnswer: { place, outcome in
                 finished += 1
@@ -56,19 +45,45 @@ struct FillJob {
                     tokens += filling.tokenCount
                     rows += filling.rows
                 }
-                take(Answer(place: place, outcome: outcome, model: model, loadSeconds: loadSeconds))
+                take(Answer(place: place, outcome: outcome, model: run.model, loadSeconds: run.loadSeconds))
             })
         terminal.progress.clear()
-        let seconds = (ContinuousClock.now - start) / .seconds(1)
-        if !terminal.isQuiet, tokens > 0 {
-            terminal.note("\(RunFacts(model, tokens: tokens, requests: requests.count, rows: rows, seconds: seconds))")
-        }
-        try engine.finish(trace, file.leaf, terminal)
-        if interrupt.isRequested { throw LeafError(.cancelled, "interrupted") }
+        if tokens > 0 { run.tell(tokens: tokens, requests: requests.count, rows: rows) }
+        try run.finishTrace()
+        if run.isInterrupted { throw LeafError(.cancelled, "interrupted") }
     }
 
-    /// Says what of a text the vocabulary lacks.
-    static func noteUnknowns(in text: BlankText, _ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
+    /// Fills the only text: prints what became of it, and tells of what the vocabulary lacks and of a seed that was drawn.
+    ///
+    /// - Parameters:
+    ///   - text: what the request was made of.
+    ///   - result: the line to print; `json` is printed in its place if `isJSON`.
+    /// - Throws: why it was not filled.
+    func runOne(
+        _ text: BlankText, _ terminal: Terminal, isJSON: Bool, result: (Filling) -> String,
+        json: (Filling, Answer) -> JSONText
+    ) throws(LeafError) {
+        try noteUnknowns(in: text, terminal)
+        let options = requests[0].options
+        var failure: LeafError?
+        try run(batch: 1, terminal) { answer in
+            switch answer.outcome {
+            case .failure(let error): failure = error
+            case .success(let filling):
+                if isJSON {
+                    terminal.print(json(filling, answer))
+                } else {
+                    terminal.progress.clear()
+                    terminal.output.write(result(filling) + "\n")
+                    terminal.output.flush()
+                }
+                if options.decoding == .sampling, options.seed == nil { terminal.note("seed \(filling.seed)") }
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    private func noteUnknowns(in text: BlankText, _ terminal: Terminal) throws(LeafError) {
         let tokenizer = try file.requireTokenizer()
         let unknown = text.pieces.reduce(0) { $0 + tokenizer.encode($1).count { $0 == Tokenizer.unknownID } }
         guard unknown > 0 else { return }

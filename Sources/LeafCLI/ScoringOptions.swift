@@ -41,7 +41,7 @@ struct ScoringOptions: Sendable {
         finish: (_ model: Model) throws(LeafError) -> Void = { _ in }
     ) throws(LeafError) {
         let demands = requests.map { $0.demand(in: file.configuration) }
-        let run = try SharedRun(demands, self, file, terminal)
+        let run = try SharedRun(demands, sequences: batch.count, engine, file, terminal)
         var failure: LeafError?
         try run.model.answer(
             requests, isCancelled: { run.isCancelled },
@@ -55,40 +55,6 @@ struct ScoringOptions: Sendable {
         if failure == nil { try finish(run.model) }
         run.tell(tokens: counted.tokens, requests: counted.requests, rows: demands.reduce(0) { $0 + $1.firstRows })
         if let failure { throw failure.kind == .cancelled ? LeafError(.cancelled, "interrupted") : failure }
-    }
-}
-
-/// A model that is opened for many requests, until its statistics are told.
-struct SharedRun {
-    let model: Model
-    private let terminal: Terminal
-    private let interrupt = Interrupt()
-    private let began: ContinuousClock.Instant
-
-    /// - Parameter demands: of all requests, or of those that need most.
-    /// - Throws: `.budget` naming the smallest budget that works for one at a time.
-    init(
-        _ demands: [Demand], _ options: ScoringOptions, _ file: ModelFile, _ terminal: Terminal
-    ) throws(LeafError) {
-        var modelOptions = options.engine.modelOptions(ModelOptions.Capacity(context: 1))
-        modelOptions.capacity = try ModelOptions.Capacity.fitting(
-            demands, sequences: options.batch.count, file, modelOptions)
-        model = try Model(file, modelOptions)
-        terminal.detail(model.plan.description)
-        self.terminal = terminal
-        began = .now
-    }
-
-    var isInterrupted: Bool { interrupt.isRequested }
-    var isCancelled: Bool { isInterrupted || terminal.output.isClosed }
-    var seconds: Double { (ContinuousClock.now - began) / .seconds(1) }
-
-    /// The last line on standard error.
-    ///
-    /// - Parameter rows: of all sweeps.
-    func tell(tokens: Int, requests: Int, rows: Int) {
-        guard !terminal.isQuiet else { return }
-        terminal.note("\(RunFacts(model, tokens: tokens, requests: requests, rows: rows, seconds: seconds))")
     }
 }
 

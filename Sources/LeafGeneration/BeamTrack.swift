@@ -71,11 +71,11 @@ package final class BeamTrack: Track {
     }
 
     package func endSweep(_ model: CPMAntModel) {
-        if let keeper, keeper.countSweep(), !isFinished { save(keeper, model) }
+        if let keeper, keeper.countSweep(), !isFinished { save(keeper, model, isLast: false) }
     }
 
     package func end(_ error: LeafError?, _ model: CPMAntModel) {
-        if let keeper, keeper.isStale, error == nil { save(keeper, model) }
+        if let keeper, keeper.isStale, error == nil { save(keeper, model, isLast: true) }
         for sequence in sequences { model.cache.remove(sequence) }
         if let error { return report.fail(error) }
         let hypotheses = search.results(request.samples)
@@ -123,9 +123,9 @@ extension BeamTrack {
         report.noteResumed(tokens: search.results(request.samples).reduce(0) { $0 + $1.ids.count })
     }
 
-    private func save(_ keeper: SessionKeeper, _ model: CPMAntModel) {
+    private func save(_ keeper: SessionKeeper, _ model: CPMAntModel, isLast: Bool) {
         let hasTokens = search.isFinished || search.length > 0
-        keeper.save(tokens: search.length) { writer throws(LeafError) in
+        keeper.save(tokens: search.length, isLast: isLast) { writer throws(LeafError) in
             try writer.append(UInt8(hasTokens ? 1 : 0))
             guard hasTokens else { return }
             try search.write(to: writer)

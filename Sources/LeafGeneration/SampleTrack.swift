@@ -103,11 +103,11 @@ package final class SampleTrack: Track {
     package func endSweep(_ model: CPMAntModel) {
         // Those that end by their length do so together, and a session can lengthen them.
         for sample in samples where sample.decoder.finishReason == .stop { model.cache.remove(sample.sequence) }
-        if let keeper, keeper.countSweep(), !isFinished { save(keeper, model) }
+        if let keeper, keeper.countSweep(), !isFinished { save(keeper, model, isLast: false) }
     }
 
     package func end(_ error: LeafError?, _ model: CPMAntModel) {
-        if let keeper, keeper.isStale, error == nil { save(keeper, model) }
+        if let keeper, keeper.isStale, error == nil { save(keeper, model, isLast: true) }
         for sample in samples { model.cache.remove(sample.sequence) }
         if let error { return report.fail(error) }
         let results = (0..<request.samples).map(result)
@@ -199,11 +199,12 @@ extension SampleTrack {
         return texts
     }
 
-    private func save(_ keeper: SessionKeeper, _ model: CPMAntModel) {
+    private func save(_ keeper: SessionKeeper, _ model: CPMAntModel, isLast: Bool) {
         // A sweep that was broken off has left rows behind the tokens that there are.
         let texts = hasTokens ? samples : []
         let lasting = texts.filter { $0.decoder.finishReason != .stop }
-        keeper.save(tokens: texts.map(\.decoder.history.generatedCount).max() ?? 0) { writer throws(LeafError) in
+        keeper.save(tokens: texts.map(\.decoder.history.generatedCount).max() ?? 0, isLast: isLast) {
+            writer throws(LeafError) in
             try writer.append(UInt32(texts.count))
             for text in texts {
                 try SessionText(

@@ -8,6 +8,9 @@ package struct CheckpointFiles: Sendable {
         package let name: String
         package let byteCount: Int
         package let modified: Int
+
+        /// As a model file tells of its source.
+        var text: String { "\(name) (\(byteCount) bytes)" }
     }
 
     /// A file that holds weights.
@@ -91,6 +94,23 @@ package struct CheckpointFiles: Sendable {
         guard main.hasSuffix(".index.json") else { return ([main], nil) }
         let index = try ShardIndex(InputFile(path: main))
         return (index.shards.map { "\(path)/\($0)" }, main)
+    }
+
+    /// Whether nothing is left of a checkpoint's weights, and they went into a model file, by what that says of its source.
+    static func areGone(
+        _ path: String, configurationPath: String?, into file: LeafFile
+    ) throws(LeafError) -> Bool {
+        let isFolder = FilePath.isDirectory(path)
+        let isThere = try names(path).shards.contains {
+            FilePath.exists($0) || FilePath.exists($0 + Consumption.suffix)
+        }
+        guard !isThere, let source = file.metadata["source"]?.split(separator: ", "),
+            let jsonPath = try? configurationPath ?? configuration(of: path, isFolder: isFolder),
+            let json = try? InputFile(path: jsonPath)
+        else { return false }
+        let identity = Identity(name: FilePath.name(of: jsonPath), byteCount: json.byteCount, modified: json.modified)
+        return source.contains { $0 == identity.text }
+            && (isFolder || source.contains { $0.hasPrefix("\(FilePath.name(of: path)) (") })
     }
 
     /// The names that transformers gives to weights, the preferred first.

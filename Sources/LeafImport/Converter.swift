@@ -71,6 +71,8 @@ public struct ConversionResult: Sendable, Equatable {
     public let bytesPerSecond: Double
     /// Blocks that an interrupted run had left.
     public let blocksResumed: Int
+    /// Whether an earlier run, which consumed the checkpoint, had made the file already.
+    public let wasMadeEarlier: Bool
     /// What the user should know, a sentence each.
     public let warnings: [String]
 }
@@ -103,7 +105,13 @@ public struct Converter: Sendable {
     ) throws(LeafError) -> ConversionResult {
         let clock = ContinuousClock()
         let began = clock.now
-        if options.consumes, try LeafWriter.isNamed(output) { return try finishConsumption(since: began) }
+        if options.consumes, let file = try madeEarlier(isCancelled) {
+            return ConversionResult(
+                output: output, parameters: ModelShape(file.configuration).parameterCount, bytes: file.fileBytes,
+                seconds: (clock.now - began) / .seconds(1), tensors: 0, weights: file.weights,
+                peakBytes: ProcessMemory.peakBytes, bytesPerSecond: 0, blocksResumed: file.blocks.count,
+                wasMadeEarlier: true, warnings: [])
+        }
         let checkpoint = try Checkpoint(
             path: source, configurationPath: options.configurationPath, masksPath: options.masksPath)
         try checkThatNothingIsOverwritten(checkpoint.files)
@@ -139,18 +147,24 @@ public struct Converter: Sendable {
         return ConversionResult(
             output: output, parameters: writer.layout.shape.parameterCount, bytes: file.fileBytes, seconds: seconds,
             tensors: checkpoint.tensorCount, weights: options.weights, peakBytes: ProcessMemory.peakBytes,
-            bytesPerSecond: Double(bytesRead) / max(seconds, 1e-9), blocksResumed: resumed, warnings: warnings)
+            bytesPerSecond: Double(bytesRead) / max(seconds, 1e-9), blocksResumed: resumed, wasMadeEarlier: false,
+            warnings: warnings)
     }
 
-    /// Does what is left of a conversion that was killed after its file had its name.
-    private func finishConsumption(since began: ContinuousClock.Instant) throws(LeafError) -> ConversionResult {
-        try Consumption.finish(path: source)
-        try FilePath.remove(output + ".journal")
-        let file = try LeafFile.open(path: output)
-        return ConversionResult(
-            output: output, parameters: ModelShape(file.configuration).parameterCount, bytes: file.fileBytes,
-            seconds: (ContinuousClock().now - began) / .seconds(1), tensors: 0, weights: file.weights,
-            peakBytes: ProcessMemory.peakBytes, bytesPerSecond: 0, blocksResumed: file.blocks.count, warnings: [])
+    /// The model file, if a run that consumed the checkpoint was killed after the file had its name; does what is left.
+    private func madeEarlier(_ isCancelled: () -> Bool) throws(LeafError) -> LeafFile? {
+        if try LeafWriter.isNamed(output) {
+            try Consumption.finish(path: source)
+            try FilePath.remove(output + ".journal")
+            return try LeafFile.open(path: output)
+        }
+        // Behind the very last step the journal is gone too.
+        guard !FilePath.exists(output + ".journal"), !FilePath.exists(output + ".part"),
+            let file = try? LeafFile.open(path: output), file.weights == options.weights,
+            try CheckpointFiles.areGone(source, configurationPath: options.configurationPath, into: file)
+        else { return nil }
+        try file.verify(isCancelled: isCancelled)
+        return file
     }
 
     private func checkThatNothingIsOverwritten(_ files: CheckpointFiles) throws(LeafError) {
@@ -176,7 +190,7 @@ public struct Converter: Sendable {
             dictionary: vocabulary.needsSegmenter ? options.segmenterData : nil,
             metadata: [
                 ("software", options.software),
-                ("source", files.map { "\($0.name) (\($0.byteCount) bytes)" }.joined(separator: ", ")),
+                ("source", files.map(\.text).joined(separator: ", ")),
                 ("source.container", checkpoint.files.container.rawValue),
                 ("source.form", checkpoint.configuration.isScaleFolded ? "transformers" : "cpm-live"),
             ])

@@ -8,20 +8,6 @@ import Testing
 
     init() throws { folder = try TemporaryDirectory() }
 
-    private func expect(
-        _ arguments: [String], _ status: Int32, _ part: String, sourceLocation: SourceLocation = #_sourceLocation
-    ) throws {
-        let run = try Leafcutter.run(arguments)
-        #expect(run.status == status, "\(run.error)", sourceLocation: sourceLocation)
-        #expect(run.output.isEmpty, sourceLocation: sourceLocation)
-        let lines = run.error.split(separator: "\n")
-        #expect(lines.count == 1, "\(run.error)", sourceLocation: sourceLocation)
-        let sentence = lines.last ?? ""
-        #expect(sentence.hasPrefix("leafcutter \(arguments[0]): "), sourceLocation: sourceLocation)
-        #expect(sentence.contains(part), "\(sentence)", sourceLocation: sourceLocation)
-        #expect(!sentence.hasSuffix("."), sourceLocation: sourceLocation)
-    }
-
     private func file(_ name: String, _ contents: Data) throws -> String {
         try contents.write(to: URL(filePath: folder.path(name)))
         return folder.path(name)
@@ -34,13 +20,13 @@ import Testing
     @Test func pathsThatAreNoModels() throws {
         let missing = folder.path("missing.leaf")
         for command in ["inspect", "verify", "plan", "doctor"] {
-            try expect([command, missing], 1, "no such file")
-            try expect([command, folder.url.path], 1, "directory")
+            try Leafcutter.expectRefusal([command, missing], 1, "no such file")
+            try Leafcutter.expectRefusal([command, folder.url.path], 1, "directory")
         }
-        try expect(["generate", missing, "x"], 1, "no such file")
-        try expect(["tokenize", missing, "x"], 1, "no such file")
-        try expect(["convert", missing, folder.path("out.leaf")], 1, "no such file")
-        try expect(["convert", folder.url.path, folder.path("out.leaf")], 1, folder.url.path)
+        try Leafcutter.expectRefusal(["generate", missing, "x"], 1, "no such file")
+        try Leafcutter.expectRefusal(["tokenize", missing, "x"], 1, "no such file")
+        try Leafcutter.expectRefusal(["convert", missing, folder.path("out.leaf")], 1, "no such file")
+        try Leafcutter.expectRefusal(["convert", folder.url.path, folder.path("out.leaf")], 1, folder.url.path)
     }
 
     @Test func filesThatAreDamagedOrHostile() throws {
@@ -58,8 +44,8 @@ import Testing
         ]
         for (name, contents) in cases {
             let path = try file("\(name).leaf", contents)
-            try expect(["inspect", path], 1, path)
-            try expect(["generate", path, "x"], 1, path)
+            try Leafcutter.expectRefusal(["inspect", path], 1, path)
+            try Leafcutter.expectRefusal(["generate", path, "x"], 1, path)
         }
     }
 
@@ -67,28 +53,30 @@ import Testing
         var bytes = try Data(contentsOf: URL(filePath: Models.shared.get().demo))
         let version = try #require(bytes.range(of: Data(#""version":"1""#.utf8)))
         bytes[version.upperBound - 2] = UInt8(ascii: "9")
-        try expect(["inspect", try file("newer.leaf", bytes)], 1, "version 9")
+        try Leafcutter.expectRefusal(["inspect", try file("newer.leaf", bytes)], 1, "version 9")
     }
 
     @Test func promptsAndBudgetsThatDoNotFit() throws {
         let model = try Models.shared.get().demo
-        try expect(["generate", model, "x", "--memory", "1MiB"], 3, "needs at least")
-        try expect(["plan", model, "--memory", "1MiB"], 3, "needs at least")
-        try expect(["generate", model, "--ids", "6,30720"], 2, "30720")
-        try expect(["generate", model, "--ids", "6,-1"], 2, "-1")
-        try expect(["generate", model, "--ids", ""], 2, "no ids")
-        try expect(["generate", model, "x", "--task", "32"], 2, "32")
-        try expect(["generate", model, "x", "--segment", "99"], 2, "99")
-        try expect(["generate", model, "x", "--eos-id", "30720"], 2, "30720")
-        try expect(["generate", model, "x", "--stop", ""], 2, "stop")
-        try expect(["generate", model, "x", "--max-tokens", "9999999", "--memory", "1GiB"], 3, "needs at least")
+        try Leafcutter.expectRefusal(["generate", model, "x", "--memory", "1MiB"], 3, "needs at least")
+        try Leafcutter.expectRefusal(["plan", model, "--memory", "1MiB"], 3, "needs at least")
+        try Leafcutter.expectRefusal(["generate", model, "--ids", "6,30720"], 2, "30720")
+        try Leafcutter.expectRefusal(["generate", model, "--ids", "6,-1"], 2, "-1")
+        try Leafcutter.expectRefusal(["generate", model, "--ids", ""], 2, "no ids")
+        try Leafcutter.expectRefusal(["generate", model, "x", "--task", "32"], 2, "32")
+        try Leafcutter.expectRefusal(["generate", model, "x", "--segment", "99"], 2, "99")
+        try Leafcutter.expectRefusal(["generate", model, "x", "--eos-id", "30720"], 2, "30720")
+        try Leafcutter.expectRefusal(["generate", model, "x", "--stop", ""], 2, "stop")
+        try Leafcutter.expectRefusal(
+            ["generate", model, "x", "--max-tokens", "9999999", "--memory", "1GiB"], 3, "needs at least")
     }
 
     @Test func anUnwritableOutput() throws {
         let model = try Models.shared.get().demo
         let cases = try file("cases.json", Data(#"{"cases":[{"id":"a","input_ids":[6]}]}"#.utf8))
-        try expect(["logits", model, "--input", cases, "--output", "/proc/none/out"], 1, "/proc/none/out")
-        try expect(["convert", Golden.demoModel.path, "/proc/none/out.leaf"], 1, "/proc/none")
+        try Leafcutter.expectRefusal(
+            ["logits", model, "--input", cases, "--output", "/proc/none/out"], 1, "/proc/none/out")
+        try Leafcutter.expectRefusal(["convert", Golden.demoModel.path, "/proc/none/out.leaf"], 1, "/proc/none")
     }
 
     @Test func casesThatMakeNoSense() throws {
@@ -105,7 +93,7 @@ import Testing
         ]
         for (json, status, part) in cases {
             let input = try file("cases.json", Data(json.utf8))
-            try expect(["logits", model, "--input", input, "--output", output], status, part)
+            try Leafcutter.expectRefusal(["logits", model, "--input", input, "--output", output], status, part)
             #expect(!FileManager.default.fileExists(atPath: output))
             #expect(!FileManager.default.fileExists(atPath: output + ".part"))
         }
@@ -113,7 +101,8 @@ import Testing
 
     @Test func picklesThatCallFunctions() throws {
         let source = Golden.root.appending(path: "import/refused-system.pt")
-        try expect(["convert", source.path, folder.path("out.leaf"), "--config", configuration], 1, "system")
+        try Leafcutter.expectRefusal(
+            ["convert", source.path, folder.path("out.leaf"), "--config", configuration], 1, "system")
     }
 
     @Test func textThatIsNotUTF8() throws {

@@ -16,12 +16,6 @@ import Testing
         Golden.root.appendingPathComponent("evaluation/\(task).jsonl").path
     }
 
-    private func objects(_ text: String) throws -> [[String: Any]] {
-        try text.split(separator: "\n").map { line in
-            try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
-        }
-    }
-
     private func evaluate(
         _ task: String, _ data: String, _ options: String...
     ) throws -> (report: [String: Any], predictions: [[String: Any]]) {
@@ -29,11 +23,11 @@ import Testing
         let run = try Leafcutter.run(
             ["evaluate", model, task, data, "--output", output, "--json", "-q"] + options)
         #expect(run.status == 0, "\(run.error)")
-        return (try #require(run.json), try objects(String(contentsOfFile: output, encoding: .utf8)))
+        return (try #require(run.json), try jsonObjects(String(contentsOfFile: output, encoding: .utf8)))
     }
 
     private func lines(_ task: String) throws -> [[String: Any]] {
-        try objects(String(contentsOfFile: Self.data(task), encoding: .utf8))
+        try jsonObjects(String(contentsOfFile: Self.data(task), encoding: .utf8))
     }
 
     /// Numbers and predictions are the same for every batch, in the order of the data.
@@ -59,7 +53,7 @@ import Testing
     /// The predictions of C3 and Sogou-Log are the answers of `score`, those of LCSTS the texts of `generate`.
     @Test func predictionsAreThoseOfTheOtherCommands() throws {
         let choices = try evaluate("C3", Self.data("C3")).predictions
-        let scored = try objects(
+        let scored = try jsonObjects(
             try Leafcutter.run("score", model, "--requests", Self.data("C3"), "--task", "1", "-q").text)
         for answer in choices {
             let same = try #require(scored.first { $0["id"] as? String == answer["id"] as? String })
@@ -67,7 +61,7 @@ import Testing
             #expect(answer["scores"] as? [Double] == same["scores"] as? [Double])
         }
         let ranks = try evaluate("Sogou-Log", Self.data("Sogou-Log")).predictions
-        let ranked = try objects(
+        let ranked = try jsonObjects(
             try Leafcutter.run(
                 "score", model, "--requests", Self.data("Sogou-Log"), "--rule", "rank", "--task", "1", "-q"
             ).text)
@@ -169,11 +163,7 @@ import Testing
             (["C3", good, "--output", folder.path("no/where.jsonl")], 1, "where.jsonl"),
         ]
         for (words, status, part) in cases {
-            let run = try Leafcutter.run(["evaluate", model] + words)
-            #expect(run.status == status, "\(words): \(run.error)")
-            #expect(run.output.isEmpty)
-            #expect(run.error.contains(part), "\(words): \(run.error)")
-            #expect(run.error.split(separator: "\n").count == 1, "\(run.error)")
+            try Leafcutter.expectRefusal(["evaluate", model] + words, status, part)
         }
     }
 
@@ -205,6 +195,6 @@ import Testing
         let items = try #require(run.json?["items"] as? Int)
         #expect(items < 400)
         #expect(run.error.contains("interrupted after \(items) of 400 items"))
-        #expect(try objects(String(contentsOfFile: output, encoding: .utf8)).count == items)
+        #expect(try jsonObjects(String(contentsOfFile: output, encoding: .utf8)).count == items)
     }
 }

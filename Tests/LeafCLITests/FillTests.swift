@@ -47,12 +47,6 @@ import Testing
         return try Golden.decode(Examples.self, at: Golden.demoModel.appending(path: "examples.json")).infilling
     }
 
-    private func file(_ lines: [String]) throws -> String {
-        let path = folder.path("\(UUID().uuidString).jsonl")
-        try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: URL(filePath: path))
-        return path
-    }
-
     @Test func theDemoModelsExamplesAreFilledAsTransformersDoes() throws {
         let models = try Models.shared.get()
         for example in try examples() {
@@ -80,7 +74,7 @@ import Testing
     private func fixed(_ before: String, _ after: String, upTo longest: Int) throws -> [(text: String, mean: Double)] {
         let lines = (1...longest).map { #"{"id":\#($0),"text":\#(Self.quoted("\(before)<blank:\($0)>\(after)"))}"# }
         let run = try Leafcutter.run(
-            "fill", try Models.shared.get().demo, "--requests", try file(lines), "--batch", "\(longest)", "-q")
+            "fill", try Models.shared.get().demo, "--requests", try folder.file(lines), "--batch", "\(longest)", "-q")
         var found: [Int: (text: String, mean: Double)] = [:]
         for line in run.text.split(separator: "\n") {
             let json = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
@@ -135,7 +129,7 @@ import Testing
         lines.append(#"{"id":"beams","text":\#(Self.quoted(all[0].marked())),"beams":2}"#)
         lines.append(#"{"id":"open","text":\#(Self.quoted(all[1].marked(open: true))),"max_blank":1}"#)
         lines.append(#"{"text":"山<blank:1>水","temperature":2,"seed":3}"#)
-        let run = try Leafcutter.run("fill", model, "--requests", try file(lines), "--batch", "3", "-q")
+        let run = try Leafcutter.run("fill", model, "--requests", try folder.file(lines), "--batch", "3", "-q")
         #expect(run.status == 0, "\(run.error)")
         var answers: [String: String] = [:]
         for line in run.text.split(separator: "\n") {
@@ -197,7 +191,7 @@ import Testing
 
     @Test func wrongInputEndsInOneSentence() throws {
         let model = try Models.shared.get().demo
-        func requests(_ line: String) throws -> [String] { ["fill", model, "--requests", try file([line])] }
+        func requests(_ line: String) throws -> [String] { ["fill", model, "--requests", try folder.file([line])] }
         let cases: [([String], Int32, String)] = [
             (["fill", model], 2, "TEXT is missing"),
             (["fill", model, "山<blank>", "--requests", "x"], 2, "not both"),
@@ -237,11 +231,7 @@ import Testing
             (["generate", model, "山", "--suffix", "水", "--max-tokens", "300"], 2, "300"),
         ]
         for (arguments, status, part) in cases {
-            let run = try Leafcutter.run(arguments)
-            #expect(run.status == status, "\(arguments): \(run.error)")
-            #expect(run.output.isEmpty)
-            #expect(run.error.contains(part), "\(arguments): \(run.error)")
-            #expect(run.error.split(separator: "\n").count == 1, "\(run.error)")
+            try Leafcutter.expectRefusal(arguments, status, part)
         }
         let broken = try Leafcutter.shell(#"printf 'a<blank>\377' | "$0" fill "$1" -"#, model)
         #expect(broken.status == 1)

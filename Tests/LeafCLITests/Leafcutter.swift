@@ -1,4 +1,6 @@
 import Foundation
+import GoldenSupport
+import Testing
 
 /// The program under test, and what a run of it gave.
 struct Leafcutter {
@@ -9,6 +11,8 @@ struct Leafcutter {
 
         var text: String { String(decoding: output, as: UTF8.self) }
         var json: [String: Any]? { try? JSONSerialization.jsonObject(with: output) as? [String: Any] }
+        /// One object a line.
+        var objects: [[String: Any]] { get throws { try jsonObjects(text) } }
     }
 
     /// The statically linked program that users get, by `LEAFCUTTER_BIN`; else the one beside the tests.
@@ -60,5 +64,36 @@ struct Leafcutter {
         return Run(
             status: process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus,
             output: try Data(contentsOf: output), error: String(decoding: try Data(contentsOf: error), as: UTF8.self))
+    }
+
+    /// Runs what must be refused: in one sentence, and with nothing on standard output.
+    static func expectRefusal(
+        _ arguments: [String], _ status: Int32, _ part: String, sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        let run = try run(arguments)
+        #expect(run.status == status, "\(arguments): \(run.error)", sourceLocation: sourceLocation)
+        #expect(run.output.isEmpty, sourceLocation: sourceLocation)
+        let lines = run.error.split(separator: "\n")
+        #expect(lines.count == 1, "\(run.error)", sourceLocation: sourceLocation)
+        let sentence = lines.last ?? ""
+        #expect(sentence.hasPrefix("leafcutter \(arguments[0]): "), sourceLocation: sourceLocation)
+        #expect(sentence.contains(part), "\(arguments): \(sentence)", sourceLocation: sourceLocation)
+        #expect(!sentence.hasSuffix("."), sourceLocation: sourceLocation)
+    }
+}
+
+/// One JSON object a line.
+func jsonObjects(_ lines: String) throws -> [[String: Any]] {
+    try lines.split(separator: "\n").map { line in
+        try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+    }
+}
+
+extension TemporaryDirectory {
+    /// A new file of these lines.
+    func file(_ lines: [String]) throws -> String {
+        let path = path("\(UUID().uuidString).jsonl")
+        try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: URL(filePath: path))
+        return path
     }
 }

@@ -8,18 +8,6 @@ import Testing
 
     init() throws { folder = try TemporaryDirectory() }
 
-    private func file(_ lines: [String]) throws -> String {
-        let path = folder.path("requests-\(UUID().uuidString).jsonl")
-        try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: URL(filePath: path))
-        return path
-    }
-
-    private func answers(_ run: Leafcutter.Run) throws -> [[String: Any]] {
-        try run.text.split(separator: "\n").map { line in
-            try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
-        }
-    }
-
     @Test func answersAreThoseOfSingleRuns() throws {
         let model = try Models.shared.get().demo
         let requests: [(json: String, arguments: [String])] = [
@@ -38,12 +26,12 @@ import Testing
                 ["山", "--seed", "2", "--repetition-penalty", "1.3", "--logit-bias", "12=-5"]
             ),
         ]
-        let path = try file(requests.enumerated().map { #"{"id":"r\#($0)",\#($1.json)}"# })
+        let path = try folder.file(requests.enumerated().map { #"{"id":"r\#($0)",\#($1.json)}"# })
         for batch in ["1", "2", "8"] {
             let run = try Leafcutter.run(
                 "generate", model, "--requests", path, "--batch", batch, "--max-tokens", "20", "-q")
             #expect(run.status == 0, "\(run.error)")
-            let answers = try answers(run)
+            let answers = try run.objects
             #expect(answers.count == requests.count)
             for answer in answers {
                 let id = try #require(answer["id"] as? String)
@@ -66,9 +54,10 @@ import Testing
             "presence_penalty":0.1,"no_repeat_ngram":3,"logit_bias":{"5":1},"allow_empty":true,"eos_id":7,"n":2,\#
             "stop":["，"],"task":2,"segment":2,"logprobs":1,"compat":"cpm-live","length_penalty":1,"early_stopping":false}
             """#
-        let run = try Leafcutter.run("generate", model, "--requests", try file([line, "", #"{"prompt":"山"}"#]), "-q")
+        let run = try Leafcutter.run(
+            "generate", model, "--requests", try folder.file([line, "", #"{"prompt":"山"}"#]), "-q")
         #expect(run.status == 0, "\(run.error)")
-        let ids = Set(try answers(run).map { $0["id"] as? Int })
+        let ids = Set(try run.objects.map { $0["id"] as? Int })
         // A request without an id is called by its line.
         #expect(ids == [7, 3])
     }
@@ -97,7 +86,7 @@ import Testing
             (#"{"id":1.5,"prompt":"a"}"#, "'id'"),
         ]
         for (line, part) in cases {
-            let run = try Leafcutter.run("generate", model, "--requests", try file([good, line]))
+            let run = try Leafcutter.run("generate", model, "--requests", try folder.file([good, line]))
             #expect(run.status == 2, "\(line): \(run.error)")
             #expect(run.output.isEmpty)
             #expect(run.error.contains(", line 2: ") && run.error.contains(part), "\(line): \(run.error)")
@@ -107,7 +96,7 @@ import Testing
 
     @Test func optionsThatContradictEachOther() throws {
         let model = try Models.shared.get().demo
-        let path = try file([#"{"prompt":"春"}"#])
+        let path = try folder.file([#"{"prompt":"春"}"#])
         let cases: [([String], Int32, String)] = [
             (["春", "--greedy", "--beams", "2"], 2, "not both"),
             (["春", "-n", "4", "--beams", "3"], 2, "3 beams"),
@@ -118,7 +107,7 @@ import Testing
             (["春", "--requests", path], 2, "not both"),
             (["--requests", path, "--batch", "0"], 2, "--batch 0"),
             (["--requests", folder.path("none.jsonl")], 1, "none.jsonl"),
-            (["--requests", try file([""])], 2, "no requests"),
+            (["--requests", try folder.file([""])], 2, "no requests"),
             (["--requests", path, "--memory", "1MiB"], 3, "needs at least"),
         ]
         for (arguments, status, part) in cases {
@@ -131,14 +120,14 @@ import Testing
 
     @Test func aTightBudgetRunsFewerAtATime() throws {
         let model = try Models.shared.get().demo
-        let path = try file((0..<6).map { #"{"id":\#($0),"prompt":"春","seed":\#($0),"max_tokens":40}"# })
+        let path = try folder.file((0..<6).map { #"{"id":\#($0),"prompt":"春","seed":\#($0),"max_tokens":40}"# })
         let refused = try Leafcutter.run("generate", model, "--requests", path, "--memory", "1MiB")
         let smallest = try #require(refused.error.split(separator: "--memory ").last).trimmingCharacters(in: .newlines)
         let tight = try Leafcutter.run("generate", model, "--requests", path, "--memory", smallest, "-q")
         let roomy = try Leafcutter.run("generate", model, "--requests", path, "--memory", "1GiB", "-q")
         #expect(tight.status == 0, "\(tight.error)")
         func texts(_ run: Leafcutter.Run) throws -> [Int: [Int]] {
-            try answers(run).reduce(into: [:]) { $0[$1["id"] as? Int ?? -1] = $1["ids"] as? [Int] }
+            try run.objects.reduce(into: [:]) { $0[$1["id"] as? Int ?? -1] = $1["ids"] as? [Int] }
         }
         #expect(try texts(tight) == texts(roomy))
         #expect(try texts(roomy).count == 6)
@@ -181,7 +170,8 @@ import Testing
     @Test func promptsOfNothingRunWithAWarningThatNamesTheLine() throws {
         let model = try Models.shared.get().demo
         let run = try Leafcutter.run(
-            "generate", model, "--requests", try file([#"{"prompt":"春"}"#, #"{"prompt":"😀"}"#]), "--max-tokens", "2",
+            "generate", model, "--requests", try folder.file([#"{"prompt":"春"}"#, #"{"prompt":"😀"}"#]), "--max-tokens",
+            "2",
             "-q")
         #expect(run.status == 0)
         #expect(run.error.hasPrefix("warning: ") && run.error.contains(", line 2: nothing of the prompt"))
@@ -190,7 +180,7 @@ import Testing
     @Test func interruptionAnswersEveryRequest() throws {
         let model = try Models.shared.get().demo
         // The first answer shows that the others are under way.
-        let requests = try file(
+        let requests = try folder.file(
             (0..<4).map { #"{"id":\#($0),"prompt":"春","eos_id":0,"max_tokens":\#($0 == 0 ? 2 : 3000)}"# })
         let run = try Leafcutter.shell(
             """
@@ -201,7 +191,7 @@ import Testing
             kill -INT $program; wait $program; echo "status $?" >&2; cat "$folder/answers"
             """, model, requests)
         #expect(run.error == "status 130\n")
-        let answers = try answers(run)
+        let answers = try run.objects
         #expect(Set(answers.map { $0["id"] as? Int }) == [0, 1, 2, 3])
         let reasons = answers.map { ($0["id"] as? Int == 0) == ($0["finish_reason"] as? String == "length") }
         #expect(reasons.allSatisfy { $0 })

@@ -8,17 +8,9 @@ import Testing
 
     init() throws { folder = try TemporaryDirectory() }
 
-    private func file(_ lines: [String]) throws -> String {
-        let path = folder.path("\(UUID().uuidString).jsonl")
-        try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: URL(filePath: path))
-        return path
-    }
-
     private func lines(_ run: Leafcutter.Run) throws -> [[String: Any]] {
         #expect(run.status == 0, "\(run.error)")
-        return try run.text.split(separator: "\n").map { line in
-            try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
-        }
+        return try run.objects
     }
 
     /// What greedy decoding takes has rank 1 and the log-probabilities that it reports.
@@ -31,7 +23,7 @@ import Testing
         let logprobs = try #require(generated.json?["logprobs"] as? [[String: Any]]).map { $0["logprob"] as? Double }
         let context = try Leafcutter.run("tokenize", model, "--json", prompt)
         let contextIDs = [6] + (try #require(context.json?["ids"] as? [Int]))
-        let path = try file([
+        let path = try folder.file([
             #"{"id":"a","context_ids":\#(contextIDs),"target_ids":\#(ids)}"#,
             #"{"id":"b","context":"《登鹳雀楼》王之涣\n","target":"白日依山尽"}"#,
         ])
@@ -48,7 +40,7 @@ import Testing
     @Test func optionsAreRankedByEachRule() throws {
         let model = try Models.shared.get().demo
         let line = #"{"id":3,"input":"《登鹳雀楼》王之涣\n","options":["白日依山尽","山尽白依日"]}"#
-        let path = try file([line])
+        let path = try folder.file([line])
         let likely = try lines(
             try Leafcutter.run("score", model, "--requests", path, "--rule", "likelihood", "-q"))[0]
         #expect(likely["id"] as? Int == 3)
@@ -76,7 +68,7 @@ import Testing
         #expect((chosen["scores"] as? [Double])?.map { Float($0) } == expected)
         #expect(chosen["choice"] as? Int == (expected[0] >= expected[1] ? 0 : 1))
 
-        let input = try file([#"{"input":"《登鹳雀楼》王之涣\n白日依山尽"}"#])
+        let input = try folder.file([#"{"input":"《登鹳雀楼》王之涣\n白日依山尽"}"#])
         let ranked = try lines(try Leafcutter.run("score", model, "--requests", input, "--rule", "rank", "-q"))[0]
         #expect(ranked["score"] is Double)
         #expect(ranked["id"] as? Int == 1)
@@ -92,7 +84,7 @@ import Testing
         let scored = try lines(
             try Leafcutter.run(
                 "score", model, "--requests",
-                try file([#"{"context":"","target":"白日依山尽，黄河入海流。\n欲穷千里目，更上一层楼。"}"#]), "-q"))[0]
+                try folder.file([#"{"context":"","target":"白日依山尽，黄河入海流。\n欲穷千里目，更上一层楼。"}"#]), "-q"))[0]
         let logprobs = try #require(scored["token_logprobs"] as? [Double])
         let logprob = try #require(whole["logprob"] as? Double)
         #expect(abs(logprob - logprobs.reduce(0, +)) < 1e-9)
@@ -136,7 +128,7 @@ import Testing
         let broken = folder.path("broken.txt")
         try Data([0x61, 0xFF]).write(to: URL(filePath: broken))
         func score(_ line: String, _ more: String...) throws -> [String] {
-            ["score", model, "--requests", try file([line])] + more
+            ["score", model, "--requests", try folder.file([line])] + more
         }
         let cases: [([String], Int32, String)] = [
             (["score", model], 2, "--requests"),
@@ -167,11 +159,7 @@ import Testing
             (["embed", model, "a", "--batch", "0"], 2, "--batch 0"),
         ]
         for (arguments, status, part) in cases {
-            let run = try Leafcutter.run(arguments)
-            #expect(run.status == status, "\(arguments): \(run.error)")
-            #expect(run.output.isEmpty)
-            #expect(run.error.contains(part), "\(arguments): \(run.error)")
-            #expect(run.error.split(separator: "\n").count == 1, "\(run.error)")
+            try Leafcutter.expectRefusal(arguments, status, part)
         }
     }
 }

@@ -133,13 +133,7 @@ import Testing
         let bytes = try saved()
         func expectRefusal(
             _ status: Int32, _ words: String, _ arguments: [String], sourceLocation: SourceLocation = #_sourceLocation
-        ) throws {
-            let run = try Leafcutter.run(arguments)
-            #expect(run.status == status, "\(run.error)", sourceLocation: sourceLocation)
-            #expect(run.output.isEmpty, sourceLocation: sourceLocation)
-            #expect(run.error.split(separator: "\n").count == 1, "\(run.error)", sourceLocation: sourceLocation)
-            #expect(run.error.contains(words), "\(run.error)", sourceLocation: sourceLocation)
-        }
+        ) throws { try Leafcutter.expectRefusal(arguments, status, words, sourceLocation: sourceLocation) }
         let same = ["generate", model, "春", "--seed", "5", "--eos-id", "0", "-q"]
         try expectRefusal(
             2, "--temperature 0.9, this run has --temperature 0.5", same + options + ["--temperature", "0.5"])
@@ -188,5 +182,17 @@ import Testing
         #expect(try saved() == bytes)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == ["a.session"])
         #expect(try generate(["--max-tokens", "40", "--session", session]).text == whole.text)
+    }
+
+    /// Beams tell of all their tokens behind the last saving.
+    @Test(arguments: [["--beams", "4", "-n", "4"], []]) func whatFailsAtTheEndIsToldOnce(way: [String]) throws {
+        let words = (way + ["--max-tokens", "30", "--session", session, "--session-every", "99"]).joined(separator: " ")
+        for _ in 0..<5 {
+            let run = try Leafcutter.shell(
+                #"ulimit -f 2; exec "$0" generate "$1" 春 --seed 5 --eos-id 0 -q \#(words)"#, model)
+            #expect(run.status == 1)
+            #expect(run.error.split(separator: "\n").count == 1, "\(run.error)")
+            #expect(run.error.contains("the session was not saved"), "\(run.error)")
+        }
     }
 }

@@ -54,25 +54,17 @@ import Testing
     }
 
     /// The process kills itself when it writes, half of it done, or when it frees a part of the checkpoint.
-    @Test(arguments: [(20, 99), (33, 99), (47, 99), (99, 0), (99, 1), (99, 4), (99, 7), (57, 99), (66, 99)])
+    @Test(arguments: [(20, 99), (33, 99), (47, 99), (99, 0), (99, 1), (99, 4), (99, 7), (57, 99), (66, 99), (99, 99)])
     func aKilledConversionGoesOnToTheSameBytes(writes: Int, frees: Int) async throws {
         let form = "ant-tiny-c/cpm-live/ant-tiny-c.pt"
         let copy = try Copy(form)
         let (source, output) = (copy.source, copy.output)
         await #expect(processExitsWith: .signal(SIGKILL)) {
             [writes = writes as Int, frees = frees as Int, source = source as String, output = output as String] in
-            let written = Atomic<Int>(0)
             let freed = Atomic<Int>(0)
             var options = ConversionOptions()
             options.consumes = true
-            options.calls.write = { descriptor, bytes, size, offset in
-                guard written.wrappingAdd(1, ordering: .relaxed).oldValue >= writes else {
-                    return pwrite(descriptor, bytes, size, offset)
-                }
-                _ = pwrite(descriptor, bytes, (size + 1) / 2, offset)
-                kill(getpid(), SIGKILL)
-                return -1
-            }
+            options.calls.killProcess(afterWrites: writes)
             let free = options.calls.free
             options.calls.free = { descriptor, offset, count in
                 let code = free(descriptor, offset, count)
@@ -80,10 +72,10 @@ import Testing
                 return code
             }
             _ = try Converter(source: source, output: output, options: options).run()
-            // Some numbers of calls are never reached.
+            // Some numbers of calls are never reached: all is done, and nobody was told.
             kill(getpid(), SIGKILL)
         }
-        if !FileManager.default.fileExists(atPath: output) { _ = try copy.convert() }
+        _ = try copy.convert()
         let expected = try Conversion(Forms.path(form))
         #expect(try copy.convertedBytes() == Data(contentsOf: URL(filePath: expected.file.path)))
         #expect(try copy.remains() == ["ant-tiny-c.json"])
@@ -163,6 +155,34 @@ import Testing
         #expect(result.output == output && result.bytes > 0)
         #expect(try copy.remains().allSatisfy { !$0.contains("safetensors") })
         #expect(!FileManager.default.fileExists(atPath: output + ".journal"))
+    }
+
+    /// Then there is no journal any more, and only the file tells.
+    @Test(arguments: forms) func aConversionKilledBehindAllIsFoundDone(form: String) throws {
+        let copy = try Copy(form)
+        #expect(try !copy.convert().wasMadeEarlier)
+        let (bytes, remains) = (try copy.convertedBytes(), try copy.remains())
+        let result = try copy.convert()
+        #expect(result.wasMadeEarlier && result.bytes == bytes.count)
+        #expect(try copy.convertedBytes() == bytes && copy.remains() == remains)
+        // Not without --consume, in another format, of another checkpoint, or of one that is still there.
+        #expect(failure { _ = try copy.convert { $0.consumes = false } } != nil)
+        #expect(failure { _ = try copy.convert { $0.weights = .float16 } } != nil)
+        let other = try Copy(form)
+        try FileManager.default.copyItem(atPath: copy.output, toPath: other.output)
+        #expect(failure { _ = try other.convert() }?.kind == .usage)
+        let json = try #require(remains.first { $0.hasSuffix("json") && !$0.hasSuffix(".cnofig.json") })
+        let folder = FilePath.isDirectory(copy.source) ? copy.source : copy.directory.url.path
+        let configuration = try Data(contentsOf: URL(filePath: "\(folder)/\(json)"))
+        try (configuration + Data(" ".utf8)).write(to: URL(filePath: "\(folder)/\(json)"))
+        #expect(failure { _ = try copy.convert() } != nil)
+        try configuration.write(to: URL(filePath: "\(folder)/\(json)"))
+        // A file that is not whole is not called so.
+        var damaged = bytes
+        damaged[bytes.count - 5000] ^= 1
+        try damaged.write(to: URL(filePath: copy.output))
+        #expect(failure { _ = try copy.convert() }?.kind == .badInput)
+        #expect(try copy.convertedBytes() == damaged && copy.remains() == remains)
     }
 
     @Test func whatOthersUseIsNotDeleted() throws {

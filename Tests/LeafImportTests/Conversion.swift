@@ -2,6 +2,8 @@ import Foundation
 import GoldenSupport
 import LeafFormat
 import LeafImport
+import Synchronization
+import Testing
 
 /// Every form of every golden model: a folder, or a file with its JSON beside it.
 enum Forms {
@@ -96,18 +98,18 @@ struct Truth {
     }
 }
 
-/// A small generator whose seed a failing test prints.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
+extension WriteCalls {
+    /// Kills the process in the middle of a write, as `kill -9` would.
+    mutating func killProcess(afterWrites count: Int) {
+        let written = Atomic<Int>(0)
+        write = { descriptor, bytes, size, offset in
+            guard written.wrappingAdd(1, ordering: .relaxed).oldValue >= count else {
+                return pwrite(descriptor, bytes, size, offset)
+            }
+            _ = pwrite(descriptor, bytes, (size + 1) / 2, offset)
+            kill(getpid(), SIGKILL)
+            return -1
+        }
     }
 }
 
@@ -118,5 +120,26 @@ func failure(_ body: () throws -> Void) -> LeafError? {
         return nil
     } catch {
         return error as? LeafError
+    }
+}
+
+/// Changes one to three characters of a text, over and over; each time it is taken, or refused as bad input.
+///
+/// - Parameter refusal: why a changed text is refused; nil if it is not.
+func expectMutationsNeverCrash(
+    _ text: String, rounds: Int, sourceLocation: SourceLocation = #_sourceLocation,
+    refusal: (_ bytes: [UInt8]) throws -> LeafError?
+) rethrows {
+    let seed = UInt64.random(in: 0...UInt64.max)
+    var generator = SeededGenerator(seed: seed)
+    for _ in 0..<rounds {
+        var bytes = Array(text.utf8)
+        for _ in 0..<Int.random(in: 1...3, using: &generator) {
+            bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(in: 0x20...0x7E, using: &generator)
+        }
+        let error = try refusal(bytes)
+        #expect(
+            error == nil || error?.kind == .badInput || error?.kind == .usage, "\(error!), seed \(seed)",
+            sourceLocation: sourceLocation)
     }
 }

@@ -2,7 +2,6 @@ import Foundation
 import GoldenSupport
 import LeafFormat
 import LeafImport
-import Synchronization
 import Testing
 
 @Suite("interrupted conversions") struct InterruptionTests {
@@ -37,17 +36,9 @@ import Testing
         let directory = try TemporaryDirectory()
         let path = directory.path("model.leaf")
         await #expect(processExitsWith: .signal(SIGKILL)) { [calls = calls as Int, path = path as String] in
-            let count = Atomic<Int>(0)
             var options = ConversionOptions()
             options.commitBytes = 0
-            options.calls.write = { descriptor, bytes, size, offset in
-                guard count.wrappingAdd(1, ordering: .relaxed).oldValue >= calls else {
-                    return pwrite(descriptor, bytes, size, offset)
-                }
-                _ = pwrite(descriptor, bytes, (size + 1) / 2, offset)
-                kill(getpid(), SIGKILL)
-                return -1
-            }
+            options.calls.killProcess(afterWrites: calls)
             _ = try Converter(source: InterruptionTests.source, output: path, options: options).run()
         }
         #expect(!FileManager.default.fileExists(atPath: path))

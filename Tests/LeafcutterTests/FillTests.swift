@@ -72,7 +72,7 @@ import Testing
         let file = try file(directory, name, weights)
         let model = try open(file)
         let seed = UInt64.random(in: .min ... .max)
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         var options = GenerationOptions.filling
         options.logprobs = file.configuration.vocabSize
         for round in 0..<6 {
@@ -143,7 +143,7 @@ import Testing
         let file = try file(directory)
         let model = try open(file)
         let seed = UInt64.random(in: .min ... .max)
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         var options = GenerationOptions.filling
         options.decoding = .beams(3)
         for _ in 0..<4 {
@@ -164,7 +164,7 @@ import Testing
         let directory = try TemporaryDirectory()
         let file = try file(directory)
         let seed = UInt64.random(in: .min ... .max)
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let decodings: [GenerationOptions.Decoding] = [.greedy, .sampling, .beams(2)]
         let requests = try (0..<9).map { number in
             var options = GenerationOptions.filling

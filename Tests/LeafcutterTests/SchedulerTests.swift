@@ -75,7 +75,7 @@ import Testing
         // Room for a few: the rest waits.
         let model = try open(directory, .init(context: 320, rows: 260, logitRows: 7, sequences: 7))
         let seed = UInt64.random(in: .min ... .max)
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let requests = try (0..<24).map { _ in try request(model, &random) }
         let alone = try requests.map { try run([$0], on: model)[0] }
         #expect(try run(requests, on: model) == alone, "seed \(seed)")
@@ -188,17 +188,5 @@ import Testing
         #expect(try Fixture.logits(model, cases) == alone)
         while !thread.isFinished { usleep(1000) }
         #expect(result.withLock { $0 } == text)
-    }
-}
-
-/// Random numbers that a failing test can name.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
     }
 }

@@ -66,12 +66,13 @@ import Testing
         self.calls = calls
     }
 
-    private func open(_ options: ModelOptions? = nil, tunings: (inout ModelFile) throws -> Void = { _ in }) throws
-        -> Model
-    {
-        let path = folder.path("model.leaf")
+    private func open(
+        _ options: ModelOptions? = nil, weights: WeightFormat = .int8,
+        tunings: (inout ModelFile) throws -> Void = { _ in }
+    ) throws -> Model {
+        let path = folder.path("\(weights.rawValue).leaf")
         if !FileManager.default.fileExists(atPath: path) {
-            try Fixture.convert("ant-tiny-c", form: "hf", weights: .int8, to: path)
+            try Fixture.convert("ant-tiny-c", form: "hf", weights: weights, to: path)
         }
         var file = try ModelFile(path: path)
         try tunings(&file)
@@ -81,6 +82,12 @@ import Testing
     private static let roomy = ModelOptions(
         memory: .gibibytes(1), threads: 2, capacity: .init(context: 320, rows: 120, logitRows: 4, sequences: 4),
         keepsSessions: true)
+
+    /// As large as the model's: the first of CPM-Ant's tokens.
+    private static let vocabulary = Result {
+        let lines = Tokenizer.bundledVocabulary.split(separator: UInt8(ascii: "\n"))
+        return try Vocabulary(text: Array(lines[..<300].joined(separator: [UInt8(ascii: "\n")])))
+    }
 
     private func session(_ name: String = "a.session", interval: Int? = nil) throws -> Session {
         try Session(path: folder.path(name), interval: interval, calls: calls)
@@ -116,6 +123,8 @@ import Testing
     /// before each sweep, and before each block of one.
     private func run(_ request: GenerationRequest, on model: Model, questions: Int = .max) throws -> Answer {
         let request = try request.resumed(from: [])
+        // Text matters to stop strings alone.
+        let vocabulary = request.options.stop.isEmpty ? nil : try Self.vocabulary.get()
         let answer = Mutex<Result<Generation, LeafError>?>(nil)
         let pieces = Mutex<[Int: [Int32]]>([:])
         try model.engine.perform { cpm throws(LeafError) in
@@ -132,9 +141,10 @@ import Testing
             let track: any Track =
                 if case .beams(let width) = request.options.decoding {
                     BeamTrack(
-                        request, width: width, for: cpm.configuration, vocabulary: nil, report: report, keeper: keeper)
+                        request, width: width, for: cpm.configuration, vocabulary: vocabulary, report: report,
+                        keeper: keeper)
                 } else {
-                    SampleTrack(request, for: cpm.configuration, vocabulary: nil, report: report, keeper: keeper)
+                    SampleTrack(request, for: cpm.configuration, vocabulary: vocabulary, report: report, keeper: keeper)
                 }
             let scheduler = try Scheduler(model: cpm)
             scheduler.add(StoppedTrack(track, questions: questions))
@@ -149,13 +159,19 @@ import Testing
     }
 
     @Test(arguments: ways) func aStopAnywhereChangesNothing(way: Way) throws {
-        let model = try open()
+        try expectSame(way, on: open())
+    }
+
+    /// Stops a generation at one place after the other, and lets it go on each time.
+    ///
+    /// - Returns: what it gives without a stop.
+    @discardableResult private func expectSame(_ way: Way, on model: Model) throws -> Answer {
         let whole = try run(request(way, nil, on: model), on: model)
         #expect(whole.isFinished)
         var stops = 0
         // A sweep asks six times; strides that meet every one of its places.
         for questions in stride(from: 1, to: .max, by: 5) {
-            let session = try session("\(questions).session")
+            let session = try session("\(UUID().uuidString).session")
             let begun = try run(request(way, session, on: model), on: model, questions: questions)
             let isFinished = begun == whole
             if !isFinished {
@@ -174,6 +190,43 @@ import Testing
             }
         }
         #expect(stops >= min(2, whole.samples[0].ids.count))
+        return whole
+    }
+
+    @Test(arguments: ["best.pt", "finetuned"], ways.filter { $0.options.compatibility == .cpmLive })
+    func aStopWithAnAdapterChangesNothing(adapter: String, way: Way) throws {
+        let path = Golden.root.appending(path: "tuning/\(adapter)").path
+        let whole = try expectSame(
+            way,
+            on: open(tunings: { file in try file.tunings.add(AdapterFile(path: path, for: file.configuration)) }))
+        if way.options.logitBias[7] == nil {
+            let model = try open()
+            #expect(try run(request(way, nil, on: model), on: model) != whole, "the adapter makes a difference")
+        }
+    }
+
+    /// Whatever was held back before the stop is known again behind it.
+    @Test(arguments: [1, 3]) func stopStringsAreMetAcrossAStop(samples: Int) throws {
+        let model = try open()
+        let plain = Self.options(.sampling) { $0.stop = ["\u{0}"] }
+        let text = try run(request(Way("", plain), nil, on: model), on: model).samples[0].text
+        let characters = Array(text)
+        for place in [0, 3, characters.count - 4] {
+            // Begun by one token and ended by later ones; and begun as often, but never ended.
+            let stop = String(characters[place..<place + 3])
+            var options = plain
+            options.stop = [stop, stop.dropLast() + "\u{0}"]
+            let whole = try expectSame(Way("", options, samples: samples), on: model)
+            let end = try #require(text.range(of: stop)).lowerBound
+            #expect(whole.samples[0].text == text[..<end])
+            #expect(whole.samples[0].finishReason == .stop)
+        }
+    }
+
+    /// On one machine, with as many threads.
+    @Test(arguments: [WeightFormat.float16, .float32], ways)
+    func aStopWithFloatWeightsChangesNothing(weights: WeightFormat, way: Way) throws {
+        try expectSame(way, on: open(weights: weights))
     }
 
     @Test(arguments: ways) func manyStopsChangeNothing(way: Way) throws {
@@ -359,17 +412,27 @@ import Testing
         options.maxTokens = 30
         let whole = try model.generate(.ids([6, 20]), options)
         for bytes in [0, 5000] {
+            let watched = Mutex<Session?>(nil)
+            let passing = Atomic<Int>(0)
             var calls = calls
             calls.write = { descriptor, source, count, offset in
                 guard offset + count <= bytes else {
+                    if watched.withLock({ $0?.passingFailure != nil }) {
+                        passing.wrappingAdd(1, ordering: .relaxed)
+                    }
                     errno = ENOSPC
                     return -1
                 }
                 return pwrite(descriptor, source, count, offset)
             }
             let full = try Session(path: good.path, interval: 4, calls: calls)
+            watched.withLock { $0 = full }
             #expect(Answer(try model.generate(.ids([6, 20]), options, session: full)) == Answer(whole))
+            watched.withLock { $0 = nil }
             #expect(full.failure?.kind == .io)
+            // Seen by every saving behind the first, until the last has failed too.
+            #expect(passing.load(ordering: .relaxed) > 0)
+            #expect(full.passingFailure == nil)
             #expect(full.failure?.description.contains("is full") == true)
             #expect(try Data(contentsOf: URL(filePath: good.path)) == saved)
             #expect(!FileManager.default.fileExists(atPath: good.path + ".part"))

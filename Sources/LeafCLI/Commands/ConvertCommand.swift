@@ -89,10 +89,14 @@ struct ConvertCommand: Command {
                     meter.text(done: progress.bytesDone, of: progress.bytesTotal, skipped: progress.bytesResumed))
             })
         for warning in result.warnings { terminal.warn(warning) }
+        let made =
+            result.wasMadeEarlier
+            ? "an earlier run had made it, and there is nothing left to do"
+            : "made in \(result.seconds.asDuration) at \(result.bytesPerSecond.asByteRate); "
+                + "peak memory \(ByteCount(bytes: result.peakBytes))"
         terminal.note(
             "\(result.output): \(Quantity.parameters(result.parameters)) parameters, "
-                + "\(ByteCount(bytes: result.bytes)) (\(result.weights.rawValue)), made in \(result.seconds.asDuration) "
-                + "at \(result.bytesPerSecond.asByteRate); peak memory \(ByteCount(bytes: result.peakBytes))")
+                + "\(ByteCount(bytes: result.bytes)) (\(result.weights.rawValue)), \(made)")
         if consumes { terminal.note("the weights of \(source) were deleted") }
         guard common.isJSON else { return }
         terminal.output.write(

@@ -91,7 +91,8 @@ struct EvaluateCommand: Command {
             }
             return try UnfinishedFile(path: path)
         }
-        let run = try SharedRun(survey.demands.demands, scoring, file, terminal)
+        let run = try SharedRun(
+            survey.demands.demands, sequences: scoring.batch.count, scoring.engine, file, terminal)
 
         var lines: DataLines<Task.Item> = try items()
         var report = EvaluationReport(task: task.name, metrics: task.metrics)

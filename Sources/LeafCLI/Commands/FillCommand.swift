@@ -103,23 +103,9 @@ struct FillCommand: Command {
     ) throws(LeafError) {
         let text = try BlankText(text)
         let request = try file.request(toFill: text, options, longest: longest)
-        try FillJob.noteUnknowns(in: text, file, terminal)
-        var failure: LeafError?
-        try FillJob(file: file, requests: [request], engine: engine, began: began).run(batch: 1, terminal) { answer in
-            switch answer.outcome {
-            case .failure(let error): failure = error
-            case .success(let filling):
-                if common.isJSON {
-                    terminal.print(.object(Self.fields(filling, text) + answer.facts(filling)))
-                } else {
-                    terminal.progress.clear()
-                    terminal.output.write(text.filled(with: filling.blanks.map(\.text)) + "\n")
-                    terminal.output.flush()
-                }
-                if options.decoding == .sampling, options.seed == nil { terminal.note("seed \(filling.seed)") }
-            }
-        }
-        if let failure { throw failure }
+        try FillJob(file: file, requests: [request], engine: engine, began: began).runOne(
+            text, terminal, isJSON: common.isJSON, result: { text.filled(with: $0.blanks.map(\.text)) },
+            json: { filling, answer in .object(Self.fields(filling, text) + answer.facts(filling)) })
     }
 
     private func runRequests(

@@ -6,7 +6,6 @@ extension GenerateCommand {
     func runRequests(
         _ path: String, _ defaults: RequestLine.Defaults, _ terminal: Terminal
     ) throws(LeafError) {
-        let trace = try engine.makeTrace()
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
         let file = try tuning.open(model)
@@ -17,31 +16,21 @@ extension GenerateCommand {
             if let warning = entry.request.lengthWarning(in: file.configuration) { terminal.warn(place + warning) }
         }
         let demands = entries.map { $0.request.demand(in: file.configuration) }
-        var options = engine.modelOptions(ModelOptions.Capacity(context: 1), trace: trace)
-        options.capacity = try ModelOptions.Capacity.fitting(demands, sequences: batch.count, file, options)
-        let model = try Model(file, options)
-        let loadSeconds = (ContinuousClock.now - start) / .seconds(1)
-        terminal.detail(model.plan.description)
-        terminal.detail("room for \(Quantity.count(options.capacity.sequences, "text")) at the same time")
-
-        let interrupt = Interrupt()
-        let workingSet = WorkingSetSignals(model)
-        defer { withExtendedLifetime(workingSet) {} }
-        let began = ContinuousClock.now
+        let run = try SharedRun(demands, sequences: batch.count, engine, file, since: start, terminal)
         var (tokens, finished, failed) = (0, 0, 0)
         func answer(_ entry: RequestFile.Entry, _ outcome: Result<Generation, LeafError>) -> JSONText {
             switch outcome {
             case .success(let generation):
                 return GenerationAnswer(
-                    request: entry.request, generation: generation, model: model, loadSeconds: loadSeconds
+                    request: entry.request, generation: generation, model: run.model, loadSeconds: run.loadSeconds
                 ).json(id: entry.id)
             case .failure(let error):
                 failed += 1
                 return ["id": entry.id, "error": .string(error.description)]
             }
         }
-        try model.generate(
-            entries.map(\.request), isCancelled: { interrupt.isRequested || terminal.output.isClosed },
+        try run.model.generate(
+            entries.map(\.request), isCancelled: { run.isCancelled },
             onEvent: { place, event in
                 switch event {
                 case .piece(let piece): tokens += piece.id == nil ? 0 : 1
@@ -53,13 +42,10 @@ extension GenerateCommand {
                     "generating: \(Quantity.count(tokens, "token")), \(finished) of \(entries.count) requests finished")
             })
         terminal.progress.clear()
-        let seconds = (ContinuousClock.now - began) / .seconds(1)
-        if !terminal.isQuiet {
-            let rows = tokens + demands.reduce(0) { $0 + $1.firstRows }
-            terminal.note("\(RunFacts(model, tokens: tokens, requests: entries.count, rows: rows, seconds: seconds))")
-        }
-        try engine.finish(trace, file.leaf, terminal)
-        if interrupt.isRequested {
+        run.tell(
+            tokens: tokens, requests: entries.count, rows: tokens + demands.reduce(0) { $0 + $1.firstRows })
+        try run.finishTrace()
+        if run.isInterrupted {
             throw LeafError(.cancelled, "interrupted after \(Quantity.count(tokens, "token"))")
         }
         if failed > 0 {

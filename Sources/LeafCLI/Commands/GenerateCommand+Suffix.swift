@@ -12,28 +12,13 @@ extension GenerateCommand {
         terminal.progress.show("opening \(model)")
         let file = try tuning.open(model)
         let request = try file.request(toFill: text, options, longest: options.maxTokens)
-        try FillJob.noteUnknowns(in: text, file, terminal)
-        var failure: LeafError?
-        try FillJob(file: file, requests: [request], engine: engine, began: began).run(batch: 1, terminal) { answer in
-            switch answer.outcome {
-            case .failure(let error): failure = error
-            case .success(let filling):
-                let blank = filling.blanks[0]
-                if common.isJSON {
-                    terminal.print(
-                        GenerationAnswer(
-                            request: GenerationRequest(prompt: request.context, options: options),
-                            generation: Generation(filling, of: request), model: answer.model,
-                            loadSeconds: answer.loadSeconds
-                        ).json())
-                } else {
-                    terminal.progress.clear()
-                    terminal.output.write(blank.text + "\n")
-                    terminal.output.flush()
-                }
-                if options.decoding == .sampling, options.seed == nil { terminal.note("seed \(filling.seed)") }
-            }
-        }
-        if let failure { throw failure }
+        try FillJob(file: file, requests: [request], engine: engine, began: began).runOne(
+            text, terminal, isJSON: common.isJSON, result: { $0.blanks[0].text },
+            json: { filling, answer in
+                GenerationAnswer(
+                    request: GenerationRequest(prompt: request.context, options: options),
+                    generation: Generation(filling, of: request), model: answer.model, loadSeconds: answer.loadSeconds
+                ).json()
+            })
     }
 }

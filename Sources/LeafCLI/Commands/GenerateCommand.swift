@@ -183,7 +183,7 @@ struct GenerateCommand: Command {
                 // Beams tell of their tokens at the end alone.
                 if model.counters.sweeps == 0 { prefill = model.counters }
                 // What fails at the end is told there.
-                if sessionInterval != nil, let failure = session?.failure, failure != told {
+                if let failure = session?.passingFailure, failure != told {
                     told = failure
                     terminal.warn("\(failure); it is tried again later")
                 }

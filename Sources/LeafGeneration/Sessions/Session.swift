@@ -13,6 +13,7 @@ public final class Session: Sendable {
     private struct Status {
         var bytes = 0
         var failure: LeafError?
+        var wasLast = false
     }
     private let status = Mutex(Status())
     private let calls: WriteCalls
@@ -55,6 +56,8 @@ public final class Session: Sendable {
 
     /// Why the last saving failed; nil if it did not.
     public var failure: LeafError? { status.withLock(\.failure) }
+    /// The same while the generation goes on, which tries again; nil once it has ended.
+    public var passingFailure: LeafError? { status.withLock { $0.wasLast ? nil : $0.failure } }
     /// Bytes of the file that was saved last; 0 if nothing was saved.
     public var savedBytes: Int { status.withLock(\.bytes) }
 
@@ -69,14 +72,16 @@ public final class Session: Sendable {
 
     /// Replaces the file by what `body` writes, or leaves it as it is.
     ///
+    /// - Parameter isLast: whether the generation has ended.
     /// - Returns: whether it is saved; else `failure` says why not.
-    func save(_ body: (SessionWriter) throws(LeafError) -> Void) -> Bool {
+    func save(isLast: Bool, _ body: (SessionWriter) throws(LeafError) -> Void) -> Bool {
         do throws(LeafError) {
             let bytes = try write(body)
             status.withLock { $0 = Status(bytes: bytes) }
             return true
         } catch {
-            status.withLock { $0.failure = LeafError(error.kind, "the session was not saved: \(error)") }
+            let failure = LeafError(error.kind, "the session was not saved: \(error)")
+            status.withLock { ($0.failure, $0.wasLast) = (failure, isLast) }
             return false
         }
     }

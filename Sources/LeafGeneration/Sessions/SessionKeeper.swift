@@ -48,10 +48,12 @@ package final class SessionKeeper {
     /// Whether the file does not hold the latest.
     var isStale: Bool { isNew || unsavedSweeps > 0 }
 
-    /// - Parameter tokens: of the longest text.
-    func save(tokens: Int, _ body: (SessionWriter) throws(LeafError) -> Void) {
+    /// - Parameters:
+    ///   - tokens: of the longest text.
+    ///   - isLast: whether the generation has ended.
+    func save(tokens: Int, isLast: Bool, _ body: (SessionWriter) throws(LeafError) -> Void) {
         head.tokens = tokens
-        let isSaved = session.save { writer throws(LeafError) in
+        let isSaved = session.save(isLast: isLast) { writer throws(LeafError) in
             try head.write(to: writer)
             try body(writer)
         }
