@@ -77,7 +77,8 @@ let package = Package(
         .testTarget(
             name: "CPMAntTests", dependencies: ["CPMAnt", "LeafFormat", "GoldenSupport"], swiftSettings: strict),
         .target(
-            name: "CKernelChecks", dependencies: ["CLeafKernels"], path: "Tests/CKernelChecks", exclude: ["arm"],
+            name: "CKernelChecks", dependencies: ["CLeafKernels"], path: "Tests/CKernelChecks",
+            exclude: ["arm", "bochs"],
             cSettings: c),
         .testTarget(name: "CLeafKernelsTests", dependencies: ["CLeafKernels", "CKernelChecks"], swiftSettings: strict),
         // What is typed, and what a shell completes.

@@ -83,7 +83,39 @@ static uint64_t check_linear(const leaf_kernels *k) {
     return h;
 }
 
-static uint64_t check_attention(const leaf_kernels *k) {
+/* The first 1 to 64 of the same rows; of long ones 1, 22, 43 and 64. */
+static uint64_t check_rows(const leaf_kernels *k) {
+    static const struct {
+        size_t columns, tiles, step;
+    } shapes[] = {{64, 1, 1}, {256, 2, 1}, {4096, 1, 21}, {10240, 1, 21}};
+    enum { most = 64 };
+    generator g = {17};
+    uint64_t h = start;
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        for (int type = LEAF_ACTIVATION_INT16; type <= LEAF_ACTIVATION_INT8; type++) {
+            size_t columns = shapes[s].columns, outputs = shapes[s].tiles * LEAF_TILE_ROWS;
+            size_t bytes = leaf_activation_row_bytes((leaf_activation)type, columns);
+            int8_t *weights = room(outputs * columns);
+            for (size_t i = 0; i < outputs * columns; i++) weights[i] = (int8_t)(next(&g) % 255) - 127;
+            float *scales = floats(&g, outputs, 12, 0), *x = floats(&g, columns, 6, 6);
+            float *y = room(most * outputs * sizeof(float));
+            char *activations = room(most * bytes);
+            for (size_t r = 0; r < most; r++) {
+                for (size_t i = 0; i < columns; i++) x[i] = number(&g, 6, 6);
+                k->quantize_row((leaf_activation)type, x, columns, columns, activations + r * bytes);
+            }
+            for (size_t rows = 1; rows <= most; rows += shapes[s].step) {
+                k->linear((leaf_activation)type, weights, shapes[s].tiles, columns, scales, activations, rows, y,
+                          outputs);
+                h = digest(h, y, rows * outputs * sizeof(float));
+            }
+            free(weights), free(scales), free(x), free(y), free(activations);
+        }
+    }
+    return h;
+}
+
+static uint64_t attention(const leaf_kernels *k, leaf_kv type) {
     static const struct {
         size_t dim_head, keys, rows;
     } shapes[] = {{1, 1, 1}, {8, 5, 1}, {24, 33, 7}, {64, 130, 1}, {64, 130, 20}, {100, 64, 13}, {128, 77, 5}};
@@ -91,33 +123,34 @@ static uint64_t check_attention(const leaf_kernels *k) {
     generator g = {7};
     uint64_t h = start;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-        for (int type = LEAF_KV_F16; type <= LEAF_KV_F32; type++) {
-            size_t dim = shapes[s].dim_head, keys = shapes[s].keys, rows = shapes[s].rows;
-            size_t padded_dim = LEAF_ALIGN_UP(dim, 16), pages = (keys + 15) / 16;
-            size_t page_bytes = 2 * 16 * padded_dim * (type == LEAF_KV_F16 ? 2 : 4);
-            char *base = room(pages * page_bytes);
-            uint32_t *order = room(pages * sizeof *order);
-            for (size_t p = 0; p < pages; p++) order[p] = (uint32_t)(pages - 1 - p);
-            for (size_t key = 0; key < keys; key++) {
-                float *pair = floats(&g, 2 * dim, 4, 1);
-                k->cache_store((leaf_kv)type, dim, pair, pair + dim, base + order[key / 16] * page_bytes, key % 16);
-                free(pair);
-            }
-            h = digest(h, base, pages * page_bytes);
-            float *q = floats(&g, rows * dim, 4, 1), *bias = floats(&g, buckets_known, 4, 1);
-            uint16_t *buckets = room(rows * pages * 16 * sizeof *buckets);
-            for (size_t i = 0; i < rows * pages * 16; i++)
-                buckets[i] = i % (pages * 16) >= keys || next(&g) % 5 == 0 ? LEAF_MASKED : next(&g) % buckets_known;
-            float *out = room(rows * dim * sizeof(float));
-            float *scratch = room((rows * pages * 16 + 16 * padded_dim) * sizeof(float));
-            leaf_cache_view view = {(leaf_kv)type, dim, keys, order, base, page_bytes};
-            k->attention(&view, q, dim, rows, buckets, pages * 16, bias, 0.125f, out, dim, scratch);
-            h = digest(h, out, rows * dim * sizeof(float));
-            free(base), free(order), free(q), free(bias), free(buckets), free(out), free(scratch);
+        size_t dim = shapes[s].dim_head, keys = shapes[s].keys, rows = shapes[s].rows;
+        size_t padded_dim = LEAF_ALIGN_UP(dim, 16), pages = (keys + 15) / 16;
+        size_t page_bytes = 2 * 16 * padded_dim * (type == LEAF_KV_F16 ? 2 : 4);
+        char *base = room(pages * page_bytes);
+        uint32_t *order = room(pages * sizeof *order);
+        for (size_t p = 0; p < pages; p++) order[p] = (uint32_t)(pages - 1 - p);
+        for (size_t key = 0; key < keys; key++) {
+            float *pair = floats(&g, 2 * dim, 4, 1);
+            k->cache_store(type, dim, pair, pair + dim, base + order[key / 16] * page_bytes, key % 16);
+            free(pair);
         }
+        h = digest(h, base, pages * page_bytes);
+        float *q = floats(&g, rows * dim, 4, 1), *bias = floats(&g, buckets_known, 4, 1);
+        uint16_t *buckets = room(rows * pages * 16 * sizeof *buckets);
+        for (size_t i = 0; i < rows * pages * 16; i++)
+            buckets[i] = i % (pages * 16) >= keys || next(&g) % 5 == 0 ? LEAF_MASKED : next(&g) % buckets_known;
+        float *out = room(rows * dim * sizeof(float));
+        float *scratch = room((rows * pages * 16 + 16 * padded_dim) * sizeof(float));
+        leaf_cache_view view = {type, dim, keys, order, base, page_bytes};
+        k->attention(&view, q, dim, rows, buckets, pages * 16, bias, 0.125f, out, dim, scratch);
+        h = digest(h, out, rows * dim * sizeof(float));
+        free(base), free(order), free(q), free(bias), free(buckets), free(out), free(scratch);
     }
     return h;
 }
+
+static uint64_t check_attention_f16(const leaf_kernels *k) { return attention(k, LEAF_KV_F16); }
+static uint64_t check_attention_f32(const leaf_kernels *k) { return attention(k, LEAF_KV_F32); }
 
 static const size_t lengths[] = {1, 15, 16, 17, 48, 100, 350, 1023, 4096};
 
@@ -152,22 +185,29 @@ static uint64_t check_exp(const leaf_kernels *k) { return over_rows(k, 20, 8, ex
 static uint64_t check_erf(const leaf_kernels *k) { return over_rows(k, 40, 4, error_function); }
 static uint64_t check_softmax(const leaf_kernels *k) { return over_rows(k, 20, 7, soft_maximum); }
 
-static uint64_t check_halves(const leaf_kernels *k) {
+enum { halves = 65536 };
+
+static uint64_t check_from_halves(const leaf_kernels *k) {
+    uint16_t *h = room(halves * sizeof *h);
+    float *x = room(halves * sizeof *x);
+    for (size_t i = 0; i < halves; i++) h[i] = (uint16_t)((i & 0x7C00) == 0x7C00 && (i & 0x3FF) ? 0x7C00 : i);
+    k->f16_to_f32(h, x, halves);
+    uint64_t d = digest(start, x, halves * sizeof *x);
+    k->bf16_to_f32(h, x, halves);
+    d = digest(d, x, halves * sizeof *x);
+    free(h), free(x);
+    return d;
+}
+
+static uint64_t check_to_halves(const leaf_kernels *k) {
     generator g = {5};
-    uint64_t h = start;
-    enum { count = 65536 };
-    uint16_t *halves = room(count * sizeof *halves);
-    float *x = room(count * sizeof *x);
-    for (size_t i = 0; i < count; i++) halves[i] = (uint16_t)((i & 0x7C00) == 0x7C00 && (i & 0x3FF) ? 0x7C00 : i);
-    k->f16_to_f32(halves, x, count);
-    h = digest(h, x, count * sizeof *x);
-    k->bf16_to_f32(halves, x, count);
-    h = digest(h, x, count * sizeof *x);
-    for (size_t i = 0; i < count; i++) x[i] = i % 2 ? any_finite(&g) : number(&g, 30, 17);
-    k->f32_to_f16(x, halves, count);
-    h = digest(h, halves, count * sizeof *halves);
-    free(halves), free(x);
-    return h;
+    uint16_t *h = room(halves * sizeof *h);
+    float *x = room(halves * sizeof *x);
+    for (size_t i = 0; i < halves; i++) x[i] = i % 2 ? any_finite(&g) : number(&g, 30, 17);
+    k->f32_to_f16(x, h, halves);
+    uint64_t d = digest(start, h, halves * sizeof *h);
+    free(h), free(x);
+    return d;
 }
 
 static uint64_t check_weights(const leaf_kernels *k) {
@@ -208,11 +248,19 @@ static const struct {
     const char *name;
     uint64_t (*digest)(const leaf_kernels *);
 } checks[] = {
-    {"linear", check_linear},   {"attention", check_attention},
-    {"rms_norm", check_rms_norm}, {"add", check_add},
-    {"gelu", check_gelu},       {"exp", check_exp},
-    {"erf", check_erf},         {"softmax", check_softmax},
-    {"conversions", check_halves}, {"weights", check_weights},
+    {"linear", check_linear},
+    {"rows", check_rows},
+    {"attention_f16", check_attention_f16},
+    {"attention_f32", check_attention_f32},
+    {"rms_norm", check_rms_norm},
+    {"add", check_add},
+    {"gelu", check_gelu},
+    {"exp", check_exp},
+    {"erf", check_erf},
+    {"softmax", check_softmax},
+    {"from_halves", check_from_halves},
+    {"to_halves", check_to_halves},
+    {"weights", check_weights},
     {"low_rank", check_low_rank},
 };
 

@@ -14,6 +14,8 @@ enum {
     VNNI_ROWS = 12,
     /* Rows whose values stay in L2 while the tiles pass by. */
     VNNI_ROWS_IN_L2 = 48,
+    /* Columns a step: four blocks of weights. */
+    VNNI_STEP = 16,
     VNNI_PREFETCH_BYTES = 2048,
 };
 
@@ -23,38 +25,48 @@ LEAF_INLINE i32x16 four_bytes(const char *at) {
     return (i32x16){0} + quad;
 }
 
-/* One tile for `count` rows from `row` on; `planes` and `count` are constants. */
+/* The arrays are registers only if every loop over them is unrolled. */
+#define EACH(index, count) _Pragma("clang loop unroll(full)") for (size_t index = 0; index < (count); index++)
+
+/* One tile for `count` rows from `row` on; `planes` and `count` are constants. Few rows have several sums each, or each
+ * product would wait for the one before. */
 LEAF_INLINE void vnni_rows(const linear_task *task, const int8_t *tile, size_t output, size_t row, size_t planes,
                            size_t count) {
-    const char *rows = values_of(task, row);
+    const size_t stride = task->stride, chains = count * planes >= 8 ? 1 : count * planes >= 4 ? 2 : 4;
+    /* A pointer for three rows, since 24 would not fit the registers. */
+    const char *rows[VNNI_ROWS / 3][2];
     f32x16 acc[VNNI_ROWS];
-    for (size_t r = 0; r < count; r++) acc[r] = (f32x16){0};
+    EACH(r, count) acc[r] = (f32x16){0};
+    EACH(r, count) EACH(p, planes) rows[r / 3][p] = values_of(task, row + r / 3 * 3) + p * task->padded_columns;
     for (size_t group = 0, column = 0; column < task->padded_columns; group++) {
         size_t end = group_end(task, column);
-        i32x16 sums[VNNI_ROWS][2];
-        for (size_t r = 0; r < count; r++) sums[r][0] = sums[r][1] = (i32x16){0};
-        for (; column < end; column += 4) {
+        i32x16 sums[VNNI_ROWS][2][4];
+        EACH(r, count) EACH(p, planes) EACH(c, chains) sums[r][p][c] = (i32x16){0};
+        EACH(r, count) sums[r][planes - 1][0] -= sum_of(task, row + r, group) * 128;
+        for (; column < end; column += VNNI_STEP) {
             const int8_t *block = tile + column * LEAF_TILE_ROWS;
-            __builtin_prefetch(block + VNNI_PREFETCH_BYTES);
-            i32x16 weights;
-            memcpy(&weights, block, sizeof weights);
-            weights ^= (int32_t)0x80808080;
-#pragma clang loop unroll(full)
-            for (size_t r = 0; r < count; r++) {
-                sums[r][0] = dot_bytes(sums[r][0], weights, four_bytes(rows + r * task->stride + column));
-                if (planes == 2)
-                    sums[r][1] = dot_bytes(sums[r][1], weights,
-                                           four_bytes(rows + r * task->stride + task->padded_columns + column));
+            EACH(quad, 4) {
+                __builtin_prefetch(block + 64 * quad + VNNI_PREFETCH_BYTES);
+                i32x16 weights;
+                memcpy(&weights, block + 64 * quad, sizeof weights);
+                weights ^= (int32_t)0x80808080;
+                EACH(r, count) EACH(p, planes) {
+                    i32x16 *sum = &sums[r][p][quad % chains];
+                    *sum = dot_bytes(*sum, weights, four_bytes(rows[r / 3][p] + r % 3 * stride + 4 * quad));
+                }
+            }
+            EACH(three, (count + 2) / 3) EACH(p, planes) {
+                rows[three][p] += VNNI_STEP;
+                __asm__("" : "+r"(rows[three][p])); /* or the compiler makes a pointer for each row again */
             }
         }
-        for (size_t r = 0; r < count; r++) {
-            i32x16 total = planes == 2 ? (sums[r][0] << 8) + sums[r][1] : sums[r][0];
-            total -= sum_of(task, row + r, group) * 128;
+        EACH(r, count) {
+            EACH(p, planes) EACH(c, chains) if (c > 0) sums[r][p][0] += sums[r][p][c];
+            i32x16 total = planes == 2 ? (sums[r][0][0] << 8) + sums[r][1][0] : sums[r][0][0];
             acc[r] = fma16(__builtin_convertvector(total, f32x16), spread(scale_of(task, row + r, group)), acc[r]);
         }
     }
-    for (size_t r = 0; r < count; r++)
-        store16(output_of(task, row + r, output), acc[r] * load16(task->row_scales + output));
+    EACH(r, count) store16(output_of(task, row + r, output), acc[r] * load16(task->row_scales + output));
 }
 
 /* As many rows as fit at once, at most `rows`; how many they were. */
