@@ -3,11 +3,12 @@
 
     Benchmarks/budgets.py LEAFCUTTER MODEL.leaf [--budgets 512MiB,1GiB] [--context 256] [--max-read-rate 1GB/s]
 
-Before each run the page cache is dropped. Every few seconds it is stopped for a moment and the disk measured meanwhile, past
-the page cache, 4 requests of 1 MiB at once: a shared disk does not give the same from one minute to the next. A run must give
+Before each run the page cache is dropped. Every few seconds it is stopped for a moment and the disk measured meanwhile
+(disk/sweep.c), since a shared disk does not give the same from one minute to the next: past the page cache, as a sweep reads, alone
+and with every byte added up once, which is the least that can be done with it. A run must give
 the text of the first one, write nothing, stay below its budget, and read in each decoding sweep what the plan says: the
 model less what is pinned. The rate is that of decoding alone: bytes of a sweep by seconds of a token, stops not counted.
-Needs root and memory cgroups (Scripts/with-memory-cap), and liburing-dev for the program that measures the disk.
+Needs root and memory cgroups (Scripts/with-memory-cap).
 """
 import argparse
 import json
@@ -20,8 +21,8 @@ import subprocess
 import sys
 import time
 
-DISK = pathlib.Path(__file__).parent.parent / ".build/benchmarks/disk"
-RUNS, STOPS = 3.0, 0.6  # seconds between two stops, and of each
+DISK = pathlib.Path(__file__).parent.parent / ".build/benchmarks/sweep"
+RUNS, STOPS = 2.5, 1.0  # seconds between two stops, and of each
 CAP = pathlib.Path(__file__).parent.parent / "Scripts" / "with-memory-cap"
 TITLE = "《登鹳雀楼》王之涣\n"
 
@@ -39,7 +40,7 @@ def run(command):
 
 
 def run_beside_disk(command, model):
-    """Its output, and (begin, end, bytes a second of the disk) of each stop, in seconds before its end."""
+    """Its output, and (begin, end, rates of the disk) of each stop, in seconds before its end."""
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                start_new_session=True)
     stops = []
@@ -51,14 +52,14 @@ def run_beside_disk(command, model):
             begin = time.monotonic()
             os.killpg(process.pid, signal.SIGSTOP)
             try:
-                rate = float(run([DISK, model, STOPS, "rate"]).stdout)
+                rates = [float(rate) for rate in run([DISK, model, STOPS]).stdout.split()]
             finally:
                 os.killpg(process.pid, signal.SIGCONT)
-            stops.append((begin, time.monotonic(), rate))
+            stops.append((begin, time.monotonic(), rates))
     end = time.monotonic()
     if process.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}: exit code {process.returncode}\n{errors}")
-    return out, errors, [(end - first, end - last, rate) for first, last, rate in stops]
+    return out, errors, [(end - first, end - last, rates) for first, last, rates in stops]
 
 
 def measure(leafcutter, model, budget, context, prompt, rate):
@@ -76,8 +77,11 @@ def measure(leafcutter, model, budget, context, prompt, rate):
     # Decoding is what comes last; a stop counts with the part of it that lies there.
     stopped = sum(max(0, min(begin, timing["decode"]) - max(0, end)) for begin, end, _ in stops)
     seconds = (timing["decode"] - stopped) / (sweeps - 1)
-    rates = [measured for begin, _, measured in stops if begin < timing["decode"]] or [before["disk_bytes_per_second"]]
-    disk = float(rate.removesuffix("GB/s")) * 1e9 if rate else statistics.mean(rates)
+    measured = [rates for begin, _, rates in stops if begin < timing["decode"]] or [rates for _, _, rates in stops]
+    disk, touched = (statistics.mean(rates) for rates in zip(*measured))
+    least, most = (choose(rates[0] for rates in measured) for choose in (min, max))
+    if rate:
+        disk = touched = float(rate.removesuffix("GB/s")) * 1e9
     streamed = report["io"]["streamed_bytes_per_sweep"]
     everything = before["streamed_bytes_per_sweep"] + before["parts"]["pinned"]
     # All that is not promised to something else could be pinned.
@@ -101,7 +105,7 @@ def measure(leafcutter, model, budget, context, prompt, rate):
         "disk_bytes_per_second": disk, "peak": report["memory"]["peak"],
         "charged": int(float(charge[1]) * (1 << 20)), "failcnt": int(charge[2]), "load_seconds": timing["load"],
         "pinned_share_of_rest": before["parts"]["pinned"] / left if left > 0 else 1,
-        "disk_least_most": [min(rates), max(rates)],
+        "disk_least_most": [least, most], "added_up_bytes_per_second": touched,
         "predicted_seconds_per_token": before["predicted"]["seconds_per_token"], "problems": problems,
     }
 
@@ -119,7 +123,7 @@ def main():
 
     subprocess.run(["make", "-s", "-C", pathlib.Path(__file__).parent / "disk", "build"], check=True)
     print("| budget | context | peak | charged | limit hits | read a sweep | pinned of the rest | a token | predicted "
-          "| reading | disk beside it, least to most | share |\n" + "| --- " * 12 + "|")
+          "| reading | disk beside it, least to most | share | added up | share |\n" + "| --- " * 14 + "|")
     first = None
     for budget in arguments.budgets.split(","):
         row = measure(arguments.leafcutter, arguments.model, budget, arguments.context, arguments.prompt,
@@ -135,7 +139,9 @@ def main():
         print(f"| {budget} | {arguments.context} | {mebibytes(row['peak'])} | {mebibytes(row['charged'])} | {row['failcnt']} | "
               f"{gigabytes(row['streamed_bytes_per_sweep'])} GB | {100 * row['pinned_share_of_rest']:.0f} % | {seconds:.2f} s | "
               f"{row['predicted_seconds_per_token']:.2f} s | {gigabytes(rate)} GB/s | "
-              f"{gigabytes(row['disk_bytes_per_second'])}, {gigabytes(least)} to {gigabytes(most)} GB/s | {100 * rate / row['disk_bytes_per_second']:.0f} % |", flush=True)
+              f"{gigabytes(row['disk_bytes_per_second'])}, {gigabytes(least)} to {gigabytes(most)} GB/s | "
+              f"{100 * rate / row['disk_bytes_per_second']:.0f} % | {gigabytes(row['added_up_bytes_per_second'])} GB/s | "
+              f"{100 * rate / row['added_up_bytes_per_second']:.0f} % |", flush=True)
         for problem in row["problems"]:
             print(f"{budget}: {problem}", file=sys.stderr)
         if arguments.output:

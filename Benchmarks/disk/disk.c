@@ -2,8 +2,7 @@
  * thread, at several depths and request sizes. Reads are in file order, as a sweep's are, and every way goes on where
  * the one before stopped, in turns, so that a disk whose rate drifts treats all alike.
  *
- * disk FILE [SECONDS A TURN] [TURNS] [4k: into ordinary pages]
- * disk FILE SECONDS rate    prints bytes a second as a sweep reads, from anywhere in the file, and nothing else */
+ * disk FILE [SECONDS A TURN] [TURNS] [4k: into ordinary pages] */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -118,16 +117,6 @@ static void read_by_ring(const way *w) {
     io_uring_queue_exit(&ring);
 }
 
-/* 4 requests of 1 MiB, as BlockStore has them. */
-static double sweep_rate(double seconds) {
-    const way sweep = {"pread", 0, 4, 1 << 20};
-    double begin = now();
-    atomic_store(&next_place, (size_t)(begin * 1e6) % (file_bytes >> 20) << 20);
-    deadline = begin + seconds;
-    read_by_threads(&sweep);
-    return (double)atomic_load(&bytes_read) / (now() - begin);
-}
-
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -135,11 +124,10 @@ static int by_value(const void *a, const void *b) {
 
 int main(int count, char **arguments) {
     if (count < 2) {
-        fprintf(stderr, "usage: disk FILE [SECONDS A TURN] [TURNS] [4k] | FILE SECONDS rate\n");
+        fprintf(stderr, "usage: disk FILE [SECONDS A TURN] [TURNS] [4k]\n");
         return 2;
     }
     double seconds = count > 2 ? atof(arguments[2]) : 1;
-    int only_rate = count > 3 && strcmp(arguments[3], "rate") == 0;
     int turns = count > 3 ? atoi(arguments[3]) : 7;
     int huge_pages = !(count > 4 && strcmp(arguments[4], "4k") == 0);
     if (turns < 1 || turns > most_turns) turns = 7;
@@ -155,8 +143,6 @@ int main(int count, char **arguments) {
     /* Into huge pages: a request is then one piece of memory, not one for each 4 KiB, which virtual disks feel. */
     madvise(room, (size_t)most_depth * (4 << 20), huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     memset(room, 1, (size_t)most_depth * (4 << 20));
-
-    if (only_rate) return printf("%.0f\n", sweep_rate(seconds)) < 0;
 
     enum { way_count = sizeof ways / sizeof *ways };
     static double rates[most_ways][most_turns], load[most_ways];
