@@ -74,9 +74,12 @@ def measure(leafcutter, model, budget, context, prompt, rate):
     report = json.loads(out)
     charge = re.search(r"peak=([0-9.]+)MiB failcnt=(\d+)", errors)
     sweeps, timing = report["timing"]["sweeps"], report["timing"]
-    # Decoding is what comes last; a stop counts with the part of it that lies there.
-    stopped = sum(max(0, min(begin, timing["decode"]) - max(0, end)) for begin, end, _ in stops)
-    seconds = (timing["decode"] - stopped) / (sweeps - 1)
+
+    def running(last, first):
+        """Seconds between two times before the end, stops taken off."""
+        return first - last - sum(max(0, min(begin, first) - max(last, end)) for begin, end, _ in stops)
+
+    seconds = running(0, timing["decode"]) / (sweeps - 1)
     measured = [rates for begin, _, rates in stops if begin < timing["decode"]] or [rates for _, _, rates in stops]
     disk, touched = (statistics.mean(rates) for rates in zip(*measured))
     least, most = (choose(rates[0] for rates in measured) for choose in (min, max))
@@ -100,7 +103,7 @@ def measure(leafcutter, model, budget, context, prompt, rate):
         problems.append("peak above the budget")
     return {
         "name": "Leafcutter int8", "budget": size(budget), "text": report["text"], "sweeps": sweeps,
-        "decode_seconds_per_token": [seconds], "prefill_seconds": [timing["prefill"]],
+        "decode_seconds_per_token": [seconds], "prefill_seconds": [running(timing["decode"], timing["decode"] + timing["prefill"])],
         "prompt_rows": 32 + report["prompt_tokens"], "streamed_bytes_per_sweep": streamed,
         "disk_bytes_per_second": disk, "peak": report["memory"]["peak"],
         "charged": int(float(charge[1]) * (1 << 20)), "failcnt": int(charge[2]), "load_seconds": timing["load"],
