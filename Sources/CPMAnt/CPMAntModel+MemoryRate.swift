@@ -3,6 +3,8 @@ import LeafStream
 
 extension CPMAntModel {
     private static let mostBytes = 256 << 20
+    /// Fewer lie in caches, and tell nothing of memory.
+    private static let leastBytes = 64 << 20
     private static let pieceBytes = 16 << 10
 
     /// Bytes a second at which all threads copy pinned weights into their caches, the better of two passes.
@@ -10,13 +12,14 @@ extension CPMAntModel {
     /// The weights are there already, so this needs no memory, and a machine is asked about itself just when it is used.
     ///
     /// - Parameter pinned: indices of chunks; at most 256 MiB of them are read.
-    /// - Returns: nil when none of them is there.
+    /// - Returns: nil when there are too few.
     public func measureMemoryRate(pinned: [Int]) -> Double? {
         var bytes = 0
         let chunks = pinned.prefix {
             bytes += file.chunks[$0].rawBytes
             return bytes <= Self.mostBytes
         }
+        guard bytes >= Self.leastBytes else { return nil }
         var best: Double?
         for _ in 0..<2 {
             let start = ContinuousClock.now

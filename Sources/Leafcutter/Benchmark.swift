@@ -101,7 +101,7 @@ extension Model {
     }
 
     /// Bytes a second at which all threads copy pinned weights into their caches: what this machine's memory gives.
-    /// It takes some hundredths of a second and no memory; nil when nothing is pinned.
+    /// It takes some hundredths of a second and no memory; nil when too little is pinned.
     public func measureMemoryRate() -> Double? {
         try? engine.perform { model throws(LeafError) in model.measureMemoryRate(pinned: plan.pinnedChunks) }
     }

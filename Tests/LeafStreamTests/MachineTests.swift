@@ -109,14 +109,16 @@ import Testing
 
     @Test(arguments: [
         ("always [madvise] never\n", "madvise"), ("[always] madvise never", "always"), ("", nil), ("always never", nil),
+        ("always madvise [never]\n", "never"),
     ])
     func kernelFeaturesAreWhatTheKernelSays(setting: String, hugePages: String?) {
-        let features = KernelFeatures(
-            reader: reader([
-                "/proc/cpuinfo": "processor\t: 0\nmodel name\t: Ant 9000 @ 3: fast\nmodel name\t: other\n",
-                "/sys/kernel/mm/transparent_hugepage/enabled": setting, "/proc/pressure/memory": "some avg10=0.00",
-            ]))
+        let system = reader([
+            "/proc/cpuinfo": "processor\t: 0\nmodel name\t: Ant 9000 @ 3: fast\nmodel name\t: other\n",
+            "/sys/kernel/mm/transparent_hugepage/enabled": setting, "/proc/pressure/memory": "some avg10=0.00",
+        ])
+        let features = KernelFeatures(reader: system)
         #expect(features.hugePages == hugePages)
+        #expect(KernelFeatures.hasHugePages(system) == (hugePages == "always" || hugePages == "madvise"))
         #expect(features.processor == "Ant 9000 @ 3: fast")
         #expect(features.hasMemoryPressure)
         let nothing = KernelFeatures(reader: reader([:]))
