@@ -54,6 +54,30 @@ static float *floats(generator *g, size_t n, int low, int high) {
     return x;
 }
 
+/* Random weights times the first `first`, `first + step`, ... and at most `most` of random rows, for both activation types. */
+static uint64_t products(uint64_t h, const leaf_kernels *k, generator *g, size_t columns, size_t tiles, size_t first,
+                         size_t most, size_t step) {
+    size_t padded = LEAF_ALIGN_UP(columns, LEAF_COLUMN_ALIGN), outputs = tiles * LEAF_TILE_ROWS;
+    for (int type = LEAF_ACTIVATION_INT16; type <= LEAF_ACTIVATION_INT8; type++) {
+        size_t bytes = leaf_activation_row_bytes((leaf_activation)type, padded);
+        int8_t *weights = room(outputs * padded);
+        for (size_t i = 0; i < outputs * padded; i++) weights[i] = (int8_t)(next(g) % 255) - 127;
+        float *scales = floats(g, outputs, 12, 0), *x = floats(g, columns, 6, 6);
+        float *y = room(most * outputs * sizeof(float));
+        char *activations = room(most * bytes);
+        for (size_t r = 0; r < most; r++) {
+            for (size_t i = 0; i < columns; i++) x[i] = number(g, 6, 6);
+            k->quantize_row((leaf_activation)type, x, columns, padded, activations + r * bytes);
+        }
+        for (size_t rows = first; rows <= most; rows += step) {
+            k->linear((leaf_activation)type, weights, tiles, padded, scales, activations, rows, y, outputs);
+            h = digest(h, y, rows * outputs * sizeof(float));
+        }
+        free(weights), free(scales), free(x), free(y), free(activations);
+    }
+    return h;
+}
+
 static uint64_t check_linear(const leaf_kernels *k) {
     static const struct {
         size_t columns, tiles, rows;
@@ -61,25 +85,8 @@ static uint64_t check_linear(const leaf_kernels *k) {
                   {350, 3, 7}, {700, 2, 13}, {1024, 1, 6}, {1100, 7, 19}, {3735, 1, 4}, {4096, 2, 1}};
     generator g = {42};
     uint64_t h = start;
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-        for (int type = LEAF_ACTIVATION_INT16; type <= LEAF_ACTIVATION_INT8; type++) {
-            size_t columns = shapes[s].columns, tiles = shapes[s].tiles, rows = shapes[s].rows;
-            size_t padded = LEAF_ALIGN_UP(columns, LEAF_COLUMN_ALIGN), outputs = tiles * LEAF_TILE_ROWS;
-            size_t bytes = leaf_activation_row_bytes((leaf_activation)type, padded);
-            int8_t *weights = room(outputs * padded);
-            for (size_t i = 0; i < outputs * padded; i++) weights[i] = (int8_t)(next(&g) % 255) - 127;
-            float *scales = floats(&g, outputs, 12, 0), *x = floats(&g, columns, 6, 6);
-            float *y = room(rows * outputs * sizeof(float));
-            char *activations = room(rows * bytes);
-            for (size_t r = 0; r < rows; r++) {
-                for (size_t i = 0; i < columns; i++) x[i] = number(&g, 6, 6);
-                k->quantize_row((leaf_activation)type, x, columns, padded, activations + r * bytes);
-            }
-            k->linear((leaf_activation)type, weights, tiles, padded, scales, activations, rows, y, outputs);
-            h = digest(h, y, rows * outputs * sizeof(float));
-            free(weights), free(scales), free(x), free(y), free(activations);
-        }
-    }
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        h = products(h, k, &g, shapes[s].columns, shapes[s].tiles, shapes[s].rows, shapes[s].rows, 1);
     return h;
 }
 
@@ -88,30 +95,10 @@ static uint64_t check_rows(const leaf_kernels *k) {
     static const struct {
         size_t columns, tiles, step;
     } shapes[] = {{64, 1, 1}, {256, 2, 1}, {4096, 1, 21}, {10240, 1, 21}};
-    enum { most = 64 };
     generator g = {17};
     uint64_t h = start;
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-        for (int type = LEAF_ACTIVATION_INT16; type <= LEAF_ACTIVATION_INT8; type++) {
-            size_t columns = shapes[s].columns, outputs = shapes[s].tiles * LEAF_TILE_ROWS;
-            size_t bytes = leaf_activation_row_bytes((leaf_activation)type, columns);
-            int8_t *weights = room(outputs * columns);
-            for (size_t i = 0; i < outputs * columns; i++) weights[i] = (int8_t)(next(&g) % 255) - 127;
-            float *scales = floats(&g, outputs, 12, 0), *x = floats(&g, columns, 6, 6);
-            float *y = room(most * outputs * sizeof(float));
-            char *activations = room(most * bytes);
-            for (size_t r = 0; r < most; r++) {
-                for (size_t i = 0; i < columns; i++) x[i] = number(&g, 6, 6);
-                k->quantize_row((leaf_activation)type, x, columns, columns, activations + r * bytes);
-            }
-            for (size_t rows = 1; rows <= most; rows += shapes[s].step) {
-                k->linear((leaf_activation)type, weights, shapes[s].tiles, columns, scales, activations, rows, y,
-                          outputs);
-                h = digest(h, y, rows * outputs * sizeof(float));
-            }
-            free(weights), free(scales), free(x), free(y), free(activations);
-        }
-    }
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        h = products(h, k, &g, shapes[s].columns, shapes[s].tiles, 1, 64, shapes[s].step);
     return h;
 }
 
