@@ -2,22 +2,19 @@
  * through memory, alone and beside 8 readers of 1 MiB past the page cache, into huge pages. The loop in registers touches
  * nothing that a disk could need but the processor; what it loses, the system or the hypervisor used.
  *
- * beside FILE [SECONDS] */
+ * beside FILE [SECONDS] [LOOPS, else one on each core] */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { readers = 8, most_cores = 64, request = 1 << 20, huge_page = 2 << 20, memory_bytes = 256 << 20 };
+#include "measure.h"
+
+enum { readers = 8, most_cores = 64, request = 1 << 20, memory_bytes = 256 << 20 };
 
 typedef struct {
     double loops, read, stolen; /* a second each: rounds of all cores, bytes, seconds of processor time */
@@ -29,17 +26,6 @@ static char *slots, *memory;
 static _Atomic size_t next_place;
 static _Atomic long rounds;
 static double begin, deadline, bytes_per_second;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void fail(const char *what) {
-    fprintf(stderr, "%s: %s\n", what, strerror(errno));
-    exit(1);
-}
 
 /* Processor time of all cores that went elsewhere, as a virtual machine is told. */
 static double stolen_seconds(void) {
@@ -77,7 +63,7 @@ static void *read_on(void *argument) {
         size_t place = atomic_fetch_add(&next_place, 1);
         double wait = bytes_per_second > 0 ? begin + (double)(place * request) / bytes_per_second - now() : 0;
         if (wait > 0) usleep((useconds_t)(wait * 1e6));
-        if (pread(file, slot, request, (off_t)(place % places * request)) < 0) fail("pread");
+        if (pread(file, slot, request, (off_t)(place % places * request)) < 0) fail("pread", errno);
     }
     return NULL;
 }
@@ -100,33 +86,24 @@ static rates measure(void *(*loop)(void *), int reads, double rate, double secon
     return (rates){(double)rounds / took, (double)(next_place * request) / took, (stolen_seconds() - stolen) / took};
 }
 
-static char *huge(size_t bytes) {
-    char *start = mmap(NULL, bytes + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (start == MAP_FAILED) fail("mmap");
-    start += huge_page - (uintptr_t)start % huge_page;
-    madvise(start, bytes, MADV_HUGEPAGE);
-    memset(start, 1, bytes);
-    return start;
-}
-
 int main(int count, char **words) {
     if (count < 2) {
-        fprintf(stderr, "usage: beside FILE [SECONDS]\n");
+        fprintf(stderr, "usage: beside FILE [SECONDS] [LOOPS]\n");
         return 2;
     }
     double seconds = count > 2 ? atof(words[2]) : 2;
     file = open(words[1], O_RDONLY | O_DIRECT);
     struct stat status;
-    if (file < 0 || fstat(file, &status) < 0) fail(words[1]);
+    if (file < 0 || fstat(file, &status) < 0) fail(words[1], errno);
     places = (size_t)status.st_size / request;
     if (places == 0) {
         fprintf(stderr, "%s: shorter than 1 MiB\n", words[1]);
         return 1;
     }
-    cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    cores = count > 3 ? atoi(words[3]) : (int)sysconf(_SC_NPROCESSORS_ONLN);
     if (cores > most_cores) cores = most_cores;
-    slots = huge(readers * request);
-    memory = huge((size_t)cores * memory_bytes);
+    slots = touched(readers * request, 1);
+    memory = touched((size_t)cores * memory_bytes, 1);
 
     printf("| %d loops | limit of the reading | reading | of its rate alone | left of the loops | stolen, of %d cores |\n"
            "| --- | --- | --- | --- | --- | --- |\n", cores, cores);

@@ -9,14 +9,11 @@
 #include <liburing.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "measure.h"
 
 enum { most_depth = 64, most_ways = 16, most_turns = 64, alignment = 4096 };
 
@@ -39,21 +36,10 @@ static char *room;
 static _Atomic size_t next_place, bytes_read;
 static double deadline;
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static double processor_time(void) {
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
     return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-}
-
-static void fail(const char *what, int code) {
-    fprintf(stderr, "%s: %s\n", what, strerror(code));
-    exit(1);
 }
 
 static size_t claim(size_t request) {
@@ -139,10 +125,7 @@ int main(int count, char **arguments) {
         fprintf(stderr, "%s is smaller than one request of 4 MiB\n", arguments[1]);
         return 2;
     }
-    if (posix_memalign((void **)&room, 2 << 20, (size_t)most_depth * (4 << 20))) fail("posix_memalign", ENOMEM);
-    /* Into huge pages: a request is then one piece of memory, not one for each 4 KiB, which virtual disks feel. */
-    madvise(room, (size_t)most_depth * (4 << 20), huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-    memset(room, 1, (size_t)most_depth * (4 << 20));
+    room = touched((size_t)most_depth * (4 << 20), huge_pages);
 
     enum { way_count = sizeof ways / sizeof *ways };
     static double rates[most_ways][most_turns], load[most_ways];

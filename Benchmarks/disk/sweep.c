@@ -8,13 +8,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "measure.h"
 
 enum { reader_count = 4, slot_count = 6, request = 1 << 20, slot_bytes = 2 << 20, pieces = slot_bytes / request, most_cores = 64 };
 
@@ -32,17 +29,6 @@ static int unused[slot_count], unused_count, open_slot;
 static double deadline;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void fail(const char *what) {
-    fprintf(stderr, "%s: %s\n", what, strerror(errno));
-    exit(1);
-}
 
 static void free_slot(int s) {
     unused[unused_count++] = s;
@@ -66,7 +52,7 @@ static void *read_on(void *consumers) {
         pthread_mutex_unlock(&lock);
         ssize_t moved = pread(file, memory + (size_t)s * slot_bytes + (size_t)piece * request, request,
                               (off_t)(slots[s].place * slot_bytes + (size_t)piece * request));
-        if (moved != request) fail("pread");
+        if (moved != request) fail("pread", errno);
         pthread_mutex_lock(&lock);
         if (++slots[s].read == pieces) {
             if (consumers) pthread_cond_broadcast(&changed);
@@ -136,7 +122,7 @@ int main(int count, char **words) {
     }
     file = open(words[1], O_RDONLY | O_DIRECT | O_CLOEXEC);
     struct stat status;
-    if (file < 0 || fstat(file, &status)) fail(words[1]);
+    if (file < 0 || fstat(file, &status)) fail(words[1], errno);
     places = (size_t)status.st_size / slot_bytes;
     if (places == 0) {
         fprintf(stderr, "%s: shorter than 2 MiB\n", words[1]);
@@ -144,9 +130,7 @@ int main(int count, char **words) {
     }
     cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
     if (cores > most_cores) cores = most_cores;
-    if (posix_memalign((void **)&memory, slot_bytes, slot_count * slot_bytes)) fail("posix_memalign");
-    madvise(memory, slot_count * slot_bytes, MADV_HUGEPAGE);
-    memset(memory, 1, slot_count * slot_bytes);
+    memory = touched(slot_count * slot_bytes, 1);
     double alone = rate(0, atof(words[2]) / 2);
     printf("%.0f %.0f\n", alone, rate(1, atof(words[2]) / 2));
     return 0;
