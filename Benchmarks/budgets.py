@@ -12,8 +12,8 @@ Needs root and memory cgroups (Scripts/with-memory-cap).
 """
 import argparse
 import json
-import pathlib
 import os
+import pathlib
 import re
 import signal
 import statistics
@@ -39,6 +39,11 @@ def run(command):
     return result
 
 
+def disk_rates(model):
+    """Bytes a second: reading alone, and with every byte added up."""
+    return [float(rate) for rate in run([DISK, model, STOPS]).stdout.split()]
+
+
 def run_beside_disk(command, model):
     """Its output, and (begin, end, rates of the disk) of each stop, in seconds before its end."""
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -52,7 +57,7 @@ def run_beside_disk(command, model):
             begin = time.monotonic()
             os.killpg(process.pid, signal.SIGSTOP)
             try:
-                rates = [float(rate) for rate in run([DISK, model, STOPS]).stdout.split()]
+                rates = disk_rates(model)
             finally:
                 os.killpg(process.pid, signal.SIGCONT)
             stops.append((begin, time.monotonic(), rates))
@@ -80,7 +85,7 @@ def measure(leafcutter, model, budget, context, prompt, rate):
         return first - last - sum(max(0, min(begin, first) - max(last, end)) for begin, end, _ in stops)
 
     seconds = running(0, timing["decode"]) / (sweeps - 1)
-    measured = [rates for begin, _, rates in stops if begin < timing["decode"]] or [rates for _, _, rates in stops]
+    measured = [rates for begin, _, rates in stops if begin < timing["decode"]] or [disk_rates(model)]
     disk, touched = (statistics.mean(rates) for rates in zip(*measured))
     least, most = (choose(rates[0] for rates in measured) for choose in (min, max))
     if rate:
