@@ -8,6 +8,8 @@ Before each run the page cache is dropped. Every few seconds it is stopped for a
 and with every byte added up once, which is the least that can be done with it. A run must give
 the text of the first one, write nothing, stay below its budget, and read in each decoding sweep what the plan says: the
 model less what is pinned. The rate is that of decoding alone: bytes of a sweep by seconds of a token, stops not counted.
+"Predicted" is what plan said before the run; "with the disk as it was" what it would have said of the disk that was then
+measured beside the run.
 Needs root and memory cgroups (Scripts/with-memory-cap).
 """
 import argparse
@@ -71,8 +73,9 @@ def measure(leafcutter, model, budget, context, prompt, rate):
     length = len(json.loads(run([leafcutter, "tokenize", model, prompt, "--json"]).stdout)["ids"]) + 1
     # Every cached row counts: the soft prompt's 32, the prompt, and all tokens but the last.
     tokens = context - 32 - length + 1
-    before = json.loads(run([leafcutter, "plan", model, "--memory", budget, "--context", context, "--json", "--quiet"]).stdout)
     limit = ["--max-read-rate", rate] if rate else []
+    before = json.loads(run([leafcutter, "plan", model, "--memory", budget, "--context", context, "--json", "--quiet",
+                             *limit]).stdout)
     out, errors, stops = run_beside_disk(
         [CAP, size(budget), "--", leafcutter, "generate", model, prompt, "--greedy", "--json", "--quiet", "--memory", budget,
          "--max-tokens", tokens, *limit], model)
@@ -91,6 +94,8 @@ def measure(leafcutter, model, budget, context, prompt, rate):
     if rate:
         disk = touched = float(rate.removesuffix("GB/s")) * 1e9
     streamed = report["io"]["streamed_bytes_per_sweep"]
+    reading, computing = streamed / disk, before["predicted"]["computing_seconds_per_token"]
+    overlap = 0 if rate else before["overlap_cost"]
     everything = before["streamed_bytes_per_sweep"] + before["parts"]["pinned"]
     # All that is not promised to something else could be pinned.
     left = before["parts"]["pinned"] + before["budget"] - sum(before["parts"].values())
@@ -114,7 +119,8 @@ def measure(leafcutter, model, budget, context, prompt, rate):
         "charged": int(float(charge[1]) * (1 << 20)), "failcnt": int(charge[2]), "load_seconds": timing["load"],
         "pinned_share_of_rest": before["parts"]["pinned"] / left if left > 0 else 1,
         "disk_least_most": [least, most], "added_up_bytes_per_second": touched,
-        "predicted_seconds_per_token": before["predicted"]["seconds_per_token"], "problems": problems,
+        "predicted_seconds_per_token": before["predicted"]["seconds_per_token"],
+        "predicted_at_this_rate": max(reading, computing) + overlap * min(reading, computing), "problems": problems,
     }
 
 
@@ -131,7 +137,7 @@ def main():
 
     subprocess.run(["make", "-s", "-C", pathlib.Path(__file__).parent / "disk", "build"], check=True)
     print("| budget | context | peak | charged | limit hits | read a sweep | pinned of the rest | a token | predicted "
-          "| reading | disk beside it, least to most | share | added up | share |\n" + "| --- " * 14 + "|")
+          "| with the disk as it was | reading | disk beside it, least to most | share | added up | share |\n" + "| --- " * 15 + "|")
     first = None
     for budget in arguments.budgets.split(","):
         row = measure(arguments.leafcutter, arguments.model, budget, arguments.context, arguments.prompt,
@@ -146,7 +152,7 @@ def main():
         least, most = row["disk_least_most"]
         print(f"| {budget} | {arguments.context} | {mebibytes(row['peak'])} | {mebibytes(row['charged'])} | {row['failcnt']} | "
               f"{gigabytes(row['streamed_bytes_per_sweep'])} GB | {100 * row['pinned_share_of_rest']:.0f} % | {seconds:.2f} s | "
-              f"{row['predicted_seconds_per_token']:.2f} s | {gigabytes(rate)} GB/s | "
+              f"{row['predicted_seconds_per_token']:.2f} s | {row['predicted_at_this_rate']:.2f} s | {gigabytes(rate)} GB/s | "
               f"{gigabytes(row['disk_bytes_per_second'])}, {gigabytes(least)} to {gigabytes(most)} GB/s | "
               f"{100 * rate / row['disk_bytes_per_second']:.0f} % | {gigabytes(row['added_up_bytes_per_second'])} GB/s | "
               f"{100 * rate / row['added_up_bytes_per_second']:.0f} % |", flush=True)

@@ -5,9 +5,7 @@ import Leafcutter
 struct EngineOptions: Sendable {
     var memory = MemoryBudget.automatic
     var threads: Int?
-    var io = IOMode.auto
-    var mirror: String?
-    var maxReadRate: ByteRate?
+    var reading = ReadingOptions()
     var activations = ActivationPrecision.int16
     var kv: KVPrecision?
     var trace: String?
@@ -21,13 +19,14 @@ struct EngineOptions: Sendable {
         memoryOption,
         .value("threads", "N", "Compute threads (default: the cores that the process may use).", \.threads),
         .value(
-            "io", "MODE", "How weights are read: auto (default), map, direct or buffered.", \.io,
+            "io", "MODE", "How weights are read: auto (default), map, direct or buffered.", \.reading.mode,
             suggest: .words(IOMode.allCases.map(\.rawValue))),
         .value(
-            "mirror", "FILE", "A second copy of the model, on another drive, read at the same time.", \.mirror,
+            "mirror", "FILE", "A second copy of the model, on another drive, read at the same time.", \.reading.mirror,
             suggest: .file),
         .value(
-            "max-read-rate", "RATE", "Read weights no faster than this: 200MB/s (default: no limit).", \.maxReadRate),
+            "max-read-rate", "RATE", "Read weights no faster than this: 200MB/s (default: no limit).",
+            \.reading.maxReadRate),
         .value(
             "activations", "TYPE",
             "Precision of activations beside int8 weights: int16 (default), or int8, which is faster on long prompts.",
@@ -48,8 +47,8 @@ struct EngineOptions: Sendable {
     ///   - trace: records a timeline.
     func modelOptions(_ capacity: ModelOptions.Capacity, trace: TraceRecorder? = nil) -> ModelOptions {
         ModelOptions(
-            memory: memory, threads: threads, io: io, mirror: mirror, maxBytesPerSecond: maxReadRate?.bytesPerSecond,
-            activations: activations, kv: kv, capacity: capacity, trace: trace)
+            memory: memory, threads: threads, reading: reading, activations: activations, kv: kv, capacity: capacity,
+            trace: trace)
     }
 
     /// A recorder for `--trace`; nil without it.
@@ -85,6 +84,8 @@ extension MemoryBudget: ArgumentValue {
 struct ByteRate: ArgumentValue {
     let bytesPerSecond: Int
 
+    init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
+
     init?(argument: String) {
         guard let size = ByteCount(argument.hasSuffix("/s") ? String(argument.dropLast(2)) : argument), size.bytes > 0
         else { return nil }
@@ -92,6 +93,13 @@ struct ByteRate: ArgumentValue {
     }
 
     static let expectation = "a rate such as 200MB/s or 1GiB/s"
+}
+
+extension ReadingOptions {
+    fileprivate var maxReadRate: ByteRate? {
+        get { maxBytesPerSecond.map(ByteRate.init) }
+        set { maxBytesPerSecond = newValue?.bytesPerSecond }
+    }
 }
 
 extension IOMode: ArgumentValue {}

@@ -21,7 +21,7 @@ struct PlanReport {
     var text: String {
         let waits =
             switch prediction.bound {
-            case .disk: "waiting for the disk (\(rates.disk.bytesPerSecond.asByteRate))"
+            case .disk: "waiting for the disk (\(rates.disk.allowedBytesPerSecond.asByteRate))"
             case .memory: "as fast as the memory is (\(rates.kernels.weightBytesPerSecond(rows: 1).asByteRate))"
             case .compute: "as fast as the processor computes"
             }
@@ -65,9 +65,12 @@ struct PlanReport {
             ],
             "streamed_bytes_per_sweep": .integer(plan.streamedBytesPerSweep),
             "kv_bytes_per_token": .integer(bytesPerToken), "max_context": .integer(maxContext),
-            "disk_bytes_per_second": .number(rates.disk.bytesPerSecond),
+            "disk_bytes_per_second": .number(rates.disk.allowedBytesPerSecond),
+            "overlap_cost": .number(rates.disk.overlapCost),
             "predicted": [
                 "seconds_per_token": .number(prediction.secondsPerToken),
+                "reading_seconds_per_token": .number(prediction.readingSecondsPerToken),
+                "computing_seconds_per_token": .number(prediction.computingSecondsPerToken),
                 "prefill_seconds": .number(prediction.prefillSeconds), "bound": .string(prediction.bound.rawValue),
             ],
             "with_more_memory": .array(more.map(\.json)),

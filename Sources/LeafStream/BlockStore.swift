@@ -1,18 +1,6 @@
 internal import Dispatch
 public import LeafFormat
 
-/// How weights are read.
-public enum IOMode: String, Sendable, CaseIterable {
-    /// `direct` where the file system takes it, else `buffered`.
-    case auto
-    /// A window of the mapped file, populated ahead and dropped behind, used in place.
-    case map
-    /// Past the page cache, into slots.
-    case direct
-    /// Through the page cache, which is emptied behind every read, into slots.
-    case buffered
-}
-
 /// The chunks of one model, swept over and over in file order by a fixed number of consumers, inside the plan.
 ///
 /// Each of the `consumers` threads acquires every chunk exactly once a sweep, in order and at its own pace, and releases
@@ -43,33 +31,30 @@ public final class BlockStore: Sendable {
 
     /// - Parameters:
     ///   - plan: made from the same file's chunks.
-    ///   - mode: `direct` is an error where the file system refuses it; only `auto` falls back.
-    ///   - mirror: the path of a second copy of the file, read at the same time; each brings as much as it is fast.
-    ///   - maxBytesPerSecond: of all reads of chunks together.
     ///   - consumers: how many threads acquire every chunk.
     ///   - trace: is told of reads and waits.
     /// - Throws: `.io` or `.badInput` when a file cannot be opened or is shorter than its table says, `.budget` when the
     ///   system refuses the memory, `.usage` for a mirror beside `map`.
     public convenience init(
-        file: LeafFile, plan: MemoryPlan, mode: IOMode = .auto, mirror: String? = nil, maxBytesPerSecond: Int? = nil,
-        consumers: Int, trace: TraceRecorder? = nil
+        file: LeafFile, plan: MemoryPlan, reading: ReadingOptions = ReadingOptions(), consumers: Int,
+        trace: TraceRecorder? = nil
     ) throws(LeafError) {
         try self.init(
-            file: file, plan: plan, mode: mode, mirror: mirror, maxBytesPerSecond: maxBytesPerSecond,
-            consumers: consumers, system: .real, trace: trace)
+            file: file, plan: plan, reading: reading, consumers: consumers, system: .real, trace: trace)
     }
 
     package init(
-        file: LeafFile, plan: MemoryPlan, mode: IOMode, mirror: String? = nil, maxBytesPerSecond: Int? = nil,
-        consumers: Int, system: SystemCalls, trace: TraceRecorder? = nil
+        file: LeafFile, plan: MemoryPlan, reading: ReadingOptions, consumers: Int, system: SystemCalls,
+        trace: TraceRecorder? = nil
     ) throws(LeafError) {
         precondition(plan.chunkCount == file.chunks.count && consumers > 0)
-        if mirror != nil, mode == .map {
+        if reading.mirror != nil, reading.mode == .map {
             throw LeafError(.usage, "a mirror cannot be mapped beside the model; use --io direct or buffered")
         }
-        let loader = try ChunkLoader(file: file, plan: plan, mode: mode, mirror: mirror, system: system)
+        let loader = try ChunkLoader(file: file, plan: plan, reading: reading, system: system)
         let readAhead = ReadAhead(
-            loader: loader, plan: plan, consumers: consumers, maxBytesPerSecond: maxBytesPerSecond, trace: trace)
+            loader: loader, plan: plan, consumers: consumers, maxBytesPerSecond: reading.maxBytesPerSecond,
+            trace: trace)
         self.loader = loader
         self.readAhead = readAhead
         // The loops hold the memory, not the store: `deinit` can stop them, and nothing is freed under a read.

@@ -24,13 +24,13 @@ final class ChunkLoader: Sendable {
         let direct: ReadableFile?
     }
 
-    /// - Parameter mirror: the path of a second copy of the file.
     init(
-        file: LeafFile, plan: MemoryPlan, mode: IOMode, mirror: String?, system: SystemCalls
+        file: LeafFile, plan: MemoryPlan, reading: ReadingOptions, system: SystemCalls
     ) throws(LeafError) {
         self.file = file
+        let mode = reading.mode
         var sources: [Source] = []
-        for path in [file.path] + (mirror.map { [$0] } ?? []) {
+        for path in reading.paths(of: file.path) {
             sources.append(try Self.open(path, file, mode, system))
         }
         // Both copies are read alike: past the page cache if both can be.

@@ -14,42 +14,41 @@ public struct DiskProbe: Sendable, Equatable {
     public var bytesPerSecond: Double { seconds > 0 ? Double(bytesRead) / seconds : 0 }
 
     /// - Parameters:
+    ///   - reading: its mode and its mirror, which is read at the same time, count; its limit does not.
     ///   - seconds: how long to read. The first third is not counted: rented disks begin with a burst at a multiple of what
     ///     they sustain.
     ///   - requestBytes: of one read, a multiple of 4096. Each of `depth` readers holds a buffer of this size meanwhile.
     /// - Throws: `.io` when the file cannot be read, `.badInput` when it is shorter than a page.
     public static func measure(
-        path: String, seconds: Double = 2, requestBytes: Int = BlockStore.requestBytes,
-        depth: Int = BlockStore.readDepth()
+        path: String, reading: ReadingOptions = ReadingOptions(), seconds: Double = 2,
+        requestBytes: Int = BlockStore.requestBytes, depth: Int = BlockStore.readDepth()
     ) throws(LeafError) -> DiskProbe {
-        try measure(path: path, seconds: seconds, requestBytes: requestBytes, depth: depth, system: .real)
+        try measure(
+            path: path, reading: reading, seconds: seconds, requestBytes: requestBytes, depth: depth, system: .real)
     }
 
     package static func measure(
-        path: String, seconds: Double, requestBytes: Int, depth: Int, system: SystemCalls
+        path: String, reading: ReadingOptions = ReadingOptions(), seconds: Double, requestBytes: Int, depth: Int,
+        system: SystemCalls
     ) throws(LeafError) -> DiskProbe {
-        let file: ReadableFile
-        let fileBytes: Int
-        do throws(ReadFailure) {
-            let buffered = try ReadableFile(path: path, direct: false, system: system)
-            fileBytes = try buffered.size()
-            file = (try? .direct(path: path, probing: 0, system: system)) ?? buffered
-        } catch {
-            throw LeafError(.io, "\(path): \(error.sentence)")
+        let copies = try reading.paths(of: path).map { path throws(LeafError) in
+            try Copy(path: path, mayBeDirect: reading.mode == .auto || reading.mode == .direct, system: system)
         }
-        let request = min(requestBytes, fileBytes / ReadableFile.alignment * ReadableFile.alignment)
-        guard request > 0 else {
-            throw LeafError(
-                .badInput, "\(path) has \(fileBytes) bytes, too few to measure a disk with; name a larger file")
-        }
-        let slab = try Slab(count: depth * request, system: system)
+        let request = min(requestBytes, copies.map(\.wholePagesBytes).min() ?? 0)
+        let readerCount = max(depth, copies.count)
+        let slab = try Slab(count: readerCount * request, system: system)
         let nanoseconds = UInt64(min(max(0, seconds), 3600) * 1e9)
         let begin = now()
         let end = begin + nanoseconds
-        let progress = Progress(
-            requestBytes: request, places: fileBytes / request, begin: begin, countFrom: begin + nanoseconds / 3)
+        let progress = copies.map {
+            Progress(
+                requestBytes: request, places: $0.wholePagesBytes / request, begin: begin,
+                countFrom: begin + nanoseconds / 3)
+        }
         let readers = DispatchGroup()
-        for reader in 0..<depth {
+        for reader in 0..<readerCount {
+            let file = copies[reader % copies.count].file
+            let progress = progress[reader % copies.count]
             DispatchQueue(label: "leafcutter.probe.\(reader)", qos: .userInitiated).async(group: readers) {
                 repeat {
                     let outcome = Result { () throws(ReadFailure) in
@@ -60,16 +59,42 @@ public struct DiskProbe: Sendable, Equatable {
             }
         }
         readers.wait()
-        let counts = progress.counts
-        if let failure = counts.failure { throw LeafError(.io, "\(path): \(failure.sentence)") }
+        let counts = progress.map(\.counts)
+        for (copy, counts) in zip(copies, counts) {
+            if let failure = counts.failure { throw LeafError(.io, "\(copy.file.path): \(failure.sentence)") }
+        }
         return DiskProbe(
-            mode: file.isDirect ? .direct : .buffered, bytesRead: counts.bytes,
-            seconds: Double(counts.last - counts.first) * 1e-9)
+            mode: copies.allSatisfy(\.file.isDirect) ? .direct : .buffered,
+            bytesRead: counts.reduce(0) { $0 + $1.bytes },
+            seconds: Double(counts.map { $0.last - $0.first }.max() ?? 0) * 1e-9)
+    }
+
+    /// One copy of the file, open.
+    private struct Copy {
+        let file: ReadableFile
+        let wholePagesBytes: Int
+
+        init(path: String, mayBeDirect: Bool, system: SystemCalls) throws(LeafError) {
+            let bytes: Int
+            do throws(ReadFailure) {
+                let buffered = try ReadableFile(path: path, direct: false, system: system)
+                bytes = try buffered.size()
+                let direct = mayBeDirect ? try? ReadableFile.direct(path: path, probing: 0, system: system) : nil
+                file = direct ?? buffered
+            } catch {
+                throw LeafError(.io, "\(path): \(error.sentence)")
+            }
+            wholePagesBytes = bytes / ReadableFile.alignment * ReadableFile.alignment
+            guard wholePagesBytes > 0 else {
+                throw LeafError(
+                    .badInput, "\(path) has \(bytes) bytes, too few to measure a disk with; name a larger file")
+            }
+        }
     }
 
     private static func now() -> UInt64 { DispatchTime.now().uptimeNanoseconds }
 
-    /// What the probe's readers share.
+    /// What the readers of one copy share.
     private final class Progress: Sendable {
         struct Counts {
             /// Counted bytes, which came after `first` and up to `last`.

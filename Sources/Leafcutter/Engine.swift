@@ -19,12 +19,11 @@ package final class Engine: @unchecked Sendable {
     private let queue = DispatchQueue(label: "leafcutter.engine", qos: .userInitiated)
 
     init(_ file: LeafFile, _ settings: Settings, _ plan: MemoryPlan) throws(LeafError) {
-        if let mirror = settings.mirror, try !LeafFile.open(path: mirror).isCopy(of: file) {
+        if let mirror = settings.reading.mirror, try !LeafFile.open(path: mirror).isCopy(of: file) {
             throw LeafError(.usage, "\(mirror) is not a copy of \(file.path); copy the model there again")
         }
         let store = try BlockStore(
-            file: file, plan: plan, mode: settings.io, mirror: settings.mirror,
-            maxBytesPerSecond: settings.maxBytesPerSecond, consumers: settings.capacity.threads,
+            file: file, plan: plan, reading: settings.reading, consumers: settings.capacity.threads,
             trace: settings.trace)
         self.store = store
         pool = try ComputePool(threadCount: settings.capacity.threads)

@@ -6,6 +6,8 @@ import LeafStream
 public struct DiskRate: Sendable, Equatable {
     /// Sustained.
     public var bytesPerSecond: Double
+    /// What it is allowed to read; infinite without a limit.
+    public var limit: Double
     /// What comes on top of the longer of reading and computing when both go on at once, as a share of the shorter: nothing
     /// where a disk writes to memory by itself, all of it where a hypervisor copies with the cores and the memory that
     /// compute.
@@ -14,16 +16,22 @@ public struct DiskRate: Sendable, Equatable {
     public var isDirect: Bool
 
     /// - Parameter bytesPerSecond: of a disk that takes nothing from those who compute.
-    public init(bytesPerSecond: Double, overlapCost: Double = 0, isDirect: Bool = true) {
+    public init(
+        bytesPerSecond: Double, limit: Double = .infinity, overlapCost: Double = 0, isDirect: Bool = true
+    ) {
         self.bytesPerSecond = bytesPerSecond
+        self.limit = limit
         self.overlapCost = overlapCost
         self.isDirect = isDirect
     }
 
-    /// How long it takes to read so much beside computing that takes `seconds` by itself.
+    public var allowedBytesPerSecond: Double { min(bytesPerSecond, limit) }
+
+    /// How long it takes to read so much beside computing that takes `seconds` by itself. A disk that waits for its limit
+    /// makes up for what computing took from it.
     func seconds(reading bytes: Double, computing seconds: Double) -> Double {
         let reading = bytes / bytesPerSecond
-        return max(reading, seconds) + overlapCost * min(reading, seconds)
+        return max(bytes / limit, max(reading, seconds) + overlapCost * min(reading, seconds))
     }
 }
 
@@ -42,13 +50,14 @@ public struct MachineRates: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - rows: numbers of rows beside one.
+    ///   - reading: how a run will read. A limit counts in what is predicted, and not while measuring.
     ///   - disk: what somebody says that it reads; it is not measured then.
     ///   - onStep: told what is measured next.
     /// - Throws: `.io` when the file cannot be read, `.budget` without the memory for it, `.usage` for float weights without
     ///   OpenBLAS.
     public static func measure(
         for file: LeafFile, rows: [Int], threads: Int? = nil, activations: ActivationPrecision = .int16,
-        disk: DiskRate? = nil, onStep: (String) -> Void = { _ in }
+        reading: ReadingOptions = ReadingOptions(), disk: DiskRate? = nil, onStep: (String) -> Void = { _ in }
     ) throws(LeafError) -> MachineRates {
         let machine = Machine.current()
         let set = try InstructionSet.wanted()
@@ -56,15 +65,20 @@ public struct MachineRates: Sendable, Equatable {
         let kernels = try KernelProbe.measure(
             instructionSet: set, threads: threads ?? machine.cores, weights: file.weights, activations: activations,
             rows: rows, memoryBytes: machine.defaultBudget / 4)
-        if let disk { return MachineRates(kernels: kernels, disk: disk) }
+        let limit = reading.maxBytesPerSecond.map(Double.init) ?? .infinity
+        if var disk {
+            disk.limit = limit
+            return MachineRates(kernels: kernels, disk: disk)
+        }
         onStep("measuring the disk")
         // The rate of a shared disk wanders: it is measured on both sides of what it is compared with.
-        let before = try DiskProbe.measure(path: file.path)
+        let before = try DiskProbe.measure(path: file.path, reading: reading)
         let stream = try StreamProbe.measure(
-            file, threads: kernels.threads, instructionSet: set, activations: activations)
-        let after = try DiskProbe.measure(path: file.path)
+            file, reading, threads: kernels.threads, instructionSet: set, activations: activations)
+        let after = try DiskProbe.measure(path: file.path, reading: reading)
         var rate = DiskRate(
-            bytesPerSecond: (before.bytesPerSecond + after.bytesPerSecond) / 2, isDirect: after.mode == .direct)
+            bytesPerSecond: (before.bytesPerSecond + after.bytesPerSecond) / 2, limit: limit,
+            isDirect: after.mode == .direct)
         if let stream { rate.learn(from: stream, computing: SweepCost(file, stream.blocks, kernels)) }
         return MachineRates(kernels: kernels, disk: rate)
     }

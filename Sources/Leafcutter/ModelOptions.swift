@@ -6,11 +6,7 @@ public struct ModelOptions: Sendable {
     public var memory: MemoryBudget
     /// Compute threads; nil for the cores that are available to the process.
     public var threads: Int?
-    public var io: IOMode
-    /// The path of a second copy of the model, on another drive, read at the same time.
-    public var mirror: String?
-    /// Of all reads together; nil for no limit.
-    public var maxBytesPerSecond: Int?
+    public var reading: ReadingOptions
     /// Precision of activations beside int8 weights.
     public var activations: ActivationPrecision
     /// Precision of the KV cache; nil for float16 beside int8 weights and float32 beside float weights.
@@ -43,16 +39,13 @@ public struct ModelOptions: Sendable {
     }
 
     public init(
-        memory: MemoryBudget = .automatic, threads: Int? = nil, io: IOMode = .auto,
-        mirror: String? = nil, maxBytesPerSecond: Int? = nil, activations: ActivationPrecision = .int16,
-        kv: KVPrecision? = nil, instructionSet: InstructionSet? = nil,
+        memory: MemoryBudget = .automatic, threads: Int? = nil, reading: ReadingOptions = ReadingOptions(),
+        activations: ActivationPrecision = .int16, kv: KVPrecision? = nil, instructionSet: InstructionSet? = nil,
         capacity: Capacity = Capacity(context: 1024), trace: TraceRecorder? = nil, keepsSessions: Bool = false
     ) {
         self.memory = memory
         self.threads = threads
-        self.io = io
-        self.mirror = mirror
-        self.maxBytesPerSecond = maxBytesPerSecond
+        self.reading = reading
         self.activations = activations
         self.kv = kv
         self.instructionSet = instructionSet

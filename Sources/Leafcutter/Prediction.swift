@@ -14,6 +14,9 @@ public struct Prediction: Sendable, Equatable {
 
     /// Of one decoding step, which gives every sequence a token, at a full context.
     public let secondsPerToken: Double
+    /// What it would take if there were nothing but reading, and nothing but computing.
+    public let readingSecondsPerToken: Double
+    public let computingSecondsPerToken: Double
     /// The first sweep, which reads and checks everything once, with the prompt's rows.
     public let prefillSeconds: Double
     /// The same prompt later, when pinned chunks are there.
@@ -45,10 +48,11 @@ public struct Prediction: Sendable, Equatable {
             sweep.seconds(rows: batch, logitRows: batch)
             + Double(plan.reserved.kv) / machine.weightBytesPerSecond(rows: 1)
         secondsPerToken = disk.seconds(reading: streamed, computing: compute)
+        readingSecondsPerToken = streamed / disk.allowedBytesPerSecond
+        computingSecondsPerToken = compute
         let isFedByMemory =
             machine.weightBytesPerSecond(rows: batch) >= Self.memoryBoundShare * machine.readBytesPerSecond
-        let isBoundByDisk = streamed / disk.bytesPerSecond >= compute
-        bound = isBoundByDisk ? .disk : isFedByMemory ? .memory : .compute
+        bound = readingSecondsPerToken >= compute ? .disk : isFedByMemory ? .memory : .compute
 
         let attention =
             Double(file.configuration.attentionLayers.reduce(0) { $0 + file.configuration.dimAttention(ofLayer: $1) })

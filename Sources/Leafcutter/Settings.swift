@@ -8,9 +8,7 @@ import LeafTokenizer
 struct Settings {
     let file: ModelFile
     let budget: Int
-    let io: IOMode
-    let mirror: String?
-    let maxBytesPerSecond: Int?
+    let reading: ReadingOptions
     /// What an automatic budget left to others; nil for a given budget.
     let reserveBytes: Int?
     let activations: ActivationPrecision
@@ -22,10 +20,8 @@ struct Settings {
 
     init(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) {
         self.file = file
-        io = options.io
-        mirror = options.mirror
-        maxBytesPerSecond = options.maxBytesPerSecond
-        if let rate = maxBytesPerSecond, rate <= 0 {
+        reading = options.reading
+        if let rate = reading.maxBytesPerSecond, rate <= 0 {
             throw LeafError(.usage, "a reading rate of \(rate) bytes a second reads nothing; give more")
         }
         trace = options.trace

@@ -13,19 +13,24 @@ struct StreamProbe {
     let blocks: Range<Int>
     let passes: Int
 
-    /// - Parameter duration: in seconds, of the passes that are counted, and the most for the one before them, which also checks
-    ///   what it reads.
+    /// - Parameters:
+    ///   - reading: as a run reads, but for its limit.
+    ///   - duration: in seconds, of the passes that are counted, and the most for the one before them, which also checks
+    ///     what it reads.
     /// - Returns: nil for a model that has nothing to stream.
     /// - Throws: `.io` and `.badInput` when the file cannot be read, `.budget` without memory for it, `.usage` for float
     ///   weights without OpenBLAS.
     static func measure(
-        _ file: LeafFile, threads: Int, instructionSet: InstructionSet, activations: ActivationPrecision,
+        _ file: LeafFile, _ reading: ReadingOptions, threads: Int, instructionSet: InstructionSet,
+        activations: ActivationPrecision,
         duration: Double = 2.5
     ) throws(LeafError) -> StreamProbe? {
         let capacity = ForwardCapacity(rows: 1, logitRows: 1, positions: 1, threads: threads)
         let plan = try plan(file, capacity, activations)
         guard plan.streamedBytesPerSweep > 0 else { return nil }
-        let store = try BlockStore(file: file, plan: plan, consumers: threads)
+        let store = try BlockStore(
+            file: file, plan: plan, reading: ReadingOptions(mode: reading.mode, mirror: reading.mirror),
+            consumers: threads)
         let pool = try ComputePool(threadCount: threads)
         defer { pool.stop() }
         let model = try CPMAntModel(

@@ -120,10 +120,15 @@ import Testing
         #expect(Set(parts.keys) == ["runtime", "tokenizer", "resident", "kv", "scratch", "slots", "pinned"])
         for key in [
             "budget", "blocks", "streamed_bytes_per_sweep", "kv_bytes_per_token", "max_context",
-            "disk_bytes_per_second", "predicted",
+            "disk_bytes_per_second", "overlap_cost", "predicted",
         ] {
             #expect(run.json?[key] != nil, "\(key)")
         }
+        let limited = try Leafcutter.run(options + ["--memory", "\(minimum)", "--max-read-rate", "100MB/s"])
+        #expect(limited.json?["disk_bytes_per_second"] as? Double == 100e6)
+        let predicted = try #require(limited.json?["predicted"] as? [String: Any])
+        let streamed = try #require(limited.json?["streamed_bytes_per_sweep"] as? Double)
+        #expect(predicted["reading_seconds_per_token"] as? Double == streamed / 100e6)
         #expect(try #require(run.json?["max_context"] as? Int) >= 100)
         // The same budget carries a generation of that size.
         let generated = try Leafcutter.run(

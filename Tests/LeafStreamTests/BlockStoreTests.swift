@@ -72,7 +72,8 @@ func sweep(
             let bytes = smallest + Int(Double(needs.reduce(0, +) - smallest) * share)
             let plan = try MemoryPlan(
                 budget: budget(holding: bytes), chunks: model.file.chunks, reserved: nothingReserved)
-            let store = try BlockStore(file: model.file, plan: plan, mode: mode, consumers: consumers, system: .here)
+            let store = try BlockStore(
+                file: model.file, plan: plan, reading: .init(mode: mode), consumers: consumers, system: .here)
             let mistakes = sweep(store, over: model, sweeps: 4, consumers: consumers, seed: seed)
             #expect(mistakes == [], "seed \(seed), \(consumers) consumers")
             #expect(store.counters.sweeps == 4)

@@ -14,7 +14,8 @@ import Testing
         let given = budget(holding: MemoryPlan.preferredSlotCount * chunks.map(\.slotBytes).max()! + 2 * 20_480)
         let plan = try MemoryPlan(budget: given, chunks: chunks, reserved: nothingReserved)
         #expect(plan.pinnedChunks.count == 2)
-        return try BlockStore(file: model.file, plan: plan, mode: mode, consumers: consumers, system: system)
+        return try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: mode), consumers: consumers, system: system)
     }
 
     /// The chunk at which each consumer got an error, and the error.
@@ -230,7 +231,8 @@ import Testing
             weights: .int8,
             tensors: [], blocks: good.file.blocks, matrices: good.file.matrices, chunks: chunks, regions: [])
         let plan = try MemoryPlan(budget: 1 << 17, chunks: chunks, reserved: nothingReserved)
-        let store = try BlockStore(file: hostile, plan: plan, mode: .direct, consumers: 1, system: .here)
+        let store = try BlockStore(
+            file: hostile, plan: plan, reading: .init(mode: .direct), consumers: 1, system: .here)
         for chunk in 0..<8 {
             _ = try store.acquire(chunk)
             store.release(chunk)

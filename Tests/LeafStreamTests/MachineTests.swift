@@ -152,6 +152,35 @@ import Testing
         #expect(zip(starts, starts.dropFirst()).allSatisfy { $1 - $0 < 600 } && starts[0] < 600 && starts[9] > 2400)
     }
 
+    @Test func theProbeReadsBothCopiesAsAStoreWould() throws {
+        let model = try TestModel(sizes: [Int](repeating: 50_000, count: 20), seed: 1)
+        let mirror = model.file.path + ".copy"
+        try FileManager.default.copyItem(atPath: model.file.path, toPath: mirror)
+        defer { unlink(mirror) }
+        let paths = Locked<[Int32: String]>([:])
+        let read = Locked<[String: Int]>([:])
+        var system = SystemCalls.here
+        system.open = { path, direct in
+            let descriptor = SystemCalls.here.open(path, direct)
+            paths.withLock { $0[descriptor] = path }
+            return descriptor
+        }
+        system.read = { descriptor, target, count, offset in
+            let path = paths.withLock { $0[descriptor] ?? "" }
+            read.withLock { $0[path, default: 0] += count }
+            return SystemCalls.here.read(descriptor, target, count, offset)
+        }
+        let probe = try DiskProbe.measure(
+            path: model.file.path, reading: ReadingOptions(mode: .buffered, mirror: mirror), seconds: 0,
+            requestBytes: 64 << 10, depth: 4, system: system)
+        #expect(probe.mode == .buffered && probe.bytesRead == 4 * 64 << 10)
+        #expect(read.withLock { $0 } == [model.file.path: 2 * 64 << 10, mirror: 2 * 64 << 10])
+        #expect(
+            #expect(throws: LeafError.self) {
+                try DiskProbe.measure(path: model.file.path, reading: ReadingOptions(mirror: "/nowhere/x"), seconds: 1)
+            }?.description.hasPrefix("/nowhere/x: ") == true)
+    }
+
     @Test func theProbeReadsTheFileWithTheModeThatWorks() throws {
         let model = try TestModel(sizes: [Int](repeating: 50_000, count: 20), seed: 1)
         let probe = try DiskProbe.measure(

@@ -46,7 +46,8 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(1))) func readingBeginsWithTheStoreAndWrapsToTheNextSweep() throws {
-        let store = try BlockStore(file: model.file, plan: plan, mode: .direct, consumers: 1, system: recorder.system)
+        let store = try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: recorder.system)
         let first = model.file.chunks.indices.first { !plan.pinnedChunks.contains($0) }!
         recorder.wait(until: 1, at: model.file.chunks[first].offset)
         for chunk in model.file.chunks.indices {
@@ -61,7 +62,7 @@ import Testing
     @Test func aSweepReadsTheModelLessWhatIsPinned() throws {
         let sweeps = 5
         var store: BlockStore? = try BlockStore(
-            file: model.file, plan: plan, mode: .direct, consumers: 2, system: recorder.system)
+            file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 2, system: recorder.system)
         #expect(sweep(store!, over: model, sweeps: sweeps, consumers: 2, seed: 1) == [])
         store = nil
         #expect(plan.pinnedChunks.count == 10)
@@ -80,7 +81,8 @@ import Testing
 
     @Test func whatIsResidentIsReadOnceAndRowsAreCopied() throws {
         let all = try MemoryPlan(budget: 1 << 30, chunks: model.file.chunks, reserved: nothingReserved)
-        let store = try BlockStore(file: model.file, plan: all, mode: .direct, consumers: 1, system: recorder.system)
+        let store = try BlockStore(
+            file: model.file, plan: all, reading: .init(mode: .direct), consumers: 1, system: recorder.system)
         #expect(sweep(store, over: model, sweeps: 3, consumers: 1, seed: 2) == [])
         let reads = store.counters.reads
         #expect(reads == model.file.chunks.count)
@@ -97,7 +99,8 @@ import Testing
         var random = SplitMix(seed: seed)
         let contents = try Data(contentsOf: URL(fileURLWithPath: model.file.path))
         for mode in IOMode.allCases {
-            let store = try BlockStore(file: model.file, plan: plan, mode: mode, consumers: 1, system: .here)
+            let store = try BlockStore(
+                file: model.file, plan: plan, reading: .init(mode: mode), consumers: 1, system: .here)
             _ = try store.acquire(0)
             for _ in 0..<50 {
                 let offset = Int.random(in: 0..<contents.count, using: &random)
@@ -118,7 +121,8 @@ import Testing
     func anAbandonedSweepIsFollowedByACleanOne(mode: IOMode) throws {
         let seed = UInt64.random(in: 0 ... .max)
         var random = SplitMix(seed: seed)
-        let store = try BlockStore(file: model.file, plan: plan, mode: mode, consumers: 2, system: .here)
+        let store = try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: mode), consumers: 2, system: .here)
         for _ in 0..<20 {
             // Two consumers come to different places; one may have released what the other never asks for.
             let ends = [Int.random(in: 0...40, using: &random), 0]
@@ -152,7 +156,7 @@ import Testing
                     return SystemCalls.here.read(descriptor, target, count, offset)
                 }
                 var store: BlockStore? = try BlockStore(
-                    file: model.file, plan: plan, mode: mode, consumers: 1, system: system)
+                    file: model.file, plan: plan, reading: .init(mode: mode), consumers: 1, system: system)
                 _ = try store?.acquire(0)
                 store?.release(0)
                 usleep(delay)
@@ -165,7 +169,8 @@ import Testing
     }
 
     @Test func aConsumerMayHoldSeveralChunks() throws {
-        let store = try BlockStore(file: model.file, plan: plan, mode: .direct, consumers: 1, system: .here)
+        let store = try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: .here)
         var held: [(chunk: Int, bytes: UnsafeRawBufferPointer)] = []
         for _ in 0..<3 {
             for chunk in model.file.chunks.indices {

@@ -32,7 +32,8 @@ import Testing
             budget: budget(holding: Int(Double(all) * share) + 12 * 32_768), chunks: model.file.chunks,
             reserved: nothingReserved)
         #expect((plan.slotCount == 0) == (share == 1))
-        let store = try BlockStore(file: model.file, plan: plan, mode: mode, consumers: 1, system: .here)
+        let store = try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: mode), consumers: 1, system: .here)
         let most = store.movableBytes
         try sweep(store, model, sweeps: 30, random: &random) {
             Int.random(in: 0..<3, using: &$0) == 0 ? Int.random(in: -1000...most + 1000, using: &$0) : nil
@@ -64,7 +65,8 @@ import Testing
         let plan = try MemoryPlan(
             budget: budget(holding: size * (MemoryPlan.preferredSlotCount + 40)), chunks: model.file.chunks,
             reserved: nothingReserved)
-        let store = try BlockStore(file: model.file, plan: plan, mode: .direct, consumers: 1, system: .here)
+        let store = try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: .here)
         #expect(store.movableBytes == 40 * size)
         // What is read ahead at either end makes a small difference.
         #expect(abs(try settledReads(store, model, pinnedBytes: 40 * size) - 40 * size) <= size)
@@ -78,7 +80,8 @@ import Testing
         let model = try TestModel(sizes: [Int](repeating: 20_000, count: 80), seed: 2)
         let size = 20_480
         let plan = try MemoryPlan(budget: 1 << 30, chunks: model.file.chunks, reserved: nothingReserved)
-        let store = try BlockStore(file: model.file, plan: plan, mode: .direct, consumers: 1, system: .here)
+        let store = try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: .here)
         #expect(try settledReads(store, model, pinnedBytes: 80 * size) == 0)
         // One chunk makes no room for two slots, so all stays.
         #expect(try settledReads(store, model, pinnedBytes: 79 * size) == 0)
@@ -95,7 +98,8 @@ import Testing
         let plan = try MemoryPlan(
             budget: budget(holding: 20_480 * 16 + 204_800), chunks: model.file.chunks, reserved: nothingReserved)
         #expect(plan.pinnedChunks.contains(7) && plan.slotBytes == 20_480)
-        let store = try BlockStore(file: model.file, plan: plan, mode: .direct, consumers: 1, system: .here)
+        let store = try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: .here)
         #expect(store.movableBytes == (plan.pinnedChunks.count - 1) * 20_480)
         #expect(abs(try settledReads(store, model, pinnedBytes: 0) - 39 * 20_480) <= 20_480)
     }

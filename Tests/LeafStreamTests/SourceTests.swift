@@ -36,7 +36,7 @@ import Testing
     @Test(arguments: [IOMode.direct, .buffered]) func bothCopiesAreReadAndGiveTheSameBytes(mode: IOMode) throws {
         defer { unlink(mirror) }
         let store = try BlockStore(
-            file: model.file, plan: plan, mode: mode, mirror: mirror, consumers: 2, system: .here)
+            file: model.file, plan: plan, reading: .init(mode: mode, mirror: mirror), consumers: 2, system: .here)
         #expect(sweep(store, over: model, sweeps: 4, consumers: 2, seed: 1) == [])
         let shares = store.counters.bytesBySource
         #expect(shares.count == 2 && shares.allSatisfy { $0 > 0 })
@@ -45,7 +45,7 @@ import Testing
     @Test func aSlowCopyBringsLess() throws {
         defer { unlink(mirror) }
         let store = try BlockStore(
-            file: model.file, plan: plan, mode: .direct, mirror: mirror, consumers: 1,
+            file: model.file, plan: plan, reading: .init(mode: .direct, mirror: mirror), consumers: 1,
             system: system(napOf: mirror, microseconds: 20_000))
         #expect(sweep(store, over: model, sweeps: 5, consumers: 1, seed: 1, napMicroseconds: 10) == [])
         let shares = store.counters.bytesBySource
@@ -60,7 +60,7 @@ import Testing
             try file.write(contentsOf: Data([0x55, 0xAA]))
         }
         let store = try BlockStore(
-            file: model.file, plan: plan, mode: .direct, mirror: mirror, consumers: 1,
+            file: model.file, plan: plan, reading: .init(mode: .direct, mirror: mirror), consumers: 1,
             system: system(napOf: model.file.path, microseconds: 3000))
         let mistakes = sweep(store, over: model, sweeps: 2, consumers: 1, seed: 1)
         #expect(mistakes.count == 1 && mistakes[0].contains("fails its checksum"))
@@ -70,7 +70,8 @@ import Testing
         try Data(count: 5000).write(to: URL(fileURLWithPath: mirror))
         defer { unlink(mirror) }
         func open(_ mode: IOMode) throws -> BlockStore {
-            try BlockStore(file: model.file, plan: plan, mode: mode, mirror: mirror, consumers: 1, system: .here)
+            try BlockStore(
+                file: model.file, plan: plan, reading: .init(mode: mode, mirror: mirror), consumers: 1, system: .here)
         }
         let error = #expect(throws: LeafError.self) { _ = try open(.direct) }
         #expect(error?.description.hasPrefix("\(mirror): the file ends at byte 5000") == true)
@@ -131,7 +132,8 @@ import Testing
         defer { unlink(mirror) }
         // A sweep of 12 MB would take hours.
         var store: BlockStore? = try BlockStore(
-            file: model.file, plan: plan, mode: .direct, maxBytesPerSecond: 1000, consumers: 1, system: .here)
+            file: model.file, plan: plan, reading: .init(mode: .direct, maxBytesPerSecond: 1000), consumers: 1,
+            system: .here)
         usleep(10_000)
         store?.abandonSweep()
         store = nil

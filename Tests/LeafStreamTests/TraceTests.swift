@@ -73,7 +73,7 @@ import Testing
         let streamed = model.file.chunks.indices.filter { !pinned.contains($0) }
         do {
             let store = try BlockStore(
-                file: model.file, plan: plan, mode: .direct, consumers: 1, system: .here, trace: trace)
+                file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: .here, trace: trace)
             for sweep in 0..<3 {
                 // Nothing of this sweep has been asked for; the readers fill every slot all the same.
                 let passed = sweep == 0 ? pinned.count { $0 < streamed[plan.slotCount] } : pinned.count
@@ -117,7 +117,7 @@ import Testing
         }
         do {
             let store = try BlockStore(
-                file: model.file, plan: plan, mode: .direct, consumers: 1, system: system, trace: trace)
+                file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: system, trace: trace)
             // Long after the consumer has fallen asleep.
             DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(200)) { gate.signal() }
             _ = try store.acquire(0, consumer: 3)

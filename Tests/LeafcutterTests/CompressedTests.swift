@@ -77,7 +77,8 @@ import Testing
         var reference: [Float]?
         for run in InvarianceTests.runs {
             var options = ModelOptions(
-                memory: run.memory ?? .gibibytes(1), threads: run.threads, io: run.io, activations: activations,
+                memory: run.memory ?? .gibibytes(1), threads: run.threads, reading: .init(mode: run.io),
+                activations: activations,
                 instructionSet: run.instructionSet, capacity: .init(context: 64, logitRows: 64))
             if run.memory == nil { options.memory = .bytes(try Model.plan(file, options).minimum) }
             let mine = try Self.logits(file, ids, options)

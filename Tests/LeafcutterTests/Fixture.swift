@@ -21,7 +21,7 @@ enum Fixture {
         return try Model(
             ModelFile(path: path),
             ModelOptions(
-                memory: memory, threads: threads, io: io, activations: activations, kv: kv,
+                memory: memory, threads: threads, reading: .init(mode: io), activations: activations, kv: kv,
                 instructionSet: instructionSet,
                 capacity: .init(context: 360, logitRows: 320)))
     }

@@ -84,6 +84,16 @@ import Testing
         #expect(abs(prediction.secondsPerToken - next.secondsPerToken - prediction.secondsSavedByOneGibibyte) < 0.01)
     }
 
+    /// Below its limit a disk has time to make up for what computing takes from it.
+    @Test func aLimitedDiskReadsNoFasterThanItsLimit() throws {
+        let disk = DiskRate(bytesPerSecond: 5e9, limit: 1e9, overlapCost: 0.5)
+        let (prediction, plan) = try predict(0.5, disk: disk)
+        #expect(prediction.secondsPerToken == Double(plan.streamedBytesPerSweep) / 1e9)
+        #expect(prediction.readingSecondsPerToken == prediction.secondsPerToken && prediction.bound == .disk)
+        let (unlimited, _) = try predict(0.5, disk: DiskRate(bytesPerSecond: 5e9, overlapCost: 0.5))
+        #expect(unlimited.secondsPerToken < prediction.secondsPerToken / 3)
+    }
+
     /// Half of what the shorter takes is not hidden behind the longer.
     @Test(arguments: [0.5, 2, 4, 8, 11]) func readingAndComputingTakeFromEachOther(gibibytes: Double) throws {
         let (prediction, plan) = try predict(gibibytes, disk: DiskRate(bytesPerSecond: 4e9, overlapCost: 0.5))

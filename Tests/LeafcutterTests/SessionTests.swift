@@ -250,7 +250,7 @@ import Testing
             let session = try session("\(set).session")
             _ = try run(request(way, session, on: model), on: model, questions: 30)
             var options = Self.roomy
-            (options.threads, options.io, options.instructionSet) = (3, .buffered, set)
+            (options.threads, options.reading.mode, options.instructionSet) = (3, .buffered, set)
             options.memory = .bytes(try Model.plan(model.file, options).minimum)
             let other = try open(options)
             #expect(try run(request(way, session, on: other), on: other) == whole)

@@ -126,20 +126,18 @@ struct BenchCommand: Command {
         let threads = engine.threads ?? Machine.current().cores
         var rates = try MachineRates.measure(
             for: file.leaf, rows: [benchmark.batch, rows], threads: threads, activations: engine.activations,
-            onStep: { terminal.progress.show("\(ByteCount(bytes: budget)): \($0)") })
+            reading: engine.reading, onStep: { terminal.progress.show("\(ByteCount(bytes: budget)): \($0)") })
         terminal.progress.clear()
         let child = try ChildProcess(words(budget))
         guard child.end == .exited(0) else { throw Self.failure(of: child, budget) }
         var run = try BenchLines.parse(child.output, "the measurement's process")[0]
         terminal.progress.show("\(ByteCount(bytes: budget)): measuring the disk")
-        let after = try DiskProbe.measure(path: file.leaf.path)
-        rates.disk.bytesPerSecond = min(
-            (rates.disk.bytesPerSecond + after.bytesPerSecond) / 2,
-            engine.maxReadRate.map { Double($0.bytesPerSecond) } ?? .infinity)
+        let after = try DiskProbe.measure(path: file.leaf.path, reading: engine.reading)
+        rates.disk.bytesPerSecond = (rates.disk.bytesPerSecond + after.bytesPerSecond) / 2
         let prediction = Prediction(
             file.leaf, try plan(file, .bytes(budget)), promptRows: rows, batch: benchmark.batch, rates)
         run.name = name ?? run.name
-        run.diskBytesPerSecond = rates.disk.bytesPerSecond
+        run.diskBytesPerSecond = rates.disk.allowedBytesPerSecond
         run.ramBytesPerSecond = rates.kernels.readBytesPerSecond
         run.predictedSecondsPerToken = prediction.secondsPerToken
         run.predictedPrefillSeconds = prediction.laterPrefillSeconds
@@ -156,12 +154,12 @@ struct BenchCommand: Command {
         var words = [
             "bench", "--in-process", "--memory", "\(budget)", "--prompt", "\(benchmark.promptTokens)", "--generate",
             "\(benchmark.generatedTokens)", "--batch", "\(benchmark.batch)", "--repeat", "\(benchmark.repeats)",
-            "--io", engine.io.rawValue, "--activations", engine.activations.rawValue,
+            "--io", engine.reading.mode.rawValue, "--activations", engine.activations.rawValue,
         ]
         if let threads = engine.threads { words += ["--threads", "\(threads)"] }
         if let kv = engine.kv { words += ["--kv", kv.rawValue] }
-        if let mirror = engine.mirror { words += ["--mirror", mirror] }
-        if let rate = engine.maxReadRate { words += ["--max-read-rate", "\(rate.bytesPerSecond)"] }
+        if let mirror = engine.reading.mirror { words += ["--mirror", mirror] }
+        if let rate = engine.reading.maxBytesPerSecond { words += ["--max-read-rate", "\(rate)"] }
         if let trace = engine.trace { words += ["--trace", trace] }
         if common.isQuiet { words.append("--quiet") }
         return words + tuning.words + ["--", model ?? ""]

@@ -16,9 +16,9 @@ struct PlanCommand: Command {
     static let syntax = CommandSyntax<PlanCommand>(
         name: "plan", summary: "Show whether a model fits a memory budget, and how fast it will be.",
         discussion: """
-            Nothing large is allocated. The disk is read for about three seconds at places all over the file, unless \
-            --disk-rate says how fast it is; a preset has no file, so it needs the rate. Exit code 3 if the model does \
-            not fit.
+            Nothing large is allocated. For some ten seconds the processor is measured, the disk at places all over the \
+            file, and both at once with the model's own blocks. --disk-rate says how fast the disk is instead; a preset \
+            has no file, so it needs the rate. Exit code 3 if the model does not fit.
             """,
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
         options: [
@@ -60,7 +60,7 @@ struct PlanCommand: Command {
         }
         let rates = try MachineRates.measure(
             for: file.leaf, rows: [batch, context], threads: cores, activations: engine.activations,
-            disk: try statedDisk(), onStep: { terminal.progress.show($0) })
+            reading: engine.reading, disk: try statedDisk(), onStep: { terminal.progress.show($0) })
         terminal.progress.clear()
         let outlook = try Outlook(file, options, promptRows: context, rates)
         let report = PlanReport(
