@@ -235,7 +235,7 @@ public struct KernelProbe: Sendable, Equatable {
             try body()
             let begin = ContinuousClock.now
             var times: [Double] = []
-            while times.count < 9, times.isEmpty || begin.duration(to: .now) < .milliseconds(150) {
+            while times.count < 63, times.isEmpty || begin.duration(to: .now) < .milliseconds(400) {
                 let start = ContinuousClock.now
                 try body()
                 times.append((ContinuousClock.now - start) / .seconds(1))

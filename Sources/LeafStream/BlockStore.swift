@@ -4,24 +4,10 @@ public import LeafFormat
 /// The chunks of one model, swept over and over in file order by a fixed number of consumers, inside the plan.
 ///
 /// Each of the `consumers` threads acquires every chunk exactly once a sweep, in order and at its own pace, and releases
-/// it; a pinned chunk and a streamed one look the same. Readers keep up to `readDepth()` reads in flight as long as a slot
+/// it; a pinned chunk and a streamed one look the same. Readers keep up to `RequestShape.depth` reads in flight as long as a slot
 /// is free, and go on from the last chunk of one sweep to the first of the next, so the disk never rests between sweeps.
 /// Reading begins when the store is made. Nothing is allocated after that.
 public final class BlockStore: Sendable {
-    /// Bytes of one request.
-    ///
-    /// Slots lie in huge pages where the system has them; then a request is one piece of memory, and large ones cost the
-    /// processor a fifth of small ones: 0.015 s/GB for 1 MiB, 0.045 for 256 KiB (Benchmarks/disk, RESULTS.md).
-    public static let requestBytes = 1 << 20
-    /// Requests in flight.
-    ///
-    /// In huge pages four: a virtual disk is as fast with one as with 64, and the fewer bytes are on their way the more of
-    /// them caches still hold when they are used (RESULTS.md). 4 MiB is what a disk of 4 GB/s brings in a millisecond, longer
-    /// than SATA, NVMe or a volume in a network takes to answer; the kernel makes of them the smaller commands that a disk
-    /// wants. In ordinary pages, which a virtual disk takes one by one, as many as slots hold. io_uring gave what as many
-    /// threads in pread give.
-    public static func readDepth(hasHugePages: Bool = KernelFeatures.hasHugePages()) -> Int { hasHugePages ? 4 : 12 }
-
     /// The mode that runs; never `auto`.
     public var mode: IOMode { loader.mode }
 
@@ -44,14 +30,15 @@ public final class BlockStore: Sendable {
     }
 
     package init(
-        file: LeafFile, plan: MemoryPlan, reading: ReadingOptions, consumers: Int, system: SystemCalls,
-        trace: TraceRecorder? = nil
+        file: LeafFile, plan: MemoryPlan, reading: ReadingOptions, request: RequestShape = .suited(), consumers: Int,
+        system: SystemCalls, trace: TraceRecorder? = nil
     ) throws(LeafError) {
         precondition(plan.chunkCount == file.chunks.count && consumers > 0)
         if reading.mirror != nil, reading.mode == .map {
             throw LeafError(.usage, "a mirror cannot be mapped beside the model; use --io direct or buffered")
         }
-        let loader = try ChunkLoader(file: file, plan: plan, reading: reading, system: system)
+        let loader = try ChunkLoader(
+            file: file, plan: plan, reading: reading, requestBytes: request.bytes, system: system)
         let readAhead = ReadAhead(
             loader: loader, plan: plan, consumers: consumers, maxBytesPerSecond: reading.maxBytesPerSecond,
             trace: trace)
@@ -60,7 +47,7 @@ public final class BlockStore: Sendable {
         // The loops hold the memory, not the store: `deinit` can stop them, and nothing is freed under a read.
         // A serial queue each: Dispatch gives those a thread whatever the other queues do.
         let pieces = file.chunks.indices.reduce(0) { $0 + loader.pieceCount(of: $1) }
-        for reader in 0..<min(Self.readDepth(), max(1, pieces)) {
+        for reader in 0..<min(request.depth, max(1, pieces)) {
             DispatchQueue(label: "leafcutter.reader.\(reader)", qos: .userInitiated).async(group: readers) {
                 readAhead.run(as: reader)
             }

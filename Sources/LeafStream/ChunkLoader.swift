@@ -8,6 +8,8 @@ final class ChunkLoader: Sendable {
     /// The mode that runs; never `auto`.
     let mode: IOMode
     let meter = ReadMeter()
+    /// A chunk is read in pieces of so many bytes.
+    let requestBytes: Int
 
     /// The file and its copies.
     private let sources: [Source]
@@ -25,9 +27,10 @@ final class ChunkLoader: Sendable {
     }
 
     init(
-        file: LeafFile, plan: MemoryPlan, reading: ReadingOptions, system: SystemCalls
+        file: LeafFile, plan: MemoryPlan, reading: ReadingOptions, requestBytes: Int, system: SystemCalls
     ) throws(LeafError) {
         self.file = file
+        self.requestBytes = requestBytes
         let mode = reading.mode
         var sources: [Source] = []
         for path in reading.paths(of: file.path) {
@@ -83,11 +86,11 @@ final class ChunkLoader: Sendable {
     var sourceCount: Int { sources.count }
 
     func pieceCount(of chunk: Int) -> Int {
-        max(1, (file.chunks[chunk].paddedBytes + BlockStore.requestBytes - 1) / BlockStore.requestBytes)
+        max(1, (file.chunks[chunk].paddedBytes + requestBytes - 1) / requestBytes)
     }
 
     func bytes(ofPiece piece: Int, of chunk: Int) -> Int {
-        min(BlockStore.requestBytes, file.chunks[chunk].paddedBytes - piece * BlockStore.requestBytes)
+        min(requestBytes, file.chunks[chunk].paddedBytes - piece * requestBytes)
     }
 
     /// Brings one piece of a chunk to its place.
@@ -95,7 +98,7 @@ final class ChunkLoader: Sendable {
     /// - Parameter slot: the slot that the chunk may use; nil for a pinned one.
     func read(piece: Int, of index: Int, slot: Int?, from source: Int) throws(LeafError) {
         let chunk = file.chunks[index]
-        let start = piece * BlockStore.requestBytes
+        let start = piece * requestBytes
         let count = bytes(ofPiece: piece, of: index)
         do throws(ReadFailure) {
             meter.begin()

@@ -17,32 +17,31 @@ public struct DiskProbe: Sendable, Equatable {
     ///   - reading: its mode and its mirror, which is read at the same time, count; its limit does not.
     ///   - seconds: how long to read. The first third is not counted: rented disks begin with a burst at a multiple of what
     ///     they sustain.
-    ///   - requestBytes: of one read, a multiple of 4096. Each of `depth` readers holds a buffer of this size meanwhile.
+    ///   - request: its bytes are a multiple of 4096. Each of `depth` readers holds a buffer of this size meanwhile.
     /// - Throws: `.io` when the file cannot be read, `.badInput` when it is shorter than a page.
     public static func measure(
         path: String, reading: ReadingOptions = ReadingOptions(), seconds: Double = 2,
-        requestBytes: Int = BlockStore.requestBytes, depth: Int = BlockStore.readDepth()
+        request: RequestShape = .suited()
     ) throws(LeafError) -> DiskProbe {
-        try measure(
-            path: path, reading: reading, seconds: seconds, requestBytes: requestBytes, depth: depth, system: .real)
+        try measure(path: path, reading: reading, seconds: seconds, request: request, system: .real)
     }
 
     package static func measure(
-        path: String, reading: ReadingOptions = ReadingOptions(), seconds: Double, requestBytes: Int, depth: Int,
+        path: String, reading: ReadingOptions = ReadingOptions(), seconds: Double, request: RequestShape,
         system: SystemCalls
     ) throws(LeafError) -> DiskProbe {
         let copies = try reading.paths(of: path).map { path throws(LeafError) in
             try Copy(path: path, mayBeDirect: reading.mode == .auto || reading.mode == .direct, system: system)
         }
-        let request = min(requestBytes, copies.map(\.wholePagesBytes).min() ?? 0)
-        let readerCount = max(depth, copies.count)
-        let slab = try Slab(count: readerCount * request, system: system)
+        let requestBytes = min(request.bytes, copies.map(\.wholePagesBytes).min() ?? 0)
+        let readerCount = max(request.depth, copies.count)
+        let slab = try Slab(count: readerCount * requestBytes, system: system)
         let nanoseconds = UInt64(min(max(0, seconds), 3600) * 1e9)
         let begin = now()
         let end = begin + nanoseconds
         let progress = copies.map {
             Progress(
-                requestBytes: request, places: $0.wholePagesBytes / request, begin: begin,
+                requestBytes: requestBytes, places: $0.wholePagesBytes / requestBytes, begin: begin,
                 countFrom: begin + nanoseconds / 3)
         }
         let readers = DispatchGroup()
@@ -52,7 +51,8 @@ public struct DiskProbe: Sendable, Equatable {
             DispatchQueue(label: "leafcutter.probe.\(reader)", qos: .userInitiated).async(group: readers) {
                 repeat {
                     let outcome = Result { () throws(ReadFailure) in
-                        try file.fill(slab.bytes(at: reader * request, count: request), from: progress.nextOffset())
+                        try file.fill(
+                            slab.bytes(at: reader * requestBytes, count: requestBytes), from: progress.nextOffset())
                     }
                     if !progress.add(outcome, at: now()) { return }
                 } while now() < end

@@ -100,7 +100,7 @@ final class ReadAhead: Sendable {
         self.trace = trace
         self.consumers = consumers
         chunks = loader.file.chunks
-        precondition(chunks.allSatisfy { $0.paddedBytes <= 32 * BlockStore.requestBytes } && loader.sourceCount <= 2)
+        precondition(chunks.allSatisfy { $0.paddedBytes <= 32 * loader.requestBytes } && loader.sourceCount <= 2)
         var isPinned = [Bool](repeating: false, count: chunks.count)
         for chunk in plan.pinnedChunks { isPinned[chunk] = true }
         let streamedCount = chunks.count - plan.pinnedChunks.count

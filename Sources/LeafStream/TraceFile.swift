@@ -14,6 +14,7 @@ struct TraceFile {
         _ events: UnsafeBufferPointer<TraceRecorder.Event>, dropped: Int, naming file: LeafFile
     ) throws(LeafError) {
         let process = getpid()
+        let requestBytes = RequestShape.suited().bytes
         try output.append(#"{"displayTimeUnit":"ms","otherData":{"events":\#(events.count),"dropped":\#(dropped)},"#)
         try output.append("\"traceEvents\":[\n")
         try output.append(#"{"name":"process_name","ph":"M","pid":\#(process),"tid":1,"args":{"name":"leafcutter"}}"#)
@@ -27,7 +28,7 @@ struct TraceFile {
         for event in events {
             guard let kind = TraceRecorder.Kind(rawValue: event.kind) else { continue }
             if kind == .decode { decoded += 1 }
-            let label = Label(kind, Int(event.detail), decoded: decoded, in: file)
+            let label = Label(kind, Int(event.detail), decoded: decoded, requestBytes, in: file)
             try output.append(
                 ",\n" + #"{"name":"\#(label.name)","cat":"\#(label.category)","ph":"X","#
                     + #""ts":\#(Self.microseconds(event.begin - origin)),"dur":\#(Self.microseconds(event.nanoseconds)),"#
@@ -48,7 +49,7 @@ struct TraceFile {
         let category: String
         let arguments: String
 
-        init(_ kind: TraceRecorder.Kind, _ detail: Int, decoded: Int, in file: LeafFile) {
+        init(_ kind: TraceRecorder.Kind, _ detail: Int, decoded: Int, _ requestBytes: Int, in file: LeafFile) {
             switch kind {
             case .prompt: (name, category, arguments) = ("prompt", "sweep", #""rows":\#(detail)"#)
             case .decode: (name, category, arguments) = ("decode \(decoded)", "sweep", #""rows":\#(detail)"#)
@@ -63,10 +64,10 @@ struct TraceFile {
             case .wait: (name, category, arguments) = ("wait", "wait", Self.arguments(ofChunk: detail, in: file))
             case .read:
                 let (chunk, piece) = (detail >> 5, detail & 31)
-                let rest = file.chunks[chunk].paddedBytes - piece * BlockStore.requestBytes
+                let rest = file.chunks[chunk].paddedBytes - piece * requestBytes
                 (name, category) = ("read", "disk")
                 arguments =
-                    #""bytes":\#(min(BlockStore.requestBytes, rest)),"# + Self.arguments(ofChunk: chunk, in: file)
+                    #""bytes":\#(min(requestBytes, rest)),"# + Self.arguments(ofChunk: chunk, in: file)
             }
         }
 

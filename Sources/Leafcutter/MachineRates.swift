@@ -71,26 +71,27 @@ public struct MachineRates: Sendable, Equatable {
             return MachineRates(kernels: kernels, disk: disk)
         }
         onStep("measuring the disk")
-        // The rate of a shared disk wanders: it is measured on both sides of what it is compared with.
-        let before = try DiskProbe.measure(path: file.path, reading: reading)
+        let probe = try DiskProbe.measure(path: file.path, reading: reading)
+        var rate = DiskRate(bytesPerSecond: probe.bytesPerSecond, limit: limit, isDirect: probe.mode == .direct)
+        onStep("measuring reading beside computing")
+        let all = file.blocks.indices
+        let readingSeconds = Double(file.chunks.reduce(0) { $0 + $1.paddedBytes }) / rate.bytesPerSecond
         let stream = try StreamProbe.measure(
-            file, reading, threads: kernels.threads, instructionSet: set, activations: activations)
-        let after = try DiskProbe.measure(path: file.path, reading: reading)
-        var rate = DiskRate(
-            bytesPerSecond: (before.bytesPerSecond + after.bytesPerSecond) / 2, limit: limit,
-            isDirect: after.mode == .direct)
+            file, reading, streamedShare: SweepCost(file, all, kernels).seconds(rows: 1, logitRows: 1) / readingSeconds,
+            memoryBytes: min(machine.defaultBudget / 4, 1 << 30), threads: kernels.threads, instructionSet: set,
+            activations: activations)
         if let stream { rate.learn(from: stream, computing: SweepCost(file, stream.blocks, kernels)) }
         return MachineRates(kernels: kernels, disk: rate)
     }
 }
 
 extension DiskRate {
-    /// A disk is at least as fast as it was while something was computed; what a pass took beyond reading or computing is
-    /// what they cost each other.
+    /// What a pass took beyond reading or computing is what they cost each other. The disk is as fast as both probes
+    /// found it, at places all over the file and in its first blocks.
     mutating func learn(from stream: StreamProbe, computing cost: SweepCost) {
-        let computing = cost.seconds(rows: 1, logitRows: 1) * Double(stream.passes)
-        bytesPerSecond = max(bytesPerSecond, Double(stream.bytes) / stream.seconds)
-        let reading = Double(stream.bytes) / bytesPerSecond
-        overlapCost = max(0, stream.seconds - max(reading, computing)) / max(min(reading, computing), 1e-9)
+        let computing = cost.seconds(rows: 1, logitRows: 1)
+        let beyond = stream.computingSeconds - max(stream.readingSeconds, computing)
+        overlapCost = min(max(0, beyond / min(stream.readingSeconds, computing)), 1)
+        bytesPerSecond = (bytesPerSecond + stream.bytesPerSecond) / 2
     }
 }

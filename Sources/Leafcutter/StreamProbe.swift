@@ -2,31 +2,36 @@ import CPMAnt
 import LeafFormat
 import LeafStream
 
-/// How long a model takes for blocks whose weights stream past one row: its own file, its own kernels, the smallest working
-/// set. All blocks, or as many of the first as the time allows, pass over and over: a virtual disk may give one part of a file
-/// faster than another.
+/// How long blocks of a model take that are read past nothing, and past one row: its own file, its own kernels, as much of
+/// them in memory that reading and computing are about as long as each other, which is where it shows what they cost each
+/// other.
+///
+/// The first blocks pass over and over, by turns with and without the row: a virtual disk gives one part of a file faster than
+/// another, and one second more than the next.
 struct StreamProbe {
-    /// Of all passes together.
-    let seconds: Double
-    let bytes: Int
-    /// The blocks of one pass, and how often they passed.
+    /// Of one pass.
     let blocks: Range<Int>
-    let passes: Int
+    /// Bytes a second of the passes without the row.
+    let bytesPerSecond: Double
+    /// Of a pass, on average.
+    let readingSeconds: Double
+    let computingSeconds: Double
 
     /// - Parameters:
     ///   - reading: as a run reads, but for its limit.
-    ///   - duration: in seconds, of the passes that are counted, and the most for the one before them, which also checks
-    ///     what it reads.
+    ///   - streamedShare: how much of the weights is read in each pass.
+    ///   - memoryBytes: the most of the model that may be touched, but for one block.
+    ///   - duration: in seconds, of the passes that are counted, and half of it the most for the one before them, which also
+    ///     checks what it reads.
     /// - Returns: nil for a model that has nothing to stream.
     /// - Throws: `.io` and `.badInput` when the file cannot be read, `.budget` without memory for it, `.usage` for float
     ///   weights without OpenBLAS.
     static func measure(
-        _ file: LeafFile, _ reading: ReadingOptions, threads: Int, instructionSet: InstructionSet,
-        activations: ActivationPrecision,
-        duration: Double = 2.5
+        _ file: LeafFile, _ reading: ReadingOptions, streamedShare: Double, memoryBytes: Int, threads: Int,
+        instructionSet: InstructionSet, activations: ActivationPrecision, duration: Double = 6
     ) throws(LeafError) -> StreamProbe? {
         let capacity = ForwardCapacity(rows: 1, logitRows: 1, positions: 1, threads: threads)
-        let plan = try plan(file, capacity, activations)
+        let plan = try plan(file, capacity, activations, streamedShare)
         guard plan.streamedBytesPerSweep > 0 else { return nil }
         let store = try BlockStore(
             file: file, plan: plan, reading: ReadingOptions(mode: reading.mode, mirror: reading.mirror),
@@ -38,7 +43,7 @@ struct StreamProbe {
             activations: activations, kv: .f32)
 
         /// - Returns: how many blocks the row passed before it was time.
-        func pass(until isOver: (_ passed: Int) -> Bool) throws(LeafError) -> Int {
+        func compute(until isOver: (_ passed: Int) -> Bool) throws(LeafError) -> Int {
             let sequence = model.cache.makeSequence()
             defer { model.cache.remove(sequence) }
             let row = RowBatch.Row(
@@ -55,26 +60,49 @@ struct StreamProbe {
             } catch  where error.kind == .cancelled {}
             return begun
         }
+        func read(_ chunks: Range<Int>) throws(LeafError) {
+            for chunk in chunks {
+                for consumer in 0..<threads {
+                    _ = try store.acquire(chunk, consumer: consumer)
+                    store.release(chunk)
+                }
+            }
+            store.abandonSweep()
+        }
 
         let start = ContinuousClock.now
         func elapsed() -> Double { (ContinuousClock.now - start) / .seconds(1) }
-        let reach = try pass { $0 > 0 && elapsed() > duration }
+        func bytes(_ blocks: Range<Int>) -> Int {
+            file.blocks[blocks].lazy.flatMap(\.chunks).reduce(0) { $0 + file.chunks[$1].paddedBytes }
+        }
+        let blocks =
+            0..<(try compute { passed in
+                passed > 0 && (elapsed() > duration / 2 || bytes(0..<passed + 1) > memoryBytes)
+            })
+        let chunks = 0..<file.blocks[blocks.upperBound - 1].chunks.upperBound
         let begin = elapsed()
-        var passes = 0
+        var end = begin
+        var readingSeconds = 0.0
+        var bytesRead = 0
+        var passes = 0.0
         repeat {
-            _ = try pass { $0 == reach }
+            let before = store.counters.bytesRead
+            try read(chunks)
+            let middle = elapsed()
+            readingSeconds += middle - end
+            bytesRead += store.counters.bytesRead - before
+            _ = try compute { $0 == blocks.upperBound }
+            end = elapsed()
             passes += 1
-        } while elapsed() - begin < duration
-        let pinned = Set(plan.pinnedChunks)
-        let streamed = file.blocks[..<reach].lazy.flatMap(\.matrices).flatMap { file.matrices[$0].chunks }
-            .reduce(0) { pinned.contains($1) ? $0 : $0 + file.chunks[$1].paddedBytes }
+        } while end - begin < duration
         return StreamProbe(
-            seconds: elapsed() - begin, bytes: streamed * passes, blocks: 0..<reach, passes: passes)
+            blocks: blocks, bytesPerSecond: Double(bytesRead) / readingSeconds, readingSeconds: readingSeconds / passes,
+            computingSeconds: (end - begin - readingSeconds) / passes)
     }
 
-    /// All slots, and as little else as possible.
+    /// All slots, the pinned share, and as little else as possible.
     private static func plan(
-        _ file: LeafFile, _ capacity: ForwardCapacity, _ activations: ActivationPrecision
+        _ file: LeafFile, _ capacity: ForwardCapacity, _ activations: ActivationPrecision, _ streamedShare: Double
     ) throws(LeafError) -> MemoryPlan {
         let bytes = CPMAntModel.plannedBytes(file, capacity: capacity, activations: activations, kv: .f32)
         func plan(_ budget: Int) throws(LeafError) -> MemoryPlan {
@@ -84,6 +112,7 @@ struct StreamProbe {
                     runtime: 0, tokenizer: 0, resident: bytes.resident, kv: bytes.kv, scratch: bytes.scratch))
         }
         let everything = try plan(.max)
-        return try plan(everything.minimum + MemoryPlan.preferredSlotCount * everything.slotBytes)
+        let pinned = Int((1 - min(max(0, streamedShare), 1)) * Double(everything.pinnedBytes))
+        return try plan(everything.minimum + MemoryPlan.preferredSlotCount * everything.slotBytes + pinned)
     }
 }

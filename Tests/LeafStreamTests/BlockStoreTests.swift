@@ -60,11 +60,13 @@ func sweep(
 }
 
 @Suite("block store") struct BlockStoreTests {
-    /// Parts of the way from the smallest budget to all of it.
+    /// Parts of the way from the smallest budget to all of it; chunks in one piece and in up to ten.
     @Test(arguments: [IOMode.auto, .direct, .buffered, .map], [0.0, 0.2, 0.6, 1.0])
     func everySweepGivesTheFilesBytes(mode: IOMode, share: Double) throws {
         let seed = UInt64.random(in: 0 ... .max)
-        for consumers in 1...3 {
+        let large = RequestShape(bytes: 1 << 20, depth: 4)
+        let small = RequestShape(bytes: 4096, depth: 7)
+        for (consumers, request) in [(1, large), (1, small), (2, large), (3, small)] {
             let sizes = TestModel.sizes(count: 40, largest: 40_000, seed: seed)
             let model = try TestModel(sizes: sizes, packed: [3, 4, 17, 39], seed: seed)
             let needs = model.file.chunks.map(\.slotBytes)
@@ -73,9 +75,10 @@ func sweep(
             let plan = try MemoryPlan(
                 budget: budget(holding: bytes), chunks: model.file.chunks, reserved: nothingReserved)
             let store = try BlockStore(
-                file: model.file, plan: plan, reading: .init(mode: mode), consumers: consumers, system: .here)
+                file: model.file, plan: plan, reading: .init(mode: mode), request: request, consumers: consumers,
+                system: .here)
             let mistakes = sweep(store, over: model, sweeps: 4, consumers: consumers, seed: seed)
-            #expect(mistakes == [], "seed \(seed), \(consumers) consumers")
+            #expect(mistakes == [], "seed \(seed), \(consumers) consumers, \(request)")
             #expect(store.counters.sweeps == 4)
             #expect(store.counters.chunksServed == 160)
         }

@@ -140,7 +140,8 @@ import Testing
             return number > 1400 ? -Int(EIO) : SystemCalls.here.read(descriptor, target, count, offset)
         }
         #expect(throws: LeafError.self) {
-            try DiskProbe.measure(path: model.file.path, seconds: 60, requestBytes: request, depth: 1, system: system)
+            try DiskProbe.measure(
+                path: model.file.path, seconds: 60, request: .init(bytes: request, depth: 1), system: system)
         }
         // The first read asks whether direct reading works.
         let places = offsets.withLock { $0.dropFirst().map { $0 / request } }
@@ -172,7 +173,7 @@ import Testing
         }
         let probe = try DiskProbe.measure(
             path: model.file.path, reading: ReadingOptions(mode: .buffered, mirror: mirror), seconds: 0,
-            requestBytes: 64 << 10, depth: 4, system: system)
+            request: .init(bytes: 64 << 10, depth: 4), system: system)
         #expect(probe.mode == .buffered && probe.bytesRead == 4 * 64 << 10)
         #expect(read.withLock { $0 } == [model.file.path: 2 * 64 << 10, mirror: 2 * 64 << 10])
         #expect(
@@ -184,16 +185,17 @@ import Testing
     @Test func theProbeReadsTheFileWithTheModeThatWorks() throws {
         let model = try TestModel(sizes: [Int](repeating: 50_000, count: 20), seed: 1)
         let probe = try DiskProbe.measure(
-            path: model.file.path, seconds: 0.02, requestBytes: 64 << 10, depth: 4, system: .here)
+            path: model.file.path, seconds: 0.02, request: .init(bytes: 64 << 10, depth: 4), system: .here)
         #expect(probe.mode == .direct && probe.bytesRead >= 64 << 10 && probe.bytesPerSecond > 0)
         var system = SystemCalls.here
         system.open = { path, direct in direct ? -EINVAL : SystemCalls.here.open(path, direct) }
         let buffered = try DiskProbe.measure(
-            path: model.file.path, seconds: 0, requestBytes: 64 << 10, depth: 2, system: system)
+            path: model.file.path, seconds: 0, request: .init(bytes: 64 << 10, depth: 2), system: system)
         #expect(buffered.mode == .buffered && buffered.bytesRead == 128 << 10)
         system.read = { _, _, _, _ in -Int(EIO) }
         #expect(throws: LeafError.self) {
-            try DiskProbe.measure(path: model.file.path, seconds: 1, requestBytes: 4096, depth: 2, system: system)
+            try DiskProbe.measure(
+                path: model.file.path, seconds: 1, request: .init(bytes: 4096, depth: 2), system: system)
         }
         #expect(throws: LeafError.self) { try DiskProbe.measure(path: "/nowhere/x", seconds: 1) }
         #expect(truncate(model.file.path, 100) == 0)

@@ -84,7 +84,6 @@ import Testing
         #expect(abs(prediction.secondsPerToken - next.secondsPerToken - prediction.secondsSavedByOneGibibyte) < 0.01)
     }
 
-    /// Below its limit a disk has time to make up for what computing takes from it.
     @Test func aLimitedDiskReadsNoFasterThanItsLimit() throws {
         let disk = DiskRate(bytesPerSecond: 5e9, limit: 1e9, overlapCost: 0.5)
         let (prediction, plan) = try predict(0.5, disk: disk)
