@@ -51,18 +51,23 @@ def run_beside_disk(command, model):
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                start_new_session=True)
     stops = []
-    while True:
-        try:
-            out, errors = process.communicate(timeout=RUNS)
-            break
-        except subprocess.TimeoutExpired:
-            begin = time.monotonic()
-            os.killpg(process.pid, signal.SIGSTOP)
+    try:
+        while True:
             try:
+                out, errors = process.communicate(timeout=RUNS)
+                break
+            except subprocess.TimeoutExpired:
+                begin = time.monotonic()
+                os.killpg(process.pid, signal.SIGSTOP)
                 rates = disk_rates(model)
-            finally:
                 os.killpg(process.pid, signal.SIGCONT)
-            stops.append((begin, time.monotonic(), rates))
+                stops.append((begin, time.monotonic(), rates))
+    finally:
+        # Whoever ends this program in a stop leaves nothing that sleeps on.
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGCONT)
+            process.wait()
     end = time.monotonic()
     if process.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}: exit code {process.returncode}\n{errors}")
@@ -134,6 +139,7 @@ def main():
     parser.add_argument("--max-read-rate", help="such as 1GB/s: stands for a slower disk, whose rate the share then counts")
     parser.add_argument("--output", help="append a line of JSON for each run")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     subprocess.run(["make", "-s", "-C", pathlib.Path(__file__).parent / "disk", "build"], check=True)
     print("| budget | context | peak | charged | limit hits | read a sweep | pinned of the rest | a token | predicted "

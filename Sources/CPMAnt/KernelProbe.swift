@@ -8,7 +8,7 @@ public import LeafFormat
     import Musl
 #endif
 
-/// How fast this machine computes linear layers and reads its memory, measured in about a second, the way a sweep does
+/// How fast this machine computes linear layers and reads its memory, measured in about two seconds, the way a sweep does
 /// it: chunks of 2 MiB in huge pages, too many for the caches, all threads on each chunk, the kernels that run.
 public struct KernelProbe: Sendable, Equatable {
     /// Of one number of rows.
@@ -63,6 +63,16 @@ public struct KernelProbe: Sendable, Equatable {
         return 1 / ((1 - share) / low.weightBytesPerSecond + share / high.weightBytesPerSecond)
     }
 
+    /// With means of both measurements for what depends on memory, whose rate wanders from one second to the next.
+    public func averaged(with other: KernelProbe) -> KernelProbe {
+        let one = (weightBytesPerSecond(rows: 1) + other.weightBytesPerSecond(rows: 1)) / 2
+        return KernelProbe(
+            threads: threads, readBytesPerSecond: (readBytesPerSecond + other.readBytesPerSecond) / 2,
+            rates: [Rate(rows: 1, weightBytesPerSecond: one)] + rates.dropFirst(), elementBytes: elementBytes,
+            joinSeconds: joinSeconds, digestBytesPerSecond: digestBytesPerSecond,
+            touchSecondsPerByte: touchSecondsPerByte)
+    }
+
     public func multiplyAddsPerSecond(rows: Int) -> Double {
         weightBytesPerSecond(rows: rows) * Double(rows) / Double(elementBytes)
     }
@@ -70,6 +80,9 @@ public struct KernelProbe: Sendable, Equatable {
     private static let columns = 4096
     private static let chunkBytes = ChunkGeometry.usualBytes
     private static let mostRows = 512
+    /// How long is measured what memory limits, and what the processor does.
+    private static let memoryTime = Duration.milliseconds(800)
+    private static let processorTime = Duration.milliseconds(150)
 
     /// - Parameters:
     ///   - rows: numbers of rows to measure beside one; those beyond 512 count as 512.
@@ -167,7 +180,7 @@ public struct KernelProbe: Sendable, Equatable {
 
         /// Of one pass over the first chunks.
         func seconds(rows: Int, chunks: Int) throws(LeafError) -> Double {
-            try median { () throws(LeafError) in
+            try median(rows == 1 ? memoryTime : processorTime) { () throws(LeafError) in
                 try pool.run { [self] worker throws(LeafError) in
                     let units = pool.share(of: chunkRows / unitRows, for: worker)
                     for chunk in 0..<chunks {
@@ -203,7 +216,7 @@ public struct KernelProbe: Sendable, Equatable {
 
         /// Of one pass over all chunks that only adds them up.
         func secondsOfReading() throws(LeafError) -> Double {
-            try median { () throws(LeafError) in
+            try median(memoryTime) { () throws(LeafError) in
                 try pool.run { [self] worker throws(LeafError) in
                     let part = pool.share(of: chunks * chunkBytes / MemoryReader.unitBytes, for: worker)
                     output[worker % chunkRows] = Float(
@@ -231,11 +244,13 @@ public struct KernelProbe: Sendable, Equatable {
         }
 
         /// The middle of several measurements, after one that is not counted; fewer where one takes long.
-        private func median<Failure: Error>(_ body: () throws(Failure) -> Void) throws(Failure) -> Double {
+        private func median<Failure: Error>(
+            _ time: Duration = processorTime, _ body: () throws(Failure) -> Void
+        ) throws(Failure) -> Double {
             try body()
             let begin = ContinuousClock.now
             var times: [Double] = []
-            while times.count < 63, times.isEmpty || begin.duration(to: .now) < .milliseconds(400) {
+            while times.isEmpty || begin.duration(to: .now) < time {
                 let start = ContinuousClock.now
                 try body()
                 times.append((ContinuousClock.now - start) / .seconds(1))

@@ -62,24 +62,30 @@ public struct MachineRates: Sendable, Equatable {
         let machine = Machine.current()
         let set = try InstructionSet.wanted()
         onStep("measuring the processor")
-        let kernels = try KernelProbe.measure(
-            instructionSet: set, threads: threads ?? machine.cores, weights: file.weights, activations: activations,
-            rows: rows, memoryBytes: machine.defaultBudget / 4)
+        func kernels(_ rows: [Int]) throws(LeafError) -> KernelProbe {
+            try KernelProbe.measure(
+                instructionSet: set, threads: threads ?? machine.cores, weights: file.weights, activations: activations,
+                rows: rows, memoryBytes: machine.defaultBudget / 4)
+        }
+        let first = try kernels(rows)
         let limit = reading.maxBytesPerSecond.map(Double.init) ?? .infinity
         if var disk {
             disk.limit = limit
-            return MachineRates(kernels: kernels, disk: disk)
+            return MachineRates(kernels: first, disk: disk)
         }
         onStep("measuring the disk")
         let probe = try DiskProbe.measure(path: file.path, reading: reading)
         var rate = DiskRate(bytesPerSecond: probe.bytesPerSecond, limit: limit, isDirect: probe.mode == .direct)
         onStep("measuring reading beside computing")
-        let all = file.blocks.indices
+        let computingSeconds = SweepCost(file, file.blocks.indices, first).seconds(rows: 1, logitRows: 1)
         let readingSeconds = Double(file.chunks.reduce(0) { $0 + $1.paddedBytes }) / rate.bytesPerSecond
         let stream = try StreamProbe.measure(
-            file, reading, streamedShare: SweepCost(file, all, kernels).seconds(rows: 1, logitRows: 1) / readingSeconds,
-            memoryBytes: min(machine.defaultBudget / 4, 1 << 30), threads: kernels.threads, instructionSet: set,
+            file, reading, streamedShare: computingSeconds / readingSeconds,
+            memoryBytes: min(machine.defaultBudget / 4, 1 << 30), threads: first.threads, instructionSet: set,
             activations: activations)
+        // What memory gives wanders: it is measured on both sides of what it is compared with.
+        onStep("measuring the processor again")
+        let kernels = first.averaged(with: try kernels([]))
         if let stream { rate.learn(from: stream, computing: SweepCost(file, stream.blocks, kernels)) }
         return MachineRates(kernels: kernels, disk: rate)
     }
