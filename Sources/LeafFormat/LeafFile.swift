@@ -99,6 +99,11 @@ public struct Chunk: Sendable, Equatable {
     public var paddedBytes: Int { (storedBytes + 4095) / 4096 * 4096 }
 }
 
+extension Sequence where Element == Chunk {
+    /// Bytes that reading all of them moves.
+    public var paddedBytes: Int { reduce(0) { $0 + $1.paddedBytes } }
+}
+
 /// One weight matrix `[rows, columns]`: `rows` outputs, `columns` inputs.
 public struct Matrix: Sendable, Equatable {
     /// CPM-Live's name, such as `encoder.layers.0.self_att.self_attention.project_q.weight`.

@@ -72,7 +72,7 @@ final class ChunkLoader: Sendable {
         } catch {
             throw LeafError(.io, "\(path): \(error.sentence)")
         }
-        guard mode == .direct || mode == .auto else { return Source(buffered: buffered, direct: nil) }
+        guard mode.triesDirect else { return Source(buffered: buffered, direct: nil) }
         do throws(ReadFailure) {
             let direct = try ReadableFile.direct(path: path, probing: file.chunks.first?.offset ?? 0, system: system)
             return Source(buffered: buffered, direct: direct)

@@ -31,7 +31,7 @@ public struct DiskProbe: Sendable, Equatable {
         system: SystemCalls
     ) throws(LeafError) -> DiskProbe {
         let copies = try reading.paths(of: path).map { path throws(LeafError) in
-            try Copy(path: path, mayBeDirect: reading.mode == .auto || reading.mode == .direct, system: system)
+            try Copy(path: path, mayBeDirect: reading.mode.triesDirect, system: system)
         }
         let requestBytes = min(request.bytes, copies.map(\.wholePagesBytes).min() ?? 0)
         let readerCount = max(request.depth, copies.count)

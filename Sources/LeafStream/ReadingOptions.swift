@@ -8,6 +8,9 @@ public enum IOMode: String, Sendable, CaseIterable {
     case direct
     /// Through the page cache, which is emptied behind every read, into slots.
     case buffered
+
+    /// Whether direct reads are tried first.
+    var triesDirect: Bool { self == .auto || self == .direct }
 }
 
 /// Where weights are read from, how, and how fast.

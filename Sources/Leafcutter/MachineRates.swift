@@ -78,7 +78,7 @@ public struct MachineRates: Sendable, Equatable {
         var rate = DiskRate(bytesPerSecond: probe.bytesPerSecond, limit: limit, isDirect: probe.mode == .direct)
         onStep("measuring reading beside computing")
         let computingSeconds = SweepCost(file, file.blocks.indices, first).seconds(rows: 1, logitRows: 1)
-        let readingSeconds = Double(file.chunks.reduce(0) { $0 + $1.paddedBytes }) / rate.bytesPerSecond
+        let readingSeconds = Double(file.chunks.paddedBytes) / rate.bytesPerSecond
         let stream = try StreamProbe.measure(
             file, reading, streamedShare: computingSeconds / readingSeconds,
             memoryBytes: min(machine.defaultBudget / 4, 1 << 30), threads: first.threads, instructionSet: set,

@@ -38,7 +38,7 @@ public struct Prediction: Sendable, Equatable {
         let disk = rates.disk
         let sweep = SweepCost(file, file.blocks.indices, machine)
         let streamed = Double(plan.streamedBytesPerSweep)
-        let everything = Double(file.chunks.reduce(0) { $0 + $1.paddedBytes })
+        let everything = Double(file.chunks.paddedBytes)
         // Readers share the processor with the compute threads.
         let firstCost =
             (everything / machine.digestBytesPerSecond + Double(plan.pinnedBytes) * machine.touchSecondsPerByte)

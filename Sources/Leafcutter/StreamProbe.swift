@@ -72,14 +72,12 @@ struct StreamProbe {
 
         let start = ContinuousClock.now
         func elapsed() -> Double { (ContinuousClock.now - start) / .seconds(1) }
-        func bytes(_ blocks: Range<Int>) -> Int {
-            file.blocks[blocks].lazy.flatMap(\.chunks).reduce(0) { $0 + file.chunks[$1].paddedBytes }
-        }
+        func chunks(ofFirst blocks: Int) -> Range<Int> { 0..<file.blocks[blocks - 1].chunks.upperBound }
         let blocks =
             0..<(try compute { passed in
-                passed > 0 && (elapsed() > duration / 2 || bytes(0..<passed + 1) > memoryBytes)
+                passed > 0
+                    && (elapsed() > duration / 2 || file.chunks[chunks(ofFirst: passed + 1)].paddedBytes > memoryBytes)
             })
-        let chunks = 0..<file.blocks[blocks.upperBound - 1].chunks.upperBound
         let begin = elapsed()
         var end = begin
         var readingSeconds = 0.0
@@ -87,11 +85,11 @@ struct StreamProbe {
         var passes = 0.0
         repeat {
             let before = store.counters.bytesRead
-            try read(chunks)
+            try read(chunks(ofFirst: blocks.count))
             let middle = elapsed()
             readingSeconds += middle - end
             bytesRead += store.counters.bytesRead - before
-            _ = try compute { $0 == blocks.upperBound }
+            _ = try compute { $0 == blocks.count }
             end = elapsed()
             passes += 1
         } while end - begin < duration

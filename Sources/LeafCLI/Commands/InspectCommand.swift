@@ -25,7 +25,7 @@ struct InspectCommand: Command {
         let whole = layers.count { $0.hasAttention && $0.hasFeedForward }
         let half = layers.count { $0.hasAttention != $0.hasFeedForward }
         let feedForwards = layers.indices.filter { layers[$0].hasFeedForward }
-        let chunkBytes = file.chunks.reduce(0) { $0 + $1.paddedBytes }
+        let chunkBytes = file.chunks.paddedBytes
         var rows: [(String, String)] = [
             ("file", "\(file.path), \(ByteCount(bytes: file.fileBytes))"),
             ("parameters", "\(configuration.parameterCount) (\(Quantity.parameters(configuration.parameterCount)))"),
@@ -75,7 +75,7 @@ struct InspectCommand: Command {
                     file.blocks.map { block in
                         [
                             "name": .string(name(of: block)), "chunks": .integer(block.chunks.count),
-                            "bytes": .integer(file.chunks[block.chunks].reduce(0) { $0 + $1.paddedBytes }),
+                            "bytes": .integer(file.chunks[block.chunks].paddedBytes),
                         ]
                     })
             ),
