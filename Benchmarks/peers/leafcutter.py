@@ -22,7 +22,7 @@ def prompt_ids(rows):
 
 
 def measure_leafcutter(results, name, binary, model, budget, rows, tokens):
-    """Generates `tokens` tokens after `rows` rows."""
+    """Generates `tokens` tokens after `rows` rows. Returns the seconds of a token by the name of what ran."""
     run = measure.Run(budget, [
         binary, "generate", model, "--ids", ",".join(map(str, prompt_ids(rows))), "--greedy", "--allow-empty",
         "--max-tokens", tokens, "--memory", budget, "--json", "--quiet"], TIMEOUT)
@@ -34,6 +34,7 @@ def measure_leafcutter(results, name, binary, model, budget, rows, tokens):
     decode = [answer["timing"]["decode"] / (answer["completion_tokens"] - 1)
               for answer in answers if answer["completion_tokens"] > 1]
     results.add(name, run, facts, prefill, decode)
+    return {name: decode[0]} if decode else {}
 
 
 def version(binary):
