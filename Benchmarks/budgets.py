@@ -100,7 +100,7 @@ def measure(leafcutter, model, budget, context, prompt, rate):
         disk = touched = float(rate.removesuffix("GB/s")) * 1e9
     streamed = report["io"]["streamed_bytes_per_sweep"]
     reading, computing = streamed / disk, before["predicted"]["computing_seconds_per_token"]
-    overlap = 0 if rate else before["overlap_cost"]
+    beside = {what: 0 if rate else before[f"cost_of_{what}"] for what in ("computing", "reading")}
     everything = before["streamed_bytes_per_sweep"] + before["parts"]["pinned"]
     # All that is not promised to something else could be pinned.
     left = before["parts"]["pinned"] + before["budget"] - sum(before["parts"].values())
@@ -125,7 +125,8 @@ def measure(leafcutter, model, budget, context, prompt, rate):
         "pinned_share_of_rest": before["parts"]["pinned"] / left if left > 0 else 1,
         "disk_least_most": [least, most], "added_up_bytes_per_second": touched,
         "predicted_seconds_per_token": before["predicted"]["seconds_per_token"],
-        "predicted_at_this_rate": max(reading, computing) + overlap * min(reading, computing), "problems": problems,
+        "predicted_at_this_rate": max(reading + beside["computing"] * computing,
+                                    computing + beside["reading"] * reading), "problems": problems,
     }
 
 

@@ -66,7 +66,8 @@ struct PlanReport {
             "streamed_bytes_per_sweep": .integer(plan.streamedBytesPerSweep),
             "kv_bytes_per_token": .integer(bytesPerToken), "max_context": .integer(maxContext),
             "disk_bytes_per_second": .number(rates.disk.allowedBytesPerSecond),
-            "overlap_cost": .number(rates.disk.overlapCost),
+            "cost_of_computing": .number(rates.disk.costOfComputing),
+            "cost_of_reading": .number(rates.disk.costOfReading),
             "predicted": [
                 "seconds_per_token": .number(prediction.secondsPerToken),
                 "reading_seconds_per_token": .number(prediction.readingSecondsPerToken),

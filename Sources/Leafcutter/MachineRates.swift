@@ -8,20 +8,23 @@ public struct DiskRate: Sendable, Equatable {
     public var bytesPerSecond: Double
     /// What it is allowed to read; infinite without a limit.
     public var limit: Double
-    /// What comes on top of the longer of reading and computing when both go on at once, as a share of the shorter: nothing
-    /// where a disk writes to memory by itself, all of it where a hypervisor copies with the cores and the memory that
-    /// compute.
-    public var overlapCost: Double
+    /// What each second of computing adds where reading takes longer, and each second of reading where computing takes
+    /// longer, in seconds. Nothing on a machine whose disk writes to memory by itself; where a hypervisor copies what is read
+    /// with the cores that compute, up to all of it.
+    public var costOfComputing: Double
+    public var costOfReading: Double
     /// Whether it is read past the page cache.
     public var isDirect: Bool
 
     /// - Parameter bytesPerSecond: of a disk that takes nothing from those who compute.
     public init(
-        bytesPerSecond: Double, limit: Double = .infinity, overlapCost: Double = 0, isDirect: Bool = true
+        bytesPerSecond: Double, limit: Double = .infinity, costOfComputing: Double = 0, costOfReading: Double = 0,
+        isDirect: Bool = true
     ) {
         self.bytesPerSecond = bytesPerSecond
         self.limit = limit
-        self.overlapCost = overlapCost
+        self.costOfComputing = costOfComputing
+        self.costOfReading = costOfReading
         self.isDirect = isDirect
     }
 
@@ -31,7 +34,7 @@ public struct DiskRate: Sendable, Equatable {
     /// makes up for what computing took from it.
     func seconds(reading bytes: Double, computing seconds: Double) -> Double {
         let reading = bytes / bytesPerSecond
-        return max(bytes / limit, max(reading, seconds) + overlapCost * min(reading, seconds))
+        return max(bytes / limit, reading + costOfComputing * seconds, seconds + costOfReading * reading)
     }
 }
 
@@ -45,7 +48,7 @@ public struct MachineRates: Sendable, Equatable {
         self.disk = disk
     }
 
-    /// Measures for one file, in some ten seconds: its weights, the rows that will be on a sweep, the disk that it lies on.
+    /// Measures for one file, in some fifteen seconds: its weights, the rows that will be on a sweep, the disk that it lies on.
     /// Takes no more than a quarter of the memory that is free.
     ///
     /// - Parameters:
@@ -79,25 +82,41 @@ public struct MachineRates: Sendable, Equatable {
         onStep("measuring reading beside computing")
         let computingSeconds = SweepCost(file, file.blocks.indices, first).seconds(rows: 1, logitRows: 1)
         let readingSeconds = Double(file.chunks.paddedBytes) / rate.bytesPerSecond
-        let stream = try StreamProbe.measure(
-            file, reading, streamedShare: computingSeconds / readingSeconds,
-            memoryBytes: min(machine.defaultBudget / 4, 1 << 30), threads: first.threads, instructionSet: set,
-            activations: activations)
+        /// With so much read in each pass that it takes `ratio` times as long as computing.
+        func stream(_ ratio: Double) throws(LeafError) -> StreamProbe? {
+            try StreamProbe.measure(
+                file, reading, streamedShare: ratio * computingSeconds / readingSeconds,
+                memoryBytes: min(machine.defaultBudget / 4, 1 << 30), threads: first.threads, instructionSet: set,
+                activations: activations)
+        }
+        let balanced = try stream(1)
+        let boundByDisk = try stream(4)
         // What memory gives wanders: it is measured on both sides of what it is compared with.
         onStep("measuring the processor again")
         let kernels = first.averaged(with: try kernels([]))
-        if let stream { rate.learn(from: stream, computing: SweepCost(file, stream.blocks, kernels)) }
+        if let balanced, let boundByDisk {
+            rate.learn(from: balanced, boundByDisk) { SweepCost(file, $0, kernels).seconds(rows: 1, logitRows: 1) }
+        }
         return MachineRates(kernels: kernels, disk: rate)
     }
 }
 
 extension DiskRate {
-    /// What a pass took beyond reading or computing is what they cost each other. The disk is as fast as both probes
+    /// What a pass took beyond reading and computing is what they cost each other. The disk is as fast as the probes
     /// found it, at places all over the file and in its first blocks.
-    mutating func learn(from stream: StreamProbe, computing cost: SweepCost) {
-        let computing = cost.seconds(rows: 1, logitRows: 1)
-        let beyond = stream.computingSeconds - max(stream.readingSeconds, computing)
-        overlapCost = min(max(0, beyond / min(stream.readingSeconds, computing)), 1)
-        bytesPerSecond = (bytesPerSecond + stream.bytesPerSecond) / 2
+    ///
+    /// - Parameters:
+    ///   - balanced: reading and computing are about as long.
+    ///   - boundByDisk: reading takes much longer.
+    ///   - computing: seconds that a row takes for these blocks by itself.
+    package mutating func learn(
+        from balanced: StreamProbe, _ boundByDisk: StreamProbe, computing: (_ blocks: Range<Int>) -> Double
+    ) {
+        let balancedComputing = computing(balanced.blocks)
+        costOfReading = min(max(0, balanced.bothSeconds - balancedComputing) / balanced.readingSeconds, 1)
+        // It is less when most of the time nobody computes; more is the disk's moods.
+        let beyond = boundByDisk.bothSeconds - boundByDisk.readingSeconds
+        costOfComputing = min(max(0, beyond / computing(boundByDisk.blocks)), costOfReading)
+        bytesPerSecond = (2 * bytesPerSecond + balanced.bytesPerSecond + boundByDisk.bytesPerSecond) / 4
     }
 }

@@ -2,20 +2,26 @@ import CPMAnt
 import LeafFormat
 import LeafStream
 
-/// How long blocks of a model take that are read past nothing, and past one row: its own file, its own kernels, as much of
-/// them in memory that reading and computing are about as long as each other, which is where it shows what they cost each
-/// other.
+/// How long blocks of a model take that are read past nothing, and past one row: its own file, its own kernels, so much of
+/// them in memory that reading takes as long as whoever asks wants it beside computing.
 ///
 /// The first blocks pass over and over, by turns with and without the row: a virtual disk gives one part of a file faster than
 /// another, and one second more than the next.
-struct StreamProbe {
+package struct StreamProbe {
     /// Of one pass.
     let blocks: Range<Int>
     /// Bytes a second of the passes without the row.
     let bytesPerSecond: Double
-    /// Of a pass, on average.
+    /// Of a pass without the row and of one with it, on average.
     let readingSeconds: Double
-    let computingSeconds: Double
+    let bothSeconds: Double
+
+    package init(blocks: Range<Int>, bytesPerSecond: Double, readingSeconds: Double, bothSeconds: Double) {
+        self.blocks = blocks
+        self.bytesPerSecond = bytesPerSecond
+        self.readingSeconds = readingSeconds
+        self.bothSeconds = bothSeconds
+    }
 
     /// - Parameters:
     ///   - reading: as a run reads, but for its limit.
@@ -28,7 +34,7 @@ struct StreamProbe {
     ///   weights without OpenBLAS.
     static func measure(
         _ file: LeafFile, _ reading: ReadingOptions, streamedShare: Double, memoryBytes: Int, threads: Int,
-        instructionSet: InstructionSet, activations: ActivationPrecision, duration: Double = 6
+        instructionSet: InstructionSet, activations: ActivationPrecision, duration: Double = 4
     ) throws(LeafError) -> StreamProbe? {
         let capacity = ForwardCapacity(rows: 1, logitRows: 1, positions: 1, threads: threads)
         let plan = try plan(file, capacity, activations, streamedShare)
@@ -95,7 +101,7 @@ struct StreamProbe {
         } while end - begin < duration
         return StreamProbe(
             blocks: blocks, bytesPerSecond: Double(bytesRead) / readingSeconds, readingSeconds: readingSeconds / passes,
-            computingSeconds: (end - begin - readingSeconds) / passes)
+            bothSeconds: (end - begin - readingSeconds) / passes)
     }
 
     /// All slots, the pinned share, and as little else as possible.

@@ -120,7 +120,7 @@ import Testing
         #expect(Set(parts.keys) == ["runtime", "tokenizer", "resident", "kv", "scratch", "slots", "pinned"])
         for key in [
             "budget", "blocks", "streamed_bytes_per_sweep", "kv_bytes_per_token", "max_context",
-            "disk_bytes_per_second", "overlap_cost", "predicted",
+            "disk_bytes_per_second", "cost_of_computing", "cost_of_reading", "predicted",
         ] {
             #expect(run.json?[key] != nil, "\(key)")
         }

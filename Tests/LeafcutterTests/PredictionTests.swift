@@ -85,19 +85,37 @@ import Testing
     }
 
     @Test func aLimitedDiskReadsNoFasterThanItsLimit() throws {
-        let disk = DiskRate(bytesPerSecond: 5e9, limit: 1e9, overlapCost: 0.5)
+        let disk = DiskRate(bytesPerSecond: 5e9, limit: 1e9, costOfComputing: 0.5, costOfReading: 0.5)
         let (prediction, plan) = try predict(0.5, disk: disk)
         #expect(prediction.secondsPerToken == Double(plan.streamedBytesPerSweep) / 1e9)
         #expect(prediction.readingSecondsPerToken == prediction.secondsPerToken && prediction.bound == .disk)
-        let (unlimited, _) = try predict(0.5, disk: DiskRate(bytesPerSecond: 5e9, overlapCost: 0.5))
+        let (unlimited, _) = try predict(
+            0.5, disk: DiskRate(bytesPerSecond: 5e9, costOfComputing: 0.5, costOfReading: 0.5))
         #expect(unlimited.secondsPerToken < prediction.secondsPerToken / 3)
     }
 
-    /// Half of what the shorter takes is not hidden behind the longer.
     @Test(arguments: [0.5, 2, 4, 8, 11]) func readingAndComputingTakeFromEachOther(gibibytes: Double) throws {
-        let (prediction, plan) = try predict(gibibytes, disk: DiskRate(bytesPerSecond: 4e9, overlapCost: 0.5))
+        let disk = DiskRate(bytesPerSecond: 4e9, costOfComputing: 0.1, costOfReading: 0.6)
+        let (prediction, plan) = try predict(gibibytes, disk: disk)
         let (alone, _) = try predict(gibibytes, disk: DiskRate(bytesPerSecond: 1e15))
-        let times = [Double(plan.streamedBytesPerSweep) / 4e9, alone.secondsPerToken].sorted()
-        #expect(abs(prediction.secondsPerToken - (times[1] + 0.5 * times[0])) < 1e-4)
+        let reading = Double(plan.streamedBytesPerSweep) / 4e9
+        let computing = alone.secondsPerToken
+        // Where reading takes 2.25 times as long as computing both lines meet.
+        let expected = reading > 2.25 * computing ? reading + 0.1 * computing : computing + 0.6 * reading
+        #expect(abs(prediction.secondsPerToken - expected) < 1e-4)
+    }
+
+    @Test func whatReadingAndComputingCostIsLearntFromPasses() {
+        let balanced = StreamProbe(blocks: 0..<4, bytesPerSecond: 3e9, readingSeconds: 0.2, bothSeconds: 0.34)
+        let boundByDisk = StreamProbe(blocks: 0..<8, bytesPerSecond: 5e9, readingSeconds: 1.6, bothSeconds: 1.64)
+        var disk = DiskRate(bytesPerSecond: 4e9)
+        disk.learn(from: balanced, boundByDisk) { blocks in 0.05 * Double(blocks.count) }
+        #expect(abs(disk.costOfReading - 0.7) < 1e-9 && abs(disk.costOfComputing - 0.1) < 1e-9)
+        #expect(abs(disk.bytesPerSecond - 4e9) < 1)
+        // A disk that became faster meanwhile costs nothing, a slower one no more than both one after the other.
+        disk.learn(from: balanced, boundByDisk) { _ in 0.5 }
+        #expect(disk.costOfReading == 0 && disk.costOfComputing == 0)
+        disk.learn(from: balanced, boundByDisk) { _ in 0.01 }
+        #expect(disk.costOfReading == 1 && disk.costOfComputing == 1)
     }
 }

@@ -85,7 +85,7 @@ struct DoctorCommand: Command {
                     ),
                     (
                         "reading beside computing",
-                        "takes the longer of both and \((100 * disk.overlapCost).fixed(0)) % of the shorter"
+                        "adds \((100 * disk.costOfReading).fixed(0)) % of its time, computing beside longer reading \((100 * disk.costOfComputing).fixed(0)) %"
                     ),
                 ]
             }
@@ -131,7 +131,8 @@ struct DoctorCommand: Command {
             if let disk {
                 fields += [
                     ("disk_bytes_per_second", .number(disk.bytesPerSecond)), ("direct_io", .bool(disk.isDirect)),
-                    ("overlap_cost", .number(disk.overlapCost)),
+                    ("cost_of_computing", .number(disk.costOfComputing)),
+                    ("cost_of_reading", .number(disk.costOfReading)),
                 ]
             }
             if let least = steps.first {

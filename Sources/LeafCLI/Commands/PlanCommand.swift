@@ -16,7 +16,7 @@ struct PlanCommand: Command {
     static let syntax = CommandSyntax<PlanCommand>(
         name: "plan", summary: "Show whether a model fits a memory budget, and how fast it will be.",
         discussion: """
-            Nothing large is allocated. For some ten seconds the processor is measured, the disk at places all over the \
+            Nothing large is allocated. For some fifteen seconds the processor is measured, the disk at places all over the \
             file, and both at once with the model's own blocks. --disk-rate says how fast the disk is instead; a preset \
             has no file, so it needs the rate. Exit code 3 if the model does not fit.
             """,
