@@ -112,8 +112,8 @@ extension DiskRate {
     package mutating func learn(
         from balanced: StreamProbe, _ boundByDisk: StreamProbe, computing: (_ blocks: Range<Int>) -> Double
     ) {
-        let balancedComputing = computing(balanced.blocks)
-        costOfReading = min(max(0, balanced.bothSeconds - balancedComputing) / balanced.readingSeconds, 1)
+        let times = [balanced.readingSeconds, computing(balanced.blocks)].sorted()
+        costOfReading = min(max(0, balanced.bothSeconds - times[1]) / times[0], 1)
         // It is less when most of the time nobody computes; more is the disk's moods.
         let beyond = boundByDisk.bothSeconds - boundByDisk.readingSeconds
         costOfComputing = min(max(0, beyond / computing(boundByDisk.blocks)), costOfReading)
