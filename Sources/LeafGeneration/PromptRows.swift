@@ -1,3 +1,5 @@
+public import LeafExecutor
+public import CPMAntShape
 public import CPMAnt
 public import LeafFormat
 

@@ -1,3 +1,4 @@
+public import CPMAntShape
 public import LeafFormat
 
 /// The room in which one token after another is chosen, for one sequence after another; nothing is allocated later.

@@ -1,3 +1,5 @@
+public import LeafExecutor
+public import CPMAntShape
 package import CPMAnt
 public import LeafFormat
 

@@ -1,3 +1,4 @@
+public import LeafExecutor
 package import CPMAnt
 package import LeafFormat
 

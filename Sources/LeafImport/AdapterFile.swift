@@ -1,3 +1,4 @@
+public import CPMAntShape
 import FoundationEssentials
 public import LeafFormat
 

@@ -1,3 +1,4 @@
+public import CPMAntShape
 package import LeafFormat
 
 /// A CPM-Ant checkpoint of any form: its configuration, and where the numbers of each tensor are.

@@ -1,3 +1,4 @@
+public import CPMAntShape
 import Dispatch
 import LeafFormat
 import Synchronization

@@ -1,3 +1,4 @@
+public import CPMAntShape
 import Glibc
 import LeafFormat
 

@@ -1,3 +1,4 @@
+public import CPMAntShape
 import LeafFormat
 
 /// Which tensors go into which file of an exported checkpoint.

@@ -1,3 +1,4 @@
+public import CPMAntShape
 import CLeafKernels
 package import LeafFormat
 

@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 
 /// Where a small model's numbers lie in a large one, so that the large one computes exactly what the small one does.

@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 
 /// The numbers of the matrices: random ones of the right statistics, and a small model's among them.

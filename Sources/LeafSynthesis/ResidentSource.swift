@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 
 /// The tensors outside the blocks: norms, position bias, segment and prompt rows.

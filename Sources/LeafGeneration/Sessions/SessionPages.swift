@@ -1,3 +1,5 @@
+public import LeafExecutor
+public import CPMAntShape
 import CPMAnt
 import LeafFormat
 

@@ -1,11 +1,7 @@
 public import LeafFormat
 import Synchronization
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// A fixed set of threads that run one job at a time, the caller among them.
 ///
