@@ -1,4 +1,4 @@
-public import CPMAntShape
+import CPMAntShape
 import Glibc
 package import LeafFormat
 

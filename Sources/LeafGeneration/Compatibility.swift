@@ -1,4 +1,4 @@
-public import CPMAntShape
+import CPMAntShape
 import LeafFormat
 
 /// Whose way of generating is followed where the two implementations of CPM-Ant differ.

@@ -1,6 +1,6 @@
 public import LeafExecutor
 public import CPMAntShape
-public import CPMAnt
+public import LeafExecutor
 public import LeafFormat
 
 /// What was trained for a text's task and loaded with the model (`ModelTuning`).

@@ -1,6 +1,6 @@
-public import LeafExecutor
+package import LeafExecutor
 public import CPMAntShape
-package import CPMAnt
+package import LeafExecutor
 public import LeafFormat
 
 /// A text whose probability after another is wanted.

@@ -1,4 +1,4 @@
-public import CPMAntShape
+import CPMAntShape
 import LeafFormat
 
 /// CPM-Ant's output projection is its token table. Checkpoints that store it a second time must mean the same.

@@ -1,4 +1,4 @@
-public import CPMAntShape
+import CPMAntShape
 import FoundationEssentials
 import LeafFormat
 

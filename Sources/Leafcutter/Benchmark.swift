@@ -1,5 +1,6 @@
+public import CPMAntShape
 import CLeafKernels
-import CPMAnt
+import LeafExecutor
 public import LeafFormat
 import LeafGeneration
 import LeafStream

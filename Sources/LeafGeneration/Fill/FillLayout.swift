@@ -1,6 +1,6 @@
-public import LeafExecutor
-public import CPMAntShape
-import CPMAnt
+import LeafExecutor
+import CPMAntShape
+import LeafExecutor
 import LeafFormat
 
 /// A text whose blanks have definite lengths: which row stands where, and which row tells of which token.

@@ -1,6 +1,6 @@
-public import LeafExecutor
-public import CPMAntShape
-import CPMAnt
+import LeafExecutor
+import CPMAntShape
+import LeafExecutor
 import LeafFormat
 
 /// The pages of the KV cache that sequences have, and what is in them.

@@ -1,4 +1,4 @@
-public import CPMAntShape
+import CPMAntShape
 import LeafFormat
 
 /// A text that has been generated so far, as a session keeps it.
