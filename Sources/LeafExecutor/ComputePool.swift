@@ -1,7 +1,6 @@
+import Glibc
 public import LeafFormat
 import Synchronization
-
-import Glibc
 
 /// A fixed set of threads that run one job at a time, the caller among them.
 ///

@@ -1,6 +1,6 @@
-import LeafStream
 import CLeafKernels
 public import LeafFormat
+import LeafStream
 
 /// A batch before its first block: checked, placed in the cache, embedded, and told who sees whom.
 extension Executor {

@@ -1,7 +1,6 @@
 import CLeafKernels
-public import LeafFormat
-
 import Glibc
+public import LeafFormat
 
 /// How fast this machine computes linear layers and reads its memory, measured in about two seconds, the way a sweep does
 /// it: chunks of 2 MiB in huge pages, too many for the caches, all threads on each chunk, the kernels that run.
@@ -199,7 +198,9 @@ public struct KernelProbe: Sendable, Equatable {
         func secondsOfJoining() throws(LeafError) -> Double {
             let jobs = 64
             return try median { () throws(LeafError) in
-                for _ in 0..<jobs { try pool.run { [self] worker throws(LeafError) in output[worker % chunkOutputs] = 0 } }
+                for _ in 0..<jobs {
+                    try pool.run { [self] worker throws(LeafError) in output[worker % chunkOutputs] = 0 }
+                }
             } / Double(jobs)
         }
 

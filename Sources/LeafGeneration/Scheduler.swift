@@ -1,5 +1,4 @@
 package import LeafExecutor
-package import LeafExecutor
 package import LeafFormat
 
 /// Runs any number of tracks on shared sweeps: new ones join at the next sweep, finished ones leave, the prompt of one

@@ -1,5 +1,5 @@
-import CPMAntShape
 import CLeafKernels
+import CPMAntShape
 public import LeafFormat
 
 /// How to write a checkpoint.

@@ -1,5 +1,5 @@
-package import CPMAntShape
 import CLeafKernels
+package import CPMAntShape
 package import LeafFormat
 
 /// The weights of a model file as float32 rows with `1/sqrt(fan-in)` folded in, every chunk verified.
@@ -78,7 +78,9 @@ package struct LeafRows {
 
     /// A tensor outside the blocks, as it is stored.
     package func bytes(of name: String) throws(LeafError) -> [UInt8] {
-        guard let tensor = file.leaf.tensor(name) else { throw LeafError(.badInput, "\(file.path) has no tensor \(name)") }
+        guard let tensor = file.leaf.tensor(name) else {
+            throw LeafError(.badInput, "\(file.path) has no tensor \(name)")
+        }
         return try input.bytes(at: tensor.offset, count: tensor.byteCount)
     }
 

@@ -1,5 +1,5 @@
-public import CPMAntShape
 import CLeafKernels
+public import CPMAntShape
 import LeafExecutor
 public import LeafFormat
 import LeafGeneration

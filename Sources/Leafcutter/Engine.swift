@@ -1,7 +1,7 @@
 import CPMAnt
 import CPMAntShape
-package import LeafExecutor
 import Dispatch
+package import LeafExecutor
 package import LeafFormat
 package import LeafGeneration
 package import LeafStream
@@ -21,7 +21,8 @@ package final class Engine: @unchecked Sendable {
     private let queue = DispatchQueue(label: "leafcutter.engine", qos: .userInitiated)
 
     init(_ settings: Settings, _ plan: MemoryPlan) throws(LeafError) {
-        if let mirror = settings.reading.mirror, try !CPMAntFile.open(path: mirror).leaf.isCopy(of: settings.file.leaf) {
+        if let mirror = settings.reading.mirror, try !CPMAntFile.open(path: mirror).leaf.isCopy(of: settings.file.leaf)
+        {
             throw LeafError(.usage, "\(mirror) is not a copy of \(settings.file.leaf.path); copy the model there again")
         }
         let store = try BlockStore(

@@ -84,7 +84,8 @@ package struct StreamProbe {
         let blocks =
             0..<(try compute { passed in
                 passed > 0
-                    && (elapsed() > duration / 2 || file.leaf.chunks[chunks(ofFirst: passed + 1)].paddedBytes > memoryBytes)
+                    && (elapsed() > duration / 2
+                        || file.leaf.chunks[chunks(ofFirst: passed + 1)].paddedBytes > memoryBytes)
             })
         let begin = elapsed()
         var end = begin
