@@ -110,7 +110,7 @@ import Testing
         ("\"format\":\"leafcutter\"", "\"format\":\"leafcuttex\"", "no Leafcutter model"),
         ("\"weights\":\"int8\"", "\"weights\":\"int9\"", "unknown format"),
         ("encoder.output_layernorm.weight\":{", "encoder.output_layernorm.weighx\":{", "is missing"),
-        ("\\\"vocab_size\\\":70", "\\\"vocab_size\\\":99", "lack rows"),
+        ("\\\"vocab_size\\\":70", "\\\"vocab_size\\\":99", "lack outputs"),
         ("\\\"num_layers\\\":3", "\\\"num_layers\\\":4", "mask_modules"),
         ("\\\"dim_model\\\":80", "\\\"dim_model\\\":-8", "outside"),
         ("\\\"num_heads\\\":2", "\\\"num_heads\\\":0", "outside"),

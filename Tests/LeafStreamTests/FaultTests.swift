@@ -49,7 +49,7 @@ import Testing
         }
         let store = try store(model, mode, consumers: 3, system: system)
         let expected =
-            "\(model.file.path): block 2 (layer 2, feed-forward), encoder.layers.2.ffn.w_out rows 16-31 at byte \(bad): "
+            "\(model.file.path): block 2 (layer 2, feed-forward), encoder.layers.2.ffn.w_out outputs 16-31 at byte \(bad): "
             + "input/output error; check the disk, then copy or convert the file again"
         #expect(failures(store, model, consumers: 3) == [String](repeating: "sweep 0 chunk 9: " + expected, count: 3))
         // Dead is dead, also after a clean-up, also for a chunk that was there.
