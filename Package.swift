@@ -40,7 +40,7 @@ let package = Package(
         // Checkpoints to .leaf, and back.
         .target(
             name: "LeafImport",
-            dependencies: ["LeafFormat", "LeafTokenizer", "CSystem", "CZip", "CZlib", "CLeafKernels"],
+            dependencies: ["LeafFormat", "LeafTokenizer", "CZip", "CZlib", "CLeafKernels"],
             swiftSettings: library),
         // Models of any shape, without a checkpoint.
         .target(
@@ -75,7 +75,8 @@ let package = Package(
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter", cSettings: c),
         .testTarget(name: "BudgetTests", dependencies: ["GoldenSupport"], swiftSettings: strict),
         .testTarget(
-            name: "CPMAntTests", dependencies: ["CPMAnt", "LeafFormat", "GoldenSupport"], swiftSettings: strict),
+            name: "CPMAntTests", dependencies: ["CPMAnt", "CLeafKernels", "LeafFormat", "GoldenSupport"],
+            swiftSettings: strict),
         .target(
             name: "CKernelChecks", dependencies: ["CLeafKernels"], path: "Tests/CKernelChecks",
             exclude: ["arm", "bochs"],

@@ -33,8 +33,8 @@ extension CPMAntModel {
             try store.read(
                 at: chunk.offset + local / 16 * tileBytes,
                 into: UnsafeMutableRawBufferPointer(start: scratch.tableRow, count: tileBytes))
-            kernels.embed_int8(
-                scratch.tableRow.assumingMemoryBound(to: Int8.self), local % 16, resident.rowScales[chunk.matrix][id],
+            kernels.product.embed_row(
+                scratch.tableRow, local % 16, resident.rowScales[chunk.matrix][id],
                 segment, dModel, hidden)
         } else {
             let rowBytes = dModel * file.weights.elementBytes
@@ -70,7 +70,7 @@ extension CPMAntModel {
         let dModel = configuration.dimModel
         let scale = configuration.isScaleFolded ? 1 : 1 / Float(dModel).squareRoot()
         if file.weights == .float16 {
-            kernels.f16_to_f32(source.assumingMemoryBound(to: UInt16.self), hidden, dModel)
+            kernels.floats.f16_to_f32(source.assumingMemoryBound(to: UInt16.self), hidden, dModel)
         } else {
             UnsafeMutableRawPointer(hidden).copyMemory(from: source, byteCount: dModel * 4)
         }
@@ -114,7 +114,7 @@ extension CPMAntModel {
                         let position = step.positions[row]
                         let page = cache.page(pages[position / 16], offset: offset)
                         let place = row * stride + head * dimHead
-                        kernels.cache_store(
+                        kernels.floats.cache_store(
                             type, dimHead, scratch.keys + place, scratch.values + place, page, position % 16)
                     }
                     var view = leaf_cache_view(
@@ -123,7 +123,7 @@ extension CPMAntModel {
                         page_stride: cache.pageStride)
                     for local in Swift.stride(from: 0, to: group.rows.count, by: Scratch.attentionRows) {
                         let place = (group.rows.lowerBound + local) * stride + head * dimHead
-                        kernels.attention(
+                        kernels.floats.attention(
                             &view, scratch.queries + place, stride,
                             min(Scratch.attentionRows, group.rows.count - local),
                             scratch.buckets + group.bucketOffset + local * group.bucketStride, group.bucketStride,
@@ -154,7 +154,7 @@ extension CPMAntModel {
             output: { part, column in (up.start + column - part.columns.lowerBound, up.stride) },
             finish: { part in
                 for row in 0..<rows {
-                    kernels.gelu_multiply(
+                    kernels.floats.gelu_multiply(
                         scratch.gate + row * stride + part.columns.lowerBound, up.start + row * up.stride,
                         part.columns.count)
                 }
@@ -169,7 +169,7 @@ extension CPMAntModel {
     func project(_ block: Block, _ worker: Int) throws(LeafError) {
         let rows = step.outputRows
         try prepareLinearInput(rows: rows.count, columns: configuration.dimModel, worker) { row, input in
-            kernels.rms_norm(
+            kernels.floats.rms_norm(
                 scratch.hiddenStates + rows[row] * scratch.dModelStride, resident.outputNorm, configuration.dimModel,
                 configuration.eps, input)
         }
@@ -180,7 +180,7 @@ extension CPMAntModel {
 
     private func prepareNormalized(_ norm: UnsafePointer<Float>, _ worker: Int) throws(LeafError) {
         try prepareLinearInput(rows: step.rowCount, columns: configuration.dimModel, worker) { row, input in
-            kernels.rms_norm(
+            kernels.floats.rms_norm(
                 scratch.hiddenStates + row * scratch.dModelStride, norm, configuration.dimModel, configuration.eps,
                 input)
         }
@@ -191,7 +191,8 @@ extension CPMAntModel {
         try linear(
             matrix..<matrix + 1, rows: step.rowCount, worker, output: { _, column in (scratch.delta + column, stride) })
         for row in pool.share(of: step.rowCount, for: worker) {
-            kernels.add(scratch.hiddenStates + row * stride, scratch.delta + row * stride, configuration.dimModel)
+            kernels.floats.add(
+                scratch.hiddenStates + row * stride, scratch.delta + row * stride, configuration.dimModel)
         }
     }
 }

@@ -24,7 +24,7 @@ extension CPMAntModel {
             for column in columns..<stride { input[column] = 0 }
             fill(row, input)
             if file.weights == .int8 {
-                kernels.quantize_row(
+                kernels.product.quantize_row(
                     activations.kernelType, input, columns, stride, scratch.quantizedRows + row * rowBytes)
             }
         }
@@ -87,8 +87,8 @@ extension CPMAntModel {
         _ target: (start: UnsafeMutablePointer<Float>, stride: Int)
     ) {
         let columns = file.matrices[part.matrix].paddedColumns
-        let tiles = chunk.assumingMemoryBound(to: Int8.self) + (part.columns.lowerBound - entry.firstRow) * columns
-        kernels.linear(
+        let tiles = chunk + (part.columns.lowerBound - entry.firstRow) * columns
+        kernels.product.linear(
             activations.kernelType, tiles, part.columns.count / 16, columns,
             resident.rowScales[part.matrix] + part.columns.lowerBound, scratch.quantizedRows, rows, target.start,
             target.stride)
@@ -109,7 +109,7 @@ extension CPMAntModel {
             let weights: UnsafePointer<Float>
             if isHalf {
                 let widened = scratch.widenedWeights(thread: part.worker)
-                kernels.f16_to_f32(chunk.assumingMemoryBound(to: UInt16.self) + place, widened, count * columns)
+                kernels.floats.f16_to_f32(chunk.assumingMemoryBound(to: UInt16.self) + place, widened, count * columns)
                 weights = UnsafePointer(widened)
             } else {
                 weights = chunk.assumingMemoryBound(to: Float.self) + place

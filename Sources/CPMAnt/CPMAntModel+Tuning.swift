@@ -11,7 +11,7 @@ extension CPMAntModel {
         let stride = columns.roundedUp(to: 64)
         for row in pool.share(of: rows, for: worker) {
             tuning.multiplyDown(
-                scratch.linearInput + row * stride, row: row, matrices: matrices, columns: columns, kernels)
+                scratch.linearInput + row * stride, row: row, matrices: matrices, columns: columns, kernels.floats)
         }
         try pool.meet(worker)
     }
@@ -28,7 +28,7 @@ extension CPMAntModel {
         for row in 0..<rows {
             tuning.addUp(
                 to: target.start + row * target.stride, row: row, matrix: part.matrix, first: matrices.lowerBound,
-                columns: part.columns, kernels)
+                columns: part.columns, kernels.floats)
         }
     }
 }

@@ -19,7 +19,7 @@ public final class CPMAntModel {
     let trace: TraceRecorder?
     let pool: ComputePool
     let claims: TileClaims
-    let kernels: leaf_kernels
+    package let kernels: Kernels
     let activations: ActivationPrecision
     let resident: ResidentTensors
     let tuning: ResidentTuning
@@ -53,8 +53,8 @@ public final class CPMAntModel {
     /// - Throws: `.io` and `.badInput` when resident tensors cannot be read, `.budget` when the system refuses memory,
     ///   `.usage` when float weights meet a machine without OpenBLAS.
     public init(
-        file: LeafFile, store: BlockStore, pool: ComputePool, instructionSet: InstructionSet,
-        capacity: ForwardCapacity, activations: ActivationPrecision, kv: KVPrecision,
+        file: LeafFile, store: BlockStore, pool: ComputePool, capacity: ForwardCapacity,
+        activations: ActivationPrecision, kv: KVPrecision,
         tuning: ModelTuning = ModelTuning(), trace: TraceRecorder? = nil
     ) throws(LeafError) {
         self.file = file
@@ -62,7 +62,7 @@ public final class CPMAntModel {
         self.trace = trace
         self.pool = pool
         claims = TileClaims(chunkCount: file.chunks.count)
-        kernels = (instructionSet.table ?? leaf_kernels_best()).pointee
+        kernels = pool.kernels
         self.capacity = capacity
         self.activations = activations
         configuration = file.configuration

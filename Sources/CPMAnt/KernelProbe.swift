@@ -92,11 +92,11 @@ public struct KernelProbe: Sendable, Equatable {
         instructionSet: InstructionSet, threads: Int, weights: WeightFormat = .int8,
         activations: ActivationPrecision = .int16, rows: [Int] = [], memoryBytes: Int = 256 << 20
     ) throws(LeafError) -> KernelProbe {
-        let pool = try ComputePool(threadCount: threads)
+        let pool = try ComputePool(threadCount: threads, instructionSet: instructionSet)
         defer { pool.stop() }
         let wanted = Set(rows.map { min(max(1, $0), mostRows) }).union([1]).sorted()
         let bench = try Bench(
-            pool, instructionSet, weights, activations, rows: wanted[wanted.count - 1],
+            pool, weights, activations, rows: wanted[wanted.count - 1],
             chunks: min(max(16 << 20, memoryBytes), 256 << 20) / chunkBytes)
         let read = try bench.secondsOfReading()
         var rates: [Rate] = []
@@ -119,7 +119,7 @@ public struct KernelProbe: Sendable, Equatable {
         /// Of writing to all of it for the first time.
         let touchSeconds: Double
         private let pool: ComputePool
-        private let kernels: leaf_kernels
+        private let kernels: Kernels
         private let weights: WeightFormat
         private let activations: ActivationPrecision
         private let sgemm: leaf_sgemm_fn?
@@ -135,14 +135,13 @@ public struct KernelProbe: Sendable, Equatable {
         private let unitRows: Int
 
         init(
-            _ pool: ComputePool, _ instructionSet: InstructionSet, _ weights: WeightFormat,
-            _ activations: ActivationPrecision, rows: Int, chunks: Int
+            _ pool: ComputePool, _ weights: WeightFormat, _ activations: ActivationPrecision, rows: Int, chunks: Int
         ) throws(LeafError) {
             self.pool = pool
             self.weights = weights
             self.activations = activations
             self.chunks = chunks
-            kernels = (instructionSet.table ?? leaf_kernels_best()).pointee
+            kernels = pool.kernels
             if weights == .int8 {
                 sgemm = nil
             } else if let loaded = leaf_sgemm_load() {
@@ -170,7 +169,7 @@ public struct KernelProbe: Sendable, Equatable {
             quantized = UnsafeMutableRawPointer(arena.take(rows * rowBytes, of: UInt8.self))
             if weights == .int8 {
                 for row in 0..<rows {
-                    kernels.quantize_row(
+                    kernels.product.quantize_row(
                         activations.kernelType, input + row * columns, columns, columns, quantized + row * rowBytes)
                 }
             }
@@ -194,9 +193,9 @@ public struct KernelProbe: Sendable, Equatable {
             let bytes = slab + chunk * chunkBytes + part.lowerBound * columns * weights.elementBytes
             let target = output + part.lowerBound
             guard let sgemm else {
-                kernels.linear(
-                    activations.kernelType, UnsafeMutableRawPointer(bytes).assumingMemoryBound(to: Int8.self),
-                    part.count / 16, columns, scales + part.lowerBound, quantized, rows, target, chunkRows)
+                kernels.product.linear(
+                    activations.kernelType, bytes, part.count / 16, columns, scales + part.lowerBound, quantized, rows,
+                    target, chunkRows)
                 return
             }
             guard weights == .float16 else {
@@ -209,7 +208,7 @@ public struct KernelProbe: Sendable, Equatable {
             let room = widened + worker * Scratch.widenedRows * columns
             for first in stride(from: 0, to: part.count, by: Scratch.widenedRows) {
                 let count = min(Scratch.widenedRows, part.count - first)
-                kernels.f16_to_f32(halves + first * columns, room, count * columns)
+                kernels.floats.f16_to_f32(halves + first * columns, room, count * columns)
                 sgemm(rows, count, columns, 1, input, columns, room, columns, target + first, chunkRows)
             }
         }

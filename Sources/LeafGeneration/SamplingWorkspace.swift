@@ -1,3 +1,4 @@
+package import CPMAnt
 public import LeafFormat
 
 /// The room in which one token after another is chosen, for one sequence after another; nothing is allocated later.
@@ -15,12 +16,13 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
     private var round: UInt32 = 0
 
     /// - Parameter softPromptRows: tokens behind the vocabulary, of which a row of logits may tell too.
-    public init(vocabSize: Int, softPromptRows: Int = 0) throws(LeafError) {
+    ///   - kernels: those that compute.
+    package init(vocabSize: Int, softPromptRows: Int = 0, kernels: Kernels = Kernels(.best)) throws(LeafError) {
         precondition(vocabSize > 0)
         let capacity = vocabSize + softPromptRows
-        let logits = try FloatRow(count: capacity)
-        let probabilities = try FloatRow(count: capacity)
-        let joined = try FloatRow(count: capacity)
+        let logits = try FloatRow(count: capacity, kernels: kernels.floats)
+        let probabilities = try FloatRow(count: capacity, kernels: kernels.floats)
+        let joined = try FloatRow(count: capacity, kernels: kernels.floats)
         self.logits = logits
         self.probabilities = probabilities
         self.joined = joined
@@ -29,8 +31,9 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
         marks = Array(repeating: 0, count: capacity)
     }
 
-    public init(_ configuration: ModelConfiguration) throws(LeafError) {
-        try self.init(vocabSize: configuration.vocabSize, softPromptRows: configuration.promptRows)
+    package init(_ configuration: ModelConfiguration, _ kernels: Kernels) throws(LeafError) {
+        try self.init(
+            vocabSize: configuration.vocabSize, softPromptRows: configuration.promptRows, kernels: kernels)
     }
 
     /// Numbers in the row that was loaded last.

@@ -23,7 +23,7 @@ package final class Scheduler {
     /// - Throws: `.budget` when the system refuses the memory for a few rows.
     package init(model: CPMAntModel) throws(LeafError) {
         self.model = model
-        workspace = try SamplingWorkspace(model.configuration)
+        workspace = try SamplingWorkspace(model.configuration, model.kernels)
         batch.rows.reserveCapacity(model.capacity.rows)
         owners.reserveCapacity(model.capacity.rows)
     }

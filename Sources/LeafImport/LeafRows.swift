@@ -5,14 +5,14 @@ package import LeafFormat
 package struct LeafRows {
     package let file: LeafFile
     private let input: InputFile
-    private let kernels: leaf_kernels
+    private let kernels: leaf_float_kernels
     private let slot: AlignedBuffer
     private let floats: AlignedBuffer
 
     package init(_ file: LeafFile) throws(LeafError) {
         self.file = file
         input = try InputFile(path: file.path)
-        kernels = leaf_kernels_best().pointee
+        kernels = leaf_kernels_best().pointee.floats.pointee
         slot = try AlignedBuffer(count: file.chunks.map(\.slotBytes).max() ?? 0)
         let most = file.chunks.map { file.matrices[$0.matrix].columns * $0.rowCount }.max() ?? 0
         floats = try AlignedBuffer(count: most * MemoryLayout<Float>.size)

@@ -26,11 +26,12 @@ package final class Engine: @unchecked Sendable {
             file: file, plan: plan, reading: settings.reading, consumers: settings.capacity.threads,
             trace: settings.trace)
         self.store = store
-        pool = try ComputePool(threadCount: settings.capacity.threads)
+        pool = try ComputePool(
+            threadCount: settings.capacity.threads, instructionSet: settings.instructionSet)
         do {
             model = try CPMAntModel(
-                file: file, store: store, pool: pool, instructionSet: settings.instructionSet,
-                capacity: settings.capacity, activations: settings.activations, kv: settings.kv,
+                file: file, store: store, pool: pool, capacity: settings.capacity, activations: settings.activations,
+                kv: settings.kv,
                 tuning: settings.file.tuning(), trace: settings.trace)
             scheduler = try Scheduler(model: model)
         } catch {

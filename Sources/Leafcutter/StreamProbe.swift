@@ -42,11 +42,10 @@ package struct StreamProbe {
         let store = try BlockStore(
             file: file, plan: plan, reading: ReadingOptions(mode: reading.mode, mirror: reading.mirror),
             consumers: threads)
-        let pool = try ComputePool(threadCount: threads)
+        let pool = try ComputePool(threadCount: threads, instructionSet: instructionSet)
         defer { pool.stop() }
         let model = try CPMAntModel(
-            file: file, store: store, pool: pool, instructionSet: instructionSet, capacity: capacity,
-            activations: activations, kv: .f32)
+            file: file, store: store, pool: pool, capacity: capacity, activations: activations, kv: .f32)
 
         /// - Returns: how many blocks the row passed before it was time.
         func compute(until isOver: (_ passed: Int) -> Bool) throws(LeafError) -> Int {
