@@ -31,35 +31,42 @@ let package = Package(
         .target(name: "LeafFormat", dependencies: ["CSystem", "CLZ4", "CXXHash"], swiftSettings: library),
         // Bytes and blocks under a budget.
         .target(name: "LeafStream", dependencies: ["LeafFormat", "CSystem"], swiftSettings: library),
-        // Rows in, logits out.
+        // A CPM-Ant's configuration, tensors and published sizes.
+        .target(name: "CPMAntShape", dependencies: ["LeafFormat"], swiftSettings: library),
+        // Rows on a sweep: batch, cache, threads, products.
         .target(
-            name: "CPMAnt", dependencies: ["LeafFormat", "LeafStream", "CLeafKernels", "CLeafBLAS"],
+            name: "LeafExecutor", dependencies: ["LeafFormat", "LeafStream", "CLeafKernels", "CLeafBLAS"],
+            swiftSettings: library),
+        // The model: what a block computes.
+        .target(
+            name: "CPMAnt", dependencies: ["CPMAntShape", "LeafExecutor", "LeafFormat", "LeafStream", "CLeafKernels"],
             swiftSettings: library),
         // Text to ids and back.
         .target(name: "LeafTokenizer", dependencies: ["LeafFormat", "CTokenizerData"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
         .target(
             name: "LeafImport",
-            dependencies: ["LeafFormat", "LeafTokenizer", "CZip", "CZlib", "CLeafKernels"],
+            dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer", "CSystem", "CZip", "CZlib", "CLeafKernels"],
             swiftSettings: library),
         // Models of any shape, without a checkpoint.
         .target(
-            name: "LeafSynthesis", dependencies: ["LeafFormat", "LeafTokenizer"],
+            name: "LeafSynthesis", dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer"],
             swiftSettings: library),
         // What to compute next.
         .target(
-            name: "LeafGeneration", dependencies: ["LeafFormat", "CPMAnt", "LeafTokenizer", "CLeafKernels"],
+            name: "LeafGeneration",
+            dependencies: ["CPMAntShape", "LeafExecutor", "LeafFormat", "LeafTokenizer", "CLeafKernels"],
             swiftSettings: library),
         // Published tasks: items to requests, outputs to metrics.
         .target(
-            name: "LeafEvaluation", dependencies: ["LeafFormat", "LeafGeneration", "LeafTokenizer"],
+            name: "LeafEvaluation", dependencies: ["CPMAntShape", "LeafFormat", "LeafGeneration", "LeafTokenizer"],
             swiftSettings: library),
         // The facade that people embed.
         .target(
             name: "Leafcutter",
             dependencies: [
-                "LeafFormat", "LeafStream", "CPMAnt", "LeafTokenizer", "LeafImport", "LeafSynthesis", "LeafGeneration",
-                "LeafEvaluation",
+                "LeafFormat", "LeafStream", "LeafExecutor", "CPMAntShape", "CPMAnt", "LeafTokenizer", "LeafImport",
+                "LeafSynthesis", "LeafGeneration", "LeafEvaluation",
             ],
             swiftSettings: library),
         .executableTarget(
@@ -75,8 +82,13 @@ let package = Package(
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter", cSettings: c),
         .testTarget(name: "BudgetTests", dependencies: ["GoldenSupport"], swiftSettings: strict),
         .testTarget(
-            name: "CPMAntTests", dependencies: ["CPMAnt", "CLeafKernels", "LeafFormat", "GoldenSupport"],
+            name: "LeafExecutorTests",
+            dependencies: [
+                "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafStream", "GoldenSupport", "CLeafKernels",
+            ],
             swiftSettings: strict),
+        .testTarget(
+            name: "CPMAntTests", dependencies: ["CPMAnt", "LeafFormat", "GoldenSupport"], swiftSettings: strict),
         .target(
             name: "CKernelChecks", dependencies: ["CLeafKernels"], path: "Tests/CKernelChecks",
             exclude: ["arm", "bochs"],

@@ -24,7 +24,7 @@ struct Outlook {
     init(_ file: ModelFile, _ options: ModelOptions, promptRows: Int, _ rates: MachineRates) throws(LeafError) {
         let batch = options.capacity.sequences
         predict = { plan in
-            Prediction(file.leaf, plan, promptRows: promptRows, batch: batch, rates)
+            Prediction(file, plan, promptRows: promptRows, batch: batch, rates)
         }
         func plan(_ budget: Int) throws(LeafError) -> MemoryPlan {
             var options = options

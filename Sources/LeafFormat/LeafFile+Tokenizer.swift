@@ -14,10 +14,10 @@ extension LeafFile {
     /// - Returns: nil when the file holds none; such a model takes and gives ids only.
     /// - Throws: `.io` when reading fails, `.badInput` when the bytes are not what their digest says.
     public func readTokenizer() throws(LeafError) -> TokenizerData? {
-        guard let vocabulary = tensor(TensorName.vocabulary),
+        guard let vocabulary = tensor(LeafMetadata.vocabularyTensor),
             let region = regions.first(where: { ($0.offset..<$0.offset + $0.byteCount).contains(vocabulary.offset) })
         else { return nil }
-        let dictionary = tensor(TensorName.dictionary)
+        let dictionary = tensor(LeafMetadata.dictionaryTensor)
         for tensor in [vocabulary, dictionary].compactMap({ $0 }) {
             guard tensor.offset >= region.offset,
                 tensor.offset + tensor.byteCount <= region.offset + region.byteCount

@@ -1,4 +1,6 @@
-package import CPMAnt
+package import LeafExecutor
+package import CPMAntShape
+package import LeafExecutor
 package import LeafFormat
 package import LeafTokenizer
 
@@ -40,7 +42,7 @@ package final class BeamTrack: Track {
     package var isCancelled: Bool { report.isCancelled }
     package var isFinished: Bool { search.isFinished }
 
-    package func addRows(to batch: inout RowBatch, _ model: CPMAntModel) {
+    package func addRows(to batch: inout RowBatch, _ model: Executor) {
         report.countSweep()
         guard !sequences.isEmpty else {
             sequences = [model.cache.makeSequence()]
@@ -62,7 +64,7 @@ package final class BeamTrack: Track {
     package func accept(
         _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
     ) throws(LeafError) {
-        let logits = row.joined(request.options.compatibility, workspace)
+        let logits = try row.joined(request.options.compatibility, workspace)
         try search.accept(logits.span, ofBeam: place, workspace: &workspace)
         if place == search.beamCount - 1 {
             report.noteToken()
@@ -70,11 +72,11 @@ package final class BeamTrack: Track {
         }
     }
 
-    package func endSweep(_ model: CPMAntModel) {
+    package func endSweep(_ model: Executor) {
         if let keeper, keeper.countSweep(), !isFinished { save(keeper, model, isLast: false) }
     }
 
-    package func end(_ error: LeafError?, _ model: CPMAntModel) {
+    package func end(_ error: LeafError?, _ model: Executor) {
         if let keeper, keeper.isStale, error == nil { save(keeper, model, isLast: true) }
         for sequence in sequences { model.cache.remove(sequence) }
         if let error { return report.fail(error) }
@@ -102,7 +104,7 @@ package final class BeamTrack: Track {
 // MARK: Sessions
 
 extension BeamTrack {
-    package func begin(_ model: CPMAntModel) throws(LeafError) {
+    package func begin(_ model: Executor) throws(LeafError) {
         try keeper?.restore { reader throws(LeafError) in
             guard try reader.flag() else { return }
             try search.resume(reader, in: configuration)
@@ -123,7 +125,7 @@ extension BeamTrack {
         report.noteResumed(tokens: search.results(request.samples).reduce(0) { $0 + $1.ids.count })
     }
 
-    private func save(_ keeper: SessionKeeper, _ model: CPMAntModel, isLast: Bool) {
+    private func save(_ keeper: SessionKeeper, _ model: Executor, isLast: Bool) {
         let hasTokens = search.isFinished || search.length > 0
         keeper.save(tokens: search.length, isLast: isLast) { writer throws(LeafError) in
             try writer.append(UInt8(hasTokens ? 1 : 0))

@@ -32,11 +32,13 @@ final class FloatRow: @unchecked Sendable {
     var numbers: UnsafeBufferPointer<Float> { UnsafeBufferPointer(start: base, count: count) }
 
     /// Makes this row another followed by what `fill` writes behind it.
-    func set(to first: UnsafeBufferPointer<Float>, then more: Int, _ fill: (UnsafeMutableBufferPointer<Float>) -> Void)
-    {
+    func set(
+        to first: UnsafeBufferPointer<Float>, then more: Int,
+        _ fill: (UnsafeMutableBufferPointer<Float>) throws(LeafError) -> Void
+    ) throws(LeafError) {
         resize(to: first.count + more)
         if let start = first.baseAddress { base.update(from: start, count: first.count) }
-        fill(UnsafeMutableBufferPointer(start: base + first.count, count: more))
+        try fill(UnsafeMutableBufferPointer(start: base + first.count, count: more))
     }
 
     subscript(place: Int) -> Float {

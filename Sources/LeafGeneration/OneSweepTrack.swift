@@ -1,4 +1,6 @@
-package import CPMAnt
+package import LeafExecutor
+package import CPMAntShape
+package import LeafExecutor
 package import LeafFormat
 
 /// A request that one sweep answers.
@@ -36,6 +38,7 @@ extension Demand {
 package final class OneSweepTrack<Request: OneSweepRequest>: Track {
     package let demand: Demand
     private let request: Request
+    private let configuration: ModelConfiguration
     private let cancellation: Cancellation
     private let deliver: @Sendable (Result<Request.Answer, LeafError>) -> Void
     private var sequence: SequenceID?
@@ -48,6 +51,7 @@ package final class OneSweepTrack<Request: OneSweepRequest>: Track {
         deliver: @escaping @Sendable (Result<Request.Answer, LeafError>) -> Void
     ) {
         self.request = request
+        self.configuration = configuration
         self.cancellation = cancellation
         self.deliver = deliver
         demand = request.demand(in: configuration)
@@ -57,10 +61,10 @@ package final class OneSweepTrack<Request: OneSweepRequest>: Track {
     package var isCancelled: Bool { cancellation.isCancelled }
     package var isFinished: Bool { missing == 0 }
 
-    package func addRows(to batch: inout RowBatch, _ model: CPMAntModel) {
+    package func addRows(to batch: inout RowBatch, _ model: Executor) {
         let sequence = model.cache.makeSequence()
         self.sequence = sequence
-        let rows = request.rows(of: sequence, in: model.configuration)
+        let rows = request.rows(of: sequence, in: configuration)
         missing = rows.count { $0.wantsOutput }
         batch.rows += rows
     }
@@ -72,9 +76,9 @@ package final class OneSweepTrack<Request: OneSweepRequest>: Track {
         missing = missing.map { $0 - 1 }
     }
 
-    package func endSweep(_ model: CPMAntModel) {}
+    package func endSweep(_ model: Executor) {}
 
-    package func end(_ error: LeafError?, _ model: CPMAntModel) {
+    package func end(_ error: LeafError?, _ model: Executor) {
         if let sequence { model.cache.remove(sequence) }
         if let error {
             deliver(.failure(error))

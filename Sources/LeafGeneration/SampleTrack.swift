@@ -1,4 +1,6 @@
-package import CPMAnt
+package import LeafExecutor
+package import CPMAntShape
+package import LeafExecutor
 package import LeafFormat
 package import LeafTokenizer
 
@@ -47,7 +49,7 @@ package final class SampleTrack: Track {
     package var isCancelled: Bool { report.isCancelled }
     package var isFinished: Bool { !samples.isEmpty && samples.allSatisfy { $0.decoder.finishReason != nil } }
 
-    package func addRows(to batch: inout RowBatch, _ model: CPMAntModel) {
+    package func addRows(to batch: inout RowBatch, _ model: Executor) {
         report.countSweep()
         guard !samples.isEmpty else {
             samples = [sample(0, on: model.cache.makeSequence())]
@@ -75,7 +77,7 @@ package final class SampleTrack: Track {
     }
 
     private func addWholeText(
-        _ history: TokenHistory, of sequence: SequenceID, to batch: inout RowBatch, _ model: CPMAntModel
+        _ history: TokenHistory, of sequence: SequenceID, to batch: inout RowBatch, _ model: Executor
     ) {
         model.cache.truncate(sequence, to: 0)
         var text = prompt
@@ -100,13 +102,13 @@ package final class SampleTrack: Track {
         report.noteToken()
     }
 
-    package func endSweep(_ model: CPMAntModel) {
+    package func endSweep(_ model: Executor) {
         // Those that end by their length do so together, and a session can lengthen them.
         for sample in samples where sample.decoder.finishReason == .stop { model.cache.remove(sample.sequence) }
         if let keeper, keeper.countSweep(), !isFinished { save(keeper, model, isLast: false) }
     }
 
-    package func end(_ error: LeafError?, _ model: CPMAntModel) {
+    package func end(_ error: LeafError?, _ model: Executor) {
         if let keeper, keeper.isStale, error == nil { save(keeper, model, isLast: true) }
         for sample in samples { model.cache.remove(sample.sequence) }
         if let error { return report.fail(error) }
@@ -125,7 +127,7 @@ package final class SampleTrack: Track {
     private func choose(
         _ row: LogitsRow, _ place: Int, _ workspace: inout SamplingWorkspace
     ) throws(LeafError) {
-        let logits = row.joined(request.options.compatibility, workspace)
+        let logits = try row.joined(request.options.compatibility, workspace)
         guard let token = try samples[place].decoder.accept(logits.span, workspace: &workspace) else { return }
         take(token.id, token.logprobs, place)
         if samples[place].stream?.hasStopped == true { samples[place].decoder.finish(.stop) }
@@ -157,7 +159,7 @@ package final class SampleTrack: Track {
 // MARK: Sessions
 
 extension SampleTrack {
-    package func begin(_ model: CPMAntModel) throws(LeafError) {
+    package func begin(_ model: Executor) throws(LeafError) {
         var texts: [SessionText] = []
         try keeper?.restore { reader throws(LeafError) in texts = try restore(reader, model) }
         // Told only now that all of the file is known to be whole.
@@ -169,7 +171,7 @@ extension SampleTrack {
         report.noteResumed(tokens: texts.reduce(0) { $0 + $1.ids.count })
     }
 
-    private func restore(_ reader: SessionReader, _ model: CPMAntModel) throws(LeafError) -> [SessionText] {
+    private func restore(_ reader: SessionReader, _ model: Executor) throws(LeafError) -> [SessionText] {
         let count = try reader.count(atMost: request.samples)
         guard count > 0 else { return [] }
         var texts: [SessionText] = []
@@ -199,7 +201,7 @@ extension SampleTrack {
         return texts
     }
 
-    private func save(_ keeper: SessionKeeper, _ model: CPMAntModel, isLast: Bool) {
+    private func save(_ keeper: SessionKeeper, _ model: Executor, isLast: Bool) {
         // A sweep that was broken off has left rows behind the tokens that there are.
         let texts = hasTokens ? samples : []
         let lasting = texts.filter { $0.decoder.finishReason != .stop }
@@ -231,10 +233,10 @@ extension LogitsRow {
     /// The row that a text is chosen from: with the soft prompts' rows behind the vocabulary where they count.
     func joined(
         _ compatibility: Compatibility, _ workspace: borrowing SamplingWorkspace
-    ) -> UnsafeBufferPointer<Float> {
+    ) throws(LeafError) -> UnsafeBufferPointer<Float> {
         guard compatibility == .transformersRaw else { return logits }
-        workspace.joined.set(to: logits, then: model.configuration.promptRows) {
-            model.softPromptLogits(ofRow: number, into: $0)
+        try workspace.joined.set(to: logits, then: model.facts.softPromptRows) { (row) throws(LeafError) in
+            try model.softPromptLogits(ofRow: number, into: row)
         }
         return workspace.joined.numbers
     }

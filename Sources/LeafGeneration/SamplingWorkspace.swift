@@ -1,5 +1,6 @@
-package import CPMAnt
-public import LeafFormat
+public import CPMAntShape
+package import LeafExecutor
+package import LeafFormat
 
 /// The room in which one token after another is chosen, for one sequence after another; nothing is allocated later.
 public struct SamplingWorkspace: ~Copyable, Sendable {
@@ -15,7 +16,8 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
     private var marks: [UInt32]
     private var round: UInt32 = 0
 
-    /// - Parameter softPromptRows: tokens behind the vocabulary, of which a row of logits may tell too.
+    /// - Parameters:
+    ///   - softPromptRows: tokens behind the vocabulary, of which a row of logits may tell too.
     ///   - kernels: those that compute.
     package init(vocabSize: Int, softPromptRows: Int = 0, kernels: Kernels = Kernels(.best)) throws(LeafError) {
         precondition(vocabSize > 0)
@@ -29,11 +31,6 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
         order = []
         order.reserveCapacity(capacity)
         marks = Array(repeating: 0, count: capacity)
-    }
-
-    package init(_ configuration: ModelConfiguration, _ kernels: Kernels) throws(LeafError) {
-        try self.init(
-            vocabSize: configuration.vocabSize, softPromptRows: configuration.promptRows, kernels: kernels)
     }
 
     /// Numbers in the row that was loaded last.

@@ -1,4 +1,4 @@
-package import CPMAnt
+package import LeafExecutor
 package import LeafFormat
 
 /// Runs any number of tracks on shared sweeps: new ones join at the next sweep, finished ones leave, the prompt of one
@@ -7,7 +7,7 @@ package import LeafFormat
 /// Tracks join in the order in which they came. One that does not fit beside those under way waits, and those behind
 /// it wait too, so that none starves. The model is touched by one thread at a time.
 package final class Scheduler {
-    private let model: CPMAntModel
+    private let model: Executor
     private var workspace: SamplingWorkspace
     private var waiting: [any Track] = []
     private var active: [any Track] = []
@@ -21,9 +21,10 @@ package final class Scheduler {
     private var failures: [Int: LeafError] = [:]
 
     /// - Throws: `.budget` when the system refuses the memory for a few rows.
-    package init(model: CPMAntModel) throws(LeafError) {
+    package init(model: Executor) throws(LeafError) {
         self.model = model
-        workspace = try SamplingWorkspace(model.configuration, model.kernels)
+        workspace = try SamplingWorkspace(
+            vocabSize: model.facts.vocabSize, softPromptRows: model.facts.softPromptRows, kernels: model.kernels)
         batch.rows.reserveCapacity(model.capacity.rows)
         owners.reserveCapacity(model.capacity.rows)
     }
@@ -148,7 +149,7 @@ private struct Room {
     private var rows: Int
     private var logitRows: Int
 
-    init(_ model: CPMAntModel, _ active: [any Track]) {
+    init(_ model: Executor, _ active: [any Track]) {
         pages = model.cache.pageCount
         sequences = model.capacity.sequences
         rows = model.capacity.rows
@@ -174,7 +175,7 @@ private struct Room {
     }
 }
 
-extension CPMAntModel {
+extension Executor {
     /// Why a track can never run, however empty the model is; nil if it can.
     fileprivate func refusal(of demand: Demand) -> LeafError? {
         func refusal(_ wanted: Int, _ what: String, _ planned: Int, _ advice: String) -> LeafError? {

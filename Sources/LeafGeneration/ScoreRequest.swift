@@ -1,4 +1,6 @@
-package import CPMAnt
+package import LeafExecutor
+public import CPMAntShape
+package import LeafExecutor
 public import LeafFormat
 
 /// A text whose probability after another is wanted.

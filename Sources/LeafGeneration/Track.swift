@@ -1,4 +1,5 @@
-package import CPMAnt
+package import LeafExecutor
+package import LeafExecutor
 package import LeafFormat
 
 /// One request under way: says which rows it wants on the next sweep, and makes something of their logits.
@@ -16,10 +17,10 @@ package protocol Track: AnyObject {
     /// Takes up what it was before, if it was. Called once, when it has its place.
     ///
     /// - Throws: what ends this track, and no other.
-    func begin(_ model: CPMAntModel) throws(LeafError)
+    func begin(_ model: Executor) throws(LeafError)
 
     /// Adds the rows that it wants on the next sweep, at least one.
-    func addRows(to batch: inout RowBatch, _ model: CPMAntModel)
+    func addRows(to batch: inout RowBatch, _ model: Executor)
 
     /// Takes the output of one of these rows.
     ///
@@ -30,21 +31,21 @@ package protocol Track: AnyObject {
     ) throws(LeafError)
 
     /// All of a sweep's rows have been accepted.
-    func endSweep(_ model: CPMAntModel)
+    func endSweep(_ model: Executor)
 
     /// Removes its sequences, and tells whoever waits what became of it. Nothing is called afterwards.
     ///
     /// - Parameter error: why it ends before it has finished; nil when it has, or was cancelled.
-    func end(_ error: LeafError?, _ model: CPMAntModel)
+    func end(_ error: LeafError?, _ model: Executor)
 }
 
 extension Track {
-    package func begin(_ model: CPMAntModel) throws(LeafError) {}
+    package func begin(_ model: Executor) throws(LeafError) {}
 }
 
 /// A row's output where the model left it; gone with the next sweep.
 package struct LogitsRow {
-    package let model: CPMAntModel
+    package let model: Executor
     /// Counts the sweep's rows that want an output.
     package let number: Int
     /// `[vocabSize]`; none for a row that wants its hidden state alone.

@@ -1,3 +1,4 @@
+public import CPMAntShape
 import FoundationEssentials
 public import LeafFormat
 
@@ -62,7 +63,7 @@ public struct AdapterFile: Sendable {
         guard alpha.isFinite, alpha > 0 else {
             throw LeafError(.usage, "an alpha of \(alpha) makes no adapter; give a positive number")
         }
-        var assembly = AdapterAssembly(path: path, shapes: ModelShape(configuration).matrices)
+        var assembly = AdapterAssembly(path: path, shapes: ModelShape(configuration, weights: .float32).matrices)
         for tensor in reader.tensors { try assembly.add(tensor) }
         factors = try assembly.factors(json, alpha: alpha)
     }
@@ -116,10 +117,10 @@ private struct AdapterConfiguration: Decodable {
 /// Pairs an adapter's tensors by the matrices that they stand beside.
 private struct AdapterAssembly {
     let path: String
-    let shapes: [ModelShape.MatrixShape]
+    let shapes: [FileShape.Matrix]
     private var tensors: [String: SourceTensor] = [:]
 
-    init(path: String, shapes: [ModelShape.MatrixShape]) {
+    init(path: String, shapes: [FileShape.Matrix]) {
         self.path = path
         self.shapes = shapes.filter { $0.name != TensorName.tokenTable }
     }
@@ -149,14 +150,14 @@ private struct AdapterAssembly {
                 continue
             }
             let rank = a.shape.first ?? 0
-            guard rank > 0, rank <= min(shape.rows, shape.columns), rank == json.rank ?? rank else {
+            guard rank > 0, rank <= min(shape.outputs, shape.columns), rank == json.rank ?? rank else {
                 throw LeafError(
                     .badInput,
                     "\(path): tensor \(names[0]) has the shape \(a.shape), which is no rank"
                         + (json.rank.map { " of \($0), as the configuration says" } ?? ""))
             }
             try check(a, [rank, shape.columns])
-            try check(b, [shape.rows, rank])
+            try check(b, [shape.outputs, rank])
             factors.append(.init(matrix: shape.name, rank: rank, scale: alpha / Float(rank), a: a, b: b))
         }
         guard unused.isEmpty else {

@@ -1,3 +1,4 @@
+package import CPMAntShape
 package import LeafFormat
 
 /// A CPM-Ant checkpoint of any form: its configuration, and where the numbers of each tensor are.
@@ -205,15 +206,15 @@ private struct CheckpointAssembly {
         var missing: [String] = []
         var residents: [String: SourceTensor] = [:]
         var matrices: [String: Checkpoint.MatrixSource] = [:]
-        let shape = ModelShape(configuration)
-        for (name, _, size) in shape.residentTensors(weights: .float32) {
-            residents[name] = try take(name, size, &missing)
+        let shape = ModelShape(configuration, weights: .float32)
+        for tensor in shape.file.tensors {
+            residents[tensor.name] = try take(tensor.name, tensor.shape, &missing)
         }
         for matrix in shape.matrices {
-            let size = [matrix.rows, matrix.columns]
+            let size = [matrix.outputs, matrix.columns]
             if tensors[Self.quantized(matrix.name)] != nil {
                 guard let values = try take(Self.quantized(matrix.name), size, &missing),
-                    let scales = try take(matrix.name + "_scale", [matrix.rows], &missing)
+                    let scales = try take(matrix.name + "_scale", [matrix.outputs], &missing)
                 else { continue }
                 guard values.type == .i8 else {
                     throw LeafError(.badInput, "\(path): tensor \(values.name) holds \(values.type.rawValue), not int8")

@@ -9,8 +9,8 @@ struct ChunkEncoder: @unchecked Sendable {
     private let columns: Int
     private let paddedColumns: Int
     private let tensor: SourceTensor
-    /// What a stored int8 scale is divided by: `sqrt(fan-in)` for weights that are divided at run time.
-    private let divisor: Double
+    /// What is still to be done to stored int8 scales; float numbers keep it for the forward pass.
+    private let scale: FanInScale
     /// BMCook's scales, one a row of the matrix; nil for float weights.
     private let givenScales: [Float]?
     private let converter: FloatConverter?
@@ -20,17 +20,17 @@ struct ChunkEncoder: @unchecked Sendable {
 
     /// - Parameters:
     ///   - columns: of the matrix, its fan-in.
-    ///   - isScaleFolded: whether `1/sqrt(fan-in)` is in the numbers already.
+    ///   - scale: of the numbers of `source`.
     ///   - additions: to be added to the numbers first.
     init(
-        _ source: Checkpoint.MatrixSource, columns: Int, weights: WeightFormat, isScaleFolded: Bool,
+        _ source: Checkpoint.MatrixSource, columns: Int, weights: WeightFormat, scale: FanInScale,
         additions: [LowRankAddition] = []
     ) throws(LeafError) {
         self.additions = additions
         self.weights = weights
         self.columns = columns
-        paddedColumns = columns.roundedUp(to: 64)
-        divisor = isScaleFolded ? 1 : Double(columns).squareRoot()
+        paddedColumns = weights.layout.storedColumns(columns)
+        self.scale = scale
         kernels = leaf_kernels_best().pointee.floats.pointee
         tensor = source.rows
         switch source {
@@ -112,16 +112,20 @@ struct ChunkEncoder: @unchecked Sendable {
             scale = kernels.absmax(floats, columns) / 127
             kernels.quantize_weights(floats, columns, scale, values)
         }
-        job.scales[row] = Float(Double(scale) / divisor)
+        job.scales[row] = Float(Double(scale) / self.scale.divisor)
         return UnsafePointer(values)
     }
 
     /// Puts a row into its tile, `[paddedColumns / 4][16][4]`.
     private func interleave(_ row: UnsafePointer<Int8>, _ index: Int, _ target: UnsafeMutableRawPointer) {
-        let groups = paddedColumns / 4
-        let source = UnsafeRawPointer(row).assumingMemoryBound(to: UInt32.self)
-        let tile = (target + index / 16 * 16 * paddedColumns).assumingMemoryBound(to: UInt32.self)
-        for group in 0..<groups { tile[group * 16 + index % 16] = source[group] }
+        let (tile, output) = index.quotientAndRemainder(dividingBy: WeightTile.outputs)
+        let start = target + tile * WeightTile.outputs * paddedColumns
+        // A quad of columns is one word.
+        for column in stride(from: 0, to: paddedColumns, by: WeightTile.quad) {
+            let quad = UnsafeRawPointer(row + column).load(as: UInt32.self)
+            start.storeBytes(
+                of: quad, toByteOffset: WeightTile.offset(output: output, column: column), as: UInt32.self)
+        }
     }
 
     /// One row to float32, merged adapters added.

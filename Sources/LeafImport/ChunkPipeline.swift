@@ -1,3 +1,4 @@
+import CPMAntShape
 import Dispatch
 import LeafFormat
 import Synchronization
@@ -6,7 +7,7 @@ import Synchronization
 struct ConversionPiece {
     /// Index into the shape's blocks.
     let block: Int
-    let matrix: ModelShape.MatrixShape
+    let matrix: FileShape.Matrix
     /// Of the source; the chunk may have rows of padding beyond them.
     let rows: Range<Int>
     /// Whether it is the first, or the last, of its matrix.
@@ -14,14 +15,14 @@ struct ConversionPiece {
     let isLast: Bool
 
     /// The pieces of blocks, in the order of the file.
-    static func all(_ shape: ModelShape, blocks: Range<Int>, weights: WeightFormat) -> [ConversionPiece] {
+    static func all(_ shape: FileShape, blocks: Range<Int>) -> [ConversionPiece] {
         blocks.flatMap { block in
             shape.blocks[block].matrices.flatMap { matrix in
-                let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: weights)
+                let geometry = ChunkGeometry(matrix)
                 return (0..<geometry.chunkCount).map { index in
                     ConversionPiece(
                         block: block, matrix: matrix,
-                        rows: geometry.rows(ofChunk: index).clamped(to: 0..<matrix.rows), isFirst: index == 0,
+                        rows: geometry.outputs(ofChunk: index).clamped(to: 0..<matrix.outputs), isFirst: index == 0,
                         isLast: index == geometry.chunkCount - 1)
                 }
             }
@@ -161,10 +162,9 @@ struct ChunkPipeline {
             let (tensor, rows, encoder) = try read(piece, in: slot, number)
             encoders.wait()
             defer { encoders.signal() }
-            let geometry = ChunkGeometry(
-                rows: piece.matrix.rows, columns: piece.matrix.columns, weights: sources.weights)
-            let storedRows = piece.rows.count.roundedUp(to: geometry.unitRows)
-            let bytes = slot.chunk.bytes[0..<geometry.bytes(rows: storedRows)]
+            let geometry = ChunkGeometry(piece.matrix)
+            let storedRows = geometry.layout.storedOutputs(piece.rows.count)
+            let bytes = slot.chunk.bytes[0..<geometry.bytes(outputs: storedRows)]
             let chunk = UnsafeMutableRawBufferPointer(rebasing: bytes)
             // Rows and columns of padding are zeros.
             if storedRows > piece.rows.count { chunk.initializeMemory(as: UInt8.self, repeating: 0) }
@@ -177,7 +177,7 @@ struct ChunkPipeline {
                 piece: piece, tensor: tensor, source: rows,
                 checksum: tensor.storage.checksum != nil && tensor.fillsStorage ? Checksum(rows) : nil,
                 chunk: PackedChunk(
-                    UnsafeRawBufferPointer(chunk), rowCount: storedRows, packs: packs[piece.block],
+                    UnsafeRawBufferPointer(chunk), outputCount: storedRows, packs: packs[piece.block],
                     room: slot.room.bytes),
                 scales: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(slot.scales.bytes)[0..<storedRows * 4]))
         }

@@ -1,3 +1,4 @@
+import CPMAntShape
 import Dispatch
 import LeafFormat
 import Synchronization
@@ -33,13 +34,13 @@ struct ConversionRun {
         sources = MatrixSources(checkpoint: checkpoint, adapters: adapters, weights: options.weights)
         let matrices = writer.layout.shape.matrices
         let pieces = matrices.map { matrix in
-            let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: options.weights)
+            let geometry = ChunkGeometry(matrix)
             return (
-                rows: geometry.chunkRows, chunkBytes: geometry.bytes(rows: geometry.chunkRows),
-                bytes: geometry.chunkRows * Self.rowBytes(matrix, checkpoint)
+                rows: geometry.chunkOutputs, chunkBytes: geometry.bytes(outputs: geometry.chunkOutputs),
+                bytes: geometry.chunkOutputs * Self.rowBytes(matrix, checkpoint)
             )
         }
-        totalBytes = matrices.reduce(0) { $0 + $1.rows * Self.rowBytes($1, checkpoint) }
+        totalBytes = matrices.reduce(0) { $0 + $1.outputs * Self.rowBytes($1, checkpoint) }
         let sizes = ChunkPipeline.Sizes(
             pieceBytes: pieces.map(\.bytes).max()!, chunkBytes: pieces.map(\.chunkBytes).max()!,
             scaleBytes: pieces.map(\.rows).max()! * 4)
@@ -60,7 +61,7 @@ struct ConversionRun {
             slots: max(Self.minimumSlots, wanted), threads: max(1, options.threads), sizes: sizes)
     }
 
-    private static func rowBytes(_ matrix: ModelShape.MatrixShape, _ checkpoint: Checkpoint) -> Int {
+    private static func rowBytes(_ matrix: FileShape.Matrix, _ checkpoint: Checkpoint) -> Int {
         matrix.columns * (checkpoint.matrices[matrix.name]?.rows.type.byteCount ?? 4)
     }
 
@@ -84,7 +85,7 @@ struct ConversionRun {
         let shape = writer.layout.shape
         let first = writer.completedBlocks
         let resumed = shape.blocks[0..<first].flatMap(\.matrices).reduce(0) {
-            $0 + $1.rows * Self.rowBytes($1, checkpoint)
+            $0 + $1.outputs * Self.rowBytes($1, checkpoint)
         }
         let commits = CommitQueue(
             writer.committer, consumption, batchBytes: consumption == nil ? options.commitBytes : 0)
@@ -93,7 +94,7 @@ struct ConversionRun {
         try commits.consume(0..<first)
         var done = resumed
         var digest = try ChunkDigest()
-        let pieces = ConversionPiece.all(shape, blocks: first..<shape.blocks.count, weights: options.weights)
+        let pieces = ConversionPiece.all(shape, blocks: first..<shape.blocks.count)
         var sum = Checksum()
         var lastBlock = first
         let packs = shape.blocks.indices.map(writer.packsChunks)
@@ -114,7 +115,7 @@ struct ConversionRun {
             try writer.append(encoded.chunk)
             if options.weights == .int8 {
                 try writer.write(
-                    TensorName.scale(of: piece.matrix.name), encoded.scales, at: piece.rows.lowerBound * 4)
+                    FileShape.scaleName(of: piece.matrix.name), encoded.scales, at: piece.rows.lowerBound * 4)
             }
             done += encoded.source.count
             progress(
@@ -137,9 +138,9 @@ struct ConversionRun {
     private func writeResidents() throws(LeafError) {
         for (name, tensor) in checkpoint.residents where name != TensorName.promptEmbedding {
             var floats = try RowReader(tensor).floats()
-            if name == TensorName.segmentEmbedding, !checkpoint.configuration.isScaleFolded {
-                let divisor = Double(checkpoint.configuration.dimModel).squareRoot()
-                for index in floats.indices { floats[index] = Float(Double(floats[index]) / divisor) }
+            if name == TensorName.segmentEmbedding {
+                let scale = checkpoint.configuration.fanInScale(columns: checkpoint.configuration.dimModel)
+                for index in floats.indices { floats[index] = Float(Double(floats[index]) / scale.divisor) }
             }
             try floats.withUnsafeBufferPointer { (floats) throws(LeafError) in
                 try writer.write(name, UnsafeRawBufferPointer(floats))
@@ -173,12 +174,12 @@ struct MatrixSources: Sendable {
     let adapters: [AdapterFile]
     let weights: WeightFormat
 
-    func open(_ matrix: ModelShape.MatrixShape) throws(LeafError) -> (RowReader, ChunkEncoder) {
+    func open(_ matrix: FileShape.Matrix) throws(LeafError) -> (RowReader, ChunkEncoder) {
         let source = checkpoint.matrices[matrix.name]!
-        let fanIn = checkpoint.configuration.isScaleFolded ? 1 : Double(matrix.columns).squareRoot()
+        let scale = checkpoint.configuration.fanInScale(columns: matrix.columns)
         var additions: [LowRankAddition] = []
         for factors in adapters.flatMap(\.factors) where factors.matrix == matrix.name {
-            additions.append(try LowRankAddition(factors, factor: fanIn))
+            additions.append(try LowRankAddition(factors, factor: scale.divisor))
         }
         return (
             try RowReader(source.rows), try encoder(for: source, columns: matrix.columns, additions: additions)
@@ -190,7 +191,7 @@ struct MatrixSources: Sendable {
     ) throws(LeafError) -> ChunkEncoder {
         try ChunkEncoder(
             source, columns: columns, weights: weights,
-            isScaleFolded: weights != .int8 || checkpoint.configuration.isScaleFolded, additions: additions)
+            scale: checkpoint.configuration.fanInScale(columns: columns), additions: additions)
     }
 }
 

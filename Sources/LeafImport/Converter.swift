@@ -1,3 +1,4 @@
+import CPMAntShape
 public import LeafFormat
 import LeafTokenizer
 
@@ -107,9 +108,9 @@ public struct Converter: Sendable {
         let began = clock.now
         if options.consumes, let file = try madeEarlier(isCancelled) {
             return ConversionResult(
-                output: output, parameters: ModelShape(file.configuration).parameterCount, bytes: file.fileBytes,
+                output: output, parameters: file.shape.parameterCount, bytes: file.leaf.fileBytes,
                 seconds: (clock.now - began) / .seconds(1), tensors: 0, weights: file.weights,
-                peakBytes: ProcessMemory.peakBytes, bytesPerSecond: 0, blocksResumed: file.blocks.count,
+                peakBytes: ProcessMemory.peakBytes, bytesPerSecond: 0, blocksResumed: file.leaf.blocks.count,
                 wasMadeEarlier: true, warnings: [])
         }
         let checkpoint = try Checkpoint(
@@ -145,25 +146,26 @@ public struct Converter: Sendable {
 
         let seconds = (clock.now - began) / .seconds(1)
         return ConversionResult(
-            output: output, parameters: writer.layout.shape.parameterCount, bytes: file.fileBytes, seconds: seconds,
+            output: output, parameters: ModelShape(checkpoint.configuration, weights: options.weights).parameterCount,
+            bytes: file.fileBytes, seconds: seconds,
             tensors: checkpoint.tensorCount, weights: options.weights, peakBytes: ProcessMemory.peakBytes,
             bytesPerSecond: Double(bytesRead) / max(seconds, 1e-9), blocksResumed: resumed, wasMadeEarlier: false,
             warnings: warnings)
     }
 
     /// The model file, if a run that consumed the checkpoint was killed after the file had its name; does what is left.
-    private func madeEarlier(_ isCancelled: () -> Bool) throws(LeafError) -> LeafFile? {
+    private func madeEarlier(_ isCancelled: () -> Bool) throws(LeafError) -> CPMAntFile? {
         if try LeafWriter.isNamed(output) {
             try Consumption.finish(path: source)
             try FilePath.remove(output + ".journal")
-            return try LeafFile.open(path: output)
+            return try CPMAntFile.open(path: output)
         }
         // Behind the very last step the journal is gone too.
         guard !FilePath.exists(output + ".journal"), !FilePath.exists(output + ".part"),
-            let file = try? LeafFile.open(path: output), file.weights == options.weights,
-            try CheckpointFiles.areGone(source, configurationPath: options.configurationPath, into: file)
+            let file = try? CPMAntFile.open(path: output), file.weights == options.weights,
+            try CheckpointFiles.areGone(source, configurationPath: options.configurationPath, into: file.leaf)
         else { return nil }
-        try file.verify(isCancelled: isCancelled)
+        try file.leaf.verify(isCancelled: isCancelled)
         return file
     }
 
@@ -185,7 +187,7 @@ public struct Converter: Sendable {
         // The scales of int8 rows always contain 1/sqrt(fan-in).
         if options.weights == .int8 { configuration.isScaleFolded = true }
         let files = checkpoint.files.identities
-        var contents = LeafWriter.Contents(
+        var contents = try LeafWriter.Contents(
             configuration: configuration, weights: options.weights, vocabulary: vocabulary.bytes,
             dictionary: vocabulary.needsSegmenter ? options.segmenterData : nil,
             metadata: [

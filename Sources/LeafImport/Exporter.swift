@@ -1,4 +1,5 @@
 import CLeafKernels
+import CPMAntShape
 public import LeafFormat
 
 /// How to write a checkpoint.
@@ -56,7 +57,7 @@ public struct Exporter: Sendable {
     ) throws(LeafError) -> ExportResult {
         let clock = ContinuousClock()
         let began = clock.now
-        let file = try LeafFile.open(path: model)
+        let file = try CPMAntFile.open(path: model)
         let configuration = file.configuration
         if let index = configuration.layers.firstIndex(where: { !$0.hasAttention || !$0.hasFeedForward }) {
             throw LeafError(
@@ -93,15 +94,15 @@ public struct Exporter: Sendable {
         if let index = shards.index {
             try Self.write(index, to: "\(folder)/\(ExportShards.indexName)")
         }
-        let hasVocabulary = file.tensor(TensorName.vocabulary) != nil
+        let hasVocabulary = file.leaf.tensor(LeafMetadata.vocabularyTensor) != nil
         if hasVocabulary {
-            try Self.write(try rows.bytes(of: TensorName.vocabulary), to: "\(folder)/vocab.txt")
+            try Self.write(try rows.bytes(of: LeafMetadata.vocabularyTensor), to: "\(folder)/vocab.txt")
         }
-        let isPlus = hasVocabulary && file.tensor(TensorName.dictionary) == nil
+        let isPlus = hasVocabulary && file.leaf.tensor(LeafMetadata.dictionaryTensor) == nil
         let json = configuration.transformersJSON(weights, isPlus: isPlus)
         try Self.write(Array(json.utf8), to: "\(folder)/config.json")
         return ExportResult(
-            output: folder, parameters: ModelShape(configuration).parameterCount, bytes: total,
+            output: folder, parameters: ModelShape(configuration, weights: weights).parameterCount, bytes: total,
             seconds: (clock.now - began) / .seconds(1), tensors: shards.files.reduce(0) { $0 + $1.tensors.count },
             shards: shards.files.count, weights: weights, peakBytes: ProcessMemory.peakBytes)
     }

@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 
 /// CPM-Ant's output projection is its token table. Checkpoints that store it a second time must mean the same.

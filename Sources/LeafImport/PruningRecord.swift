@@ -1,3 +1,4 @@
+import CPMAntShape
 import FoundationEssentials
 import LeafFormat
 

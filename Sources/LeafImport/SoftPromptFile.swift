@@ -1,3 +1,4 @@
+public import CPMAntShape
 public import LeafFormat
 
 /// A trained soft prompt: one `[promptLength, dimModel]`, or a whole table with the rows of each task.

@@ -182,6 +182,6 @@ final class ChunkLoader: Sendable {
     private func place(of index: Int, in source: Int) -> String {
         let chunk = file.chunks[index]
         return
-            "\(sources[source].buffered.path): \(file.blockName(ofChunk: index)) rows \(chunk.firstRow)-\(chunk.firstRow + chunk.rowCount - 1) at byte \(chunk.offset)"
+            "\(sources[source].buffered.path): \(file.blockName(ofChunk: index)) outputs \(chunk.firstOutput)-\(chunk.firstOutput + chunk.outputCount - 1) at byte \(chunk.offset)"
     }
 }

@@ -1,3 +1,4 @@
+public import CPMAntShape
 public import LeafFormat
 import LeafTokenizer
 
@@ -82,17 +83,17 @@ public struct Synthesizer: Sendable {
         let began = clock.now
         let enlargement = try enlargement()
         var warnings: [String] = []
-        let writer = try writer(enlargement, &warnings)
+        let (writer, shape) = try writer(enlargement, &warnings)
         if writer.start == .discarded {
             warnings.append("an unfinished file of another kind lay there; it was dropped")
         }
         let resumed = writer.completedBlocks
-        let bytesWritten = try write(to: writer, enlargement, isCancelled, progress)
+        let bytesWritten = try write(to: writer, shape, enlargement, isCancelled, progress)
         let file = try writer.finish()
 
         let seconds = (clock.now - began) / .seconds(1)
         return SynthesisResult(
-            output: output, parameters: writer.layout.shape.parameterCount, bytes: file.fileBytes, seconds: seconds,
+            output: output, parameters: shape.parameterCount, bytes: file.fileBytes, seconds: seconds,
             bytesPerSecond: Double(bytesWritten) / max(seconds, 1e-9), blocksResumed: resumed, warnings: warnings)
     }
 
@@ -107,15 +108,17 @@ public struct Synthesizer: Sendable {
         return try Enlargement(SmallModel(path: path), in: configuration)
     }
 
-    private func writer(_ enlargement: Enlargement?, _ warnings: inout [String]) throws(LeafError) -> LeafWriter {
+    private func writer(
+        _ enlargement: Enlargement?, _ warnings: inout [String]
+    ) throws(LeafError) -> (LeafWriter, ModelShape) {
         var configuration = enlargement?.configuration ?? configuration
         if options.weights == .int8 { configuration.isScaleFolded = true }
         var source = "synthesized: \(name), seed \(options.seed)"
         var vocabulary = Self.vocabulary(tokens: configuration.vocabSize)
         var dictionary = vocabulary == nil ? nil : Tokenizer.bundledSegmenterData
         if let small = enlargement?.small {
-            source += ", around \(FilePath.name(of: small.file.path)) (\(small.file.fileBytes) bytes)"
-            let tokenizer = try small.file.readTokenizer()
+            source += ", around \(FilePath.name(of: small.file.path)) (\(small.file.leaf.fileBytes) bytes)"
+            let tokenizer = try small.file.leaf.readTokenizer()
             vocabulary = tokenizer?.vocabulary
             dictionary = tokenizer?.dictionary
         }
@@ -126,13 +129,14 @@ public struct Synthesizer: Sendable {
         writing.replacesExisting = options.replacesExisting
         writing.packsChunks = false
         writing.calls = options.calls
-        return try LeafWriter(
+        let writer = try LeafWriter(
             path: output,
-            contents: LeafWriter.Contents(
+            contents: try LeafWriter.Contents(
                 configuration: configuration, weights: options.weights, vocabulary: vocabulary,
                 dictionary: dictionary,
                 metadata: [("software", options.software), ("source", source)]),
             fingerprint: enlargement?.small.digest ?? "", options: writing)
+        return (writer, ModelShape(configuration, weights: options.weights))
     }
 
     /// The first tokens of CPM-Ant's vocabulary; nil if it has not so many.
@@ -143,18 +147,17 @@ public struct Synthesizer: Sendable {
 
     /// - Returns: bytes of matrices that were written.
     private func write(
-        to writer: LeafWriter, _ enlargement: Enlargement?, _ isCancelled: () -> Bool,
+        to writer: LeafWriter, _ shape: ModelShape, _ enlargement: Enlargement?, _ isCancelled: () -> Bool,
         _ progress: (SynthesisProgress) -> Void
     ) throws(LeafError) -> Int {
         let normal = NormalDistribution()
-        let shape = writer.layout.shape
         let source = MatrixSource(
             shape, weights: options.weights, seed: options.seed, normal: normal, enlargement: enlargement)
         try ResidentSource(
-            writer.layout, seed: options.seed, normal: normal, matrices: source, enlargement: enlargement
+            shape, weights: options.weights, seed: options.seed, normal: normal, matrices: source, enlargement: enlargement
         ).write(to: writer)
 
-        let jobs = Self.jobs(shape, options.weights)
+        let jobs = Self.jobs(shape.file)
         let total = jobs.joined().reduce(0) { $0 + $1.byteCount }
         let resumed = jobs[..<writer.completedBlocks].joined().reduce(0) { $0 + $1.byteCount }
         var done = resumed
@@ -167,10 +170,10 @@ public struct Synthesizer: Sendable {
                 if job.rows.lowerBound == 0 { writer.beginMatrix() }
                 try writer.append(
                     chunk: UnsafeRawBufferPointer(rebasing: slot.bytes.bytes[..<job.byteCount]),
-                    rowCount: job.rows.count)
+                    outputCount: job.rows.count)
                 if options.weights == .int8 {
                     try writer.write(
-                        TensorName.scale(of: shape.matrices[job.matrix].name),
+                        FileShape.scaleName(of: shape.matrices[job.matrix].name),
                         UnsafeRawBufferPointer(UnsafeMutableBufferPointer(rebasing: slot.rowScales[..<job.rows.count])),
                         at: job.rows.lowerBound * MemoryLayout<Float>.size)
                 }
@@ -185,17 +188,17 @@ public struct Synthesizer: Sendable {
     }
 
     /// The chunks of each block, in the order of the file.
-    private static func jobs(_ shape: ModelShape, _ weights: WeightFormat) -> [[ChunkPipeline.Job]] {
+    private static func jobs(_ shape: FileShape) -> [[ChunkPipeline.Job]] {
         var matrix = 0
         return shape.blocks.map { block in
             var jobs: [ChunkPipeline.Job] = []
             for shape in block.matrices {
-                let geometry = ChunkGeometry(rows: shape.rows, columns: shape.columns, weights: weights)
+                let geometry = ChunkGeometry(shape)
                 for chunk in 0..<geometry.chunkCount {
-                    let rows = geometry.rows(ofChunk: chunk)
+                    let rows = geometry.outputs(ofChunk: chunk)
                     jobs.append(
                         ChunkPipeline.Job(
-                            matrix: matrix, rows: rows, byteCount: geometry.bytes(rows: rows.count),
+                            matrix: matrix, rows: rows, byteCount: geometry.bytes(outputs: rows.count),
                             isLastOfBlock: chunk == geometry.chunkCount - 1 && shape == block.matrices.last))
                 }
                 matrix += 1

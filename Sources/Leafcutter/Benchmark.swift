@@ -1,5 +1,5 @@
-import CLeafKernels
-import CPMAnt
+public import CPMAntShape
+import LeafExecutor
 public import LeafFormat
 import LeafGeneration
 import LeafStream
@@ -41,7 +41,7 @@ public struct Benchmark: Sendable, Equatable {
     public func capacity(for configuration: ModelConfiguration) -> ModelOptions.Capacity {
         let shared = promptRows(in: configuration)
         return ModelOptions.Capacity(
-            context: shared + batch * generatedTokens + (batch - 1) * (shared % Int(LEAF_PAGE_KEYS)),
+            context: shared + batch * generatedTokens + (batch - 1) * (shared % Demand.pageKeys),
             rows: max(shared, batch), logitRows: batch, sequences: batch)
     }
 }

@@ -1,5 +1,7 @@
-package import CPMAnt
+import CPMAnt
+import CPMAntShape
 import Dispatch
+package import LeafExecutor
 package import LeafFormat
 package import LeafGeneration
 package import LeafStream
@@ -9,7 +11,7 @@ import LeafTokenizer
 package final class Engine: @unchecked Sendable {
     package let store: BlockStore
     private let pool: ComputePool
-    private let model: CPMAntModel
+    private let model: Executor
     private let scheduler: Scheduler
     /// Whether the next sweep is on the queue.
     private var isSweepQueued = false
@@ -18,20 +20,20 @@ package final class Engine: @unchecked Sendable {
     /// Never a thread of Swift's cooperative pool: a sweep blocks for seconds.
     private let queue = DispatchQueue(label: "leafcutter.engine", qos: .userInitiated)
 
-    init(_ file: LeafFile, _ settings: Settings, _ plan: MemoryPlan) throws(LeafError) {
-        if let mirror = settings.reading.mirror, try !LeafFile.open(path: mirror).isCopy(of: file) {
-            throw LeafError(.usage, "\(mirror) is not a copy of \(file.path); copy the model there again")
+    init(_ settings: Settings, _ plan: MemoryPlan) throws(LeafError) {
+        if let mirror = settings.reading.mirror, try !CPMAntFile.open(path: mirror).leaf.isCopy(of: settings.file.leaf)
+        {
+            throw LeafError(.usage, "\(mirror) is not a copy of \(settings.file.leaf.path); copy the model there again")
         }
         let store = try BlockStore(
-            file: file, plan: plan, reading: settings.reading, consumers: settings.capacity.threads,
+            file: settings.file.leaf, plan: plan, reading: settings.reading, consumers: settings.capacity.threads,
             trace: settings.trace)
         self.store = store
-        pool = try ComputePool(
-            threadCount: settings.capacity.threads, instructionSet: settings.instructionSet)
+        pool = try ComputePool(threadCount: settings.capacity.threads)
         do {
-            model = try CPMAntModel(
-                file: file, store: store, pool: pool, capacity: settings.capacity, activations: settings.activations,
-                kv: settings.kv,
+            model = try CPMAnt.executor(
+                of: settings.file.ant, store: store, pool: pool,
+                capacity: settings.capacity, activations: settings.activations, kv: settings.kv,
                 tuning: settings.file.tuning(), trace: settings.trace)
             scheduler = try Scheduler(model: model)
         } catch {
@@ -44,7 +46,7 @@ package final class Engine: @unchecked Sendable {
     deinit { pool.stop() }
 
     /// Runs `body` with the model alone on the engine's queue, once the tracks under way have finished, and waits.
-    package func perform<Value>(_ body: (CPMAntModel) throws(LeafError) -> Value) throws(LeafError) -> Value {
+    package func perform<Value>(_ body: (Executor) throws(LeafError) -> Value) throws(LeafError) -> Value {
         let outcome: Result<Value, LeafError> = queue.sync {
             scheduler.finishActive()
             return Result { () throws(LeafError) in try body(model) }

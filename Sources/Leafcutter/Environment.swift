@@ -1,4 +1,4 @@
-public import CPMAnt
+public import LeafExecutor
 import Glibc
 
 /// What the environment asks for.

@@ -1,4 +1,4 @@
-import CPMAnt
+import LeafExecutor
 public import LeafFormat
 public import LeafGeneration
 import LeafImport

@@ -1,4 +1,4 @@
-public import CPMAnt
+public import LeafExecutor
 import Dispatch
 public import LeafFormat
 public import LeafGeneration
@@ -38,7 +38,7 @@ public final class Model: Sendable {
         plan = try settings.plan()
         instructionSet = settings.instructionSet
         threads = settings.capacity.threads
-        engine = try Engine(file.leaf, settings, plan)
+        engine = try Engine(settings, plan)
     }
 
     /// The memory plan that `init` would carry out. Allocates nothing.
@@ -73,12 +73,12 @@ public final class Model: Sendable {
         _ body: (_ place: Int, _ row: Int, _ logits: UnsafeBufferPointer<Float>) throws(LeafError) -> Void
     ) throws(LeafError) {
         let tuning = { [file] (task: Int) in file.tunings.unnamed(task: task, for: file.configuration) }
-        try engine.perform { model throws(LeafError) in
+        try engine.perform { [configuration = file.configuration] model throws(LeafError) in
             for (place, logitsCase) in cases.enumerated() {
                 let sequence = model.cache.makeSequence()
                 defer { model.cache.remove(sequence) }
                 let rows = try logitsCase.rows(
-                    of: sequence, in: model.configuration, lastOnly: lastOnly, tuning: tuning)
+                    of: sequence, in: configuration, lastOnly: lastOnly, tuning: tuning)
                 try model.forward(RowBatch(rows: rows)) { row, logits throws(LeafError) in try body(place, row, logits)
                 }
             }

@@ -1,4 +1,4 @@
-public import CPMAnt
+public import LeafExecutor
 public import LeafStream
 
 /// How a model is opened.

@@ -1,4 +1,5 @@
 import CPMAnt
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafStream
@@ -55,8 +56,8 @@ struct Settings {
 
     /// - Throws: `.budget` naming the smallest budget that works.
     func plan() throws(LeafError) -> MemoryPlan {
-        let bytes = CPMAntModel.plannedBytes(
-            file.leaf, capacity: capacity, activations: activations, kv: kv, tuning: file.tuning())
+        let bytes = try CPMAnt.plannedBytes(
+            file.ant, capacity: capacity, activations: activations, kv: kv, tuning: file.tuning())
         return try MemoryPlan(
             budget: budget, isGiven: reserveBytes == nil, chunks: file.leaf.chunks,
             reserved: MemoryPlan.Reserved(

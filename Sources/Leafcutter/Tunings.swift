@@ -1,4 +1,5 @@
-import CPMAnt
+import CPMAntShape
+import LeafExecutor
 public import LeafFormat
 import LeafGeneration
 public import LeafImport
@@ -111,6 +112,7 @@ extension ModelFile {
 
     /// A soft prompt is trained beside a checkpoint and scaled as it: CPM-Live divides by `sqrt(dimModel)` at run time.
     private var softPromptDivisor: Double {
-        leaf.metadata["source.form"] == "transformers" ? 1 : Double(configuration.dimModel).squareRoot()
+        leaf.metadata["source.form"] == "transformers"
+            ? FanInScale.folded.divisor : FanInScale.pending(fanIn: configuration.dimModel).divisor
     }
 }

@@ -125,7 +125,7 @@ struct BenchCommand: Command {
         let rows = benchmark.promptRows(in: file.configuration)
         let threads = engine.threads ?? Machine.current().cores
         var rates = try MachineRates.measure(
-            for: file.leaf, rows: [benchmark.batch, rows], threads: threads, activations: engine.activations,
+            for: file, rows: [benchmark.batch, rows], threads: threads, activations: engine.activations,
             reading: engine.reading, onStep: { terminal.progress.show("\(ByteCount(bytes: budget)): \($0)") })
         terminal.progress.clear()
         let child = try ChildProcess(words(budget))
@@ -135,7 +135,7 @@ struct BenchCommand: Command {
         let after = try DiskProbe.measure(path: file.leaf.path, reading: engine.reading)
         rates.disk.bytesPerSecond = (rates.disk.bytesPerSecond + after.bytesPerSecond) / 2
         let prediction = Prediction(
-            file.leaf, try plan(file, .bytes(budget)), promptRows: rows, batch: benchmark.batch, rates)
+            file, try plan(file, .bytes(budget)), promptRows: rows, batch: benchmark.batch, rates)
         run.name = name ?? run.name
         run.diskBytesPerSecond = rates.disk.allowedBytesPerSecond
         run.ramBytesPerSecond = rates.kernels.readBytesPerSecond

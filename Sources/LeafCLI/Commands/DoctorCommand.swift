@@ -22,7 +22,7 @@ struct DoctorCommand: Command {
         let rows = [Self.manyRows, Self.context]
         let facts: Facts
         if let file {
-            let rates = try MachineRates.measure(for: file.leaf, rows: rows, onStep: { terminal.progress.show($0) })
+            let rates = try MachineRates.measure(for: file, rows: rows, onStep: { terminal.progress.show($0) })
             let outlook = try Outlook(
                 file, ModelOptions(capacity: .init(context: Self.context)), promptRows: Self.context, rates)
             facts = Facts(

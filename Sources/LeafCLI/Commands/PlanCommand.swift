@@ -59,7 +59,7 @@ struct PlanCommand: Command {
             throw error
         }
         let rates = try MachineRates.measure(
-            for: file.leaf, rows: [batch, context], threads: cores, activations: engine.activations,
+            for: file, rows: [batch, context], threads: cores, activations: engine.activations,
             reading: engine.reading, disk: try statedDisk(), onStep: { terminal.progress.show($0) })
         terminal.progress.clear()
         let outlook = try Outlook(file, options, promptRows: context, rates)

@@ -13,7 +13,7 @@ struct VerifyCommand: Command {
         options: CommonOptions.all.map { $0.lifted(\.common) }, examples: ["verify ant.leaf"])
 
     func run(_ terminal: Terminal) throws(LeafError) {
-        let file = try LeafFile.open(path: model)
+        let file = try CPMAntFile.open(path: model).leaf
         let interrupt = Interrupt()
         let meter = ProgressMeter("verifying")
         let start = ContinuousClock.now

@@ -1,4 +1,6 @@
-import CPMAnt
+import LeafExecutor
+import CPMAntShape
+import LeafExecutor
 import LeafFormat
 
 /// A text whose blanks have definite lengths: which row stands where, and which row tells of which token.

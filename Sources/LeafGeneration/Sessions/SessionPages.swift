@@ -1,4 +1,6 @@
-import CPMAnt
+import LeafExecutor
+import CPMAntShape
+import LeafExecutor
 import LeafFormat
 
 /// The pages of the KV cache that sequences have, and what is in them.

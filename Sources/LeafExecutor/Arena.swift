@@ -1,10 +1,6 @@
 package import LeafFormat
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// One zeroed, page-aligned allocation, handed out in 64-byte-aligned parts and freed with its owner.
 ///

@@ -27,7 +27,7 @@ final class ResidentTuning {
     private let rows: Int
     /// `[softPromptRows, D]`
     private let softPrompts: UnsafePointer<Float>
-    private let dimModel: Int
+    private let dModel: Int
     let softPromptCount: Int
     private let arena: Arena
 
@@ -35,23 +35,23 @@ final class ResidentTuning {
     private static let matricesAtOnce = 3
 
     /// Bytes that `init` allocates, those included that it gives back.
-    static func byteCount(_ tuning: ModelTuning, _ file: LeafFile, rows: Int) -> Int {
+    static func byteCount(_ tuning: ModelTuning, _ file: LeafFile, _ facts: ModelFacts, rows: Int) -> Int {
         guard !tuning.adapters.isEmpty || !tuning.softPrompts.isEmpty else { return 0 }
-        return arenaBytes(tuning, file, rows: rows) + loadingBytes(tuning, file)
+        return arenaBytes(tuning, file, facts, rows: rows) + loadingBytes(tuning, file, facts)
     }
 
     /// While the largest part is read: its bytes as stored, at most 8 a number, the numbers, and room to check them.
-    private static func loadingBytes(_ tuning: ModelTuning, _ file: LeafFile) -> Int {
+    private static func loadingBytes(_ tuning: ModelTuning, _ file: LeafFile, _ facts: ModelFacts) -> Int {
         let factors = tuning.adapters.flatMap(\.factors).map {
-            $0.rank * (file.matrices[$0.matrix].rows + file.matrices[$0.matrix].columns)
+            $0.rank * (file.matrices[$0.matrix].outputs + file.matrices[$0.matrix].columns)
         }
-        let rows = tuning.softPrompts.map { $0.count * file.configuration.dimModel }
+        let rows = tuning.softPrompts.map { $0.count * facts.dModel }
         return (factors + rows).reduce(0, max) * 12 + (1 << 20)
     }
 
-    private static func arenaBytes(_ tuning: ModelTuning, _ file: LeafFile, rows: Int) -> Int {
+    private static func arenaBytes(_ tuning: ModelTuning, _ file: LeafFile, _ facts: ModelFacts, rows: Int) -> Int {
         var bytes = Arena.bytes(
-            tuning.softPrompts.reduce(0) { $0 + $1.count } * file.configuration.dimModel, of: Float.self)
+            tuning.softPrompts.reduce(0) { $0 + $1.count } * facts.dModel, of: Float.self)
         for factors in tuning.adapters.flatMap(\.factors) {
             let (aStride, bStride) = strides(file.matrices[factors.matrix])
             bytes +=
@@ -64,7 +64,7 @@ final class ResidentTuning {
     }
 
     private static func strides(_ matrix: Matrix) -> (a: Int, b: Int) {
-        (matrix.columns.roundedUp(to: 16), matrix.paddedRows.roundedUp(to: 16))
+        (matrix.columns.roundedUp(to: 16), matrix.outputs.roundedUp(to: 16))
     }
 
     /// Room for the largest rank.
@@ -72,17 +72,17 @@ final class ResidentTuning {
         (tuning.adapters.flatMap(\.factors).map(\.rank).max() ?? 0).roundedUp(to: 16)
     }
 
-    init(_ tuning: ModelTuning, _ file: LeafFile, rows: Int) throws(LeafError) {
-        arena = try Arena(byteCount: Self.arenaBytes(tuning, file, rows: rows))
-        dimModel = file.configuration.dimModel
+    init(_ tuning: ModelTuning, _ file: LeafFile, _ facts: ModelFacts, rows: Int) throws(LeafError) {
+        arena = try Arena(byteCount: Self.arenaBytes(tuning, file, facts, rows: rows))
+        dModel = facts.dModel
         softPromptCount = tuning.softPrompts.reduce(0) { $0 + $1.count }
-        let softPrompts = arena.take(softPromptCount * dimModel, of: Float.self)
-        var place = softPrompts
+        let softPrompts = arena.take(softPromptCount * dModel, of: Float.self)
+        var next = softPrompts
         for prompt in tuning.softPrompts {
             let numbers = try prompt.load()
-            precondition(numbers.count == prompt.count * dimModel)
-            place.update(from: numbers, count: numbers.count)
-            place += numbers.count
+            precondition(numbers.count == prompt.count * dModel)
+            next.update(from: numbers, count: numbers.count)
+            next += numbers.count
         }
         self.softPrompts = UnsafePointer(softPrompts)
 
@@ -114,10 +114,10 @@ final class ResidentTuning {
         let a = arena.take(rank * aStride, of: Float.self)
         let b = arena.take(rank * bStride, of: Float.self)
         let numbers = try factors.load()
-        precondition(numbers.a.count == rank * matrix.columns && numbers.b.count == rank * matrix.rows)
+        precondition(numbers.a.count == rank * matrix.columns && numbers.b.count == rank * matrix.outputs)
         for k in 0..<rank {
             for column in 0..<matrix.columns { a[k * aStride + column] = numbers.a[k * matrix.columns + column] }
-            for row in 0..<matrix.rows { b[k * bStride + row] = numbers.b[row * rank + k] }
+            for output in 0..<matrix.outputs { b[k * bStride + output] = numbers.b[output * rank + k] }
         }
         return Factors(
             rank: rank, scale: factors.scale, a: UnsafePointer(a), aStride: aStride, b: UnsafePointer(b),
@@ -125,12 +125,12 @@ final class ResidentTuning {
     }
 
     /// One row of the soft prompts, counted over all of them.
-    func softPrompt(_ row: Int) -> UnsafePointer<Float> { softPrompts + row * dimModel }
+    func softPrompt(_ row: Int) -> UnsafePointer<Float> { softPrompts + row * dModel }
 
     /// Notes which adapters the rows of a sweep have.
     func begin(_ batch: RowBatch) {
         guard !factors.isEmpty else { return }
-        for (place, row) in batch.rows.enumerated() { adapterOfRow[place] = row.adapter.map { Int32($0) } ?? -1 }
+        for (number, row) in batch.rows.enumerated() { adapterOfRow[number] = row.adapter.map { Int32($0) } ?? -1 }
     }
 
     /// - Throws: `.usage` for an adapter that was not loaded.
@@ -142,7 +142,7 @@ final class ResidentTuning {
     /// Whether any adapter stands beside these matrices.
     func adapts(_ matrices: Range<Int>) -> Bool { !factors.isEmpty && isAdapted[matrices].contains(true) }
 
-    /// The adapter of a row beside a matrix, if it has one there, and the place of the row's product with A.
+    /// The adapter of a row beside a matrix, if it has one there, and the row's product with A.
     ///
     /// - Parameter first: of the matrices that read the same input.
     private func factors(row: Int, matrix: Int, first: Int) -> (Factors, UnsafeMutablePointer<Float>)? {
@@ -163,13 +163,13 @@ final class ResidentTuning {
         }
     }
 
-    /// `y += t B^T` for some columns of one row of a matrix's result.
+    /// `y += t B^T` for some outputs of one row of a matrix's result.
     func addUp(
-        to y: UnsafeMutablePointer<Float>, row: Int, matrix: Int, first: Int, columns: Range<Int>,
+        to y: UnsafeMutablePointer<Float>, row: Int, matrix: Int, first: Int, outputs: Range<Int>,
         _ kernels: leaf_float_kernels
     ) {
         guard let (factors, product) = factors(row: row, matrix: matrix, first: first) else { return }
         kernels.low_rank_up(
-            product, factors.b + columns.lowerBound, factors.bStride, factors.rank, columns.count, y)
+            product, factors.b + outputs.lowerBound, factors.bStride, factors.rank, outputs.count, y)
     }
 }

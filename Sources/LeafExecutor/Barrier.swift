@@ -1,11 +1,7 @@
 import CLeafKernels
 import Synchronization
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// Where a fixed number of threads wait until all of them are there, over and over.
 ///

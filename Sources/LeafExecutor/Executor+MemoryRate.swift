@@ -1,7 +1,7 @@
 import LeafFormat
 import LeafStream
 
-extension CPMAntModel {
+extension Executor {
     private static let mostBytes = 256 << 20
     /// Fewer lie in caches, and tell nothing of memory.
     private static let leastBytes = 64 << 20

@@ -1,4 +1,5 @@
 import FoundationEssentials
+package import LeafFormat
 
 extension ModelConfiguration {
     /// Refuses numbers that no CPM-Ant model has, before anything is computed or allocated from them.

@@ -15,12 +15,12 @@ public enum KVPrecision: String, Sendable, CaseIterable {
 /// once; a sequence that outgrows the pages is refused before anything is computed.
 public final class KVCache {
     /// What the mask and the position bias need to know of a position. Every page ends with those of its 16.
-    struct Position: BitwiseCopyable {
-        var index: Int32
-        var segment: Int32
-        var span: Int32
-        var isContext: Bool
-        var isPadding: Bool
+    public struct Position: BitwiseCopyable, Sendable {
+        public var index: Int32
+        public var segment: Int32
+        public var span: Int32
+        public var isContext: Bool
+        public var isPadding: Bool
     }
 
     /// An object, because changing a dictionary's value in place allocates.
@@ -56,18 +56,17 @@ public final class KVCache {
             let headBytes: Int
         }
 
-        /// By attention, those of removed ones left out.
+        /// By attention.
         let parts: [Part]
         let positionsOffset: Int
 
-        init(_ configuration: ModelConfiguration, _ precision: KVPrecision) {
+        init(_ attentions: [ModelFacts.Attention], _ precision: KVPrecision) {
             var parts: [Part] = []
             var offset = 0
-            for layer in configuration.attentionLayers {
-                let width = configuration.dimHead(ofLayer: layer).roundedUp(to: 16)
-                let headBytes = 2 * 16 * width * precision.elementBytes
+            for attention in attentions {
+                let headBytes = 2 * 16 * attention.dimHead.roundedUp(to: 16) * precision.elementBytes
                 parts.append(Part(offset: offset, headBytes: headBytes))
-                offset += headBytes * configuration.numHeads(ofLayer: layer)
+                offset += headBytes * attention.keyHeads
             }
             self.parts = parts
             positionsOffset = offset
@@ -78,9 +77,9 @@ public final class KVCache {
 
     /// Bytes for `positions` positions in `sequences` sequences (each may leave a part of a page unused).
     public static func byteCount(
-        _ configuration: ModelConfiguration, _ precision: KVPrecision, positions: Int, sequences: Int
+        _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, positions: Int, sequences: Int
     ) -> Int {
-        pageCount(positions: positions, sequences: sequences) * Layout(configuration, precision).pageBytes
+        pageCount(positions: positions, sequences: sequences) * Layout(attentions, precision).pageBytes
     }
 
     private static func pageCount(positions: Int, sequences: Int) -> Int {
@@ -89,10 +88,10 @@ public final class KVCache {
 
     /// - Throws: `.budget` when the system refuses the memory.
     public init(
-        _ configuration: ModelConfiguration, _ precision: KVPrecision, positions: Int, sequences sequenceCount: Int
+        _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, positions: Int, sequences sequenceCount: Int
     ) throws(LeafError) {
         self.precision = precision
-        layout = Layout(configuration, precision)
+        layout = Layout(attentions, precision)
         pageCount = Self.pageCount(positions: positions, sequences: sequenceCount)
         capacity = positions
         arena = try Arena(byteCount: pageCount * layout.pageBytes)
@@ -198,7 +197,7 @@ public final class KVCache {
 
     /// Where one head begins in every page.
     ///
-    /// - Parameter attention: the layer's place among those that have one.
+    /// - Parameter attention: which of `ModelFacts.attentions`.
     func offset(attention: Int, head: Int) -> Int {
         layout.parts[attention].offset + head * layout.parts[attention].headBytes
     }

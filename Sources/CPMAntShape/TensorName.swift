@@ -1,4 +1,4 @@
-/// Names of tensors in a `.leaf` file: CPM-Live's, and ours for what it has no name for.
+/// Names of a CPM-Ant's tensors in a `.leaf` file: CPM-Live's, and ours for what CPM-Live does not name.
 public enum TensorName {
     public static let outputNorm = "encoder.output_layernorm.weight"
     /// `[positionBiasRows, numHeads]`
@@ -10,8 +10,6 @@ public enum TensorName {
     public static let promptScale = "prompt_embedding.scale"
     /// The token table `[vocabSize, dimModel]`: input embedding and output projection.
     public static let tokenTable = "input_embedding.weight"
-    public static let vocabulary = "tokenizer.vocabulary"
-    public static let dictionary = "tokenizer.dictionary"
 
     public static func attentionNorm(layer: Int) -> String {
         "encoder.layers.\(layer).self_att.layernorm_before_attention.weight"
@@ -31,10 +29,5 @@ public enum TensorName {
     /// The matrices of a feed-forward block, in sweep order: gate, up, down.
     public static func feedForwardMatrices(layer: Int) -> [String] {
         ["w_in.w_0", "w_in.w_1", "w_out"].map { "encoder.layers.\(layer).ffn.ffn.\($0).weight" }
-    }
-
-    /// The row scales that belong to an int8 matrix.
-    public static func scale(of matrix: String) -> String {
-        matrix.hasSuffix(".weight") ? matrix.dropLast(".weight".count) + ".scale" : matrix + ".scale"
     }
 }

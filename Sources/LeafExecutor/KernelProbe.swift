@@ -1,12 +1,6 @@
-import CLeafBLAS
 import CLeafKernels
+import Glibc
 public import LeafFormat
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// How fast this machine computes linear layers and reads its memory, measured in about two seconds, the way a sweep does
 /// it: chunks of 2 MiB in huge pages, too many for the caches, all threads on each chunk, the kernels that run.
@@ -96,7 +90,7 @@ public struct KernelProbe: Sendable, Equatable {
         defer { pool.stop() }
         let wanted = Set(rows.map { min(max(1, $0), mostRows) }).union([1]).sorted()
         let bench = try Bench(
-            pool, weights, activations, rows: wanted[wanted.count - 1],
+            pool, weights.layout, activations, rows: wanted[wanted.count - 1],
             chunks: min(max(16 << 20, memoryBytes), 256 << 20) / chunkBytes)
         let read = try bench.secondsOfReading()
         var rates: [Rate] = []
@@ -119,10 +113,8 @@ public struct KernelProbe: Sendable, Equatable {
         /// Of writing to all of it for the first time.
         let touchSeconds: Double
         private let pool: ComputePool
-        private let kernels: Kernels
-        private let weights: WeightFormat
-        private let activations: ActivationPrecision
-        private let sgemm: leaf_sgemm_fn?
+        private let product: LinearProduct
+        private let layout: WeightLayout
         private let arena: Arena
         private let slab: UnsafeMutablePointer<UInt8>
         private let scales: UnsafeMutablePointer<Float>
@@ -130,87 +122,64 @@ public struct KernelProbe: Sendable, Equatable {
         private let quantized: UnsafeMutableRawPointer
         private let widened: UnsafeMutablePointer<Float>
         private let output: UnsafeMutablePointer<Float>
-        /// Rows of a chunk, and how many of them are never parted between threads.
-        private let chunkRows: Int
-        private let unitRows: Int
+        private let chunkOutputs: Int
 
         init(
-            _ pool: ComputePool, _ weights: WeightFormat, _ activations: ActivationPrecision, rows: Int, chunks: Int
+            _ pool: ComputePool, _ layout: WeightLayout,
+            _ activations: ActivationPrecision, rows: Int, chunks: Int
         ) throws(LeafError) {
             self.pool = pool
-            self.weights = weights
-            self.activations = activations
+            self.layout = layout
             self.chunks = chunks
-            kernels = pool.kernels
-            if weights == .int8 {
-                sgemm = nil
-            } else if let loaded = leaf_sgemm_load() {
-                sgemm = loaded
-            } else {
-                throw LeafError(
-                    .usage, "float weights need OpenBLAS, which is not installed; run apt-get install libopenblas0")
-            }
-            chunkRows = chunkBytes / columns / weights.elementBytes
-            unitRows = weights == .int8 ? 16 : 1
-            let rowBytes = weights == .int8 ? leaf_activation_row_bytes(activations.kernelType, columns) : 0
-            let widenedFloats = weights == .float16 ? pool.threadCount * Scratch.widenedRows * columns : 0
+            product = try LinearProduct(pool.kernels, activations, layouts: [layout])
+            chunkOutputs = chunkBytes / layout.byteCount(outputs: 1, columns: columns)
+            let rowBytes = layout.isQuantized ? product.quantizedRowBytes(columns: columns) : 0
+            let widenedFloats = layout == .float16 ? pool.threadCount * LinearProduct.widenedOutputs * columns : 0
             arena = try Arena(
-                byteCount: chunks * chunkBytes + rows * (rowBytes + 4 * (columns + chunkRows))
-                    + 4 * (chunkRows + widenedFloats) + 4096)
+                byteCount: chunks * chunkBytes + rows * (rowBytes + 4 * (columns + chunkOutputs))
+                    + 4 * (chunkOutputs + widenedFloats) + 4096)
             slab = arena.take(chunks * chunkBytes, of: UInt8.self)
             madvise(slab, chunks * chunkBytes, MADV_HUGEPAGE)
             let start = ContinuousClock.now
             // Any bytes but those that are slow or infinite as floats.
             for byte in stride(from: 0, to: chunks * chunkBytes, by: 64) { slab[byte] = UInt8(byte >> 6 & 63) }
             touchSeconds = (ContinuousClock.now - start) / .seconds(1)
-            scales = arena.take(chunkRows, of: Float.self)
+            scales = arena.take(chunkOutputs, of: Float.self)
             input = arena.take(rows * columns, of: Float.self)
-            for place in 0..<rows * columns { input[place] = Float(place % 17) - 8 }
+            for index in 0..<rows * columns { input[index] = Float(index % 17) - 8 }
             quantized = UnsafeMutableRawPointer(arena.take(rows * rowBytes, of: UInt8.self))
-            if weights == .int8 {
+            if layout.isQuantized {
                 for row in 0..<rows {
-                    kernels.product.quantize_row(
+                    product.kernels.product.quantize_row(
                         activations.kernelType, input + row * columns, columns, columns, quantized + row * rowBytes)
                 }
             }
             widened = arena.take(widenedFloats, of: Float.self)
-            output = arena.take(rows * chunkRows, of: Float.self)
+            output = arena.take(rows * chunkOutputs, of: Float.self)
         }
 
         /// Of one pass over the first chunks.
         func seconds(rows: Int, chunks: Int) throws(LeafError) -> Double {
             try median(rows == 1 ? memoryTime : processorTime) { () throws(LeafError) in
                 try pool.run { [self] worker throws(LeafError) in
-                    let units = pool.share(of: chunkRows / unitRows, for: worker)
+                    let unit = layout.unitOutputs
+                    let units = pool.share(of: chunkOutputs / unit, for: worker)
                     for chunk in 0..<chunks {
-                        multiply(chunk, units.lowerBound * unitRows..<units.upperBound * unitRows, rows, worker)
+                        multiply(chunk, units.lowerBound * unit..<units.upperBound * unit, rows, worker)
                     }
                 }
             }
         }
 
         private func multiply(_ chunk: Int, _ part: Range<Int>, _ rows: Int, _ worker: Int) {
-            let bytes = slab + chunk * chunkBytes + part.lowerBound * columns * weights.elementBytes
-            let target = output + part.lowerBound
-            guard let sgemm else {
-                kernels.product.linear(
-                    activations.kernelType, bytes, part.count / 16, columns, scales + part.lowerBound, quantized, rows,
-                    target, chunkRows)
-                return
-            }
-            guard weights == .float16 else {
-                sgemm(
-                    rows, part.count, columns, 1, input, columns,
-                    UnsafeMutableRawPointer(bytes).assumingMemoryBound(to: Float.self), columns, target, chunkRows)
-                return
-            }
-            let halves = UnsafeMutableRawPointer(bytes).assumingMemoryBound(to: UInt16.self)
-            let room = widened + worker * Scratch.widenedRows * columns
-            for first in stride(from: 0, to: part.count, by: Scratch.widenedRows) {
-                let count = min(Scratch.widenedRows, part.count - first)
-                kernels.floats.f16_to_f32(halves + first * columns, room, count * columns)
-                sgemm(rows, count, columns, 1, input, columns, room, columns, target + first, chunkRows)
-            }
+            let weights = LinearProduct.Weights(
+                bytes: slab + chunk * chunkBytes + layout.byteCount(outputs: part.lowerBound, columns: columns),
+                outputCount: part.count, layout: layout, scale: .folded, scales: scales + part.lowerBound)
+            let input = LinearProduct.Input(
+                rowCount: rows, columns: columns, quantized: quantized, floats: FloatRows(input, stride: columns))
+            product.multiply(
+                input, weights, into: FloatRows(output + part.lowerBound, stride: chunkOutputs),
+                widened: widened + worker * LinearProduct.widenedOutputs * columns)
         }
 
         /// Of one pass over all chunks that only adds them up.
@@ -218,7 +187,7 @@ public struct KernelProbe: Sendable, Equatable {
             try median(memoryTime) { () throws(LeafError) in
                 try pool.run { [self] worker throws(LeafError) in
                     let part = pool.share(of: chunks * chunkBytes / MemoryReader.unitBytes, for: worker)
-                    output[worker % chunkRows] = Float(
+                    output[worker % chunkOutputs] = Float(
                         MemoryReader.sum(
                             UnsafeRawPointer(slab) + part.lowerBound * MemoryReader.unitBytes,
                             count: part.count * MemoryReader.unitBytes) & 1)
@@ -229,7 +198,9 @@ public struct KernelProbe: Sendable, Equatable {
         func secondsOfJoining() throws(LeafError) -> Double {
             let jobs = 64
             return try median { () throws(LeafError) in
-                for _ in 0..<jobs { try pool.run { [self] worker throws(LeafError) in output[worker % chunkRows] = 0 } }
+                for _ in 0..<jobs {
+                    try pool.run { [self] worker throws(LeafError) in output[worker % chunkOutputs] = 0 }
+                }
             } / Double(jobs)
         }
 

@@ -1,5 +1,5 @@
 import CLeafKernels
-import CPMAnt
+import LeafExecutor
 import LeafFormat
 import Synchronization
 import Testing

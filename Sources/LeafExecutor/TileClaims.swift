@@ -22,8 +22,8 @@ final class TileClaims: @unchecked Sendable {
 
     /// How many tiles a thread takes at a time. OpenBLAS prepares its operands anew for each part, so float weights are
     /// taken in large ones.
-    static func step(of tileCount: Int, threads: Int, _ weights: WeightFormat) -> Int {
-        let partsOfThread = threads > 1 && weights == .int8 ? 4 : 1
+    static func step(of tileCount: Int, threads: Int, _ layout: WeightLayout) -> Int {
+        let partsOfThread = threads > 1 && layout.isQuantized ? 4 : 1
         return max(1, (tileCount + threads * partsOfThread - 1) / (threads * partsOfThread))
     }
 

@@ -1,11 +1,6 @@
+import Glibc
 public import LeafFormat
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
 
 /// A fixed set of threads that run one job at a time, the caller among them.
 ///
