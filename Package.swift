@@ -46,7 +46,7 @@ let package = Package(
         // Checkpoints to .leaf, and back.
         .target(
             name: "LeafImport",
-            dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer", "CSystem", "CZip", "CZlib", "CLeafKernels"],
+            dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer", "CZip", "CZlib", "CLeafKernels"],
             swiftSettings: library),
         // Models of any shape, without a checkpoint.
         .target(
