@@ -71,12 +71,14 @@ let package = Package(
             swiftSettings: library),
         .executableTarget(
             name: "embedding", dependencies: ["Leafcutter"], path: "Examples/Embedding", swiftSettings: strict),
-        .target(name: "GoldenSupport", path: "Tests/GoldenSupport", swiftSettings: strict),
+        .target(
+            name: "GoldenSupport", dependencies: ["CPMAntShape", "LeafFormat"], path: "Tests/GoldenSupport",
+            swiftSettings: strict),
         .testTarget(
             name: "LeafcutterTests",
             dependencies: [
-                "Leafcutter", "CPMAnt", "LeafFormat", "LeafGeneration", "LeafImport", "LeafStream", "GoldenSupport",
-                "CAllocationCounter",
+                "Leafcutter", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafGeneration", "LeafImport",
+                "LeafStream", "GoldenSupport", "CAllocationCounter",
             ],
             swiftSettings: strict),
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter", cSettings: c),
@@ -88,7 +90,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "CPMAntTests", dependencies: ["CPMAnt", "LeafFormat", "GoldenSupport"], swiftSettings: strict),
+            name: "CPMAntTests", dependencies: ["CPMAnt", "CPMAntShape", "LeafFormat", "GoldenSupport"],
+            swiftSettings: strict),
         .target(
             name: "CKernelChecks", dependencies: ["CLeafKernels"], path: "Tests/CKernelChecks",
             exclude: ["arm", "bochs"],
@@ -102,20 +105,27 @@ let package = Package(
         .testTarget(
             name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafFormat"], swiftSettings: strict),
         .testTarget(
-            name: "LeafGenerationTests", dependencies: ["LeafGeneration", "LeafTokenizer", "LeafFormat"],
+            name: "LeafGenerationTests",
+            dependencies: ["CPMAntShape", "LeafExecutor", "LeafGeneration", "LeafTokenizer", "LeafFormat"],
             swiftSettings: strict),
         .testTarget(
             name: "LeafEvaluationTests",
-            dependencies: ["LeafEvaluation", "LeafFormat", "LeafGeneration", "LeafTokenizer", "GoldenSupport"],
+            dependencies: [
+                "CPMAntShape", "LeafEvaluation", "LeafFormat", "LeafGeneration", "LeafTokenizer", "GoldenSupport",
+            ],
             swiftSettings: strict),
-        .testTarget(name: "LeafFormatTests", dependencies: ["LeafFormat", "GoldenSupport"], swiftSettings: strict),
         .testTarget(
-            name: "LeafImportTests", dependencies: ["LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport"],
+            name: "LeafFormatTests", dependencies: ["CPMAntShape", "LeafFormat", "GoldenSupport"], swiftSettings: strict
+        ),
+        .testTarget(
+            name: "LeafImportTests",
+            dependencies: ["CPMAntShape", "LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "LeafSynthesisTests",
             dependencies: [
-                "Leafcutter", "LeafSynthesis", "CPMAnt", "LeafFormat", "LeafGeneration", "LeafImport", "LeafStream",
+                "Leafcutter", "LeafSynthesis", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafGeneration",
+                "LeafImport", "LeafStream",
                 "LeafTokenizer", "GoldenSupport",
             ],
             swiftSettings: strict),

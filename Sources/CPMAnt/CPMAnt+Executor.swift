@@ -15,8 +15,8 @@ extension CPMAnt {
     ) throws(LeafError) -> Executor {
         let residents = try ResidentTensors(file.leaf, file.wantedTensors(), store: store)
         return try Executor(
-            CPMAnt(file, residents: residents), file: file.leaf, residents: residents, store: store, pool: pool,
-            capacity: capacity, activations: activations, kv: kv, tuning: tuning,
+            CPMAnt(file, residents: residents, longest: capacity.positions), file: file.leaf, residents: residents,
+            store: store, pool: pool, capacity: capacity, activations: activations, kv: kv, tuning: tuning,
             trace: trace)
     }
 
@@ -28,7 +28,10 @@ extension CPMAnt {
         tuning: ModelTuning = ModelTuning()
     ) throws(LeafError) -> (resident: Int, kv: Int, scratch: Int) {
         Executor.plannedBytes(
-            file.leaf, file.facts, residentBytes: ResidentTensors.byteCount(try file.wantedTensors()),
+            file.leaf, file.facts,
+            residentBytes: ResidentTensors.byteCount(try file.wantedTensors())
+                + PositionBuckets.byteCount(
+                    maxDistance: file.configuration.positionBiasMaxDistance, longest: capacity.positions),
             capacity: capacity, activations: activations, kv: kv, tuning: tuning)
     }
 }

@@ -22,15 +22,16 @@ public final class CPMAnt: Architecture {
     }
 
     /// - Parameters:
-    ///   - residents: `wantedTensors(of: file)`, read.
+    ///   - residents: `file.wantedTensors()`, read.
+    ///   - longest: positions of the longest text.
     /// - Throws: `.badInput` when a tensor is missing.
-    public init(_ file: CPMAntFile, residents: ResidentTensors) throws(LeafError) {
+    public init(_ file: CPMAntFile, residents: ResidentTensors, longest: Int) throws(LeafError) {
         configuration = file.configuration
         facts = file.facts
         small = try SmallTensors(file, residents)
         buckets = PositionBuckets(
             numBuckets: configuration.positionBiasNumBuckets, maxDistance: configuration.positionBiasMaxDistance,
-            segmentTypes: configuration.segmentTypes)
+            segmentTypes: configuration.segmentTypes, longest: longest)
         var attentions = 0
         var blocks: [BlockPlan] = []
         for (kind, block) in zip(file.shape.kinds, file.leaf.blocks) {

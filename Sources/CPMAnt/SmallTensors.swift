@@ -90,7 +90,8 @@ extension CPMAntFile {
         return ModelFacts(
             vocabSize: configuration.vocabSize, dModel: configuration.dimModel,
             softPromptRows: configuration.promptRows, attentions: attentions, feedForwardWidth: feedForwardWidth,
-            upProjections: upProjections, tokenTable: leaf.matrices.count - 1)
+            upProjections: upProjections, tokenTable: leaf.matrices.count - 1,
+            outputBlock: leaf.blocks.count - 1)
     }
 
     /// The tensors that stay in memory, row scales of matrices included.

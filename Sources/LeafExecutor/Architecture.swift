@@ -60,10 +60,12 @@ public struct ModelFacts: Sendable {
     public var upProjections: [Int]
     /// Index of the matrix whose outputs are the tokens' embeddings.
     public var tokenTable: Int
+    /// The block that gives logits.
+    public var outputBlock: Int
 
     public init(
         vocabSize: Int, dModel: Int, softPromptRows: Int = 0, attentions: [Attention], feedForwardWidth: Int,
-        upProjections: [Int], tokenTable: Int
+        upProjections: [Int], tokenTable: Int, outputBlock: Int
     ) {
         self.vocabSize = vocabSize
         self.dModel = dModel
@@ -72,5 +74,6 @@ public struct ModelFacts: Sendable {
         self.feedForwardWidth = feedForwardWidth
         self.upProjections = upProjections
         self.tokenTable = tokenTable
+        self.outputBlock = outputBlock
     }
 }

@@ -1,6 +1,5 @@
-package import LeafFormat
-
 import Glibc
+package import LeafFormat
 
 /// One zeroed, page-aligned allocation, handed out in 64-byte-aligned parts and freed with its owner.
 ///

@@ -1,7 +1,6 @@
 import CLeafKernels
-import Synchronization
-
 import Glibc
+import Synchronization
 
 /// Where a fixed number of threads wait until all of them are there, over and over.
 ///

@@ -91,7 +91,7 @@ public final class Executor {
     ///   - isCancelled: asked between blocks.
     ///   - body: is handed the number of each row that wants an output, and its logits: `[vocabSize]`, none for a row
     ///     that wants its hidden state alone. Rows with logits are counted first, both kinds in batch order. It is not
-    ///     called where the last block is not among `blocks`: `hiddenState(ofRow:)` has the result then.
+    ///     called where the output block is not among `blocks`: `hiddenState(ofRow:)` has the result then.
     /// - Throws: `.io` and `.badInput` from reading, `.budget` when the batch exceeds the capacity, `.cancelled`. After
     ///   an error the rows' sequences must be removed.
     public func forward(
@@ -119,7 +119,7 @@ public final class Executor {
         }
         let kind = batch.rows.contains { $0.isContext } ? TraceRecorder.Kind.prompt : .decode
         trace?.record(kind, on: .steps, since: sweepBegin, batch.rows.count)
-        if blocks.upperBound == file.blocks.count { try handOutputs(to: body) }
+        if blocks.contains(facts.outputBlock) { try handOutputs(to: body) }
     }
 
     // MARK: What a sweep knows of its rows

@@ -14,6 +14,8 @@ public struct SweepThread {
     public var buffers: Scratch { executor.scratch }
     /// Rows on the sweep.
     public var rowCount: Int { executor.step.rowCount }
+    /// The place of each row in its text.
+    public var indices: [Int] { executor.step.places }
     /// Rows of the batch that want an output, those with logits first.
     public var outputRows: [Int] { executor.step.outputRows }
     public var logitRowCount: Int { executor.step.logitRowCount }

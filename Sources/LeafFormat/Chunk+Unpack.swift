@@ -31,7 +31,9 @@ extension Chunk {
         return UnsafeRawBufferPointer(raw)
     }
 
-    private var place: String { "the chunk at offset \(offset) (outputs \(firstOutput)..<\(firstOutput + outputCount))" }
+    private var place: String {
+        "the chunk at offset \(offset) (outputs \(firstOutput)..<\(firstOutput + outputCount))"
+    }
 }
 
 extension LeafFile {

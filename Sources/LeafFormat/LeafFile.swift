@@ -63,7 +63,8 @@ public struct Chunk: Sendable, Equatable {
     public let digest: UInt64
 
     public init(
-        matrix: Int, firstOutput: Int, outputCount: Int, offset: Int, storedBytes: Int, rawBytes: Int, codec: ChunkCodec,
+        matrix: Int, firstOutput: Int, outputCount: Int, offset: Int, storedBytes: Int, rawBytes: Int,
+        codec: ChunkCodec,
         digest: UInt64
     ) {
         self.matrix = matrix

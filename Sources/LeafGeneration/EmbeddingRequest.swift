@@ -1,4 +1,3 @@
-package import LeafExecutor
 public import CPMAntShape
 package import LeafExecutor
 public import LeafFormat

@@ -1,4 +1,3 @@
-public import LeafExecutor
 public import CPMAntShape
 public import LeafExecutor
 public import LeafFormat

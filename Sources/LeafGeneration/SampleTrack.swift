@@ -1,4 +1,3 @@
-package import LeafExecutor
 package import CPMAntShape
 package import LeafExecutor
 package import LeafFormat

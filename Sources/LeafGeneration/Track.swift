@@ -1,5 +1,4 @@
 package import LeafExecutor
-package import LeafExecutor
 package import LeafFormat
 
 /// One request under way: says which rows it wants on the next sweep, and makes something of their logits.

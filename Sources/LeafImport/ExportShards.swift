@@ -51,7 +51,8 @@ struct ExportShards {
                 let count = tensor.shape.reduce(size, *)
                 defer { offset += count }
                 return TensorEntry(
-                    name: tensor.name, type: weights.layout.elementType, shape: tensor.shape, offset: offset, byteCount: count)
+                    name: tensor.name, type: weights.layout.elementType, shape: tensor.shape, offset: offset,
+                    byteCount: count)
             }
             let name =
                 groups.count == 1

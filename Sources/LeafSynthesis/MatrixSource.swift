@@ -105,7 +105,9 @@ struct MatrixSource: Sendable {
             let peak = random.next()
             let column = Int(truncatingIfNeeded: peak >> 8) & Int.max
             tile[WeightTile.offset(output: row, column: column % matrix.columns)] = peak & 1 == 0 ? 127 : -127
-            for column in (isPadding ? 0 : matrix.columns)..<tile.count / 16 { tile[WeightTile.offset(output: row, column: column)] = 0 }
+            for column in (isPadding ? 0 : matrix.columns)..<tile.count / 16 {
+                tile[WeightTile.offset(output: row, column: column)] = 0
+            }
             scales[row] =
                 isPadding ? 0 : scale(deviation: deviation, spread: spread[row], columns: matrix.columns)
         }

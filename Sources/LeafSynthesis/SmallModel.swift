@@ -22,7 +22,9 @@ struct SmallModel: Sendable {
 
     /// A tensor outside the chunks, as it is stored.
     func bytes(of name: String) throws(LeafError) -> [UInt8] {
-        guard let tensor = file.leaf.tensor(name) else { throw LeafError(.badInput, "\(file.path) has no tensor \(name)") }
+        guard let tensor = file.leaf.tensor(name) else {
+            throw LeafError(.badInput, "\(file.path) has no tensor \(name)")
+        }
         return try input.bytes(at: tensor.offset, count: tensor.byteCount)
     }
 

@@ -154,7 +154,8 @@ public struct Synthesizer: Sendable {
         let source = MatrixSource(
             shape, weights: options.weights, seed: options.seed, normal: normal, enlargement: enlargement)
         try ResidentSource(
-            shape, weights: options.weights, seed: options.seed, normal: normal, matrices: source, enlargement: enlargement
+            shape, weights: options.weights, seed: options.seed, normal: normal, matrices: source,
+            enlargement: enlargement
         ).write(to: writer)
 
         let jobs = Self.jobs(shape.file)

@@ -67,7 +67,8 @@ public struct MachineRates: Sendable, Equatable {
         onStep("measuring the processor")
         func kernels(_ rows: [Int]) throws(LeafError) -> KernelProbe {
             try KernelProbe.measure(
-                instructionSet: set, threads: threads ?? machine.cores, weights: file.leaf.weights, activations: activations,
+                instructionSet: set, threads: threads ?? machine.cores, weights: file.leaf.weights,
+                activations: activations,
                 rows: rows, memoryBytes: machine.defaultBudget / 4)
         }
         let first = try kernels(rows)

@@ -1,5 +1,5 @@
-public import LeafExecutor
 import Dispatch
+public import LeafExecutor
 public import LeafFormat
 public import LeafGeneration
 public import LeafStream

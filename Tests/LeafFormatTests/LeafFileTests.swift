@@ -1,3 +1,4 @@
+import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafFormat
@@ -13,8 +14,9 @@ import Testing
         #expect(file.configuration == SmallModel.configuration)
         #expect(file.weights == weights)
         #expect(
-            file.blocks.map(\.kind) == [
-                .attention(layer: 0), .feedForward(layer: 0), .feedForward(layer: 1), .attention(layer: 2), .tokenTable,
+            file.blocks.map(\.name) == [
+                "layer 0, attention", "layer 0, feed-forward", "layer 1, feed-forward", "layer 2, attention",
+                "token table",
             ])
         #expect(file.metadata["software"] == "a \"test\" \\ of\u{1} writing")
         #expect(file.regions.map(\.name) == ["resident", "tokenizer"])
@@ -41,8 +43,8 @@ import Testing
             end += chunk.paddedBytes
         }
         #expect(end == file.fileBytes)
-        for (name, _, _) in ModelShape(file.configuration).residentTensors(weights: weights) {
-            #expect(file.tensor(name)!.offset % 64 == 0)
+        for tensor in ModelShape(file.configuration, weights: weights).file.residentTensors {
+            #expect(file.tensor(tensor.name)!.offset % 64 == 0)
         }
     }
 
@@ -176,18 +178,19 @@ import Testing
         let configuration = ModelConfiguration(
             vocabSize: 30720, dimModel: 4096, numHeads: 32, dimHead: 128, dimFF: 10240,
             layers: Array(repeating: .init(hasAttention: true, hasFeedForward: true), count: 48))
+        let shape = ModelShape(configuration, weights: .int8)
         let layout = LeafLayout(
-            configuration: configuration, weights: .int8, vocabularyBytes: 203_814, dictionaryBytes: 1_476_852,
+            shape: shape.file, weights: .int8, vocabularyBytes: 203_814, dictionaryBytes: 1_476_852,
             metadata: [])
-        #expect(layout.shape.parameterCount == 9_391_624_192)
+        #expect(shape.parameterCount == 9_391_624_192)
         var generator = SeededGenerator(seed: 1)
         let chunks = layout.shape.matrices.map { matrix in
-            let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: .int8)
+            let geometry = ChunkGeometry(matrix)
             return (0..<geometry.chunkCount).map { index in
-                let rows = geometry.rows(ofChunk: index).count
+                let rows = geometry.outputs(ofChunk: index).count
                 let isPacked = matrix.name != TensorName.tokenTable && generator.next() % 2 == 0
                 return LeafMetadata.ChunkRecord(
-                    rowCount: rows, storedBytes: geometry.bytes(rows: rows) - (isPacked ? 500_001 : 0),
+                    outputCount: rows, storedBytes: geometry.bytes(outputs: rows) - (isPacked ? 500_001 : 0),
                     codec: isPacked ? .lz4 : .raw, digest: generator.next())
             }
         }

@@ -224,10 +224,10 @@ import Testing
         try file.write(contentsOf: Data(rubbish))
         var chunks = good.file.chunks
         chunks[8] = Chunk(
-            matrix: chunk.matrix, firstRow: chunk.firstRow, rowCount: chunk.rowCount, offset: chunk.offset,
+            matrix: chunk.matrix, firstOutput: chunk.firstOutput, outputCount: chunk.outputCount, offset: chunk.offset,
             storedBytes: chunk.storedBytes, rawBytes: chunk.rawBytes, codec: .lz4, digest: ChunkDigest.of(rubbish))
         let hostile = LeafFile(
-            path: good.file.path, fileBytes: good.file.fileBytes, configuration: good.file.configuration,
+            path: good.file.path, fileBytes: good.file.fileBytes,
             weights: .int8,
             tensors: [], blocks: good.file.blocks, matrices: good.file.matrices, chunks: chunks, regions: [])
         let plan = try MemoryPlan(budget: 1 << 17, chunks: chunks, reserved: nothingReserved)

@@ -14,7 +14,8 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
             if Int.random(in: 0..<50, using: &random) == 0 { raw *= 9 }
             let isPacked = Int.random(in: 0..<5, using: &random) == 0
             return Chunk(
-                matrix: 0, firstRow: 0, rowCount: 16, offset: index << 24, storedBytes: isPacked ? (raw + 1) / 2 : raw,
+                matrix: 0, firstOutput: 0, outputCount: 16, offset: index << 24,
+                storedBytes: isPacked ? (raw + 1) / 2 : raw,
                 rawBytes: raw, codec: isPacked ? .lz4 : .raw, digest: 0)
         }
     }
@@ -84,7 +85,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
     @Test func theRefusalNamesABudgetThatWorks() throws {
         let chunks = (0..<10).map {
             Chunk(
-                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
+                matrix: 0, firstOutput: 0, outputCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
                 codec: .raw, digest: 0)
         }
         let reserved = MemoryPlan.Reserved(runtime: 30 << 20, tokenizer: 12 << 20, resident: 1, kv: 0, scratch: 0)
@@ -103,7 +104,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
     @Test func pinnedChunksTakeNineTenthsOfWhatIsLeft() throws {
         let chunks = (0..<2400).map {
             Chunk(
-                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
+                matrix: 0, firstOutput: 0, outputCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
                 codec: .raw, digest: 0)
         }
         let reserved = MemoryPlan.Reserved(
@@ -117,7 +118,8 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
     @Test func pinnedChunksAreSpreadEvenlyOverTheSweep() throws {
         let chunks = (0..<1000).map {
             Chunk(
-                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 12, storedBytes: 4096, rawBytes: 4096, codec: .raw,
+                matrix: 0, firstOutput: 0, outputCount: 16, offset: $0 << 12, storedBytes: 4096, rawBytes: 4096,
+                codec: .raw,
                 digest: 0)
         }
         for pinnedCount in stride(from: 10, to: 980, by: 17) {
@@ -141,7 +143,8 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
     @Test func aLargerBudgetPinsWhatASmallerOneDoes() throws {
         let chunks = (0..<500).map {
             Chunk(
-                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 12, storedBytes: 4096, rawBytes: 4096, codec: .raw,
+                matrix: 0, firstOutput: 0, outputCount: 16, offset: $0 << 12, storedBytes: 4096, rawBytes: 4096,
+                codec: .raw,
                 digest: 0)
         }
         var smaller: Set<Int> = []
@@ -166,7 +169,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
     @Test func theDescriptionNamesEveryPartAndTheSmallestBudget() throws {
         let chunks = (0..<2320).map {
             Chunk(
-                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
+                matrix: 0, firstOutput: 0, outputCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
                 codec: .raw, digest: 0)
         }
         let reserved = MemoryPlan.Reserved(

@@ -30,7 +30,7 @@ final class TestModel: Sendable {
             stored += [UInt8](repeating: 0, count: (4096 - storedBytes % 4096) % 4096)
             chunks.append(
                 Chunk(
-                    matrix: index / 4, firstRow: index % 4 * 16, rowCount: 16, offset: bytes.count,
+                    matrix: index / 4, firstOutput: index % 4 * 16, outputCount: 16, offset: bytes.count,
                     storedBytes: storedBytes,
                     rawBytes: size, codec: codec, digest: ChunkDigest.of(stored)))
             bytes += stored
@@ -38,17 +38,16 @@ final class TestModel: Sendable {
         }
         let matrices = stride(from: 0, to: sizes.count, by: 4).map { first in
             Matrix(
-                name: "encoder.layers.\(first / 4).ffn.w_out", rows: 64, columns: 64,
+                shape: FileShape.Matrix(
+                    name: "encoder.layers.\(first / 4).ffn.w_out", outputs: 64, columns: 64, layout: .int8),
                 chunks: first..<min(first + 4, sizes.count))
         }
         let blocks = matrices.indices.map {
-            Block(kind: .feedForward(layer: $0), matrices: $0..<$0 + 1, chunks: matrices[$0].chunks)
+            Block(name: "layer \($0), feed-forward", matrices: $0..<$0 + 1, chunks: matrices[$0].chunks)
         }
         try Data(bytes).write(to: URL(fileURLWithPath: path))
         file = LeafFile(
             path: path, fileBytes: bytes.count,
-            configuration: ModelConfiguration(
-                vocabSize: 64, dimModel: 64, numHeads: 1, dimHead: 64, dimFF: 64, layers: []),
             weights: .int8, tensors: [], blocks: blocks, matrices: matrices, chunks: chunks, regions: [])
         self.contents = contents
     }

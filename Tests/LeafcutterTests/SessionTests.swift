@@ -1,6 +1,7 @@
-import CPMAnt
+import CPMAntShape
 import Foundation
 import GoldenSupport
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import Leafcutter
@@ -127,6 +128,7 @@ import Testing
         let vocabulary = request.options.stop.isEmpty ? nil : try Self.vocabulary.get()
         let answer = Mutex<Result<Generation, LeafError>?>(nil)
         let pieces = Mutex<[Int: [Int32]]>([:])
+        let configuration = model.file.configuration
         try model.engine.perform { cpm throws(LeafError) in
             let report = GenerationReport(
                 request, cancellation: Cancellation(),
@@ -141,10 +143,10 @@ import Testing
             let track: any Track =
                 if case .beams(let width) = request.options.decoding {
                     BeamTrack(
-                        request, width: width, for: cpm.configuration, vocabulary: vocabulary, report: report,
+                        request, width: width, for: configuration, vocabulary: vocabulary, report: report,
                         keeper: keeper)
                 } else {
-                    SampleTrack(request, for: cpm.configuration, vocabulary: vocabulary, report: report, keeper: keeper)
+                    SampleTrack(request, for: configuration, vocabulary: vocabulary, report: report, keeper: keeper)
                 }
             let scheduler = try Scheduler(model: cpm)
             scheduler.add(StoppedTrack(track, questions: questions))
@@ -513,11 +515,11 @@ private final class StoppedTrack: Track {
         return questions < 0
     }
 
-    func begin(_ model: CPMAntModel) throws(LeafError) { try track.begin(model) }
-    func addRows(to batch: inout RowBatch, _ model: CPMAntModel) { track.addRows(to: &batch, model) }
+    func begin(_ model: Executor) throws(LeafError) { try track.begin(model) }
+    func addRows(to batch: inout RowBatch, _ model: Executor) { track.addRows(to: &batch, model) }
     func accept(
         _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
     ) throws(LeafError) { try track.accept(row, at: place, workspace: &workspace) }
-    func endSweep(_ model: CPMAntModel) { track.endSweep(model) }
-    func end(_ error: LeafError?, _ model: CPMAntModel) { track.end(error, model) }
+    func endSweep(_ model: Executor) { track.endSweep(model) }
+    func end(_ error: LeafError?, _ model: Executor) { track.end(error, model) }
 }

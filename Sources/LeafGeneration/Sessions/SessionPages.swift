@@ -1,4 +1,3 @@
-import LeafExecutor
 import CPMAntShape
 import LeafExecutor
 import LeafFormat

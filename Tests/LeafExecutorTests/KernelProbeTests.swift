@@ -1,4 +1,4 @@
-import CPMAnt
+import LeafExecutor
 import LeafFormat
 import Testing
 
