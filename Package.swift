@@ -46,7 +46,7 @@ let package = Package(
         // Checkpoints to .leaf, and back.
         .target(
             name: "LeafImport",
-            dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer", "CSystem", "CZip", "CZlib", "CLeafKernels"],
+            dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer", "CZip", "CZlib", "CLeafKernels"],
             swiftSettings: library),
         // Models of any shape, without a checkpoint.
         .target(
@@ -85,7 +85,9 @@ let package = Package(
         .testTarget(name: "BudgetTests", dependencies: ["GoldenSupport"], swiftSettings: strict),
         .testTarget(
             name: "LeafExecutorTests",
-            dependencies: ["CPMAnt", "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafStream", "GoldenSupport"],
+            dependencies: [
+                "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafStream", "GoldenSupport", "CLeafKernels",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "CPMAntTests", dependencies: ["CPMAnt", "CPMAntShape", "LeafFormat", "GoldenSupport"],

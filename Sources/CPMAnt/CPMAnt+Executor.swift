@@ -9,14 +9,14 @@ extension CPMAnt {
     /// - Throws: `.io` and `.badInput` when resident tensors cannot be read, `.budget` when the system refuses memory,
     ///   `.usage` when float weights meet a machine without OpenBLAS.
     public static func executor(
-        of file: CPMAntFile, store: BlockStore, pool: ComputePool, instructionSet: InstructionSet,
+        of file: CPMAntFile, store: BlockStore, pool: ComputePool,
         capacity: ForwardCapacity, activations: ActivationPrecision, kv: KVPrecision,
         tuning: ModelTuning = ModelTuning(), trace: TraceRecorder? = nil
     ) throws(LeafError) -> Executor {
         let residents = try ResidentTensors(file.leaf, file.wantedTensors(), store: store)
         return try Executor(
-            CPMAnt(file, residents: residents, longest: capacity.positions), file: file.leaf, residents: residents, store: store, pool: pool,
-            instructionSet: instructionSet, capacity: capacity, activations: activations, kv: kv, tuning: tuning,
+            CPMAnt(file, residents: residents, longest: capacity.positions), file: file.leaf, residents: residents,
+            store: store, pool: pool, capacity: capacity, activations: activations, kv: kv, tuning: tuning,
             trace: trace)
     }
 

@@ -13,6 +13,8 @@ public final class ComputePool: @unchecked Sendable {
 
     /// Threads that run a job, the calling one included.
     public let threadCount: Int
+    /// What the jobs multiply with: every thread is set up for its products.
+    package let kernels: Kernels
 
     private let barrier: Barrier
     // Written by the caller while the others wait at the barrier.
@@ -22,9 +24,15 @@ public final class ComputePool: @unchecked Sendable {
     /// By thread: it has met the others since one failed, and stops.
     private let isStopped: UnsafeMutablePointer<Bool>
 
-    public init(threadCount: Int) throws(LeafError) {
+    public convenience init(threadCount: Int, instructionSet: InstructionSet = .best) throws(LeafError) {
+        try self.init(threadCount: threadCount, kernels: Kernels(instructionSet))
+    }
+
+    package init(threadCount: Int, kernels: Kernels) throws(LeafError) {
         precondition(threadCount > 0)
+        try kernels.permit()
         self.threadCount = threadCount
+        self.kernels = kernels
         barrier = Barrier(threadCount: threadCount)
         isStopped = .allocate(capacity: threadCount)
         isStopped.initialize(repeating: false, count: threadCount)
@@ -53,7 +61,10 @@ public final class ComputePool: @unchecked Sendable {
     public func run(_ job: @escaping Job) throws(LeafError) {
         self.job = job
         barrier.wait()
+        // The calling thread is not the pool's own: it may have a set-up of its own before and after.
+        kernels.beginThread()
         perform(job, as: 0)
+        kernels.endThread()
         let failed = failure.withLock { state in
             defer { state = nil }
             return state
@@ -93,11 +104,13 @@ public final class ComputePool: @unchecked Sendable {
     }
 
     private func work(as worker: Int) {
+        kernels.beginThread()
         while true {
             barrier.wait()
             guard let job else { break }
             perform(job, as: worker)
         }
+        kernels.endThread()
         barrier.wait()
     }
 

@@ -117,8 +117,8 @@ extension Executor {
             at: chunk.offset + local / unit * unitBytes,
             into: UnsafeMutableRawBufferPointer(start: scratch.tableUnit, count: unitBytes))
         if let scales = rowScales[facts.tokenTable] {
-            product.kernels.embed_int8(
-                scratch.tableUnit.assumingMemoryBound(to: Int8.self), local % unit, scales[id], addend, facts.dModel,
+            product.kernels.product.embed_row(
+                scratch.tableUnit, local % unit, scales[id], addend, facts.dModel,
                 hiddenState)
         } else {
             embed(
@@ -133,7 +133,7 @@ extension Executor {
         into hiddenState: UnsafeMutablePointer<Float>
     ) {
         if layout == .float16 {
-            product.kernels.f16_to_f32(source.assumingMemoryBound(to: UInt16.self), hiddenState, facts.dModel)
+            product.kernels.floats.f16_to_f32(source.assumingMemoryBound(to: UInt16.self), hiddenState, facts.dModel)
         } else {
             UnsafeMutableRawPointer(hiddenState).copyMemory(from: source, byteCount: facts.dModel * 4)
         }

@@ -18,6 +18,8 @@ public final class Executor {
     let pool: ComputePool
     let claims: TileClaims
     let product: LinearProduct
+    /// What sampling computes with, too.
+    package var kernels: Kernels { pool.kernels }
     let tuning: ResidentTuning
     let scratch: Scratch
     /// By matrix; nil where its layout has none.
@@ -40,7 +42,7 @@ public final class Executor {
     ///   when float weights meet a machine without OpenBLAS.
     public init(
         _ architecture: any Architecture, file: LeafFile, residents: ResidentTensors, store: BlockStore,
-        pool: ComputePool, instructionSet: InstructionSet, capacity: ForwardCapacity,
+        pool: ComputePool, capacity: ForwardCapacity,
         activations: ActivationPrecision, kv: KVPrecision, tuning: ModelTuning = ModelTuning(),
         blocks: Range<Int>? = nil, trace: TraceRecorder? = nil
     ) throws(LeafError) {
@@ -55,7 +57,7 @@ public final class Executor {
         self.facts = facts
         self.blocks = blocks ?? file.blocks.indices
         claims = TileClaims(chunkCount: file.chunks.count)
-        product = try LinearProduct(instructionSet, activations, layouts: file.matrices.map(\.layout))
+        product = try LinearProduct(pool.kernels, activations, layouts: file.matrices.map(\.layout))
         rowScales = file.matrices.map { residents.floats(FileShape.scaleName(of: $0.name)) }
         self.tuning = try ResidentTuning(tuning, file, facts, rows: capacity.rows)
         scratch = try Scratch(file, facts, capacity, activations)

@@ -86,11 +86,11 @@ public struct KernelProbe: Sendable, Equatable {
         instructionSet: InstructionSet, threads: Int, weights: WeightFormat = .int8,
         activations: ActivationPrecision = .int16, rows: [Int] = [], memoryBytes: Int = 256 << 20
     ) throws(LeafError) -> KernelProbe {
-        let pool = try ComputePool(threadCount: threads)
+        let pool = try ComputePool(threadCount: threads, instructionSet: instructionSet)
         defer { pool.stop() }
         let wanted = Set(rows.map { min(max(1, $0), mostRows) }).union([1]).sorted()
         let bench = try Bench(
-            pool, instructionSet, weights.layout, activations, rows: wanted[wanted.count - 1],
+            pool, weights.layout, activations, rows: wanted[wanted.count - 1],
             chunks: min(max(16 << 20, memoryBytes), 256 << 20) / chunkBytes)
         let read = try bench.secondsOfReading()
         var rates: [Rate] = []
@@ -125,13 +125,13 @@ public struct KernelProbe: Sendable, Equatable {
         private let chunkOutputs: Int
 
         init(
-            _ pool: ComputePool, _ instructionSet: InstructionSet, _ layout: WeightLayout,
+            _ pool: ComputePool, _ layout: WeightLayout,
             _ activations: ActivationPrecision, rows: Int, chunks: Int
         ) throws(LeafError) {
             self.pool = pool
             self.layout = layout
             self.chunks = chunks
-            product = try LinearProduct(instructionSet, activations, layouts: [layout])
+            product = try LinearProduct(pool.kernels, activations, layouts: [layout])
             chunkOutputs = chunkBytes / layout.byteCount(outputs: 1, columns: columns)
             let rowBytes = layout.isQuantized ? product.quantizedRowBytes(columns: columns) : 0
             let widenedFloats = layout == .float16 ? pool.threadCount * LinearProduct.widenedOutputs * columns : 0
@@ -150,7 +150,7 @@ public struct KernelProbe: Sendable, Equatable {
             quantized = UnsafeMutableRawPointer(arena.take(rows * rowBytes, of: UInt8.self))
             if layout.isQuantized {
                 for row in 0..<rows {
-                    product.kernels.quantize_row(
+                    product.kernels.product.quantize_row(
                         activations.kernelType, input + row * columns, columns, columns, quantized + row * rowBytes)
                 }
             }

@@ -4,7 +4,7 @@ import LeafFormat
 
 /// Rows times stored weights, whatever the layout: the one place that chooses between the kernels and OpenBLAS.
 struct LinearProduct {
-    let kernels: leaf_kernels
+    let kernels: Kernels
     let activations: ActivationPrecision
     /// For float layouts only.
     private let sgemm: leaf_sgemm_fn?
@@ -17,9 +17,9 @@ struct LinearProduct {
 
     /// - Throws: `.usage` when a float layout meets a machine without OpenBLAS.
     init(
-        _ instructionSet: InstructionSet, _ activations: ActivationPrecision, layouts: some Sequence<WeightLayout>
+        _ kernels: Kernels, _ activations: ActivationPrecision, layouts: some Sequence<WeightLayout>
     ) throws(LeafError) {
-        kernels = (instructionSet.table ?? leaf_kernels_best()).pointee
+        self.kernels = kernels
         self.activations = activations
         guard layouts.contains(where: { !$0.isQuantized }) else {
             sgemm = nil
@@ -68,8 +68,8 @@ struct LinearProduct {
         switch weights.layout {
         case .int8:
             guard let scales = weights.scales else { return }
-            kernels.linear(
-                activations.kernelType, weights.bytes.assumingMemoryBound(to: Int8.self),
+            kernels.product.linear(
+                activations.kernelType, weights.bytes,
                 weights.outputCount / WeightTile.outputs, weights.layout.storedColumns(input.columns), scales,
                 input.quantized, input.rowCount, output.start, output.stride)
         case .float32:
@@ -79,7 +79,7 @@ struct LinearProduct {
             let halves = weights.bytes.assumingMemoryBound(to: UInt16.self)
             for first in stride(from: 0, to: weights.outputCount, by: Self.widenedOutputs) {
                 let count = min(Self.widenedOutputs, weights.outputCount - first)
-                kernels.f16_to_f32(halves + first * input.columns, widened, count * input.columns)
+                kernels.floats.f16_to_f32(halves + first * input.columns, widened, count * input.columns)
                 multiply(input, widened, count, weights.scale, output.columns(from: first))
             }
         }

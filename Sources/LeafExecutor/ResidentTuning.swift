@@ -152,8 +152,9 @@ final class ResidentTuning {
     }
 
     /// `t = scale * (x A^T)` for each matrix, of one row that they read.
-    func multiplyDown(_ x: UnsafePointer<Float>, row: Int, matrices: Range<Int>, columns: Int, _ kernels: leaf_kernels)
-    {
+    func multiplyDown(
+        _ x: UnsafePointer<Float>, row: Int, matrices: Range<Int>, columns: Int, _ kernels: leaf_float_kernels
+    ) {
         for matrix in matrices where isAdapted[matrix] {
             guard let (factors, product) = factors(row: row, matrix: matrix, first: matrices.lowerBound) else {
                 continue
@@ -165,7 +166,7 @@ final class ResidentTuning {
     /// `y += t B^T` for some outputs of one row of a matrix's result.
     func addUp(
         to y: UnsafeMutablePointer<Float>, row: Int, matrix: Int, first: Int, outputs: Range<Int>,
-        _ kernels: leaf_kernels
+        _ kernels: leaf_float_kernels
     ) {
         guard let (factors, product) = factors(row: row, matrix: matrix, first: first) else { return }
         kernels.low_rank_up(

@@ -10,7 +10,8 @@ extension SweepThread {
         let columns = executor.file.matrices[matrices.lowerBound].columns
         let input = buffers.linearInput(columns: columns)
         for row in share(of: rows) {
-            tuning.multiplyDown(input[row], row: row, matrices: matrices, columns: columns, executor.product.kernels)
+            tuning.multiplyDown(
+                input[row], row: row, matrices: matrices, columns: columns, executor.product.kernels.floats)
         }
         try meet()
     }
@@ -24,7 +25,7 @@ extension SweepThread {
         for row in 0..<rows {
             tuning.addUp(
                 to: target[row], row: row, matrix: part.matrix, first: matrices.lowerBound, outputs: part.outputs,
-                executor.product.kernels)
+                executor.product.kernels.floats)
         }
     }
 }

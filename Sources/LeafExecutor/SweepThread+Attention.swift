@@ -72,7 +72,7 @@ extension SweepThread {
         let values = buffers.values.columns(from: keyHead * dimHead)
         for row in rows {
             let place = executor.step.places[row]
-            executor.product.kernels.cache_store(
+            executor.product.kernels.floats.cache_store(
                 executor.cache.precision.kernelType, dimHead, keys[row], values[row],
                 executor.cache.page(pages[place / 16], offset: offset), place % 16)
         }
@@ -87,7 +87,7 @@ extension SweepThread {
         let bias = attention.bias?.column(ofHead: queryHead) ?? buffers.zeros
         for local in stride(from: 0, to: rows.rows.count, by: Scratch.attentionRows) {
             let row = rows.rows.lowerBound + local
-            executor.product.kernels.attention(
+            executor.product.kernels.floats.attention(
                 &view, queries[row], queries.stride, min(Scratch.attentionRows, rows.rows.count - local),
                 buffers.biasRows + rows.biasOffset + local * rows.biasStride, rows.biasStride, bias,
                 attention.scoreScale, attended[row], attended.stride, buffers.scores(thread: number))

@@ -20,7 +20,7 @@ public struct SweepThread {
     public var outputRows: [Int] { executor.step.outputRows }
     public var logitRowCount: Int { executor.step.logitRowCount }
 
-    private var kernels: leaf_kernels { executor.product.kernels }
+    private var kernels: Kernels { executor.product.kernels }
 
     /// Waits until all threads are here. What each wrote before, all see afterwards.
     ///
@@ -36,18 +36,18 @@ public struct SweepThread {
     public func rmsNorm(
         _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, eps: Float, into y: UnsafeMutablePointer<Float>
     ) {
-        kernels.rms_norm(x, weight, executor.facts.dModel, eps, y)
+        kernels.floats.rms_norm(x, weight, executor.facts.dModel, eps, y)
     }
 
     /// `gate = gelu(gate) * up` over `count` numbers.
     public func geluMultiply(_ gate: UnsafeMutablePointer<Float>, _ up: UnsafePointer<Float>, count: Int) {
-        kernels.gelu_multiply(gate, up, count)
+        kernels.floats.gelu_multiply(gate, up, count)
     }
 
     /// `hiddenStates += delta`, this thread's share of the rows.
     public func addDelta() {
         for row in share(of: rowCount) {
-            kernels.add(buffers.hiddenStates[row], buffers.delta[row], executor.facts.dModel)
+            kernels.floats.add(buffers.hiddenStates[row], buffers.delta[row], executor.facts.dModel)
         }
     }
 
@@ -74,7 +74,7 @@ public struct SweepThread {
             for column in columns..<input.stride { numbers[column] = 0 }
             fill(row, numbers)
             if isQuantized {
-                kernels.quantize_row(
+                kernels.product.quantize_row(
                     executor.product.activations.kernelType, numbers, columns, input.stride,
                     buffers.quantizedRows + row * rowBytes)
             }

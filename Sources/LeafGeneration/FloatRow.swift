@@ -7,8 +7,10 @@ final class FloatRow: @unchecked Sendable {
     private let capacity: Int
     private let buffer: AlignedBuffer
     private let base: UnsafeMutablePointer<Float>
+    private let kernels: leaf_float_kernels
 
-    init(count: Int) throws(LeafError) {
+    init(count: Int, kernels: leaf_float_kernels) throws(LeafError) {
+        self.kernels = kernels
         self.count = count
         capacity = count
         buffer = try AlignedBuffer(count: Self.byteCount(count))
@@ -52,27 +54,27 @@ final class FloatRow: @unchecked Sendable {
 
     /// The place of the largest number, the first of equals; `count` if all are NaN.
     func placeOfLargest() -> Int {
-        leaf_kernels_best().pointee.argmax(base, count)
+        kernels.argmax(base, count)
     }
 
     /// Makes this row the softmax of another; -infinity becomes 0.
     func setToSoftmax(of logits: FloatRow) {
         precondition(logits.count == count)
         base.update(from: logits.base, count: count)
-        leaf_kernels_best().pointee.softmax(base, count)
+        kernels.softmax(base, count)
     }
 
     /// Makes this row exp(logits - shift).
     func setToExponentials(of logits: Span<Float>, less shift: Float) {
         precondition(logits.count == count)
         for place in 0..<count { base[place] = logits[place] - shift }
-        leaf_kernels_best().pointee.exp(base, base, count)
+        kernels.exp(base, base, count)
     }
 
     /// Makes this row exp(logits - shift).
     func setToExponentials(of logits: FloatRow, less shift: Float) {
         precondition(logits.count == count)
         for place in 0..<count { base[place] = logits.base[place] - shift }
-        leaf_kernels_best().pointee.exp(base, base, count)
+        kernels.exp(base, base, count)
     }
 }

@@ -1,5 +1,6 @@
 public import CPMAntShape
-public import LeafFormat
+package import LeafExecutor
+package import LeafFormat
 
 /// The room in which one token after another is chosen, for one sequence after another; nothing is allocated later.
 public struct SamplingWorkspace: ~Copyable, Sendable {
@@ -15,23 +16,21 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
     private var marks: [UInt32]
     private var round: UInt32 = 0
 
-    /// - Parameter softPromptRows: tokens behind the vocabulary, of which a row of logits may tell too.
-    public init(vocabSize: Int, softPromptRows: Int = 0) throws(LeafError) {
+    /// - Parameters:
+    ///   - softPromptRows: tokens behind the vocabulary, of which a row of logits may tell too.
+    ///   - kernels: those that compute.
+    package init(vocabSize: Int, softPromptRows: Int = 0, kernels: Kernels = Kernels(.best)) throws(LeafError) {
         precondition(vocabSize > 0)
         let capacity = vocabSize + softPromptRows
-        let logits = try FloatRow(count: capacity)
-        let probabilities = try FloatRow(count: capacity)
-        let joined = try FloatRow(count: capacity)
+        let logits = try FloatRow(count: capacity, kernels: kernels.floats)
+        let probabilities = try FloatRow(count: capacity, kernels: kernels.floats)
+        let joined = try FloatRow(count: capacity, kernels: kernels.floats)
         self.logits = logits
         self.probabilities = probabilities
         self.joined = joined
         order = []
         order.reserveCapacity(capacity)
         marks = Array(repeating: 0, count: capacity)
-    }
-
-    public init(_ configuration: ModelConfiguration) throws(LeafError) {
-        try self.init(vocabSize: configuration.vocabSize, softPromptRows: configuration.promptRows)
     }
 
     /// Numbers in the row that was loaded last.

@@ -24,7 +24,7 @@ package final class Scheduler {
     package init(model: Executor) throws(LeafError) {
         self.model = model
         workspace = try SamplingWorkspace(
-            vocabSize: model.facts.vocabSize, softPromptRows: model.facts.softPromptRows)
+            vocabSize: model.facts.vocabSize, softPromptRows: model.facts.softPromptRows, kernels: model.kernels)
         batch.rows.reserveCapacity(model.capacity.rows)
         owners.reserveCapacity(model.capacity.rows)
     }

@@ -16,7 +16,7 @@ struct ChunkEncoder: @unchecked Sendable {
     private let converter: FloatConverter?
     /// Merged adapters.
     private let additions: [LowRankAddition]
-    private let kernels: leaf_kernels
+    private let kernels: leaf_float_kernels
 
     /// - Parameters:
     ///   - columns: of the matrix, its fan-in.
@@ -31,7 +31,7 @@ struct ChunkEncoder: @unchecked Sendable {
         self.columns = columns
         paddedColumns = weights.layout.storedColumns(columns)
         self.scale = scale
-        kernels = leaf_kernels_best().pointee
+        kernels = leaf_kernels_best().pointee.floats.pointee
         tensor = source.rows
         switch source {
         case .floats(let tensor):

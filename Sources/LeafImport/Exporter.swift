@@ -172,7 +172,7 @@ public struct Exporter: Sendable {
 private struct ShardWriter {
     private let file: OutputFile
     private let weights: WeightFormat
-    private let kernels = leaf_kernels_best().pointee
+    private let kernels = leaf_kernels_best().pointee.floats.pointee
     private var end: Int
     private var halves: [UInt16] = []
 

@@ -6,14 +6,14 @@ package import LeafFormat
 package struct LeafRows {
     package let file: CPMAntFile
     private let input: InputFile
-    private let kernels: leaf_kernels
+    private let kernels: leaf_float_kernels
     private let slot: AlignedBuffer
     private let floats: AlignedBuffer
 
     package init(_ file: CPMAntFile) throws(LeafError) {
         self.file = file
         input = try InputFile(path: file.path)
-        kernels = leaf_kernels_best().pointee
+        kernels = leaf_kernels_best().pointee.floats.pointee
         let leaf = file.leaf
         slot = try AlignedBuffer(count: leaf.chunks.map(\.slotBytes).max() ?? 0)
         let most = leaf.chunks.map { leaf.matrices[$0.matrix].columns * $0.outputCount }.max() ?? 0

@@ -134,7 +134,7 @@ package final class RowReader {
 /// Widens stored numbers to float32.
 struct FloatConverter {
     private let type: SourceTensor.ElementType
-    private let kernels: leaf_kernels
+    private let kernels: leaf_float_kernels
 
     /// - Throws: `.badInput` if the tensor holds no floating-point numbers.
     init(_ tensor: SourceTensor) throws(LeafError) {
@@ -144,7 +144,7 @@ struct FloatConverter {
                 "\(tensor.storage.path): tensor \(tensor.name) holds \(tensor.type.rawValue), where weights are wanted")
         }
         type = tensor.type
-        kernels = leaf_kernels_best().pointee
+        kernels = leaf_kernels_best().pointee.floats.pointee
     }
 
     func convert(_ source: UnsafeRawPointer, count: Int, to target: UnsafeMutablePointer<Float>) {

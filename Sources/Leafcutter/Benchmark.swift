@@ -1,4 +1,3 @@
-import CLeafKernels
 public import CPMAntShape
 import LeafExecutor
 public import LeafFormat
@@ -42,7 +41,7 @@ public struct Benchmark: Sendable, Equatable {
     public func capacity(for configuration: ModelConfiguration) -> ModelOptions.Capacity {
         let shared = promptRows(in: configuration)
         return ModelOptions.Capacity(
-            context: shared + batch * generatedTokens + (batch - 1) * (shared % Int(LEAF_PAGE_KEYS)),
+            context: shared + batch * generatedTokens + (batch - 1) * (shared % Demand.pageKeys),
             rows: max(shared, batch), logitRows: batch, sequences: batch)
     }
 }

@@ -32,7 +32,7 @@ package final class Engine: @unchecked Sendable {
         pool = try ComputePool(threadCount: settings.capacity.threads)
         do {
             model = try CPMAnt.executor(
-                of: settings.file.ant, store: store, pool: pool, instructionSet: settings.instructionSet,
+                of: settings.file.ant, store: store, pool: pool,
                 capacity: settings.capacity, activations: settings.activations, kv: settings.kv,
                 tuning: settings.file.tuning(), trace: settings.trace)
             scheduler = try Scheduler(model: model)

@@ -47,7 +47,7 @@ package struct StreamProbe {
         let pool = try ComputePool(threadCount: threads)
         defer { pool.stop() }
         let model = try CPMAnt.executor(
-            of: file, store: store, pool: pool, instructionSet: instructionSet, capacity: capacity,
+            of: file, store: store, pool: pool, capacity: capacity,
             activations: activations, kv: .f32)
 
         /// - Returns: how many blocks the row passed before it was time.

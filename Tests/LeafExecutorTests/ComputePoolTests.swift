@@ -1,3 +1,4 @@
+import CLeafKernels
 import LeafExecutor
 import LeafFormat
 import Synchronization
@@ -76,6 +77,33 @@ import Testing
         try pool.run { worker throws(LeafError) in try pool.meet(worker) }
     }
 
+    /// An instruction may want something of each thread: AMX its tiles' shapes.
+    @Test func everyThreadIsSetUpBeforeItsFirstJobAndTakenDownInTheEnd() throws {
+        let best = Kernels(.best)
+        var product = best.product
+        product.begin_thread = { ThreadSetUps.begun.wrappingAdd(1, ordering: .relaxed) }
+        product.end_thread = { ThreadSetUps.ended.wrappingAdd(1, ordering: .relaxed) }
+        let pool = try ComputePool(threadCount: 3, kernels: Kernels(floats: best.floats, product: product))
+        try pool.run { _ throws(LeafError) in }
+        #expect(ThreadSetUps.begun.load(ordering: .relaxed) == 3)
+        // The caller's own thread is given back after every job.
+        #expect(ThreadSetUps.ended.load(ordering: .relaxed) == 1)
+        try pool.run { _ throws(LeafError) in }
+        #expect(ThreadSetUps.begun.load(ordering: .relaxed) == 4)
+        pool.stop()
+        #expect(ThreadSetUps.ended.load(ordering: .relaxed) == 4)
+    }
+
+    @Test func aPoolIsNotMadeWhereTheSystemRefusesTheInstructions() throws {
+        let best = Kernels(.best)
+        var product = best.product
+        product.permit = { 95 }
+        let error = #expect(throws: LeafError.self) {
+            try ComputePool(threadCount: 2, kernels: Kernels(floats: best.floats, product: product))
+        }
+        #expect(error?.kind == .usage)
+    }
+
     @Test func ofSeveralErrorsTheLowestThreadsIsThrown() throws {
         let pool = try ComputePool(threadCount: 4)
         defer { pool.stop() }
@@ -88,4 +116,10 @@ import Testing
             }
         }
     }
+}
+
+/// How often a C function without a context was called.
+private enum ThreadSetUps {
+    static let begun = Atomic(0)
+    static let ended = Atomic(0)
 }

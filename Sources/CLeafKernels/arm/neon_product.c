@@ -1,18 +1,15 @@
-/* NEON with the dot product instructions of ARMv8.2. A 64-byte block of a tile is four registers of 4 output rows by 4
- * columns; sdot multiplies each by one quad of activations, a lane of a register. */
+/* The product by sdot of ARMv8.2. A 64-byte block of a tile is four registers of 4 output rows by 4 columns; sdot
+ * multiplies each by one quad of activations, a lane of a register. */
 #if defined(__aarch64__)
 
 #include <arm_neon.h>
 
 #include "../tables.h"
 
-#define LEAF_HARDWARE_HALF 1
-#define LEAF_QUERY_TILE 6
-
 #pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
 
-#include "../byte_planes.h"
-#include "../float/table.h"
+#include "../product/byte_planes.h"
+#include "../product/table.h"
 
 enum { ROWS = 4, PARTS = 4, PREFETCH_BYTES = 1024 };
 
@@ -64,7 +61,7 @@ LEAF_INLINE void tile_rows(const linear_task *task, const int8_t *tile, size_t o
                       vmulq_f32(acc[r][part], vld1q_f32(task->row_scales + output + 4 * part)));
 }
 
-static void linear(leaf_activation type, const int8_t *tiles, size_t tile_count, size_t padded_columns,
+static void linear(leaf_activation type, const void *tiles, size_t tile_count, size_t padded_columns,
                    const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride) {
     linear_task task = make_task(type, padded_columns, row_scales, activations, y, y_stride);
     for (size_t t = 0; t < tile_count; t++) {
@@ -82,6 +79,6 @@ static void linear(leaf_activation type, const int8_t *tiles, size_t tile_count,
 
 #pragma clang attribute pop
 
-LEAF_KERNEL_TABLE(leaf_kernels_neon, LEAF_ISA_NEON, "neon");
+LEAF_INT8_PRODUCT(leaf_int8_neon, "neon");
 
 #endif

@@ -1,4 +1,4 @@
-/* AVX2, FMA and F16C.
+/* The product by vpmaddwd of AVX2.
  *
  * A 64-byte block of a tile is 16 output rows of 4 columns. As int16 lanes a row's four bytes are the pairs (k0, k1)
  * and (k2, k3); shifting each pair's low byte up and down again gives (k0, k2), shifting the pair down gives (k1, k3):
@@ -15,9 +15,6 @@
 #include <immintrin.h>
 
 #include "../tables.h"
-
-#define LEAF_HARDWARE_HALF 1
-#define LEAF_QUERY_TILE 6
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
@@ -36,7 +33,7 @@ LEAF_INLINE i32x16 group_term(i32x16 q) {
     return (i32x16)((u32x16)q * (u32x16)((u64x8)q >> 32));
 }
 
-#include "../float/table.h"
+#include "../product/table.h"
 
 enum {
     /* Activation rows at once, straight from the stored weights: all 16 outputs of a tile, or 8 and 8. */
@@ -260,7 +257,7 @@ static void linear_by_panels(const linear_task *task, const int8_t *tiles, size_
     }
 }
 
-static void linear(leaf_activation type, const int8_t *tiles, size_t tile_count, size_t padded_columns,
+static void linear(leaf_activation type, const void *tiles, size_t tile_count, size_t padded_columns,
                    const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride) {
     linear_task task = make_task(type, padded_columns, row_scales, activations, y, y_stride);
     if (rows < ROWS_FOR_PANELS)
@@ -271,6 +268,6 @@ static void linear(leaf_activation type, const int8_t *tiles, size_t tile_count,
 
 #pragma clang attribute pop
 
-LEAF_KERNEL_TABLE(leaf_kernels_avx2, LEAF_ISA_AVX2, "avx2");
+LEAF_INT8_PRODUCT(leaf_int8_avx2, "avx2");
 
 #endif

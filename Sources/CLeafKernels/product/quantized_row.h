@@ -6,7 +6,7 @@
 #ifndef LEAF_QUANTIZED_ROW_H
 #define LEAF_QUANTIZED_ROW_H
 
-#include "include/leaf_kernels.h"
+#include "../include/leaf_kernels.h"
 
 static inline size_t group_columns(leaf_activation type) { return type == LEAF_ACTIVATION_INT16 ? 128 : 64; }
 

@@ -1,8 +1,5 @@
-/* Plain C for any processor, and the definition of what the others compute. */
+/* The product in plain C for any processor, and the definition of what the others compute. */
 #include "../tables.h"
-
-#define LEAF_HARDWARE_HALF 0
-#define LEAF_QUERY_TILE 3
 
 #include "../float/vector.h"
 
@@ -15,7 +12,7 @@ LEAF_INLINE void put_values(leaf_activation type, uint8_t *values, size_t padded
 
 LEAF_INLINE i32x16 group_term(i32x16 q) { return q; }
 
-#include "../float/table.h"
+#include "../product/table.h"
 
 /* sums[o] = w[o] . q over one group; the tile's columns stand in quads, 16 rows of 4. */
 static void group_dot(const int8_t *tile, const int16_t *q, size_t columns, int32_t *sums) {
@@ -28,7 +25,7 @@ static void group_dot(const int8_t *tile, const int16_t *q, size_t columns, int3
     }
 }
 
-static void linear(leaf_activation type, const int8_t *tiles, size_t tile_count, size_t padded_columns,
+static void linear(leaf_activation type, const void *tiles, size_t tile_count, size_t padded_columns,
                    const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride) {
     linear_task task = make_task(type, padded_columns, row_scales, activations, y, y_stride);
     for (size_t t = 0; t < tile_count; t++) {
@@ -49,4 +46,4 @@ static void linear(leaf_activation type, const int8_t *tiles, size_t tile_count,
     }
 }
 
-LEAF_KERNEL_TABLE(leaf_kernels_scalar, LEAF_ISA_SCALAR, "scalar");
+LEAF_INT8_PRODUCT(leaf_int8_scalar, "scalar");

@@ -4,7 +4,7 @@
 #ifndef LEAF_BYTE_PLANES_H
 #define LEAF_BYTE_PLANES_H
 
-#include "float/vector.h"
+#include "../float/vector.h"
 #include "quantized_row.h"
 
 LEAF_INLINE size_t plane_count(leaf_activation type) { return type == LEAF_ACTIVATION_INT16 ? 2 : 1; }

@@ -1,19 +1,13 @@
-/* Quantization of activation rows and weight rows. The including file gives
+/* Quantization of activation rows, and rows of int8 tiles as floats. The including file gives
  * put_values(type, values, padded_columns, column, q), which lays 16 quantized values down in its own order, and
  * group_term(q), of which a quantized row keeps the sum over each group, modulo 2^32. */
-#ifndef LEAF_FLOAT_QUANTIZE_H
-#define LEAF_FLOAT_QUANTIZE_H
+#ifndef LEAF_PRODUCT_QUANTIZE_H
+#define LEAF_PRODUCT_QUANTIZE_H
 
 #include <float.h>
 
-#include "../quantized_row.h"
-#include "rows.h"
-
-/* 16 numbers from `column` on; those at `columns` and beyond are zero. */
-LEAF_INLINE f32x16 load_columns(const float *x, size_t column, size_t columns) {
-    if (column + LEAF_LANES <= columns) return load16(x + column);
-    return column < columns ? load_part(x + column, columns - column) : (f32x16){0};
-}
+#include "../float/vector.h"
+#include "quantized_row.h"
 
 static void quantize_row(leaf_activation type, const float *x, size_t columns, size_t padded_columns, void *row) {
     uint8_t *values = row;
@@ -43,23 +37,9 @@ static void quantize_row(leaf_activation type, const float *x, size_t columns, s
     }
 }
 
-static void quantize_weights(const float *x, size_t n, float scale, int8_t *q) {
-    if (scale == 0.0f) {
-        memset(q, 0, n);
-        return;
-    }
-    for (size_t i = 0; i < n; i += LEAF_LANES) {
-        f32x16 ratio = load_columns(x, i, n) / scale;
-        ratio = choose(ratio > 127.0f, spread(127.0f), ratio);
-        ratio = choose(ratio < -127.0f, spread(-127.0f), ratio);
-        i8x16 rounded = __builtin_convertvector(to_int(round_even(ratio)), i8x16);
-        memcpy(q + i, &rounded, n - i < LEAF_LANES ? n - i : LEAF_LANES);
-    }
-}
-
 /* Column c of row o of a tile lies at (c / 4) * 64 + o * 4 + c % 4. */
-static void embed_int8(const int8_t *tile, size_t row_in_tile, float scale, const float *addend, size_t n, float *y) {
-    const int8_t *row = tile + row_in_tile * 4;
+static void embed_row(const void *tile, size_t row_in_tile, float scale, const float *addend, size_t n, float *y) {
+    const int8_t *row = (const int8_t *)tile + row_in_tile * 4;
     for (size_t i = 0; i < n; i += LEAF_LANES) {
         size_t count = n - i < LEAF_LANES ? n - i : LEAF_LANES;
         i8x16 q = {0};
