@@ -64,8 +64,8 @@ struct InspectCommand: Command {
         return text
     }
 
-    private func json(_ file: LeafFile) -> JSONText {
-        var fields: [(key: String, value: JSONText)] = [
+    private func json(_ file: LeafFile) -> JSON {
+        var fields: [(key: String, value: JSON)] = [
             ("file", .string(file.path)), ("bytes", .integer(file.fileBytes)),
             ("parameters", .integer(file.configuration.parameterCount)), ("weights", .string(file.weights.rawValue)),
             ("configuration", file.configuration.jsonText),
@@ -83,7 +83,7 @@ struct InspectCommand: Command {
             ("source", .object(sources(file).map { ($0.key, .string($0.value)) })),
         ]
         if showsTensors {
-            let tensors = file.tensors.map { tensor -> JSONText in
+            let tensors = file.tensors.map { tensor -> JSON in
                 [
                     "name": .string(tensor.name), "dtype": .string(tensor.type.rawValue),
                     "shape": .array(tensor.shape.map { .integer($0) }), "offset": .integer(tensor.offset),
@@ -126,8 +126,8 @@ struct InspectCommand: Command {
 extension ModelConfiguration {
     fileprivate var parameterCount: Int { ModelShape(self).parameterCount }
 
-    fileprivate var jsonText: JSONText {
-        var fields: [(key: String, value: JSONText)] = [
+    fileprivate var jsonText: JSON {
+        var fields: [(key: String, value: JSON)] = [
             ("dim_model", .integer(dimModel)), ("num_heads", .integer(numHeads)), ("dim_head", .integer(dimHead)),
             ("dim_ff", .integer(dimFF)), ("num_layers", .integer(layers.count)),
             ("mask_modules", .array(layers.map { [.bool(!$0.hasAttention), .bool(!$0.hasFeedForward)] })),
@@ -141,8 +141,8 @@ extension ModelConfiguration {
     }
 
     /// What a half layer lacks is absent.
-    private func sizes(ofLayer layer: Int) -> JSONText {
-        var fields: [(key: String, value: JSONText)] = []
+    private func sizes(ofLayer layer: Int) -> JSON {
+        var fields: [(key: String, value: JSON)] = []
         if layers[layer].hasAttention {
             let heads = layers[layer].heads ?? Array(0..<numHeads)
             fields = [("heads", .array(heads.map { .integer($0) })), ("dim_head", .integer(dimHead(ofLayer: layer)))]

@@ -14,7 +14,7 @@ struct VerifyCommand: Command {
 
     func run(_ terminal: Terminal) throws(LeafError) {
         let file = try LeafFile.open(path: model)
-        let interrupt = Interrupt()
+        let interrupt = terminal.interrupt
         let meter = ProgressMeter("verifying")
         let start = ContinuousClock.now
         try file.verify(
@@ -28,7 +28,7 @@ struct VerifyCommand: Command {
             )
         }
         terminal.output.write(
-            JSONText.object([
+            JSON.object([
                 ("ok", .bool(true)), ("bytes", .integer(file.fileBytes)), ("blocks", .integer(file.blocks.count)),
                 ("seconds", .number(seconds)),
             ]).line + "\n")
