@@ -19,6 +19,7 @@ let package = Package(
     targets: [
         // C: what Swift cannot see, kernels, data, system libraries.
         .target(name: "CSystem", cSettings: c),
+        .target(name: "CProgram", cSettings: c),
         .target(name: "CLeafKernels", cSettings: c),
         .target(name: "CLeafBLAS", cSettings: c, linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
         .target(name: "CTokenizerData", exclude: ["data"], cSettings: c),
@@ -99,8 +100,21 @@ let package = Package(
         .testTarget(name: "CLeafKernelsTests", dependencies: ["CLeafKernels", "CKernelChecks"], swiftSettings: strict),
         // What is typed, and what a shell completes.
         .target(name: "LeafArguments", dependencies: ["LeafFormat"], swiftSettings: library),
+        // Requests, answers and errors as JSON: for the command line, a C library, a server.
+        .target(
+            name: "LeafWire",
+            dependencies: [
+                "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafStream", "LeafTokenizer", "LeafGeneration",
+                "LeafEvaluation", "Leafcutter",
+            ],
+            swiftSettings: library),
+        .testTarget(
+            name: "LeafWireTests",
+            dependencies: ["CPMAntShape", "LeafExecutor", "LeafWire", "LeafFormat", "LeafGeneration", "LeafTokenizer", "Leafcutter"],
+            swiftSettings: strict),
         .executableTarget(
-            name: "LeafCLI", dependencies: ["Leafcutter", "LeafArguments", "CSystem"], swiftSettings: strict),
+            name: "LeafCLI", dependencies: ["Leafcutter", "LeafWire", "LeafArguments", "CProgram", "CSystem"],
+            swiftSettings: strict),
         .testTarget(name: "LeafCLITests", dependencies: ["LeafCLI", "GoldenSupport"], swiftSettings: strict),
         .testTarget(
             name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafFormat"], swiftSettings: strict),

@@ -1,3 +1,4 @@
+public import LeafExecutor
 import LeafArguments
 import Leafcutter
 

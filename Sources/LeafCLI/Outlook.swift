@@ -6,7 +6,7 @@ struct Outlook {
         let plan: MemoryPlan
         let prediction: Prediction
 
-        var json: JSONText {
+        var json: JSON {
             [
                 "budget": .integer(plan.budget), "seconds_per_token": .number(prediction.secondsPerToken),
                 "prefill_seconds": .number(prediction.prefillSeconds),

@@ -44,7 +44,7 @@ struct PlanReport {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    var json: JSONText {
+    var json: JSON {
         let pinned = pinnedBlocks
         return [
             "fits": .bool(true), "minimum": .integer(plan.minimum), "budget": .integer(plan.budget),

@@ -84,6 +84,10 @@ public final class LeafWriter {
     public init(
         path: String, contents: Contents, fingerprint: String, options: Options = Options()
     ) throws(LeafError) {
+        guard !FilePath.isDirectory(path) else {
+            throw LeafError(.usage, "\(path) is a directory; give the name of a file")
+        }
+        let path = try OutputTarget.file(path, for: "a model file")
         var contents = contents
         if let dictionary = contents.dictionary {
             let packed = try Self.pack(dictionary)
@@ -105,9 +109,6 @@ public final class LeafWriter {
         packsWherePays = options.packsChunks
         end = layout.blocksOffset
 
-        guard !FilePath.isDirectory(path) else {
-            throw LeafError(.usage, "\(path) is a directory; give the name of a file")
-        }
         guard options.replacesExisting || !FilePath.exists(path) else {
             throw LeafError(.usage, "\(path) is there already; give another name, or --force to replace it")
         }

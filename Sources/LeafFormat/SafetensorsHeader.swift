@@ -131,14 +131,14 @@ extension SafetensorsHeader {
         json += "\"__metadata__\":{".utf8
         for (index, (key, value)) in metadata.enumerated() {
             if index > 0 { json.append(UInt8(ascii: ",")) }
-            appendString(key, to: &json)
+            JSON.write(key, to: &json)
             json.append(UInt8(ascii: ":"))
-            appendString(value, to: &json)
+            JSON.write(value, to: &json)
         }
         json.append(UInt8(ascii: "}"))
         for tensor in tensors {
             json.append(UInt8(ascii: ","))
-            appendString(tensor.name, to: &json)
+            JSON.write(tensor.name, to: &json)
             let shape = tensor.shape.map(String.init).joined(separator: ",")
             let end = tensor.offset + tensor.byteCount
             json +=
@@ -147,22 +147,6 @@ extension SafetensorsHeader {
         }
         json.append(UInt8(ascii: "}"))
         return json
-    }
-
-    private static func appendString(_ text: String, to json: inout [UInt8]) {
-        json.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                json.append(UInt8(ascii: "\\"))
-                json.append(byte)
-            case 0..<0x20:
-                json += "\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8
-            default:
-                json.append(byte)
-            }
-        }
-        json.append(UInt8(ascii: "\""))
     }
 }
 

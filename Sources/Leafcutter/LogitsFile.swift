@@ -40,29 +40,21 @@ extension Model {
         header += repeatElement(UInt8(ascii: " "), count: header.count.roundedUp(to: 8) - header.count)
         let length = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) }
 
-        let unfinished = path + ".part"
-        let output = try OutputFile(path: unfinished)
-        do {
-            try output.truncate(to: 0)
-            try output.write(length + header, at: 0)
-            var offset = length.count + header.count
-            var rows = 0
-            var done = 0
-            try logits(of: cases, lastOnly: lastOnly) { place, _, logits throws(LeafError) in
-                if place > done {
-                    done = place
-                    progress(done)
-                }
-                try output.write(UnsafeRawBufferPointer(logits), at: offset)
-                offset += logits.count * MemoryLayout<Float>.stride
-                rows += 1
-            }
-            try FilePath.rename(unfinished, to: path)
-            return LogitsSummary(cases: cases.count, rows: rows, bytes: offset)
-        } catch {
-            try? FilePath.remove(unfinished)
-            throw error
+        let output = try UnfinishedFile(path: path)
+        try (length + header).withUnsafeBufferPointer { (bytes) throws(LeafError) in
+            try output.append(UnsafeRawBufferPointer(bytes))
         }
+        var (rows, done) = (0, 0)
+        try logits(of: cases, lastOnly: lastOnly) { place, _, logits throws(LeafError) in
+            if place > done {
+                done = place
+                progress(done)
+            }
+            try output.append(UnsafeRawBufferPointer(logits))
+            rows += 1
+        }
+        try output.finish()
+        return LogitsSummary(cases: cases.count, rows: rows, bytes: length.count + header.count + dataBytes)
     }
 }
 

@@ -48,7 +48,7 @@ extension Model {
 
 /// One request on its way: the texts that are tried together, then those that come of them. Handed to the engine's queue,
 /// which alone touches it then.
-private final class FillRun: @unchecked Sendable {
+final class FillRun: @unchecked Sendable {
     private let request: FillRequest
     private let engine: Engine
     private let configuration: ModelConfiguration

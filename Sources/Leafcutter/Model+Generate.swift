@@ -95,7 +95,7 @@ extension Model {
     }
 
     /// The request as it goes on, known to make sense.
-    private func ready(_ request: GenerationRequest) throws(LeafError) -> GenerationRequest {
+    func ready(_ request: GenerationRequest) throws(LeafError) -> GenerationRequest {
         try request.validate(for: file.configuration)
         guard request.session != nil else { return request }
         guard settings.keepsSessions else {
@@ -105,7 +105,7 @@ extension Model {
     }
 
     /// - Parameter onEvent: called on the model's thread; it should return soon.
-    private func track(
+    func track(
         of request: GenerationRequest, _ cancellation: Cancellation,
         onEvent: @escaping @Sendable (GenerationEvent) -> Void
     ) -> Engine.TrackMaker {

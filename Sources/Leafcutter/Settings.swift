@@ -18,6 +18,7 @@ struct Settings {
     let capacity: ForwardCapacity
     let trace: TraceRecorder?
     let keepsSessions: Bool
+    let callerBytes: Int
 
     init(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) {
         self.file = file
@@ -27,6 +28,7 @@ struct Settings {
         }
         trace = options.trace
         keepsSessions = options.keepsSessions
+        callerBytes = max(0, options.callerBytes)
         activations = options.activations
         kv = options.kv ?? (file.leaf.weights == .int8 ? .f16 : .f32)
         instructionSet =
@@ -61,7 +63,7 @@ struct Settings {
         return try MemoryPlan(
             budget: budget, isGiven: reserveBytes == nil, chunks: file.leaf.chunks,
             reserved: MemoryPlan.Reserved(
-                runtime: MemoryPlan.runtimeBytes, tokenizer: file.tokenizer?.byteCount ?? 0,
+                runtime: MemoryPlan.runtimeBytes + min(callerBytes, 1 << 60), tokenizer: file.tokenizer?.byteCount ?? 0,
                 resident: bytes.resident, kv: bytes.kv,
                 scratch: bytes.scratch + SamplingWorkspace.byteCount(file.configuration)
                     + (trace == nil ? 0 : TraceRecorder.byteCount)

@@ -1,3 +1,4 @@
+import LeafExecutor
 import Glibc
 import Leafcutter
 
@@ -34,7 +35,7 @@ extension BenchMachine {
 }
 
 extension BenchMachine {
-    var json: JSONText {
+    var json: JSON {
         [
             "processor": .string(processor), "threads": .integer(threads), "memory_bytes": .integer(memoryBytes),
             "instruction_set": .string(instructionSet), "date": .string(date),

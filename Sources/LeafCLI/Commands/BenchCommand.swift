@@ -1,3 +1,4 @@
+import LeafExecutor
 import Glibc
 import LeafArguments
 import Leafcutter
@@ -73,7 +74,7 @@ struct BenchCommand: Command {
         // One that cannot be written should not be found out after the run.
         _ = try engine.makeTrace()
         var runs: [BenchRun] = []
-        let interrupt = Interrupt()
+        let interrupt = terminal.interrupt
         do throws(LeafError) {
             for budget in budgets {
                 runs.append(try measure(file, budget, terminal))
@@ -181,7 +182,7 @@ struct BenchCommand: Command {
     private func measureHere(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
         let trace = try engine.makeTrace()
         let model = try Model(file, modelOptions(file, memory.budgets[0], trace: trace))
-        let interrupt = Interrupt()
+        let interrupt = terminal.interrupt
         let times = try model.run(
             benchmark, isCancelled: { interrupt.isRequested },
             onSweep: { done, all in

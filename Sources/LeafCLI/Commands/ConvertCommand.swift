@@ -80,7 +80,7 @@ struct ConvertCommand: Command {
     }
 
     func run(_ options: ConversionOptions, _ terminal: Terminal) throws(LeafError) {
-        let interrupt = Interrupt()
+        let interrupt = terminal.interrupt
         let meter = ProgressMeter("converting")
         let result = try Converter(source: source, output: output, options: options).run(
             isCancelled: { interrupt.isRequested },
@@ -100,7 +100,7 @@ struct ConvertCommand: Command {
         if consumes { terminal.note("the weights of \(source) were deleted") }
         guard common.isJSON else { return }
         terminal.output.write(
-            JSONText.object([
+            JSON.object([
                 ("output", .string(result.output)), ("parameters", .integer(result.parameters)),
                 ("bytes", .integer(result.bytes)), ("seconds", .number(result.seconds)),
                 ("tensors", .integer(result.tensors)), ("weights", .string(weights.rawValue)),
@@ -116,8 +116,8 @@ struct ConvertCommand: Command {
                 "--consume deletes \(source) while it converts it; add --yes if that is meant, nobody can be asked")
         }
         StandardError.write("\(source) will be deleted while it is converted. Go on? [y/N] ")
-        var input = StandardInput()
-        guard let answer = try input.nextLine(), ["y", "yes"].contains(answer.lowercased()) else {
+        let input = try LineReader(path: "-", limit: 1024)
+        guard case .line(let line) = try input.next(), ["y", "yes"].contains(try line.text().lowercased()) else {
             throw LeafError(.usage, "nothing was done")
         }
     }

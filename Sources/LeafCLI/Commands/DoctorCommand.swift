@@ -1,3 +1,4 @@
+import LeafExecutor
 import LeafArguments
 import Leafcutter
 
@@ -114,8 +115,8 @@ struct DoctorCommand: Command {
             }
         }
 
-        var json: JSONText {
-            var fields: [(key: String, value: JSONText)] = [
+        var json: JSON {
+            var fields: [(key: String, value: JSON)] = [
                 ("processor", .string(features.processor)), ("instruction_set", .string(instructionSet.rawValue)),
                 ("instruction_sets", .strings(InstructionSet.available.map(\.rawValue))),
                 ("cores", .integer(machine.cores)), ("memory_bytes", .integer(machine.totalBytes)),

@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafArguments
 import Leafcutter
 
@@ -64,8 +65,8 @@ struct InspectCommand: Command {
         return text
     }
 
-    private func json(_ file: CPMAntFile) -> JSONText {
-        var fields: [(key: String, value: JSONText)] = [
+    private func json(_ file: CPMAntFile) -> JSON {
+        var fields: [(key: String, value: JSON)] = [
             ("file", .string(file.path)), ("bytes", .integer(file.leaf.fileBytes)),
             ("parameters", .integer(file.shape.parameterCount)), ("weights", .string(file.weights.rawValue)),
             ("configuration", file.configuration.jsonText),
@@ -83,7 +84,7 @@ struct InspectCommand: Command {
             ("source", .object(sources(file.leaf).map { ($0.key, .string($0.value)) })),
         ]
         if showsTensors {
-            let tensors = file.leaf.tensors.map { tensor -> JSONText in
+            let tensors = file.leaf.tensors.map { tensor -> JSON in
                 [
                     "name": .string(tensor.name), "dtype": .string(tensor.type.rawValue),
                     "shape": .array(tensor.shape.map { .integer($0) }), "offset": .integer(tensor.offset),
@@ -124,8 +125,8 @@ struct InspectCommand: Command {
 }
 
 extension ModelConfiguration {
-    fileprivate var jsonText: JSONText {
-        var fields: [(key: String, value: JSONText)] = [
+    fileprivate var jsonText: JSON {
+        var fields: [(key: String, value: JSON)] = [
             ("dim_model", .integer(dimModel)), ("num_heads", .integer(numHeads)), ("dim_head", .integer(dimHead)),
             ("dim_ff", .integer(dimFF)), ("num_layers", .integer(layers.count)),
             ("mask_modules", .array(layers.map { [.bool(!$0.hasAttention), .bool(!$0.hasFeedForward)] })),
@@ -139,8 +140,8 @@ extension ModelConfiguration {
     }
 
     /// What a half layer lacks is absent.
-    private func sizes(ofLayer layer: Int) -> JSONText {
-        var fields: [(key: String, value: JSONText)] = []
+    private func sizes(ofLayer layer: Int) -> JSON {
+        var fields: [(key: String, value: JSON)] = []
         if layers[layer].hasAttention {
             let heads = layers[layer].heads ?? Array(0..<numHeads)
             fields = [("heads", .array(heads.map { .integer($0) })), ("dim_head", .integer(dimHead(ofLayer: layer)))]

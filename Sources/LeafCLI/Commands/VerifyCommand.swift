@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafArguments
 import Leafcutter
 
@@ -14,7 +15,7 @@ struct VerifyCommand: Command {
 
     func run(_ terminal: Terminal) throws(LeafError) {
         let file = try CPMAntFile.open(path: model).leaf
-        let interrupt = Interrupt()
+        let interrupt = terminal.interrupt
         let meter = ProgressMeter("verifying")
         let start = ContinuousClock.now
         try file.verify(
@@ -28,7 +29,7 @@ struct VerifyCommand: Command {
             )
         }
         terminal.output.write(
-            JSONText.object([
+            JSON.object([
                 ("ok", .bool(true)), ("bytes", .integer(file.fileBytes)), ("blocks", .integer(file.blocks.count)),
                 ("seconds", .number(seconds)),
             ]).line + "\n")

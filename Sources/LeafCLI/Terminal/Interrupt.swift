@@ -1,26 +1,38 @@
-import Dispatch
 import Glibc
 import Synchronization
 
-/// Ctrl-C, or SIGTERM: the first one asks for a clean stop, the second ends the process at once.
+/// Ctrl-C, SIGTERM, or the end of the terminal: asks for a clean stop. The same signal a second time ends the process at once,
+/// but for SIGHUP, which a closed terminal sends twice. A signal that was ignored when the program began stays ignored.
+///
+/// A handler needs no thread of its own, so that the program can be stopped where no thread can be started either.
 final class Interrupt: Sendable {
-    private let requested = Atomic<Bool>(false)
-    /// Touched in `init` alone.
-    private nonisolated(unsafe) let sources: [any DispatchSourceSignal]
+    /// One bit for each signal that came. Signals belong to the process, and so does this.
+    private static let seen = Atomic<UInt64>(0)
 
     init() {
-        sources = [SIGINT, SIGTERM].map { number in
-            // Else the default action wins.
-            signal(number, SIG_IGN)
-            return DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInteractive))
-        }
-        for source in sources {
-            source.setEventHandler { [weak self] in
-                if self?.requested.exchange(true, ordering: .acquiringAndReleasing) != false { _exit(130) }
+        // Initialized before a handler reads it.
+        _ = Self.seen.load(ordering: .relaxed)
+        for number in [SIGINT, SIGTERM, SIGHUP] where !Self.isIgnored(number) {
+            var action = sigaction()
+            action.__sigaction_handler.sa_handler = { number in
+                let bit: UInt64 = 1 << UInt64(number)
+                let before = Interrupt.seen.bitwiseOr(bit, ordering: .acquiringAndReleasing).oldValue
+                if before & bit != 0, number != SIGHUP { _exit(130) }
             }
-            source.activate()
+            action.sa_flags = SA_RESTART
+            sigaction(number, &action, nil)
         }
     }
 
-    var isRequested: Bool { requested.load(ordering: .acquiring) }
+    var isRequested: Bool { Self.seen.load(ordering: .acquiring) != 0 }
+
+    /// The same without an object, for what has to end whoever asked for it.
+    static var isAnyRequested: Bool { seen.load(ordering: .acquiring) != 0 }
+
+    private static func isIgnored(_ number: Int32) -> Bool {
+        var action = sigaction()
+        sigaction(number, nil, &action)
+        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+            == unsafeBitCast(SIG_IGN, to: Int.self)
+    }
 }

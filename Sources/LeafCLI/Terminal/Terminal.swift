@@ -1,4 +1,5 @@
 import Glibc
+import Leafcutter
 
 /// Where a command writes: results to standard output, everything else to standard error.
 final class Terminal {
@@ -6,16 +7,18 @@ final class Terminal {
     let progress: ProgressLine
     let isQuiet: Bool
     let isVerbose: Bool
+    /// Whoever looks at it is stopped cleanly from then on; a command that never does is ended by the system.
+    private(set) lazy var interrupt = Interrupt()
 
     init(_ options: CommonOptions) {
         output = Output()
         isQuiet = options.isQuiet
         isVerbose = options.isVerbose && !options.isQuiet
-        progress = ProgressLine(isShown: !options.isQuiet)
+        progress = ProgressLine(isShown: !options.isQuiet, isVerbose: isVerbose, beside: output)
     }
 
     /// One answer of many, as soon as it is there.
-    func print(_ answer: JSONText) {
+    func print(_ answer: JSON) {
         progress.clear()
         output.write(answer.line + "\n")
         output.flush()

@@ -1,9 +1,9 @@
 /// Finds the name that somebody who made a typing error meant.
-public enum NearestName {
+package enum NearestName {
     private static let largestDistance = 2
 
     /// The nearest of the names within two edits, or else the only one that begins so.
-    public static func of(_ typed: String, among names: [String]) -> String? {
+    package static func of(_ typed: String, among names: [String]) -> String? {
         nearest(typed, names) ?? completed(typed, names)
     }
 

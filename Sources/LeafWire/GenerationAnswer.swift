@@ -1,16 +1,22 @@
-import Leafcutter
+package import LeafFormat
+package import LeafGeneration
+package import Leafcutter
 
 /// What one generation gave, as JSON.
-struct GenerationAnswer {
-    let request: GenerationRequest
-    let generation: Generation
-    let model: Model
-    let loadSeconds: Double
+package struct GenerationAnswer {
+    private let request: GenerationRequest
+    private let generation: Generation
+    private let model: Model
+    private let loadSeconds: Double
+
+    package init(_ request: GenerationRequest, _ generation: Generation, _ model: Model, loadSeconds: Double) {
+        (self.request, self.generation, self.model, self.loadSeconds) = (request, generation, model, loadSeconds)
+    }
 
     /// - Parameter id: stands in front, for answers that come in any order.
-    func json(id: JSONText? = nil) -> JSONText {
+    package func json(id: JSON? = nil) -> JSON {
         let hasChoices = generation.samples.count > 1 || isBeamSearch
-        var object: [(key: String, value: JSONText)] = []
+        var object: [(key: String, value: JSON)] = []
         if let id { object.append(("id", id)) }
         object += fields(generation.samples[0])
         object += [
@@ -38,8 +44,8 @@ struct GenerationAnswer {
         return false
     }
 
-    private func fields(_ sample: Generation.Sample) -> [(key: String, value: JSONText)] {
-        var fields: [(key: String, value: JSONText)] = [
+    private func fields(_ sample: Generation.Sample) -> [(key: String, value: JSON)] {
+        var fields: [(key: String, value: JSON)] = [
             ("text", model.tokenizer == nil ? .null : .string(sample.text)), ("ids", .ids(sample.ids)),
             ("finish_reason", .string(sample.finishReason.rawValue)),
         ]
@@ -49,7 +55,7 @@ struct GenerationAnswer {
     }
 
     /// What was there before, and the size of the file that was saved; 0 if there was nothing new to save.
-    private var session: JSONText? {
+    private var session: JSON? {
         request.session.map {
             [
                 "path": .string($0.path), "resumed_tokens": .integer(generation.resumedTokens),
@@ -58,7 +64,7 @@ struct GenerationAnswer {
         }
     }
 
-    private var timing: JSONText {
+    private var timing: JSON {
         let decoded = generation.newTokens - generation.samples.count
         let rate = generation.decodeSeconds > 0 ? Double(max(0, decoded)) / generation.decodeSeconds : 0
         return [
