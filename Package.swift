@@ -89,7 +89,7 @@ let package = Package(
         .testTarget(
             name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafFormat"], swiftSettings: strict),
         .testTarget(
-            name: "LeafGenerationTests", dependencies: ["LeafGeneration", "LeafTokenizer", "LeafFormat"],
+            name: "LeafGenerationTests", dependencies: ["LeafGeneration", "CPMAnt", "LeafTokenizer", "LeafFormat"],
             swiftSettings: strict),
         .testTarget(
             name: "LeafEvaluationTests",

@@ -92,7 +92,7 @@ public final class CPMAntModel {
     ///   - isCancelled: asked between blocks.
     ///   - body: is handed the number of each row that wants an output, and its logits: `[vocabSize]`, none for a row
     ///     that wants its hidden state alone. Rows with logits are counted first, both kinds in batch order.
-    /// - Throws: `.io` and `.badInput` from reading, `.budget` when the batch exceeds the capacity, `.cancelled`. After
+    /// - Throws: `.io` and `.badInput` from reading, `.tooLong` when the batch exceeds the capacity, `.cancelled`. After
     ///   an error the rows' sequences must be removed.
     public func forward(
         _ batch: RowBatch, isCancelled: () -> Bool = { false },
@@ -170,11 +170,11 @@ public final class CPMAntModel {
     private func begin(_ batch: RowBatch) throws(LeafError) {
         guard !batch.rows.isEmpty, batch.rows.count <= capacity.rows, batch.logitRowCount <= capacity.logitRows else {
             throw LeafError(
-                .budget,
+                .tooLong,
                 "\(batch.rows.count) rows with \(batch.logitRowCount) rows of logits were asked of a model planned for \(capacity.rows) and \(capacity.logitRows); plan for a longer context"
             )
         }
-        try check(batch)
+        try check(batch.rows[...])
         tuning.begin(batch)
         step.rowCount = batch.rows.count
         step.groups.removeAll(keepingCapacity: true)
@@ -196,7 +196,7 @@ public final class CPMAntModel {
         }
         guard bucketOffset <= scratch.bucketCapacity else {
             throw LeafError(
-                .budget, "the batch looks at more cached tokens than were planned; plan for a longer context")
+                .tooLong, "the batch looks at more cached tokens than were planned; plan for a longer context")
         }
         for row in batch.rows.indices where batch.rows[row].wantsLogits { step.outputRows.append(row) }
         step.logitRowCount = step.outputRows.count
@@ -205,9 +205,12 @@ public final class CPMAntModel {
         }
     }
 
-    private func check(_ batch: RowBatch) throws(LeafError) {
+    /// Whether the model has what the rows name.
+    ///
+    /// - Throws: `.usage` for the first row that it cannot compute.
+    package func check(_ rows: ArraySlice<RowBatch.Row>) throws(LeafError) {
         let softPromptRows = configuration.promptRows + tuning.softPromptCount
-        for row in batch.rows {
+        for row in rows {
             switch row.input {
             case .token(let id) where id < 0 || Int(id) >= configuration.vocabSize:
                 throw LeafError(

@@ -31,14 +31,8 @@ struct FillJob {
                     + "\(PromptRows.trainedLength) and does less well beyond")
         }
         var (tokens, rows, finished) = (0, 0, 0)
-        try run.model.fill(
-            requests,
-            isCancelled: {
-                terminal.progress.show(
-                    "filling: \(Quantity.count(run.model.counters.sweeps, "sweep")), "
-                        + "\(finished) of \(requests.count) finished")
-                return run.isCancelled
-            },
+        try run.model.answer(
+            requests, cancellation: run.cancellation,
             onAnswer: { place, outcome in
                 finished += 1
                 if case .success(let filling) = outcome {
@@ -46,6 +40,11 @@ struct FillJob {
                     rows += filling.rows
                 }
                 take(Answer(place: place, outcome: outcome, model: run.model, loadSeconds: run.loadSeconds))
+            },
+            onProgress: { _ in
+                terminal.progress.show(
+                    "filling: \(Quantity.count(run.model.counters.sweeps, "sweep")), "
+                        + "\(finished) of \(requests.count) finished")
             })
         terminal.progress.clear()
         if tokens > 0 { run.tell(tokens: tokens, requests: requests.count, rows: rows) }

@@ -44,7 +44,7 @@ struct ScoringOptions: Sendable {
         let run = try SharedRun(demands, sequences: batch.count, engine, file, terminal)
         var failure: LeafError?
         try run.model.answer(
-            requests, isCancelled: { run.isCancelled },
+            requests, cancellation: run.cancellation,
             onAnswer: { place, answer in
                 switch answer {
                 case .failure(let error): failure = failure ?? error

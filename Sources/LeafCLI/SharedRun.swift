@@ -8,6 +8,8 @@ struct SharedRun {
     private let terminal: Terminal
     private let trace: TraceRecorder?
     private let interrupt = Interrupt()
+    /// Ends what is under way: an interruption does, or a reader of the output that goes away.
+    let cancellation: Cancellation
     private let workingSet: WorkingSetSignals
     private let began: ContinuousClock.Instant
 
@@ -21,6 +23,9 @@ struct SharedRun {
         _ demands: [Demand], sequences: Int, of unit: String = "text", _ engine: EngineOptions, _ file: ModelFile,
         since start: ContinuousClock.Instant = .now, _ terminal: Terminal
     ) throws(LeafError) {
+        let cancellation = Cancellation(parent: interrupt.cancellation)
+        self.cancellation = cancellation
+        terminal.output.whenClosed = { cancellation.cancel() }
         trace = try engine.makeTrace()
         var options = engine.modelOptions(ModelOptions.Capacity(context: 1), trace: trace)
         options.capacity = try ModelOptions.Capacity.fitting(demands, sequences: sequences, file, options)
@@ -35,7 +40,6 @@ struct SharedRun {
     }
 
     var isInterrupted: Bool { interrupt.isRequested }
-    var isCancelled: Bool { isInterrupted || terminal.output.isClosed }
     var seconds: Double { (ContinuousClock.now - began) / .seconds(1) }
 
     /// The last line on standard error.

@@ -7,13 +7,17 @@ final class FloatRow: @unchecked Sendable {
     private let capacity: Int
     private let buffer: AlignedBuffer
     private let base: UnsafeMutablePointer<Float>
+    private let kernels: UnsafePointer<leaf_kernels>
 
-    init(count: Int) throws(LeafError) {
+    init(count: Int, kernels: UnsafePointer<leaf_kernels>) throws(LeafError) {
         self.count = count
+        self.kernels = kernels
         capacity = count
         buffer = try AlignedBuffer(count: Self.byteCount(count))
         base = buffer.bytes.bindMemory(to: Float.self).baseAddress.unsafelyUnwrapped
     }
+
+    var kernelName: String { String(cString: kernels.pointee.name) }
 
     /// Bytes that a row of `count` numbers takes.
     static func byteCount(_ count: Int) -> Int {
@@ -50,27 +54,27 @@ final class FloatRow: @unchecked Sendable {
 
     /// The place of the largest number, the first of equals; `count` if all are NaN.
     func placeOfLargest() -> Int {
-        leaf_kernels_best().pointee.argmax(base, count)
+        kernels.pointee.argmax(base, count)
     }
 
     /// Makes this row the softmax of another; -infinity becomes 0.
     func setToSoftmax(of logits: FloatRow) {
         precondition(logits.count == count)
         base.update(from: logits.base, count: count)
-        leaf_kernels_best().pointee.softmax(base, count)
+        kernels.pointee.softmax(base, count)
     }
 
     /// Makes this row exp(logits - shift).
     func setToExponentials(of logits: Span<Float>, less shift: Float) {
         precondition(logits.count == count)
         for place in 0..<count { base[place] = logits[place] - shift }
-        leaf_kernels_best().pointee.exp(base, base, count)
+        kernels.pointee.exp(base, base, count)
     }
 
     /// Makes this row exp(logits - shift).
     func setToExponentials(of logits: FloatRow, less shift: Float) {
         precondition(logits.count == count)
         for place in 0..<count { base[place] = logits.base[place] - shift }
-        leaf_kernels_best().pointee.exp(base, base, count)
+        kernels.pointee.exp(base, base, count)
     }
 }

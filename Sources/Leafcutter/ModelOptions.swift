@@ -18,6 +18,8 @@ public struct ModelOptions: Sendable {
     public var trace: TraceRecorder?
     /// Whether generations can be kept in sessions; the buffers for it are part of the plan.
     public var keepsSessions: Bool
+    /// Requests that may be under way or wait at the same time; one more is refused with `.busy`.
+    public var requestLimit: Int
 
     /// What the buffers are sized for.
     public struct Capacity: Sendable, Equatable {
@@ -41,7 +43,8 @@ public struct ModelOptions: Sendable {
     public init(
         memory: MemoryBudget = .automatic, threads: Int? = nil, reading: ReadingOptions = ReadingOptions(),
         activations: ActivationPrecision = .int16, kv: KVPrecision? = nil, instructionSet: InstructionSet? = nil,
-        capacity: Capacity = Capacity(context: 1024), trace: TraceRecorder? = nil, keepsSessions: Bool = false
+        capacity: Capacity = Capacity(context: 1024), trace: TraceRecorder? = nil, keepsSessions: Bool = false,
+        requestLimit: Int = 1024
     ) {
         self.memory = memory
         self.threads = threads
@@ -52,5 +55,6 @@ public struct ModelOptions: Sendable {
         self.capacity = capacity
         self.trace = trace
         self.keepsSessions = keepsSessions
+        self.requestLimit = requestLimit
     }
 }

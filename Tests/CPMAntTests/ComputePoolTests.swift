@@ -1,4 +1,5 @@
 import CPMAnt
+import Foundation
 import LeafFormat
 import Synchronization
 import Testing
@@ -74,6 +75,27 @@ import Testing
             }
         }
         try pool.run { worker throws(LeafError) in try pool.meet(worker) }
+    }
+
+    /// Wherever starting fails, those that run end, and the caller gets a sentence.
+    @Test(.timeLimit(.minutes(1)), arguments: 2...6)
+    func aThreadThatCannotStartLeavesNoneBehind(failing: Int) throws {
+        let running = DispatchGroup()
+        var started = 1
+        let error = #expect(throws: LeafError.self) {
+            try ComputePool(threadCount: 6) { body in
+                started += 1
+                guard started < failing else { return false }
+                running.enter()
+                Thread.detachNewThread {
+                    body()
+                    running.leave()
+                }
+                return true
+            }
+        }
+        #expect(error?.description == "cannot start compute thread \(failing) of 6; use fewer threads")
+        running.wait()
     }
 
     @Test func ofSeveralErrorsTheLowestThreadsIsThrown() throws {

@@ -183,7 +183,7 @@ struct BenchCommand: Command {
         let model = try Model(file, modelOptions(file, memory.budgets[0], trace: trace))
         let interrupt = Interrupt()
         let times = try model.run(
-            benchmark, isCancelled: { interrupt.isRequested },
+            benchmark, cancellation: interrupt.cancellation,
             onSweep: { done, all in
                 terminal.progress.show("\(ByteCount(bytes: model.plan.budget)): \(done) of \(all) sweeps")
             })

@@ -30,10 +30,11 @@ extension GenerateCommand {
             }
         }
         try run.model.generate(
-            entries.map(\.request), isCancelled: { run.isCancelled },
+            entries.map(\.request), cancellation: run.cancellation,
             onEvent: { place, event in
                 switch event {
                 case .piece(let piece): tokens += piece.id == nil ? 0 : 1
+                case .progress: break
                 case .finished(let outcome):
                     finished += 1
                     terminal.print(answer(entries[place], outcome))

@@ -170,6 +170,8 @@ struct GenerateCommand: Command {
         terminal.detail(model.plan.description)
 
         let interrupt = Interrupt()
+        let cancellation = Cancellation(parent: interrupt.cancellation)
+        terminal.output.whenClosed = { cancellation.cancel() }
         let workingSet = WorkingSetSignals(model)
         defer { withExtendedLifetime(workingSet) {} }
         let streams = !common.isJSON && samples == 1
@@ -177,18 +179,7 @@ struct GenerateCommand: Command {
         var prefill = Counters()
         var told: LeafError?
         let generation = try model.generate(
-            prompt, options, samples: samples, session: session,
-            isCancelled: {
-                if tokens == 0 { terminal.progress.show(Self.promptProgress(model)) }
-                // Beams tell of their tokens at the end alone.
-                if model.counters.sweeps == 0 { prefill = model.counters }
-                // What fails at the end is told there.
-                if let failure = session?.passingFailure, failure != told {
-                    told = failure
-                    terminal.warn("\(failure); it is tried again later")
-                }
-                return interrupt.isRequested || terminal.output.isClosed
-            },
+            prompt, options, samples: samples, session: session, cancellation: cancellation,
             onPiece: { piece in
                 terminal.progress.clear()
                 // The tokens of a session come before the first sweep.
@@ -200,6 +191,18 @@ struct GenerateCommand: Command {
                 }
                 terminal.output.write(piece.text)
                 terminal.output.flush()
+            },
+            onProgress: { progress in
+                if progress.phase == .prompt {
+                    terminal.progress.show("reading the prompt: \(Int(100 * progress.share)) %")
+                }
+                // Beams tell of their tokens at the end alone.
+                if model.counters.sweeps == 0 { prefill = model.counters }
+                // What fails at the end is told there.
+                if let failure = session?.passingFailure, failure != told {
+                    told = failure
+                    terminal.warn("\(failure); it is tried again later")
+                }
             })
         terminal.progress.clear()
         if common.isJSON {
@@ -264,10 +267,5 @@ struct GenerateCommand: Command {
             terminal.note(
                 "\(Quantity.count(unknown, "character")) of the prompt that the vocabulary lacks were dropped")
         }
-    }
-
-    private static func promptProgress(_ model: Model) -> String {
-        let done = min(model.counters.chunksServed, model.plan.chunkCount)
-        return "reading the prompt: \(100 * done / max(1, model.plan.chunkCount)) %"
     }
 }

@@ -1,10 +1,11 @@
 import Dispatch
 import Glibc
-import Synchronization
+import Leafcutter
 
 /// Ctrl-C, or SIGTERM: the first one asks for a clean stop, the second ends the process at once.
 final class Interrupt: Sendable {
-    private let requested = Atomic<Bool>(false)
+    /// What a first signal cancels.
+    let cancellation = Cancellation()
     /// Touched in `init` alone.
     private nonisolated(unsafe) let sources: [any DispatchSourceSignal]
 
@@ -15,12 +16,13 @@ final class Interrupt: Sendable {
             return DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInteractive))
         }
         for source in sources {
-            source.setEventHandler { [weak self] in
-                if self?.requested.exchange(true, ordering: .acquiringAndReleasing) != false { _exit(130) }
+            source.setEventHandler { [weak cancellation] in
+                guard let cancellation, !cancellation.isCancelled else { _exit(130) }
+                cancellation.cancel()
             }
             source.activate()
         }
     }
 
-    var isRequested: Bool { requested.load(ordering: .acquiring) }
+    var isRequested: Bool { cancellation.isCancelled }
 }

@@ -7,6 +7,8 @@ final class Output {
 
     private var pending: [UInt8] = []
     private var failure: Int32?
+    /// Told once, when writing has come to make no sense.
+    var whenClosed: () -> Void = {}
 
     /// Whether writing makes no sense any more.
     var isClosed: Bool { failure != nil }
@@ -19,7 +21,10 @@ final class Output {
     }
 
     func flush() {
-        if failure == nil { failure = writeAll(pending, to: STDOUT_FILENO) }
+        if failure == nil {
+            failure = writeAll(pending, to: STDOUT_FILENO)
+            if isClosed { whenClosed() }
+        }
         pending.removeAll(keepingCapacity: true)
     }
 
