@@ -1,5 +1,5 @@
-public import LeafExecutor
 import LeafArguments
+public import LeafExecutor
 import Leafcutter
 
 /// How a model is run: what every command that computes understands.

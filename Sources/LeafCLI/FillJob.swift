@@ -27,15 +27,14 @@ struct FillJob {
         if positions > PromptRows.trainedLength { terminal.warn(Self.lengthWarning(positions)) }
         var outcome = Result<Filling, LeafError>.failure(LeafError(.cancelled, "interrupted"))
         var clock = SweepClock()
-        try run.model.fill(
-            [request],
-            isCancelled: {
+        try run.model.answer(
+            [request], cancellation: run.cancellation, onAnswer: { outcome = $1 },
+            onProgress: { _ in
                 var progress = Progress(phase: "filling")
                 progress.done = (run.model.counters.sweeps, nil, "sweep")
                 progress.sweep = clock.read(run.model)
                 terminal.progress.show(progress.text)
-                return run.isCancelled
-            }, onAnswer: { outcome = $1 })
+            })
         terminal.progress.clear()
         if case .success(let filling) = outcome {
             if isJSON {

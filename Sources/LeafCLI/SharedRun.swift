@@ -8,6 +8,8 @@ struct SharedRun {
     private let engine: EngineOptions
     private let terminal: Terminal
     private let trace: TraceRecorder?
+    /// Ends what is under way: an interruption does, or a reader of the output that goes away.
+    let cancellation: Cancellation
     private let workingSet: WorkingSetSignals
     private let began: ContinuousClock.Instant
     /// How many requests there are; nil where nobody knows.
@@ -38,10 +40,14 @@ struct SharedRun {
         _ demands: [Demand], count: Int?, bytes: Int, sequences: Int, of unit: String = "text",
         _ engine: EngineOptions, _ file: ModelFile, since start: ContinuousClock.Instant = .now, _ terminal: Terminal
     ) throws(LeafError) {
-        _ = terminal.interrupt
+        let cancellation = Cancellation(parent: terminal.interrupt.cancellation)
+        self.cancellation = cancellation
+        terminal.output.whenClosed = { cancellation.cancel() }
         trace = try engine.makeTrace()
         var options = engine.modelOptions(ModelOptions.Capacity(context: 1), trace: trace)
         options.callerBytes = bytes
+        // No more are taken than `ahead`.
+        options.requestLimit = 1_000_000
         options.capacity = try ModelOptions.Capacity.fitting(demands, sequences: sequences, file, options)
         model = try Model(file, options)
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)

@@ -35,12 +35,14 @@ final class Barrier: @unchecked Sendable {
     }
 
     /// What any thread wrote before, every thread sees afterwards.
+    ///
+    /// - Parameter seats: how many threads the caller stands for; more than itself where others never came to be.
     /// - Returns: whether any of them came here after a failure: the same answer for all.
     @discardableResult
-    func wait(afterFailure: Bool = false) -> Bool {
+    func wait(afterFailure: Bool = false, for seats: Int = 1) -> Bool {
         if afterFailure { isFailing.store(true, ordering: .relaxed) }
         let round = rounds.load(ordering: .relaxed)
-        if arrived.add(1, ordering: .acquiringAndReleasing).newValue == threadCount {
+        if arrived.add(seats, ordering: .acquiringAndReleasing).newValue == threadCount {
             arrived.store(0, ordering: .relaxed)
             let outcome = isFailing.exchange(false, ordering: .relaxed)
             hasFailed.store(outcome, ordering: .relaxed)

@@ -24,11 +24,16 @@ public final class ComputePool: @unchecked Sendable {
     /// By thread: it has met the others since one failed, and stops.
     private let isStopped: UnsafeMutablePointer<Bool>
 
+    /// - Throws: `.io` when the system starts no more threads; none is left behind then.
     public convenience init(threadCount: Int, instructionSet: InstructionSet = .best) throws(LeafError) {
         try self.init(threadCount: threadCount, kernels: Kernels(instructionSet))
     }
 
-    package init(threadCount: Int, kernels: Kernels) throws(LeafError) {
+    /// - Parameter startThread: runs a closure on a thread of its own; false if there can be none.
+    package init(
+        threadCount: Int, kernels: Kernels = Kernels(.best),
+        startThread: (_ body: @escaping @Sendable () -> Void) -> Bool = ComputePool.startThread
+    ) throws(LeafError) {
         precondition(threadCount > 0)
         try kernels.permit()
         self.threadCount = threadCount
@@ -37,10 +42,11 @@ public final class ComputePool: @unchecked Sendable {
         isStopped = .allocate(capacity: threadCount)
         isStopped.initialize(repeating: false, count: threadCount)
         for worker in 1..<threadCount {
-            let seat = Seat(pool: self, worker: worker)
-            guard seat.startThread() else {
+            guard startThread({ [self] in work(as: worker) }) else {
+                // The caller stands for those that were not started.
+                stop(seats: threadCount - worker + 1)
                 throw LeafError(
-                    .io, "cannot start compute thread \(worker + 1) of \(threadCount); use a smaller --threads")
+                    .io, "cannot start compute thread \(worker + 1) of \(threadCount); use fewer threads")
             }
         }
     }
@@ -50,10 +56,12 @@ public final class ComputePool: @unchecked Sendable {
     /// Ends the worker threads. The pool must not be used afterwards.
     ///
     /// The threads keep the pool alive, so this is the owner's duty and not a `deinit`'s.
-    public func stop() {
+    public func stop() { stop(seats: 1) }
+
+    private func stop(seats: Int) {
         job = nil
-        barrier.wait()
-        barrier.wait()
+        barrier.wait(for: seats)
+        barrier.wait(for: seats)
     }
 
     /// Runs the job on every thread and waits for all.
@@ -114,36 +122,31 @@ public final class ComputePool: @unchecked Sendable {
         barrier.wait()
     }
 
-    /// What a new thread is handed: which pool, and its number there.
-    private final class Seat {
-        let pool: ComputePool
-        let worker: Int
-
-        init(pool: ComputePool, worker: Int) {
-            self.pool = pool
-            self.worker = worker
+    /// A new detached thread with a stack of 1 MiB.
+    package static func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
+        let raw = Unmanaged.passRetained(Work(body)).toOpaque()
+        var thread: pthread_t = 0
+        let status = withUnsafeTemporaryAllocation(of: pthread_attr_t.self, capacity: 1) { attributes in
+            guard let attributes = attributes.baseAddress else { return ENOMEM }
+            pthread_attr_init(attributes)
+            defer { pthread_attr_destroy(attributes) }
+            pthread_attr_setstacksize(attributes, 1 << 20)
+            pthread_attr_setdetachstate(attributes, Int32(PTHREAD_CREATE_DETACHED))
+            return pthread_create(
+                &thread, attributes,
+                { raw in
+                    guard let raw else { return nil }
+                    Unmanaged<Work>.fromOpaque(raw).takeRetainedValue().body()
+                    return nil
+                }, raw)
         }
+        if status != 0 { Unmanaged<Work>.fromOpaque(raw).release() }
+        return status == 0
+    }
 
-        func startThread() -> Bool {
-            let raw = Unmanaged.passRetained(self).toOpaque()
-            var thread: pthread_t = 0
-            let status = withUnsafeTemporaryAllocation(of: pthread_attr_t.self, capacity: 1) { attributes in
-                guard let attributes = attributes.baseAddress else { return ENOMEM }
-                pthread_attr_init(attributes)
-                defer { pthread_attr_destroy(attributes) }
-                pthread_attr_setstacksize(attributes, 1 << 20)
-                pthread_attr_setdetachstate(attributes, Int32(PTHREAD_CREATE_DETACHED))
-                return pthread_create(
-                    &thread, attributes,
-                    { raw in
-                        guard let raw else { return nil }
-                        let seat = Unmanaged<Seat>.fromOpaque(raw).takeRetainedValue()
-                        seat.pool.work(as: seat.worker)
-                        return nil
-                    }, raw)
-            }
-            if status != 0 { Unmanaged<Seat>.fromOpaque(raw).release() }
-            return status == 0
-        }
+    /// What a new thread is handed.
+    private final class Work {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
 }

@@ -8,11 +8,11 @@ extension Executor {
     func begin(_ batch: RowBatch) throws(LeafError) {
         guard !batch.rows.isEmpty, batch.rows.count <= capacity.rows, batch.logitRowCount <= capacity.logitRows else {
             throw LeafError(
-                .budget,
+                .tooLong,
                 "\(batch.rows.count) rows with \(batch.logitRowCount) rows of logits were asked of a model planned for \(capacity.rows) and \(capacity.logitRows); plan for a longer context"
             )
         }
-        for row in batch.rows { try check(row) }
+        try check(batch.rows[...])
         tuning.begin(batch)
         step.rowCount = batch.rows.count
         step.groups.removeAll(keepingCapacity: true)
@@ -34,13 +34,20 @@ extension Executor {
         }
         guard biasOffset <= scratch.biasRowCapacity else {
             throw LeafError(
-                .budget, "the batch looks at more cached tokens than were planned; plan for a longer context")
+                .tooLong, "the batch looks at more cached tokens than were planned; plan for a longer context")
         }
         for row in batch.rows.indices where batch.rows[row].wantsLogits { step.outputRows.append(row) }
         step.logitRowCount = step.outputRows.count
         for row in batch.rows.indices where !batch.rows[row].wantsLogits && batch.rows[row].wantsHiddenState {
             step.outputRows.append(row)
         }
+    }
+
+    /// Whether the model has what the rows name.
+    ///
+    /// - Throws: `.usage` for the first row that it cannot compute.
+    package func check(_ rows: ArraySlice<RowBatch.Row>) throws(LeafError) {
+        for row in rows { try check(row) }
     }
 
     private func check(_ row: RowBatch.Row) throws(LeafError) {

@@ -92,7 +92,7 @@ public final class Executor {
     ///   - body: is handed the number of each row that wants an output, and its logits: `[vocabSize]`, none for a row
     ///     that wants its hidden state alone. Rows with logits are counted first, both kinds in batch order. It is not
     ///     called where the output block is not among `blocks`: `hiddenState(ofRow:)` has the result then.
-    /// - Throws: `.io` and `.badInput` from reading, `.budget` when the batch exceeds the capacity, `.cancelled`. After
+    /// - Throws: `.io` and `.badInput` from reading, `.tooLong` when the batch exceeds the capacity, `.cancelled`. After
     ///   an error the rows' sequences must be removed.
     public func forward(
         _ batch: RowBatch, given: UnsafeBufferPointer<Float>? = nil, isCancelled: () -> Bool = { false },

@@ -30,6 +30,8 @@ public final class KVCache {
         var length = 0
         /// Positions that later rows do not see any more. Not in the pages, which forks share.
         var hidden: [Int] = []
+        /// For each of them the row with which it went out of sight, in rising order: it comes back when the row goes.
+        var hiding: [Int] = []
 
         init(room: Int) { pages.reserveCapacity(room) }
     }
@@ -39,6 +41,10 @@ public final class KVCache {
     public let capacity: Int
     /// Pages of 16 positions that fit.
     public let pageCount: Int
+    /// Those that no sequence has.
+    public var freePageCount: Int { freePages.count }
+    /// Sequences that there are.
+    public var sequenceCount: Int { sequences.count }
     private let layout: Layout
     private let arena: Arena
     private let base: UnsafeMutableRawPointer
@@ -116,6 +122,7 @@ public final class KVCache {
             sequences[copy]?.pages.append(contentsOf: original.pages)
             sequences[copy]?.length = original.length
             sequences[copy]?.hidden = original.hidden
+            sequences[copy]?.hiding = original.hiding
         }
         return copy
     }
@@ -127,12 +134,20 @@ public final class KVCache {
         for page in state.pages[pages...] { release(page) }
         state.pages.removeSubrange(pages...)
         state.length = length
-        state.hidden.removeAll { $0 >= length }
+        while let row = state.hiding.last, row >= length {
+            state.hiding.removeLast()
+            state.hidden.removeLast()
+        }
     }
 
-    /// Makes a position padding: later rows do not see it any more.
-    public func hide(_ position: Int, of sequence: SequenceID) {
-        sequences[sequence]?.hidden.append(position)
+    /// Makes a position padding, as long as the row that made it so is there: that row and later ones do not see it.
+    ///
+    /// - Parameter row: its index, which comes after those of earlier calls and after the position.
+    public func hide(_ position: Int, of sequence: SequenceID, with row: Int) {
+        guard let state = sequences[sequence] else { return }
+        precondition(row > position && row > state.hiding.last ?? -1)
+        state.hidden.append(position)
+        state.hiding.append(row)
     }
 
     public func remove(_ sequence: SequenceID) {
@@ -148,7 +163,7 @@ public final class KVCache {
     ///
     /// - Parameter rows: in rising order of their indices.
     /// - Returns: how many places the sequence has now.
-    /// - Throws: `.budget` when the pages do not suffice; nothing has changed then.
+    /// - Throws: `.tooLong` when the pages do not suffice; nothing has changed then.
     func place(_ rows: ArraySlice<RowBatch.Row>, in sequence: SequenceID) throws(LeafError) -> Int {
         guard let state = sequences[sequence] else { throw LeafError(.usage, "the sequence was removed") }
         let end = state.length
@@ -167,7 +182,7 @@ public final class KVCache {
         }
         guard pagesWanted - state.pages.count + copies <= freePages.count else {
             throw LeafError(
-                .budget, "the KV cache holds \(capacity) tokens, \(length) are wanted; plan for a longer context")
+                .tooLong, "the KV cache holds \(capacity) tokens, \(length) are wanted; plan for a longer context")
         }
         if let lastPage { unshare(lastPage, of: state) }
         for row in rows { unshare(Int(row.index) / 16, of: state) }
@@ -261,7 +276,7 @@ extension KVCache {
     ///   - tables: the pages of each sequence, numbered from 0 as they come; a number that comes again is a shared page.
     ///   - rows: the rows of a sequence, by its place in `tables`.
     /// - Returns: the sequences, and the pages by their numbers; nil if pages and rows do not fit together.
-    /// - Throws: `.budget` when the pages do not suffice; nothing has changed then.
+    /// - Throws: `.tooLong` when the pages do not suffice; nothing has changed then.
     public func restore(
         _ tables: [[Int]], rows: (_ place: Int, _ sequence: SequenceID) -> [RowBatch.Row]
     ) throws(LeafError) -> (sequences: [SequenceID], pages: [UInt32])? {
@@ -272,7 +287,7 @@ extension KVCache {
         }
         guard pageTotal <= freePages.count else {
             throw LeafError(
-                .budget,
+                .tooLong,
                 "the session needs \(pageTotal) pages of the KV cache, \(freePages.count) are free; plan for more")
         }
         let made = tables.map { _ in makeSequence() }

@@ -10,27 +10,45 @@ public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
         case badInput
         /// Reading or writing failed.
         case io
-        /// It does not fit the memory budget.
+        /// It does not fit the memory budget, or the system refuses the memory.
         case budget
+        /// The request needs more than the model was opened for; a smaller one would do.
+        case tooLong
+        /// As many requests are under way as may be; the same one may do later.
+        case busy
         /// The user stopped it.
         case cancelled
+    }
+
+    /// A fact that helps. The library names it as a number; a command line, a Python call or a web page says it in the
+    /// words of its own options.
+    public enum Advice: Sendable, Equatable {
+        /// The smallest memory budget that would do, in bytes: whole mebibytes.
+        case memory(bytes: Int)
+        /// Tokens of context, soft prompt included, for which a model would have to be opened.
+        case context(tokens: Int)
+        /// The fewest beams that would do.
+        case beams(Int)
     }
 
     public let kind: Kind
     /// Lower case, no full stop: what, where, what now.
     public let description: String
+    /// What would do instead, where that is known.
+    public let advice: Advice?
 
-    public init(_ kind: Kind, _ description: String) {
+    public init(_ kind: Kind, _ description: String, advice: Advice? = nil) {
         self.kind = kind
         self.description = description
+        self.advice = advice
     }
 
     /// The exit code of a command that ends with this error.
     public var exitCode: Int32 {
         switch kind {
-        case .badInput, .io: 1
+        case .badInput, .io, .busy: 1
         case .usage: 2
-        case .budget: 3
+        case .budget, .tooLong: 3
         case .cancelled: 130
         }
     }

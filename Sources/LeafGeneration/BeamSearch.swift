@@ -53,7 +53,7 @@ package struct BeamSearch {
         processors = options.processors
         var history = TokenHistory(
             prompt: options.compatibility.countsPrompt ? prompt : [], generated: earlier)
-        history.reserve(min(options.maxTokens + 1, 4096))
+        history.reserve(min(max(0, options.maxTokens), 4095) + 1)
         beams = [Beam(history: history, logProbability: 0, stream: stream)]
         candidates.reserveCapacity(2 * width + 1)
     }

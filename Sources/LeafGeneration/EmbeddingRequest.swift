@@ -24,6 +24,7 @@ public struct EmbeddingRequest: Sendable {
 
     /// - Throws: `.usage` for what makes no sense with this model.
     public func validate(for configuration: ModelConfiguration) throws(LeafError) {
+        try text.validate(for: configuration)
         guard !text.ids.isEmpty else { throw LeafError(.usage, "the text has no ids; give at least <s> (6)") }
     }
 

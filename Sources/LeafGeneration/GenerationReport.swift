@@ -4,7 +4,7 @@ import LeafFormat
 package final class GenerationReport {
     package let seed: UInt64
     private let promptTokens: Int
-    private let cancellation: Cancellation
+    let cancellation: Cancellation
     private let deliver: @Sendable (GenerationEvent) -> Void
     private let created = ContinuousClock.now
     private var began: ContinuousClock.Instant?
@@ -21,8 +21,6 @@ package final class GenerationReport {
         self.deliver = deliver
     }
 
-    var isCancelled: Bool { cancellation.isCancelled }
-
     func countSweep() {
         if sweeps == 0 { began = .now }
         sweeps += 1
@@ -34,6 +32,9 @@ package final class GenerationReport {
     func noteResumed(tokens: Int) { resumedTokens = tokens }
 
     func tell(_ piece: GeneratedPiece) { deliver(.piece(piece)) }
+    func tell(_ progress: SweepProgress) {
+        deliver(.progress(progress.ofRequest(sweeps: sweeps, hasTokens: firstToken != nil)))
+    }
     func fail(_ error: LeafError) { deliver(.finished(.failure(error))) }
 
     func finish(_ samples: [Generation.Sample]) {

@@ -22,11 +22,13 @@ public struct GenerationRequest: Sendable {
     /// - Throws: `.usage` for what makes no sense with this model.
     public func validate(for configuration: ModelConfiguration) throws(LeafError) {
         try options.validate(for: configuration)
+        try prompt.validate(for: configuration)
         guard (1...GenerationOptions.mostSequences).contains(samples) else {
-            throw LeafError(.usage, "-n \(samples) is not between 1 and \(GenerationOptions.mostSequences)")
+            throw LeafError(.usage, "\(samples) texts are not between 1 and \(GenerationOptions.mostSequences)")
         }
         if case .beams(let width) = options.decoding, samples > width {
-            throw LeafError(.usage, "-n \(samples) texts are more than \(width) beams end with; use --beams \(samples)")
+            throw LeafError(
+                .usage, "\(samples) texts are more than \(width) beams end with", advice: .beams(samples))
         }
         guard !prompt.ids.isEmpty else { throw LeafError(.usage, "the prompt has no ids; give at least <s> (6)") }
     }
@@ -44,17 +46,16 @@ public struct GenerationRequest: Sendable {
     public func demand(in configuration: ModelConfiguration) -> Demand {
         let shared = prompt.length(in: configuration)
         let (width, generated) = (options.width(samples: samples), options.generatedRows)
-        let pageKeys = Demand.pageKeys
+        let all = shared +| generated
         if options.compatibility == .transformersUncached {
-            let all = shared + generated
             return Demand(
-                pages: width * ((all + pageKeys - 1) / pageKeys), sequences: width, positions: all, firstRows: shared,
-                stepRows: width * all, logitRows: width)
+                pages: width *| Demand.pages(holding: all), sequences: width, positions: all, firstRows: shared,
+                stepRows: width *| all, logitRows: width)
         }
-        let ownPages = max(1, (shared % pageKeys + generated + pageKeys - 1) / pageKeys)
+        let ownPages = max(1, Demand.pages(holding: shared % Demand.pageKeys +| generated))
         return Demand(
-            pages: shared / pageKeys + width * ownPages, sequences: width, positions: shared + generated,
-            firstRows: shared, stepRows: width, logitRows: width)
+            pages: shared / Demand.pageKeys +| width *| ownPages, sequences: width, positions: all, firstRows: shared,
+            stepRows: width, logitRows: width)
     }
 }
 
@@ -64,14 +65,14 @@ extension GenerationOptions {
 
     /// Sequences that go on at the same time.
     func width(samples: Int) -> Int {
-        if case .beams(let width) = decoding { return width }
-        return samples
+        if case .beams(let width) = decoding { return max(1, width) }
+        return max(1, samples)
     }
 
     /// Generated tokens that a sequence feeds back at most.
     var generatedRows: Int {
-        if case .beams = decoding, compatibility == .cpmLive { return maxTokens + 1 }
-        return maxTokens - 1
+        if case .beams = decoding, compatibility == .cpmLive { return max(1, maxTokens) +| 1 }
+        return max(1, maxTokens) - 1
     }
 }
 
@@ -86,13 +87,8 @@ public struct GeneratedPiece: Sendable, Equatable {
     public let logprobs: TokenLogprobs?
 }
 
-/// What a request gives while it is under way.
-public enum GenerationEvent: Sendable {
-    /// A token, in the order of the samples. Beams are told when they have ended.
-    case piece(GeneratedPiece)
-    /// The last event.
-    case finished(Result<Generation, LeafError>)
-}
+/// What a generation gives while it is under way.
+public typealias GenerationEvent = RequestEvent<Generation>
 
 /// Everything a request gave.
 public struct Generation: Sendable {

@@ -65,25 +65,38 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
         of sequence: SequenceID, in configuration: ModelConfiguration, lastOnly: Bool,
         tuning: (_ task: Int) -> TextTuning = { _ in TextTuning() }
     ) throws(LeafError) -> [RowBatch.Row] {
-        if let inputIDs {
-            guard input == nil, segments.count <= 1, !inputIDs.isEmpty else {
-                throw LeafError(
-                    .usage, "case '\(id)' needs ids in input_ids and one segment; or use the full form with 'input'")
-            }
-            var prompt = try PromptRows(
-                ids: inputIDs, task: task ?? 2, segment: segments.first ?? 2, for: configuration)
-            prompt.tuning = tuning(prompt.task)
-            return prompt.rows(of: sequence, in: configuration) { !lastOnly || $0 == inputIDs.count - 1 }
+        switch try form(in: configuration) {
+        case .text(var text):
+            text.tuning = tuning(text.task)
+            let last = text.ids.count - 1
+            return text.rows(of: sequence, in: configuration) { !lastOnly || $0 == last }
+        case .full(let full):
+            var rows = full.rows(of: sequence, promptLength: configuration.promptLength, lastOnly: lastOnly)
+            // Its soft prompt rows are given one by one.
+            for row in rows.indices { rows[row].adapter = tuning(2).adapter }
+            return rows
         }
-        var rows = try fullRows(of: sequence, in: configuration, lastOnly: lastOnly)
-        // Its soft prompt rows are given one by one.
-        for place in rows.indices { rows[place].adapter = tuning(2).adapter }
-        return rows
     }
 
-    private func fullRows(
-        of sequence: SequenceID, in configuration: ModelConfiguration, lastOnly: Bool
-    ) throws(LeafError) -> [RowBatch.Row] {
+    /// - Throws: as `rows` does.
+    func validate(for configuration: ModelConfiguration) throws(LeafError) { _ = try form(in: configuration) }
+
+    private enum Form {
+        case text(PromptRows)
+        case full(FullForm)
+    }
+
+    private func form(in configuration: ModelConfiguration) throws(LeafError) -> Form {
+        guard let inputIDs else { return .full(try fullForm(in: configuration)) }
+        guard input == nil, segments.count <= 1, !inputIDs.isEmpty else {
+            throw LeafError(
+                .usage, "case '\(id)' needs ids in input_ids and one segment; or use the full form with 'input'")
+        }
+        return .text(
+            try PromptRows(ids: inputIDs, task: task ?? 2, segment: segments.first ?? 2, for: configuration))
+    }
+
+    private func fullForm(in configuration: ModelConfiguration) throws(LeafError) -> FullForm {
         guard let input, let length, let context, let span else {
             throw LeafError(.usage, "case '\(id)' needs input_ids, or all of input, length, context, segment and span")
         }
@@ -98,17 +111,31 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
                 "case '\(id)': input must hold \(promptLength) soft prompt rows and text, and length must count the text's tokens"
             )
         }
-        guard let segment = segments.first(where: { !(0..<configuration.segmentTypes).contains($0) }) else {
-            return (0..<count).map { place in
-                RowBatch.Row(
-                    input: place < promptLength ? .softPrompt(input[place]) : .token(input[place]), sequence: sequence,
-                    index: Int32(place), segment: Int32(segments[place]), span: span[place],
-                    isContext: context[place] != 0,
-                    isPadding: place >= promptLength && count - 1 - place >= length,
-                    wantsLogits: lastOnly ? place == count - 1 : place >= promptLength)
-            }
+        if let segment = segments.first(where: { !(0..<configuration.segmentTypes).contains($0) }) {
+            throw LeafError(
+                .usage,
+                "case '\(id)': segment \(segment) is outside this model's (0 to \(configuration.segmentTypes - 1))")
         }
-        throw LeafError(
-            .usage, "case '\(id)': segment \(segment) is outside this model's (0 to \(configuration.segmentTypes - 1))")
+        return FullForm(input: input, length: length, context: context, span: span, segments: segments)
+    }
+}
+
+/// Every array of CPM-Live's `inference`, of one length.
+private struct FullForm {
+    let input: [Int32]
+    let length: Int
+    let context: [Int]
+    let span: [Int32]
+    let segments: [Int]
+
+    func rows(of sequence: SequenceID, promptLength: Int, lastOnly: Bool) -> [RowBatch.Row] {
+        let count = input.count
+        return (0..<count).map { row in
+            RowBatch.Row(
+                input: row < promptLength ? .softPrompt(input[row]) : .token(input[row]), sequence: sequence,
+                index: Int32(row), segment: Int32(segments[row]), span: span[row], isContext: context[row] != 0,
+                isPadding: row >= promptLength && count - 1 - row >= length,
+                wantsLogits: lastOnly ? row == count - 1 : row >= promptLength)
+        }
     }
 }

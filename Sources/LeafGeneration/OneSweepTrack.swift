@@ -8,7 +8,7 @@ package protocol OneSweepRequest: ModelRequest {
     associatedtype Partial
 
     /// The rows of the sweep; those that want an output are read.
-    func rows(of sequence: SequenceID, in configuration: ModelConfiguration) -> [RowBatch.Row]
+    func rows(of sequence: SequenceID, in configuration: ModelConfiguration) throws(LeafError) -> [RowBatch.Row]
     func begin(in configuration: ModelConfiguration) -> Partial
     /// - Parameter place: counts the rows that want an output.
     func read(
@@ -19,9 +19,7 @@ package protocol OneSweepRequest: ModelRequest {
 
 extension OneSweepRequest {
     package var oneSweepWork: RequestWork<Answer> {
-        RequestWork { configuration, _, cancellation, deliver in
-            OneSweepTrack(self, for: configuration, cancellation: cancellation, deliver: deliver)
-        }
+        RequestWork { [OneSweepTrack(self, $0)] }
     }
 }
 
@@ -29,41 +27,35 @@ extension Demand {
     /// Of a request that is over after one sweep with these rows.
     static func oneSweep(rows: Int, logitRows: Int) -> Demand {
         Demand(
-            pages: (rows + pageKeys - 1) / pageKeys, sequences: 1, positions: rows, firstRows: rows, stepRows: 0,
+            pages: pages(holding: rows), sequences: 1, positions: rows, firstRows: rows, stepRows: 0,
             logitRows: logitRows)
     }
 }
 
 package final class OneSweepTrack<Request: OneSweepRequest>: Track {
     package let demand: Demand
+    package var cancellation: Cancellation { context.cancellation }
     private let request: Request
-    private let configuration: ModelConfiguration
-    private let cancellation: Cancellation
-    private let deliver: @Sendable (Result<Request.Answer, LeafError>) -> Void
+    private let context: RequestContext<Request.Answer>
     private var sequence: SequenceID?
     private var partial: Request.Partial
     /// Rows that have not been read.
     private var missing: Int?
 
-    package init(
-        _ request: Request, for configuration: ModelConfiguration, cancellation: Cancellation,
-        deliver: @escaping @Sendable (Result<Request.Answer, LeafError>) -> Void
-    ) {
+    /// - Parameter request: a valid one.
+    package init(_ request: Request, _ context: RequestContext<Request.Answer>) {
         self.request = request
-        self.configuration = configuration
-        self.cancellation = cancellation
-        self.deliver = deliver
-        demand = request.demand(in: configuration)
-        partial = request.begin(in: configuration)
+        self.context = context
+        demand = request.demand(in: context.configuration)
+        partial = request.begin(in: context.configuration)
     }
 
-    package var isCancelled: Bool { cancellation.isCancelled }
     package var isFinished: Bool { missing == 0 }
 
-    package func addRows(to batch: inout RowBatch, _ model: Executor) {
+    package func addRows(to batch: inout RowBatch, _ model: Executor) throws(LeafError) {
         let sequence = model.cache.makeSequence()
         self.sequence = sequence
-        let rows = request.rows(of: sequence, in: configuration)
+        let rows = try request.rows(of: sequence, in: context.configuration)
         missing = rows.count { $0.wantsOutput }
         batch.rows += rows
     }
@@ -75,16 +67,18 @@ package final class OneSweepTrack<Request: OneSweepRequest>: Track {
         missing = missing.map { $0 - 1 }
     }
 
-    package func endSweep(_ model: Executor) {}
+    package func tell(_ progress: SweepProgress) {
+        context.tell(.progress(progress.ofRequest(sweeps: sequence == nil ? 0 : 1, hasTokens: false)))
+    }
 
     package func end(_ error: LeafError?, _ model: Executor) {
         if let sequence { model.cache.remove(sequence) }
         if let error {
-            deliver(.failure(error))
+            context.tell(.finished(.failure(error)))
         } else if isFinished {
-            deliver(.success(request.answer(partial)))
+            context.tell(.finished(.success(request.answer(partial))))
         } else {
-            deliver(.failure(LeafError(.cancelled, "stopped")))
+            context.tell(.finished(.failure(LeafError(.cancelled, "stopped"))))
         }
     }
 }

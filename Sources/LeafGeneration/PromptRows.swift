@@ -31,20 +31,33 @@ public struct PromptRows: Sendable, Equatable {
 
     /// - Throws: `.usage` when the model has no such task or segment, or an id is outside its vocabulary.
     public init(ids: [Int32], task: Int, segment: Int, for configuration: ModelConfiguration) throws(LeafError) {
+        guard (0..<configuration.segmentTypes).contains(segment) else {
+            throw LeafError(
+                .usage, "there is no segment \(segment); this model has 0 to \(configuration.segmentTypes - 1)")
+        }
+        self.ids = ids
+        self.task = task
+        self.segment = Int32(segment)
+        try validate(for: configuration)
+    }
+
+    /// - Throws: `.usage` when the model has no such task or segment, or an id is outside its vocabulary.
+    func validate(for configuration: ModelConfiguration) throws(LeafError) {
         guard (0..<configuration.promptTypes).contains(task) else {
             throw LeafError(
                 .usage, "there is no soft prompt \(task); this model has 0 to \(configuration.promptTypes - 1)")
         }
-        guard (0..<configuration.segmentTypes).contains(segment) else {
+        guard (0..<configuration.segmentTypes).contains(Int(segment)) else {
             throw LeafError(
                 .usage, "there is no segment \(segment); this model has 0 to \(configuration.segmentTypes - 1)")
         }
         if let id = ids.first(where: { $0 < 0 || Int($0) >= configuration.vocabSize }) {
             throw LeafError(.usage, "token id \(id) is outside the vocabulary (0 to \(configuration.vocabSize - 1))")
         }
-        self.ids = ids
-        self.task = task
-        self.segment = Int32(segment)
+        guard tuning.softPromptRow.map({ (0...Int(Int32.max) - configuration.promptLength).contains($0) }) ?? true
+        else {
+            throw LeafError(.usage, "there is no soft prompt row \(tuning.softPromptRow ?? 0)")
+        }
     }
 
     /// Positions, those of the soft prompt included, that CPM-Ant saw in training. Longer texts work, less well.
@@ -88,10 +101,28 @@ public struct PromptRows: Sendable, Equatable {
 
     private func segment(of id: Int32) -> Int32 { zeroIsPadding && id == 0 ? 0 : segment }
 
-    /// The position that goes out of sight with the row of the last token in `history`, if one does.
-    func hiddenPosition(after history: TokenHistory, in configuration: ModelConfiguration) -> Int? {
+    /// A position that goes out of sight, and the index of the row with which it does.
+    struct Hiding {
+        let position: Int
+        let row: Int
+    }
+
+    /// What goes out of sight with the row of the last token in `history`, if anything does.
+    func hiding(after history: TokenHistory, in configuration: ModelConfiguration) -> Hiding? {
         guard zeroIsPadding, history.counted.last == 0 else { return nil }
-        return configuration.promptLength + history.counted.count { $0 == 0 } - 1
+        return Hiding(
+            position: configuration.promptLength + history.counted.count { $0 == 0 } - 1,
+            row: length(in: configuration) + history.generatedCount - 1)
+    }
+
+    /// What has gone out of sight with the rows of generated tokens.
+    func hidings(after generated: ArraySlice<Int32>, in configuration: ModelConfiguration) -> [Hiding] {
+        guard zeroIsPadding else { return [] }
+        var position = configuration.promptLength + ids.count { $0 == 0 }
+        return generated.enumerated().filter { $0.element == 0 }.map { step, _ in
+            defer { position += 1 }
+            return Hiding(position: position, row: length(in: configuration) + step)
+        }
     }
 
     /// Cached positions that the prompt takes.

@@ -1,3 +1,4 @@
+import CLeafKernels
 public import CPMAntShape
 package import LeafExecutor
 package import LeafFormat
@@ -16,12 +17,19 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
     private var marks: [UInt32]
     private var round: UInt32 = 0
 
+    /// Ids of a vocabulary at most, those of soft prompts among them.
+    private static let mostTokens = 1 << 24
+
     /// - Parameters:
     ///   - softPromptRows: tokens behind the vocabulary, of which a row of logits may tell too.
-    ///   - kernels: those that compute.
+    ///   - kernels: the model's.
+    /// - Throws: `.usage` for sizes that no vocabulary has, `.budget` when the system refuses the memory.
     package init(vocabSize: Int, softPromptRows: Int = 0, kernels: Kernels = Kernels(.best)) throws(LeafError) {
-        precondition(vocabSize > 0)
-        let capacity = vocabSize + softPromptRows
+        let capacity = vocabSize +| softPromptRows
+        guard vocabSize > 0, softPromptRows >= 0, capacity <= Self.mostTokens else {
+            throw LeafError(
+                .usage, "\(vocabSize) and \(softPromptRows) tokens are not between 1 and \(Self.mostTokens)")
+        }
         let logits = try FloatRow(count: capacity, kernels: kernels.floats)
         let probabilities = try FloatRow(count: capacity, kernels: kernels.floats)
         let joined = try FloatRow(count: capacity, kernels: kernels.floats)

@@ -1,3 +1,4 @@
+package import Dispatch
 package import LeafExecutor
 package import LeafFormat
 
@@ -5,9 +6,11 @@ package import LeafFormat
 /// and the steps of others ride together.
 ///
 /// Tracks join in the order in which they came. One that does not fit beside those under way waits, and those behind
-/// it wait too, so that none starves. The model is touched by one thread at a time.
+/// it wait too, so that none starves. Everything happens on the engine's queue.
 package final class Scheduler {
     private let model: Executor
+    private let queue: DispatchQueue
+    private let interest: SweepInterest
     private var workspace: SamplingWorkspace
     private var waiting: [any Track] = []
     private var active: [any Track] = []
@@ -19,10 +22,23 @@ package final class Scheduler {
     private var otherOwners: [(track: Int, place: Int)] = []
     /// What ended tracks of this sweep early, by their places in `active`.
     private var failures: [Int: LeafError] = [:]
+    /// Blocks that the sweep under way has begun.
+    private var blocksBegun = 0
+    /// When tracks were last told where they are.
+    private var lastTold = ContinuousClock.now
+    /// Between two tellings at least.
+    private static let tellingInterval = Duration.milliseconds(100)
 
+    /// - Parameters:
+    ///   - queue: the one on which everything else here is called.
+    ///   - interest: learns who wants each sweep.
     /// - Throws: `.budget` when the system refuses the memory for a few rows.
-    package init(model: Executor) throws(LeafError) {
+    package init(
+        model: Executor, queue: DispatchQueue, interest: SweepInterest
+    ) throws(LeafError) {
         self.model = model
+        self.queue = queue
+        self.interest = interest
         workspace = try SamplingWorkspace(
             vocabSize: model.facts.vocabSize, softPromptRows: model.facts.softPromptRows, kernels: model.kernels)
         batch.rows.reserveCapacity(model.capacity.rows)
@@ -33,6 +49,7 @@ package final class Scheduler {
 
     /// Takes a track; it joins as soon as there is room. One that can never fit ends at once with the reason.
     package func add(_ track: any Track) {
+        dispatchPrecondition(condition: .onQueue(queue))
         if let reason = model.refusal(of: track.demand) {
             track.end(reason, model)
         } else {
@@ -42,29 +59,24 @@ package final class Scheduler {
 
     /// One sweep with the rows of all that are under way, if any are.
     package func sweep() {
-        leave()
+        dispatchPrecondition(condition: .onQueue(queue))
+        letGo()
         admit()
         ride()
     }
 
-    /// Sweeps until those that are under way have finished; nobody joins.
-    package func finishActive() {
-        leave()
-        while !active.isEmpty {
-            ride()
-            leave()
-        }
+    /// Ends those that were cancelled.
+    private func letGo() {
+        leave(&active)
+        leave(&waiting)
     }
 
-    /// Lets go of those that were cancelled.
-    private func leave() {
-        func stays(_ track: any Track) -> Bool {
-            guard track.isCancelled else { return true }
+    private func leave(_ tracks: inout [any Track]) {
+        tracks.removeAll { track in
+            guard track.isCancelled else { return false }
             track.end(nil, model)
-            return false
+            return true
         }
-        active = active.filter(stays)
-        waiting = waiting.filter(stays)
     }
 
     private func admit() {
@@ -92,12 +104,7 @@ package final class Scheduler {
         guard !active.isEmpty else { return }
         collectRows()
         do throws(LeafError) {
-            // A sweep takes seconds: it is given up when nobody wants it any more, and not before.
-            try model.forward(
-                batch, isCancelled: { [active] in active.allSatisfy(\.isCancelled) },
-                logits: { row, logits throws(LeafError) in
-                    accept(LogitsRow(model: model, number: row, logits: logits), owners[row])
-                })
+            if !batch.rows.isEmpty { try pass() }
         } catch {
             let reason = error.kind == .cancelled ? nil : error
             for track in active { track.end(reason, model) }
@@ -115,6 +122,37 @@ package final class Scheduler {
         active = active.enumerated().filter { failures[$0] == nil && !$1.isFinished }.map(\.element)
     }
 
+    /// A sweep takes seconds: it is given up when nobody wants it any more, and not before.
+    private func pass() throws(LeafError) {
+        blocksBegun = 0
+        try interest.whileWanted(by: active.lazy.map(\.cancellation)) { () throws(LeafError) in
+            try model.forward(
+                batch, isCancelled: { isUnwanted() },
+                logits: { row, logits throws(LeafError) in
+                    accept(LogitsRow(model: model, number: row, logits: logits), owners[row])
+                })
+        }
+    }
+
+    /// Called before each block.
+    private func isUnwanted() -> Bool {
+        if active.allSatisfy(\.isCancelled) { return true }
+        leave(&waiting)
+        let blocks = model.file.blocks
+        let now = ContinuousClock.now
+        if now - lastTold >= Self.tellingInterval {
+            lastTold = now
+            let progress = SweepProgress(
+                chunksDone: blocks[blocksBegun].chunks.lowerBound, chunkCount: model.file.chunks.count,
+                rows: batch.rows.count)
+            for track in active { track.tell(progress) }
+            for track in waiting { track.tell(progress) }
+        }
+        blocksBegun += 1
+        return false
+    }
+
+    /// Asks each track for its rows. What the model cannot compute ends the track that wants it, and no other.
     private func collectRows() {
         batch.rows.removeAll(keepingCapacity: true)
         owners.removeAll(keepingCapacity: true)
@@ -122,7 +160,13 @@ package final class Scheduler {
         failures.removeAll(keepingCapacity: true)
         for (track, rider) in active.enumerated() {
             let first = batch.rows.count
-            rider.addRows(to: &batch, model)
+            do throws(LeafError) {
+                try rider.addRows(to: &batch, model)
+                try model.check(batch.rows[first...])
+            } catch {
+                batch.rows.removeSubrange(first...)
+                failures[track] = error
+            }
             var place = 0
             for row in batch.rows[first...] where row.wantsOutput {
                 if row.wantsLogits { owners.append((track, place)) } else { otherOwners.append((track, place)) }
@@ -154,41 +198,45 @@ private struct Room {
         sequences = model.capacity.sequences
         rows = model.capacity.rows
         logitRows = model.capacity.logitRows
-        for track in active { takeStep(track.demand, rows: track.demand.stepRows) }
+        for track in active { take(track.demand, rows: track.demand.stepRows) }
     }
 
     /// Whether a newcomer fits on the next sweep; it has its place then.
     mutating func take(_ demand: Demand) -> Bool {
-        let wanted = max(demand.firstRows, demand.stepRows)
         guard
-            demand.pages <= pages, demand.sequences <= sequences, wanted <= rows, demand.logitRows <= logitRows
+            demand.pages <= pages, demand.sequences <= sequences, demand.rows <= rows, demand.logitRows <= logitRows
         else { return false }
-        takeStep(demand, rows: wanted)
+        take(demand, rows: demand.rows)
         return true
     }
 
-    private mutating func takeStep(_ demand: Demand, rows wanted: Int) {
-        pages -= demand.pages
-        sequences -= demand.sequences
-        rows -= wanted
-        logitRows -= demand.logitRows
+    private mutating func take(_ demand: Demand, rows wanted: Int) {
+        pages = pages -| demand.pages
+        sequences = sequences -| demand.sequences
+        rows = rows -| wanted
+        logitRows = logitRows -| demand.logitRows
     }
 }
 
 extension Executor {
     /// Why a track can never run, however empty the model is; nil if it can.
     fileprivate func refusal(of demand: Demand) -> LeafError? {
-        func refusal(_ wanted: Int, _ what: String, _ planned: Int, _ advice: String) -> LeafError? {
+        func refusal(
+            _ wanted: Int, _ what: String, _ planned: Int, _ hint: String, _ advice: LeafError.Advice? = nil
+        ) -> LeafError? {
             guard wanted > planned else { return nil }
             return LeafError(
-                .budget, "the request needs \(wanted) \(what), the model was opened for \(planned); \(advice)")
+                .tooLong, "the request needs \(wanted) \(what), the model was opened for \(planned); \(hint)",
+                advice: advice)
         }
         return refusal(
             demand.positions, "tokens of context, soft prompt included", capacity.positions,
-            "plan for a longer context or ask for fewer tokens")
-            ?? refusal(max(demand.firstRows, demand.stepRows), "rows on a sweep", capacity.rows, "plan for more rows")
+            "plan for a longer context or ask for fewer tokens", .context(tokens: demand.positions))
+            ?? refusal(demand.rows, "rows on a sweep", capacity.rows, "plan for more rows")
             ?? refusal(demand.sequences, "sequences", capacity.sequences, "plan for more sequences")
             ?? refusal(demand.logitRows, "rows of logits", capacity.logitRows, "plan for more rows of logits")
-            ?? refusal(demand.pages, "pages of the KV cache", cache.pageCount, "plan for a longer context")
+            ?? refusal(
+                demand.pages, "pages of the KV cache", cache.pageCount, "plan for a longer context",
+                .context(tokens: demand.pages *| Demand.pageKeys))
     }
 }

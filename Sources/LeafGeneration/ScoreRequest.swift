@@ -16,6 +16,7 @@ public struct ScoreRequest: Sendable {
 
     /// - Throws: `.usage` for what makes no sense with this model.
     public func validate(for configuration: ModelConfiguration) throws(LeafError) {
+        try context.validate(for: configuration)
         guard !context.ids.isEmpty else { throw LeafError(.usage, "the context has no ids; give at least <s> (6)") }
         guard !target.isEmpty else { throw LeafError(.usage, "the target has no ids; give at least one") }
         if let id = target.first(where: { $0 < 0 || Int($0) >= configuration.vocabSize }) {
@@ -25,7 +26,7 @@ public struct ScoreRequest: Sendable {
 
     /// What the request needs of a model: one sweep, in which nobody reads the last token.
     public func demand(in configuration: ModelConfiguration) -> Demand {
-        .oneSweep(rows: context.length(in: configuration) + target.count - 1, logitRows: target.count)
+        .oneSweep(rows: context.length(in: configuration) + max(1, target.count) - 1, logitRows: target.count)
     }
 }
 

@@ -46,7 +46,7 @@ public struct SequenceDecoder: Sendable {
         processors = options.processors
         random = Philox(seed: seed)
         history = TokenHistory(prompt: options.compatibility.countsPrompt ? prompt : [], generated: earlier)
-        history.reserve(min(options.maxTokens, 4096))
+        history.reserve(min(max(0, options.maxTokens), 4096))
     }
 
     /// The tokens so far, without prompt and end token.

@@ -1,25 +1,30 @@
 package import LeafExecutor
 package import LeafFormat
 
-/// One request under way: says which rows it wants on the next sweep, and makes something of their logits.
+/// One request under way, or a part of one: says which rows it wants on the next sweep, and makes something of their
+/// logits.
 ///
-/// Samples, beams and scored texts differ only here. A track lives on the engine's thread; whom it rides with changes
+/// Texts, blanks and scored texts differ only here. A track lives on the engine's thread; whom it rides with changes
 /// nothing for it.
 package protocol Track: AnyObject {
     /// What it can come to need; never changes.
     var demand: Demand { get }
-    /// Whether somebody wants it to stop.
+    /// Of its request.
+    var cancellation: Cancellation { get }
+    /// Whether somebody wants it to stop. Asked before each sweep and before each block of one.
     var isCancelled: Bool { get }
     /// Whether it wants no more sweeps.
     var isFinished: Bool { get }
 
-    /// Takes up what it was before, if it was. Called once, when it has its place.
+    /// Goes on from what a session has kept, if there is one. Called once, when the track has its place.
     ///
     /// - Throws: what ends this track, and no other.
     func begin(_ model: Executor) throws(LeafError)
 
-    /// Adds the rows that it wants on the next sweep, at least one.
-    func addRows(to batch: inout RowBatch, _ model: Executor)
+    /// Adds the rows that it wants on the next sweep, at least one and no more than its demand.
+    ///
+    /// - Throws: what ends this track, and no other.
+    func addRows(to batch: inout RowBatch, _ model: Executor) throws(LeafError)
 
     /// Takes the output of one of these rows.
     ///
@@ -32,6 +37,9 @@ package protocol Track: AnyObject {
     /// All of a sweep's rows have been accepted.
     func endSweep(_ model: Executor)
 
+    /// Tells whoever waits where it is: some times a second, also while it waits for its place.
+    func tell(_ progress: SweepProgress)
+
     /// Removes its sequences, and tells whoever waits what became of it. Nothing is called afterwards.
     ///
     /// - Parameter error: why it ends before it has finished; nil when it has, or was cancelled.
@@ -39,7 +47,9 @@ package protocol Track: AnyObject {
 }
 
 extension Track {
+    package var isCancelled: Bool { cancellation.isCancelled }
     package func begin(_ model: Executor) throws(LeafError) {}
+    package func endSweep(_ model: Executor) {}
 }
 
 /// A row's output where the model left it; gone with the next sweep.
@@ -49,4 +59,17 @@ package struct LogitsRow {
     package let number: Int
     /// `[vocabSize]`; none for a row that wants its hidden state alone.
     package let logits: UnsafeBufferPointer<Float>
+}
+
+extension LogitsRow {
+    /// The row that a text is chosen from: with the soft prompts' rows behind the vocabulary where they count.
+    func joined(
+        _ compatibility: Compatibility, _ workspace: borrowing SamplingWorkspace
+    ) throws(LeafError) -> UnsafeBufferPointer<Float> {
+        guard compatibility == .transformersRaw else { return logits }
+        try workspace.joined.set(to: logits, then: model.facts.softPromptRows) { (row) throws(LeafError) in
+            try model.softPromptLogits(ofRow: number, into: row)
+        }
+        return workspace.joined.numbers
+    }
 }

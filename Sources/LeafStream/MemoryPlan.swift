@@ -67,12 +67,13 @@ public struct MemoryPlan: Sendable, Equatable {
         let least = saturatingSum(reserved.total, layout.bytes)
         minimum = saturatingSum(least, Self.pageTableBytes(for: least))
         guard budget >= minimum else {
-            let smallest = describeMebibytes(atLeast: minimum)
+            let smallest = wholeMebibytes(holding: minimum)
             let offer =
                 isGiven ? "you gave \(budget.sizeText)" : "this machine (or container) has \(budget.sizeText) to give"
             throw LeafError(
                 .budget,
-                "this model needs at least \(smallest.spaced) here, \(offer); use --memory \(smallest.plain)")
+                "this model needs at least \(smallest) here, \(offer)",
+                advice: .memory(bytes: minimum.units(of: 1 << 20) *| (1 << 20)))
         }
         let fit = layout.grown(to: Self.mappable(budget) - reserved.total, needs: needs)
         self.budget = budget
@@ -103,7 +104,7 @@ extension MemoryPlan: CustomStringConvertible {
             ("pinned", pinnedBytes, "\(pinnedChunks.count) of \(chunkCount) chunks"),
             (
                 "planned", total,
-                "of \(budget.sizeText); the smallest budget is \(describeMebibytes(atLeast: minimum).spaced)"
+                "of \(budget.sizeText); the smallest budget is \(wholeMebibytes(holding: minimum))"
             ),
         ]
         return lines.map { line in

@@ -8,6 +8,8 @@ extension LeafError {
         case .badInput: "bad_input"
         case .io: "io"
         case .budget: "budget"
+        case .tooLong: "too_long"
+        case .busy: "busy"
         case .cancelled: "cancelled"
         }
     }

@@ -1,7 +1,7 @@
 public import CPMAntShape
 import LeafExecutor
 public import LeafFormat
-import LeafGeneration
+public import LeafGeneration
 import LeafStream
 
 /// What `leafcutter bench` measures of one model in one process: sweeps alone, without choosing tokens.
@@ -34,28 +34,47 @@ public struct Benchmark: Sendable, Equatable {
         public init() {}
     }
 
+    private static let promptCounts = 1...1 << 20
+    private static let generatedCounts = 0...1 << 20
+    private static let batches = 1...GenerationOptions.mostSequences
+    private static let repeatCounts = 1...10_000
+
+    /// - Throws: `.usage` for numbers that make no sense.
+    public func validate() throws(LeafError) {
+        for (count, range, what) in [
+            (promptTokens, Self.promptCounts, "prompt tokens"), (generatedTokens, Self.generatedCounts, "tokens"),
+            (batch, Self.batches, "sequences"), (repeats, Self.repeatCounts, "repeats"),
+        ] where !range.contains(count) {
+            throw LeafError(
+                .usage, "a benchmark of \(count) \(what) is not between \(range.lowerBound) and \(range.upperBound)")
+        }
+    }
+
     /// Rows of the prompt's sweep.
-    public func promptRows(in configuration: ModelConfiguration) -> Int { configuration.promptLength + promptTokens }
+    public func promptRows(in configuration: ModelConfiguration) -> Int { configuration.promptLength +| promptTokens }
 
     /// What the model must be opened for.
     public func capacity(for configuration: ModelConfiguration) -> ModelOptions.Capacity {
         let shared = promptRows(in: configuration)
         return ModelOptions.Capacity(
-            context: shared + batch * generatedTokens + (batch - 1) * (shared % Demand.pageKeys),
+            context: shared +| batch *| generatedTokens +| (batch -| 1) *| (shared % Demand.pageKeys),
             rows: max(shared, batch), logitRows: batch, sequences: batch)
     }
 }
 
 extension Model {
-    /// Runs a benchmark: a prompt that is not counted, then prompts and decoding steps by turns.
+    /// Runs a benchmark: a prompt that is not counted, then prompts and decoding steps by turns. It has the model to
+    /// itself; requests that come meanwhile wait.
     ///
     /// - Parameters:
-    ///   - isCancelled: asked between blocks.
+    ///   - cancellation: ends it with `.cancelled`.
     ///   - onSweep: called after every sweep with the number of sweeps done and all there are.
-    /// - Throws: `.usage` for numbers that make no sense, `.cancelled`, and what sweeps throw.
+    /// - Throws: `.usage` for numbers that make no sense, `.busy` while requests are under way, `.cancelled`, and what
+    ///   sweeps throw.
     public func run(
-        _ benchmark: Benchmark, isCancelled: () -> Bool = { false }, onSweep: (_ done: Int, _ all: Int) -> Void
+        _ benchmark: Benchmark, cancellation: Cancellation = Cancellation(), onSweep: (_ done: Int, _ all: Int) -> Void
     ) throws(LeafError) -> Benchmark.Times {
+        try benchmark.validate()
         let configuration = file.configuration
         func id(_ place: Int) -> Int32 { Int32(place &* 7919 % configuration.vocabSize) }
         var prompt = try PromptRows(
@@ -66,9 +85,12 @@ extension Model {
         var times = Benchmark.Times()
 
         return try engine.perform { model throws(LeafError) in
+            guard engine.isIdle else {
+                throw LeafError(.busy, "a benchmark needs the model to itself; wait until all requests have finished")
+            }
             func sweep(_ rows: [RowBatch.Row]) throws(LeafError) -> Double {
                 let start = ContinuousClock.now
-                try model.forward(RowBatch(rows: rows), isCancelled: isCancelled) { _, _ in }
+                try engine.sweep(RowBatch(rows: rows), for: cancellation)
                 done += 1
                 onSweep(done, sweeps)
                 return (ContinuousClock.now - start) / .seconds(1)
@@ -76,9 +98,11 @@ extension Model {
             func promptRows(_ sequence: SequenceID) -> [RowBatch.Row] {
                 prompt.rows(of: sequence, in: configuration) { $0 == benchmark.promptTokens - 1 }
             }
-            let warmUp = model.cache.makeSequence()
-            times.firstPrefillSeconds = try sweep(promptRows(warmUp))
-            model.cache.remove(warmUp)
+            do {
+                let warmUp = model.cache.makeSequence()
+                defer { model.cache.remove(warmUp) }
+                times.firstPrefillSeconds = try sweep(promptRows(warmUp))
+            }
             for _ in 0..<benchmark.repeats {
                 var sequences = [model.cache.makeSequence()]
                 defer { for sequence in sequences { model.cache.remove(sequence) } }

@@ -2,21 +2,23 @@ public import LeafFormat
 public import LeafGeneration
 
 extension ModelOptions.Capacity {
+    /// Sequences that are tried at most.
+    private static let mostSequences = 1 << 20
+
     /// Room for all of these at the same time.
     ///
     /// - Parameter startTogether: their prompts on one sweep; else one prompt a sweep, beside the steps of the others.
     public init(for demands: [Demand], startTogether: Bool = true) {
-        let sequences = demands.reduce(0) { $0 + $1.sequences }
-        let pages = demands.reduce(0) { $0 + $1.pages }
-        let steps = demands.reduce(0) { $0 + $1.stepRows }
-        let first = demands.map { max($0.firstRows, $0.stepRows) }
+        let all = demands.reduce(.nothing, +)
         let rows =
-            startTogether ? first.reduce(0, +) : zip(demands, first).map { steps - $0.stepRows + $1 }.max() ?? 1
+            startTogether
+            ? demands.reduce(0) { $0 +| $1.rows }
+            : demands.map { all.stepRows -| $0.stepRows +| $0.rows }.max() ?? 1
         self.init(
             // Every sequence but one has a page beside those of `context`.
-            context: max(1, pages - (sequences - 1)) * Demand.pageKeys,
-            logitRows: demands.reduce(0) { $0 + $1.logitRows }, sequences: sequences)
-        self.rows = rows
+            context: max(1, all.pages -| (all.sequences -| 1)) *| Demand.pageKeys,
+            logitRows: all.logitRows, sequences: max(1, all.sequences))
+        self.rows = max(1, rows)
     }
 
     /// Room for as many of these at the same time as the budget allows, and for each of them alone.
@@ -28,12 +30,13 @@ extension ModelOptions.Capacity {
     public static func fitting(
         _ demands: [Demand], sequences: Int, _ file: ModelFile, _ options: ModelOptions
     ) throws(LeafError) -> Self {
+        let sequences = min(max(1, sequences), mostSequences)
         let largestFirst = demands.sorted { $0.pages > $1.pages }
         func capacity(_ sequences: Int, startTogether: Bool) -> Self {
             var taken = 0
             let chosen = largestFirst.prefix { demand in
-                defer { taken += demand.sequences }
-                return taken == 0 || taken + demand.sequences <= sequences
+                defer { taken = taken +| demand.sequences }
+                return taken == 0 || taken +| demand.sequences <= sequences
             }
             var capacity = Self(for: Array(chosen), startTogether: startTogether)
             for demand in demands {
@@ -52,7 +55,7 @@ extension ModelOptions.Capacity {
         }
         try plan(capacity(1, startTogether: false))
         var fitting = 1
-        var tooMany = max(1, min(sequences, demands.reduce(0) { $0 + $1.sequences })) + 1
+        var tooMany = max(1, min(sequences, demands.reduce(.nothing, +).sequences)) + 1
         while tooMany - fitting > 1 {
             let middle = fitting + (tooMany - fitting) / 2
             do throws(LeafError) {
@@ -97,7 +100,7 @@ public struct DemandSurvey: Sendable {
     public mutating func add(_ demand: Demand) {
         count += 1
         positions = max(positions, demand.positions)
-        firstRows += demand.firstRows
+        firstRows = firstRows +| demand.firstRows
         for (place, measure) in Self.measures.enumerated()
         where measure(demand) > extremes[place].map(measure) ?? 0 { extremes[place] = demand }
         let place = largest.firstIndex { $0.pages < demand.pages } ?? largest.count

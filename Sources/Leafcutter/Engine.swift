@@ -1,41 +1,53 @@
 import CPMAnt
 import CPMAntShape
-import Dispatch
+package import Dispatch
 package import LeafExecutor
 package import LeafFormat
 package import LeafGeneration
 package import LeafStream
 import LeafTokenizer
+import Synchronization
 
 /// Owns what runs: the store, the compute threads, the model and its scheduler, which one serial queue alone touches.
 package final class Engine: @unchecked Sendable {
     package let store: BlockStore
+    /// Never a thread of Swift's cooperative pool: a sweep blocks for seconds.
+    package let queue = DispatchQueue(label: "leafcutter.engine", qos: .userInitiated)
+    /// Who wants the sweep under way.
+    package let interest: SweepInterest
     private let pool: ComputePool
     private let model: Executor
     private let scheduler: Scheduler
     /// Whether the next sweep is on the queue.
     private var isSweepQueued = false
+    /// Requests that have not finished, and how many there may be.
+    private let open = Atomic<Int>(0)
+    private let requestLimit: Int
     /// Gives memory back where the budget was left to us.
     private let pressureWatch: PressureWatch?
-    /// Never a thread of Swift's cooperative pool: a sweep blocks for seconds.
-    private let queue = DispatchQueue(label: "leafcutter.engine", qos: .userInitiated)
 
-    init(_ settings: Settings, _ plan: MemoryPlan) throws(LeafError) {
-        if let mirror = settings.reading.mirror, try !CPMAntFile.open(path: mirror).leaf.isCopy(of: settings.file.leaf)
-        {
-            throw LeafError(.usage, "\(mirror) is not a copy of \(settings.file.leaf.path); copy the model there again")
+    /// - Parameter system: the calls that reading makes.
+    init(_ settings: Settings, _ plan: MemoryPlan, system: SystemCalls = .real) throws(LeafError) {
+        let file = settings.file.leaf
+        if let mirror = settings.reading.mirror, try !CPMAntFile.open(path: mirror).leaf.isCopy(of: file) {
+            throw LeafError(.usage, "\(mirror) is not a copy of \(file.path); copy the model there again")
         }
         let store = try BlockStore(
-            file: settings.file.leaf, plan: plan, reading: settings.reading, consumers: settings.capacity.threads,
+            file: file, plan: plan, reading: settings.reading, consumers: settings.capacity.threads, system: system,
             trace: settings.trace)
         self.store = store
+        requestLimit = settings.requestLimit
+        interest = SweepInterest(
+            // CALL SITE: `store.interrupt()` and `store.resume()` belong here, once BlockStore has them.
+            interrupt: {}, resume: {})
         pool = try ComputePool(threadCount: settings.capacity.threads)
         do {
             model = try CPMAnt.executor(
                 of: settings.file.ant, store: store, pool: pool,
                 capacity: settings.capacity, activations: settings.activations, kv: settings.kv,
                 tuning: settings.file.tuning(), trace: settings.trace)
-            scheduler = try Scheduler(model: model)
+            scheduler = try Scheduler(
+                model: model, queue: queue, interest: interest)
         } catch {
             pool.stop()
             throw error
@@ -45,22 +57,62 @@ package final class Engine: @unchecked Sendable {
 
     deinit { pool.stop() }
 
-    /// Runs `body` with the model alone on the engine's queue, once the tracks under way have finished, and waits.
+    /// Whether no request is under way.
+    package var isIdle: Bool { open.load(ordering: .acquiring) == 0 }
+
+    /// Runs `body` with the model on the engine's queue, between two sweeps, and waits. Not from the queue itself.
     package func perform<Value>(_ body: (Executor) throws(LeafError) -> Value) throws(LeafError) -> Value {
+        dispatchPrecondition(condition: .notOnQueue(queue))
         let outcome: Result<Value, LeafError> = queue.sync {
-            scheduler.finishActive()
-            return Result { () throws(LeafError) in try body(model) }
+            Result { () throws(LeafError) in try body(model) }
         }
         return try outcome.get()
     }
 
-    /// Makes a track on the engine's queue, where it lives.
-    package typealias TrackMaker = @Sendable () -> any Track
+    /// One sweep for somebody who is on the engine's queue already; cancelling breaks it off.
+    func sweep(_ batch: RowBatch, for cancellation: Cancellation) throws(LeafError) {
+        dispatchPrecondition(condition: .onQueue(queue))
+        let watch = cancellation.watch { [interest] in interest.review() }
+        defer { cancellation.unwatch(watch) }
+        try interest.whileWanted(by: CollectionOfOne(cancellation)) { () throws(LeafError) in
+            try model.forward(batch, isCancelled: { cancellation.isCancelled }) { _, _ in }
+        }
+    }
+
+    /// Makes tracks on the engine's queue, where they live.
+    package typealias TrackMaker = @Sendable () -> [any Track]
+
+    /// Takes a request that makes sense. It begins when what is returned is added.
+    ///
+    /// - Parameters:
+    ///   - cancellation: the request's own.
+    ///   - tell: called on the engine's queue; it should return soon.
+    /// - Throws: `.busy` when as many requests are under way as may be.
+    func take<Request: ModelRequest>(
+        _ request: Request, for file: ModelFile, _ cancellation: Cancellation,
+        tell: @escaping @Sendable (Request.Event) -> Void
+    ) throws(LeafError) -> TrackMaker {
+        guard open.add(1, ordering: .acquiringAndReleasing).newValue <= requestLimit else {
+            open.subtract(1, ordering: .acquiringAndReleasing)
+            throw LeafError(
+                .busy, "\(requestLimit) requests are under way, as many as may be; ask again when one has finished")
+        }
+        _ = cancellation.watch { [interest] in interest.review() }
+        let context = RequestContext<Request.Answer>(
+            configuration: file.configuration, vocabulary: file.tokenizer?.vocabulary, cancellation: cancellation,
+            add: { [unowned self] in add([$0]) },
+            tell: { [unowned self] event in
+                if case .finished = event { open.subtract(1, ordering: .acquiringAndReleasing) }
+                tell(event)
+            })
+        let work = request.work
+        return { work.begin(context) }
+    }
 
     /// Adds tracks, all before the next sweep; they join as soon as there is room.
     package func add(_ makers: [TrackMaker]) {
         queue.async { [self] in
-            for make in makers { scheduler.add(make()) }
+            for make in makers { for track in make() { scheduler.add(track) } }
             queueSweep()
         }
     }

@@ -4,6 +4,12 @@ public enum MemoryBudget: Sendable, Equatable {
     case automatic
     case bytes(Int)
 
-    public static func mebibytes(_ count: Double) -> MemoryBudget { .bytes(Int(count * 1_048_576)) }
-    public static func gibibytes(_ count: Double) -> MemoryBudget { .bytes(Int(count * 1_073_741_824)) }
+    public static func mebibytes(_ count: Double) -> MemoryBudget { bytes(count, times: 0x1p20) }
+    public static func gibibytes(_ count: Double) -> MemoryBudget { bytes(count, times: 0x1p30) }
+
+    /// What is no number, or less than nothing, is nothing; what is too large for a number is the largest.
+    private static func bytes(_ count: Double, times unit: Double) -> MemoryBudget {
+        let bytes = count * unit
+        return .bytes(bytes > 0 ? (bytes < 0x1p63 ? Int(bytes) : .max) : 0)
+    }
 }

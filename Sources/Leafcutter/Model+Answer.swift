@@ -7,44 +7,77 @@ extension Model {
     ///     try model.answer([ScoreRequest(context: prompt, target: ids)]) { place, scores in ... }
     ///
     /// - Parameters:
-    ///   - isCancelled: asked many times a second; what has not been computed then fails with `.cancelled`.
+    ///   - cancellation: what has not been computed when it is cancelled fails with `.cancelled`.
     ///   - onAnswer: handed a request's place and its answer, on the calling thread.
+    ///   - onProgress: told where one of them is, some times a second at most, on the calling thread.
     /// - Throws: `.usage` if any request makes no sense; none has begun then.
     public func answer<Request: ModelRequest>(
-        _ requests: [Request], isCancelled: () -> Bool = { false },
-        onAnswer: (_ place: Int, _ answer: Result<Request.Answer, LeafError>) -> Void
+        _ requests: [Request], cancellation: Cancellation = Cancellation(),
+        onAnswer: (_ place: Int, _ answer: Result<Request.Answer, LeafError>) -> Void,
+        onProgress: (RequestProgress) -> Void = { _ in }
     ) throws(LeafError) {
-        for request in requests { try request.validate(for: file.configuration) }
-        var rest = requests[...]
-        try answer(ahead: .max, isCancelled: isCancelled, next: { rest.popFirst() }, onAnswer: onAnswer)
+        try carryOut(requests, cancellation) { place, event in
+            switch event {
+            case .piece: break
+            case .progress(let progress): onProgress(progress)
+            case .finished(let answer): onAnswer(place, answer)
+            }
+        }
     }
 
     /// Answers requests as they come; no more of them are held than `ahead`.
     ///
     /// - Parameters:
     ///   - ahead: twice what rides together keeps every sweep full.
-    ///   - isCancelled: asked many times a second; no further request is taken then, and those begun fail with
-    ///     `.cancelled`.
+    ///   - cancellation: when it is cancelled no further request is taken, and those begun fail with `.cancelled`.
     ///   - next: nil after the last one.
     ///   - onAnswer: handed the number of a request, from 0, and its answer, on the calling thread.
+    ///   - onProgress: told where one of them is, some times a second at most, on the calling thread.
     /// - Throws: what `next` throws, and `.usage` for a request that makes no sense; those begun are cancelled and
     ///   answered before.
     public func answer<Request: ModelRequest>(
-        ahead: Int, isCancelled: () -> Bool = { false }, next: () throws(LeafError) -> Request?,
-        onAnswer: (_ number: Int, _ answer: Result<Request.Answer, LeafError>) -> Void
+        ahead: Int, cancellation: Cancellation = Cancellation(), next: () throws(LeafError) -> Request?,
+        onAnswer: (_ number: Int, _ answer: Result<Request.Answer, LeafError>) -> Void,
+        onProgress: (RequestProgress) -> Void = { _ in }
     ) throws(LeafError) {
-        let configuration = file.configuration
-        let vocabulary = tokenizer?.vocabulary
-        try collect(
-            ahead: ahead, isCancelled: isCancelled,
-            tracks: { _, cancellation, deliver throws(LeafError) in
-                guard let request = try next() else { return nil }
-                try request.validate(for: configuration)
-                return [{ request.work.makeTrack(configuration, vocabulary, cancellation, deliver) }]
-            },
-            take: { number, answer in
-                onAnswer(number, answer)
-                return true
-            })
+        try carryOut(ahead: ahead, cancellation, next: next) { (number, event: Request.Event) in
+            switch event {
+            case .piece: break
+            case .progress(let progress): onProgress(progress)
+            case .finished(let answer): onAnswer(number, answer)
+            }
+        }
+    }
+
+    /// Answers one request. Cancelling the task ends it.
+    ///
+    /// - Throws: `.usage` if it makes no sense, `.busy`, `.tooLong`, `.cancelled`, and what reading throws.
+    public func answer<Request: ModelRequest>(
+        to request: Request, onProgress: @escaping @Sendable (RequestProgress) -> Void = { _ in }
+    ) async throws(LeafError) -> Request.Answer {
+        let outcome = Outcome<Request.Answer>()
+        let ticket = try submit(request) { event in
+            switch event {
+            case .piece: break
+            case .progress(let progress): onProgress(progress)
+            case .finished(let answer): outcome.settle(answer)
+            }
+        }
+        return try await outcome.value(cancelling: ticket).get()
+    }
+
+    /// Carries out requests that are there, all of them checked first.
+    func carryOut<Request: ModelRequest>(
+        _ requests: [Request], _ cancellation: Cancellation, onEvent: (_ place: Int, _ event: Request.Event) -> Void
+    ) throws(LeafError) {
+        let origin = sessionOrigin
+        var rest: [Request] = []
+        for request in requests {
+            try request.validate(for: file.configuration)
+            rest.append(try request.resumed(from: origin))
+        }
+        rest.reverse()
+        try carryOut(
+            ahead: usualAhead, cancellation, takesAll: true, next: { rest.popLast() }, onEvent: onEvent)
     }
 }

@@ -24,20 +24,21 @@ extension Model {
     /// - Parameters:
     ///   - form: `ModelFile.evaluationForm`.
     ///   - ahead: requests that are held at most; twice what rides together keeps every sweep full.
-    ///   - isCancelled: asked many times a second; items that are not done then are left out.
+    ///   - cancellation: items that are not done when it is cancelled are left out.
     ///   - next: nil after the last item.
     ///   - onOutput: told of the items in their order, on the calling thread.
     /// - Throws: what `next` throws, `.usage` for an item that makes no sense, and the first failure.
     public func evaluate<Task: EvaluationTask>(
-        _ task: Task, _ form: EvaluationForm, ahead: Int, isCancelled: () -> Bool = { false },
+        _ task: Task, _ form: EvaluationForm, ahead: Int, cancellation: Cancellation = Cancellation(),
         next: () throws(LeafError) -> Task.Item?,
         onOutput: (_ number: Int, _ item: Task.Item, _ output: Task.Output) -> Void
     ) throws(LeafError) {
         var open = OpenItems<Task>()
         var outputs = InOrder<(item: Task.Item, output: Task.Output)>()
         var failure: LeafError?
+        let own = Cancellation(parent: cancellation)
         try answer(
-            ahead: ahead, isCancelled: { isCancelled() || failure != nil },
+            ahead: ahead, cancellation: own,
             next: { () throws(LeafError) -> Task.Request? in
                 while open.waiting.isEmpty {
                     guard let item = try next() else { return nil }
@@ -48,7 +49,9 @@ extension Model {
             onAnswer: { number, answer in
                 switch answer {
                 case .failure(let error):
-                    if error.kind != .cancelled { failure = failure ?? error }
+                    guard error.kind != .cancelled else { return }
+                    failure = failure ?? error
+                    own.cancel()
                 case .success(let answer):
                     guard let done = open.take(answer, to: number) else { return }
                     outputs.add((done.item, task.output(of: done.answers)), at: done.number) {

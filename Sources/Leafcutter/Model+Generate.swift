@@ -31,19 +31,22 @@ extension Model {
     ///
     /// - Parameters:
     ///   - session: where the generation is kept, and what it goes on from; `failure` tells whether it was saved.
-    ///   - isCancelled: asked many times a second; what was generated so far is then the result.
+    ///   - cancellation: when it is cancelled, what was generated so far is the result.
     ///   - onPiece: called for every token, on the calling thread.
-    /// - Throws: `.usage` for options that make no sense, `.budget` when the model was opened for less.
+    ///   - onProgress: told where the generation is, some times a second at most, on the calling thread.
+    /// - Throws: `.usage` for options that make no sense, `.tooLong` when the model was opened for less, `.busy`.
     public func generate(
         _ prompt: Prompt, _ options: GenerationOptions = GenerationOptions(), samples: Int = 1,
-        session: Session? = nil, isCancelled: () -> Bool = { false }, onPiece: (GeneratedPiece) -> Void = { _ in }
+        session: Session? = nil, cancellation: Cancellation = Cancellation(),
+        onPiece: (GeneratedPiece) -> Void = { _ in }, onProgress: (RequestProgress) -> Void = { _ in }
     ) throws(LeafError) -> Generation {
         let request = GenerationRequest(
             prompt: try file.rows(of: prompt, options), options: options, samples: samples, session: session)
         var result = Result<Generation, LeafError>.failure(LeafError(.cancelled, "stopped"))
-        try generate([request], isCancelled: isCancelled) { _, event in
+        try generate([request], cancellation: cancellation) { _, event in
             switch event {
             case .piece(let piece): onPiece(piece)
+            case .progress(let progress): onProgress(progress)
             case .finished(let outcome): result = outcome
             }
         }
@@ -53,66 +56,21 @@ extension Model {
     /// Runs any number of requests to their ends, as many at once as the model was opened for.
     ///
     /// - Parameters:
-    ///   - isCancelled: asked many times a second; all requests then end with what they have.
+    ///   - cancellation: when it is cancelled, all requests end with what they have.
     ///   - onEvent: handed a request's place and what happened, on the calling thread.
     /// - Throws: `.usage` if any request makes no sense; none has begun then.
     public func generate(
-        _ requests: [GenerationRequest], isCancelled: () -> Bool = { false },
+        _ requests: [GenerationRequest], cancellation: Cancellation = Cancellation(),
         onEvent: (_ place: Int, _ event: GenerationEvent) -> Void
     ) throws(LeafError) {
-        let requests = try requests.map { request throws(LeafError) in try ready(request) }
-        collect(
-            requests.count, isCancelled: isCancelled,
-            track: { place, cancellation, deliver in track(of: requests[place], cancellation, onEvent: deliver) },
-            take: { place, event in
-                onEvent(place, event)
-                if case .finished = event { return true }
-                return false
-            })
+        try carryOut(requests, cancellation, onEvent: onEvent)
     }
 
-    /// Streams the pieces of a text as they are generated. Cancelling the task that reads it ends the generation.
-    public func generate(
-        _ prompt: String, _ options: GenerationOptions = GenerationOptions()
-    ) -> AsyncThrowingStream<GeneratedPiece, any Error> {
-        AsyncThrowingStream { continuation in
-            let cancellation = Cancellation()
-            continuation.onTermination = { _ in cancellation.cancel() }
-            do throws(LeafError) {
-                let request = GenerationRequest(prompt: try file.rows(of: .text(prompt), options), options: options)
-                let track = track(of: try ready(request), cancellation) { event in
-                    switch event {
-                    case .piece(let piece): continuation.yield(piece)
-                    case .finished(.success): continuation.finish()
-                    case .finished(.failure(let error)): continuation.finish(throwing: error)
-                    }
-                }
-                engine.add([track])
-            } catch {
-                continuation.finish(throwing: error)
-            }
-        }
-    }
-
-    /// The request as it goes on, known to make sense.
-    func ready(_ request: GenerationRequest) throws(LeafError) -> GenerationRequest {
-        try request.validate(for: file.configuration)
-        guard request.session != nil else { return request }
-        guard settings.keepsSessions else {
-            throw LeafError(.usage, "the model was opened without room for sessions; set ModelOptions.keepsSessions")
-        }
-        return try request.resumed(from: settings.sessionOrigin(of: request))
-    }
-
-    /// - Parameter onEvent: called on the model's thread; it should return soon.
-    func track(
-        of request: GenerationRequest, _ cancellation: Cancellation,
-        onEvent: @escaping @Sendable (GenerationEvent) -> Void
-    ) -> Engine.TrackMaker {
-        let configuration = file.configuration
-        let vocabulary = tokenizer?.vocabulary
-        return {
-            request.track(for: configuration, vocabulary: vocabulary, cancellation: cancellation, onEvent: onEvent)
+    /// Streams the pieces of a text as they are generated; the whole answer comes with the same stream.
+    public func generate(_ prompt: String, _ options: GenerationOptions = GenerationOptions()) -> GenerationStream {
+        GenerationStream { events throws(LeafError) in
+            let request = GenerationRequest(prompt: try file.rows(of: .text(prompt), options), options: options)
+            return try submit(request, events: events)
         }
     }
 }

@@ -1,7 +1,7 @@
 import Dispatch
 public import LeafExecutor
 public import LeafFormat
-public import LeafGeneration
+import LeafGeneration
 public import LeafStream
 public import LeafTokenizer
 
@@ -31,14 +31,19 @@ public final class Model: Sendable {
     }
 
     /// Opens a model whose header and tokenizer have been read already.
-    public init(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) {
+    public convenience init(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) {
+        try self.init(file, options, system: .real)
+    }
+
+    /// - Parameter system: the calls that reading weights makes.
+    package init(_ file: ModelFile, _ options: ModelOptions, system: SystemCalls) throws(LeafError) {
         let settings = try Settings(file, options)
         self.file = file
         self.settings = settings
         plan = try settings.plan()
         instructionSet = settings.instructionSet
         threads = settings.capacity.threads
-        engine = try Engine(settings, plan)
+        engine = try Engine(settings, plan, system: system)
     }
 
     /// The memory plan that `init` would carry out. Allocates nothing.
@@ -61,27 +66,4 @@ public final class Model: Sendable {
 
     /// What one sweep reads from the disk as things are now.
     public var streamedBytesPerSweep: Int { engine.store.streamedBytesPerSweep }
-
-    /// The logits of whole texts, each in one sweep.
-    ///
-    /// - Parameters:
-    ///   - lastOnly: the last row of each case instead of all rows after the soft prompt.
-    ///   - body: is handed the case's place, the row, and `[vocabSize]` logits.
-    /// - Throws: `.usage` for cases that make no sense, and whatever `body` throws.
-    public func logits(
-        of cases: [LogitsCase], lastOnly: Bool = false,
-        _ body: (_ place: Int, _ row: Int, _ logits: UnsafeBufferPointer<Float>) throws(LeafError) -> Void
-    ) throws(LeafError) {
-        let tuning = { [file] (task: Int) in file.tunings.unnamed(task: task, for: file.configuration) }
-        try engine.perform { [configuration = file.configuration] model throws(LeafError) in
-            for (place, logitsCase) in cases.enumerated() {
-                let sequence = model.cache.makeSequence()
-                defer { model.cache.remove(sequence) }
-                let rows = try logitsCase.rows(
-                    of: sequence, in: configuration, lastOnly: lastOnly, tuning: tuning)
-                try model.forward(RowBatch(rows: rows)) { row, logits throws(LeafError) in try body(place, row, logits)
-                }
-            }
-        }
-    }
 }

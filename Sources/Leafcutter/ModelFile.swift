@@ -36,7 +36,7 @@ public struct ModelFile: Sendable {
     public func requireTokenizer() throws(LeafError) -> Tokenizer {
         guard let tokenizer else {
             throw LeafError(
-                .usage, "\(leaf.path) holds no vocabulary; give ids (--ids), or convert it again with --vocab FILE")
+                .usage, "\(leaf.path) holds no vocabulary; give ids, or convert it again with a vocabulary")
         }
         return tokenizer
     }

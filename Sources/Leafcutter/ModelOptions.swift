@@ -20,6 +20,8 @@ public struct ModelOptions: Sendable {
     public var keepsSessions: Bool
     /// Bytes that the program holds beside the model, such as lines of requests; part of the plan.
     public var callerBytes: Int
+    /// Requests that may be under way or wait at the same time; one more is refused with `.busy`.
+    public var requestLimit: Int
 
     /// What the buffers are sized for.
     public struct Capacity: Sendable, Equatable {
@@ -44,7 +46,7 @@ public struct ModelOptions: Sendable {
         memory: MemoryBudget = .automatic, threads: Int? = nil, reading: ReadingOptions = ReadingOptions(),
         activations: ActivationPrecision = .int16, kv: KVPrecision? = nil, instructionSet: InstructionSet? = nil,
         capacity: Capacity = Capacity(context: 1024), trace: TraceRecorder? = nil, keepsSessions: Bool = false,
-        callerBytes: Int = 0
+        callerBytes: Int = 0, requestLimit: Int = 1024
     ) {
         self.memory = memory
         self.threads = threads
@@ -56,5 +58,6 @@ public struct ModelOptions: Sendable {
         self.trace = trace
         self.keepsSessions = keepsSessions
         self.callerBytes = callerBytes
+        self.requestLimit = requestLimit
     }
 }

@@ -19,6 +19,14 @@ struct Settings {
     let trace: TraceRecorder?
     let keepsSessions: Bool
     let callerBytes: Int
+    let requestLimit: Int
+
+    /// Positions of all sequences, rows of a sweep, and sequences that a model may be opened for: products of them and of
+    /// what a header may hold fit a number.
+    private static let mostPositions = 1 << 24
+    private static let mostSequences = 1 << 20
+    private static let threadCounts = 1...1024
+    private static let requestLimits = 1...1_000_000
 
     init(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) {
         self.file = file
@@ -45,15 +53,39 @@ struct Settings {
             reserveBytes = nil
         }
         let threads = options.threads ?? Machine.current().cores
-        guard (1...1024).contains(threads) else {
-            throw LeafError(.usage, "\(threads) threads make no sense; give --threads between 1 and 1024")
+        guard Self.threadCounts.contains(threads) else {
+            throw LeafError(.usage, "\(threads) threads are not between 1 and \(Self.threadCounts.upperBound)")
         }
-        guard options.capacity.context > 0 else {
-            throw LeafError(.usage, "a context of \(options.capacity.context) tokens makes no sense; give at least 1")
+        requestLimit = options.requestLimit
+        guard Self.requestLimits.contains(requestLimit) else {
+            throw LeafError(
+                .usage,
+                "a limit of \(requestLimit) requests is not between 1 and \(Self.requestLimits.upperBound)")
         }
+        try Self.check(options.capacity)
         capacity = ForwardCapacity(
             rows: options.capacity.rows, logitRows: options.capacity.logitRows, positions: options.capacity.context,
             sequences: options.capacity.sequences, threads: threads)
+    }
+
+    /// - Throws: `.usage` for numbers that make no sense, `.budget` for those that no plan can hold.
+    private static func check(_ capacity: ModelOptions.Capacity) throws(LeafError) {
+        guard capacity.context > 0 else {
+            throw LeafError(.usage, "a context of \(capacity.context) tokens makes no sense; give at least 1")
+        }
+        for (count, least, most, what) in [
+            (capacity.context, 1, mostPositions, "tokens of context"),
+            (capacity.rows, 1, mostPositions, "rows on a sweep"),
+            (capacity.logitRows, 0, mostPositions, "rows of logits"),
+            (capacity.sequences, 1, mostSequences, "sequences"),
+        ] {
+            guard count >= least else {
+                throw LeafError(.usage, "a model cannot be opened for \(count) \(what); give at least \(least)")
+            }
+            guard count <= most else {
+                throw LeafError(.budget, "\(count) \(what) are more than the \(most) that a model can be opened for")
+            }
+        }
     }
 
     /// - Throws: `.budget` naming the smallest budget that works.

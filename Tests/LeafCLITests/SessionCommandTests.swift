@@ -137,10 +137,10 @@ import Testing
         let same = ["generate", model, "春", "--seed", "5", "--eos-id", "0", "-q"]
         try expectRefusal(
             2, "--temperature 0.9, this run has --temperature 0.5", same + options + ["--temperature", "0.5"])
-        try expectRefusal(2, "sampling, this run has --greedy", same + options + ["--greedy"])
-        try expectRefusal(2, "--kv f16, this run has --kv f32", same + options + ["--kv", "f32"])
-        try expectRefusal(2, "--seed 5", same + options + ["--seed", "6"])
-        try expectRefusal(2, "--max-tokens 5", same + options + ["--max-tokens", "5"])
+        try expectRefusal(2, "sampling, this run has greedy", same + options + ["--greedy"])
+        try expectRefusal(2, "kv f16, this run has kv f32", same + options + ["--kv", "f32"])
+        try expectRefusal(2, "seed 5", same + options + ["--seed", "6"])
+        try expectRefusal(2, "max-tokens 5", same + options + ["--max-tokens", "5"])
         try expectRefusal(
             2, "a shorter prompt",
             ["generate", model, "春，", "--seed", "5", "--eos-id", "0", "-q"] + options)

@@ -1,4 +1,5 @@
 import CLeafKernels
+import Foundation
 import LeafExecutor
 import LeafFormat
 import Synchronization
@@ -102,6 +103,27 @@ import Testing
             try ComputePool(threadCount: 2, kernels: Kernels(floats: best.floats, product: product))
         }
         #expect(error?.kind == .usage)
+    }
+
+    /// Wherever starting fails, those that run end, and the caller gets a sentence.
+    @Test(.timeLimit(.minutes(1)), arguments: 2...6)
+    func aThreadThatCannotStartLeavesNoneBehind(failing: Int) throws {
+        let running = DispatchGroup()
+        var started = 1
+        let error = #expect(throws: LeafError.self) {
+            try ComputePool(threadCount: 6) { body in
+                started += 1
+                guard started < failing else { return false }
+                running.enter()
+                Thread.detachNewThread {
+                    body()
+                    running.leave()
+                }
+                return true
+            }
+        }
+        #expect(error?.description == "cannot start compute thread \(failing) of 6; use fewer threads")
+        running.wait()
     }
 
     @Test func ofSeveralErrorsTheLowestThreadsIsThrown() throws {

@@ -92,12 +92,13 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
         let error = #expect(throws: LeafError.self) {
             try MemoryPlan(budget: 1 << 20, chunks: chunks, reserved: reserved)
         }
-        #expect(error?.description == "this model needs at least 51 MiB here, you gave 1.0 MiB; use --memory 51MiB")
+        #expect(error?.description == "this model needs at least 51 MiB here, you gave 1.0 MiB")
+        #expect(error?.advice == .memory(bytes: 51 << 20))
         #expect(try MemoryPlan(budget: 51 << 20, chunks: chunks, reserved: reserved).slotCount == 2)
         let automatic = #expect(throws: LeafError.self) {
             try MemoryPlan(budget: 1 << 20, isGiven: false, chunks: chunks, reserved: reserved)
         }
-        #expect(automatic?.description.contains("here, this machine (or container) has 1.0 MiB to give; use") == true)
+        #expect(automatic?.description.contains("here, this machine (or container) has 1.0 MiB to give") == true)
     }
 
     /// Bytes in use of a typical model: of what the reserved parts and slots leave, at least nine tenths.

@@ -63,7 +63,7 @@ import Testing
 
     private func fill(_ requests: [FillRequest], _ model: Model) throws -> [Filling] {
         var fillings: [Int: Result<Filling, LeafError>] = [:]
-        try model.fill(requests) { fillings[$0] = $1 }
+        try model.answer(requests) { fillings[$0] = $1 }
         return try requests.indices.map { try #require(fillings[$0]).get() }
     }
 
@@ -243,7 +243,7 @@ import Testing
             change(&options)
             let request = try request(
                 lengths, after: places, context: [6, 20, 7], longest: longest, options, for: file)
-            let error = #expect(throws: LeafError.self) { try model.fill([request]) { _, _ in } }
+            let error = #expect(throws: LeafError.self) { try model.answer([request]) { _, _ in } }
             #expect(error?.kind == .usage)
             return error?.description ?? ""
         }
@@ -259,12 +259,12 @@ import Testing
         #expect(try refusal([1], after: [1]) { $0.compatibility = .transformers }.contains("cpm-live"))
 
         var outcome: Result<Filling, LeafError>?
-        try model.fill([try request([4000], after: [2], context: [6, 20, 7], for: file)]) { outcome = $1 }
+        try model.answer([try request([4000], after: [2], context: [6, 20, 7], for: file)]) { outcome = $1 }
         guard case .failure(let error)? = outcome else {
             Issue.record("4000 tokens fitted")
             return
         }
-        #expect(error.kind == .budget)
+        #expect(error.kind == .tooLong)
     }
 
     @Test func cancellingEndsIt() throws {
@@ -273,7 +273,9 @@ import Testing
         let model = try open(file)
         var outcome: Result<Filling, LeafError>?
         let request = try request([300, nil], after: [2, 2], context: [6, 20, 7], for: file)
-        try model.fill([request], isCancelled: { true }, onAnswer: { outcome = $1 })
+        let cancellation = Cancellation()
+        cancellation.cancel()
+        try model.answer([request], cancellation: cancellation, onAnswer: { outcome = $1 })
         guard case .failure(let error)? = outcome else {
             Issue.record("it went on")
             return

@@ -75,6 +75,37 @@ import Testing
         #expect(plain == afterDrafts)
     }
 
+    /// A draft that transformers takes for padding hides a position, and brings it back when it is rejected.
+    @Test func whatARejectedDraftHasHiddenIsSeenAgain() throws {
+        let directory = try TemporaryDirectory()
+        let opened = try Fixture.open("ant-tiny-a", form: "cpm-live", weights: .int8, in: directory)
+        let rows = try PromptRows(ids: Self.prompt, task: 2, segment: 2, for: opened.file.configuration)
+        let first = opened.file.configuration.promptLength
+        let (plain, hidden, afterDrafts) = try opened.engine.perform { model throws(LeafError) in
+            func run(_ hiding: Bool, _ drafts: Bool) throws(LeafError) -> [Float] {
+                let sequence = try begin(rows, model)
+                defer { model.cache.remove(sequence) }
+                let length = model.cache.length(of: sequence)
+                if hiding { model.cache.hide(first, of: sequence, with: length) }
+                _ = try feed([11], from: 0, to: sequence, rows, model)
+                if drafts {
+                    for step in 1...3 {
+                        model.cache.hide(first + step, of: sequence, with: length + step)
+                        _ = try feed([Int32(300 + step)], from: step, to: sequence, rows, model)
+                    }
+                    model.cache.truncate(sequence, to: length + 1)
+                }
+                return try feed([12], from: 1, to: sequence, rows, model)
+            }
+            return (
+                [try run(false, false), try run(true, false)], try run(true, false),
+                [try run(false, true), try run(true, true)]
+            )
+        }
+        #expect(plain == afterDrafts)
+        #expect(hidden != plain[0], "what is hidden makes a difference")
+    }
+
     @Test func whatDoesNotFitIsRefusedAndNothingIsLost() throws {
         let directory = try TemporaryDirectory()
         let path = directory.path("model.leaf")
@@ -87,7 +118,7 @@ import Testing
         let error = #expect(throws: LeafError.self) {
             try model.generate(.ids(Self.prompt), GenerationOptions(decoding: .greedy, maxTokens: 50))
         }
-        #expect(error?.kind == .budget)
+        #expect(error?.kind == .tooLong)
         let short = try model.generate(.ids(Self.prompt), GenerationOptions(decoding: .greedy, maxTokens: 5))
         #expect(short.samples[0].ids.count == 5)
     }

@@ -126,9 +126,12 @@ import Testing
         let pieces = Atomic<Int>(0)
         let finished = Mutex<Generation?>(nil)
         let thread = Thread {
+            let cancellation = Cancellation()
             let generation = try? model.generate(
-                .ids([6]), options, isCancelled: { pieces.load(ordering: .relaxed) > 5 },
-                onPiece: { _ in pieces.add(1, ordering: .relaxed) })
+                .ids([6]), options, cancellation: cancellation,
+                onPiece: { _ in
+                    if pieces.add(1, ordering: .relaxed).newValue > 5 { cancellation.cancel() }
+                })
             finished.withLock { $0 = generation }
         }
         thread.start()
@@ -162,15 +165,15 @@ import Testing
                 Issue.record("request \(place) ran")
                 continue
             }
-            #expect(error.kind == .budget)
+            #expect(error.kind == .tooLong)
             #expect(error.description.contains(reason), "\(error)")
         }
         #expect(try outcomes[1]?.get().samples.count == 2)
         #expect(try outcomes[4]?.get().samples[0].ids.count == 4)
     }
 
-    /// Work that needs the model alone waits for those under way, and they for it.
-    @Test func logitsAreComputedBetweenGenerations() throws {
+    /// Rows that want logits ride with a text that is being generated, and neither changes the other.
+    @Test func logitsAreComputedBesideGenerations() throws {
         let directory = try TemporaryDirectory()
         let model = try open(directory, .init(context: 120, rows: 64, logitRows: 8, sequences: 2))
         let cases = [LogitsCase(id: "a", inputIDs: [6, 20, 30])]

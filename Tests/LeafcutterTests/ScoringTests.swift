@@ -4,6 +4,7 @@ import GoldenSupport
 import LeafFormat
 import LeafGeneration
 import Leafcutter
+import Synchronization
 import Testing
 
 @Suite("Scores and embeddings") struct ScoringTests {
@@ -135,10 +136,9 @@ import Testing
     }
 
     /// On one sweep, rows with logits and rows without in turn.
-    @Test func statesAndScoresRideTogether() async throws {
+    @Test func statesAndScoresRideTogether() throws {
         let directory = try TemporaryDirectory()
         let model = try open(directory, "ant-tiny-a", .int8)
-        let configuration = model.file.configuration
         let question = try request([6, 30], [40, 41, 42], model)
         let texts = try (0..<2).map { number in
             EmbeddingRequest(
@@ -149,22 +149,25 @@ import Testing
         try model.answer(texts) { vectors[$0] = try? $1.get() }
         let before = model.counters.sweeps
 
-        let answers = AsyncStream<String> { answers in
-            func maker<Request: ModelRequest>(_ request: Request, _ expected: Request.Answer) -> Engine.TrackMaker
-            where Request.Answer: Equatable {
-                {
-                    request.work.makeTrack(configuration, nil, Cancellation()) { answer in
-                        answers.yield((try? answer.get()) == expected ? "same" : "other")
-                    }
-                }
+        let same = Mutex(0)
+        let ended = DispatchGroup()
+        func submit<Request: ModelRequest>(_ request: Request, _ expected: Request.Answer) throws(LeafError)
+        where Request.Answer: Equatable {
+            ended.enter()
+            try model.submit(request) { event in
+                guard case .finished(let answer) = event else { return }
+                if (try? answer.get()) == expected { same.withLock { $0 += 1 } }
+                ended.leave()
             }
-            model.engine.add([
-                maker(texts[0], vectors[0] ?? []), maker(question, scored[0]), maker(texts[1], vectors[1] ?? []),
-            ])
         }
-        var found: [String] = []
-        for await answer in answers.prefix(3) { found.append(answer) }
-        #expect(found == ["same", "same", "same"])
+        // From the engine's queue: no sweep begins in between.
+        try model.engine.perform { _ throws(LeafError) in
+            try submit(texts[0], vectors[0] ?? [])
+            try submit(question, scored[0])
+            try submit(texts[1], vectors[1] ?? [])
+        }
+        ended.wait()
+        #expect(same.withLock { $0 } == 3)
         #expect(model.counters.sweeps == before + 1)
     }
 
@@ -220,12 +223,17 @@ import Testing
         let model = try open(directory, "ant-tiny-a", .int8)
         let endless = try request([6, 30], [40], model)
         var (taken, answered) = (0, 0)
+        let cancellation = Cancellation()
         try model.answer(
-            ahead: 4, isCancelled: { answered >= 10 },
+            ahead: 4, cancellation: cancellation,
             next: { () -> ScoreRequest? in
                 taken += 1
                 return endless
-            }, onAnswer: { _, _ in answered += 1 })
+            },
+            onAnswer: { _, _ in
+                answered += 1
+                if answered == 10 { cancellation.cancel() }
+            })
         #expect(answered == taken)
     }
 }

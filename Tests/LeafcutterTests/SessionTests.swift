@@ -130,25 +130,18 @@ import Testing
         let pieces = Mutex<[Int: [Int32]]>([:])
         let configuration = model.file.configuration
         try model.engine.perform { cpm throws(LeafError) in
-            let report = GenerationReport(
-                request, cancellation: Cancellation(),
-                deliver: { event in
+            let track = request.track(
+                for: configuration, vocabulary: vocabulary, cancellation: Cancellation(),
+                onEvent: { event in
                     switch event {
                     case .piece(let piece):
                         pieces.withLock { if let id = piece.id { $0[piece.sample, default: []].append(id) } }
+                    case .progress: break
                     case .finished(let result): answer.withLock { $0 = result }
                     }
                 })
-            let keeper = SessionKeeper(request, seed: report.seed)
-            let track: any Track =
-                if case .beams(let width) = request.options.decoding {
-                    BeamTrack(
-                        request, width: width, for: configuration, vocabulary: vocabulary, report: report,
-                        keeper: keeper)
-                } else {
-                    SampleTrack(request, for: configuration, vocabulary: vocabulary, report: report, keeper: keeper)
-                }
-            let scheduler = try Scheduler(model: cpm)
+            let scheduler = try Scheduler(
+                model: cpm, queue: model.engine.queue, interest: model.engine.interest)
             scheduler.add(StoppedTrack(track, questions: questions))
             while scheduler.hasWork { scheduler.sweep() }
         }
@@ -266,9 +259,11 @@ import Testing
         let alone = try Self.ways.map { try run(request($0, nil, on: model), on: model) }
         let requests = try Self.ways.enumerated().map { place, way in
             let request = try request(way, session("\(place).session"), on: model)
+            let cancellation = Cancellation()
+            if place % 5 == 4 { cancellation.cancel() }
             _ = try model.generate(
                 .ids(way.prompt), way.options, samples: way.samples, session: request.session,
-                isCancelled: { Bool.random() })
+                cancellation: cancellation, onPiece: { _ in if Bool.random() { cancellation.cancel() } })
             return request
         }
         var answers: [Int: Answer] = [:]
@@ -295,7 +290,7 @@ import Testing
             let error = #expect(throws: LeafError.self) {
                 try model.generate(.ids(way.prompt), options, samples: way.samples, session: session)
             }
-            #expect(error?.kind == .usage && error?.description.contains("--max-tokens 3") == true)
+            #expect(error?.kind == .usage && error?.description.contains("max-tokens 3") == true)
         }
     }
 
@@ -323,19 +318,19 @@ import Testing
         }
         let prompt: [Int32] = [6, 20, 30]
         let changes: [(name: String, change: (inout GenerationOptions) -> Void)] = [
-            ("--greedy", { $0.decoding = .greedy }), ("--beams 2", { $0.decoding = .beams(2) }),
-            ("--temperature 0.8", { $0.temperature = 0.8 }), ("--top-p", { $0.topP = 0.5 }),
-            ("--top-k", { $0.topK = 4 }), ("--min-p", { $0.minP = 0.1 }), ("--seed 4", { $0.seed = 4 }),
-            ("--repetition-penalty", { $0.repetitionPenalty = 1.5 }),
-            ("--repetition-window", { $0.repetitionWindow = 9 }),
-            ("--frequency-penalty", { $0.frequencyPenalty = 0.5 }),
-            ("--presence-penalty", { $0.presencePenalty = 0.5 }), ("--no-repeat-ngram", { $0.noRepeatNgram = 3 }),
-            ("--logit-bias", { $0.logitBias = [30: 1] }), ("--allow-empty", { $0.allowEmpty = true }),
-            ("--eos-id", { $0.eosID = 9 }), ("--stop", { $0.stop = ["a"] }),
-            ("--length-penalty", { $0.lengthPenalty = 2 }), ("--early-stopping", { $0.earlyStopping = true }),
-            ("--compat", { $0.compatibility = .transformers }), ("--task", { $0.task = 1 }),
-            ("--segment", { $0.segment = 1 }), ("--logprobs", { $0.logprobs = 1 }), ("--delta", { $0.delta = "a" }),
-            ("--prompt-embedding", { $0.promptEmbedding = "p" }),
+            ("greedy", { $0.decoding = .greedy }), ("beams 2", { $0.decoding = .beams(2) }),
+            ("temperature 0.8", { $0.temperature = 0.8 }), ("top-p", { $0.topP = 0.5 }),
+            ("top-k", { $0.topK = 4 }), ("min-p", { $0.minP = 0.1 }), ("seed 4", { $0.seed = 4 }),
+            ("repetition-penalty", { $0.repetitionPenalty = 1.5 }),
+            ("repetition-window", { $0.repetitionWindow = 9 }),
+            ("frequency-penalty", { $0.frequencyPenalty = 0.5 }),
+            ("presence-penalty", { $0.presencePenalty = 0.5 }), ("no-repeat-ngram", { $0.noRepeatNgram = 3 }),
+            ("logit-bias", { $0.logitBias = [30: 1] }), ("allow-empty", { $0.allowEmpty = true }),
+            ("eos-id", { $0.eosID = 9 }), ("stop", { $0.stop = ["a"] }),
+            ("length-penalty", { $0.lengthPenalty = 2 }), ("early-stopping", { $0.earlyStopping = true }),
+            ("compat", { $0.compatibility = .transformers }), ("task", { $0.task = 1 }),
+            ("segment", { $0.segment = 1 }), ("logprobs", { $0.logprobs = 1 }), ("adapter", { $0.delta = "a" }),
+            ("soft prompt", { $0.promptEmbedding = "p" }),
         ]
         let options = GenerationOptions(maxTokens: 4, seed: 3)
         // An option that is not compared would go unnoticed: decoding is there twice, the length is not an option.
@@ -356,7 +351,7 @@ import Testing
             change(&other)
             expectRefusal(name, prompt, other)
         }
-        expectRefusal("--number 2", prompt, options, samples: 2)
+        expectRefusal("number 2", prompt, options, samples: 2)
         expectRefusal("a shorter prompt", prompt + [40], options)
         expectRefusal("another prompt", [6, 20], options)
         #expect(try Data(contentsOf: URL(filePath: session.path)) == saved)
@@ -368,7 +363,7 @@ import Testing
         _ = try model.generate(.ids(prompt), beams, session: search)
         beams.maxTokens = 5
         let error = #expect(throws: LeafError.self) { try model.generate(.ids(prompt), beams, session: search) }
-        #expect(error?.description.contains("--max-tokens 4") == true)
+        #expect(error?.description.contains("max-tokens 4") == true)
     }
 
     @Test func anotherModelPrecisionOrAdapterIsRefused() throws {
@@ -390,14 +385,14 @@ import Testing
             #expect(error?.kind == .usage)
             #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
         }
-        expectRefusal("--delta", try open())
-        expectRefusal("--delta", try open(tunings: { try add("finetuned", &$0) }))
+        expectRefusal("adapter", try open())
+        expectRefusal("adapter", try open(tunings: { try add("finetuned", &$0) }))
         var other = Self.roomy
         other.kv = .f32
-        expectRefusal("--kv f16", try open(other))
+        expectRefusal("kv f16", try open(other))
         other = Self.roomy
         other.activations = .int8
-        expectRefusal("--activations int16", try open(other))
+        expectRefusal("activations int16", try open(other))
         try Fixture.convert("ant-tiny-c", form: "hf", weights: .float16, to: folder.path("other.leaf"))
         expectRefusal("another model", try Model(ModelFile(path: folder.path("other.leaf")), Self.roomy))
         other = Self.roomy
@@ -509,6 +504,7 @@ private final class StoppedTrack: Track {
     }
 
     var demand: Demand { track.demand }
+    var cancellation: Cancellation { track.cancellation }
     var isFinished: Bool { track.isFinished }
     var isCancelled: Bool {
         questions -= 1
@@ -516,10 +512,13 @@ private final class StoppedTrack: Track {
     }
 
     func begin(_ model: Executor) throws(LeafError) { try track.begin(model) }
-    func addRows(to batch: inout RowBatch, _ model: Executor) { track.addRows(to: &batch, model) }
+    func addRows(to batch: inout RowBatch, _ model: Executor) throws(LeafError) {
+        try track.addRows(to: &batch, model)
+    }
     func accept(
         _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
     ) throws(LeafError) { try track.accept(row, at: place, workspace: &workspace) }
     func endSweep(_ model: Executor) { track.endSweep(model) }
+    func tell(_ progress: SweepProgress) { track.tell(progress) }
     func end(_ error: LeafError?, _ model: Executor) { track.end(error, model) }
 }

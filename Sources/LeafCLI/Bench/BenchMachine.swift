@@ -1,5 +1,5 @@
-import LeafExecutor
 import Glibc
+import LeafExecutor
 import Leafcutter
 
 /// Where and when a benchmark ran.

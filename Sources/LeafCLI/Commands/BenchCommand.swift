@@ -1,6 +1,6 @@
-import LeafExecutor
 import Glibc
 import LeafArguments
+import LeafExecutor
 import Leafcutter
 
 /// `leafcutter bench MODEL [--memory A,B,..]`
@@ -184,7 +184,7 @@ struct BenchCommand: Command {
         let model = try Model(file, modelOptions(file, memory.budgets[0], trace: trace))
         let interrupt = terminal.interrupt
         let times = try model.run(
-            benchmark, isCancelled: { interrupt.isRequested },
+            benchmark, cancellation: interrupt.cancellation,
             onSweep: { done, all in
                 terminal.progress.show("\(ByteCount(bytes: model.plan.budget)): \(done) of \(all) sweeps")
             })

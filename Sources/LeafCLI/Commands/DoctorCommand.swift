@@ -1,5 +1,5 @@
-import LeafExecutor
 import LeafArguments
+import LeafExecutor
 import Leafcutter
 
 /// `leafcutter doctor [MODEL]`

@@ -51,7 +51,7 @@ struct EmbedCommand: Command {
         let run = try SharedRun(
             [demand], count: 1, bytes: 0, sequences: scoring.batch.count, scoring.engine, file, terminal)
         var failure: LeafError?
-        try run.model.answer([request], isCancelled: { run.isCancelled }) { _, answer in
+        try run.model.answer([request], cancellation: run.cancellation) { _, answer in
             switch answer {
             case .failure(let error): failure = error
             case .success(let vector): terminal.print(Self.answer(vector, to: request))

@@ -104,7 +104,7 @@ struct EvaluateCommand: Command {
         var taken = 0
         do throws(LeafError) {
             try run.model.evaluate(
-                task, form, ahead: 2 * scoring.batch.count, isCancelled: { run.isCancelled || failure != nil },
+                task, form, ahead: 2 * scoring.batch.count, cancellation: run.cancellation,
                 next: { () throws(LeafError) in
                     guard let line = try lines.next() else { return nil }
                     ids[taken] = line.id
@@ -119,6 +119,7 @@ struct EvaluateCommand: Command {
                         try predictions?.flush()
                     } catch {
                         failure = error
+                        run.cancellation.cancel()
                     }
                     terminal.progress.show("evaluating: \(number + 1) of \(Quantity.count(survey.items, "item"))")
                 })

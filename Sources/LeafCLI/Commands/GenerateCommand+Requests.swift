@@ -45,6 +45,7 @@ extension GenerateCommand {
                 case .piece(let piece):
                     tally.tokens += piece.id == nil ? 0 : 1
                     return nil
+                case .progress: return nil
                 case .finished(.failure(let error)): return .failed(error, id: asked.id)
                 // What was stopped before its first token is no answer.
                 case .finished(.success(let generation)) where generation.sweeps == 0 && run.isCancelled:

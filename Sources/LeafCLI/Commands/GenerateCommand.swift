@@ -174,28 +174,29 @@ struct GenerateCommand: Command {
         let loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)
 
+        let cancellation = Cancellation(parent: terminal.interrupt.cancellation)
+        terminal.output.whenClosed = { cancellation.cancel() }
         let workingSet = WorkingSetSignals(model)
         defer { withExtendedLifetime(workingSet) {} }
         let streams = !common.isJSON && samples == 1
         var watch = TokenWatch(model)
         var told: LeafError?
         let generation = try model.generate(
-            prompt, options, samples: samples, session: session,
-            isCancelled: {
-                watch.show(on: terminal, streams: streams)
-                // What fails at the end is told there.
-                if let failure = session?.passingFailure, failure != told {
-                    told = failure
-                    terminal.warn("\(failure); it is tried again later")
-                }
-                return interrupt.isRequested || terminal.output.isClosed
-            },
+            prompt, options, samples: samples, session: session, cancellation: cancellation,
             onPiece: { piece in
                 watch.count(piece)
                 guard streams else { return watch.show(on: terminal, streams: false) }
                 terminal.progress.clear()
                 terminal.output.write(piece.text)
                 terminal.output.flush()
+            },
+            onProgress: { _ in
+                watch.show(on: terminal, streams: streams)
+                // What fails at the end is told there.
+                if let failure = session?.passingFailure, failure != told {
+                    told = failure
+                    terminal.warn("\(failure); it is tried again later")
+                }
             })
         terminal.progress.clear()
         if common.isJSON {

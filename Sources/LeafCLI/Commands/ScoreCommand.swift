@@ -66,7 +66,7 @@ struct ScoreCommand: Command {
             begin: { asked, cancellation, deliver throws(LeafError) in
                 var all: [Submission] = []
                 for (place, text) in asked.question.texts.enumerated() {
-                    all.append(try run.model.submission(of: text, cancellation) { deliver((place, $0)) })
+                    all.append(try run.model.submission(of: text, cancellation, onAnswer: { deliver((place, $0)) }))
                 }
                 return Submission(all)
             },

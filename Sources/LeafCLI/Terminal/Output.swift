@@ -10,6 +10,8 @@ final class Output {
     /// Columns of the terminal's line that are written; 0 where it is no terminal.
     private(set) var column = 0
     private let isTerminal = isatty(STDOUT_FILENO) == 1
+    /// Told once, when writing has come to make no sense.
+    var whenClosed: () -> Void = {}
 
     /// Whether writing makes no sense any more.
     var isClosed: Bool { failure != nil }
@@ -23,7 +25,10 @@ final class Output {
     }
 
     func flush() {
-        if failure == nil { failure = writeAll(pending, to: STDOUT_FILENO) }
+        if failure == nil {
+            failure = writeAll(pending, to: STDOUT_FILENO)
+            if isClosed { whenClosed() }
+        }
         pending.removeAll(keepingCapacity: true)
     }
 

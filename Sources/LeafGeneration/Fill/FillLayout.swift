@@ -107,10 +107,9 @@ package struct FillLayout: Sendable {
     /// before it.
     func demand(in configuration: ModelConfiguration) -> Demand {
         let width = request.options.width(samples: 1)
-        let pageKeys = Demand.pageKeys
         let positions = configuration.promptLength + count
-        let pages = (positions + pageKeys - 1) / pageKeys
-        let written = wanted.reduce(0) { $0 + (lengths[$1] + pageKeys - 1) / pageKeys + 1 }
+        let pages = Demand.pages(holding: positions)
+        let written = wanted.reduce(0) { $0 + Demand.pages(holding: lengths[$1]) + 1 }
         var (stepRows, fed, decided) = (0, 0, told(from: 0).upperBound)
         var logitRows = decided
         while decided < places.count {

@@ -48,6 +48,7 @@ public struct FillRequest: Sendable {
     /// - Throws: `.usage` for what makes no sense with this model.
     public func validate(for configuration: ModelConfiguration) throws(LeafError) {
         try options.validate(for: configuration)
+        try context.validate(for: configuration)
         guard options.compatibility == .cpmLive else {
             throw LeafError(.usage, "compat \(options.compatibility.rawValue) has no blanks; take cpm-live")
         }
@@ -95,8 +96,10 @@ public struct FillRequest: Sendable {
         return FillLayout(self, lengths: known + [length] + rest, wanted: stage(after: known.count))
     }
 
-    /// What each of the texts that are tried can come to need of a model: those of one stage are tried together.
+    /// What each of the texts that are tried can come to need of a model: those of one stage are tried together. None for
+    /// a request that `validate` refuses.
     public func demands(in configuration: ModelConfiguration) -> [Demand] {
+        guard (try? validate(for: configuration)) != nil else { return [] }
         var (demands, known): ([Demand], [Int]) = ([], [])
         while known.count < blanks.count {
             let layouts = lengths(of: known.count).map { layout(known: known, length: $0) }
@@ -109,8 +112,8 @@ public struct FillRequest: Sendable {
 
     /// Sequences that are under way at the same time, if there is room for them.
     public var sequences: Int {
-        let lengths = blanks.contains { $0.length == nil } ? longest : 1
-        return lengths * options.width(samples: 1)
+        let lengths = blanks.contains { $0.length == nil } ? max(1, longest) : 1
+        return lengths *| options.width(samples: 1)
     }
 }
 

@@ -11,6 +11,7 @@ package final class FillTrack: Track {
     }
 
     package let demand: Demand
+    package var cancellation: Cancellation { progress.cancellation }
     private let layout: FillLayout
     /// The tokens of the blanks before the wanted ones.
     private let known: [[Int32]]
@@ -46,7 +47,6 @@ package final class FillTrack: Track {
             sample: layout.lengths[layout.wanted.lowerBound])
     }
 
-    package var isCancelled: Bool { progress.isCancelled }
     package var isFinished: Bool { decided == layout.places.count }
 
     package func addRows(to batch: inout RowBatch, _ model: Executor) {
@@ -92,6 +92,8 @@ package final class FillTrack: Track {
         progress.endSweep()
     }
 
+    package func tell(_ sweep: SweepProgress) { progress.tell(sweep) }
+
     package func end(_ error: LeafError?, _ model: Executor) {
         for beam in beams { model.cache.remove(beam.sequence) }
         if let error {
@@ -110,26 +112,33 @@ package final class FillTrack: Track {
     }
 }
 
-/// When the texts that are tried for one request were on sweeps, and whether they are still wanted. It lives on the
-/// engine's thread.
+/// When the texts that are tried for one request were on sweeps. It lives on the engine's thread.
 package final class FillProgress {
     package let seed: UInt64
-    private let cancellation: Cancellation
+    let cancellation: Cancellation
+    private let deliver: (RequestProgress) -> Void
+    /// What was told last: the texts that are tried together tell the same.
+    private var told: RequestProgress?
     private let created = ContinuousClock.now
     private var began: ContinuousClock.Instant?
     private var firstToken: ContinuousClock.Instant?
     private var isRiding = false
     package private(set) var sweeps = 0
     package private(set) var rows = 0
-    /// Set when one of them failed.
-    package var isGivenUp = false
 
-    package init(_ request: FillRequest, cancellation: Cancellation) {
+    package init(
+        _ request: FillRequest, cancellation: Cancellation, deliver: @escaping (RequestProgress) -> Void
+    ) {
         seed = request.options.seed ?? GenerationOptions.freshSeed()
         self.cancellation = cancellation
+        self.deliver = deliver
     }
 
-    var isCancelled: Bool { isGivenUp || cancellation.isCancelled }
+    func tell(_ sweep: SweepProgress) {
+        let progress = sweep.ofRequest(sweeps: sweeps, hasTokens: firstToken != nil)
+        if progress != told { deliver(progress) }
+        told = progress
+    }
 
     /// Every text calls it before the sweep begins: they ride together.
     func countSweep(rows more: Int) {

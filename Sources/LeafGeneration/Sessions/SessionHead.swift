@@ -82,7 +82,7 @@ package struct SessionHead: Sendable, Equatable {
     /// - Throws: `.usage` for what a session cannot hold.
     func validate() throws(LeafError) {
         for field in fields where field.value.utf8.count > Self.longestValue {
-            throw LeafError(.usage, "--\(field.name.rawValue) is too long for a session; at most 1 MiB can be kept")
+            throw LeafError(.usage, "\(field.name.rawValue) is too long for a session; at most 1 MiB can be kept")
         }
         guard promptIDs.count <= Self.longestPrompt else {
             throw LeafError(
@@ -117,14 +117,17 @@ extension SessionHead.Field {
         case .software:
             "was saved by Leafcutter \(old?.value ?? "of another version"), this is \(value); go on with that one"
         case .model: "belongs to another model; give that one"
-        case .delta: "was begun with another adapter, or none; give the same --delta"
-        case .promptEmbedding: "was begun with another soft prompt, or none; give the same --prompt-embedding"
+        case .delta: "was begun with another adapter, or none; give the same adapter"
+        case .promptEmbedding: "was begun with another soft prompt, or none; give the same soft prompt"
         default:
             "was begun with \(old?.words ?? "other options"), this run has \(words); give the same options"
         }
     }
 
-    private var words: String { name == .decoding ? value : "--\(name.rawValue) \(value)" }
+    private var words: String {
+        // Files hold the way of decoding as it was once typed.
+        name == .decoding ? String(value.drop { $0 == "-" }) : "\(name.rawValue) \(value)"
+    }
 }
 
 extension GenerationRequest {
@@ -153,11 +156,12 @@ extension GenerationRequest {
 }
 
 extension GenerationOptions.Decoding {
+    /// As files hold it.
     fileprivate var words: String {
         switch self {
-        case .greedy: "--greedy"
+        case .greedy: "--" + "greedy"
         case .sampling: "sampling"
-        case .beams(let width): "--beams \(width)"
+        case .beams(let width): "--" + "beams \(width)"
         }
     }
 }

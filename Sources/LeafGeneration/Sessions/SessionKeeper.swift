@@ -1,10 +1,13 @@
-package import LeafFormat
+public import LeafFormat
 
 /// One track's hold on its session.
 package final class SessionKeeper {
     private let session: Session
     private var head: SessionHead
-    private var unsavedSweeps = 0
+    /// Tokens of the longest text that the file holds.
+    private var savedTokens = 0
+    /// Whether something came that the file does not hold.
+    private var hasNews = false
     /// Whether there is no file yet.
     private var isNew = false
 
@@ -33,20 +36,21 @@ package final class SessionKeeper {
             try head.check(against: saved, of: session.path)
             try body(reader)
             try reader.finish()
+            savedTokens = saved.tokens
         }
         isNew = found == nil
     }
 
-    /// Counts a sweep.
+    /// Whether it is time to save, after a sweep.
     ///
-    /// - Returns: whether it is time to save.
-    func countSweep() -> Bool {
-        unsavedSweeps += 1
-        return session.interval.map { unsavedSweeps >= $0 } ?? false
+    /// - Parameter tokens: of the longest text.
+    func isDue(tokens: Int) -> Bool {
+        hasNews = true
+        return session.interval.map { tokens - savedTokens >= $0 } ?? false
     }
 
     /// Whether the file does not hold the latest.
-    var isStale: Bool { isNew || unsavedSweeps > 0 }
+    var isStale: Bool { isNew || hasNews }
 
     /// - Parameters:
     ///   - tokens: of the longest text.
@@ -58,11 +62,16 @@ package final class SessionKeeper {
             try body(writer)
         }
         guard isSaved else { return }
-        (unsavedSweeps, isNew) = (0, false)
+        (savedTokens, hasNews, isNew) = (tokens, false, false)
     }
 }
 
 extension GenerationRequest {
+    public func resumed(from origin: SessionOrigin) throws(LeafError) -> GenerationRequest {
+        guard session != nil, sessionOrigin == nil else { return self }
+        return try resumed(from: origin.fields(self))
+    }
+
     /// The request as it goes on: with the seed that was saved, where it names none.
     ///
     /// - Parameter origin: what decides the text beside the request.
@@ -79,7 +88,7 @@ extension GenerationRequest {
             if let seed = options.seed, seed != saved.seed {
                 throw LeafError(
                     .usage,
-                    "\(session.path) was begun with --seed \(saved.seed), this run has --seed \(seed); leave it out, "
+                    "\(session.path) was begun with seed \(saved.seed), this run has seed \(seed); leave it out, "
                         + "or begin another session")
             }
             // Beam search has one token more than it is asked for, and the same length as before.
@@ -87,7 +96,7 @@ extension GenerationRequest {
             } else if saved.tokens > options.maxTokens {
                 throw LeafError(
                     .usage,
-                    "\(session.path) holds \(saved.tokens) tokens, --max-tokens \(options.maxTokens) counts them too; "
+                    "\(session.path) holds \(saved.tokens) tokens, max-tokens \(options.maxTokens) counts them too; "
                         + "give at least as many, or begin another session")
             }
             request.options.seed = saved.seed

@@ -66,11 +66,4 @@ extension PromptRows {
                 row(of: sequence, generated: id, step: step, in: configuration)
             }
     }
-
-    /// The positions that have gone out of sight with the rows of generated tokens.
-    func hiddenPositions(after generated: ArraySlice<Int32>, in configuration: ModelConfiguration) -> Range<Int> {
-        guard zeroIsPadding else { return 0..<0 }
-        let first = configuration.promptLength + ids.count { $0 == 0 }
-        return first..<(first + generated.count { $0 == 0 })
-    }
 }

@@ -1,0 +1,20 @@
+import Leafcutter
+
+extension LeafError {
+    /// The sentence, and what to type.
+    var advised: String {
+        guard let words = advice?.words else { return description }
+        return "\(description); \(words)"
+    }
+}
+
+extension LeafError.Advice {
+    /// Nil for a fact that no option takes.
+    fileprivate var words: String? {
+        switch self {
+        case .memory(let bytes): "use --memory \(bytes >> 20)MiB"
+        case .beams(let count): "use --beams \(count)"
+        case .context: nil
+        }
+    }
+}

@@ -1,0 +1,24 @@
+infix operator +| : AdditionPrecedence
+infix operator -| : AdditionPrecedence
+infix operator *| : MultiplicationPrecedence
+
+/// Sizes that anybody may ask for: what is too large for a number becomes the largest one, which no plan accepts.
+extension Int {
+    package static func +| (a: Int, b: Int) -> Int {
+        let (sum, overflow) = a.addingReportingOverflow(b)
+        return overflow ? (b > 0 ? .max : .min) : sum
+    }
+
+    package static func -| (a: Int, b: Int) -> Int {
+        let (difference, overflow) = a.subtractingReportingOverflow(b)
+        return overflow ? (b > 0 ? .min : .max) : difference
+    }
+
+    package static func *| (a: Int, b: Int) -> Int {
+        let (product, overflow) = a.multipliedReportingOverflow(by: b)
+        return overflow ? ((a > 0) == (b > 0) ? .max : .min) : product
+    }
+
+    /// How many units of a positive size hold so much; none for less than nothing.
+    package func units(of size: Int) -> Int { self <= 0 ? 0 : (self - 1) / size + 1 }
+}

@@ -1,0 +1,61 @@
+public import CPMAntShape
+package import LeafExecutor
+public import LeafFormat
+
+/// A text whose logits are wanted, row by row: they are lent, not kept.
+public struct LogitsRequest: Sendable {
+    /// Handed each wanted row's number, from 0, and its logits, `[vocabSize]`, which are there until it returns. Called on
+    /// the engine's thread. What it throws ends the request.
+    public typealias Sink =
+        @Sendable (_ row: Int, _ logits: UnsafeBufferPointer<Float>) throws(LeafError) -> Void
+
+    public var text: LogitsCase
+    /// The last row instead of all rows after the soft prompt.
+    public var lastOnly: Bool
+    private let tuning: @Sendable (_ task: Int) -> TextTuning
+    private let sink: Sink
+
+    package init(
+        _ text: LogitsCase, lastOnly: Bool, tuning: @escaping @Sendable (_ task: Int) -> TextTuning,
+        sink: @escaping Sink
+    ) {
+        self.text = text
+        self.lastOnly = lastOnly
+        self.tuning = tuning
+        self.sink = sink
+    }
+
+    /// - Throws: `.usage` for what makes no sense with this model.
+    public func validate(for configuration: ModelConfiguration) throws(LeafError) {
+        try text.validate(for: configuration)
+    }
+
+    /// What the request needs of a model: one sweep.
+    public func demand(in configuration: ModelConfiguration) -> Demand {
+        let rows = text.rowCount(in: configuration)
+        return .oneSweep(rows: rows, logitRows: lastOnly ? 1 : max(0, rows - configuration.promptLength))
+    }
+}
+
+extension LogitsRequest: OneSweepRequest {
+    /// How many rows there were.
+    public typealias Answer = Int
+    public var work: RequestWork<Int> { oneSweepWork }
+
+    package func rows(
+        of sequence: SequenceID, in configuration: ModelConfiguration
+    ) throws(LeafError) -> [RowBatch.Row] {
+        try text.rows(of: sequence, in: configuration, lastOnly: lastOnly, tuning: tuning)
+    }
+
+    package func begin(in configuration: ModelConfiguration) -> Int { 0 }
+
+    package func read(
+        _ row: LogitsRow, at place: Int, into rows: inout Int, workspace: inout SamplingWorkspace
+    ) throws(LeafError) {
+        try sink(place, row.logits)
+        rows += 1
+    }
+
+    package func answer(_ rows: Int) -> Int { rows }
+}

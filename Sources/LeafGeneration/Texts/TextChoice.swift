@@ -1,0 +1,68 @@
+import LeafExecutor
+package import LeafFormat
+
+/// What becomes of a request's texts as rows of logits come: samples go their own ways, beams compete.
+///
+/// Texts under way are counted from 0, as their sequences in the cache are. Before the first row there is one, the prompt.
+package protocol TextChoice {
+    /// Texts under way.
+    var count: Int { get }
+    var isFinished: Bool { get }
+    /// Tokens of the longest text.
+    var length: Int { get }
+
+    /// Whether a text under way wants another row.
+    func goesOn(_ text: Int) -> Bool
+    func history(of text: Int) -> TokenHistory
+
+    /// Takes what the model gives after a text, text by text in order.
+    ///
+    /// - Parameter rows: those of the text's places that are not known yet, in order.
+    /// - Throws: `.badInput` for logits that are no numbers, or if every token is forbidden.
+    mutating func accept(
+        _ rows: [LogitsRow], of text: Int, workspace: inout SamplingWorkspace
+    ) throws(LeafError)
+
+    /// Decides, once the rows of all texts were taken.
+    ///
+    /// - Returns: for each text that is under way from now on, from which of the earlier ones it comes.
+    mutating func advance() throws(LeafError) -> [Int]
+
+    /// The texts as they are at the end. What was held back is told first.
+    mutating func finish() -> [Generation.Sample]
+
+    /// Writes what a session keeps.
+    ///
+    /// - Returns: whether the pages of the texts under way belong to it.
+    func write(to writer: SessionWriter) throws(LeafError) -> Bool
+
+    /// Reads what `write` wrote; nothing has been chosen yet.
+    ///
+    /// - Returns: whether the pages of the texts under way come behind it.
+    mutating func resume(_ reader: SessionReader) throws(LeafError) -> Bool
+
+    /// Tells of the tokens that `resume` has found.
+    ///
+    /// - Returns: how many there are.
+    mutating func tellResumed() -> Int
+}
+
+extension KVCache {
+    /// The sequences of the texts that go on. The first child of a text goes on in its sequence, further ones in copies
+    /// that share its pages.
+    ///
+    /// - Parameters:
+    ///   - parents: for each of them from which of the earlier ones it comes.
+    ///   - sequences: of the earlier ones; those that nobody comes from are removed.
+    func follow(_ parents: [Int], of sequences: [SequenceID]) -> [SequenceID] {
+        if parents.elementsEqual(sequences.indices) { return sequences }
+        var isTaken = Array(repeating: false, count: sequences.count)
+        let next = parents.map { parent in
+            if isTaken[parent] { return fork(sequences[parent]) }
+            isTaken[parent] = true
+            return sequences[parent]
+        }
+        for (text, sequence) in sequences.enumerated() where !isTaken[text] { remove(sequence) }
+        return next
+    }
+}

@@ -1,0 +1,151 @@
+package import CPMAntShape
+package import LeafExecutor
+package import LeafFormat
+
+/// The texts that go on from one prompt: the sequences of the cache in which their past lies, the rows that they want on
+/// each sweep, and their session.
+///
+/// A text may have any number of rows on a sweep; its `TextChoice` gets them together, when the last one is there, and
+/// decides what becomes of it.
+package final class TextTrack<Choice: TextChoice>: Track {
+    package let demand: Demand
+    package var cancellation: Cancellation { report.cancellation }
+    private let request: GenerationRequest
+    private let prompt: PromptRows
+    private let configuration: ModelConfiguration
+    private let report: GenerationReport
+    /// Of the request's session; nil without one.
+    private let keeper: SessionKeeper?
+    private var choice: Choice
+    /// By text under way; empty before the first sweep.
+    private var sequences: [SequenceID] = []
+    /// Texts with rows on this sweep, and how many of them want logits.
+    private var riding: [(text: Int, rows: Int)] = []
+    /// The one of `riding` whose rows come now, and those that have come.
+    private var turn = 0
+    private var rows: [LogitsRow] = []
+
+    /// - Parameters:
+    ///   - request: a valid one.
+    ///   - choice: made for the same request and report.
+    package init(
+        _ request: GenerationRequest, for configuration: ModelConfiguration, _ report: GenerationReport,
+        choice: () -> Choice
+    ) {
+        self.request = request
+        prompt = request.textRows
+        self.configuration = configuration
+        self.report = report
+        keeper = SessionKeeper(request, seed: report.seed)
+        self.choice = choice()
+        demand = request.demand(in: configuration)
+    }
+
+    package var isFinished: Bool { choice.isFinished }
+
+    package func addRows(to batch: inout RowBatch, _ model: Executor) {
+        report.countSweep()
+        turn = 0
+        rows.removeAll(keepingCapacity: true)
+        riding.removeAll(keepingCapacity: true)
+        guard !sequences.isEmpty else {
+            sequences = [model.cache.makeSequence()]
+            let last = prompt.ids.count - 1
+            batch.rows += prompt.rows(of: sequences[0], in: configuration) { $0 == last }
+            riding = [(text: 0, rows: 1)]
+            return
+        }
+        for text in sequences.indices where choice.goesOn(text) {
+            let first = batch.rows.count
+            addRows(of: text, to: &batch, model)
+            riding.append((text, batch.rows[first...].count { $0.wantsLogits }))
+        }
+    }
+
+    /// The rows after which a text goes on: its last token, or all of it where nothing is cached.
+    private func addRows(of text: Int, to batch: inout RowBatch, _ model: Executor) {
+        let (history, sequence) = (choice.history(of: text), sequences[text])
+        guard isCached else {
+            model.cache.truncate(sequence, to: 0)
+            var whole = prompt
+            whole.ids = history.counted
+            let last = whole.ids.count - 1
+            batch.rows += whole.rows(of: sequence, in: configuration) { $0 == last }
+            return
+        }
+        guard let last = history.counted.last else { return }
+        if let hiding = prompt.hiding(after: history, in: configuration) {
+            model.cache.hide(hiding.position, of: sequence, with: hiding.row)
+        }
+        batch.rows.append(
+            prompt.row(of: sequence, generated: last, step: history.generatedCount - 1, in: configuration))
+    }
+
+    package func accept(
+        _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
+    ) throws(LeafError) {
+        rows.append(row)
+        guard rows.count == riding[turn].rows else { return }
+        try choice.accept(rows, of: riding[turn].text, workspace: &workspace)
+        report.noteToken()
+        rows.removeAll(keepingCapacity: true)
+        turn += 1
+        if turn == riding.count { sequences = row.model.cache.follow(try choice.advance(), of: sequences) }
+    }
+
+    package func endSweep(_ model: Executor) {
+        if let keeper, keeper.isDue(tokens: choice.length), !isFinished { save(keeper, model, isLast: false) }
+    }
+
+    package func tell(_ progress: SweepProgress) { report.tell(progress) }
+
+    package func end(_ error: LeafError?, _ model: Executor) {
+        if let keeper, keeper.isStale, error == nil { save(keeper, model, isLast: true) }
+        for sequence in sequences { model.cache.remove(sequence) }
+        if let error { return report.fail(error) }
+        report.finish(choice.finish())
+    }
+}
+
+// MARK: Sessions
+
+extension TextTrack {
+    package func begin(_ model: Executor) throws(LeafError) {
+        try keeper?.restore { reader throws(LeafError) in
+            guard try choice.resume(reader) else { return }
+            let generated = (0..<choice.count).map { choice.history(of: $0).generated.dropLast() }
+            sequences = try SessionPages.restore(
+                lengths: generated.map { cachedLength(generated: $0.count) }, most: demand.pages, into: model.cache,
+                from: reader
+            ) { text, sequence in
+                isCached ? prompt.rows(of: sequence, followedBy: generated[text], in: configuration) : []
+            }
+            for (generated, sequence) in zip(generated, sequences) where isCached {
+                for hiding in prompt.hidings(after: generated, in: configuration) {
+                    model.cache.hide(hiding.position, of: sequence, with: hiding.row)
+                }
+            }
+        }
+        // Told only now that all of the file is known to be whole.
+        report.noteResumed(tokens: choice.tellResumed())
+    }
+
+    private func save(_ keeper: SessionKeeper, _ model: Executor, isLast: Bool) {
+        keeper.save(tokens: choice.length, isLast: isLast) { writer throws(LeafError) in
+            guard try choice.write(to: writer) else { return }
+            // A sweep that was broken off has left rows behind the tokens that there are.
+            try SessionPages.write(
+                sequences,
+                lengths: sequences.indices.map {
+                    cachedLength(generated: choice.history(of: $0).generatedCount - 1)
+                }, of: model.cache, to: writer)
+        }
+    }
+
+    private var isCached: Bool { request.options.compatibility != .transformersUncached }
+
+    /// Positions that are worth keeping once so many generated tokens have been fed back.
+    private func cachedLength(generated: Int) -> Int {
+        isCached ? prompt.length(in: configuration) + generated : 0
+    }
+}

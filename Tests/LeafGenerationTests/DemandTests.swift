@@ -1,0 +1,70 @@
+import LeafExecutor
+import LeafFormat
+import LeafGeneration
+import Testing
+
+@Suite("Demand") struct DemandTests {
+    private static let extremes = [Int.min, -1, 0, 1, 3, 1 << 40, Int.max]
+
+    private func demand(_ number: Int) -> Demand {
+        Demand(
+            pages: number, sequences: number, positions: number, firstRows: number, stepRows: number, logitRows: number)
+    }
+
+    @Test func sumsAndProductsOfAnythingAreNumbers() {
+        for a in Self.extremes {
+            for b in Self.extremes {
+                let sum = demand(a) + demand(b)
+                let (exact, overflow) = a.addingReportingOverflow(b)
+                let expected = overflow ? (a > 0 ? Int.max : Int.min) : exact
+                #expect(sum.pages == expected)
+                #expect(sum.positions == max(a, b))
+                let product = demand(a) * b
+                let times = b <= 0 ? 0 : a *| b
+                #expect(product.sequences == times)
+            }
+        }
+        let found = [
+            3 *| 5, Int.max *| -2, Int.min *| -1, -7 *| Int.max, Int.min -| 1, Int.max -| -1, 5 -| 7, Int.max +| 1,
+        ]
+        #expect(found == [15, .min, .max, .min, .min, .max, -2, .max])
+    }
+
+    @Test func unitsHoldWhatIsAskedOfThem() {
+        for (count, units) in [(-5, 0), (0, 0), (1, 1), (16, 1), (17, 2), (Int.max, Int.max / 16 + 1)] {
+            #expect(count.units(of: 16) == units)
+        }
+    }
+
+    @Test func manyAtATimeNeedAsMuchAsTheirSum() {
+        let one = Demand(pages: 3, sequences: 2, positions: 40, firstRows: 30, stepRows: 2, logitRows: 2)
+        #expect(one + one + one == one * 3)
+        #expect(Demand.nothing + one == one && one * 0 == .nothing)
+    }
+}
+
+@Suite("Kernels of sampling") struct SamplingKernelTests {
+    /// Whoever forces kernels because others are suspect gets them here too; and the same choices.
+    @Test(arguments: InstructionSet.available) func theWorkspaceHasTheKernelsThatWereAskedFor(set: InstructionSet)
+        throws
+    {
+        var workspace = try SamplingWorkspace(vocabSize: 1000, instructionSet: set)
+        #expect(workspace.instructionSet == set)
+        var random = SeededGenerator(seed: 5)
+        let row = (0..<1000).map { _ in Float.random(in: -9...9, using: &random) }
+        var best = try SamplingWorkspace(vocabSize: 1000)
+        try workspace.load(row.span)
+        try best.load(row.span)
+        #expect(workspace.currentProbabilities() == best.currentProbabilities())
+        #expect(workspace.draw(0.3) == best.draw(0.3))
+    }
+
+    @Test func kernelsOfAnotherMachineAndSizesOfNoVocabularyAreRefused() {
+        for set in InstructionSet.allCases where !InstructionSet.available.contains(set) {
+            #expect(throws: LeafError.self) { _ = try SamplingWorkspace(vocabSize: 10, instructionSet: set) }
+        }
+        for (vocabSize, more) in [(0, 0), (-1, 0), (.max, 0), (.max, .max), (10, -1), (.min, .max)] {
+            #expect(throws: LeafError.self) { _ = try SamplingWorkspace(vocabSize: vocabSize, softPromptRows: more) }
+        }
+    }
+}
