@@ -17,12 +17,12 @@ public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
     }
 
     public let kind: Kind
-    /// Lower case, no full stop: what, where, what now.
+    /// Lower case, no full stop: what, where, what now. One line without control characters, whatever names stand in it.
     public let description: String
 
     public init(_ kind: Kind, _ description: String) {
         self.kind = kind
-        self.description = description
+        self.description = description.printable
     }
 
     /// The exit code of a command that ends with this error.

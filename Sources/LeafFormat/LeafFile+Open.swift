@@ -3,12 +3,16 @@ extension LeafFile {
     ///
     /// What it promises afterwards: every tensor that the configuration needs is there with its type and shape, chunks and
     /// regions cover every byte after the header, all at multiples of 4096, and nothing lies outside the file.
-    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong.
-    public static func open(path: String) throws(LeafError) -> LeafFile {
+    /// - Parameter memory: bytes that reading the header may take; nil for as many as the largest needs.
+    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, `.budget` if the header is too large for
+    ///   the memory.
+    public static func open(path: String, memory: Int? = nil) throws(LeafError) -> LeafFile {
         let file = try InputFile(path: path)
+        let json: [UInt8]
         let header: SafetensorsHeader
         do {
-            header = try SafetensorsHeader(reading: file)
+            json = try SafetensorsHeader.json(of: file, memory: memory)
+            header = try SafetensorsHeader(json: json, fileBytes: file.byteCount, path: path)
         } catch {
             guard error.kind == .badInput else { throw error }
             throw LeafError(.badInput, "\(error.description); a model file is made by `leafcutter convert`")
@@ -27,22 +31,26 @@ extension LeafFile {
                 "\(path) has format version \(version), this Leafcutter reads 1 to \(LeafMetadata.version); "
                     + "use a newer Leafcutter or convert again")
         }
-        try checkDigest(of: file, headerBytes: header.dataOffset)
+        try checkDigest(of: json, path: path)
         return try Assembly(path: path, fileBytes: file.byteCount, header: header).assemble()
     }
 
-    private static func checkDigest(of file: InputFile, headerBytes: Int) throws(LeafError) {
-        var json = try file.bytes(at: 8, count: headerBytes - 8)
+    private static func checkDigest(of json: [UInt8], path: String) throws(LeafError) {
         let prefix = LeafMetadata.digestPrefix
         let digits = prefix.count..<prefix.count + 16
         guard json.count >= digits.upperBound, json.starts(with: prefix),
             let digest = UInt64(hexDigits: json[digits])
         else {
-            throw LeafError(.badInput, "\(file.path): the header does not begin with its checksum; convert again")
+            throw LeafError(.badInput, "\(path): the header does not begin with its checksum; convert again")
         }
-        json.replaceSubrange(digits, with: repeatElement(UInt8(ascii: "0"), count: 16))
-        guard ChunkDigest.of(json) == digest else {
-            throw LeafError(.badInput, "\(file.path): the header fails its checksum; convert the checkpoint again")
+        var actual = try ChunkDigest()
+        json.withUnsafeBytes { bytes in
+            actual.update(UnsafeRawBufferPointer(rebasing: bytes[..<digits.lowerBound]))
+            [UInt8](repeating: UInt8(ascii: "0"), count: 16).withUnsafeBytes { actual.update($0) }
+            actual.update(UnsafeRawBufferPointer(rebasing: bytes[digits.upperBound...]))
+        }
+        guard actual.value == digest else {
+            throw LeafError(.badInput, "\(path): the header fails its checksum; convert the checkpoint again")
         }
     }
 
@@ -167,9 +175,6 @@ extension LeafFile {
                     chunks: first..<sweep.chunks.count))
         }
 
-        /// The largest vocabulary or dictionary; jieba's takes 1.5 MB.
-        private static let maximumTokenizerBytes = 64 << 20
-
         /// Every tensor stands where the tables put it, so that any safetensors reader sees what we compute with.
         private func checkTensors(
             _ shape: ModelShape, _ weights: WeightFormat, _ sweep: inout Sweep, _ regions: [Region]
@@ -186,12 +191,25 @@ extension LeafFile {
                         "tensor \(name) is \(tensor.type.rawValue) \(tensor.shape), not \(type.rawValue) \(shape)")
                 }
             }
-            for name in [TensorName.vocabulary, TensorName.dictionary] {
+            for (name, most) in [
+                (TensorName.vocabulary, LeafFile.maximumVocabularyBytes),
+                (TensorName.dictionary, LeafFile.maximumDictionaryBytes),
+            ] {
                 guard let tensor = tensors[name] else { continue }
-                guard tensor.type == .u8, tensor.offset + tensor.byteCount <= blocksStart,
-                    tensor.byteCount <= Self.maximumTokenizerBytes
-                else {
+                guard tensor.type == .u8, tensor.offset + tensor.byteCount <= blocksStart else {
                     throw fault("tensor \(name) is out of place")
+                }
+                guard tensor.byteCount <= most else {
+                    throw fault("tensor \(name) has \(tensor.byteCount.sizeText), more than \(most.sizeText)")
+                }
+            }
+            // A dictionary is unpacked at once; a header must not be able to ask for all memory.
+            if tensors[TensorName.dictionary] != nil,
+                header.metadata[LeafMetadata.Key.dictionaryCodec] == ChunkCodec.lz4.rawValue
+            {
+                let count = header.metadata[LeafMetadata.Key.dictionaryBytes].flatMap { Int(digits: $0.utf8) } ?? 0
+                guard (1...LeafFile.maximumDictionaryBytes).contains(count) else {
+                    throw fault("the dictionary has no sensible size")
                 }
             }
             for matrix in sweep.matrices {

@@ -36,16 +36,10 @@ extension Model {
                     name: logitsCase.id, type: .f32, shape: [rows, vocabSize], offset: dataBytes, byteCount: bytes))
             dataBytes += bytes
         }
-        var header = SafetensorsHeader.json(metadata: [], tensors: tensors)
-        header += repeatElement(UInt8(ascii: " "), count: header.count.roundedUp(to: 8) - header.count)
-        let length = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) }
-
-        let unfinished = path + ".part"
-        let output = try OutputFile(path: unfinished)
-        do {
-            try output.truncate(to: 0)
-            try output.write(length + header, at: 0)
-            var offset = length.count + header.count
+        let header = SafetensorsHeader.bytes(metadata: [], tensors: tensors)
+        return try OutputFile.replace(path) { (output) throws(LeafError) in
+            try output.write(header, at: 0)
+            var offset = header.count
             var rows = 0
             var done = 0
             try logits(of: cases, lastOnly: lastOnly) { place, _, logits throws(LeafError) in
@@ -57,11 +51,7 @@ extension Model {
                 offset += logits.count * MemoryLayout<Float>.stride
                 rows += 1
             }
-            try FilePath.rename(unfinished, to: path)
             return LogitsSummary(cases: cases.count, rows: rows, bytes: offset)
-        } catch {
-            try? FilePath.remove(unfinished)
-            throw error
         }
     }
 }

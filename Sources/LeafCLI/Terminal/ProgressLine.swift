@@ -1,4 +1,5 @@
 import Glibc
+import Leafcutter
 
 /// What is going on, on standard error: on a terminal one line that is rewritten in place at most ten times a second,
 /// elsewhere a plain line every ten seconds.
@@ -25,9 +26,9 @@ final class ProgressLine {
         lastShown = now
         if isLive {
             hasLine = true
-            StandardError.write("\r\u{1B}[K" + fitted(text()))
+            StandardError.write("\r\u{1B}[K" + fitted(text().printable))
         } else {
-            StandardError.write(text() + "\n")
+            StandardError.write(text().printable + "\n")
         }
     }
 

@@ -1,4 +1,5 @@
 import Glibc
+import Leafcutter
 
 /// Where a command writes: results to standard output, everything else to standard error.
 final class Terminal {
@@ -25,7 +26,7 @@ final class Terminal {
     func note(_ line: String) {
         guard !isQuiet else { return }
         progress.clear()
-        StandardError.write(line + "\n")
+        StandardError.write(line.printable + "\n")
     }
 
     /// A line with `--verbose` only.
@@ -36,6 +37,6 @@ final class Terminal {
     /// Something that the user should know even with `--quiet`.
     func warn(_ sentence: String) {
         progress.clear()
-        StandardError.write("warning: \(sentence)\n")
+        StandardError.write("warning: \(sentence.printable)\n")
     }
 }
