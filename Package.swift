@@ -25,7 +25,6 @@ let package = Package(
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
 
         // What is in a file.
         .target(name: "LeafFormat", dependencies: ["CSystem", "CLZ4", "CXXHash"], swiftSettings: library),
@@ -37,14 +36,16 @@ let package = Package(
             swiftSettings: library),
         // Text to ids and back.
         .target(name: "LeafTokenizer", dependencies: ["LeafFormat", "CTokenizerData"], swiftSettings: library),
+        // What makes model files has in common.
+        .target(name: "LeafConversion", dependencies: ["LeafFormat"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
         .target(
             name: "LeafImport",
-            dependencies: ["LeafFormat", "LeafTokenizer", "CSystem", "CZip", "CZlib", "CLeafKernels"],
+            dependencies: ["LeafFormat", "LeafTokenizer", "LeafConversion", "CZlib", "CLeafKernels"],
             swiftSettings: library),
         // Models of any shape, without a checkpoint.
         .target(
-            name: "LeafSynthesis", dependencies: ["LeafFormat", "LeafTokenizer"],
+            name: "LeafSynthesis", dependencies: ["LeafFormat", "LeafTokenizer", "LeafConversion"],
             swiftSettings: library),
         // What to compute next.
         .target(
@@ -97,7 +98,8 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "LeafFormatTests", dependencies: ["LeafFormat", "GoldenSupport"], swiftSettings: strict),
         .testTarget(
-            name: "LeafImportTests", dependencies: ["LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport"],
+            name: "LeafImportTests",
+            dependencies: ["LeafConversion", "LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "LeafSynthesisTests",

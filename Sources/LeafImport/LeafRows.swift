@@ -1,18 +1,17 @@
-import CLeafKernels
 package import LeafFormat
 
 /// The weights of a model file as float32 rows with `1/sqrt(fan-in)` folded in, every chunk verified.
 package struct LeafRows {
     package let file: LeafFile
     private let input: InputFile
-    private let kernels: leaf_kernels
+    private let kernels: WeightKernels
     private let slot: AlignedBuffer
     private let floats: AlignedBuffer
 
-    package init(_ file: LeafFile) throws(LeafError) {
+    package init(_ file: LeafFile, _ kernels: WeightKernels) throws(LeafError) {
         self.file = file
         input = try InputFile(path: file.path)
-        kernels = leaf_kernels_best().pointee
+        self.kernels = kernels
         slot = try AlignedBuffer(count: file.chunks.map(\.slotBytes).max() ?? 0)
         let most = file.chunks.map { file.matrices[$0.matrix].columns * $0.rowCount }.max() ?? 0
         floats = try AlignedBuffer(count: most * MemoryLayout<Float>.size)
@@ -86,7 +85,7 @@ package struct LeafRows {
         _ source: UnsafeRawPointer, _ count: Int, _ divisor: Double?, _ target: UnsafeMutablePointer<Float>
     ) {
         if file.weights == .float16 {
-            kernels.f16_to_f32(source.assumingMemoryBound(to: UInt16.self), target, count)
+            kernels.widenHalves(source.assumingMemoryBound(to: UInt16.self), count: count, to: target)
         } else {
             target.update(from: source.assumingMemoryBound(to: Float.self), count: count)
         }

@@ -133,7 +133,7 @@ struct Enlargement: Sendable {
     }
 
     /// Puts the small model's tiles and scales, and the zeros, over the random rows of a job.
-    func place(_ job: ChunkPipeline.Job, in slot: ChunkPipeline.Slot) throws(LeafError) {
+    func place(_ job: ChunkJob, in slot: ChunkSlot) throws(LeafError) {
         let corner = corners[job.matrix]
         let tileBytes = job.byteCount / (job.rows.count / 16)
         let cornerBytes = 16 * corner.columns

@@ -44,7 +44,7 @@ struct MatrixSource: Sendable {
     }
 
     /// Makes the stored rows of a job; scales beside int8 only.
-    func make(_ job: ChunkPipeline.Job, into slot: ChunkPipeline.Slot) throws(LeafError) {
+    func make(_ job: ChunkJob, into slot: ChunkSlot) throws(LeafError) {
         let matrix = matrices[job.matrix]
         let isTable = matrix.name == TensorName.tokenTable
         switch weights {
@@ -61,7 +61,7 @@ struct MatrixSource: Sendable {
     }
 
     private func makeRows<Number>(
-        _ job: ChunkPipeline.Job, _ matrix: ModelShape.MatrixShape, _ rows: UnsafeMutableBufferPointer<Number>,
+        _ job: ChunkJob, _ matrix: ModelShape.MatrixShape, _ rows: UnsafeMutableBufferPointer<Number>,
         _ table: UnsafePointer<Number>
     ) {
         for (place, row) in job.rows.enumerated() {
@@ -72,7 +72,7 @@ struct MatrixSource: Sendable {
     }
 
     private func makeTiles(
-        _ job: ChunkPipeline.Job, _ matrix: ModelShape.MatrixShape, _ slot: ChunkPipeline.Slot
+        _ job: ChunkJob, _ matrix: ModelShape.MatrixShape, _ slot: ChunkSlot
     ) throws(LeafError) {
         let tileBytes = 16 * matrix.columns.roundedUp(to: 64)
         let tiles = slot.bytes.bytes.bindMemory(to: Int8.self)

@@ -31,7 +31,7 @@ package final class Engine: @unchecked Sendable {
             model = try CPMAntModel(
                 file: file, store: store, pool: pool, instructionSet: settings.instructionSet,
                 capacity: settings.capacity, activations: settings.activations, kv: settings.kv,
-                tuning: settings.file.tuning(), trace: settings.trace)
+                tuning: settings.file.tuning(settings.instructionSet), trace: settings.trace)
             scheduler = try Scheduler(model: model)
         } catch {
             pool.stop()

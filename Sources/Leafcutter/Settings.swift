@@ -56,7 +56,7 @@ struct Settings {
     /// - Throws: `.budget` naming the smallest budget that works.
     func plan() throws(LeafError) -> MemoryPlan {
         let bytes = CPMAntModel.plannedBytes(
-            file.leaf, capacity: capacity, activations: activations, kv: kv, tuning: file.tuning())
+            file.leaf, capacity: capacity, activations: activations, kv: kv, tuning: file.tuning(instructionSet))
         return try MemoryPlan(
             budget: budget, isGiven: reserveBytes == nil, chunks: file.leaf.chunks,
             reserved: MemoryPlan.Reserved(

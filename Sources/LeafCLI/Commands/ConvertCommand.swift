@@ -71,6 +71,7 @@ struct ConvertCommand: Command {
         options.masksPath = masks
         if case .bytes(let bytes) = memory { options.memoryBudget = bytes }
         options.replacesExisting = replacesExisting
+        options.instructionSet = try InstructionSet.wanted().rawValue
         options.resumes = !startsAnew
         options.threads = threads ?? Machine.current().cores
         guard (1...1024).contains(options.threads) else {
@@ -115,7 +116,7 @@ struct ConvertCommand: Command {
                 .usage,
                 "--consume deletes \(source) while it converts it; add --yes if that is meant, nobody can be asked")
         }
-        StandardError.write("\(source) will be deleted while it is converted. Go on? [y/N] ")
+        StandardError.write("\(source.printable) will be deleted while it is converted. Go on? [y/N] ")
         var input = StandardInput()
         guard let answer = try input.nextLine(), ["y", "yes"].contains(answer.lowercased()) else {
             throw LeafError(.usage, "nothing was done")

@@ -30,6 +30,7 @@ struct ExportCommand: Command {
         var options = ExportOptions()
         options.weights = weights?.format
         options.replacesExisting = replacesExisting
+        options.instructionSet = try InstructionSet.wanted().rawValue
         let interrupt = Interrupt()
         let meter = ProgressMeter("exporting")
         let result = try Exporter(model: model, folder: folder, options: options).run(
