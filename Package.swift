@@ -26,7 +26,6 @@ let package = Package(
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
 
         // What is in a file.
         .target(name: "LeafFormat", dependencies: ["CSystem", "CLZ4", "CXXHash"], swiftSettings: library),
@@ -44,14 +43,16 @@ let package = Package(
             swiftSettings: library),
         // Text to ids and back.
         .target(name: "LeafTokenizer", dependencies: ["LeafFormat", "CTokenizerData"], swiftSettings: library),
+        // What makes model files has in common.
+        .target(name: "LeafConversion", dependencies: ["LeafFormat"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
         .target(
             name: "LeafImport",
-            dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer", "CZip", "CZlib", "CLeafKernels"],
+            dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer", "LeafConversion", "CZlib", "CLeafKernels"],
             swiftSettings: library),
         // Models of any shape, without a checkpoint.
         .target(
-            name: "LeafSynthesis", dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer"],
+            name: "LeafSynthesis", dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer", "LeafConversion"],
             swiftSettings: library),
         // What to compute next.
         .target(
@@ -110,7 +111,10 @@ let package = Package(
             swiftSettings: library),
         .testTarget(
             name: "LeafWireTests",
-            dependencies: ["CPMAntShape", "LeafExecutor", "LeafWire", "LeafFormat", "LeafGeneration", "LeafTokenizer", "Leafcutter"],
+            dependencies: [
+                "CPMAntShape", "LeafExecutor", "LeafWire", "LeafFormat", "LeafGeneration", "LeafTokenizer",
+                "Leafcutter",
+            ],
             swiftSettings: strict),
         .executableTarget(
             name: "LeafCLI", dependencies: ["Leafcutter", "LeafWire", "LeafArguments", "CProgram", "CSystem"],
@@ -133,7 +137,9 @@ let package = Package(
         ),
         .testTarget(
             name: "LeafImportTests",
-            dependencies: ["CPMAntShape", "LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport"],
+            dependencies: [
+                "CPMAntShape", "LeafConversion", "LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "LeafSynthesisTests",

@@ -81,21 +81,6 @@ extension MemoryBudget: ArgumentValue {
     public static var expectation: String { ByteCount.expectation + ", or auto" }
 }
 
-/// `200MB/s`, or without the `/s`.
-struct ByteRate: ArgumentValue {
-    let bytesPerSecond: Int
-
-    init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
-
-    init?(argument: String) {
-        guard let size = ByteCount(argument.hasSuffix("/s") ? String(argument.dropLast(2)) : argument), size.bytes > 0
-        else { return nil }
-        bytesPerSecond = size.bytes
-    }
-
-    static let expectation = "a rate such as 200MB/s or 1GiB/s"
-}
-
 extension ReadingOptions {
     fileprivate var maxReadRate: ByteRate? {
         get { maxBytesPerSecond.map(ByteRate.init) }

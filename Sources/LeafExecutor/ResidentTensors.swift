@@ -129,28 +129,19 @@ public final class ResidentTensors: @unchecked Sendable {
             let bytes = region.offset..<region.offset + region.byteCount
             let inside = targets.filter { bytes.contains($0.entry.offset) }
             if inside.isEmpty { continue }
-            var digest = try ChunkDigest()
-            var offset = region.offset
-            while offset < bytes.upperBound {
-                let piece = UnsafeMutableRawBufferPointer(
-                    rebasing: buffer[..<min(buffer.count, bytes.upperBound - offset)])
-                try store.read(at: offset, into: piece)
-                digest.update(UnsafeRawBufferPointer(piece))
-                for target in inside {
-                    let overlap = (target.entry.offset..<target.entry.offset + target.entry.byteCount)
-                        .clamped(to: offset..<offset + piece.count)
-                    if overlap.isEmpty { continue }
-                    let part = piece[overlap.lowerBound - offset..<overlap.upperBound - offset]
-                    target.store(UnsafeRawBufferPointer(rebasing: part), at: overlap.lowerBound - target.entry.offset)
-                }
-                offset += piece.count
-            }
-            guard digest.value == region.digest else {
-                throw LeafError(
-                    .badInput,
-                    "\(file.path): the region '\(region.name)' at byte \(region.offset) fails its digest; copy the file or convert the checkpoint again"
-                )
-            }
+            try file.read(
+                region, through: buffer,
+                from: { (offset, piece) throws(LeafError) in try store.read(at: offset, into: piece) },
+                use: { offset, piece in
+                    for target in inside {
+                        let overlap = (target.entry.offset..<target.entry.offset + target.entry.byteCount)
+                            .clamped(to: offset..<offset + piece.count)
+                        if overlap.isEmpty { continue }
+                        let part = piece[overlap.lowerBound - offset..<overlap.upperBound - offset]
+                        target.store(
+                            UnsafeRawBufferPointer(rebasing: part), at: overlap.lowerBound - target.entry.offset)
+                    }
+                })
         }
     }
 }

@@ -32,14 +32,14 @@ public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
     }
 
     public let kind: Kind
-    /// Lower case, no full stop: what, where, what now.
+    /// Lower case, no full stop: what, where, what now. One line without control characters, whatever names stand in it.
     public let description: String
     /// What would do instead, where that is known.
     public let advice: Advice?
 
     public init(_ kind: Kind, _ description: String, advice: Advice? = nil) {
         self.kind = kind
-        self.description = description
+        self.description = description.printable
         self.advice = advice
     }
 

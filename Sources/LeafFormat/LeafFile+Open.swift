@@ -4,15 +4,21 @@ extension LeafFile {
     /// What it promises afterwards: every tensor that the model needs is there with its type and shape, chunks and regions
     /// cover every byte after the header, all at multiples of 4096, and nothing lies outside the file.
     ///
-    /// - Parameter shape: says what the model of that configuration asks of its file.
-    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, and what `shape` throws.
+    /// - Parameters:
+    ///   - memory: bytes that reading the header may take; nil for as many as the largest needs.
+    ///   - shape: says what the model of that configuration asks of its file.
+    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, `.budget` if the header is too large for
+    ///   the memory, and what `shape` throws.
     public static func open(
-        path: String, shape: (_ configuration: String, _ weights: WeightFormat) throws(LeafError) -> FileShape
+        path: String, memory: Int? = nil,
+        shape: (_ configuration: String, _ weights: WeightFormat) throws(LeafError) -> FileShape
     ) throws(LeafError) -> LeafFile {
         let file = try InputFile(path: path)
+        let json: [UInt8]
         let header: SafetensorsHeader
         do {
-            header = try SafetensorsHeader(reading: file)
+            json = try SafetensorsHeader.json(of: file, memory: memory)
+            header = try SafetensorsHeader(json: json, fileBytes: file.byteCount, path: path)
         } catch {
             guard error.kind == .badInput else { throw error }
             throw LeafError(.badInput, "\(error.description); a model file is made by `leafcutter convert`")
@@ -31,22 +37,26 @@ extension LeafFile {
                 "\(path) has format version \(version), this Leafcutter reads 1 to \(LeafMetadata.version); "
                     + "use a newer Leafcutter or convert again")
         }
-        try checkDigest(of: file, headerBytes: header.dataOffset)
+        try checkDigest(of: json, path: path)
         return try Assembly(path: path, fileBytes: file.byteCount, header: header).assemble(shape)
     }
 
-    private static func checkDigest(of file: InputFile, headerBytes: Int) throws(LeafError) {
-        var json = try file.bytes(at: 8, count: headerBytes - 8)
+    private static func checkDigest(of json: [UInt8], path: String) throws(LeafError) {
         let prefix = LeafMetadata.digestPrefix
         let digits = prefix.count..<prefix.count + 16
         guard json.count >= digits.upperBound, json.starts(with: prefix),
             let digest = UInt64(hexDigits: json[digits])
         else {
-            throw LeafError(.badInput, "\(file.path): the header does not begin with its checksum; convert again")
+            throw LeafError(.badInput, "\(path): the header does not begin with its checksum; convert again")
         }
-        json.replaceSubrange(digits, with: repeatElement(UInt8(ascii: "0"), count: 16))
-        guard ChunkDigest.of(json) == digest else {
-            throw LeafError(.badInput, "\(file.path): the header fails its checksum; convert the checkpoint again")
+        var actual = try ChunkDigest()
+        json.withUnsafeBytes { bytes in
+            actual.update(UnsafeRawBufferPointer(rebasing: bytes[..<digits.lowerBound]))
+            [UInt8](repeating: UInt8(ascii: "0"), count: 16).withUnsafeBytes { actual.update($0) }
+            actual.update(UnsafeRawBufferPointer(rebasing: bytes[digits.upperBound...]))
+        }
+        guard actual.value == digest else {
+            throw LeafError(.badInput, "\(path): the header fails its checksum; convert the checkpoint again")
         }
     }
 
@@ -172,9 +182,6 @@ extension LeafFile {
             sweep.matrices.append(Matrix(shape: matrix, chunks: first..<sweep.chunks.count))
         }
 
-        /// The largest vocabulary or dictionary; jieba's takes 1.5 MB.
-        private static let maximumTokenizerBytes = 64 << 20
-
         /// Every tensor stands where the tables put it, so that any safetensors reader sees what we compute with.
         private func checkTensors(
             _ shape: FileShape, _ sweep: inout SweepTables
@@ -194,12 +201,25 @@ extension LeafFile {
                             + "not \(wanted.type.rawValue) \(wanted.shape)")
                 }
             }
-            for name in [LeafMetadata.vocabularyTensor, LeafMetadata.dictionaryTensor] {
+            for (name, most) in [
+                (LeafMetadata.vocabularyTensor, LeafFile.maximumVocabularyBytes),
+                (LeafMetadata.dictionaryTensor, LeafFile.maximumDictionaryBytes),
+            ] {
                 guard let tensor = tensors[name] else { continue }
-                guard tensor.type == .u8, tensor.offset + tensor.byteCount <= blocksStart,
-                    tensor.byteCount <= Self.maximumTokenizerBytes
-                else {
+                guard tensor.type == .u8, tensor.offset + tensor.byteCount <= blocksStart else {
                     throw fault("tensor \(name) is out of place")
+                }
+                guard tensor.byteCount <= most else {
+                    throw fault("tensor \(name) has \(tensor.byteCount.sizeText), more than \(most.sizeText)")
+                }
+            }
+            // A dictionary is unpacked at once; a header must not be able to ask for all memory.
+            if tensors[LeafMetadata.dictionaryTensor] != nil,
+                header.metadata[LeafMetadata.Key.dictionaryCodec] == ChunkCodec.lz4.rawValue
+            {
+                let count = header.metadata[LeafMetadata.Key.dictionaryBytes].flatMap { Int(digits: $0.utf8) } ?? 0
+                guard (1...LeafFile.maximumDictionaryBytes).contains(count) else {
+                    throw fault("the dictionary has no sensible size")
                 }
             }
             for matrix in sweep.matrices {

@@ -179,5 +179,11 @@ public struct LeafFile: Sendable, Equatable {
     /// Sixteen digits that no other model has: of the header, which has the digests of everything else.
     public var digest: String { metadata[LeafMetadata.Key.digest] ?? "" }
 
+    /// Bytes of the file in front of the data: the length and the JSON.
+    public var headerBytes: Int { regions.first?.offset ?? 0 }
+
+    /// A bound on the heap bytes while the header is read, and after.
+    public var headerHeapBound: Int { SafetensorsHeader.heapBound(byteCount: headerBytes) }
+
     public func tensor(_ name: String) -> TensorEntry? { tensors.first { $0.name == name } }
 }

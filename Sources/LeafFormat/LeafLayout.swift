@@ -112,18 +112,18 @@ public struct LeafLayout: Sendable {
                 packer.align(to: ChunkGeometry.alignment)
             }
         }
-        var json = SafetensorsHeader.json(
+        var header = SafetensorsHeader.bytes(
             metadata: Self.allMetadata(
                 shape, weights, metadata, sourceDigest: ChunkDigest.of(sourceDigests), regions: regions,
                 chunks: zip(shape.matrices.map(\.name), chunks).map { ($0, $1) }),
-            tensors: packer.tensors)
-        guard json.count <= dataOffset - 8 else {
-            throw LeafError(.badInput, "the header needs \(json.count) bytes, more than the \(dataOffset - 8) reserved")
+            tensors: packer.tensors, count: dataOffset)
+        guard header.count <= dataOffset else {
+            throw LeafError(.badInput, "the header needs \(header.count) bytes, more than the \(dataOffset) reserved")
         }
-        json += repeatElement(UInt8(ascii: " "), count: dataOffset - 8 - json.count)
-        let start = LeafMetadata.digestPrefix.count
-        json.replaceSubrange(start..<start + 16, with: ChunkDigest.of(json).hexDigits.utf8)
-        return withUnsafeBytes(of: UInt64(json.count).littleEndian) { Array($0) } + json
+        let digest = header.withUnsafeBytes { ChunkDigest.of(UnsafeRawBufferPointer(rebasing: $0[8...])) }
+        let start = 8 + LeafMetadata.digestPrefix.count
+        header.replaceSubrange(start..<start + 16, with: digest.hexDigits.utf8)
+        return header
     }
 
     private static func allMetadata(

@@ -101,6 +101,12 @@ public final class LeafWriter {
             shape: contents.shape, weights: contents.weights,
             vocabularyBytes: contents.vocabulary?.count, dictionaryBytes: contents.dictionary?.count,
             metadata: contents.metadata)
+        guard layout.dataOffset <= SafetensorsHeader.maximumBytes else {
+            throw LeafError(
+                .usage,
+                "\(path) would have a header of \(layout.dataOffset.sizeText), more than any reader takes; "
+                    + "this model has too many parts")
+        }
         self.path = path
         self.contents = contents
         self.layout = layout

@@ -1,5 +1,4 @@
 public import CPMAntShape
-import FoundationEssentials
 public import LeafFormat
 
 /// A LoRA adapter as OpenDelta saves it: a state dict (`best.pt`, safetensors), or the folder of `save_finetuned`.
@@ -22,9 +21,9 @@ public struct AdapterFile: Sendable {
         /// Reads `[rank, columns]` and `[rows, rank]`.
         ///
         /// - Throws: `.io`, and `.badInput` for numbers that are not finite or not floats, and damaged bytes.
-        public func floats() throws(LeafError) -> (a: [Float], b: [Float]) {
+        package func floats(_ kernels: WeightKernels) throws(LeafError) -> (a: [Float], b: [Float]) {
             for tensor in [a, b] where tensor.storage.checksum != nil { try tensor.checkStorage() }
-            return (try RowReader(a).floats(), try RowReader(b).floats())
+            return (try RowReader(a).floats(kernels), try RowReader(b).floats(kernels))
         }
     }
 
@@ -49,6 +48,7 @@ public struct AdapterFile: Sendable {
     /// - Throws: `.badInput` naming tensors that do not belong to this model, are missing or have the wrong shape.
     public init(path: String, alpha: Float? = nil, for configuration: ModelConfiguration) throws(LeafError) {
         self.path = path
+        try configuration.checkLimits(in: path)
         var json = AdapterConfiguration()
         var weights = path
         if FilePath.isDirectory(path) {
@@ -97,17 +97,8 @@ private struct AdapterConfiguration: Decodable {
     init() {}
 
     init(path: String) throws(LeafError) {
-        let file = try InputFile(path: path)
-        guard file.byteCount <= Self.maximumBytes else {
-            throw LeafError(
-                .badInput, "\(path) has \(file.byteCount.sizeText), too much for an adapter's configuration")
-        }
-        let bytes = try file.bytes(at: 0, count: file.byteCount)
-        do {
-            self = try JSONDecoder().decode(Self.self, from: Data(bytes))
-        } catch {
-            throw LeafError(.badInput, "\(path) is not the configuration of an adapter")
-        }
+        self = try InputFile(path: path)
+            .json(Self.self, atMost: Self.maximumBytes, what: "the configuration of an adapter")
         guard kind == nil || kind == "lora" else {
             throw LeafError(.badInput, "\(path): the adapter is of the kind '\(kind!)'; only lora can be used")
         }
@@ -163,10 +154,10 @@ private struct AdapterAssembly {
         guard unused.isEmpty else {
             throw LeafError(
                 .badInput,
-                "\(path) has tensors that are no LoRA beside this model's matrices: \(Self.list(unused.keys.sorted()))")
+                "\(path) has tensors that are no LoRA beside this model's matrices: \(unused.keys.sorted().listed())")
         }
         guard missing.isEmpty else {
-            throw LeafError(.badInput, "\(path) lacks \(Self.list(missing)); save the adapter again")
+            throw LeafError(.badInput, "\(path) lacks \(missing.listed()); save the adapter again")
         }
         guard !factors.isEmpty else { throw LeafError(.badInput, "\(path) holds no tensors") }
         return factors
@@ -197,10 +188,5 @@ private struct AdapterAssembly {
                 .badInput,
                 "\(path): tensor \(tensor.name) has the shape \(tensor.shape), this model asks for \(shape)")
         }
-    }
-
-    private static func list(_ names: [String]) -> String {
-        let shown = names.prefix(4).joined(separator: ", ")
-        return names.count > 4 ? "\(shown) and \(names.count - 4) more" : shown
     }
 }

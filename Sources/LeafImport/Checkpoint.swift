@@ -40,10 +40,13 @@ package struct Checkpoint: Sendable {
     ///   - path: a transformers folder, or a `.pt`, `.bin` or `.safetensors` file.
     ///   - configurationPath: of the JSON, if it is not beside the weights.
     ///   - masksPath: of BMCook's masks, which tell the heads that a pruned model kept.
-    package init(path: String, configurationPath: String? = nil, masksPath: String? = nil) throws(LeafError) {
+    ///   - kernels: those that widen the masks.
+    package init(
+        path: String, configurationPath: String? = nil, masksPath: String? = nil, kernels: WeightKernels
+    ) throws(LeafError) {
         files = try CheckpointFiles(path: path, configurationPath: configurationPath, masksPath: masksPath)
         var assembly = try CheckpointAssembly(files)
-        configuration = try assembly.configuration()
+        configuration = try assembly.configuration(kernels)
         (residents, matrices, head) = try assembly.tensors(of: configuration)
     }
 }
@@ -81,7 +84,7 @@ private struct CheckpointAssembly {
     // MARK: configuration
 
     /// The numbers of the JSON; what it leaves out is told by the shapes.
-    mutating func configuration() throws(LeafError) -> ModelConfiguration {
+    mutating func configuration(_ kernels: WeightKernels) throws(LeafError) -> ModelConfiguration {
         guard let table = tensors[TensorName.tokenTable] else {
             throw LeafError(.badInput, "\(path) has no tensor \(TensorName.tokenTable), so it is no CPM-Ant")
         }
@@ -112,7 +115,9 @@ private struct CheckpointAssembly {
             promptTypes: promptTypes, promptLength: promptLength,
             segmentTypes: json.segmentTypes ?? size(TensorName.segmentEmbedding, 0) ?? 32, isScaleFolded: isFolded)
         if let pruning {
-            try pruning.prune(&configuration, base: masks) { size(TensorName.feedForwardMatrices(layer: $0)[0], 0) }
+            try pruning.prune(&configuration, base: masks, kernels) { layer in
+                size(TensorName.feedForwardMatrices(layer: layer)[0], 0)
+            }
         }
         try configuration.checkLimits(in: path)
         return configuration
@@ -225,7 +230,7 @@ private struct CheckpointAssembly {
             }
         }
         guard missing.isEmpty else {
-            throw LeafError(.badInput, "\(path) lacks \(Self.list(missing)); get the checkpoint again")
+            throw LeafError(.badInput, "\(path) lacks \(missing.listed()); get the checkpoint again")
         }
         var head: SourceTensor?
         if let tensor = tensors["lm_head.weight"] {
@@ -237,7 +242,7 @@ private struct CheckpointAssembly {
         }
         guard unused.isEmpty else {
             throw LeafError(
-                .badInput, "\(path) has tensors that do not belong to this CPM-Ant: \(Self.list(unused.sorted()))")
+                .badInput, "\(path) has tensors that do not belong to this CPM-Ant: \(unused.sorted().listed())")
         }
         return (residents, matrices, head)
     }
@@ -269,10 +274,5 @@ private struct CheckpointAssembly {
             .badInput,
             "\(tensor.storage.path): tensor \(tensor.name) has the shape \(tensor.shape), "
                 + "the configuration asks for \(shape)")
-    }
-
-    private static func list(_ names: [String]) -> String {
-        let shown = names.prefix(4).joined(separator: ", ")
-        return names.count > 4 ? "\(shown) and \(names.count - 4) more" : shown
     }
 }

@@ -1,10 +1,9 @@
-import CLeafKernels
 import LeafFormat
 
 /// Turns rows of a checkpoint into the bytes of a chunk: int8 tiles with a scale a row, or plain float rows.
 ///
-/// A row's bytes depend on that row alone. Immutable; unchecked because the table of C functions is not marked as sendable.
-struct ChunkEncoder: @unchecked Sendable {
+/// A row's bytes depend on that row alone.
+struct ChunkEncoder: Sendable {
     private let weights: WeightFormat
     private let columns: Int
     private let paddedColumns: Int
@@ -16,7 +15,7 @@ struct ChunkEncoder: @unchecked Sendable {
     private let converter: FloatConverter?
     /// Merged adapters.
     private let additions: [LowRankAddition]
-    private let kernels: leaf_float_kernels
+    private let kernels: WeightKernels
 
     /// - Parameters:
     ///   - columns: of the matrix, its fan-in.
@@ -24,22 +23,22 @@ struct ChunkEncoder: @unchecked Sendable {
     ///   - additions: to be added to the numbers first.
     init(
         _ source: Checkpoint.MatrixSource, columns: Int, weights: WeightFormat, scale: FanInScale,
-        additions: [LowRankAddition] = []
+        additions: [LowRankAddition] = [], kernels: WeightKernels
     ) throws(LeafError) {
         self.additions = additions
         self.weights = weights
         self.columns = columns
         paddedColumns = weights.layout.storedColumns(columns)
         self.scale = scale
-        kernels = leaf_kernels_best().pointee.floats.pointee
+        self.kernels = kernels
         tensor = source.rows
         switch source {
         case .floats(let tensor):
-            converter = try FloatConverter(tensor)
+            converter = try FloatConverter(tensor, kernels)
             givenScales = nil
         case .quantized(_, let scales):
             converter = nil
-            givenScales = try RowReader(scales).floats()
+            givenScales = try RowReader(scales).floats(kernels)
             if let row = givenScales!.firstIndex(where: { $0 < 0 }) {
                 throw LeafError(.badInput, "\(scales.storage.path): \(scales.name) is negative in row \(row)")
             }
@@ -109,8 +108,8 @@ struct ChunkEncoder: @unchecked Sendable {
         } else {
             widen(source, job, row, floats)
             guard Self.isFinite(floats, columns) else { return nil }
-            scale = kernels.absmax(floats, columns) / 127
-            kernels.quantize_weights(floats, columns, scale, values)
+            scale = kernels.largestMagnitude(floats, count: columns) / 127
+            kernels.quantize(floats, count: columns, scale: scale, to: values)
         }
         job.scales[row] = Float(Double(scale) / self.scale.divisor)
         return UnsafePointer(values)
@@ -150,8 +149,8 @@ struct ChunkEncoder: @unchecked Sendable {
             return true
         }
         // What rounds to 65536 is an infinity in float16.
-        guard kernels.absmax(floats, columns) < 65_520 else { return false }
-        kernels.f32_to_f16(floats, target.assumingMemoryBound(to: UInt16.self), columns)
+        guard kernels.largestMagnitude(floats, count: columns) < 65_520 else { return false }
+        kernels.narrow(floats, count: columns, to: target.assumingMemoryBound(to: UInt16.self))
         return true
     }
 

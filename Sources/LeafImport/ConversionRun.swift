@@ -10,7 +10,7 @@ struct ConversionRun {
     private let options: ConversionOptions
     private let consumption: Consumption?
     private let sources: MatrixSources
-    private let pipeline: ChunkPipeline
+    private let pipeline: EncodingPipeline
     private let totalBytes: Int
 
     /// Executable, libraries, stacks, the tokenizer's data and the tables of a large checkpoint.
@@ -25,13 +25,13 @@ struct ConversionRun {
 
     init(
         _ checkpoint: Checkpoint, _ writer: LeafWriter, _ options: ConversionOptions, _ consumption: Consumption?,
-        adapters: [AdapterFile]
+        adapters: [AdapterFile], _ kernels: WeightKernels
     ) throws(LeafError) {
         self.checkpoint = checkpoint
         self.writer = writer
         self.options = options
         self.consumption = consumption
-        sources = MatrixSources(checkpoint: checkpoint, adapters: adapters, weights: options.weights)
+        sources = MatrixSources(checkpoint: checkpoint, adapters: adapters, weights: options.weights, kernels: kernels)
         let matrices = writer.layout.shape.matrices
         let pieces = matrices.map { matrix in
             let geometry = ChunkGeometry(matrix)
@@ -41,7 +41,7 @@ struct ConversionRun {
             )
         }
         totalBytes = matrices.reduce(0) { $0 + $1.outputs * Self.rowBytes($1, checkpoint) }
-        let sizes = ChunkPipeline.Sizes(
+        let sizes = EncodingPipeline.Sizes(
             pieceBytes: pieces.map(\.bytes).max()!, chunkBytes: pieces.map(\.chunkBytes).max()!,
             scaleBytes: pieces.map(\.rows).max()! * 4)
 
@@ -56,9 +56,9 @@ struct ConversionRun {
                 .budget, "this conversion needs \(needed.sizeText), --memory gives \(budget.sizeText); give more")
         }
         let room = max(0, (options.memoryBudget ?? Self.usualBytes) - fixed) / sizes.slotBytes
-        let wanted = min(max(1, options.threads) + Self.slotsBesideEncoding, Self.maximumSlots, room)
-        pipeline = try ChunkPipeline(
-            slots: max(Self.minimumSlots, wanted), threads: max(1, options.threads), sizes: sizes)
+        let wanted = min(options.threads + Self.slotsBesideEncoding, Self.maximumSlots, room)
+        pipeline = try EncodingPipeline(
+            slots: max(Self.minimumSlots, wanted), threads: options.threads, sizes: sizes)
     }
 
     private static func rowBytes(_ matrix: FileShape.Matrix, _ checkpoint: Checkpoint) -> Int {
@@ -137,7 +137,7 @@ struct ConversionRun {
     /// Norms, position bias, segment and prompt embedding.
     private func writeResidents() throws(LeafError) {
         for (name, tensor) in checkpoint.residents where name != TensorName.promptEmbedding {
-            var floats = try RowReader(tensor).floats()
+            var floats = try RowReader(tensor).floats(sources.kernels)
             if name == TensorName.segmentEmbedding {
                 let scale = checkpoint.configuration.fanInScale(columns: checkpoint.configuration.dimModel)
                 for index in floats.indices { floats[index] = Float(Double(floats[index]) / scale.divisor) }
@@ -173,13 +173,14 @@ struct MatrixSources: Sendable {
     /// Merged into them.
     let adapters: [AdapterFile]
     let weights: WeightFormat
+    let kernels: WeightKernels
 
     func open(_ matrix: FileShape.Matrix) throws(LeafError) -> (RowReader, ChunkEncoder) {
         let source = checkpoint.matrices[matrix.name]!
         let scale = checkpoint.configuration.fanInScale(columns: matrix.columns)
         var additions: [LowRankAddition] = []
         for factors in adapters.flatMap(\.factors) where factors.matrix == matrix.name {
-            additions.append(try LowRankAddition(factors, factor: scale.divisor))
+            additions.append(try LowRankAddition(factors, factor: scale.divisor, kernels))
         }
         return (
             try RowReader(source.rows), try encoder(for: source, columns: matrix.columns, additions: additions)
@@ -191,7 +192,8 @@ struct MatrixSources: Sendable {
     ) throws(LeafError) -> ChunkEncoder {
         try ChunkEncoder(
             source, columns: columns, weights: weights,
-            scale: checkpoint.configuration.fanInScale(columns: columns), additions: additions)
+            scale: checkpoint.configuration.fanInScale(columns: columns), additions: additions,
+            kernels: kernels)
     }
 }
 

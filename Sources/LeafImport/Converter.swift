@@ -28,6 +28,8 @@ public struct ConversionOptions: Sendable {
     /// Go on with an interrupted conversion of the same checkpoint with the same options.
     public var resumes = true
     public var threads = 2
+    /// Of the kernels that convert numbers, such as `avx2`; nil for the fastest that this processor has.
+    public var instructionSet: String?
     /// Delete the checkpoint piece by piece as it is converted. There is no way back: who asks for it should be sure.
     public var consumes = false
     /// Adapters to merge into the weights.
@@ -106,6 +108,9 @@ public struct Converter: Sendable {
     ) throws(LeafError) -> ConversionResult {
         let clock = ContinuousClock()
         let began = clock.now
+        guard (1...1024).contains(options.threads) else {
+            throw LeafError(.usage, "\(options.threads) threads make no sense; give 1 to 1024")
+        }
         if options.consumes, let file = try madeEarlier(isCancelled) {
             return ConversionResult(
                 output: output, parameters: file.shape.parameterCount, bytes: file.leaf.fileBytes,
@@ -113,8 +118,10 @@ public struct Converter: Sendable {
                 peakBytes: ProcessMemory.peakBytes, bytesPerSecond: 0, blocksResumed: file.leaf.blocks.count,
                 wasMadeEarlier: true, warnings: [])
         }
+        let kernels = try WeightKernels(options.instructionSet)
         let checkpoint = try Checkpoint(
-            path: source, configurationPath: options.configurationPath, masksPath: options.masksPath)
+            path: source, configurationPath: options.configurationPath, masksPath: options.masksPath,
+            kernels: kernels)
         try checkThatNothingIsOverwritten(checkpoint.files)
         var adapters: [AdapterFile] = []
         for adapter in options.adapters {
@@ -127,7 +134,7 @@ public struct Converter: Sendable {
                 throw LeafError(
                     .usage, "\(source) is being consumed by an interrupted conversion; run that command again")
             }
-        } else if let warning = try HeadComparison(checkpoint).warning() {
+        } else if let warning = try HeadComparison(checkpoint, kernels).warning() {
             warnings.append(warning)
         }
         let vocabulary = try ConversionVocabulary(checkpoint, options)
@@ -140,7 +147,7 @@ public struct Converter: Sendable {
             warnings.append("an unfinished conversion of another checkpoint or other options lay there; it was dropped")
         }
         let resumed = writer.completedBlocks
-        let run = try ConversionRun(checkpoint, writer, options, consumption, adapters: adapters)
+        let run = try ConversionRun(checkpoint, writer, options, consumption, adapters: adapters, kernels)
         let bytesRead = try run.convert(isCancelled: isCancelled, progress: progress)
         let file = try writer.finish { () throws(LeafError) in try consumption?.finish() }
 

@@ -1,4 +1,3 @@
-import CLeafKernels
 package import CPMAntShape
 package import LeafFormat
 
@@ -6,14 +5,14 @@ package import LeafFormat
 package struct LeafRows {
     package let file: CPMAntFile
     private let input: InputFile
-    private let kernels: leaf_float_kernels
+    private let kernels: WeightKernels
     private let slot: AlignedBuffer
     private let floats: AlignedBuffer
 
-    package init(_ file: CPMAntFile) throws(LeafError) {
+    package init(_ file: CPMAntFile, _ kernels: WeightKernels) throws(LeafError) {
         self.file = file
         input = try InputFile(path: file.path)
-        kernels = leaf_kernels_best().pointee.floats.pointee
+        self.kernels = kernels
         let leaf = file.leaf
         slot = try AlignedBuffer(count: leaf.chunks.map(\.slotBytes).max() ?? 0)
         let most = leaf.chunks.map { leaf.matrices[$0.matrix].columns * $0.outputCount }.max() ?? 0
@@ -33,8 +32,8 @@ package struct LeafRows {
         let scales = matrix.layout.scales == .resident ? try resident(FileShape.scaleName(of: name)) : []
         for index in matrix.chunks {
             let chunk = leaf.chunks[index]
-            let stored = slot.bytes[chunk.storedAt..<chunk.slotBytes]
-            try input.read(at: chunk.offset, into: UnsafeMutableRawBufferPointer(rebasing: stored))
+            let place = slot.bytes[chunk.storedAt..<chunk.slotBytes]
+            try input.read(at: chunk.offset, into: UnsafeMutableRawBufferPointer(rebasing: place))
             let bytes = try leaf.verifyAndUnpack(index, in: slot.bytes)
             let rows = chunk.firstOutput..<min(chunk.firstOutput + chunk.outputCount, matrix.outputs)
             let target = floats.bytes.assumingMemoryBound(to: Float.self)
@@ -89,7 +88,7 @@ package struct LeafRows {
         _ target: UnsafeMutablePointer<Float>
     ) {
         if layout == .float16 {
-            kernels.f16_to_f32(source.assumingMemoryBound(to: UInt16.self), target, count)
+            kernels.widenHalves(source.assumingMemoryBound(to: UInt16.self), count: count, to: target)
         } else {
             target.update(from: source.assumingMemoryBound(to: Float.self), count: count)
         }

@@ -135,7 +135,7 @@ struct Enlargement: Sendable {
     }
 
     /// Puts the small model's tiles and scales, and the zeros, over the random rows of a job.
-    func put(_ job: ChunkPipeline.Job, in slot: ChunkPipeline.Slot) throws(LeafError) {
+    func put(_ job: ChunkJob, in slot: ChunkSlot) throws(LeafError) {
         let corner = corners[job.matrix]
         let tileBytes = job.byteCount / (job.rows.count / WeightTile.outputs)
         let cornerBytes = WeightTile.offset(output: 0, column: corner.columns)

@@ -45,7 +45,7 @@ struct MatrixSource: Sendable {
     }
 
     /// Makes the stored rows of a job; scales beside int8 only.
-    func make(_ job: ChunkPipeline.Job, into slot: ChunkPipeline.Slot) throws(LeafError) {
+    func make(_ job: ChunkJob, into slot: ChunkSlot) throws(LeafError) {
         let matrix = matrices[job.matrix]
         let isTable = matrix.name == TensorName.tokenTable
         switch weights {
@@ -62,7 +62,7 @@ struct MatrixSource: Sendable {
     }
 
     private func makeRows<Number>(
-        _ job: ChunkPipeline.Job, _ matrix: FileShape.Matrix, _ rows: UnsafeMutableBufferPointer<Number>,
+        _ job: ChunkJob, _ matrix: FileShape.Matrix, _ rows: UnsafeMutableBufferPointer<Number>,
         _ table: UnsafePointer<Number>
     ) {
         for (place, row) in job.rows.enumerated() {
@@ -73,7 +73,7 @@ struct MatrixSource: Sendable {
     }
 
     private func makeTiles(
-        _ job: ChunkPipeline.Job, _ matrix: FileShape.Matrix, _ slot: ChunkPipeline.Slot
+        _ job: ChunkJob, _ matrix: FileShape.Matrix, _ slot: ChunkSlot
     ) throws(LeafError) {
         let tileBytes = matrix.layout.byteCount(outputs: WeightTile.outputs, columns: matrix.columns)
         let tiles = slot.bytes.bytes.bindMemory(to: Int8.self)
@@ -118,4 +118,5 @@ struct MatrixSource: Sendable {
         deviation * (1 + Self.rowSpread * spread) * Float(normal.largest(of: columns))
             / (127 * Float(columns).squareRoot())
     }
+
 }

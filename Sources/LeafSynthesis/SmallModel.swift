@@ -10,11 +10,7 @@ struct SmallModel: Sendable {
     init(path: String) throws(LeafError) {
         file = try CPMAntFile.open(path: path)
         input = try InputFile(path: path)
-        for region in file.leaf.regions {
-            guard try input.digest(at: region.offset, count: region.byteCount) == region.digest else {
-                throw LeafError(.badInput, "\(path): the region '\(region.name)' fails its digest; convert it again")
-            }
-        }
+        for region in file.leaf.regions { try file.leaf.verify(region, in: input) }
     }
 
     /// Names this file among all others: the digest of the header, which holds every other digest.

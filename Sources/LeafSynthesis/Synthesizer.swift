@@ -1,4 +1,5 @@
 public import CPMAntShape
+import LeafConversion
 public import LeafFormat
 import LeafTokenizer
 
@@ -81,6 +82,10 @@ public struct Synthesizer: Sendable {
     ) throws(LeafError) -> SynthesisResult {
         let clock = ContinuousClock()
         let began = clock.now
+        guard (1...1024).contains(options.threads) else {
+            throw LeafError(.usage, "\(options.threads) threads make no sense; give 1 to 1024")
+        }
+        try configuration.checkLimits(in: name)
         let enlargement = try enlargement()
         var warnings: [String] = []
         let (writer, shape) = try writer(enlargement, &warnings)
@@ -145,6 +150,9 @@ public struct Synthesizer: Sendable {
         return lines.count >= tokens ? Array(lines[..<tokens].joined(separator: [UInt8(ascii: "\n")])) : nil
     }
 
+    /// Slots beyond one a thread: what is made while the disk is waited for.
+    private static let slotsAhead = 4
+
     /// - Returns: bytes of matrices that were written.
     private func write(
         to writer: LeafWriter, _ shape: ModelShape, _ enlargement: Enlargement?, _ isCancelled: () -> Bool,
@@ -162,12 +170,19 @@ public struct Synthesizer: Sendable {
         let total = jobs.joined().reduce(0) { $0 + $1.byteCount }
         let resumed = jobs[..<writer.completedBlocks].joined().reduce(0) { $0 + $1.byteCount }
         var done = resumed
-        let pipeline = try ChunkPipeline(
-            threads: max(1, options.threads), rows: jobs.joined().map(\.rows.count).max() ?? 0)
-        try pipeline.run(
-            Array(jobs[writer.completedBlocks...].joined()),
-            make: { (job, slot) throws(LeafError) in try source.make(job, into: slot) },
-            use: { (job, slot) throws(LeafError) in
+        var slots: [ChunkSlot] = []
+        for _ in 0..<options.threads + Self.slotsAhead {
+            slots.append(try ChunkSlot(rows: jobs.joined().map(\.rows.count).max() ?? 0))
+        }
+        let left = Array(jobs[writer.completedBlocks...].joined())
+        try OrderedPipeline(slots: slots, threads: options.threads).run(
+            left.count,
+            make: { (index, slot) throws(LeafError) in
+                try source.make(left[index], into: slot)
+                return slot
+            },
+            use: { (index, slot) throws(LeafError) in
+                let job = left[index]
                 if job.rows.lowerBound == 0 { writer.beginMatrix() }
                 try writer.append(
                     chunk: UnsafeRawBufferPointer(rebasing: slot.bytes.bytes[..<job.byteCount]),
@@ -189,16 +204,16 @@ public struct Synthesizer: Sendable {
     }
 
     /// The chunks of each block, in the order of the file.
-    private static func jobs(_ shape: FileShape) -> [[ChunkPipeline.Job]] {
+    private static func jobs(_ shape: FileShape) -> [[ChunkJob]] {
         var matrix = 0
         return shape.blocks.map { block in
-            var jobs: [ChunkPipeline.Job] = []
+            var jobs: [ChunkJob] = []
             for shape in block.matrices {
                 let geometry = ChunkGeometry(shape)
                 for chunk in 0..<geometry.chunkCount {
                     let rows = geometry.outputs(ofChunk: chunk)
                     jobs.append(
-                        ChunkPipeline.Job(
+                        ChunkJob(
                             matrix: matrix, rows: rows, byteCount: geometry.bytes(outputs: rows.count),
                             isLastOfBlock: chunk == geometry.chunkCount - 1 && shape == block.matrices.last))
                 }

@@ -45,7 +45,7 @@ package final class Engine: @unchecked Sendable {
             model = try CPMAnt.executor(
                 of: settings.file.ant, store: store, pool: pool,
                 capacity: settings.capacity, activations: settings.activations, kv: settings.kv,
-                tuning: settings.file.tuning(), trace: settings.trace)
+                tuning: settings.file.tuning(settings.instructionSet), trace: settings.trace)
             scheduler = try Scheduler(
                 model: model, queue: queue, interest: interest)
         } catch {

@@ -36,12 +36,9 @@ extension Model {
                     name: logitsCase.id, type: .f32, shape: [rows, vocabSize], offset: dataBytes, byteCount: bytes))
             dataBytes += bytes
         }
-        var header = SafetensorsHeader.json(metadata: [], tensors: tensors)
-        header += repeatElement(UInt8(ascii: " "), count: header.count.roundedUp(to: 8) - header.count)
-        let length = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) }
-
+        let header = SafetensorsHeader.bytes(metadata: [], tensors: tensors)
         let output = try UnfinishedFile(path: path)
-        try (length + header).withUnsafeBufferPointer { (bytes) throws(LeafError) in
+        try header.withUnsafeBufferPointer { (bytes) throws(LeafError) in
             try output.append(UnsafeRawBufferPointer(bytes))
         }
         var (rows, done) = (0, 0)
@@ -54,7 +51,7 @@ extension Model {
             rows += 1
         }
         try output.finish()
-        return LogitsSummary(cases: cases.count, rows: rows, bytes: length.count + header.count + dataBytes)
+        return LogitsSummary(cases: cases.count, rows: rows, bytes: header.count + dataBytes)
     }
 }
 

@@ -91,7 +91,7 @@ struct Settings {
     /// - Throws: `.budget` naming the smallest budget that works.
     func plan() throws(LeafError) -> MemoryPlan {
         let bytes = try CPMAnt.plannedBytes(
-            file.ant, capacity: capacity, activations: activations, kv: kv, tuning: file.tuning())
+            file.ant, capacity: capacity, activations: activations, kv: kv, tuning: file.tuning(instructionSet))
         return try MemoryPlan(
             budget: budget, isGiven: reserveBytes == nil, chunks: file.leaf.chunks,
             reserved: MemoryPlan.Reserved(

@@ -86,7 +86,9 @@ public struct Tunings: Sendable {
 
 extension ModelFile {
     /// What the model has to load.
-    func tuning() -> ModelTuning {
+    ///
+    /// - Parameter instructionSet: of the kernels that widen the numbers.
+    func tuning(_ instructionSet: InstructionSet) -> ModelTuning {
         var matrices: [String: Int] = [:]
         for (place, matrix) in leaf.matrices.enumerated() { matrices[matrix.name] = place }
         let adapters = tunings.adapters.map { adapter in
@@ -95,14 +97,16 @@ extension ModelFile {
                     matrices[factors.matrix].map { matrix in
                         LowRankAdapter.Factors(
                             matrix: matrix, rank: factors.rank, scale: factors.scale,
-                            load: { () throws(LeafError) in try factors.floats() })
+                            load: { () throws(LeafError) in
+                                try factors.floats(WeightKernels(instructionSet.rawValue))
+                            })
                     }
                 })
         }
         let divisor = softPromptDivisor
         let softPrompts = tunings.softPrompts.map { prompt in
             SoftPromptRows(count: prompt.file.rowCount) { () throws(LeafError) in
-                var numbers = try prompt.file.floats()
+                var numbers = try prompt.file.floats(WeightKernels(instructionSet.rawValue))
                 for place in numbers.indices { numbers[place] = Float(Double(numbers[place]) / divisor) }
                 return numbers
             }

@@ -158,7 +158,7 @@ private struct Folder {
         let config = try OutputFile(path: folder.directory.path("config.json"))
         try expectMutationsNeverCrash(folder.config, rounds: 2000) { bytes in
             try config.write(bytes, at: 0)
-            return failure { _ = try Checkpoint(path: folder.directory.url.path) }
+            return failure { _ = try Checkpoint(path: folder.directory.url.path, kernels: .best) }
         }
     }
 

@@ -38,7 +38,7 @@ struct Conversion {
         change(&options)
         result = try Converter(source: source, output: directory.path("model.leaf"), options: options).run()
         file = try LeafFile.open(path: directory.path("model.leaf"))
-        rows = try LeafRows(CPMAntFile.open(path: directory.path("model.leaf")))
+        rows = try LeafRows(CPMAntFile.open(path: directory.path("model.leaf")), .best)
     }
 
     /// Everything behind the header.

@@ -83,19 +83,19 @@ import Testing
         let first = opened.file.configuration.promptLength
         let (plain, hidden, afterDrafts) = try opened.engine.perform { model throws(LeafError) in
             func run(_ hiding: Bool, _ drafts: Bool) throws(LeafError) -> [Float] {
-                let sequence = try begin(rows, model)
+                let sequence = try begin(rows, model, opened)
                 defer { model.cache.remove(sequence) }
                 let length = model.cache.length(of: sequence)
                 if hiding { model.cache.hide(first, of: sequence, with: length) }
-                _ = try feed([11], from: 0, to: sequence, rows, model)
+                _ = try feed([11], from: 0, to: sequence, rows, model, opened)
                 if drafts {
                     for step in 1...3 {
                         model.cache.hide(first + step, of: sequence, with: length + step)
-                        _ = try feed([Int32(300 + step)], from: step, to: sequence, rows, model)
+                        _ = try feed([Int32(300 + step)], from: step, to: sequence, rows, model, opened)
                     }
                     model.cache.truncate(sequence, to: length + 1)
                 }
-                return try feed([12], from: 1, to: sequence, rows, model)
+                return try feed([12], from: 1, to: sequence, rows, model, opened)
             }
             return (
                 [try run(false, false), try run(true, false)], try run(true, false),

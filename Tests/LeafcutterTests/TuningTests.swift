@@ -178,7 +178,7 @@ import Testing
         try file.tunings.add(adapter)
         try file.tunings.add(SoftPromptFile(path: Self.path("prompts.pt"), for: file.configuration))
         let numbers = try adapter.factors.reduce(32 * 48) { sum, factors in
-            let (a, b) = try factors.floats()
+            let (a, b) = try factors.floats(.best)
             return sum + a.count + b.count
         }
         #expect(try Model.plan(file, options).reserved.resident >= without + numbers * 4)

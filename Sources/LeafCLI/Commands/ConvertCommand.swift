@@ -1,5 +1,6 @@
 import Glibc
 import LeafArguments
+import LeafExecutor
 import Leafcutter
 
 /// `leafcutter convert SOURCE OUT.leaf`
@@ -71,6 +72,7 @@ struct ConvertCommand: Command {
         options.masksPath = masks
         if case .bytes(let bytes) = memory { options.memoryBudget = bytes }
         options.replacesExisting = replacesExisting
+        options.instructionSet = try InstructionSet.wanted().rawValue
         options.resumes = !startsAnew
         options.threads = threads ?? Machine.current().cores
         guard (1...1024).contains(options.threads) else {
@@ -115,7 +117,7 @@ struct ConvertCommand: Command {
                 .usage,
                 "--consume deletes \(source) while it converts it; add --yes if that is meant, nobody can be asked")
         }
-        StandardError.write("\(source) will be deleted while it is converted. Go on? [y/N] ")
+        StandardError.write("\(source.printable) will be deleted while it is converted. Go on? [y/N] ")
         let input = try LineReader(path: "-", limit: 1024)
         guard case .line(let line) = try input.next(), ["y", "yes"].contains(try line.text().lowercased()) else {
             throw LeafError(.usage, "nothing was done")

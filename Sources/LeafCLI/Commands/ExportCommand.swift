@@ -1,4 +1,5 @@
 import LeafArguments
+import LeafExecutor
 import Leafcutter
 
 /// `leafcutter export MODEL FOLDER`
@@ -30,6 +31,7 @@ struct ExportCommand: Command {
         var options = ExportOptions()
         options.weights = weights?.format
         options.replacesExisting = replacesExisting
+        options.instructionSet = try InstructionSet.wanted().rawValue
         let interrupt = terminal.interrupt
         let meter = ProgressMeter("exporting")
         let result = try Exporter(model: model, folder: folder, options: options).run(

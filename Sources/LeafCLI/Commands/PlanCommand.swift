@@ -30,13 +30,13 @@ struct PlanCommand: Command {
                 "context", "N", "Tokens to hold, the soft prompt and the generated ones included (default 512).",
                 \.context),
             .value("batch", "B", "Texts at the same time (default 1).", \.batch),
-            .value("disk-rate", "RATE", "What the disk reads in a second: 1GB/s, 500MB/s.", \.diskRate),
+            .value("disk-rate", "RATE", "How fast the disk is: 1GB/s, 500MB/s.", \.diskRate),
             .value("cores", "N", "Compute threads to plan for (default: those of this machine).", \.cores),
         ] + TuningOptions.all.map { $0.lifted(\.tuning) }
             + EngineOptions.all.filter { $0.name != "threads" && $0.name != "io" }.map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
-            "plan ant.leaf --memory 2GiB", "plan ant.leaf --memory 1GiB --context 1024 --disk-rate 500MB --json",
+            "plan ant.leaf --memory 2GiB", "plan ant.leaf --memory 1GiB --context 1024 --disk-rate 500MB/s --json",
         ])
 
     private static let longestContext = 1 << 20
@@ -104,7 +104,7 @@ struct PlanCommand: Command {
     private func statedDisk() throws(LeafError) -> DiskRate? {
         if let diskRate { return DiskRate(bytesPerSecond: Double(diskRate.bytesPerSecond)) }
         guard model != nil else {
-            throw LeafError(.usage, "a preset has no file to measure the disk with; give --disk-rate, such as 1GB")
+            throw LeafError(.usage, "a preset has no file to measure the disk with; give --disk-rate, such as 1GB/s")
         }
         return nil
     }

@@ -25,7 +25,7 @@ struct VerifyCommand: Command {
         terminal.progress.clear()
         guard common.isJSON else {
             return terminal.output.write(
-                "\(model) is whole: \(ByteCount(bytes: file.fileBytes)) in \(Quantity.count(file.blocks.count, "block"))\n"
+                "\(model.printable) is whole: \(ByteCount(bytes: file.fileBytes)) in \(Quantity.count(file.blocks.count, "block"))\n"
             )
         }
         terminal.output.write(

@@ -1,4 +1,5 @@
 import Glibc
+import Leafcutter
 
 /// What is going on, on standard error: on a terminal one line that is rewritten in place at most ten times a second,
 /// elsewhere a plain line every ten seconds (every three with `--verbose`).
@@ -30,16 +31,16 @@ final class ProgressLine {
         let now = ContinuousClock.now
         if let lastShown, now - lastShown < interval { return }
         lastShown = now
-        guard isLive else { return StandardError.write(text() + "\n") }
+        guard isLive else { return StandardError.write(text().printable + "\n") }
         let column = output.column
         let room = TerminalWidth.columns - column - 1
         guard column > 0 else {
             hasLine = true
-            return StandardError.write("\r\u{1B}[K" + TerminalWidth.fitted(text(), to: room).text)
+            return StandardError.write("\r\u{1B}[K" + TerminalWidth.fitted(text().printable, to: room).text)
         }
         guard room >= Self.leastColumns else { return clear() }
         hasLine = true
-        let (fitting, width) = TerminalWidth.fitted("  [\(text())]", to: room)
+        let (fitting, width) = TerminalWidth.fitted("  [\(text().printable)]", to: room)
         // Erases what was there, writes, and leads the cursor back behind the text.
         StandardError.write("\u{1B}[K" + fitting + "\u{1B}[\(width)D")
     }
