@@ -35,7 +35,7 @@ extension ModelOptions.Capacity {
         func capacity(_ sequences: Int, startTogether: Bool) -> Self {
             var taken = 0
             let chosen = largestFirst.prefix { demand in
-                defer { taken = taken +| demand.sequences }
+                defer { taken +|= demand.sequences }
                 return taken == 0 || taken +| demand.sequences <= sequences
             }
             var capacity = Self(for: Array(chosen), startTogether: startTogether)
@@ -89,7 +89,7 @@ public struct DemandSurvey: Sendable {
     public init(sequences: Int) { self.sequences = sequences }
 
     public mutating func add(_ demand: Demand) {
-        firstRows = firstRows +| demand.firstRows
+        firstRows +|= demand.firstRows
         if demand.firstRows > longest?.firstRows ?? 0 { longest = demand }
         let place = largest.firstIndex { $0.pages < demand.pages } ?? largest.count
         guard place < sequences else { return }
