@@ -11,10 +11,12 @@ public struct CPMAntFile: Sendable, Equatable {
 
     /// Reads and checks the header; the weights are not touched.
     ///
-    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong.
-    public static func open(path: String) throws(LeafError) -> CPMAntFile {
+    /// - Parameter memory: bytes that reading the header may take; nil for as many as the largest needs.
+    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, `.budget` if the header is too large for
+    ///   the memory.
+    public static func open(path: String, memory: Int? = nil) throws(LeafError) -> CPMAntFile {
         var shape: ModelShape?
-        let leaf = try LeafFile.open(path: path) { json, weights throws(LeafError) in
+        let leaf = try LeafFile.open(path: path, memory: memory) { json, weights throws(LeafError) in
             let asked = ModelShape(try ModelConfiguration(json: json, source: path), weights: weights)
             shape = asked
             return asked.file

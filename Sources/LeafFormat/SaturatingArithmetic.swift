@@ -1,6 +1,8 @@
 infix operator +| : AdditionPrecedence
 infix operator -| : AdditionPrecedence
 infix operator *| : MultiplicationPrecedence
+infix operator +|= : AssignmentPrecedence
+infix operator -|= : AssignmentPrecedence
 
 /// Sizes that anybody may ask for: what is too large for a number becomes the largest one, which no plan accepts.
 extension Int {
@@ -13,6 +15,9 @@ extension Int {
         let (difference, overflow) = a.subtractingReportingOverflow(b)
         return overflow ? (b > 0 ? .min : .max) : difference
     }
+
+    package static func +|= (a: inout Int, b: Int) { a = (a +| b) }
+    package static func -|= (a: inout Int, b: Int) { a = (a -| b) }
 
     package static func *| (a: Int, b: Int) -> Int {
         let (product, overflow) = a.multipliedReportingOverflow(by: b)

@@ -211,10 +211,10 @@ private struct Room {
     }
 
     private mutating func take(_ demand: Demand, rows wanted: Int) {
-        pages = pages -| demand.pages
-        sequences = sequences -| demand.sequences
-        rows = rows -| wanted
-        logitRows = logitRows -| demand.logitRows
+        pages -|= demand.pages
+        sequences -|= demand.sequences
+        rows -|= wanted
+        logitRows -|= demand.logitRows
     }
 }
 

@@ -35,7 +35,7 @@ extension ModelOptions.Capacity {
         func capacity(_ sequences: Int, startTogether: Bool) -> Self {
             var taken = 0
             let chosen = largestFirst.prefix { demand in
-                defer { taken = taken +| demand.sequences }
+                defer { taken +|= demand.sequences }
                 return taken == 0 || taken +| demand.sequences <= sequences
             }
             var capacity = Self(for: Array(chosen), startTogether: startTogether)
@@ -100,7 +100,7 @@ public struct DemandSurvey: Sendable {
     public mutating func add(_ demand: Demand) {
         count += 1
         positions = max(positions, demand.positions)
-        firstRows = firstRows +| demand.firstRows
+        firstRows +|= demand.firstRows
         for (place, measure) in Self.measures.enumerated()
         where measure(demand) > extremes[place].map(measure) ?? 0 { extremes[place] = demand }
         let place = largest.firstIndex { $0.pages < demand.pages } ?? largest.count

@@ -1,10 +1,11 @@
-import CPMAntShape
 public import CPMAntShape
 public import LeafFormat
 
 /// Model files of tests hold CPM-Ants.
 extension LeafFile {
-    public static func open(path: String) throws(LeafError) -> LeafFile { try CPMAntFile.open(path: path).leaf }
+    public static func open(path: String, memory: Int? = nil) throws(LeafError) -> LeafFile {
+        try CPMAntFile.open(path: path, memory: memory).leaf
+    }
 
     public var configuration: ModelConfiguration {
         do {
