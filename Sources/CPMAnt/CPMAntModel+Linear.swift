@@ -57,25 +57,26 @@ extension CPMAntModel {
             let begin = TraceRecorder.now(trace)
             defer { trace?.record(.linear, on: .compute(worker), since: begin, index) }
             for chunk in file.matrices[index].chunks {
-                let bytes = try store.acquire(chunk, consumer: worker)
-                defer { store.release(chunk) }
+                let lease = try store.lease(chunk, consumer: worker)
                 let entry = file.chunks[chunk]
-                guard rows > 0, let base = bytes.baseAddress else { continue }
-                // Whole tiles of 16 rows, so that every part begins aligned.
-                let tileCount = entry.rowCount.roundedUp(to: 16) / 16
-                let step = TileClaims.step(of: tileCount, threads: pool.threadCount, file.weights)
-                while let tiles = claims.take(step, of: tileCount, in: chunk) {
-                    let last = min(tiles.upperBound * 16, entry.rowCount)
-                    let part = Part(
-                        matrix: index, columns: entry.firstRow + tiles.lowerBound * 16..<entry.firstRow + last,
-                        worker: worker)
-                    if file.weights == .int8 {
-                        multiplyInt8(part, base, in: entry, rows: rows, output(part, part.columns.lowerBound))
-                    } else {
-                        multiplyFloats(part, base, in: entry, rows: rows, output)
+                lease.bytes.withUnsafeBytes { bytes in
+                    guard rows > 0, let base = bytes.baseAddress else { return }
+                    // Whole tiles of 16 rows, so that every part begins aligned.
+                    let tileCount = entry.rowCount.roundedUp(to: 16) / 16
+                    let step = TileClaims.step(of: tileCount, threads: pool.threadCount, file.weights)
+                    while let tiles = claims.take(step, of: tileCount, in: chunk) {
+                        let last = min(tiles.upperBound * 16, entry.rowCount)
+                        let part = Part(
+                            matrix: index, columns: entry.firstRow + tiles.lowerBound * 16..<entry.firstRow + last,
+                            worker: worker)
+                        if file.weights == .int8 {
+                            multiplyInt8(part, base, in: entry, rows: rows, output(part, part.columns.lowerBound))
+                        } else {
+                            multiplyFloats(part, base, in: entry, rows: rows, output)
+                        }
+                        addUp(part, of: matrices, rows: rows, to: output(part, part.columns.lowerBound))
+                        finish(part)
                     }
-                    addUp(part, of: matrices, rows: rows, to: output(part, part.columns.lowerBound))
-                    finish(part)
                 }
             }
         }
