@@ -6,7 +6,8 @@ import Leafcutter
 struct EngineOptions: Sendable {
     var memory = MemoryBudget.automatic
     var threads: Int?
-    var reading = ReadingOptions()
+    /// A file that is cut while it is mapped ends in a sentence, and not by a signal.
+    var reading = ReadingOptions(guardsMapping: true)
     var activations = ActivationPrecision.int16
     var kv: KVPrecision?
     var trace: String?

@@ -61,6 +61,7 @@ struct RunFacts: CustomStringConvertible {
         if streamed == 0 { parts.append("all weights stay in memory") }
 
         run.diskBytesPerSecond = counters.bytesPerSecond
+        run.diskLimit = model.diskLimit
         run.streamedBytesPerSweep = streamed
         run.weightBytes = model.file.leaf.chunks.reduce(0) { $0 + $1.rawBytes }
         run.elementBytes = model.file.leaf.weights.elementBytes

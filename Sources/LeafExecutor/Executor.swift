@@ -87,6 +87,7 @@ public final class Executor {
     ///
     /// - Parameters:
     ///   - batch: at most `capacity.rows` rows, rows of one sequence together.
+    ///   - direction: the blocks from the first to the last, or back again; the direction of the store's sweep.
     ///   - given: the rows' hidden states, `[rows, dModel]`, where another executor ran the blocks before; nil to embed.
     ///   - isCancelled: asked between blocks.
     ///   - body: is handed the number of each row that wants an output, and its logits: `[vocabSize]`, none for a row
@@ -95,7 +96,8 @@ public final class Executor {
     /// - Throws: `.io` and `.badInput` from reading, `.tooLong` when the batch exceeds the capacity, `.cancelled`. After
     ///   an error the rows' sequences must be removed.
     public func forward(
-        _ batch: RowBatch, given: UnsafeBufferPointer<Float>? = nil, isCancelled: () -> Bool = { false },
+        _ batch: RowBatch, direction: SweepDirection = .forward, given: UnsafeBufferPointer<Float>? = nil,
+        isCancelled: () -> Bool = { false },
         logits body: (Int, UnsafeBufferPointer<Float>) throws(LeafError) -> Void
     ) throws(LeafError) {
         let sweepBegin = TraceRecorder.now(trace)
@@ -104,7 +106,9 @@ public final class Executor {
         if let given { take(given) } else { try embed(batch) }
         do throws(LeafError) {
             try pool.run(filling)
-            for index in blocks {
+            step.direction = direction
+            for number in 0..<blocks.count {
+                let index = direction == .forward ? blocks.lowerBound + number : blocks.upperBound - 1 - number
                 let blockBegin = TraceRecorder.now(trace)
                 if isCancelled() { throw LeafError(.cancelled, "stopped") }
                 try store.settle()
@@ -143,6 +147,7 @@ public final class Executor {
         var outputRows: [Int] = []
         var logitRowCount = 0
         var block = 0
+        var direction = SweepDirection.forward
     }
 
     /// Whether the rows that these matrices read are to be quantized.

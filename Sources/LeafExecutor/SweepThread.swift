@@ -94,6 +94,8 @@ public struct SweepThread {
 
     /// Computes `rows x matrices`. Threads claim tiles chunk by chunk until none are left, then wait for each other once.
     ///
+    /// On a sweep back, a block asks for its matrices from the last to the first, and so does this.
+    ///
     /// - Parameters:
     ///   - rows: as many as were prepared, or the first of them.
     ///   - matrices: those of `prepare`, in sweep order.
@@ -103,22 +105,31 @@ public struct SweepThread {
         rows: Int, _ matrices: Range<Int>, into target: (Part) -> FloatRows, finish: (Part) -> Void = { _ in }
     ) throws(LeafError) {
         try multiplyDown(matrices, rows: rows)
-        for index in matrices {
+        for turn in 0..<matrices.count {
+            let index = inOrder(matrices, turn)
             let begin = TraceRecorder.now(executor.trace)
             defer { executor.trace?.record(.linear, on: .compute(number), since: begin, index) }
-            for chunk in executor.file.matrices[index].chunks {
-                let bytes = try executor.store.acquire(chunk, consumer: number)
-                defer { executor.store.release(chunk) }
-                guard rows > 0, let base = bytes.baseAddress else { continue }
-                while let part = executor.claim(chunk, of: index, ordinal: index - matrices.lowerBound) {
-                    let output = target(part)
-                    multiply(part, base, in: chunk, rows: rows, output)
-                    addUp(part, of: matrices, rows: rows, to: output)
-                    finish(part)
+            let chunks = executor.file.matrices[index].chunks
+            for turn in 0..<chunks.count {
+                let chunk = inOrder(chunks, turn)
+                let lease = try executor.store.lease(chunk, consumer: number)
+                lease.bytes.withUnsafeBytes { bytes in
+                    guard rows > 0, let base = bytes.baseAddress else { return }
+                    while let part = executor.claim(chunk, of: index, ordinal: index - matrices.lowerBound) {
+                        let output = target(part)
+                        multiply(part, base, in: chunk, rows: rows, output)
+                        addUp(part, of: matrices, rows: rows, to: output)
+                        finish(part)
+                    }
                 }
             }
         }
         try meet()
+    }
+
+    /// The `turn`th of some indices, from 0, the way that the sweep goes.
+    private func inOrder(_ indices: Range<Int>, _ turn: Int) -> Int {
+        executor.step.direction == .forward ? indices.lowerBound + turn : indices.upperBound - 1 - turn
     }
 
     private func multiply(_ part: Part, _ base: UnsafeRawPointer, in chunk: Int, rows: Int, _ output: FloatRows) {

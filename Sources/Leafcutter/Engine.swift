@@ -38,8 +38,7 @@ package final class Engine: @unchecked Sendable {
         self.store = store
         requestLimit = settings.requestLimit
         interest = SweepInterest(
-            // CALL SITE: `store.interrupt()` and `store.resume()` belong here, once BlockStore has them.
-            interrupt: {}, resume: {})
+            interrupt: { store.interrupt() }, resume: { store.resume() })
         pool = try ComputePool(threadCount: settings.capacity.threads)
         do {
             model = try CPMAnt.executor(

@@ -42,7 +42,9 @@ package struct StreamProbe {
         let plan = try plan(file, capacity, activations, streamedShare)
         guard plan.streamedBytesPerSweep > 0 else { return nil }
         let store = try BlockStore(
-            file: file.leaf, plan: plan, reading: ReadingOptions(mode: reading.mode, mirror: reading.mirror),
+            file: file.leaf, plan: plan,
+            reading: ReadingOptions(
+                mode: reading.mode, mirror: reading.mirror, guardsMapping: reading.guardsMapping),
             consumers: threads)
         let pool = try ComputePool(threadCount: threads)
         defer { pool.stop() }
@@ -70,10 +72,7 @@ package struct StreamProbe {
         }
         func read(_ chunks: Range<Int>) throws(LeafError) {
             for chunk in chunks {
-                for consumer in 0..<threads {
-                    _ = try store.acquire(chunk, consumer: consumer)
-                    store.release(chunk)
-                }
+                for consumer in 0..<threads { _ = try store.lease(chunk, consumer: consumer) }
             }
             store.abandonSweep()
         }

@@ -41,14 +41,13 @@ func sweep(
         for sweep in 0..<sweeps {
             for chunk in model.file.chunks.indices {
                 do {
-                    let bytes = try store.acquire(chunk)
+                    let lease = try store.lease(chunk)
                     if Int.random(in: 0..<4, using: &random) == 0 {
                         usleep(UInt32.random(in: 0...napMicroseconds, using: &random))
                     }
-                    if !bytes.hold(model.contents[chunk]) {
+                    if !lease.bytes.hold(model.contents[chunk]) {
                         mistakes.add("sweep \(sweep), chunk \(chunk): wrong bytes")
                     }
-                    store.release(chunk)
                 } catch {
                     mistakes.add("\(error)")
                     return
