@@ -14,7 +14,7 @@ package final class Arena: @unchecked Sendable {
         self.byteCount = max(4096, byteCount.roundedUp(to: 4096))
         let raw = mmap(nil, self.byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         guard let raw, raw != MAP_FAILED else {
-            throw LeafError(.budget, "the system has no \(byteCount) bytes of memory left; give a smaller --memory")
+            throw LeafError(.budget, "the system has no \(byteCount) bytes of memory left; use a smaller budget")
         }
         base = raw
     }

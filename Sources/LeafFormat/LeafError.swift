@@ -29,6 +29,10 @@ public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
         case context(tokens: Int)
         /// The fewest beams that would do.
         case beams(Int)
+        /// A setting, by its name in snake_case, and the values of it that would do; none where naming it is enough.
+        case setting(String, [String] = [])
+        /// A setting that would have to be left out.
+        case without(String)
     }
 
     public let kind: Kind

@@ -116,7 +116,8 @@ public final class LeafWriter {
         end = layout.blocksOffset
 
         guard options.replacesExisting || !FilePath.exists(path) else {
-            throw LeafError(.usage, "\(path) is there already; give another name, or --force to replace it")
+            throw LeafError(
+                .usage, "\(path) is there already; give another name, or replace it", advice: .setting("force"))
         }
 
         let identity = Self.identity(contents, fingerprint)
@@ -367,13 +368,13 @@ public final class LeafWriter {
 
     private static let consumedElsewhere = LeafError(
         .badInput,
-        "the checkpoint lacks what an interrupted `convert --consume` has put into another file already; "
-            + "only that command can go on")
+        "the checkpoint lacks what an interrupted conversion that consumes it has put into another file already; "
+            + "only that conversion can go on")
 
     private static func holdsTheOnlyCopy(_ path: String) -> LeafError {
         LeafError(
             .usage,
-            "\(path).part is the unfinished work of a `convert --consume` and the only copy of what that has deleted; "
+            "\(path).part is the unfinished work of a conversion that consumed its source, and the only copy of what that has deleted; "
                 + "run that command again, or remove \(path).part and \(path).journal")
     }
 

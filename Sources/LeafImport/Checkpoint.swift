@@ -77,7 +77,8 @@ private struct CheckpointAssembly {
             throw LeafError(
                 .badInput,
                 "\(files.path) holds \(TensorName.promptEmbedding), which only CPM-Live's form has, "
-                    + "but the configuration is transformers'; give CPM-Live's by --config")
+                    + "but the configuration is transformers', not CPM-Live's",
+                advice: .setting("config", ["FILE"]))
         }
     }
 
@@ -171,7 +172,7 @@ private struct CheckpointAssembly {
             throw LeafError(
                 .badInput,
                 "\(path): layer \(index) has no \(half) and mask_modules does not say that it is removed; "
-                    + "get the checkpoint again or give the right --config")
+                    + "get the checkpoint again or give the right configuration", advice: .setting("config", ["FILE"]))
         }
         return (layers, whole)
     }

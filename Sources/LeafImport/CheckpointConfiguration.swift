@@ -55,7 +55,8 @@ struct CheckpointConfiguration: Decodable {
         }
         let isTransformers = modelType != nil || container.contains(.hiddenSize)
         guard isTransformers || container.contains(.dimModel) else {
-            throw LeafError(.badInput, "neither hidden_size nor dim_model is there; give the right file by --config")
+            throw LeafError(
+                .badInput, "neither hidden_size nor dim_model is there", advice: .setting("config", ["FILE"]))
         }
         style = isTransformers ? .transformers : .cpmLive
         dimModel = try number(isTransformers ? .hiddenSize : .dimModel)

@@ -75,7 +75,8 @@ package struct CheckpointFiles: Sendable {
             pruning = nil
         } else {
             throw LeafError(
-                .usage, "masks belong to a model that BMCook pruned, but there is no \(record); leave out --masks")
+                .usage, "masks belong to a model that BMCook pruned, but there is no \(record)",
+                advice: .without("masks"))
         }
         for file in pruning?.files ?? [] { reader.note(file) }
         identities = reader.identities
@@ -138,7 +139,8 @@ package struct CheckpointFiles: Sendable {
         guard let found = candidates.first(where: { FilePath.exists($0) }) else {
             throw LeafError(
                 .badInput,
-                "\(path) has no configuration beside it (\(candidates.joined(separator: ", "))); use --config")
+                "\(path) has no configuration beside it (\(candidates.joined(separator: ", ")))",
+                advice: .setting("config", ["FILE"]))
         }
         return found
     }

@@ -172,6 +172,8 @@ struct ChunkEncoder: Sendable {
         converter.convert(source, count: columns, to: &floats)
         guard let large = floats.first(where: { $0.isFinite && $0.magnitude >= 65_520 }), floats.allSatisfy(\.isFinite)
         else { return .notFinite(tensor, row: row) }
-        return LeafError(.badInput, "\(place) \(large) in row \(row), too large for float16; use --weights f32 or int8")
+        return LeafError(
+            .badInput, "\(place) \(large) in row \(row), too large for float16",
+            advice: .setting("weights", ["f32", "int8"]))
     }
 }

@@ -52,7 +52,7 @@ package struct Consumption: Sendable {
     }
 
     private static func refusal(_ path: String, _ reason: String) -> LeafError {
-        LeafError(.usage, "--consume cannot delete \(path): it \(reason); convert without --consume")
+        LeafError(.usage, "\(path) cannot be deleted: it \(reason)", advice: .without("consume"))
     }
 
     /// Gives the files the name of consumed ones.

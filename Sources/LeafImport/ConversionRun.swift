@@ -53,7 +53,8 @@ struct ConversionRun {
         let needed = fixed + Self.minimumSlots * sizes.slotBytes
         if let budget = options.memoryBudget, budget < needed {
             throw LeafError(
-                .budget, "this conversion needs \(needed.sizeText), --memory gives \(budget.sizeText); give more")
+                .budget, "this conversion needs \(needed.sizeText), the budget is \(budget.sizeText)",
+                advice: .memory(bytes: needed.roundedUp(to: 1 << 20)))
         }
         let room = max(0, (options.memoryBudget ?? Self.usualBytes) - fixed) / sizes.slotBytes
         let wanted = min(options.threads + Self.slotsBesideEncoding, Self.maximumSlots, room)

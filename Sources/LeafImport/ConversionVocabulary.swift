@@ -24,7 +24,8 @@ struct ConversionVocabulary {
             }
             guard count == vocabSize else {
                 throw LeafError(
-                    .badInput, "\(path) has \(count) tokens, the model \(vocabSize); give the right one by --vocab")
+                    .badInput, "\(path) has \(count) tokens, the model \(vocabSize)",
+                    advice: .setting("vocab", ["FILE"]))
             }
             bytes = text
             needsSegmenter = style == .ant

@@ -115,7 +115,8 @@ public struct Exporter: Sendable {
             ["config.json", "vocab.txt", "model.safetensors", ExportShards.indexName] + shards.files.map(\.name)
         guard options.replacesExisting || !names.contains(where: { FilePath.exists("\(folder)/\($0)") }) else {
             throw LeafError(
-                .usage, "\(folder) holds a checkpoint already; give another folder, or --force to replace it")
+                .usage, "\(folder) holds a checkpoint already; give another folder, or replace it",
+                advice: .setting("force"))
         }
         for name in names { try FilePath.remove("\(folder)/\(name)") }
         let free = try FilePath.freeBytes(at: "\(folder)/config.json")

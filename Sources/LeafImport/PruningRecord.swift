@@ -96,7 +96,7 @@ struct PruningRecord: Sendable {
                 throw LeafError(
                     .usage,
                     "layer \(layer) has \(count) of \(configuration.numHeads) heads, and only BMCook's file of masks tells "
-                        + "which; give it by --masks")
+                        + "which", advice: .setting("masks", ["FILE"]))
             }
             let mask = rows[try index(layer, among: rows.count, "the mask num_heads")]
             let heads = mask.indices.filter { mask[$0] == 1 }

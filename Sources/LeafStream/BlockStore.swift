@@ -42,7 +42,8 @@ public final class BlockStore: Sendable {
         precondition(range.lowerBound >= 0 && range.upperBound <= file.chunks.count && plan.chunkCount == range.count)
         precondition(consumers > 0 && !order.isEmpty)
         if reading.mirror != nil, reading.mode == .map {
-            throw LeafError(.usage, "a mirror cannot be mapped beside the model; use --io direct or buffered")
+            throw LeafError(
+                .usage, "a mirror cannot be mapped beside the model", advice: .setting("io", ["direct", "buffered"]))
         }
         let loader = try ChunkLoader(
             file: file, range: range, plan: plan, reading: reading, requestBytes: request.bytes, system: system)

@@ -89,7 +89,8 @@ final class ChunkLoader: Sendable {
         } catch {
             guard mode == .direct else { return Source(buffered: buffered, direct: nil) }
             throw LeafError(
-                .io, "\(path): this file system refuses direct reads (\(error.reason)); use --io buffered or map")
+                .io, "\(path): this file system refuses direct reads (\(error.reason))",
+                advice: .setting("io", ["buffered", "map"]))
         }
     }
 

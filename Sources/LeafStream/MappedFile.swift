@@ -31,16 +31,16 @@ final class MappedFile: @unchecked Sendable {
         guard sysconf(Int32(_SC_PAGESIZE)) == ReadableFile.alignment else {
             throw LeafError(
                 .io,
-                "\(file.path): this machine's pages are not \(ReadableFile.alignment) bytes; use --io direct or buffered"
-            )
+                "\(file.path): this machine's pages are not \(ReadableFile.alignment) bytes",
+                advice: .setting("io", ["direct", "buffered"]))
         }
         count = chunks.map { $0.offset + $0.paddedBytes }.max() ?? 0
         let address = count > 0 ? system.map(file.descriptor, count) : -Int(EINVAL)
         guard address > 0, let base = UnsafeMutableRawPointer(bitPattern: address) else {
             throw LeafError(
                 .io,
-                "\(file.path): cannot be mapped (\(ReadFailure.system(Int32(-address)).reason)); use --io direct or buffered"
-            )
+                "\(file.path): cannot be mapped (\(ReadFailure.system(Int32(-address)).reason))",
+                advice: .setting("io", ["direct", "buffered"]))
         }
         self.base = base
         self.file = file
@@ -49,7 +49,9 @@ final class MappedFile: @unchecked Sendable {
         guardNumber = isGuarded ? leaf_guard_mapping(base, count) : -1
         guard !isGuarded || guardNumber >= 0 else {
             system.unmap(base, count)
-            throw LeafError(.io, "\(file.path): too many mapped models in one process; use --io direct or buffered")
+            throw LeafError(
+                .io, "\(file.path): too many mapped models in one process",
+                advice: .setting("io", ["direct", "buffered"]))
         }
         // A touched page must not bring its neighbours: they would stay behind the window.
         _ = system.adviseMemory(base, count, .random)

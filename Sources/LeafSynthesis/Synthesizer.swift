@@ -107,8 +107,8 @@ public struct Synthesizer: Sendable {
         guard options.weights == .int8 else {
             throw LeafError(
                 .usage,
-                "only int8 sums are exact in any order, so a model around another has int8 weights; leave out --weights"
-            )
+                "only int8 sums are exact in any order, so a model around another has int8 weights",
+                advice: .without("weights"))
         }
         return try Enlargement(SmallModel(path: path), in: configuration)
     }
