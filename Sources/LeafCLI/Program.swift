@@ -40,7 +40,7 @@ enum Program {
             name = words.first
             try run(words)
         } catch {
-            StandardError.write(prefix(name) + ": \(error)\n")
+            StandardError.write(prefix(name) + ": \(ErrorSentence(error))\n")
             exit(error.exitCode)
         }
     }

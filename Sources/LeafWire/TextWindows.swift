@@ -10,6 +10,10 @@ package struct TextWindows: Sendable {
         package let target: [Int32]
         /// Tokens of the target that an earlier window has scored.
         package let alreadyScored: Int
+
+        package init(prefix: [Int32], target: [Int32], alreadyScored: Int) {
+            (self.prefix, self.target, self.alreadyScored) = (prefix, target, alreadyScored)
+        }
     }
 
     /// Tokens of the text in a window, which holds `<s>` besides.

@@ -104,10 +104,10 @@ import Testing
         var (start, scoredUpTo) = (0, prefix - 1)
         while scoredUpTo < ids.count {
             let window = ids[start..<min(start + context - 1, ids.count)]
-            windows.append(
-                .init(
-                    prefix: [6] + window.prefix(prefix - 1), target: Array(window.dropFirst(prefix - 1)),
-                    alreadyScored: scoredUpTo - (start + prefix - 1)))
+            let prompt: [Int32] = [6] + Array(window.prefix(prefix - 1))
+            let target = Array(window.dropFirst(prefix - 1))
+            let alreadyScored = scoredUpTo - (start + prefix - 1)
+            windows.append(TextWindows.Window(prefix: prompt, target: target, alreadyScored: alreadyScored))
             scoredUpTo = window.endIndex
             start += stride
         }

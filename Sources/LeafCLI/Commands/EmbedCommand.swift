@@ -51,12 +51,14 @@ struct EmbedCommand: Command {
         let run = try SharedRun(
             [demand], count: 1, bytes: 0, sequences: scoring.batch.count, scoring.engine, file, terminal)
         var failure: LeafError?
-        try run.model.answer([request], isCancelled: { run.isCancelled }) { _, answer in
-            switch answer {
-            case .failure(let error): failure = error
-            case .success(let vector): terminal.print(Self.answer(vector, to: request))
-            }
-        }
+        try run.model.answer(
+            [request], isCancelled: { run.isCancelled },
+            onAnswer: { _, answer in
+                switch answer {
+                case .failure(let error): failure = error
+                case .success(let vector): terminal.print(Self.answer(vector, to: request))
+                }
+            })
         terminal.progress.clear()
         let isDone = failure == nil
         run.tell(

@@ -28,7 +28,7 @@ final class Terminal {
     func note(_ line: String) {
         guard !isQuiet else { return }
         progress.clear()
-        StandardError.write(line + "\n")
+        StandardError.write(ErrorSentence.visible(line, keepingLines: true) + "\n")
     }
 
     /// A line with `--verbose` only.
@@ -39,6 +39,6 @@ final class Terminal {
     /// Something that the user should know even with `--quiet`.
     func warn(_ sentence: String) {
         progress.clear()
-        StandardError.write("warning: \(sentence)\n")
+        StandardError.write("warning: \(ErrorSentence.visible(sentence))\n")
     }
 }
