@@ -44,11 +44,13 @@ package struct JSONReader {
         case UInt8(ascii: "{"): return .object
         case UInt8(ascii: "["): return .list
         case UInt8(ascii: "\""): return .text
-        case UInt8(ascii: "t"), UInt8(ascii: "f"): return .bool
-        case UInt8(ascii: "n"): return .null
-        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "N"), UInt8(ascii: "I"):
-            return .number
-        default: throw fault("no value begins so")
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .number
+        default:
+            let words: [(String, Kind)] = [
+                ("null", .null), ("true", .bool), ("false", .bool), ("NaN", .number), ("Infinity", .number),
+            ]
+            for (word, kind) in words where bytes[position...].starts(with: word.utf8) { return kind }
+            throw fault("no value begins so")
         }
     }
 

@@ -35,6 +35,7 @@ import Testing
                 let source = input.isEmpty ? "< /dev/null" : "< <(cat \(input); sleep 60)"
                 let run = try Leafcutter.shell(
                     #"""
+                    set -m
                     "$0" \#(words) \#(source) > "$1" 2> "$1.error" & pid=$!
                     sleep 2; kill -\#(signal) $pid
                     for i in $(seq 40); do kill -0 $pid 2> /dev/null || break; sleep 0.1; done
@@ -53,6 +54,7 @@ import Testing
             (0..<2000).map { #"{"id":\#($0),"prompt":"春眠不觉晓","max_tokens":40,"seed":\#($0)}"# })
         let run = try Leafcutter.shell(
             #"""
+            set -m
             "$0" generate "$1" --requests "$2" > "$2.out" 2> "$2.error" & pid=$!
             until [ $(wc -l < "$2.out") -ge 20 ]; do sleep 0.05; done
             kill -INT $pid; wait $pid; cat "$2.out"; cat "$2.error" >&2
@@ -76,6 +78,7 @@ import Testing
             let session = folder.path("session-\(signal)")
             let run = try Leafcutter.shell(
                 #"""
+                set -m
                 "$0" generate "$1" 春 --max-tokens 3000 --allow-empty --eos-id 0 --seed 1 --session "$2" > /dev/null & pid=$!
                 sleep 1; kill -\#(signal) $pid; kill -HUP $pid; wait $pid; echo "status $?"
                 """#, model, session)
@@ -88,6 +91,7 @@ import Testing
         for signal in ["HUP", "INT"] {
             let run = try Leafcutter.shell(
                 #"""
+                set -m
                 trap '' \#(signal)
                 "$0" generate "$1" 春 --max-tokens 600 --allow-empty --eos-id 0 --seed 1 --json -q > "$2" & pid=$!
                 sleep 0.5; kill -\#(signal) $pid; wait $pid; echo "status $?"
@@ -101,6 +105,7 @@ import Testing
             Array(repeating: #"{"context":"床前明月","target":"光"}"#, count: 30_000))
         let run = try Leafcutter.shell(
             #"""
+            set -m
             { "$0" score "$1" --requests "$2" -q & pid=$!; sleep 3; kill -INT $pid
               for i in $(seq 40); do kill -0 $pid 2> /dev/null || break; sleep 0.1; done
               kill -9 $pid 2> /dev/null && echo late >&2; } | sleep 8

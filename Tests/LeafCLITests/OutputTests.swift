@@ -175,6 +175,7 @@ import Testing
             to: URL(filePath: items))
         let run = try Leafcutter.shell(
             #"""
+            set -m
             "$0" evaluate "$1" LCSTS "$2" -q --output "$3" > /dev/null & pid=$!
             until [ -e "$3.part" ] || ! kill -0 $pid; do sleep 0.05; done; sleep 0.2
             "$0" evaluate "$1" LCSTS "$2" -q --output "$3"; echo "status $?"

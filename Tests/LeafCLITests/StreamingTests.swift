@@ -149,6 +149,7 @@ import Testing
             // Long enough to read all of it once, and to begin.
             let run = try Leafcutter.shell(
                 #"""
+                set -m
                 "$0" \#(command) "$1" --requests "$2" --memory 64MiB -q > "$2.out" & pid=$!
                 until [ $(wc -l < "$2.out") -ge 20 ] || ! kill -0 $pid; do sleep 0.05; done
                 grep VmHWM /proc/$pid/status
@@ -167,6 +168,7 @@ import Testing
         for source in ["\"$2\"", "/dev/stdin < \"$2\"", "- < <(cat \"$2\")"] {
             let run = try Leafcutter.shell(
                 #"""
+                set -m
                 "$0" perplexity "$1" --memory 128MiB --context 64 \#(source) > /dev/null & pid=$!
                 sleep 3; grep VmHWM /proc/$pid/status; kill -INT $pid; wait $pid; echo "status $?"
                 """#, model, path)

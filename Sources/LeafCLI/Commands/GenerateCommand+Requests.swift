@@ -48,8 +48,7 @@ extension GenerateCommand {
                 case .progress: return nil
                 case .finished(.failure(let error)): return .failed(error, id: asked.id)
                 // What was stopped before its first token is no answer.
-                case .finished(.success(let generation)) where generation.sweeps == 0 && run.isCancelled:
-                    return .cancelled
+                case .finished(.success(let generation)) where generation.isUnbegun: return .cancelled
                 case .finished(.success(let generation)):
                     tally.rows += asked.request.demand(in: file.configuration).firstRows + generation.newTokens
                     let answer = GenerationAnswer(asked.request, generation, run.model, loadSeconds: run.loadSeconds)
@@ -74,6 +73,11 @@ extension GenerateCommand {
         if isEmpty { terminal.warn(place + "nothing of the prompt is known; the text begins from <s> alone") }
         if let warning = request.lengthWarning(in: file.configuration) { terminal.warn(place + warning) }
     }
+}
+
+extension Generation {
+    /// Whether it was stopped before anything came of it.
+    fileprivate var isUnbegun: Bool { samples.allSatisfy { $0.finishReason == .interrupted && $0.ids.isEmpty } }
 }
 
 extension GenerationRequest {

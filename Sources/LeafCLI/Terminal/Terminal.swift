@@ -28,7 +28,10 @@ final class Terminal {
     func note(_ line: String) {
         guard !isQuiet else { return }
         progress.clear()
-        StandardError.write(line.printable + "\n")
+        // A plan has several lines; within one nothing moves the cursor.
+        for part in line.split(separator: "\n", omittingEmptySubsequences: false) {
+            StandardError.write(String(part).printable + "\n")
+        }
     }
 
     /// A line with `--verbose` only.
