@@ -15,7 +15,7 @@ extension CPMAnt {
     ) throws(LeafError) -> Executor {
         let residents = try ResidentTensors(file.leaf, file.wantedTensors(), store: store)
         return try Executor(
-            CPMAnt(file, residents: residents, longest: capacity.positions), file: file.leaf, residents: residents,
+            CPMAnt(file, residents: residents, longest: capacity.longest), file: file.leaf, residents: residents,
             store: store, pool: pool, capacity: capacity, activations: activations, kv: kv, tuning: tuning,
             trace: trace)
     }
@@ -31,7 +31,7 @@ extension CPMAnt {
             file.leaf, file.facts,
             residentBytes: ResidentTensors.byteCount(try file.wantedTensors())
                 + PositionBuckets.byteCount(
-                    maxDistance: file.configuration.positionBiasMaxDistance, longest: capacity.positions),
+                    maxDistance: file.configuration.positionBiasMaxDistance, longest: capacity.longest),
             capacity: capacity, activations: activations, kv: kv, tuning: tuning)
     }
 }

@@ -6,13 +6,19 @@ public struct ForwardCapacity: Sendable, Equatable {
     public var logitRows: Int
     /// Cached positions of all sequences together, soft prompts included.
     public var positions: Int
+    /// Of these, those of the longest sequence.
+    public var longest: Int
     public var sequences: Int
     public var threads: Int
 
-    public init(rows: Int, logitRows: Int, positions: Int, sequences: Int = 1, threads: Int) {
+    /// - Parameter longest: nil for all positions.
+    public init(
+        rows: Int, logitRows: Int, positions: Int, longest: Int? = nil, sequences: Int = 1, threads: Int
+    ) {
         self.rows = rows
         self.logitRows = logitRows
         self.positions = positions
+        self.longest = min(longest ?? positions, positions)
         self.sequences = sequences
         self.threads = threads
     }

@@ -125,11 +125,12 @@ public final class Scratch {
                 file.matrices.contains { $0.layout.isQuantized }
                 ? max(rows, capacity.logitRows) * leaf_activation_row_bytes(activations.kernelType, self.widest) : 0
             sharedFloats = rows * max(query + 2 * key, feedForward + upStride * capacity.threads)
-            biasRowCount = rows * (capacity.positions + 16 * capacity.sequences).roundedUp(to: 16)
+            // A row looks at its own sequence alone.
+            biasRowCount = rows * (capacity.longest + 16).roundedUp(to: 16)
             let table = file.matrices[facts.tokenTable]
             tableUnitBytes = table.layout.byteCount(outputs: table.layout.unitOutputs, columns: table.columns)
             scoreFloats =
-                min(rows, Scratch.attentionRows) * (capacity.positions + 16).roundedUp(to: 16)
+                min(rows, Scratch.attentionRows) * (capacity.longest + 16).roundedUp(to: 16)
                 + 16 * (facts.attentions.map(\.dimHead).max() ?? 0).roundedUp(to: 16)
             let widened =
                 file.matrices.contains { $0.layout == .float16 } ? LinearProduct.widenedOutputs * self.widest : 0

@@ -230,7 +230,7 @@ extension Executor {
                 advice: advice)
         }
         return refusal(
-            demand.positions, "tokens of context, soft prompt included", capacity.positions,
+            demand.positions, "tokens of context, soft prompt included", capacity.longest,
             "plan for a longer context or ask for fewer tokens", .context(tokens: demand.positions))
             ?? refusal(demand.rows, "rows on a sweep", capacity.rows, "plan for more rows")
             ?? refusal(demand.sequences, "sequences", capacity.sequences, "plan for more sequences")

@@ -16,7 +16,7 @@ extension ModelOptions.Capacity {
             : demands.map { all.stepRows -| $0.stepRows +| $0.rows }.max() ?? 1
         self.init(
             // Every sequence but one has a page beside those of `context`.
-            context: max(1, all.pages -| (all.sequences -| 1)) *| Demand.pageKeys,
+            context: max(1, all.pages -| (all.sequences -| 1)) *| Demand.pageKeys, longest: all.positions,
             logitRows: all.logitRows, sequences: max(1, all.sequences))
         self.rows = max(1, rows)
     }
@@ -42,6 +42,7 @@ extension ModelOptions.Capacity {
             for demand in demands {
                 let alone = Self(for: [demand])
                 capacity.context = max(capacity.context, alone.context)
+                capacity.longest = max(capacity.longest, alone.longest)
                 capacity.rows = max(capacity.rows, alone.rows)
                 capacity.logitRows = max(capacity.logitRows, alone.logitRows)
                 capacity.sequences = max(capacity.sequences, alone.sequences)

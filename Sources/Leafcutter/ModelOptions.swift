@@ -27,6 +27,8 @@ public struct ModelOptions: Sendable {
     public struct Capacity: Sendable, Equatable {
         /// Cached positions of all sequences: soft prompts, texts and generated tokens.
         public var context: Int
+        /// Of these, those of the longest sequence.
+        public var longest: Int
         /// Positions that may be computed in one sweep; the longest prompt with its soft prompt.
         public var rows: Int
         /// Rows whose logits are wanted in one sweep.
@@ -34,8 +36,12 @@ public struct ModelOptions: Sendable {
         /// Sequences that are under way at the same time.
         public var sequences: Int
 
-        public init(context: Int, rows: Int? = nil, logitRows: Int = 1, sequences: Int = 1) {
+        /// - Parameter longest: nil for all of `context`.
+        public init(
+            context: Int, longest: Int? = nil, rows: Int? = nil, logitRows: Int = 1, sequences: Int = 1
+        ) {
             self.context = context
+            self.longest = min(longest ?? context, context)
             self.rows = min(rows ?? context, context)
             self.logitRows = logitRows
             self.sequences = sequences

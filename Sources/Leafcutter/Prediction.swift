@@ -47,7 +47,7 @@ public struct Prediction: Sendable, Equatable {
 
         let compute =
             sweep.seconds(rows: batch, logitRows: batch)
-            + Double(plan.reserved.kv) / machine.weightBytesPerSecond(rows: 1)
+            + Double(plan.bytes(for: .kv)) / machine.weightBytesPerSecond(rows: 1)
         secondsPerToken = disk.seconds(reading: streamed, computing: compute)
         readingSecondsPerToken = streamed / disk.allowedBytesPerSecond
         computingSecondsPerToken = compute

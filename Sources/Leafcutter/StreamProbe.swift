@@ -114,8 +114,10 @@ package struct StreamProbe {
         func plan(_ budget: Int) throws(LeafError) -> MemoryPlan {
             try MemoryPlan(
                 budget: budget, chunks: file.leaf.chunks,
-                reserved: MemoryPlan.Reserved(
-                    runtime: 0, tokenizer: 0, resident: bytes.resident, kv: bytes.kv, scratch: bytes.scratch))
+                reserved: [
+                    MemoryPlan.Part(.resident, bytes.resident), MemoryPlan.Part(.kv, bytes.kv),
+                    MemoryPlan.Part(.scratch, bytes.scratch),
+                ])
         }
         let everything = try plan(.max)
         let pinned = Int((1 - min(max(0, streamedShare), 1)) * Double(everything.pinnedBytes))

@@ -16,7 +16,7 @@ private struct Opened {
         // Two slots and nothing pinned, so that every chunk is streamed.
         let plan = try MemoryPlan(
             budget: 1 << 20, chunks: Array(file.chunks[chunks]),
-            reserved: MemoryPlan.Reserved(runtime: 0, tokenizer: 0, resident: 0, kv: 0, scratch: 0))
+            reserved: [])
         let store = try BlockStore(file: file, chunks: chunks, plan: plan, consumers: threads)
         let residents = try ResidentTensors(file, RotaryModel.wanted(in: file), store: store)
         pool = try ComputePool(threadCount: threads)
@@ -108,7 +108,7 @@ private struct Opened {
         let file = try RotaryModel.write(to: directory.path("rotary.leaf"))
         let plan = try MemoryPlan(
             budget: 1 << 20, chunks: file.chunks,
-            reserved: MemoryPlan.Reserved(runtime: 0, tokenizer: 0, resident: 0, kv: 0, scratch: 0))
+            reserved: [])
         let store = try BlockStore(file: file, plan: plan, order: [.forward, .backward], consumers: threads)
         let residents = try ResidentTensors(file, RotaryModel.wanted(in: file), store: store)
         let model = ProductsModel(file, RotaryModel(file, residents).facts)

@@ -3,7 +3,7 @@ import LeafFormat
 import LeafStream
 import Testing
 
-let nothingReserved = MemoryPlan.Reserved(runtime: 0, tokenizer: 0, resident: 0, kv: 0, scratch: 0)
+let nothingReserved = [MemoryPlan.Part].reserved(runtime: 0, tokenizer: 0, resident: 0, kv: 0, scratch: 0)
 
 /// A value behind a lock that the thread sanitizer knows; it takes the standard library's `Mutex` for a race.
 final class Locked<Value>: @unchecked Sendable {
@@ -81,5 +81,15 @@ func sweep(
             #expect(store.counters.sweeps == 4)
             #expect(store.counters.chunksServed == 160)
         }
+    }
+}
+
+extension [MemoryPlan.Part] {
+    /// The parts of a plan by name.
+    static func reserved(runtime: Int, tokenizer: Int, resident: Int, kv: Int, scratch: Int) -> Self {
+        [
+            MemoryPlan.Part(.runtime, runtime), MemoryPlan.Part(.tokenizer, tokenizer),
+            MemoryPlan.Part(.resident, resident), MemoryPlan.Part(.kv, kv), MemoryPlan.Part(.scratch, scratch),
+        ]
     }
 }

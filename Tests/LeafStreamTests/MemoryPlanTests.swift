@@ -20,12 +20,12 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
         }
     }
 
-    private func randomReserved(using random: inout SplitMix) -> MemoryPlan.Reserved {
+    private func randomReserved(using random: inout SplitMix) -> [MemoryPlan.Part] {
         func part() -> Int { Int.random(in: 0...10_000_000, using: &random) }
         return .init(runtime: part(), tokenizer: part(), resident: part(), kv: part(), scratch: part())
     }
 
-    private func smallestBudget(_ chunks: [Chunk], _ reserved: MemoryPlan.Reserved) throws -> Int {
+    private func smallestBudget(_ chunks: [Chunk], _ reserved: [MemoryPlan.Part]) throws -> Int {
         try MemoryPlan(budget: 1 << 50, chunks: chunks, reserved: reserved).minimum
     }
 
@@ -88,7 +88,8 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
                 matrix: 0, firstOutput: 0, outputCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
                 codec: .raw, digest: 0)
         }
-        let reserved = MemoryPlan.Reserved(runtime: 30 << 20, tokenizer: 12 << 20, resident: 1, kv: 0, scratch: 0)
+        let reserved = [MemoryPlan.Part].reserved(
+            runtime: 30 << 20, tokenizer: 12 << 20, resident: 1, kv: 0, scratch: 0)
         let error = #expect(throws: LeafError.self) {
             try MemoryPlan(budget: 1 << 20, chunks: chunks, reserved: reserved)
         }
@@ -108,7 +109,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
                 matrix: 0, firstOutput: 0, outputCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
                 codec: .raw, digest: 0)
         }
-        let reserved = MemoryPlan.Reserved(
+        let reserved = [MemoryPlan.Part].reserved(
             runtime: 30 << 20, tokenizer: 12 << 20, resident: 9 << 20, kv: 100 << 20, scratch: 20 << 20)
         for budget in stride(from: 256 << 20, through: 9 << 30, by: 333 << 20) {
             let plan = try MemoryPlan(budget: budget, chunks: chunks, reserved: reserved)
@@ -158,7 +159,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
     }
 
     @Test func reservedPartsBeyondAllNumbersAreRefused() {
-        let reserved = MemoryPlan.Reserved(runtime: .max, tokenizer: .max, resident: 1, kv: .max, scratch: .max)
+        let reserved = [MemoryPlan.Part].reserved(runtime: .max, tokenizer: .max, resident: 1, kv: .max, scratch: .max)
         #expect(throws: LeafError.self) { try MemoryPlan(budget: 1 << 40, chunks: [], reserved: reserved) }
     }
 
@@ -173,7 +174,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
                 matrix: 0, firstOutput: 0, outputCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
                 codec: .raw, digest: 0)
         }
-        let reserved = MemoryPlan.Reserved(
+        let reserved = [MemoryPlan.Part].reserved(
             runtime: 24 << 20, tokenizer: 12 << 20, resident: 8_500_000, kv: 201 << 20, scratch: 3 << 19)
         let plan = try MemoryPlan(budget: 512 << 20, chunks: chunks, reserved: reserved)
         #expect(

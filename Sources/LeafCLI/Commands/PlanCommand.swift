@@ -131,7 +131,7 @@ struct PlanCommand: Command {
         let span = 1024
         var larger = options
         larger.capacity.context += span
-        return (try Model.plan(file, larger).reserved.kv - Model.plan(file, options).reserved.kv) / span
+        return (try Model.plan(file, larger).bytes(for: .kv) - Model.plan(file, options).bytes(for: .kv)) / span
     }
 }
 
