@@ -1,4 +1,4 @@
-public import LeafFormat
+import LeafFormat
 
 extension MemoryPlan {
     /// What memory is for. Whatever allocates more than a page has a purpose here.
