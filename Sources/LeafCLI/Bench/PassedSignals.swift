@@ -10,14 +10,14 @@ final class PassedSignals: Sendable {
         var received: Int32?
     }
 
-    /// Without those that are ignored from the start (SIGHUP by nohup): then they mean nothing to the child either.
+    /// Without SIGHUP where it was ignored from the start (nohup): then it means nothing to the child either.
     let numbers: [Int32]
     private let state = Mutex(State())
     /// Touched in `init` and `deinit` alone.
     private nonisolated(unsafe) var sources: [any DispatchSourceSignal] = []
 
     init() {
-        numbers = [SIGTERM, SIGHUP].filter { !Self.isIgnored($0) }
+        numbers = Self.isIgnored(SIGHUP) ? [SIGTERM] : [SIGTERM, SIGHUP]
         let queue = DispatchQueue(label: "leafcutter.signals", qos: .userInteractive)
         sources = numbers.map { number in
             // The source catches the signal from now on, beside an `Interrupt` that may do so already.
