@@ -22,7 +22,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
 
     private func randomReserved(using random: inout SplitMix) -> [MemoryPlan.Part] {
         func part() -> Int { Int.random(in: 0...10_000_000, using: &random) }
-        return .init(runtime: part(), tokenizer: part(), resident: part(), kv: part(), scratch: part())
+        return .reserved(runtime: part(), tokenizer: part(), resident: part(), kv: part(), scratch: part())
     }
 
     private func smallestBudget(_ chunks: [Chunk], _ reserved: [MemoryPlan.Part]) throws -> Int {
