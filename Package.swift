@@ -19,63 +19,81 @@ let package = Package(
     targets: [
         // C: what Swift cannot see, kernels, data, system libraries.
         .target(name: "CSystem", cSettings: c),
+        .target(name: "CProgram", cSettings: c),
         .target(name: "CLeafKernels", cSettings: c),
         .target(name: "CLeafBLAS", cSettings: c, linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
         .target(name: "CTokenizerData", exclude: ["data"], cSettings: c),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
-        .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
 
         // What is in a file.
         .target(name: "LeafFormat", dependencies: ["CSystem", "CLZ4", "CXXHash"], swiftSettings: library),
         // Bytes and blocks under a budget.
         .target(name: "LeafStream", dependencies: ["LeafFormat", "CSystem"], swiftSettings: library),
-        // Rows in, logits out.
+        // A CPM-Ant's configuration, tensors and published sizes.
+        .target(name: "CPMAntShape", dependencies: ["LeafFormat"], swiftSettings: library),
+        // Rows on a sweep: batch, cache, threads, products.
         .target(
-            name: "CPMAnt", dependencies: ["LeafFormat", "LeafStream", "CLeafKernels", "CLeafBLAS"],
+            name: "LeafExecutor", dependencies: ["LeafFormat", "LeafStream", "CLeafKernels", "CLeafBLAS"],
+            swiftSettings: library),
+        // The model: what a block computes.
+        .target(
+            name: "CPMAnt", dependencies: ["CPMAntShape", "LeafExecutor", "LeafFormat", "LeafStream", "CLeafKernels"],
             swiftSettings: library),
         // Text to ids and back.
         .target(name: "LeafTokenizer", dependencies: ["LeafFormat", "CTokenizerData"], swiftSettings: library),
+        // What makes model files has in common.
+        .target(name: "LeafConversion", dependencies: ["LeafFormat"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
         .target(
             name: "LeafImport",
-            dependencies: ["LeafFormat", "LeafTokenizer", "CSystem", "CZip", "CZlib", "CLeafKernels"],
+            dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer", "LeafConversion", "CZlib", "CLeafKernels"],
             swiftSettings: library),
         // Models of any shape, without a checkpoint.
         .target(
-            name: "LeafSynthesis", dependencies: ["LeafFormat", "LeafTokenizer"],
+            name: "LeafSynthesis", dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer", "LeafConversion"],
             swiftSettings: library),
         // What to compute next.
         .target(
-            name: "LeafGeneration", dependencies: ["LeafFormat", "CPMAnt", "LeafTokenizer", "CLeafKernels"],
+            name: "LeafGeneration",
+            dependencies: ["CPMAntShape", "LeafExecutor", "LeafFormat", "LeafTokenizer", "CLeafKernels"],
             swiftSettings: library),
         // Published tasks: items to requests, outputs to metrics.
         .target(
-            name: "LeafEvaluation", dependencies: ["LeafFormat", "LeafGeneration", "LeafTokenizer"],
+            name: "LeafEvaluation", dependencies: ["CPMAntShape", "LeafFormat", "LeafGeneration", "LeafTokenizer"],
             swiftSettings: library),
         // The facade that people embed.
         .target(
             name: "Leafcutter",
             dependencies: [
-                "LeafFormat", "LeafStream", "CPMAnt", "LeafTokenizer", "LeafImport", "LeafSynthesis", "LeafGeneration",
-                "LeafEvaluation",
+                "LeafFormat", "LeafStream", "LeafExecutor", "CPMAntShape", "CPMAnt", "LeafTokenizer", "LeafImport",
+                "LeafSynthesis", "LeafGeneration", "LeafEvaluation",
             ],
             swiftSettings: library),
         .executableTarget(
             name: "embedding", dependencies: ["Leafcutter"], path: "Examples/Embedding", swiftSettings: strict),
-        .target(name: "GoldenSupport", path: "Tests/GoldenSupport", swiftSettings: strict),
+        .target(
+            name: "GoldenSupport", dependencies: ["CPMAntShape", "LeafFormat"], path: "Tests/GoldenSupport",
+            swiftSettings: strict),
         .testTarget(
             name: "LeafcutterTests",
             dependencies: [
-                "Leafcutter", "CPMAnt", "LeafFormat", "LeafGeneration", "LeafImport", "LeafStream", "GoldenSupport",
-                "CAllocationCounter",
+                "Leafcutter", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafGeneration", "LeafImport",
+                "LeafStream", "GoldenSupport", "CAllocationCounter",
             ],
             swiftSettings: strict),
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter", cSettings: c),
         .testTarget(name: "BudgetTests", dependencies: ["GoldenSupport"], swiftSettings: strict),
         .testTarget(
-            name: "CPMAntTests", dependencies: ["CPMAnt", "LeafFormat", "GoldenSupport"], swiftSettings: strict),
+            name: "LeafExecutorTests",
+            dependencies: [
+                "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafStream", "GoldenSupport", "CLeafKernels",
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "CPMAntTests", dependencies: ["CPMAnt", "CPMAntShape", "LeafFormat", "GoldenSupport"],
+            swiftSettings: strict),
         .target(
             name: "CKernelChecks", dependencies: ["CLeafKernels"], path: "Tests/CKernelChecks",
             exclude: ["arm", "bochs"],
@@ -83,26 +101,51 @@ let package = Package(
         .testTarget(name: "CLeafKernelsTests", dependencies: ["CLeafKernels", "CKernelChecks"], swiftSettings: strict),
         // What is typed, and what a shell completes.
         .target(name: "LeafArguments", dependencies: ["LeafFormat"], swiftSettings: library),
+        // Requests, answers and errors as JSON: for the command line, a C library, a server.
+        .target(
+            name: "LeafWire",
+            dependencies: [
+                "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafStream", "LeafTokenizer", "LeafGeneration",
+                "LeafEvaluation", "Leafcutter",
+            ],
+            swiftSettings: library),
+        .testTarget(
+            name: "LeafWireTests",
+            dependencies: [
+                "CPMAntShape", "LeafExecutor", "LeafWire", "LeafFormat", "LeafGeneration", "LeafTokenizer",
+                "Leafcutter",
+            ],
+            swiftSettings: strict),
         .executableTarget(
-            name: "LeafCLI", dependencies: ["Leafcutter", "LeafArguments", "CSystem"], swiftSettings: strict),
+            name: "LeafCLI", dependencies: ["Leafcutter", "LeafWire", "LeafArguments", "CProgram", "CSystem"],
+            swiftSettings: strict),
         .testTarget(name: "LeafCLITests", dependencies: ["LeafCLI", "GoldenSupport"], swiftSettings: strict),
         .testTarget(
             name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafFormat"], swiftSettings: strict),
         .testTarget(
-            name: "LeafGenerationTests", dependencies: ["LeafGeneration", "CPMAnt", "LeafTokenizer", "LeafFormat"],
+            name: "LeafGenerationTests",
+            dependencies: ["CPMAntShape", "LeafExecutor", "LeafGeneration", "LeafTokenizer", "LeafFormat"],
             swiftSettings: strict),
         .testTarget(
             name: "LeafEvaluationTests",
-            dependencies: ["LeafEvaluation", "LeafFormat", "LeafGeneration", "LeafTokenizer", "GoldenSupport"],
+            dependencies: [
+                "CPMAntShape", "LeafEvaluation", "LeafFormat", "LeafGeneration", "LeafTokenizer", "GoldenSupport",
+            ],
             swiftSettings: strict),
-        .testTarget(name: "LeafFormatTests", dependencies: ["LeafFormat", "GoldenSupport"], swiftSettings: strict),
         .testTarget(
-            name: "LeafImportTests", dependencies: ["LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport"],
+            name: "LeafFormatTests", dependencies: ["CPMAntShape", "LeafFormat", "GoldenSupport"], swiftSettings: strict
+        ),
+        .testTarget(
+            name: "LeafImportTests",
+            dependencies: [
+                "CPMAntShape", "LeafConversion", "LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "LeafSynthesisTests",
             dependencies: [
-                "Leafcutter", "LeafSynthesis", "CPMAnt", "LeafFormat", "LeafGeneration", "LeafImport", "LeafStream",
+                "Leafcutter", "LeafSynthesis", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafGeneration",
+                "LeafImport", "LeafStream",
                 "LeafTokenizer", "GoldenSupport",
             ],
             swiftSettings: strict),

@@ -34,8 +34,10 @@ typedef struct {
 
 static size_t page_bytes(void) { return 2 * 16 * d_head * sizeof(uint16_t); }
 
+static const leaf_product *int8_product(const layer *l) { return leaf_kernels_product(l->kernels, LEAF_LAYOUT_INT8); }
+
 static void linear(const layer *l, size_t columns) {
-    l->kernels->linear(l->type, l->weights, sample_tiles, columns, l->scales, l->quantized, rows, l->wide, d_ff);
+    int8_product(l)->linear(l->type, l->weights, sample_tiles, columns, l->scales, l->quantized, rows, l->wide, d_ff);
 }
 static void run_linear_d(const void *job) { linear(job, d_model); }
 static void run_linear_ff(const void *job) { linear(job, d_ff); }
@@ -43,7 +45,7 @@ static void run_linear_ff(const void *job) { linear(job, d_ff); }
 static void quantize(const layer *l, const float *x, size_t columns) {
     size_t bytes = leaf_activation_row_bytes(l->type, columns);
     for (size_t r = 0; r < rows; r++)
-        l->kernels->quantize_row(l->type, x + r * columns, columns, columns, l->quantized + r * bytes);
+        int8_product(l)->quantize_row(l->type, x + r * columns, columns, columns, l->quantized + r * bytes);
 }
 /* The inputs of q, k, v; of out; of w_0 and w_1; and of w_out. */
 static void run_quantize(const void *job) {
@@ -56,18 +58,19 @@ static void run_norms(const void *job) {
     const layer *l = job;
     for (int i = 0; i < 2; i++)
         for (size_t r = 0; r < rows; r++)
-            l->kernels->rms_norm(l->hidden + r * d_model, l->scales, d_model, 1e-6f, l->delta + r * d_model);
+            l->kernels->floats->rms_norm(l->hidden + r * d_model, l->scales, d_model, 1e-6f, l->delta + r * d_model);
 }
 
 static void run_additions(const void *job) {
     const layer *l = job;
     for (int i = 0; i < 2; i++)
-        for (size_t r = 0; r < rows; r++) l->kernels->add(l->hidden + r * d_model, l->delta + r * d_model, d_model);
+        for (size_t r = 0; r < rows; r++)
+            l->kernels->floats->add(l->hidden + r * d_model, l->delta + r * d_model, d_model);
 }
 
 static void run_gelu(const void *job) {
     const layer *l = job;
-    for (size_t r = 0; r < rows; r++) l->kernels->gelu_multiply(l->wide + r * d_ff, l->wider + r * d_ff, d_ff);
+    for (size_t r = 0; r < rows; r++) l->kernels->floats->gelu_multiply(l->wide + r * d_ff, l->wider + r * d_ff, d_ff);
 }
 
 /* Keys and values into the cache, scores, softmax, values; all heads read one head's cache, which is as long. */
@@ -77,10 +80,10 @@ static void run_attention(const void *job) {
     for (size_t head = 0; head < heads; head++) {
         for (size_t r = 0; r < rows; r++) {
             const float *x = l->hidden + r * d_model + head * d_head;
-            l->kernels->cache_store(LEAF_KV_F16, d_head, x, x, l->pages + r / 16 * page_bytes(), r % 16);
+            l->kernels->floats->cache_store(LEAF_KV_F16, d_head, x, x, l->pages + r / 16 * page_bytes(), r % 16);
         }
         for (size_t r = 0; r < rows; r += query_rows)
-            l->kernels->attention(&view, l->hidden + r * d_model + head * d_head, d_model,
+            l->kernels->floats->attention(&view, l->hidden + r * d_model + head * d_head, d_model,
                                   rows - r < query_rows ? rows - r : query_rows, l->buckets + r * rows, rows, l->scales,
                                   0.088f, l->delta + r * d_model + head * d_head, d_model, l->scratch);
     }

@@ -33,7 +33,7 @@ __attribute__((target("avx2"))) static void multiply_add(long steps) {
     }
 }
 
-/* Winograd's form, as in x86/avx2.c: two additions for one product of twice the worth. */
+/* Winograd's form, as in x86/avx2_product.c: two additions for one product of twice the worth. */
 __attribute__((target("avx2"))) static void add_multiply_add(long steps) {
     __m256i sum[8] = {0}, w0 = _mm256_set1_epi16(3), w1 = _mm256_set1_epi16(5), q0 = w1, q1 = w0;
     for (long i = 0; i < steps; i++) {
@@ -54,13 +54,25 @@ __attribute__((target("avx512f,avx512vnni"))) static void dot_bytes(long steps) 
     }
 }
 
+__attribute__((target("avx2,avxvnni"))) static void dot_bytes_256(long steps) {
+    __m256i sum[12] = {0}, a = _mm256_set1_epi8(3), b = _mm256_set1_epi8(5);
+    for (long i = 0; i < steps; i++) {
+        for (int j = 0; j < 12; j++) sum[j] = _mm256_dpbusd_avx_epi32(sum[j], a, b);
+        for (int j = 0; j < 12; j++) __asm__ volatile("" : "+x"(sum[j]));
+    }
+}
+
 const register_loop *register_loops(const char *isa) {
     static const register_loop avx2[] = {{"avx2", "vpmaddwd + vpaddd", multiply_add, 6 * 16 * 2},
                                          {"avx2", "2 vpaddw + vpmaddwd + vpaddd", add_multiply_add, 8 * 32 * 2},
                                          {0}};
     static const register_loop avx512[] = {{"avx512", "vpdpbusd", dot_bytes, 16 * 64 * 2}, {0}};
+    static const register_loop avxvnni[] = {{"avxvnni", "vpdpbusd", dot_bytes_256, 12 * 32 * 2}, {0}};
     static const register_loop none[] = {{0}};
-    return strcmp(isa, "avx2") == 0 ? avx2 : strcmp(isa, "avx512") == 0 ? avx512 : none;
+    return strcmp(isa, "avx2") == 0      ? avx2
+           : strcmp(isa, "avxvnni") == 0 ? avxvnni
+           : strcmp(isa, "avx512") == 0  ? avx512
+                                         : none;
 }
 
 #else

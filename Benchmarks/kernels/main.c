@@ -26,8 +26,8 @@ typedef struct {
 
 static void run_product(const void *job) {
     const product *p = job;
-    p->kernels->linear(p->type, p->weights, p->tile_count, columns, p->scales, p->activations, p->rows, p->y,
-                       p->y_stride);
+    leaf_kernels_product(p->kernels, LEAF_LAYOUT_INT8)
+        ->linear(p->type, p->weights, p->tile_count, columns, p->scales, p->activations, p->rows, p->y, p->y_stride);
 }
 
 typedef struct {
@@ -135,7 +135,8 @@ static product make_product(const leaf_kernels *kernels, leaf_activation type, c
     char *activations = room(bytes * most_rows);
     float *x = room(columns * sizeof(float));
     for (size_t i = 0; i < columns; i++) x[i] = (float)(i % 251) - 125;
-    for (size_t r = 0; r < most_rows; r++) kernels->quantize_row(type, x, columns, columns, activations + r * bytes);
+    const leaf_product *int8 = leaf_kernels_product(kernels, LEAF_LAYOUT_INT8);
+    for (size_t r = 0; r < most_rows; r++) int8->quantize_row(type, x, columns, columns, activations + r * bytes);
     free(x);
     return (product){kernels, type, weights, 0, 0, activations, scales, y, 0};
 }

@@ -49,8 +49,8 @@ int main(void) {
     report exp_report = {0}, erf_report = {0};
     for (uint64_t begin = 0; begin < 1ull << 32; begin += batch) {
         for (int i = 0; i < batch; i++) x[i] = of_bits((uint32_t)(begin + (uint64_t)i));
-        kernels->exp(x, e, batch);
-        kernels->erf(x, f, batch);
+        kernels->floats->exp(x, e, batch);
+        kernels->floats->erf(x, f, batch);
         for (int i = 0; i < batch; i++) {
             judge(&exp_report, x[i], e[i], exp(x[i]));
             judge(&erf_report, x[i], f[i], erf(x[i]));

@@ -1,9 +1,11 @@
 #include <string.h>
 
-#include "quantized_row.h"
+#include "product/quantized_row.h"
 #include "tables.h"
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
@@ -12,9 +14,20 @@ size_t leaf_activation_row_bytes(leaf_activation type, size_t padded_columns) {
     return row_bytes(type, padded_columns);
 }
 
+static int is_anywhere(void) { return 1; }
+
 #if defined(__x86_64__)
+#define X86(what) what
+#define ARM(what) NULL
+
 static int has_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+/* Asks the processor itself: compilers and their libraries disagree on the number of this feature. */
+static int has_avxvnni(void) {
+    unsigned a, b, c, d;
+    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
 }
 
 static int has_avx512(void) {
@@ -22,7 +35,11 @@ static int has_avx512(void) {
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vnni");
 }
+
 #elif defined(__aarch64__)
+#define X86(what) NULL
+#define ARM(what) what
+
 static int has_dot_product(void) {
 #if defined(__linux__)
     return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
@@ -30,39 +47,37 @@ static int has_dot_product(void) {
     return 0;
 #endif
 }
+
+#else
+#define X86(what) NULL
+#define ARM(what) NULL
 #endif
 
-const leaf_kernels *leaf_kernels_for(leaf_isa isa) {
-    switch (isa) {
-    case LEAF_ISA_SCALAR:
-        return &leaf_kernels_scalar;
-#if defined(__x86_64__)
-    case LEAF_ISA_AVX2:
-        return has_avx2() ? &leaf_kernels_avx2 : NULL;
-    case LEAF_ISA_AVX512:
-        return has_avx512() ? &leaf_kernels_avx512 : NULL;
-#elif defined(__aarch64__)
-    case LEAF_ISA_NEON:
-        return has_dot_product() ? &leaf_kernels_neon : NULL;
-#endif
-    default:
-        return NULL;
-    }
+/* All instruction sets, slowest first. Those of other processors have no tables. */
+static const struct {
+    leaf_kernels kernels;
+    int (*is_here)(void);
+} sets[] = {
+    {{"scalar", &leaf_floats_scalar, {&leaf_int8_scalar}}, is_anywhere},
+    {{"avx2", X86(&leaf_floats_avx2), {X86(&leaf_int8_avx2)}}, X86(has_avx2)},
+    {{"avxvnni", X86(&leaf_floats_avx2), {X86(&leaf_int8_avxvnni)}}, X86(has_avxvnni)},
+    {{"avx512", X86(&leaf_floats_avx512), {X86(&leaf_int8_avx512)}}, X86(has_avx512)},
+    {{"neon", ARM(&leaf_floats_neon), {ARM(&leaf_int8_neon)}}, ARM(has_dot_product)},
+};
+enum { set_count = sizeof sets / sizeof *sets };
+
+static int is_here(size_t set) { return sets[set].is_here && sets[set].is_here(); }
+
+const char *leaf_kernels_name(size_t index) { return index < set_count ? sets[index].kernels.name : NULL; }
+
+const leaf_kernels *leaf_kernels_named(const char *name) {
+    for (size_t set = 0; set < set_count; set++)
+        if (strcmp(sets[set].kernels.name, name) == 0) return is_here(set) ? &sets[set].kernels : NULL;
+    return NULL;
 }
 
 const leaf_kernels *leaf_kernels_best(void) {
-    static const leaf_isa fastest_first[] = {LEAF_ISA_AVX512, LEAF_ISA_AVX2, LEAF_ISA_NEON};
-    for (size_t i = 0; i < sizeof fastest_first / sizeof *fastest_first; i++) {
-        const leaf_kernels *kernels = leaf_kernels_for(fastest_first[i]);
-        if (kernels) return kernels;
-    }
-    return &leaf_kernels_scalar;
-}
-
-const leaf_kernels *leaf_kernels_named(const char *name) {
-    for (int isa = LEAF_ISA_SCALAR; isa <= LEAF_ISA_NEON; isa++) {
-        const leaf_kernels *kernels = leaf_kernels_for((leaf_isa)isa);
-        if (kernels && strcmp(kernels->name, name) == 0) return kernels;
-    }
-    return NULL;
+    size_t set = set_count - 1;
+    while (!is_here(set)) set--;
+    return &sets[set].kernels;
 }

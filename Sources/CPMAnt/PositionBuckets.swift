@@ -12,31 +12,36 @@
 public struct PositionBuckets: Sendable {
     private let numBuckets: Int
     private let segmentTypes: Int
-    /// Bucket of a distance to an earlier or the same place; the last entry holds for everything farther.
+    private let maxDistance: Int
+    /// Bucket of each distance to an earlier or the same index, as far as a text of the context reaches.
     private let past: [UInt16]
 
-    public init(numBuckets: Int, maxDistance: Int, segmentTypes: Int) {
+    /// - Parameters:
+    ///   - longest: positions of the longest text; the table ends there, whatever `maxDistance` says.
+    public init(numBuckets: Int, maxDistance: Int, segmentTypes: Int, longest: Int) {
         self.numBuckets = numBuckets
         self.segmentTypes = segmentTypes
-        let half = numBuckets / 2
-        let exact = half / 2
-        var past: [UInt16] = []
-        var distance = 0
-        while true {
-            let bucket =
-                distance < exact ? distance : Self.far(distance, exact: exact, half: half, maxDistance: maxDistance)
-            past.append(UInt16(bucket))
-            if bucket >= half - 1 || distance > maxDistance { break }
-            distance += 1
+        self.maxDistance = maxDistance
+        past = (0..<Self.tableCount(maxDistance: maxDistance, longest: longest)).map {
+            Self.bucket($0, numBuckets: numBuckets, maxDistance: maxDistance)
         }
-        self.past = past
     }
+
+    /// Bytes of the table, for the memory plan.
+    public static func byteCount(maxDistance: Int, longest: Int) -> Int {
+        tableCount(maxDistance: maxDistance, longest: longest) * MemoryLayout<UInt16>.stride
+    }
+
+    /// Everything farther than `maxDistance` is in the last bucket.
+    private static func tableCount(maxDistance: Int, longest: Int) -> Int { max(1, min(maxDistance + 1, longest)) }
 
     /// - Parameters:
     ///   - distance: key index minus query index.
     /// - Returns: a row of the bias table.
     public func bucket(distance: Int) -> UInt16 {
-        let bucket = past[min(abs(distance), past.count - 1)]
+        let steps = abs(distance)
+        let bucket =
+            steps < past.count ? past[steps] : Self.bucket(steps, numBuckets: numBuckets, maxDistance: maxDistance)
         return distance > 0 ? bucket + UInt16(numBuckets / 2) : bucket
     }
 
@@ -46,13 +51,18 @@ public struct PositionBuckets: Sendable {
         return UInt16(numBuckets + Int(querySegment) * segmentTypes + Int(keySegment))
     }
 
+    /// `distance` while it is less than `exact`, then
     /// `exact + trunc(log(distance / exact) / log(maxDistance / exact) * (half - exact))`, at most `half - 1`.
-    private static func far(_ distance: Int, exact: Int, half: Int, maxDistance: Int) -> Int {
+    private static func bucket(_ distance: Int, numBuckets: Int, maxDistance: Int) -> UInt16 {
+        let half = numBuckets / 2
+        let exact = half / 2
+        guard distance >= exact else { return UInt16(distance) }
+        guard distance < maxDistance else { return UInt16(half - 1) }
         let ratio = log(Double(distance) / Double(exact)) / log(Double(maxDistance) / Double(exact))
         let scaled = ratio * Double(half - exact)
         // An exact power sits on an edge; rounding must not push it below.
         let nearest = scaled.rounded()
         let place = abs(scaled - nearest) < 1e-9 ? nearest : scaled.rounded(.down)
-        return min(exact + Int(place), half - 1)
+        return UInt16(min(exact + Int(place), half - 1))
     }
 }

@@ -46,6 +46,11 @@ extension ByteCount: ArgumentValue {
     public static var expectation: String { "a size such as 512MiB, 2GiB, 4GB or a number of bytes" }
 }
 
+extension ByteRate: ArgumentValue {
+    public init?(argument: String) { self.init(argument) }
+    public static var expectation: String { "a rate such as 200MB/s or 1GiB/s" }
+}
+
 extension ArgumentValue where Self: RawRepresentable & CaseIterable, RawValue == String {
     public init?(argument: String) { self.init(rawValue: argument) }
 

@@ -1,11 +1,13 @@
 import LeafArguments
+public import LeafExecutor
 import Leafcutter
 
 /// How a model is run: what every command that computes understands.
 struct EngineOptions: Sendable {
     var memory = MemoryBudget.automatic
     var threads: Int?
-    var reading = ReadingOptions()
+    /// A file that is cut while it is mapped ends in a sentence, and not by a signal.
+    var reading = ReadingOptions(guardsMapping: true)
     var activations = ActivationPrecision.int16
     var kv: KVPrecision?
     var trace: String?
@@ -78,21 +80,6 @@ extension MemoryBudget: ArgumentValue {
     }
 
     public static var expectation: String { ByteCount.expectation + ", or auto" }
-}
-
-/// `200MB/s`, or without the `/s`.
-struct ByteRate: ArgumentValue {
-    let bytesPerSecond: Int
-
-    init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
-
-    init?(argument: String) {
-        guard let size = ByteCount(argument.hasSuffix("/s") ? String(argument.dropLast(2)) : argument), size.bytes > 0
-        else { return nil }
-        bytesPerSecond = size.bytes
-    }
-
-    static let expectation = "a rate such as 200MB/s or 1GiB/s"
 }
 
 extension ReadingOptions {

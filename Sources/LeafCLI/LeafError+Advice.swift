@@ -15,6 +15,11 @@ extension LeafError.Advice {
         case .memory(let bytes): "use --memory \(bytes >> 20)MiB"
         case .beams(let count): "use --beams \(count)"
         case .context: nil
+        case .setting(let name, let values):
+            "use \(Self.option(name))" + (values.isEmpty ? "" : " \(values.joined(separator: " or "))")
+        case .without(let name): "leave out \(Self.option(name))"
         }
     }
+
+    private static func option(_ name: String) -> String { "--" + name.replacing("_", with: "-") }
 }

@@ -6,7 +6,7 @@ struct Outlook {
         let plan: MemoryPlan
         let prediction: Prediction
 
-        var json: JSONText {
+        var json: JSON {
             [
                 "budget": .integer(plan.budget), "seconds_per_token": .number(prediction.secondsPerToken),
                 "prefill_seconds": .number(prediction.prefillSeconds),
@@ -24,7 +24,7 @@ struct Outlook {
     init(_ file: ModelFile, _ options: ModelOptions, promptRows: Int, _ rates: MachineRates) throws(LeafError) {
         let batch = options.capacity.sequences
         predict = { plan in
-            Prediction(file.leaf, plan, promptRows: promptRows, batch: batch, rates)
+            Prediction(file, plan, promptRows: promptRows, batch: batch, rates)
         }
         func plan(_ budget: Int) throws(LeafError) -> MemoryPlan {
             var options = options

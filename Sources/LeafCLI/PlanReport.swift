@@ -44,17 +44,11 @@ struct PlanReport {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    var json: JSONText {
+    var json: JSON {
         let pinned = pinnedBlocks
         return [
             "fits": .bool(true), "minimum": .integer(plan.minimum), "budget": .integer(plan.budget),
-            "parts": [
-                "runtime": .integer(plan.reserved.runtime + plan.pageTableBytes),
-                "tokenizer": .integer(plan.reserved.tokenizer),
-                "resident": .integer(plan.reserved.resident), "kv": .integer(plan.reserved.kv),
-                "scratch": .integer(plan.reserved.scratch), "slots": .integer(plan.slotsBytes),
-                "pinned": .integer(plan.pinnedBytes),
-            ],
+            "parts": .object(plan.parts.map { ($0.purpose.rawValue, .integer($0.bytes)) }),
             "blocks": [
                 "total": .integer(file.blocks.count), "pinned": .integer(pinned),
                 "streamed": .integer(file.blocks.count - pinned),

@@ -1,3 +1,4 @@
+import CProgram
 import CSystem
 import Glibc
 import LeafArguments
@@ -26,6 +27,7 @@ enum Program {
         """
 
     static func main() {
+        StandardDescriptors.occupy()
         // A reader that goes away is an error of `write`, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         // So is a limit on the size of files (ulimit -f).
@@ -34,7 +36,7 @@ enum Program {
         leaf_limit_malloc()
         var name: String?
         do throws(LeafError) {
-            let words = try CommandLine.validatedArguments()
+            let words = try arguments()
             name = words.first
             try run(words)
         } catch {
@@ -78,12 +80,14 @@ enum Program {
     }
 }
 
-extension CommandLine {
-    /// The words after the program's name. `arguments` would repair broken ones silently.
-    static func validatedArguments() throws(LeafError) -> [String] {
+extension Program {
+    /// The words after the program's name.
+    ///
+    /// - Throws: `.usage` for one that is not UTF-8, which a repair would make another word.
+    static func arguments() throws(LeafError) -> [String] {
         var words: [String] = []
-        for place in 1..<max(1, Int(argc)) {
-            guard let bytes = unsafeArgv[place] else { break }
+        for place in 1..<max(1, leaf_argument_count()) {
+            guard let bytes = leaf_argument(place) else { break }
             guard let word = String(validatingCString: bytes) else {
                 throw LeafError(.usage, "argument \(place) is not valid UTF-8; set the terminal to UTF-8")
             }

@@ -16,8 +16,9 @@ enum Quantity {
         "\(number) \(noun)" + (number == 1 ? "" : "s")
     }
 
-    /// Columns: names in the first, aligned.
+    /// Columns: names in the first, aligned. Names and values may come from files.
     static func table(_ rows: [(String, String)]) -> String {
+        let rows = rows.map { ($0.printable, $1.printable) }
         let width = rows.map(\.0.count).max() ?? 0
         return rows.map { $0 + String(repeating: " ", count: width - $0.count + 2) + $1 + "\n" }.joined()
     }

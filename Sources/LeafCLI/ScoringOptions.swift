@@ -6,6 +6,7 @@ struct ScoringOptions: Sendable {
     var task = 2
     var segment = 2
     var batch = BatchSize(8)
+    var lines = LineOptions()
     var tuning = TuningOptions()
     var engine = EngineOptions()
 
@@ -26,35 +27,6 @@ struct ScoringOptions: Sendable {
     func open(_ path: String, _ terminal: Terminal) throws(LeafError) -> ModelFile {
         terminal.progress.show("opening \(path)")
         return try tuning.open(path)
-    }
-
-    /// Answers requests on shared sweeps, and says what it took.
-    ///
-    /// - Parameters:
-    ///   - counted: how many tokens of how many requests the statistics name.
-    ///   - onAnswer: handed a request's place and its answer, in the order in which they come.
-    ///   - finish: prints what is known when all have been answered.
-    /// - Throws: the first failure, `.cancelled` when interrupted.
-    func answer<Request: ModelRequest>(
-        _ requests: [Request], _ file: ModelFile, _ terminal: Terminal, counted: (tokens: Int, requests: Int),
-        onAnswer: (_ place: Int, _ answer: Request.Answer) -> Void,
-        finish: (_ model: Model) throws(LeafError) -> Void = { _ in }
-    ) throws(LeafError) {
-        let demands = requests.map { $0.demand(in: file.configuration) }
-        let run = try SharedRun(demands, sequences: batch.count, engine, file, terminal)
-        var failure: LeafError?
-        try run.model.answer(
-            requests, cancellation: run.cancellation,
-            onAnswer: { place, answer in
-                switch answer {
-                case .failure(let error): failure = failure ?? error
-                case .success(let answer): onAnswer(place, answer)
-                }
-            })
-        terminal.progress.clear()
-        if failure == nil { try finish(run.model) }
-        run.tell(tokens: counted.tokens, requests: counted.requests, rows: demands.reduce(0) { $0 + $1.firstRows })
-        if let failure { throw failure.kind == .cancelled ? LeafError(.cancelled, "interrupted") : failure }
     }
 }
 

@@ -1,3 +1,4 @@
+import LeafWire
 import Leafcutter
 
 /// A model that is opened for many requests, until its statistics are told.
@@ -7,27 +8,46 @@ struct SharedRun {
     private let engine: EngineOptions
     private let terminal: Terminal
     private let trace: TraceRecorder?
-    private let interrupt = Interrupt()
     /// Ends what is under way: an interruption does, or a reader of the output that goes away.
     let cancellation: Cancellation
     private let workingSet: WorkingSetSignals
     private let began: ContinuousClock.Instant
+    /// How many requests there are; nil where nobody knows.
+    private let count: Int?
+    /// Requests that are held at most.
+    private let ahead: Int
 
     /// - Parameters:
-    ///   - demands: of all requests, or of those that need most.
+    ///   - survey: what the requests need.
     ///   - sequences: at the same time at most; fewer if memory is short.
     ///   - unit: what a sequence is to whoever waits for it.
     ///   - start: when the opening began.
     /// - Throws: `.budget` naming the smallest budget that works for one at a time.
-    init(
-        _ demands: [Demand], sequences: Int, of unit: String = "text", _ engine: EngineOptions, _ file: ModelFile,
-        since start: ContinuousClock.Instant = .now, _ terminal: Terminal
+    init<Request>(
+        _ survey: RequestStream<Request>.Survey, sequences: Int, of unit: String = "text", _ engine: EngineOptions,
+        _ file: ModelFile, since start: ContinuousClock.Instant = .now, _ terminal: Terminal
     ) throws(LeafError) {
-        let cancellation = Cancellation(parent: interrupt.cancellation)
+        try self.init(
+            survey.demands.demands, count: survey.count, bytes: survey.bytes, sequences: sequences, of: unit, engine,
+            file, since: start, terminal)
+    }
+
+    /// - Parameters:
+    ///   - demands: of all requests, or of those that need most.
+    ///   - count: requests; nil where nobody knows.
+    ///   - bytes: that requests take beside the model.
+    init(
+        _ demands: [Demand], count: Int?, bytes: Int, sequences: Int, of unit: String = "text",
+        _ engine: EngineOptions, _ file: ModelFile, since start: ContinuousClock.Instant = .now, _ terminal: Terminal
+    ) throws(LeafError) {
+        let cancellation = Cancellation(parent: terminal.interrupt.cancellation)
         self.cancellation = cancellation
         terminal.output.whenClosed = { cancellation.cancel() }
         trace = try engine.makeTrace()
         var options = engine.modelOptions(ModelOptions.Capacity(context: 1), trace: trace)
+        options.callerBytes = bytes
+        // No more are taken than `ahead`.
+        options.requestLimit = 1_000_000
         options.capacity = try ModelOptions.Capacity.fitting(demands, sequences: sequences, file, options)
         model = try Model(file, options)
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
@@ -36,10 +56,13 @@ struct SharedRun {
         workingSet = WorkingSetSignals(model)
         self.engine = engine
         self.terminal = terminal
+        self.count = count
+        ahead = 2 * sequences
         began = .now
     }
 
-    var isInterrupted: Bool { interrupt.isRequested }
+    var isInterrupted: Bool { terminal.interrupt.isRequested }
+    var isCancelled: Bool { isInterrupted || terminal.output.isClosed }
     var seconds: Double { (ContinuousClock.now - began) / .seconds(1) }
 
     /// The last line on standard error.
@@ -52,4 +75,117 @@ struct SharedRun {
 
     /// Writes the timeline, if one was asked for.
     func finishTrace() throws(LeafError) { try engine.finish(trace, model.file.leaf, terminal) }
+}
+
+/// What was done of many requests.
+final class RequestTally {
+    /// Generated, filled or scored.
+    var tokens = 0
+    /// Of all sweeps.
+    var rows = 0
+    /// Requests that have an answer, and how many of those answers say why there is none.
+    fileprivate(set) var finished = 0
+    fileprivate(set) var failed = 0
+}
+
+/// What became of a request.
+enum RequestOutcome {
+    case answered(JSON)
+    case failed(LeafError, id: JSON?)
+    /// It was stopped before anything came of it.
+    case cancelled
+}
+
+extension SharedRun {
+    /// Answers requests as they come, each with a line as soon as it is there.
+    ///
+    /// - Parameters:
+    ///   - phase: for the progress: `generating`.
+    ///   - begin: what makes a request join the sweeps.
+    ///   - take: handed what comes of a request; nil while more is to come.
+    ///   - print: hands an answer to standard output; `number` counts the lines that ask for something, from 0.
+    /// - Throws: a bad line where such are not answered, once the requests before it have been.
+    func answer<Request, Message: Sendable>(
+        _ stream: RequestStream<Request>, _ tally: RequestTally, phase: String,
+        begin: (_ request: Request, _ cancellation: Cancellation, _ deliver: @escaping @Sendable (Message) -> Void)
+            throws(LeafError) -> Submission,
+        take: (_ request: inout Request, _ message: Message) -> RequestOutcome?,
+        print: ((_ number: Int, _ answer: JSON) -> Void)? = nil
+    ) throws(LeafError) {
+        var clock = SweepClock()
+        var lines = 0
+        // A model that cannot be read answers no other request either.
+        var fatal: LeafError?
+        func finish(_ number: Int, _ outcome: RequestOutcome) {
+            switch outcome {
+            case .cancelled: return
+            case .failed(let error, _) where error.kind == .cancelled: return
+            case .failed(let error, _) where error.kind == .io || error.kind == .badInput: fatal = fatal ?? error
+            case .failed(let error, let id):
+                tally.failed += 1
+                tally.finished += 1
+                emit(number, error.answer(id: id))
+            case .answered(let answer):
+                tally.finished += 1
+                emit(number, answer)
+            }
+        }
+        func emit(_ number: Int, _ answer: JSON) {
+            if let print { print(number, answer) } else { terminal.print(answer) }
+        }
+        func show() {
+            var progress = Progress(phase: phase)
+            progress.done = (tally.finished, count, "request")
+            progress.sweep = clock.read(model)
+            if tally.tokens > 0 { progress.tokens = (tally.tokens, Double(tally.tokens) / max(seconds, 1e-9)) }
+            terminal.progress.show(progress.text)
+        }
+        defer { terminal.progress.clear() }
+        try RequestFlow<(number: Int, request: Request), Message>(model: model, ahead: ahead).run(
+            isCancelled: {
+                show()
+                return isCancelled || fatal != nil
+            },
+            next: { milliseconds throws(LeafError) in
+                while true {
+                    switch try stream.next(waiting: milliseconds) {
+                    case .later: return .later
+                    case .end: return .end
+                    case .request(let request):
+                        defer { lines += 1 }
+                        return .request((lines, request))
+                    case .bad(let line, let id, let error):
+                        finish(lines, .failed(error, id: id?.json ?? .integer(line)))
+                        lines += 1
+                    }
+                }
+            },
+            begin: { entry, cancellation, deliver throws(LeafError) in
+                try begin(entry.request, cancellation, deliver)
+            },
+            take: { entry, message in
+                guard let outcome = take(&entry.request, message) else { return false }
+                finish(entry.number, outcome)
+                return true
+            })
+        if let fatal { throw fatal }
+    }
+
+    /// Tells what it took, writes the timeline, and says by which error the run ends, if it does.
+    ///
+    /// - Throws: `.cancelled` after an interruption, `.badInput` if requests failed.
+    func finish(_ tally: RequestTally) throws(LeafError) {
+        tell(tokens: tally.tokens, requests: tally.finished, rows: tally.rows)
+        try finishTrace()
+        if isInterrupted {
+            let all = count.map { " of \($0)" } ?? ""
+            throw LeafError(
+                .cancelled,
+                "interrupted after \(tally.finished)\(all) requests, \(Quantity.count(tally.tokens, "token"))")
+        }
+        guard tally.failed > 0 else { return }
+        throw LeafError(
+            .badInput,
+            "\(tally.failed) of \(Quantity.count(tally.finished, "request")) failed; their answers say why")
+    }
 }

@@ -6,9 +6,6 @@ public struct ByteCount: Sendable, Hashable, Comparable, CustomStringConvertible
         self.bytes = bytes
     }
 
-    public static func gibibytes(_ count: Double) -> ByteCount { ByteCount(bytes: Int(count * 0x1p30)) }
-    public static func mebibytes(_ count: Double) -> ByteCount { ByteCount(bytes: Int(count * 0x1p20)) }
-
     /// `512MiB`, `2GiB`, `4GB`, `1.5GiB`, `4096`; `K`, `M`, `G`, `T` alone are binary. Case does not matter. Parts of
     /// a byte are dropped; nil for everything else, and for what does not fit.
     public init?(_ text: String) {
@@ -44,6 +41,20 @@ public struct ByteCount: Sendable, Hashable, Comparable, CustomStringConvertible
     }
 
     public static func < (a: ByteCount, b: ByteCount) -> Bool { a.bytes < b.bytes }
+}
+
+/// Bytes in a second, as people write them.
+public struct ByteRate: Sendable, Hashable {
+    public let bytesPerSecond: Int
+
+    public init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
+
+    /// A `ByteCount` of at least one byte, with `/s` behind it or without: `200MB/s`, `1GiB`.
+    public init?(_ text: String) {
+        let size = text.lowercased().hasSuffix("/s") ? text.dropLast(2) : text[...]
+        guard let count = ByteCount(String(size)), count.bytes > 0 else { return nil }
+        bytesPerSecond = count.bytes
+    }
 }
 
 extension Int {

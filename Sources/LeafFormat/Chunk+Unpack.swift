@@ -31,7 +31,9 @@ extension Chunk {
         return UnsafeRawBufferPointer(raw)
     }
 
-    private var place: String { "the chunk at offset \(offset) (rows \(firstRow)..<\(firstRow + rowCount))" }
+    private var place: String {
+        "the chunk at offset \(offset) (outputs \(firstOutput)..<\(firstOutput + outputCount))"
+    }
 }
 
 extension LeafFile {
@@ -49,17 +51,6 @@ extension LeafFile {
     /// Such as `block 17 (layer 8, feed-forward), encoder.layers.8.ffn.ffn.w_out.weight`.
     public func blockName(ofChunk chunk: Int) -> String {
         guard let block = blocks.firstIndex(where: { $0.chunks.contains(chunk) }) else { return "chunk \(chunk)" }
-        return "block \(block) (\(blocks[block].kind)), \(matrices[chunks[chunk].matrix].name)"
-    }
-}
-
-extension Block.Kind: CustomStringConvertible {
-    /// `layer 8, feed-forward`.
-    public var description: String {
-        switch self {
-        case .attention(let layer): "layer \(layer), attention"
-        case .feedForward(let layer): "layer \(layer), feed-forward"
-        case .tokenTable: "token table"
-        }
+        return "block \(block) (\(blocks[block].name)), \(matrices[chunks[chunk].matrix].name)"
     }
 }

@@ -105,8 +105,8 @@ public final class InputFile: Sendable {
 
     /// The bytes of a range of a few MiB, in memory of their own.
     public func bytes(at offset: Int, count: Int) throws(LeafError) -> [UInt8] {
-        guard count <= Self.maximumBytes else {
-            throw LeafError(.badInput, "\(path): \(count.sizeText) at offset \(offset) are too much to hold at once")
+        guard (0...Self.maximumBytes).contains(count) else {
+            throw LeafError(.badInput, "\(path): \(count.sizeText) at offset \(offset) can not be held at once")
         }
         var fault: LeafError?
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in

@@ -29,17 +29,21 @@ public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
         case context(tokens: Int)
         /// The fewest beams that would do.
         case beams(Int)
+        /// A setting, by its name in snake_case, and the values of it that would do; none where naming it is enough.
+        case setting(String, [String] = [])
+        /// A setting that would have to be left out.
+        case without(String)
     }
 
     public let kind: Kind
-    /// Lower case, no full stop: what, where, what now.
+    /// Lower case, no full stop: what, where, what now. One line without control characters, whatever names stand in it.
     public let description: String
     /// What would do instead, where that is known.
     public let advice: Advice?
 
     public init(_ kind: Kind, _ description: String, advice: Advice? = nil) {
         self.kind = kind
-        self.description = description
+        self.description = description.printable
         self.advice = advice
     }
 

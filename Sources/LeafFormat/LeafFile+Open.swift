@@ -1,14 +1,24 @@
 extension LeafFile {
     /// Reads and checks the header of a model file; the weights are not touched.
     ///
-    /// What it promises afterwards: every tensor that the configuration needs is there with its type and shape, chunks and
-    /// regions cover every byte after the header, all at multiples of 4096, and nothing lies outside the file.
-    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong.
-    public static func open(path: String) throws(LeafError) -> LeafFile {
+    /// What it promises afterwards: every tensor that the model needs is there with its type and shape, chunks and regions
+    /// cover every byte after the header, all at multiples of 4096, and nothing lies outside the file.
+    ///
+    /// - Parameters:
+    ///   - memory: bytes that reading the header may take; nil for as many as the largest needs.
+    ///   - shape: says what the model of that configuration asks of its file.
+    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, `.budget` if the header is too large for
+    ///   the memory, and what `shape` throws.
+    public static func open(
+        path: String, memory: Int? = nil,
+        shape: (_ configuration: String, _ weights: WeightFormat) throws(LeafError) -> FileShape
+    ) throws(LeafError) -> LeafFile {
         let file = try InputFile(path: path)
+        let json: [UInt8]
         let header: SafetensorsHeader
         do {
-            header = try SafetensorsHeader(reading: file)
+            json = try SafetensorsHeader.json(of: file, memory: memory)
+            header = try SafetensorsHeader(json: json, fileBytes: file.byteCount, path: path)
         } catch {
             guard error.kind == .badInput else { throw error }
             throw LeafError(.badInput, "\(error.description); a model file is made by `leafcutter convert`")
@@ -27,46 +37,57 @@ extension LeafFile {
                 "\(path) has format version \(version), this Leafcutter reads 1 to \(LeafMetadata.version); "
                     + "use a newer Leafcutter or convert again")
         }
-        try checkDigest(of: file, headerBytes: header.dataOffset)
-        return try Assembly(path: path, fileBytes: file.byteCount, header: header).assemble()
+        try checkDigest(of: json, path: path)
+        return try Assembly(path: path, fileBytes: file.byteCount, header: header).assemble(shape)
     }
 
-    private static func checkDigest(of file: InputFile, headerBytes: Int) throws(LeafError) {
-        var json = try file.bytes(at: 8, count: headerBytes - 8)
+    private static func checkDigest(of json: [UInt8], path: String) throws(LeafError) {
         let prefix = LeafMetadata.digestPrefix
         let digits = prefix.count..<prefix.count + 16
         guard json.count >= digits.upperBound, json.starts(with: prefix),
             let digest = UInt64(hexDigits: json[digits])
         else {
-            throw LeafError(.badInput, "\(file.path): the header does not begin with its checksum; convert again")
+            throw LeafError(.badInput, "\(path): the header does not begin with its checksum; convert again")
         }
-        json.replaceSubrange(digits, with: repeatElement(UInt8(ascii: "0"), count: 16))
-        guard ChunkDigest.of(json) == digest else {
-            throw LeafError(.badInput, "\(file.path): the header fails its checksum; convert the checkpoint again")
+        var actual = try ChunkDigest()
+        json.withUnsafeBytes { bytes in
+            actual.update(UnsafeRawBufferPointer(rebasing: bytes[..<digits.lowerBound]))
+            [UInt8](repeating: UInt8(ascii: "0"), count: 16).withUnsafeBytes { actual.update($0) }
+            actual.update(UnsafeRawBufferPointer(rebasing: bytes[digits.upperBound...]))
+        }
+        guard actual.value == digest else {
+            throw LeafError(.badInput, "\(path): the header fails its checksum; convert the checkpoint again")
         }
     }
 
-    /// Puts a model together from the header's tables, checking each against the configuration.
-    struct Assembly {
+    /// Puts a model together from the header's tables, checking each against the model's shape.
+    package struct Assembly {
         let path: String
         let fileBytes: Int
         let header: SafetensorsHeader
 
-        func assemble() throws(LeafError) -> LeafFile {
-            let configuration = try ModelConfiguration(json: string(LeafMetadata.Key.configuration), source: path)
+        package init(path: String, fileBytes: Int, header: SafetensorsHeader) {
+            self.path = path
+            self.fileBytes = fileBytes
+            self.header = header
+        }
+
+        package func assemble(
+            _ shape: (_ configuration: String, _ weights: WeightFormat) throws(LeafError) -> FileShape
+        ) throws(LeafError) -> LeafFile {
             guard let weights = WeightFormat(rawValue: try string(LeafMetadata.Key.weights)) else {
                 throw fault("the weights are of an unknown format, \(try string(LeafMetadata.Key.weights))")
             }
-            let shape = ModelShape(configuration)
+            let shape = try shape(string(LeafMetadata.Key.configuration), weights)
             let regions = try regions()
-            var file = try blocks(shape, weights, from: regions.last!.offset + regions.last!.byteCount)
+            var file = try blocks(shape, from: regions.last!.offset + regions.last!.byteCount)
             guard file.end == fileBytes else {
                 throw fault("the chunks end at \(file.end), but the file has \(fileBytes) bytes")
             }
-            try checkTensors(shape, weights, &file, regions)
+            try checkTensors(shape, &file)
             return LeafFile(
-                path: path, fileBytes: fileBytes, configuration: configuration, weights: weights,
-                tensors: header.tensors, blocks: file.blocks, matrices: file.matrices, chunks: file.chunks,
+                path: path, fileBytes: fileBytes, weights: weights, tensors: header.tensors,
+                blocks: file.blocks, matrices: file.matrices, chunks: file.chunks,
                 regions: regions, metadata: header.metadata)
         }
 
@@ -95,55 +116,52 @@ extension LeafFile {
             return regions
         }
 
-        private struct Sweep {
+        private struct SweepTables {
             var blocks: [Block] = []
             var matrices: [Matrix] = []
             var chunks: [Chunk] = []
             var end: Int
         }
 
-        private func blocks(
-            _ shape: ModelShape, _ weights: WeightFormat, from start: Int
-        ) throws(LeafError) -> Sweep {
+        private func blocks(_ shape: FileShape, from start: Int) throws(LeafError) -> SweepTables {
             guard let table = LeafMetadata.parseChunkTable(try string(LeafMetadata.Key.chunks)) else {
                 throw fault("the table of chunks is damaged")
             }
             guard table.map(\.name) == shape.matrices.map(\.name) else {
                 throw fault("the table of chunks does not list the matrices of this configuration")
             }
-            var sweep = Sweep(end: start)
+            var sweep = SweepTables(end: start)
             for block in shape.blocks {
                 let firstMatrix = sweep.matrices.count
                 let firstChunk = sweep.chunks.count
                 for matrix in block.matrices {
-                    try append(matrix, table[sweep.matrices.count].chunks, weights, to: &sweep)
+                    try append(matrix, table[sweep.matrices.count].chunks, to: &sweep)
                 }
                 sweep.blocks.append(
                     Block(
-                        kind: block.kind, matrices: firstMatrix..<sweep.matrices.count,
+                        name: block.name, matrices: firstMatrix..<sweep.matrices.count,
                         chunks: firstChunk..<sweep.chunks.count))
             }
             return sweep
         }
 
         private func append(
-            _ matrix: ModelShape.MatrixShape, _ records: [LeafMetadata.ChunkRecord], _ weights: WeightFormat,
-            to sweep: inout Sweep
+            _ matrix: FileShape.Matrix, _ records: [LeafMetadata.ChunkRecord], to sweep: inout SweepTables
         ) throws(LeafError) {
-            let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: weights)
+            let geometry = ChunkGeometry(matrix)
             let first = sweep.chunks.count
-            var row = 0
+            var output = 0
             for record in records {
-                guard record.rowCount > 0, record.rowCount % geometry.unitRows == 0,
-                    record.rowCount <= geometry.storedRows - row
-                else { throw fault("the chunks of \(matrix.name) do not fit its \(matrix.rows) rows") }
-                let rawBytes = geometry.bytes(rows: record.rowCount)
+                guard record.outputCount > 0, record.outputCount % matrix.layout.unitOutputs == 0,
+                    record.outputCount <= geometry.storedOutputs - output
+                else { throw fault("the chunks of \(matrix.name) do not fit its \(matrix.outputs) outputs") }
+                let rawBytes = geometry.bytes(outputs: record.outputCount)
                 guard rawBytes <= ChunkGeometry.maximumBytes else {
                     throw fault("a chunk of \(matrix.name) has \(rawBytes) bytes, more than 4 MiB")
                 }
                 guard
                     record.codec == .raw ? record.storedBytes == rawBytes : (1..<rawBytes).contains(record.storedBytes),
-                    record.codec == .raw || matrix.name != TensorName.tokenTable
+                    record.codec == .raw || !matrix.isReadByOutput
                 else {
                     throw fault("a chunk of \(matrix.name) is stored in \(record.storedBytes) bytes, which cannot be")
                 }
@@ -152,88 +170,96 @@ extension LeafFile {
                 }
                 sweep.chunks.append(
                     Chunk(
-                        matrix: sweep.matrices.count, firstRow: row, rowCount: record.rowCount, offset: sweep.end,
-                        storedBytes: record.storedBytes, rawBytes: rawBytes, codec: record.codec, digest: record.digest)
-                )
-                row += record.rowCount
+                        matrix: sweep.matrices.count, firstOutput: output, outputCount: record.outputCount,
+                        offset: sweep.end, storedBytes: record.storedBytes, rawBytes: rawBytes, codec: record.codec,
+                        digest: record.digest))
+                output += record.outputCount
                 sweep.end += record.paddedBytes
             }
-            guard row == geometry.storedRows else {
-                throw fault("the chunks of \(matrix.name) lack rows from \(row) on")
+            guard output == geometry.storedOutputs else {
+                throw fault("the chunks of \(matrix.name) lack outputs from \(output) on")
             }
-            sweep.matrices.append(
-                Matrix(
-                    name: matrix.name, rows: matrix.rows, columns: matrix.columns,
-                    chunks: first..<sweep.chunks.count))
+            sweep.matrices.append(Matrix(shape: matrix, chunks: first..<sweep.chunks.count))
         }
-
-        /// The largest vocabulary or dictionary; jieba's takes 1.5 MB.
-        private static let maximumTokenizerBytes = 64 << 20
 
         /// Every tensor stands where the tables put it, so that any safetensors reader sees what we compute with.
         private func checkTensors(
-            _ shape: ModelShape, _ weights: WeightFormat, _ sweep: inout Sweep, _ regions: [Region]
+            _ shape: FileShape, _ sweep: inout SweepTables
         ) throws(LeafError) {
             var tensors: [String: TensorEntry] = [:]
             tensors.reserveCapacity(header.tensors.count)
             for tensor in header.tensors { tensors[tensor.name] = tensor }
 
             let blocksStart = sweep.chunks.first!.offset
-            for (name, type, shape) in shape.residentTensors(weights: weights) {
-                guard let tensor = tensors[name] else { throw fault("tensor \(name) is missing") }
-                guard tensor.type == type, tensor.shape == shape, tensor.offset + tensor.byteCount <= blocksStart else {
+            for wanted in shape.residentTensors {
+                guard let tensor = tensors[wanted.name] else { throw fault("tensor \(wanted.name) is missing") }
+                guard tensor.type == wanted.type, tensor.shape == wanted.shape,
+                    tensor.offset + tensor.byteCount <= blocksStart
+                else {
                     throw fault(
-                        "tensor \(name) is \(tensor.type.rawValue) \(tensor.shape), not \(type.rawValue) \(shape)")
+                        "tensor \(wanted.name) is \(tensor.type.rawValue) \(tensor.shape), "
+                            + "not \(wanted.type.rawValue) \(wanted.shape)")
                 }
             }
-            for name in [TensorName.vocabulary, TensorName.dictionary] {
+            for (name, most) in [
+                (LeafMetadata.vocabularyTensor, LeafFile.maximumVocabularyBytes),
+                (LeafMetadata.dictionaryTensor, LeafFile.maximumDictionaryBytes),
+            ] {
                 guard let tensor = tensors[name] else { continue }
-                guard tensor.type == .u8, tensor.offset + tensor.byteCount <= blocksStart,
-                    tensor.byteCount <= Self.maximumTokenizerBytes
-                else {
+                guard tensor.type == .u8, tensor.offset + tensor.byteCount <= blocksStart else {
                     throw fault("tensor \(name) is out of place")
+                }
+                guard tensor.byteCount <= most else {
+                    throw fault("tensor \(name) has \(tensor.byteCount.sizeText), more than \(most.sizeText)")
+                }
+            }
+            // A dictionary is unpacked at once; a header must not be able to ask for all memory.
+            if tensors[LeafMetadata.dictionaryTensor] != nil,
+                header.metadata[LeafMetadata.Key.dictionaryCodec] == ChunkCodec.lz4.rawValue
+            {
+                let count = header.metadata[LeafMetadata.Key.dictionaryBytes].flatMap { Int(digits: $0.utf8) } ?? 0
+                guard (1...LeafFile.maximumDictionaryBytes).contains(count) else {
+                    throw fault("the dictionary has no sensible size")
                 }
             }
             for matrix in sweep.matrices {
-                for expected in Self.tensors(of: matrix, chunks: sweep.chunks[matrix.chunks], weights: weights) {
+                for expected in Self.tensors(of: matrix, chunks: sweep.chunks[matrix.chunks]) {
                     guard let tensor = tensors[expected.name] else { throw fault("tensor \(expected.name) is missing") }
                     guard tensor == expected else { throw fault("tensor \(expected.name) is not where its chunks are") }
                 }
             }
         }
 
-        private static func tensors(
-            of matrix: Matrix, chunks: ArraySlice<Chunk>, weights: WeightFormat
-        ) -> [TensorEntry] {
-            MatrixTensors(
-                name: matrix.name,
-                geometry: ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: weights),
-                type: weights.elementType
-            ).entries(
-                offset: chunks.first!.offset,
-                chunks: chunks.map { ($0.rowCount, $0.storedBytes, $0.codec) })
+        private static func tensors(of matrix: Matrix, chunks: ArraySlice<Chunk>) -> [TensorEntry] {
+            MatrixTensors(matrix.shape).entries(
+                offset: chunks.first!.offset, chunks: chunks.map { ($0.outputCount, $0.storedBytes, $0.codec) })
         }
     }
 }
 
 /// Which tensors a matrix is in the header: one if its chunks lie raw and without a gap, else one a chunk.
 package struct MatrixTensors {
-    package let name: String
-    package let geometry: ChunkGeometry
-    package let type: TensorEntry.ElementType
+    private let name: String
+    private let geometry: ChunkGeometry
+
+    package init(_ matrix: FileShape.Matrix) {
+        name = matrix.name
+        geometry = ChunkGeometry(matrix)
+    }
 
     /// - Parameters:
     ///   - offset: of the first chunk, from the start of the file.
-    ///   - chunks: rows, stored bytes and codec of each, which begin at multiples of 4096 one behind the other.
+    ///   - chunks: outputs, stored bytes and codec of each, which begin at multiples of 4096 one behind the other.
     package func entries(
-        offset: Int, chunks: [(rowCount: Int, storedBytes: Int, codec: ChunkCodec)]
+        offset: Int, chunks: [(outputCount: Int, storedBytes: Int, codec: ChunkCodec)]
     ) -> [TensorEntry] {
         let isWhole =
             chunks.allSatisfy { $0.codec == .raw }
             && chunks.dropLast().allSatisfy { $0.storedBytes % ChunkGeometry.alignment == 0 }
         if isWhole {
+            let type = geometry.layout.elementType
             let bytes = chunks.reduce(0) { $0 + $1.storedBytes }
-            let shape = geometry.shape(rows: geometry.storedRows)
+            let shape = geometry.shape(outputs: geometry.storedOutputs)
             return [TensorEntry(name: name, type: type, shape: shape, offset: offset, byteCount: bytes)]
         }
         var position = offset
@@ -241,8 +267,8 @@ package struct MatrixTensors {
             defer { position += chunk.storedBytes.roundedUp(to: ChunkGeometry.alignment) }
             let isRaw = chunk.codec == .raw
             return TensorEntry(
-                name: "\(name).chunk.\(index)", type: isRaw ? type : .u8,
-                shape: isRaw ? geometry.shape(rows: chunk.rowCount) : [chunk.storedBytes], offset: position,
+                name: "\(name).chunk.\(index)", type: isRaw ? geometry.layout.elementType : .u8,
+                shape: isRaw ? geometry.shape(outputs: chunk.outputCount) : [chunk.storedBytes], offset: position,
                 byteCount: chunk.storedBytes)
         }
     }

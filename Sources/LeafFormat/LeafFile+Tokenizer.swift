@@ -1,5 +1,3 @@
-import Glibc
-
 extension LeafFile {
     /// What a tokenizer is made from.
     public struct TokenizerData: Sendable {
@@ -9,49 +7,96 @@ extension LeafFile {
         public let dictionary: [UInt8]?
     }
 
+    /// Bytes of a tokenizer's data.
+    public struct TokenizerSizes: Sendable, Equatable {
+        public let vocabulary: Int
+        /// As it lies in the file, packed or not; 0 without one.
+        public let storedDictionary: Int
+        /// Unpacked; 0 without one.
+        public let dictionary: Int
+
+        /// Bytes held beside the data while they are read: the packed dictionary, and a buffer.
+        package var readingBytes: Int { storedDictionary + LeafFile.regionBufferBytes }
+    }
+
+    /// The largest vocabulary; that of CPM-Ant+ has one million bytes.
+    public static let maximumVocabularyBytes = 8 << 20
+    /// The largest dictionary, unpacked; jieba's has 1.5 million bytes.
+    public static let maximumDictionaryBytes = 16 << 20
+
+    /// How large the tokenizer's data are; nil when the file holds none.
+    public var tokenizerSizes: TokenizerSizes? {
+        guard let vocabulary = tensor(LeafMetadata.vocabularyTensor) else { return nil }
+        let stored = tensor(LeafMetadata.dictionaryTensor)?.byteCount ?? 0
+        let unpacked = metadata[LeafMetadata.Key.dictionaryBytes].flatMap { Int(digits: $0.utf8) } ?? 0
+        return TokenizerSizes(
+            vocabulary: vocabulary.byteCount, storedDictionary: stored,
+            dictionary: packsDictionary ? unpacked : stored)
+    }
+
+    private var packsDictionary: Bool {
+        tensor(LeafMetadata.dictionaryTensor) != nil
+            && metadata[LeafMetadata.Key.dictionaryCodec] == ChunkCodec.lz4.rawValue
+    }
+
     /// Reads and checks the tokenizer's bytes.
     ///
     /// - Returns: nil when the file holds none; such a model takes and gives ids only.
     /// - Throws: `.io` when reading fails, `.badInput` when the bytes are not what their digest says.
     public func readTokenizer() throws(LeafError) -> TokenizerData? {
-        guard let vocabulary = tensor(TensorName.vocabulary),
-            let region = regions.first(where: { ($0.offset..<$0.offset + $0.byteCount).contains(vocabulary.offset) })
+        guard let sizes = tokenizerSizes, let vocabulary = tensor(LeafMetadata.vocabularyTensor),
+            let region = regions.first(where: { $0.range.contains(vocabulary.offset) })
         else { return nil }
-        let dictionary = tensor(TensorName.dictionary)
-        for tensor in [vocabulary, dictionary].compactMap({ $0 }) {
-            guard tensor.offset >= region.offset,
-                tensor.offset + tensor.byteCount <= region.offset + region.byteCount
-            else { return nil }
-        }
-        let file = try InputFile(path: path)
-        let bytes = try file.bytes(at: region.offset, count: region.byteCount)
+        let dictionary = tensor(LeafMetadata.dictionaryTensor)
+        let wanted = [vocabulary, dictionary].compactMap { $0?.range }
+        guard
+            wanted.allSatisfy({ region.range.lowerBound <= $0.lowerBound && $0.upperBound <= region.range.upperBound })
+        else { return nil }
+        let input = try InputFile(path: path)
+        var parts = wanted.map { [UInt8](repeating: 0, count: $0.count) }
+        let buffer = try AlignedBuffer(count: Self.regionBufferBytes)
+        try read(
+            region, through: buffer.bytes,
+            from: { (offset, target) throws(LeafError) in try input.read(at: offset, into: target) },
+            use: { offset, piece in
+                for (index, range) in wanted.enumerated() {
+                    let overlap = range.clamped(to: offset..<offset + piece.count)
+                    if overlap.isEmpty { continue }
+                    parts[index].withUnsafeMutableBytes {
+                        UnsafeMutableRawBufferPointer(rebasing: $0[(overlap.lowerBound - range.lowerBound)...])
+                            .copyBytes(from: piece[overlap.lowerBound - offset..<overlap.upperBound - offset])
+                    }
+                }
+            })
         // Nobody will want these pages again, and they count against the budget.
-        posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_DONTNEED)
-        guard ChunkDigest.of(bytes) == region.digest else {
-            throw LeafError(.badInput, "\(path): the tokenizer fails its checksum; convert the checkpoint again")
-        }
-        func slice(_ tensor: TensorEntry) -> ArraySlice<UInt8> {
-            bytes[tensor.offset - region.offset..<tensor.offset - region.offset + tensor.byteCount]
-        }
-        var words: [UInt8]?
-        if let dictionary { words = try unpacked(slice(dictionary)) }
-        return TokenizerData(vocabulary: Array(slice(vocabulary)), dictionary: words)
+        input.dropCache(at: region.offset, count: region.byteCount)
+        let words: [UInt8]? =
+            if dictionary == nil { nil } else if packsDictionary {
+                try unpacked(parts[1], count: sizes.dictionary)
+            } else { parts[1] }
+        return TokenizerData(vocabulary: parts[0], dictionary: words)
     }
 
-    private func unpacked(_ dictionary: ArraySlice<UInt8>) throws(LeafError) -> [UInt8] {
-        guard metadata[LeafMetadata.Key.dictionaryCodec] == ChunkCodec.lz4.rawValue else { return Array(dictionary) }
-        // Far beyond any dictionary; a header must not be able to ask for all memory.
-        let largest = 256 << 20
-        guard let text = metadata[LeafMetadata.Key.dictionaryBytes], let count = Int(text),
-            (1...largest).contains(count)
-        else {
-            throw LeafError(.badInput, "\(path): the dictionary has no sensible size; convert the checkpoint again")
+    private func unpacked(_ dictionary: [UInt8], count: Int) throws(LeafError) -> [UInt8] {
+        var isWhole = false
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { target, initialized in
+            let room = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(target)[..<count])
+            isWhole = dictionary.withUnsafeBytes { LZ4Codec.decompress($0, into: room) }
+            initialized = isWhole ? count : 0
         }
-        let room = try AlignedBuffer(count: count)
-        let target = UnsafeMutableRawBufferPointer(rebasing: room.bytes[..<count])
-        guard dictionary.withUnsafeBytes({ LZ4Codec.decompress($0, into: target) }) else {
+        guard isWhole else {
             throw LeafError(.badInput, "\(path): the dictionary does not unpack; convert the checkpoint again")
         }
-        return Array(target)
+        return bytes
     }
+}
+
+extension Region {
+    /// In bytes of the file.
+    var range: Range<Int> { offset..<offset + byteCount }
+}
+
+extension TensorEntry {
+    /// In bytes of the file.
+    var range: Range<Int> { offset..<offset + byteCount }
 }

@@ -32,27 +32,6 @@ extension LeafFile {
         try verifyScales(in: input)
     }
 
-    /// Checks the bytes outside the blocks: what stays in memory, and the tokenizer's data. Quick: some MB.
-    ///
-    /// - Throws: `.badInput` naming the region that fails and its first tensors.
-    public func verifyRegions() throws(LeafError) {
-        let input = try InputFile(path: path)
-        for region in regions { try verify(region, in: input) }
-        try verifyScales(in: input)
-    }
-
-    private func verify(_ region: Region, in input: InputFile) throws(LeafError) {
-        guard try input.digest(at: region.offset, count: region.byteCount) == region.digest else {
-            let range = region.offset..<region.offset + region.byteCount
-            let names = tensors.filter { range.contains($0.offset) && !$0.name.hasPrefix("pad.") }.map(\.name)
-            let shown = names.prefix(3).joined(separator: ", ")
-            throw LeafError(
-                .badInput,
-                "\(path): the \(region.name) region at offset \(region.offset) (\(shown)\(names.count > 3 ? ", ..." : "")) "
-                    + "fails its checksum; convert the checkpoint again")
-        }
-    }
-
     /// A file may be whole and yet hold scales that no conversion makes.
     private func verifyScales(in input: InputFile) throws(LeafError) {
         for tensor in tensors where tensor.type == .f32 && tensor.name.hasSuffix(".scale") {

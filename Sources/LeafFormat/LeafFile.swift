@@ -1,22 +1,3 @@
-/// How a model's matrices are stored.
-public enum WeightFormat: String, Sendable, Codable, CaseIterable {
-    /// Symmetric, one float32 scale an output row, interleaved for the kernels: `[rows/16, columns/4, 16, 4]`, rows
-    /// padded to a multiple of 16 and columns to a multiple of 64, with zeros.
-    case int8
-    /// Plain `[rows, columns]`.
-    case float16
-    case float32
-
-    /// Bytes of one stored number.
-    public var elementBytes: Int {
-        switch self {
-        case .int8: 1
-        case .float16: 2
-        case .float32: 4
-        }
-    }
-}
-
 /// How a chunk's bytes are packed.
 public enum ChunkCodec: String, Sendable, Codable {
     case raw
@@ -63,14 +44,14 @@ public struct TensorEntry: Sendable, Equatable {
     }
 }
 
-/// What is read, checked, computed and released at a time: whole 16-row tiles (int8) or rows (float) of one matrix,
-/// at most 4 MiB unpacked, starting at a multiple of 4096 in the file.
+/// What is read, checked, computed and released at a time: whole units (tiles or rows) of one matrix, at most 4 MiB
+/// unpacked, starting at a multiple of 4096 in the file.
 public struct Chunk: Sendable, Equatable {
     /// Index into `LeafFile.matrices`.
     public let matrix: Int
-    /// First output row, and how many (the last chunk of a matrix counts its padding rows).
-    public let firstRow: Int
-    public let rowCount: Int
+    /// First output, and how many (the last chunk of a matrix counts its padding).
+    public let firstOutput: Int
+    public let outputCount: Int
     /// Bytes from the start of the file; a multiple of 4096.
     public let offset: Int
     /// Bytes in the file, before the padding to 4096.
@@ -82,12 +63,13 @@ public struct Chunk: Sendable, Equatable {
     public let digest: UInt64
 
     public init(
-        matrix: Int, firstRow: Int, rowCount: Int, offset: Int, storedBytes: Int, rawBytes: Int, codec: ChunkCodec,
+        matrix: Int, firstOutput: Int, outputCount: Int, offset: Int, storedBytes: Int, rawBytes: Int,
+        codec: ChunkCodec,
         digest: UInt64
     ) {
         self.matrix = matrix
-        self.firstRow = firstRow
-        self.rowCount = rowCount
+        self.firstOutput = firstOutput
+        self.outputCount = outputCount
         self.offset = offset
         self.storedBytes = storedBytes
         self.rawBytes = rawBytes
@@ -104,43 +86,37 @@ extension Sequence where Element == Chunk {
     public var paddedBytes: Int { reduce(0) { $0 + $1.paddedBytes } }
 }
 
-/// One weight matrix `[rows, columns]`: `rows` outputs, `columns` inputs.
+/// One weight matrix `[outputs, columns]` of a file.
 public struct Matrix: Sendable, Equatable {
-    /// CPM-Live's name, such as `encoder.layers.0.self_att.self_attention.project_q.weight`.
-    public let name: String
-    public let rows: Int
-    public let columns: Int
+    public let shape: FileShape.Matrix
     /// Indices into `LeafFile.chunks`.
     public let chunks: Range<Int>
 
-    public init(name: String, rows: Int, columns: Int, chunks: Range<Int>) {
-        self.name = name
-        self.rows = rows
-        self.columns = columns
+    public init(shape: FileShape.Matrix, chunks: Range<Int>) {
+        self.shape = shape
         self.chunks = chunks
     }
 
-    /// Rows as int8 stores them: a multiple of 16.
-    public var paddedRows: Int { (rows + 15) / 16 * 16 }
-    /// Columns as int8 stores them: a multiple of 64.
-    public var paddedColumns: Int { (columns + 63) / 64 * 64 }
+    /// The reference implementation's name, such as `encoder.layers.0.self_att.self_attention.project_q.weight`.
+    public var name: String { shape.name }
+    public var outputs: Int { shape.outputs }
+    public var columns: Int { shape.columns }
+    public var layout: WeightLayout { shape.layout }
+    public var storedOutputs: Int { layout.storedOutputs(outputs) }
+    public var storedColumns: Int { layout.storedColumns(columns) }
 }
 
-/// A half layer or the token table: what a sweep applies at once.
+/// What a sweep applies at once: a half layer, or the output projection.
 public struct Block: Sendable, Equatable {
-    public enum Kind: Sendable, Equatable {
-        case attention(layer: Int)
-        case feedForward(layer: Int)
-        case tokenTable
-    }
-    public let kind: Kind
-    /// Indices into `LeafFile.matrices`; q, k, v, out, or w_0, w_1, w_out, or the token table alone.
+    /// Such as `layer 8, feed-forward`.
+    public let name: String
+    /// Indices into `LeafFile.matrices`.
     public let matrices: Range<Int>
     /// Indices into `LeafFile.chunks`.
     public let chunks: Range<Int>
 
-    public init(kind: Kind, matrices: Range<Int>, chunks: Range<Int>) {
-        self.kind = kind
+    public init(name: String, matrices: Range<Int>, chunks: Range<Int>) {
+        self.name = name
         self.matrices = matrices
         self.chunks = chunks
     }
@@ -165,10 +141,10 @@ public struct Region: Sendable, Equatable {
 public struct LeafFile: Sendable, Equatable {
     public let path: String
     public let fileBytes: Int
-    public let configuration: ModelConfiguration
+    /// The layout of most matrices; each has its own.
     public let weights: WeightFormat
     public let tensors: [TensorEntry]
-    /// In sweep order: layer 0 attention, layer 0 feed-forward, ..., the token table.
+    /// In sweep order.
     public let blocks: [Block]
     public let matrices: [Matrix]
     /// In sweep order, ascending in the file.
@@ -179,12 +155,11 @@ public struct LeafFile: Sendable, Equatable {
     public let metadata: [String: String]
 
     package init(
-        path: String, fileBytes: Int, configuration: ModelConfiguration, weights: WeightFormat, tensors: [TensorEntry],
+        path: String, fileBytes: Int, weights: WeightFormat, tensors: [TensorEntry],
         blocks: [Block], matrices: [Matrix], chunks: [Chunk], regions: [Region], metadata: [String: String] = [:]
     ) {
         self.path = path
         self.fileBytes = fileBytes
-        self.configuration = configuration
         self.weights = weights
         self.tensors = tensors
         self.blocks = blocks
@@ -196,13 +171,19 @@ public struct LeafFile: Sendable, Equatable {
 
     /// Whether the other header says the same, digests included.
     public func isCopy(of other: LeafFile) -> Bool {
-        fileBytes == other.fileBytes && configuration == other.configuration && weights == other.weights
+        fileBytes == other.fileBytes && weights == other.weights
             && tensors == other.tensors && chunks == other.chunks && regions == other.regions
             && metadata == other.metadata
     }
 
     /// Sixteen digits that no other model has: of the header, which has the digests of everything else.
     public var digest: String { metadata[LeafMetadata.Key.digest] ?? "" }
+
+    /// Bytes of the file in front of the data: the length and the JSON.
+    public var headerBytes: Int { regions.first?.offset ?? 0 }
+
+    /// A bound on the heap bytes while the header is read, and after.
+    public var headerHeapBound: Int { SafetensorsHeader.heapBound(byteCount: headerBytes) }
 
     public func tensor(_ name: String) -> TensorEntry? { tensors.first { $0.name == name } }
 }

@@ -1,11 +1,10 @@
 /// Where everything of a model file that is about to be written will lie, as far as that is known before its weights are.
 ///
-/// Depends on the configuration, the format and the sizes of the tokenizer's data alone, so that an interrupted writing can
+/// Depends on the model's shape, the format and the sizes of the tokenizer's data alone, so that an interrupted writing can
 /// be taken up again.
 public struct LeafLayout: Sendable {
-    public let configuration: ModelConfiguration
     public let weights: WeightFormat
-    public let shape: ModelShape
+    public let shape: FileShape
     /// Resident and tokenizer tensors and the padding between them; offsets from the start of the file.
     package let tensors: [TensorEntry]
     /// Name, offset and bytes of the resident region, and of the tokenizer's if there is one.
@@ -19,45 +18,42 @@ public struct LeafLayout: Sendable {
     private static let tensorAlignment = 64
 
     /// - Parameters:
-    ///   - configuration: within its limits.
+    ///   - shape: of a configuration within its limits.
     ///   - vocabularyBytes: of the stored `tokenizer.vocabulary`, nil without one.
     ///   - dictionaryBytes: of the stored `tokenizer.dictionary`, nil without one.
     ///   - metadata: strings to stand in the header beside those that the writer makes.
     package init(
-        configuration: ModelConfiguration, weights: WeightFormat, vocabularyBytes: Int?, dictionaryBytes: Int?,
+        shape: FileShape, weights: WeightFormat, vocabularyBytes: Int?, dictionaryBytes: Int?,
         metadata: [(String, String)]
     ) {
-        self.configuration = configuration
+        self.shape = shape
         self.weights = weights
         self.metadata = metadata
-        shape = ModelShape(configuration)
 
         var packer = Packer()
-        for (name, type, shape) in shape.residentTensors(weights: weights) {
-            packer.append(name, type, shape)
-        }
+        for tensor in shape.residentTensors { packer.append(tensor.name, tensor.type, tensor.shape) }
         packer.align(to: ChunkGeometry.alignment)
         var sizes = [("resident", packer.end)]
-        if let vocabularyBytes { packer.append(TensorName.vocabulary, .u8, [vocabularyBytes]) }
-        if let dictionaryBytes { packer.append(TensorName.dictionary, .u8, [dictionaryBytes]) }
+        if let vocabularyBytes { packer.append(LeafMetadata.vocabularyTensor, .u8, [vocabularyBytes]) }
+        if let dictionaryBytes { packer.append(LeafMetadata.dictionaryTensor, .u8, [dictionaryBytes]) }
         packer.align(to: ChunkGeometry.alignment)
         if packer.end > sizes[0].1 { sizes.append(("tokenizer", packer.end - sizes[0].1)) }
 
         // The longest header that can come out: every chunk a tensor of its own, with padding behind each.
-        let geometries = shape.matrices.map { ChunkGeometry(rows: $0.rows, columns: $0.columns, weights: weights) }
+        let geometries = shape.matrices.map { ChunkGeometry($0) }
         let records = geometries.map { geometry in
             (0..<geometry.chunkCount).map { index in
-                let rows = geometry.rows(ofChunk: index)
+                let outputs = geometry.outputs(ofChunk: index).count
                 return LeafMetadata.ChunkRecord(
-                    rowCount: rows.count, storedBytes: geometry.bytes(rows: rows.count), codec: .lz4, digest: 0)
+                    outputCount: outputs, storedBytes: geometry.bytes(outputs: outputs), codec: .lz4, digest: 0)
             }
         }
         let blocksBytes = records.joined().reduce(0) { $0 + $1.paddedBytes }
         var longest = packer
         for ((matrix, geometry), chunks) in zip(zip(shape.matrices, geometries), records) {
             for (index, chunk) in chunks.enumerated() {
-                let shape = geometry.shape(rows: chunk.rowCount)
-                longest.append("\(matrix.name).chunk.\(index)", weights.elementType, shape)
+                let shape = geometry.shape(outputs: chunk.outputCount)
+                longest.append("\(matrix.name).chunk.\(index)", matrix.layout.elementType, shape)
                 longest.appendPadding(1)
                 longest.align(to: ChunkGeometry.alignment)
             }
@@ -65,7 +61,7 @@ public struct LeafLayout: Sendable {
         let regionTable = sizes.map { Region(name: $0.0, offset: 0, byteCount: $0.1, digest: 0) }
         let bound = SafetensorsHeader.json(
             metadata: Self.allMetadata(
-                configuration, weights, metadata, sourceDigest: 0, regions: regionTable,
+                shape, weights, metadata, sourceDigest: 0, regions: regionTable,
                 chunks: zip(shape.matrices.map(\.name), records).map { ($0, $1) }),
             tensors: longest.tensors
         ).count
@@ -87,9 +83,9 @@ public struct LeafLayout: Sendable {
     /// Bytes of a block none of whose chunks shrinks.
     package func maximumBytes(ofBlock block: Int) -> Int {
         shape.blocks[block].matrices.reduce(0) { sum, matrix in
-            let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: weights)
+            let geometry = ChunkGeometry(matrix)
             return (0..<geometry.chunkCount).reduce(sum) {
-                $0 + geometry.bytes(rows: geometry.rows(ofChunk: $1).count).roundedUp(to: ChunkGeometry.alignment)
+                $0 + geometry.bytes(outputs: geometry.outputs(ofChunk: $1).count).roundedUp(to: ChunkGeometry.alignment)
             }
         }
     }
@@ -109,39 +105,36 @@ public struct LeafLayout: Sendable {
         packer.end = blocksOffset - dataOffset
         packer.paddings = tensors.filter { $0.name.hasPrefix(Packer.paddingPrefix) }.count
         for (matrix, records) in zip(shape.matrices, chunks) {
-            let entries = MatrixTensors(
-                name: matrix.name,
-                geometry: ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: weights),
-                type: weights.elementType
-            ).entries(offset: packer.end, chunks: records.map { ($0.rowCount, $0.storedBytes, $0.codec) })
+            let entries = MatrixTensors(matrix).entries(
+                offset: packer.end, chunks: records.map { ($0.outputCount, $0.storedBytes, $0.codec) })
             for entry in entries {
                 packer.append(entry.name, entry.type, entry.shape)
                 packer.align(to: ChunkGeometry.alignment)
             }
         }
-        var json = SafetensorsHeader.json(
+        var header = SafetensorsHeader.bytes(
             metadata: Self.allMetadata(
-                configuration, weights, metadata, sourceDigest: ChunkDigest.of(sourceDigests), regions: regions,
+                shape, weights, metadata, sourceDigest: ChunkDigest.of(sourceDigests), regions: regions,
                 chunks: zip(shape.matrices.map(\.name), chunks).map { ($0, $1) }),
-            tensors: packer.tensors)
-        guard json.count <= dataOffset - 8 else {
-            throw LeafError(.badInput, "the header needs \(json.count) bytes, more than the \(dataOffset - 8) reserved")
+            tensors: packer.tensors, count: dataOffset)
+        guard header.count <= dataOffset else {
+            throw LeafError(.badInput, "the header needs \(header.count) bytes, more than the \(dataOffset) reserved")
         }
-        json += repeatElement(UInt8(ascii: " "), count: dataOffset - 8 - json.count)
-        let start = LeafMetadata.digestPrefix.count
-        json.replaceSubrange(start..<start + 16, with: ChunkDigest.of(json).hexDigits.utf8)
-        return withUnsafeBytes(of: UInt64(json.count).littleEndian) { Array($0) } + json
+        let digest = header.withUnsafeBytes { ChunkDigest.of(UnsafeRawBufferPointer(rebasing: $0[8...])) }
+        let start = 8 + LeafMetadata.digestPrefix.count
+        header.replaceSubrange(start..<start + 16, with: digest.hexDigits.utf8)
+        return header
     }
 
     private static func allMetadata(
-        _ configuration: ModelConfiguration, _ weights: WeightFormat, _ extra: [(String, String)],
+        _ shape: FileShape, _ weights: WeightFormat, _ extra: [(String, String)],
         sourceDigest: UInt64, regions: [Region], chunks: [(name: String, chunks: [LeafMetadata.ChunkRecord])]
     ) -> [(String, String)] {
         [
             (LeafMetadata.Key.digest, UInt64(0).hexDigits),
             (LeafMetadata.Key.format, LeafMetadata.format),
-            (LeafMetadata.Key.version, "\(LeafMetadata.version(of: configuration))"),
-            (LeafMetadata.Key.configuration, configuration.json),
+            (LeafMetadata.Key.version, "\(shape.version)"),
+            (LeafMetadata.Key.configuration, shape.configuration),
             (LeafMetadata.Key.weights, weights.rawValue),
         ] + extra + [
             (LeafMetadata.Key.sourceDigest, sourceDigest.hexDigits),

@@ -4,8 +4,9 @@ package enum LeafMetadata {
     /// The newest that is read. Raised when an older reader would misread the file.
     package static let version = 2
 
-    /// The oldest in which a model can be said, so that older readers take what they can: 2 has sizes by layer.
-    package static func version(of configuration: ModelConfiguration) -> Int { configuration.isUniform ? 1 : 2 }
+    /// The tokenizer's data.
+    package static let vocabularyTensor = "tokenizer.vocabulary"
+    package static let dictionaryTensor = "tokenizer.dictionary"
 
     /// The metadata begin with this and sixteen digits, the XXH3-64 of the JSON and its padding with these digits as zeros.
     /// So a header is as well protected as the data.
@@ -27,29 +28,29 @@ package enum LeafMetadata {
         package static let dictionaryBytes = "tokenizer.dictionary.bytes"
     }
 
-    /// One chunk as the table has it; its place and its rows follow from those before it.
+    /// One chunk as the table has it; its offset and its outputs follow from those before it.
     package struct ChunkRecord: Sendable, Equatable {
-        package var rowCount: Int
+        package var outputCount: Int
         package var storedBytes: Int
         package var codec: ChunkCodec
         package var digest: UInt64
 
-        package init(rowCount: Int, storedBytes: Int, codec: ChunkCodec, digest: UInt64) {
-            self.rowCount = rowCount
+        package init(outputCount: Int, storedBytes: Int, codec: ChunkCodec, digest: UInt64) {
+            self.outputCount = outputCount
             self.storedBytes = storedBytes
             self.codec = codec
             self.digest = digest
         }
 
         package var paddedBytes: Int { storedBytes.roundedUp(to: ChunkGeometry.alignment) }
-        package var text: String { "\(rowCount):\(storedBytes):\(codec.rawValue):\(digest.hexDigits)" }
+        package var text: String { "\(outputCount):\(storedBytes):\(codec.rawValue):\(digest.hexDigits)" }
 
         package init?(text: some Collection<UInt8>) {
             let fields = text.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
-            guard fields.count == 4, let rowCount = Int(digits: fields[0]), let storedBytes = Int(digits: fields[1]),
+            guard fields.count == 4, let outputCount = Int(digits: fields[0]), let storedBytes = Int(digits: fields[1]),
                 let codec = ChunkCodec(text: fields[2]), let digest = UInt64(hexDigits: fields[3])
             else { return nil }
-            self.init(rowCount: rowCount, storedBytes: storedBytes, codec: codec, digest: digest)
+            self.init(outputCount: outputCount, storedBytes: storedBytes, codec: codec, digest: digest)
         }
     }
 

@@ -7,7 +7,8 @@
 public final class LeafWriter {
     /// What is put into the file beside the weights.
     public struct Contents: Sendable {
-        public var configuration: ModelConfiguration
+        /// Of a configuration within its limits.
+        public var shape: FileShape
         public var weights: WeightFormat
         /// `vocab.txt`, verbatim; nil for a model that takes ids only.
         public var vocabulary: [UInt8]?
@@ -17,10 +18,10 @@ public final class LeafWriter {
         public var metadata: [(String, String)]
 
         public init(
-            configuration: ModelConfiguration, weights: WeightFormat, vocabulary: [UInt8]? = nil,
+            shape: FileShape, weights: WeightFormat, vocabulary: [UInt8]? = nil,
             dictionary: [UInt8]? = nil, metadata: [(String, String)] = []
         ) {
-            self.configuration = configuration
+            self.shape = shape
             self.weights = weights
             self.vocabulary = vocabulary
             self.dictionary = dictionary
@@ -83,7 +84,10 @@ public final class LeafWriter {
     public init(
         path: String, contents: Contents, fingerprint: String, options: Options = Options()
     ) throws(LeafError) {
-        try contents.configuration.checkLimits(in: path)
+        guard !FilePath.isDirectory(path) else {
+            throw LeafError(.usage, "\(path) is a directory; give the name of a file")
+        }
+        let path = try OutputTarget.file(path, for: "a model file")
         var contents = contents
         if let dictionary = contents.dictionary {
             let packed = try Self.pack(dictionary)
@@ -94,9 +98,15 @@ public final class LeafWriter {
             ]
         }
         let layout = LeafLayout(
-            configuration: contents.configuration, weights: contents.weights,
+            shape: contents.shape, weights: contents.weights,
             vocabularyBytes: contents.vocabulary?.count, dictionaryBytes: contents.dictionary?.count,
             metadata: contents.metadata)
+        guard layout.dataOffset <= SafetensorsHeader.maximumBytes else {
+            throw LeafError(
+                .usage,
+                "\(path) would have a header of \(layout.dataOffset.sizeText), more than any reader takes; "
+                    + "this model has too many parts")
+        }
         self.path = path
         self.contents = contents
         self.layout = layout
@@ -105,11 +115,9 @@ public final class LeafWriter {
         packsWherePays = options.packsChunks
         end = layout.blocksOffset
 
-        guard !FilePath.isDirectory(path) else {
-            throw LeafError(.usage, "\(path) is a directory; give the name of a file")
-        }
         guard options.replacesExisting || !FilePath.exists(path) else {
-            throw LeafError(.usage, "\(path) is there already; give another name, or --force to replace it")
+            throw LeafError(
+                .usage, "\(path) is there already; give another name, or replace it", advice: .setting("force"))
         }
 
         let identity = Self.identity(contents, fingerprint)
@@ -157,7 +165,7 @@ public final class LeafWriter {
     /// Writes a resident tensor, or some of its rows. Bytes that are never written are zeros.
     ///
     /// - Parameters:
-    ///   - name: as in `ModelShape.residentTensors`.
+    ///   - name: as in `FileShape.residentTensors`.
     ///   - offset: bytes from the start of the tensor.
     public func write(_ name: String, _ bytes: UnsafeRawBufferPointer, at offset: Int = 0) throws(LeafError) {
         guard let tensor = tensors[name] else { throw LeafError(.badInput, "\(path) has no tensor \(name)") }
@@ -170,17 +178,17 @@ public final class LeafWriter {
 
     /// Appends the next chunk of the matrix begun last, packed if that pays.
     ///
-    /// - Parameter bytes: tiles or rows as `ChunkGeometry` cuts them.
-    public func append(chunk bytes: UnsafeRawBufferPointer, rowCount: Int) throws(LeafError) {
-        try append(PackedChunk(bytes, rowCount: rowCount, packs: packsChunks, room: packed.bytes))
+    /// - Parameter bytes: units as `ChunkGeometry` cuts them.
+    public func append(chunk bytes: UnsafeRawBufferPointer, outputCount: Int) throws(LeafError) {
+        try append(PackedChunk(bytes, outputCount: outputCount, packs: packsChunks, room: packed.bytes))
     }
 
     /// Whether chunks of the block with index `completedBlocks` are to be packed if that pays.
     private var packsChunks: Bool { packsChunks(ofBlock: completedBlocks) }
 
-    /// Rows of the token table are read one by one, so it stays as it is.
+    /// A matrix whose outputs are read one by one stays as it is.
     package func packsChunks(ofBlock block: Int) -> Bool {
-        packsWherePays && layout.shape.blocks[block].kind != .tokenTable
+        packsWherePays && !layout.shape.blocks[block].matrices.contains(where: \.isReadByOutput)
     }
 
     /// Appends the next chunk of the matrix begun last.
@@ -229,12 +237,16 @@ public final class LeafWriter {
         }
         try part.write(try layout.header(regions: regions, chunks: chunks, sourceDigests: sourceDigests), at: 0)
         try part.synchronize()
-        _ = try LeafFile.open(path: part.path)
+        _ = try open(part.path)
         try committer.noteFinished()
         try FilePath.rename(part.path, to: path)
         try named()
         try FilePath.remove(path + ".journal")
-        return try LeafFile.open(path: path)
+        return try open(path)
+    }
+
+    private func open(_ path: String) throws(LeafError) -> LeafFile {
+        try LeafFile.open(path: path) { [layout] _, _ in layout.shape }
     }
 
     /// Whether a writing that consumed its source got as far as giving the file its name.
@@ -262,7 +274,7 @@ public final class LeafWriter {
     }
 
     private static func identity(_ contents: Contents, _ fingerprint: String) -> UInt64 {
-        var text = [fingerprint, contents.configuration.json, contents.weights.rawValue]
+        var text = [fingerprint, contents.shape.configuration, contents.weights.rawValue]
         text += contents.metadata.map { "\($0)=\($1)" }
         text += [contents.vocabulary, contents.dictionary].map { $0.map { ChunkDigest.of($0).hexDigits } ?? "none" }
         return ChunkDigest.of(Array(text.joined(separator: "\u{0}").utf8))
@@ -304,12 +316,12 @@ public final class LeafWriter {
         return entries
     }
 
-    private func isPlausible(_ entry: WriterJournal.Entry, for shape: ModelShape.BlockShape) -> Bool {
+    private func isPlausible(_ entry: WriterJournal.Entry, for shape: FileShape.Block) -> Bool {
         guard entry.chunks.count == shape.matrices.count else { return false }
         return zip(entry.chunks, shape.matrices).allSatisfy { chunks, matrix in
-            let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: layout.weights)
-            return chunks.map(\.rowCount) == (0..<geometry.chunkCount).map { geometry.rows(ofChunk: $0).count }
-                && chunks.allSatisfy { (1...geometry.bytes(rows: $0.rowCount)).contains($0.storedBytes) }
+            let geometry = ChunkGeometry(matrix)
+            return chunks.map(\.outputCount) == (0..<geometry.chunkCount).map { geometry.outputs(ofChunk: $0).count }
+                && chunks.allSatisfy { (1...geometry.bytes(outputs: $0.outputCount)).contains($0.storedBytes) }
         }
     }
 
@@ -325,9 +337,9 @@ public final class LeafWriter {
     }
 
     /// Where the row scales of a block lie.
-    private func scales(of block: ModelShape.BlockShape) -> [Range<Int>] {
+    private func scales(of block: FileShape.Block) -> [Range<Int>] {
         block.matrices.compactMap { matrix in
-            tensors[TensorName.scale(of: matrix.name)].map { $0.offset..<$0.offset + $0.byteCount }
+            tensors[FileShape.scaleName(of: matrix.name)].map { $0.offset..<$0.offset + $0.byteCount }
         }
     }
 
@@ -356,13 +368,13 @@ public final class LeafWriter {
 
     private static let consumedElsewhere = LeafError(
         .badInput,
-        "the checkpoint lacks what an interrupted `convert --consume` has put into another file already; "
-            + "only that command can go on")
+        "the checkpoint lacks what an interrupted conversion that consumes it has put into another file already; "
+            + "only that conversion can go on")
 
     private static func holdsTheOnlyCopy(_ path: String) -> LeafError {
         LeafError(
             .usage,
-            "\(path).part is the unfinished work of a `convert --consume` and the only copy of what that has deleted; "
+            "\(path).part is the unfinished work of a conversion that consumed its source, and the only copy of what that has deleted; "
                 + "run that command again, or remove \(path).part and \(path).journal")
     }
 
@@ -375,7 +387,7 @@ public final class LeafWriter {
 
     private func writeTokenizer() throws(LeafError) {
         for (name, data) in [
-            (TensorName.vocabulary, contents.vocabulary), (TensorName.dictionary, contents.dictionary),
+            (LeafMetadata.vocabularyTensor, contents.vocabulary), (LeafMetadata.dictionaryTensor, contents.dictionary),
         ] {
             guard let data else { continue }
             try data.withUnsafeBufferPointer { (bytes) throws(LeafError) in

@@ -131,6 +131,26 @@ package final class OutputFile: Sendable {
     }
 }
 
+extension OutputFile {
+    /// Makes a file, or replaces it, that gets its name when `write` has filled it and all of it is on the disk; of one that
+    /// was not finished nothing is left.
+    package static func replace<Value>(
+        _ path: String, _ write: (OutputFile) throws(LeafError) -> Value
+    ) throws(LeafError) -> Value {
+        let part = try OutputFile(path: path + ".part")
+        do throws(LeafError) {
+            try part.truncate(to: 0)
+            let value = try write(part)
+            try part.synchronize()
+            try FilePath.rename(part.path, to: path)
+            return value
+        } catch {
+            try? FilePath.remove(part.path)
+            throw error
+        }
+    }
+}
+
 /// What is done to names in a folder.
 package enum FilePath {
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

@@ -12,7 +12,7 @@ package struct PackedChunk {
     ///   - packs: whether to try to pack.
     ///   - room: whole pages for what cannot stay where it is.
     package init(
-        _ bytes: UnsafeRawBufferPointer, rowCount: Int, packs: Bool, room: UnsafeMutableRawBufferPointer
+        _ bytes: UnsafeRawBufferPointer, outputCount: Int, packs: Bool, room: UnsafeMutableRawBufferPointer
     ) {
         precondition(!bytes.isEmpty && bytes.count <= Self.roomBytes && room.count >= Self.roomBytes)
         let packed = packs ? LZ4Codec.compress(bytes, into: room) : nil
@@ -28,7 +28,7 @@ package struct PackedChunk {
             self.bytes = UnsafeRawBufferPointer(rebasing: room[0..<paddedBytes])
         }
         record = LeafMetadata.ChunkRecord(
-            rowCount: rowCount, storedBytes: storedBytes, codec: packed == nil ? .raw : .lz4,
+            outputCount: outputCount, storedBytes: storedBytes, codec: packed == nil ? .raw : .lz4,
             digest: ChunkDigest.of(self.bytes))
     }
 }

@@ -1,5 +1,3 @@
-import FoundationEssentials
-
 /// What stands at the beginning of a safetensors file: names, types, shapes and places of its tensors, and free strings.
 ///
 /// The file is an 8-byte little-endian length, that many bytes of JSON, and the data, which the tensors must cover from
@@ -11,15 +9,28 @@ package struct SafetensorsHeader: Sendable, Equatable {
     /// Where the data begin: 8 bytes and the JSON.
     package var dataOffset: Int
 
-    /// No more JSON than this is read, as in the reference implementation.
-    package static let maximumBytes = 100_000_000
+    /// No more JSON than this is read: that of the 10B model has 1.6 million bytes, with its padding.
+    package static let maximumBytes = 16 << 20
     /// More axes than any tensor here has.
-    private static let maximumRank = 16
+    static let maximumRank = 16
+
+    /// A bound on the heap bytes while a header is read, and after.
+    ///
+    /// - Parameter byteCount: of the JSON.
+    package static func heapBound(byteCount: Int) -> Int { 8 * byteCount + 1 << 16 }
 
     /// Reads and checks the header of a safetensors file.
     ///
     /// - Throws: `.badInput` naming what is wrong and where; `.io` when reading fails.
     package init(reading file: InputFile) throws(LeafError) {
+        try self.init(json: try Self.json(of: file), fileBytes: file.byteCount, path: file.path)
+    }
+
+    /// The JSON of a file's header, with its padding.
+    ///
+    /// - Parameter memory: bytes that reading the header may take; nil for as many as the largest needs.
+    /// - Throws: `.badInput`, `.io`, and `.budget` if the header is too large for the memory.
+    static func json(of file: InputFile, memory: Int? = nil) throws(LeafError) -> [UInt8] {
         guard file.byteCount >= 8 else {
             throw LeafError(.badInput, "\(file.path) has \(file.byteCount) bytes, too few for a safetensors file")
         }
@@ -31,8 +42,14 @@ package struct SafetensorsHeader: Sendable, Equatable {
                 "\(file.path) promises a header of \(length) bytes in a file of \(file.byteCount); "
                     + "it is not a safetensors file, or it is cut off")
         }
-        let json = try file.bytes(at: 8, count: Int(length))
-        try self.init(json: json, fileBytes: file.byteCount, path: file.path)
+        let needed = heapBound(byteCount: Int(length))
+        if let memory, needed > memory {
+            throw LeafError(
+                .budget,
+                "\(file.path) needs at least \(needed.sizeText) for its header alone, where \(memory.sizeText) may be "
+                    + "taken; give more")
+        }
+        return try file.bytes(at: 8, count: Int(length))
     }
 
     /// Checks a header.
@@ -44,11 +61,13 @@ package struct SafetensorsHeader: Sendable, Equatable {
     package init(json: [UInt8], fileBytes: Int, path: String) throws(LeafError) {
         // The padding may be as long as the table; the decoder need not look at it.
         let end = json.lastIndex { $0 != UInt8(ascii: " ") }.map { $0 + 1 } ?? 0
-        let table: HeaderTable
-        do {
-            table = try JSONDecoder().decode(HeaderTable.self, from: Data(json[0..<end]))
+        let table: SafetensorsTable
+        do throws(SafetensorsTable.Fault) {
+            table = try SafetensorsTable(json[0..<end])
         } catch {
-            throw LeafError(.badInput, "the header of \(path) is not a safetensors table (\(Self.explain(error)))")
+            throw LeafError(
+                .badInput,
+                "the header of \(path) is not a safetensors table (\(error.reason), at byte \(error.position))")
         }
         dataOffset = 8 + json.count
         metadata = table.metadata
@@ -76,7 +95,7 @@ package struct SafetensorsHeader: Sendable, Equatable {
     }
 
     private static func check(
-        _ entry: HeaderTable.Entry, dataOffset: Int, fileBytes: Int, path: String
+        _ entry: SafetensorsTable.Entry, dataOffset: Int, fileBytes: Int, path: String
     ) throws(LeafError) -> TensorEntry {
         func fault(_ what: String) -> LeafError { LeafError(.badInput, "\(path): tensor \(entry.name) \(what)") }
 
@@ -104,21 +123,22 @@ package struct SafetensorsHeader: Sendable, Equatable {
         return TensorEntry(
             name: entry.name, type: type, shape: entry.shape, offset: dataOffset + entry.range[0], byteCount: bytes)
     }
-
-    private static func explain(_ error: any Error) -> String {
-        switch error as? DecodingError {
-        case .keyNotFound(let key, let context): "\(key.stringValue) is missing in \(name(context))"
-        case .typeMismatch(_, let context), .valueNotFound(_, let context): "wrong type of \(name(context))"
-        default: "broken JSON"
-        }
-    }
-
-    private static func name(_ context: DecodingError.Context) -> String {
-        context.codingPath.isEmpty ? "the table" : context.codingPath.map(\.stringValue).joined(separator: ".")
-    }
 }
 
 extension SafetensorsHeader {
+    /// The first bytes of a file, up to its data: the length, the JSON, and spaces behind it.
+    ///
+    /// - Parameters: as below.
+    ///   - count: bytes of all, more if that is too few; nil for the next multiple of 8.
+    package static func bytes(
+        metadata: [(String, String)], tensors: [TensorEntry], count: Int? = nil
+    ) -> [UInt8] {
+        let json = json(metadata: metadata, tensors: tensors)
+        let end = max(count ?? 0, (8 + json.count).roundedUp(to: count == nil ? 8 : 1))
+        let length = withUnsafeBytes(of: UInt64(end - 8).littleEndian) { Array($0) }
+        return length + json + repeatElement(UInt8(ascii: " "), count: end - 8 - json.count)
+    }
+
     /// The JSON of a header, without the length in front and the padding behind.
     ///
     /// - Parameters:
@@ -131,14 +151,14 @@ extension SafetensorsHeader {
         json += "\"__metadata__\":{".utf8
         for (index, (key, value)) in metadata.enumerated() {
             if index > 0 { json.append(UInt8(ascii: ",")) }
-            appendString(key, to: &json)
+            JSON.write(key, to: &json)
             json.append(UInt8(ascii: ":"))
-            appendString(value, to: &json)
+            JSON.write(value, to: &json)
         }
         json.append(UInt8(ascii: "}"))
         for tensor in tensors {
             json.append(UInt8(ascii: ","))
-            appendString(tensor.name, to: &json)
+            JSON.write(tensor.name, to: &json)
             let shape = tensor.shape.map(String.init).joined(separator: ",")
             let end = tensor.offset + tensor.byteCount
             json +=
@@ -147,67 +167,5 @@ extension SafetensorsHeader {
         }
         json.append(UInt8(ascii: "}"))
         return json
-    }
-
-    private static func appendString(_ text: String, to json: inout [UInt8]) {
-        json.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                json.append(UInt8(ascii: "\\"))
-                json.append(byte)
-            case 0..<0x20:
-                json += "\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8
-            default:
-                json.append(byte)
-            }
-        }
-        json.append(UInt8(ascii: "\""))
-    }
-}
-
-/// The JSON object of a header, as it stands there.
-private struct HeaderTable: Decodable {
-    struct Entry {
-        var name: String
-        var type: String
-        var shape: [Int]
-        var range: [Int]
-    }
-
-    var metadata: [String: String] = [:]
-    var entries: [Entry] = []
-
-    private struct Name: CodingKey {
-        var stringValue: String
-        var intValue: Int? { nil }
-        init(stringValue: String) { self.stringValue = stringValue }
-        init?(intValue: Int) { nil }
-    }
-
-    private struct Description: Decodable {
-        var dtype: String
-        var shape: [Int]
-        var range: [Int]
-
-        enum CodingKeys: String, CodingKey {
-            case dtype
-            case shape
-            case range = "data_offsets"
-        }
-    }
-
-    init(from decoder: any Decoder) throws {
-        let container = try decoder.container(keyedBy: Name.self)
-        entries.reserveCapacity(container.allKeys.count)
-        for key in container.allKeys {
-            if key.stringValue == "__metadata__" {
-                metadata = try container.decode([String: String].self, forKey: key)
-            } else {
-                let entry = try container.decode(Description.self, forKey: key)
-                entries.append(
-                    Entry(name: key.stringValue, type: entry.dtype, shape: entry.shape, range: entry.range))
-            }
-        }
     }
 }

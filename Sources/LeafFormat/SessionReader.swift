@@ -28,6 +28,9 @@ package final class SessionReader {
         }
     }
 
+    /// For messages.
+    package var path: String { file.path }
+
     /// What to say of contents that no program wrote.
     package var damage: LeafError {
         LeafError(

@@ -1,40 +1,87 @@
-/// A small file that gets its name when it is whole, and is gone when it never becomes so.
+import Glibc
+
+/// A result that is written from its beginning to its end. A file gets its name when it is whole, and is gone when it never
+/// becomes so; devices, pipes and standard output are written straight (`OutputTarget`).
 ///
 /// It is made at once, so that a path that cannot be written is known before the work is done.
 package final class UnfinishedFile {
+    private enum Place {
+        case beside(OutputFile, path: String)
+        case straight(descriptor: Int32)
+    }
+
     private let path: String
-    private let output: OutputFile
+    private let place: Place
     private var pending: [UInt8] = []
     private var written = 0
     private var isFinished = false
 
-    private var unfinishedPath: String { path + ".part" }
-
-    /// - Throws: `.io` when it cannot be made.
+    /// - Throws: `.io` when it cannot be made or another run is writing it, `.usage` for what can not be a result.
     package init(path: String) throws(LeafError) {
-        guard !FilePath.isDirectory(path) else { throw LeafError(.io, "\(path) is a directory; name a file") }
         self.path = path
-        output = try OutputFile(path: path + ".part")
-        try output.truncate(to: 0)
+        switch try OutputTarget(path: path) {
+        case .stream(let descriptor): place = .straight(descriptor: descriptor)
+        case .file(let target):
+            let output = try OutputFile(path: target + ".part")
+            try output.lock(for: "run")
+            try output.truncate(to: 0)
+            place = .beside(output, path: target)
+        }
     }
 
-    deinit { if !isFinished { try? FilePath.remove(unfinishedPath) } }
+    deinit {
+        switch place {
+        case .straight(let descriptor): close(descriptor)
+        case .beside(let output, _): if !isFinished { try? FilePath.remove(output.path) }
+        }
+    }
 
     package func append(_ text: String) throws(LeafError) {
         pending += text.utf8
         if pending.count >= 1 << 16 { try flush() }
     }
 
+    package func append(_ bytes: UnsafeRawBufferPointer) throws(LeafError) {
+        try flush()
+        try write(bytes)
+    }
+
+    /// Gives the file its name.
     package func finish() throws(LeafError) {
         try flush()
-        try FilePath.rename(unfinishedPath, to: path)
+        // What cannot get its name stays under the other one: the work is done.
         isFinished = true
+        if case .beside(let output, let path) = place { try FilePath.rename(output.path, to: path) }
     }
 
     /// Writes what has been appended, for whoever looks into the unfinished file.
     package func flush() throws(LeafError) {
-        try output.write(pending, at: written)
-        written += pending.count
+        try pending.withUnsafeBufferPointer { (bytes) throws(LeafError) in try write(UnsafeRawBufferPointer(bytes)) }
         pending.removeAll(keepingCapacity: true)
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer) throws(LeafError) {
+        switch place {
+        case .beside(let output, _): try output.write(bytes, at: written)
+        case .straight(let descriptor):
+            if written == 0 { try begin(descriptor) }
+            var done = 0
+            while done < bytes.count {
+                let count = Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
+                if count < 0, errno == EINTR || errno == EAGAIN { continue }
+                guard count >= 0 else { throw .system("\(path) cannot be written", errno) }
+                done += count
+            }
+        }
+        written += bytes.count
+    }
+
+    /// A file that is mounted by itself loses what it held.
+    private func begin(_ descriptor: Int32) throws(LeafError) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+            lseek(descriptor, 0, SEEK_CUR) == 0, descriptor > STDERR_FILENO, !path.hasPrefix("/dev/")
+        else { return }
+        guard ftruncate(descriptor, 0) == 0 else { throw .system("\(path) cannot be cut to 0 bytes", errno) }
     }
 }

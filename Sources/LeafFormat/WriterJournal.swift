@@ -64,8 +64,8 @@ struct WriterJournal {
     private static let consuming = "consume"
     private static let finished = "finished"
 
-    /// The most that is read of a journal; ten times that of the largest model within the limits.
-    private static let maximumBytes = 256 << 20
+    /// The most that is read of a journal; that of the 10B model has 0.3 million bytes.
+    private static let maximumBytes = 16 << 20
 
     /// Opens a journal, or makes one, and locks it against another writing of the same file.
     init(path: String, calls: WriteCalls) throws(LeafError) {

@@ -1,3 +1,4 @@
+import CPMAntShape
 import Glibc
 package import LeafFormat
 

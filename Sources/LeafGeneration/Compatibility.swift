@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 
 /// Whose way of generating is followed where the two implementations of CPM-Ant differ.

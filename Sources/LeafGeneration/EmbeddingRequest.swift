@@ -1,4 +1,5 @@
-package import CPMAnt
+public import CPMAntShape
+package import LeafExecutor
 public import LeafFormat
 
 /// What becomes of the hidden states of a text.

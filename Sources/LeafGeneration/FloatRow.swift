@@ -7,17 +7,15 @@ final class FloatRow: @unchecked Sendable {
     private let capacity: Int
     private let buffer: AlignedBuffer
     private let base: UnsafeMutablePointer<Float>
-    private let kernels: UnsafePointer<leaf_kernels>
+    private let kernels: leaf_float_kernels
 
-    init(count: Int, kernels: UnsafePointer<leaf_kernels>) throws(LeafError) {
-        self.count = count
+    init(count: Int, kernels: leaf_float_kernels) throws(LeafError) {
         self.kernels = kernels
+        self.count = count
         capacity = count
         buffer = try AlignedBuffer(count: Self.byteCount(count))
         base = buffer.bytes.bindMemory(to: Float.self).baseAddress.unsafelyUnwrapped
     }
-
-    var kernelName: String { String(cString: kernels.pointee.name) }
 
     /// Bytes that a row of `count` numbers takes.
     static func byteCount(_ count: Int) -> Int {
@@ -34,11 +32,13 @@ final class FloatRow: @unchecked Sendable {
     var numbers: UnsafeBufferPointer<Float> { UnsafeBufferPointer(start: base, count: count) }
 
     /// Makes this row another followed by what `fill` writes behind it.
-    func set(to first: UnsafeBufferPointer<Float>, then more: Int, _ fill: (UnsafeMutableBufferPointer<Float>) -> Void)
-    {
+    func set(
+        to first: UnsafeBufferPointer<Float>, then more: Int,
+        _ fill: (UnsafeMutableBufferPointer<Float>) throws(LeafError) -> Void
+    ) throws(LeafError) {
         resize(to: first.count + more)
         if let start = first.baseAddress { base.update(from: start, count: first.count) }
-        fill(UnsafeMutableBufferPointer(start: base + first.count, count: more))
+        try fill(UnsafeMutableBufferPointer(start: base + first.count, count: more))
     }
 
     subscript(place: Int) -> Float {
@@ -54,27 +54,27 @@ final class FloatRow: @unchecked Sendable {
 
     /// The place of the largest number, the first of equals; `count` if all are NaN.
     func placeOfLargest() -> Int {
-        kernels.pointee.argmax(base, count)
+        kernels.argmax(base, count)
     }
 
     /// Makes this row the softmax of another; -infinity becomes 0.
     func setToSoftmax(of logits: FloatRow) {
         precondition(logits.count == count)
         base.update(from: logits.base, count: count)
-        kernels.pointee.softmax(base, count)
+        kernels.softmax(base, count)
     }
 
     /// Makes this row exp(logits - shift).
     func setToExponentials(of logits: Span<Float>, less shift: Float) {
         precondition(logits.count == count)
         for place in 0..<count { base[place] = logits[place] - shift }
-        kernels.pointee.exp(base, base, count)
+        kernels.exp(base, base, count)
     }
 
     /// Makes this row exp(logits - shift).
     func setToExponentials(of logits: FloatRow, less shift: Float) {
         precondition(logits.count == count)
         for place in 0..<count { base[place] = logits.base[place] - shift }
-        kernels.pointee.exp(base, base, count)
+        kernels.exp(base, base, count)
     }
 }

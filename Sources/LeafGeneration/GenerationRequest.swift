@@ -1,3 +1,4 @@
+public import CPMAntShape
 public import LeafFormat
 
 /// A prompt and what to make of it.

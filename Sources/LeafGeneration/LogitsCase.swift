@@ -1,4 +1,5 @@
-public import CPMAnt
+public import CPMAntShape
+public import LeafExecutor
 public import LeafFormat
 
 /// One input of the `logits` command: a text as generation reads it, or every array of CPM-Live's `inference`.

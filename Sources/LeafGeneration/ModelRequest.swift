@@ -1,3 +1,4 @@
+public import CPMAntShape
 public import LeafFormat
 package import LeafTokenizer
 

@@ -1,4 +1,5 @@
-package import CPMAnt
+package import CPMAntShape
+package import LeafExecutor
 package import LeafFormat
 
 /// A request that one sweep answers.
@@ -51,10 +52,10 @@ package final class OneSweepTrack<Request: OneSweepRequest>: Track {
 
     package var isFinished: Bool { missing == 0 }
 
-    package func addRows(to batch: inout RowBatch, _ model: CPMAntModel) throws(LeafError) {
+    package func addRows(to batch: inout RowBatch, _ model: Executor) throws(LeafError) {
         let sequence = model.cache.makeSequence()
         self.sequence = sequence
-        let rows = try request.rows(of: sequence, in: model.configuration)
+        let rows = try request.rows(of: sequence, in: context.configuration)
         missing = rows.count { $0.wantsOutput }
         batch.rows += rows
     }
@@ -70,7 +71,7 @@ package final class OneSweepTrack<Request: OneSweepRequest>: Track {
         context.tell(.progress(progress.ofRequest(sweeps: sequence == nil ? 0 : 1, hasTokens: false)))
     }
 
-    package func end(_ error: LeafError?, _ model: CPMAntModel) {
+    package func end(_ error: LeafError?, _ model: Executor) {
         if let sequence { model.cache.remove(sequence) }
         if let error {
             context.tell(.finished(.failure(error)))

@@ -1,4 +1,5 @@
-public import CPMAnt
+public import CPMAntShape
+public import LeafExecutor
 public import LeafFormat
 
 /// What was trained for a text's task and loaded with the model (`ModelTuning`).

@@ -1,6 +1,7 @@
 import CLeafKernels
-public import CPMAnt
-public import LeafFormat
+public import CPMAntShape
+package import LeafExecutor
+package import LeafFormat
 
 /// The room in which one token after another is chosen, for one sequence after another; nothing is allocated later.
 public struct SamplingWorkspace: ~Copyable, Sendable {
@@ -16,43 +17,28 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
     private var marks: [UInt32]
     private var round: UInt32 = 0
 
-    /// The kernels that work on the rows; all give the same bits.
-    public var instructionSet: InstructionSet { InstructionSet(rawValue: logits.kernelName) ?? .scalar }
-
     /// Ids of a vocabulary at most, those of soft prompts among them.
     private static let mostTokens = 1 << 24
 
     /// - Parameters:
     ///   - softPromptRows: tokens behind the vocabulary, of which a row of logits may tell too.
-    ///   - instructionSet: the model's.
-    /// - Throws: `.usage` for sizes that no vocabulary has or kernels that this processor lacks, `.budget` when the system
-    ///   refuses the memory.
-    public init(
-        vocabSize: Int, softPromptRows: Int = 0, instructionSet: InstructionSet = .best
-    ) throws(LeafError) {
+    ///   - kernels: the model's.
+    /// - Throws: `.usage` for sizes that no vocabulary has, `.budget` when the system refuses the memory.
+    package init(vocabSize: Int, softPromptRows: Int = 0, kernels: Kernels = Kernels(.best)) throws(LeafError) {
         let capacity = vocabSize +| softPromptRows
         guard vocabSize > 0, softPromptRows >= 0, capacity <= Self.mostTokens else {
             throw LeafError(
                 .usage, "\(vocabSize) and \(softPromptRows) tokens are not between 1 and \(Self.mostTokens)")
         }
-        guard let kernels = leaf_kernels_named(instructionSet.rawValue) else {
-            throw LeafError(.usage, "the kernels for \(instructionSet.rawValue) do not run on this machine")
-        }
-        let logits = try FloatRow(count: capacity, kernels: kernels)
-        let probabilities = try FloatRow(count: capacity, kernels: kernels)
-        let joined = try FloatRow(count: capacity, kernels: kernels)
+        let logits = try FloatRow(count: capacity, kernels: kernels.floats)
+        let probabilities = try FloatRow(count: capacity, kernels: kernels.floats)
+        let joined = try FloatRow(count: capacity, kernels: kernels.floats)
         self.logits = logits
         self.probabilities = probabilities
         self.joined = joined
         order = []
         order.reserveCapacity(capacity)
         marks = Array(repeating: 0, count: capacity)
-    }
-
-    public init(_ configuration: ModelConfiguration, _ instructionSet: InstructionSet) throws(LeafError) {
-        try self.init(
-            vocabSize: configuration.vocabSize, softPromptRows: configuration.promptRows,
-            instructionSet: instructionSet)
     }
 
     /// Numbers in the row that was loaded last.

@@ -1,5 +1,5 @@
-package import CPMAnt
 package import Dispatch
+package import LeafExecutor
 package import LeafFormat
 
 /// Runs any number of tracks on shared sweeps: new ones join at the next sweep, finished ones leave, the prompt of one
@@ -8,7 +8,7 @@ package import LeafFormat
 /// Tracks join in the order in which they came. One that does not fit beside those under way waits, and those behind
 /// it wait too, so that none starves. Everything happens on the engine's queue.
 package final class Scheduler {
-    private let model: CPMAntModel
+    private let model: Executor
     private let queue: DispatchQueue
     private let interest: SweepInterest
     private var workspace: SamplingWorkspace
@@ -30,17 +30,17 @@ package final class Scheduler {
     private static let tellingInterval = Duration.milliseconds(100)
 
     /// - Parameters:
-    ///   - instructionSet: the model's.
     ///   - queue: the one on which everything else here is called.
     ///   - interest: learns who wants each sweep.
     /// - Throws: `.budget` when the system refuses the memory for a few rows.
     package init(
-        model: CPMAntModel, instructionSet: InstructionSet, queue: DispatchQueue, interest: SweepInterest
+        model: Executor, queue: DispatchQueue, interest: SweepInterest
     ) throws(LeafError) {
         self.model = model
         self.queue = queue
         self.interest = interest
-        workspace = try SamplingWorkspace(model.configuration, instructionSet)
+        workspace = try SamplingWorkspace(
+            vocabSize: model.facts.vocabSize, softPromptRows: model.facts.softPromptRows, kernels: model.kernels)
         batch.rows.reserveCapacity(model.capacity.rows)
         owners.reserveCapacity(model.capacity.rows)
     }
@@ -193,7 +193,7 @@ private struct Room {
     private var rows: Int
     private var logitRows: Int
 
-    init(_ model: CPMAntModel, _ active: [any Track]) {
+    init(_ model: Executor, _ active: [any Track]) {
         pages = model.cache.pageCount
         sequences = model.capacity.sequences
         rows = model.capacity.rows
@@ -218,7 +218,7 @@ private struct Room {
     }
 }
 
-extension CPMAntModel {
+extension Executor {
     /// Why a track can never run, however empty the model is; nil if it can.
     fileprivate func refusal(of demand: Demand) -> LeafError? {
         func refusal(
@@ -230,7 +230,7 @@ extension CPMAntModel {
                 advice: advice)
         }
         return refusal(
-            demand.positions, "tokens of context, soft prompt included", capacity.positions,
+            demand.positions, "tokens of context, soft prompt included", capacity.longest,
             "plan for a longer context or ask for fewer tokens", .context(tokens: demand.positions))
             ?? refusal(demand.rows, "rows on a sweep", capacity.rows, "plan for more rows")
             ?? refusal(demand.sequences, "sequences", capacity.sequences, "plan for more sequences")

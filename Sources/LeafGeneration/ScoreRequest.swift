@@ -1,4 +1,5 @@
-package import CPMAnt
+public import CPMAntShape
+package import LeafExecutor
 public import LeafFormat
 
 /// A text whose probability after another is wanted.

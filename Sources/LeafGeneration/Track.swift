@@ -1,4 +1,4 @@
-package import CPMAnt
+package import LeafExecutor
 package import LeafFormat
 
 /// One request under way, or a part of one: says which rows it wants on the next sweep, and makes something of their
@@ -19,12 +19,12 @@ package protocol Track: AnyObject {
     /// Goes on from what a session has kept, if there is one. Called once, when the track has its place.
     ///
     /// - Throws: what ends this track, and no other.
-    func begin(_ model: CPMAntModel) throws(LeafError)
+    func begin(_ model: Executor) throws(LeafError)
 
     /// Adds the rows that it wants on the next sweep, at least one and no more than its demand.
     ///
     /// - Throws: what ends this track, and no other.
-    func addRows(to batch: inout RowBatch, _ model: CPMAntModel) throws(LeafError)
+    func addRows(to batch: inout RowBatch, _ model: Executor) throws(LeafError)
 
     /// Takes the output of one of these rows.
     ///
@@ -35,7 +35,7 @@ package protocol Track: AnyObject {
     ) throws(LeafError)
 
     /// All of a sweep's rows have been accepted.
-    func endSweep(_ model: CPMAntModel)
+    func endSweep(_ model: Executor)
 
     /// Tells whoever waits where it is: some times a second, also while it waits for its place.
     func tell(_ progress: SweepProgress)
@@ -43,18 +43,18 @@ package protocol Track: AnyObject {
     /// Removes its sequences, and tells whoever waits what became of it. Nothing is called afterwards.
     ///
     /// - Parameter error: why it ends before it has finished; nil when it has, or was cancelled.
-    func end(_ error: LeafError?, _ model: CPMAntModel)
+    func end(_ error: LeafError?, _ model: Executor)
 }
 
 extension Track {
     package var isCancelled: Bool { cancellation.isCancelled }
-    package func begin(_ model: CPMAntModel) throws(LeafError) {}
-    package func endSweep(_ model: CPMAntModel) {}
+    package func begin(_ model: Executor) throws(LeafError) {}
+    package func endSweep(_ model: Executor) {}
 }
 
 /// A row's output where the model left it; gone with the next sweep.
 package struct LogitsRow {
-    package let model: CPMAntModel
+    package let model: Executor
     /// Counts the sweep's rows that want an output.
     package let number: Int
     /// `[vocabSize]`; none for a row that wants its hidden state alone.
@@ -65,10 +65,10 @@ extension LogitsRow {
     /// The row that a text is chosen from: with the soft prompts' rows behind the vocabulary where they count.
     func joined(
         _ compatibility: Compatibility, _ workspace: borrowing SamplingWorkspace
-    ) -> UnsafeBufferPointer<Float> {
+    ) throws(LeafError) -> UnsafeBufferPointer<Float> {
         guard compatibility == .transformersRaw else { return logits }
-        workspace.joined.set(to: logits, then: model.configuration.promptRows) {
-            model.softPromptLogits(ofRow: number, into: $0)
+        try workspace.joined.set(to: logits, then: model.facts.softPromptRows) { (row) throws(LeafError) in
+            try model.softPromptLogits(ofRow: number, into: row)
         }
         return workspace.joined.numbers
     }

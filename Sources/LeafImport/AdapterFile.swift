@@ -1,4 +1,4 @@
-import FoundationEssentials
+public import CPMAntShape
 public import LeafFormat
 
 /// A LoRA adapter as OpenDelta saves it: a state dict (`best.pt`, safetensors), or the folder of `save_finetuned`.
@@ -21,9 +21,9 @@ public struct AdapterFile: Sendable {
         /// Reads `[rank, columns]` and `[rows, rank]`.
         ///
         /// - Throws: `.io`, and `.badInput` for numbers that are not finite or not floats, and damaged bytes.
-        public func floats() throws(LeafError) -> (a: [Float], b: [Float]) {
+        package func floats(_ kernels: WeightKernels) throws(LeafError) -> (a: [Float], b: [Float]) {
             for tensor in [a, b] where tensor.storage.checksum != nil { try tensor.checkStorage() }
-            return (try RowReader(a).floats(), try RowReader(b).floats())
+            return (try RowReader(a).floats(kernels), try RowReader(b).floats(kernels))
         }
     }
 
@@ -48,6 +48,7 @@ public struct AdapterFile: Sendable {
     /// - Throws: `.badInput` naming tensors that do not belong to this model, are missing or have the wrong shape.
     public init(path: String, alpha: Float? = nil, for configuration: ModelConfiguration) throws(LeafError) {
         self.path = path
+        try configuration.checkLimits(in: path)
         var json = AdapterConfiguration()
         var weights = path
         if FilePath.isDirectory(path) {
@@ -62,7 +63,7 @@ public struct AdapterFile: Sendable {
         guard alpha.isFinite, alpha > 0 else {
             throw LeafError(.usage, "an alpha of \(alpha) makes no adapter; give a positive number")
         }
-        var assembly = AdapterAssembly(path: path, shapes: ModelShape(configuration).matrices)
+        var assembly = AdapterAssembly(path: path, shapes: ModelShape(configuration, weights: .float32).matrices)
         for tensor in reader.tensors { try assembly.add(tensor) }
         factors = try assembly.factors(json, alpha: alpha)
     }
@@ -96,17 +97,8 @@ private struct AdapterConfiguration: Decodable {
     init() {}
 
     init(path: String) throws(LeafError) {
-        let file = try InputFile(path: path)
-        guard file.byteCount <= Self.maximumBytes else {
-            throw LeafError(
-                .badInput, "\(path) has \(file.byteCount.sizeText), too much for an adapter's configuration")
-        }
-        let bytes = try file.bytes(at: 0, count: file.byteCount)
-        do {
-            self = try JSONDecoder().decode(Self.self, from: Data(bytes))
-        } catch {
-            throw LeafError(.badInput, "\(path) is not the configuration of an adapter")
-        }
+        self = try InputFile(path: path)
+            .json(Self.self, atMost: Self.maximumBytes, what: "the configuration of an adapter")
         guard kind == nil || kind == "lora" else {
             throw LeafError(.badInput, "\(path): the adapter is of the kind '\(kind!)'; only lora can be used")
         }
@@ -116,10 +108,10 @@ private struct AdapterConfiguration: Decodable {
 /// Pairs an adapter's tensors by the matrices that they stand beside.
 private struct AdapterAssembly {
     let path: String
-    let shapes: [ModelShape.MatrixShape]
+    let shapes: [FileShape.Matrix]
     private var tensors: [String: SourceTensor] = [:]
 
-    init(path: String, shapes: [ModelShape.MatrixShape]) {
+    init(path: String, shapes: [FileShape.Matrix]) {
         self.path = path
         self.shapes = shapes.filter { $0.name != TensorName.tokenTable }
     }
@@ -149,23 +141,23 @@ private struct AdapterAssembly {
                 continue
             }
             let rank = a.shape.first ?? 0
-            guard rank > 0, rank <= min(shape.rows, shape.columns), rank == json.rank ?? rank else {
+            guard rank > 0, rank <= min(shape.outputs, shape.columns), rank == json.rank ?? rank else {
                 throw LeafError(
                     .badInput,
                     "\(path): tensor \(names[0]) has the shape \(a.shape), which is no rank"
                         + (json.rank.map { " of \($0), as the configuration says" } ?? ""))
             }
             try check(a, [rank, shape.columns])
-            try check(b, [shape.rows, rank])
+            try check(b, [shape.outputs, rank])
             factors.append(.init(matrix: shape.name, rank: rank, scale: alpha / Float(rank), a: a, b: b))
         }
         guard unused.isEmpty else {
             throw LeafError(
                 .badInput,
-                "\(path) has tensors that are no LoRA beside this model's matrices: \(Self.list(unused.keys.sorted()))")
+                "\(path) has tensors that are no LoRA beside this model's matrices: \(unused.keys.sorted().listed())")
         }
         guard missing.isEmpty else {
-            throw LeafError(.badInput, "\(path) lacks \(Self.list(missing)); save the adapter again")
+            throw LeafError(.badInput, "\(path) lacks \(missing.listed()); save the adapter again")
         }
         guard !factors.isEmpty else { throw LeafError(.badInput, "\(path) holds no tensors") }
         return factors
@@ -196,10 +188,5 @@ private struct AdapterAssembly {
                 .badInput,
                 "\(path): tensor \(tensor.name) has the shape \(tensor.shape), this model asks for \(shape)")
         }
-    }
-
-    private static func list(_ names: [String]) -> String {
-        let shown = names.prefix(4).joined(separator: ", ")
-        return names.count > 4 ? "\(shown) and \(names.count - 4) more" : shown
     }
 }

@@ -1,3 +1,4 @@
+package import CPMAntShape
 package import LeafFormat
 
 /// A CPM-Ant checkpoint of any form: its configuration, and where the numbers of each tensor are.
@@ -39,10 +40,13 @@ package struct Checkpoint: Sendable {
     ///   - path: a transformers folder, or a `.pt`, `.bin` or `.safetensors` file.
     ///   - configurationPath: of the JSON, if it is not beside the weights.
     ///   - masksPath: of BMCook's masks, which tell the heads that a pruned model kept.
-    package init(path: String, configurationPath: String? = nil, masksPath: String? = nil) throws(LeafError) {
+    ///   - kernels: those that widen the masks.
+    package init(
+        path: String, configurationPath: String? = nil, masksPath: String? = nil, kernels: WeightKernels
+    ) throws(LeafError) {
         files = try CheckpointFiles(path: path, configurationPath: configurationPath, masksPath: masksPath)
         var assembly = try CheckpointAssembly(files)
-        configuration = try assembly.configuration()
+        configuration = try assembly.configuration(kernels)
         (residents, matrices, head) = try assembly.tensors(of: configuration)
     }
 }
@@ -73,14 +77,15 @@ private struct CheckpointAssembly {
             throw LeafError(
                 .badInput,
                 "\(files.path) holds \(TensorName.promptEmbedding), which only CPM-Live's form has, "
-                    + "but the configuration is transformers'; give CPM-Live's by --config")
+                    + "but the configuration is transformers', not CPM-Live's",
+                advice: .setting("config", ["FILE"]))
         }
     }
 
     // MARK: configuration
 
     /// The numbers of the JSON; what it leaves out is told by the shapes.
-    mutating func configuration() throws(LeafError) -> ModelConfiguration {
+    mutating func configuration(_ kernels: WeightKernels) throws(LeafError) -> ModelConfiguration {
         guard let table = tensors[TensorName.tokenTable] else {
             throw LeafError(.badInput, "\(path) has no tensor \(TensorName.tokenTable), so it is no CPM-Ant")
         }
@@ -111,7 +116,9 @@ private struct CheckpointAssembly {
             promptTypes: promptTypes, promptLength: promptLength,
             segmentTypes: json.segmentTypes ?? size(TensorName.segmentEmbedding, 0) ?? 32, isScaleFolded: isFolded)
         if let pruning {
-            try pruning.prune(&configuration, base: masks) { size(TensorName.feedForwardMatrices(layer: $0)[0], 0) }
+            try pruning.prune(&configuration, base: masks, kernels) { layer in
+                size(TensorName.feedForwardMatrices(layer: layer)[0], 0)
+            }
         }
         try configuration.checkLimits(in: path)
         return configuration
@@ -165,7 +172,7 @@ private struct CheckpointAssembly {
             throw LeafError(
                 .badInput,
                 "\(path): layer \(index) has no \(half) and mask_modules does not say that it is removed; "
-                    + "get the checkpoint again or give the right --config")
+                    + "get the checkpoint again or give the right configuration", advice: .setting("config", ["FILE"]))
         }
         return (layers, whole)
     }
@@ -205,15 +212,15 @@ private struct CheckpointAssembly {
         var missing: [String] = []
         var residents: [String: SourceTensor] = [:]
         var matrices: [String: Checkpoint.MatrixSource] = [:]
-        let shape = ModelShape(configuration)
-        for (name, _, size) in shape.residentTensors(weights: .float32) {
-            residents[name] = try take(name, size, &missing)
+        let shape = ModelShape(configuration, weights: .float32)
+        for tensor in shape.file.tensors {
+            residents[tensor.name] = try take(tensor.name, tensor.shape, &missing)
         }
         for matrix in shape.matrices {
-            let size = [matrix.rows, matrix.columns]
+            let size = [matrix.outputs, matrix.columns]
             if tensors[Self.quantized(matrix.name)] != nil {
                 guard let values = try take(Self.quantized(matrix.name), size, &missing),
-                    let scales = try take(matrix.name + "_scale", [matrix.rows], &missing)
+                    let scales = try take(matrix.name + "_scale", [matrix.outputs], &missing)
                 else { continue }
                 guard values.type == .i8 else {
                     throw LeafError(.badInput, "\(path): tensor \(values.name) holds \(values.type.rawValue), not int8")
@@ -224,7 +231,7 @@ private struct CheckpointAssembly {
             }
         }
         guard missing.isEmpty else {
-            throw LeafError(.badInput, "\(path) lacks \(Self.list(missing)); get the checkpoint again")
+            throw LeafError(.badInput, "\(path) lacks \(missing.listed()); get the checkpoint again")
         }
         var head: SourceTensor?
         if let tensor = tensors["lm_head.weight"] {
@@ -236,7 +243,7 @@ private struct CheckpointAssembly {
         }
         guard unused.isEmpty else {
             throw LeafError(
-                .badInput, "\(path) has tensors that do not belong to this CPM-Ant: \(Self.list(unused.sorted()))")
+                .badInput, "\(path) has tensors that do not belong to this CPM-Ant: \(unused.sorted().listed())")
         }
         return (residents, matrices, head)
     }
@@ -268,10 +275,5 @@ private struct CheckpointAssembly {
             .badInput,
             "\(tensor.storage.path): tensor \(tensor.name) has the shape \(tensor.shape), "
                 + "the configuration asks for \(shape)")
-    }
-
-    private static func list(_ names: [String]) -> String {
-        let shown = names.prefix(4).joined(separator: ", ")
-        return names.count > 4 ? "\(shown) and \(names.count - 4) more" : shown
     }
 }

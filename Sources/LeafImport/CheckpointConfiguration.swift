@@ -1,4 +1,3 @@
-import FoundationEssentials
 import LeafFormat
 
 /// The JSON beside the weights: transformers' `config.json` or CPM-Live's. Keys that are not known are ignored.
@@ -22,20 +21,8 @@ struct CheckpointConfiguration: Decodable {
     private static let maximumBytes = 1 << 20
 
     init(path: String) throws(LeafError) {
-        let file = try InputFile(path: path)
-        guard file.byteCount <= Self.maximumBytes else {
-            throw LeafError(.badInput, "\(path) has \(file.byteCount.sizeText), too much for a model's configuration")
-        }
-        let bytes = try file.bytes(at: 0, count: file.byteCount)
-        do {
-            self = try JSONDecoder().decode(Self.self, from: Data(bytes))
-        } catch let error as LeafError {
-            throw LeafError(error.kind, "\(path): \(error.description)")
-        } catch let error as DecodingError {
-            throw LeafError(.badInput, "\(path) is not the configuration of a model\(Self.explain(error))")
-        } catch {
-            throw LeafError(.badInput, "\(path) is not the configuration of a model")
-        }
+        self = try InputFile(path: path)
+            .json(Self.self, atMost: Self.maximumBytes, what: "the configuration of a model")
     }
 
     private enum Key: String, CodingKey {
@@ -68,7 +55,8 @@ struct CheckpointConfiguration: Decodable {
         }
         let isTransformers = modelType != nil || container.contains(.hiddenSize)
         guard isTransformers || container.contains(.dimModel) else {
-            throw LeafError(.badInput, "neither hidden_size nor dim_model is there; give the right file by --config")
+            throw LeafError(
+                .badInput, "neither hidden_size nor dim_model is there", advice: .setting("config", ["FILE"]))
         }
         style = isTransformers ? .transformers : .cpmLive
         dimModel = try number(isTransformers ? .hiddenSize : .dimModel)
@@ -97,16 +85,6 @@ struct CheckpointConfiguration: Decodable {
             } else {
                 value = try container.decode(Int.self) != 0
             }
-        }
-    }
-
-    private static func explain(_ error: DecodingError) -> String {
-        switch error {
-        case .typeMismatch(_, let context), .valueNotFound(_, let context):
-            let key = context.codingPath.map(\.stringValue).joined(separator: ".")
-            return key.isEmpty ? "" : ": \(key) has the wrong type"
-        default:
-            return ": the JSON is broken"
         }
     }
 }

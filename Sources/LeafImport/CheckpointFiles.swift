@@ -1,4 +1,3 @@
-import FoundationEssentials
 import LeafFormat
 
 /// The files of a checkpoint, and every tensor in them.
@@ -76,7 +75,8 @@ package struct CheckpointFiles: Sendable {
             pruning = nil
         } else {
             throw LeafError(
-                .usage, "masks belong to a model that BMCook pruned, but there is no \(record); leave out --masks")
+                .usage, "masks belong to a model that BMCook pruned, but there is no \(record)",
+                advice: .without("masks"))
         }
         for file in pruning?.files ?? [] { reader.note(file) }
         identities = reader.identities
@@ -139,7 +139,8 @@ package struct CheckpointFiles: Sendable {
         guard let found = candidates.first(where: { FilePath.exists($0) }) else {
             throw LeafError(
                 .badInput,
-                "\(path) has no configuration beside it (\(candidates.joined(separator: ", "))); use --config")
+                "\(path) has no configuration beside it (\(candidates.joined(separator: ", ")))",
+                advice: .setting("config", ["FILE"]))
         }
         return found
     }
@@ -211,19 +212,12 @@ private struct ShardIndex {
     /// Names of files beside it.
     let shards: [String]
 
-    private static let maximumBytes = 64 << 20
+    /// That of the 10B model has 50 KB.
+    private static let maximumBytes = 1 << 20
 
     init(_ file: InputFile) throws(LeafError) {
         let path = file.path
-        guard file.byteCount <= Self.maximumBytes else {
-            throw LeafError(.badInput, "\(path) has \(file.byteCount.sizeText), too much for an index of shards")
-        }
-        let bytes = try file.bytes(at: 0, count: file.byteCount)
-        do {
-            map = try JSONDecoder().decode(Table.self, from: Data(bytes)).weightMap
-        } catch {
-            throw LeafError(.badInput, "\(path) is not an index of shards: it has no readable weight_map")
-        }
+        map = try file.json(Table.self, atMost: Self.maximumBytes, what: "an index of shards").weightMap
         shards = Set(map.values).sorted()
         guard !shards.isEmpty else { throw LeafError(.badInput, "\(path) names no shard") }
         for shard in shards where shard.contains("/") || shard.hasPrefix(".") || shard.utf8.contains(0) {

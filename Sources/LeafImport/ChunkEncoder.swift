@@ -1,45 +1,44 @@
-import CLeafKernels
 import LeafFormat
 
 /// Turns rows of a checkpoint into the bytes of a chunk: int8 tiles with a scale a row, or plain float rows.
 ///
-/// A row's bytes depend on that row alone. Immutable; unchecked because the table of C functions is not marked as sendable.
-struct ChunkEncoder: @unchecked Sendable {
+/// A row's bytes depend on that row alone.
+struct ChunkEncoder: Sendable {
     private let weights: WeightFormat
     private let columns: Int
     private let paddedColumns: Int
     private let tensor: SourceTensor
-    /// What a stored int8 scale is divided by: `sqrt(fan-in)` for weights that are divided at run time.
-    private let divisor: Double
+    /// What is still to be done to stored int8 scales; float numbers keep it for the forward pass.
+    private let scale: FanInScale
     /// BMCook's scales, one a row of the matrix; nil for float weights.
     private let givenScales: [Float]?
     private let converter: FloatConverter?
     /// Merged adapters.
     private let additions: [LowRankAddition]
-    private let kernels: leaf_kernels
+    private let kernels: WeightKernels
 
     /// - Parameters:
     ///   - columns: of the matrix, its fan-in.
-    ///   - isScaleFolded: whether `1/sqrt(fan-in)` is in the numbers already.
+    ///   - scale: of the numbers of `source`.
     ///   - additions: to be added to the numbers first.
     init(
-        _ source: Checkpoint.MatrixSource, columns: Int, weights: WeightFormat, isScaleFolded: Bool,
-        additions: [LowRankAddition] = []
+        _ source: Checkpoint.MatrixSource, columns: Int, weights: WeightFormat, scale: FanInScale,
+        additions: [LowRankAddition] = [], kernels: WeightKernels
     ) throws(LeafError) {
         self.additions = additions
         self.weights = weights
         self.columns = columns
-        paddedColumns = columns.roundedUp(to: 64)
-        divisor = isScaleFolded ? 1 : Double(columns).squareRoot()
-        kernels = leaf_kernels_best().pointee
+        paddedColumns = weights.layout.storedColumns(columns)
+        self.scale = scale
+        self.kernels = kernels
         tensor = source.rows
         switch source {
         case .floats(let tensor):
-            converter = try FloatConverter(tensor)
+            converter = try FloatConverter(tensor, kernels)
             givenScales = nil
         case .quantized(_, let scales):
             converter = nil
-            givenScales = try RowReader(scales).floats()
+            givenScales = try RowReader(scales).floats(kernels)
             if let row = givenScales!.firstIndex(where: { $0 < 0 }) {
                 throw LeafError(.badInput, "\(scales.storage.path): \(scales.name) is negative in row \(row)")
             }
@@ -109,19 +108,23 @@ struct ChunkEncoder: @unchecked Sendable {
         } else {
             widen(source, job, row, floats)
             guard Self.isFinite(floats, columns) else { return nil }
-            scale = kernels.absmax(floats, columns) / 127
-            kernels.quantize_weights(floats, columns, scale, values)
+            scale = kernels.largestMagnitude(floats, count: columns) / 127
+            kernels.quantize(floats, count: columns, scale: scale, to: values)
         }
-        job.scales[row] = Float(Double(scale) / divisor)
+        job.scales[row] = Float(Double(scale) / self.scale.divisor)
         return UnsafePointer(values)
     }
 
     /// Puts a row into its tile, `[paddedColumns / 4][16][4]`.
     private func interleave(_ row: UnsafePointer<Int8>, _ index: Int, _ target: UnsafeMutableRawPointer) {
-        let groups = paddedColumns / 4
-        let source = UnsafeRawPointer(row).assumingMemoryBound(to: UInt32.self)
-        let tile = (target + index / 16 * 16 * paddedColumns).assumingMemoryBound(to: UInt32.self)
-        for group in 0..<groups { tile[group * 16 + index % 16] = source[group] }
+        let (tile, output) = index.quotientAndRemainder(dividingBy: WeightTile.outputs)
+        let start = target + tile * WeightTile.outputs * paddedColumns
+        // A quad of columns is one word.
+        for column in stride(from: 0, to: paddedColumns, by: WeightTile.quad) {
+            let quad = UnsafeRawPointer(row + column).load(as: UInt32.self)
+            start.storeBytes(
+                of: quad, toByteOffset: WeightTile.offset(output: output, column: column), as: UInt32.self)
+        }
     }
 
     /// One row to float32, merged adapters added.
@@ -146,8 +149,8 @@ struct ChunkEncoder: @unchecked Sendable {
             return true
         }
         // What rounds to 65536 is an infinity in float16.
-        guard kernels.absmax(floats, columns) < 65_520 else { return false }
-        kernels.f32_to_f16(floats, target.assumingMemoryBound(to: UInt16.self), columns)
+        guard kernels.largestMagnitude(floats, count: columns) < 65_520 else { return false }
+        kernels.narrow(floats, count: columns, to: target.assumingMemoryBound(to: UInt16.self))
         return true
     }
 
@@ -169,6 +172,8 @@ struct ChunkEncoder: @unchecked Sendable {
         converter.convert(source, count: columns, to: &floats)
         guard let large = floats.first(where: { $0.isFinite && $0.magnitude >= 65_520 }), floats.allSatisfy(\.isFinite)
         else { return .notFinite(tensor, row: row) }
-        return LeafError(.badInput, "\(place) \(large) in row \(row), too large for float16; use --weights f32 or int8")
+        return LeafError(
+            .badInput, "\(place) \(large) in row \(row), too large for float16",
+            advice: .setting("weights", ["f32", "int8"]))
     }
 }

@@ -1,3 +1,4 @@
+import CPMAntShape
 import Glibc
 import LeafFormat
 
@@ -51,7 +52,7 @@ package struct Consumption: Sendable {
     }
 
     private static func refusal(_ path: String, _ reason: String) -> LeafError {
-        LeafError(.usage, "--consume cannot delete \(path): it \(reason); convert without --consume")
+        LeafError(.usage, "\(path) cannot be deleted: it \(reason)", advice: .without("consume"))
     }
 
     /// Gives the files the name of consumed ones.
@@ -85,7 +86,7 @@ package struct Consumption: Sendable {
 
     /// Whole pages that nothing else needs once a block is there. Tensors may share bytes; the last to need them counts.
     private static func holes(_ checkpoint: Checkpoint, _ files: [InputFile]) -> [[(file: Int, range: Range<Int>)]] {
-        let shape = ModelShape(checkpoint.configuration)
+        let shape = ModelShape(checkpoint.configuration, weights: .float32)
         var needs = files.map { _ in [(range: Range<Int>, block: Int)]() }
         func need(_ tensor: SourceTensor, _ block: Int) {
             if let file = files.firstIndex(where: { $0 === tensor.storage.file }), !tensor.range.isEmpty {

@@ -1,3 +1,4 @@
+import CPMAntShape
 import Dispatch
 import LeafFormat
 import Synchronization
@@ -9,7 +10,7 @@ struct ConversionRun {
     private let options: ConversionOptions
     private let consumption: Consumption?
     private let sources: MatrixSources
-    private let pipeline: ChunkPipeline
+    private let pipeline: EncodingPipeline
     private let totalBytes: Int
 
     /// Executable, libraries, stacks, the tokenizer's data and the tables of a large checkpoint.
@@ -24,23 +25,23 @@ struct ConversionRun {
 
     init(
         _ checkpoint: Checkpoint, _ writer: LeafWriter, _ options: ConversionOptions, _ consumption: Consumption?,
-        adapters: [AdapterFile]
+        adapters: [AdapterFile], _ kernels: WeightKernels
     ) throws(LeafError) {
         self.checkpoint = checkpoint
         self.writer = writer
         self.options = options
         self.consumption = consumption
-        sources = MatrixSources(checkpoint: checkpoint, adapters: adapters, weights: options.weights)
+        sources = MatrixSources(checkpoint: checkpoint, adapters: adapters, weights: options.weights, kernels: kernels)
         let matrices = writer.layout.shape.matrices
         let pieces = matrices.map { matrix in
-            let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: options.weights)
+            let geometry = ChunkGeometry(matrix)
             return (
-                rows: geometry.chunkRows, chunkBytes: geometry.bytes(rows: geometry.chunkRows),
-                bytes: geometry.chunkRows * Self.rowBytes(matrix, checkpoint)
+                rows: geometry.chunkOutputs, chunkBytes: geometry.bytes(outputs: geometry.chunkOutputs),
+                bytes: geometry.chunkOutputs * Self.rowBytes(matrix, checkpoint)
             )
         }
-        totalBytes = matrices.reduce(0) { $0 + $1.rows * Self.rowBytes($1, checkpoint) }
-        let sizes = ChunkPipeline.Sizes(
+        totalBytes = matrices.reduce(0) { $0 + $1.outputs * Self.rowBytes($1, checkpoint) }
+        let sizes = EncodingPipeline.Sizes(
             pieceBytes: pieces.map(\.bytes).max()!, chunkBytes: pieces.map(\.chunkBytes).max()!,
             scaleBytes: pieces.map(\.rows).max()! * 4)
 
@@ -52,15 +53,16 @@ struct ConversionRun {
         let needed = fixed + Self.minimumSlots * sizes.slotBytes
         if let budget = options.memoryBudget, budget < needed {
             throw LeafError(
-                .budget, "this conversion needs \(needed.sizeText), --memory gives \(budget.sizeText); give more")
+                .budget, "this conversion needs \(needed.sizeText), the budget is \(budget.sizeText)",
+                advice: .memory(bytes: needed.roundedUp(to: 1 << 20)))
         }
         let room = max(0, (options.memoryBudget ?? Self.usualBytes) - fixed) / sizes.slotBytes
-        let wanted = min(max(1, options.threads) + Self.slotsBesideEncoding, Self.maximumSlots, room)
-        pipeline = try ChunkPipeline(
-            slots: max(Self.minimumSlots, wanted), threads: max(1, options.threads), sizes: sizes)
+        let wanted = min(options.threads + Self.slotsBesideEncoding, Self.maximumSlots, room)
+        pipeline = try EncodingPipeline(
+            slots: max(Self.minimumSlots, wanted), threads: options.threads, sizes: sizes)
     }
 
-    private static func rowBytes(_ matrix: ModelShape.MatrixShape, _ checkpoint: Checkpoint) -> Int {
+    private static func rowBytes(_ matrix: FileShape.Matrix, _ checkpoint: Checkpoint) -> Int {
         matrix.columns * (checkpoint.matrices[matrix.name]?.rows.type.byteCount ?? 4)
     }
 
@@ -84,7 +86,7 @@ struct ConversionRun {
         let shape = writer.layout.shape
         let first = writer.completedBlocks
         let resumed = shape.blocks[0..<first].flatMap(\.matrices).reduce(0) {
-            $0 + $1.rows * Self.rowBytes($1, checkpoint)
+            $0 + $1.outputs * Self.rowBytes($1, checkpoint)
         }
         let commits = CommitQueue(
             writer.committer, consumption, batchBytes: consumption == nil ? options.commitBytes : 0)
@@ -93,7 +95,7 @@ struct ConversionRun {
         try commits.consume(0..<first)
         var done = resumed
         var digest = try ChunkDigest()
-        let pieces = ConversionPiece.all(shape, blocks: first..<shape.blocks.count, weights: options.weights)
+        let pieces = ConversionPiece.all(shape, blocks: first..<shape.blocks.count)
         var sum = Checksum()
         var lastBlock = first
         let packs = shape.blocks.indices.map(writer.packsChunks)
@@ -114,7 +116,7 @@ struct ConversionRun {
             try writer.append(encoded.chunk)
             if options.weights == .int8 {
                 try writer.write(
-                    TensorName.scale(of: piece.matrix.name), encoded.scales, at: piece.rows.lowerBound * 4)
+                    FileShape.scaleName(of: piece.matrix.name), encoded.scales, at: piece.rows.lowerBound * 4)
             }
             done += encoded.source.count
             progress(
@@ -136,10 +138,10 @@ struct ConversionRun {
     /// Norms, position bias, segment and prompt embedding.
     private func writeResidents() throws(LeafError) {
         for (name, tensor) in checkpoint.residents where name != TensorName.promptEmbedding {
-            var floats = try RowReader(tensor).floats()
-            if name == TensorName.segmentEmbedding, !checkpoint.configuration.isScaleFolded {
-                let divisor = Double(checkpoint.configuration.dimModel).squareRoot()
-                for index in floats.indices { floats[index] = Float(Double(floats[index]) / divisor) }
+            var floats = try RowReader(tensor).floats(sources.kernels)
+            if name == TensorName.segmentEmbedding {
+                let scale = checkpoint.configuration.fanInScale(columns: checkpoint.configuration.dimModel)
+                for index in floats.indices { floats[index] = Float(Double(floats[index]) / scale.divisor) }
             }
             try floats.withUnsafeBufferPointer { (floats) throws(LeafError) in
                 try writer.write(name, UnsafeRawBufferPointer(floats))
@@ -172,13 +174,14 @@ struct MatrixSources: Sendable {
     /// Merged into them.
     let adapters: [AdapterFile]
     let weights: WeightFormat
+    let kernels: WeightKernels
 
-    func open(_ matrix: ModelShape.MatrixShape) throws(LeafError) -> (RowReader, ChunkEncoder) {
+    func open(_ matrix: FileShape.Matrix) throws(LeafError) -> (RowReader, ChunkEncoder) {
         let source = checkpoint.matrices[matrix.name]!
-        let fanIn = checkpoint.configuration.isScaleFolded ? 1 : Double(matrix.columns).squareRoot()
+        let scale = checkpoint.configuration.fanInScale(columns: matrix.columns)
         var additions: [LowRankAddition] = []
         for factors in adapters.flatMap(\.factors) where factors.matrix == matrix.name {
-            additions.append(try LowRankAddition(factors, factor: fanIn))
+            additions.append(try LowRankAddition(factors, factor: scale.divisor, kernels))
         }
         return (
             try RowReader(source.rows), try encoder(for: source, columns: matrix.columns, additions: additions)
@@ -190,7 +193,8 @@ struct MatrixSources: Sendable {
     ) throws(LeafError) -> ChunkEncoder {
         try ChunkEncoder(
             source, columns: columns, weights: weights,
-            isScaleFolded: weights != .int8 || checkpoint.configuration.isScaleFolded, additions: additions)
+            scale: checkpoint.configuration.fanInScale(columns: columns), additions: additions,
+            kernels: kernels)
     }
 }
 

@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 import LeafTokenizer
 
@@ -9,16 +10,11 @@ struct ConversionVocabulary {
     let needsSegmenter: Bool
     let warning: String?
 
-    private static let maximumBytes = 64 << 20
-
     init(_ checkpoint: Checkpoint, _ options: ConversionOptions) throws(LeafError) {
         let vocabSize = checkpoint.configuration.vocabSize
         if let path = options.vocabularyPath ?? checkpoint.files.vocabularyPath {
             let file = try InputFile(path: path)
-            guard file.byteCount <= Self.maximumBytes else {
-                throw LeafError(.badInput, "\(path) has \(file.byteCount.sizeText), too much for a vocabulary")
-            }
-            let text = try file.bytes(at: 0, count: file.byteCount)
+            let text = try file.bytes(atMost: Vocabulary.maximumBytes, what: "a vocabulary")
             let style = Vocabulary.Style(of: text)
             let count: Int
             do {
@@ -28,7 +24,8 @@ struct ConversionVocabulary {
             }
             guard count == vocabSize else {
                 throw LeafError(
-                    .badInput, "\(path) has \(count) tokens, the model \(vocabSize); give the right one by --vocab")
+                    .badInput, "\(path) has \(count) tokens, the model \(vocabSize)",
+                    advice: .setting("vocab", ["FILE"]))
             }
             bytes = text
             needsSegmenter = style == .ant

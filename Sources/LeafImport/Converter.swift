@@ -1,3 +1,4 @@
+import CPMAntShape
 public import LeafFormat
 import LeafTokenizer
 
@@ -27,6 +28,8 @@ public struct ConversionOptions: Sendable {
     /// Go on with an interrupted conversion of the same checkpoint with the same options.
     public var resumes = true
     public var threads = 2
+    /// Of the kernels that convert numbers, such as `avx2`; nil for the fastest that this processor has.
+    public var instructionSet: String?
     /// Delete the checkpoint piece by piece as it is converted. There is no way back: who asks for it should be sure.
     public var consumes = false
     /// Adapters to merge into the weights.
@@ -105,15 +108,20 @@ public struct Converter: Sendable {
     ) throws(LeafError) -> ConversionResult {
         let clock = ContinuousClock()
         let began = clock.now
+        guard (1...1024).contains(options.threads) else {
+            throw LeafError(.usage, "\(options.threads) threads make no sense; give 1 to 1024")
+        }
         if options.consumes, let file = try madeEarlier(isCancelled) {
             return ConversionResult(
-                output: output, parameters: ModelShape(file.configuration).parameterCount, bytes: file.fileBytes,
+                output: output, parameters: file.shape.parameterCount, bytes: file.leaf.fileBytes,
                 seconds: (clock.now - began) / .seconds(1), tensors: 0, weights: file.weights,
-                peakBytes: ProcessMemory.peakBytes, bytesPerSecond: 0, blocksResumed: file.blocks.count,
+                peakBytes: ProcessMemory.peakBytes, bytesPerSecond: 0, blocksResumed: file.leaf.blocks.count,
                 wasMadeEarlier: true, warnings: [])
         }
+        let kernels = try WeightKernels(options.instructionSet)
         let checkpoint = try Checkpoint(
-            path: source, configurationPath: options.configurationPath, masksPath: options.masksPath)
+            path: source, configurationPath: options.configurationPath, masksPath: options.masksPath,
+            kernels: kernels)
         try checkThatNothingIsOverwritten(checkpoint.files)
         var adapters: [AdapterFile] = []
         for adapter in options.adapters {
@@ -126,7 +134,7 @@ public struct Converter: Sendable {
                 throw LeafError(
                     .usage, "\(source) is being consumed by an interrupted conversion; run that command again")
             }
-        } else if let warning = try HeadComparison(checkpoint).warning() {
+        } else if let warning = try HeadComparison(checkpoint, kernels).warning() {
             warnings.append(warning)
         }
         let vocabulary = try ConversionVocabulary(checkpoint, options)
@@ -139,31 +147,32 @@ public struct Converter: Sendable {
             warnings.append("an unfinished conversion of another checkpoint or other options lay there; it was dropped")
         }
         let resumed = writer.completedBlocks
-        let run = try ConversionRun(checkpoint, writer, options, consumption, adapters: adapters)
+        let run = try ConversionRun(checkpoint, writer, options, consumption, adapters: adapters, kernels)
         let bytesRead = try run.convert(isCancelled: isCancelled, progress: progress)
         let file = try writer.finish { () throws(LeafError) in try consumption?.finish() }
 
         let seconds = (clock.now - began) / .seconds(1)
         return ConversionResult(
-            output: output, parameters: writer.layout.shape.parameterCount, bytes: file.fileBytes, seconds: seconds,
+            output: output, parameters: ModelShape(checkpoint.configuration, weights: options.weights).parameterCount,
+            bytes: file.fileBytes, seconds: seconds,
             tensors: checkpoint.tensorCount, weights: options.weights, peakBytes: ProcessMemory.peakBytes,
             bytesPerSecond: Double(bytesRead) / max(seconds, 1e-9), blocksResumed: resumed, wasMadeEarlier: false,
             warnings: warnings)
     }
 
     /// The model file, if a run that consumed the checkpoint was killed after the file had its name; does what is left.
-    private func madeEarlier(_ isCancelled: () -> Bool) throws(LeafError) -> LeafFile? {
+    private func madeEarlier(_ isCancelled: () -> Bool) throws(LeafError) -> CPMAntFile? {
         if try LeafWriter.isNamed(output) {
             try Consumption.finish(path: source)
             try FilePath.remove(output + ".journal")
-            return try LeafFile.open(path: output)
+            return try CPMAntFile.open(path: output)
         }
         // Behind the very last step the journal is gone too.
         guard !FilePath.exists(output + ".journal"), !FilePath.exists(output + ".part"),
-            let file = try? LeafFile.open(path: output), file.weights == options.weights,
-            try CheckpointFiles.areGone(source, configurationPath: options.configurationPath, into: file)
+            let file = try? CPMAntFile.open(path: output), file.weights == options.weights,
+            try CheckpointFiles.areGone(source, configurationPath: options.configurationPath, into: file.leaf)
         else { return nil }
-        try file.verify(isCancelled: isCancelled)
+        try file.leaf.verify(isCancelled: isCancelled)
         return file
     }
 
@@ -185,7 +194,7 @@ public struct Converter: Sendable {
         // The scales of int8 rows always contain 1/sqrt(fan-in).
         if options.weights == .int8 { configuration.isScaleFolded = true }
         let files = checkpoint.files.identities
-        var contents = LeafWriter.Contents(
+        var contents = try LeafWriter.Contents(
             configuration: configuration, weights: options.weights, vocabulary: vocabulary.bytes,
             dictionary: vocabulary.needsSegmenter ? options.segmenterData : nil,
             metadata: [

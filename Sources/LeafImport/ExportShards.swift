@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 
 /// Which tensors go into which file of an exported checkpoint.
@@ -50,7 +51,8 @@ struct ExportShards {
                 let count = tensor.shape.reduce(size, *)
                 defer { offset += count }
                 return TensorEntry(
-                    name: tensor.name, type: weights.elementType, shape: tensor.shape, offset: offset, byteCount: count)
+                    name: tensor.name, type: weights.layout.elementType, shape: tensor.shape, offset: offset,
+                    byteCount: count)
             }
             let name =
                 groups.count == 1
@@ -84,18 +86,19 @@ struct ExportShards {
 
     /// Token and prompt rows are one table in transformers.
     private static func tensors(of configuration: ModelConfiguration) -> [Tensor] {
-        let shape = ModelShape(configuration)
+        let shape = ModelShape(configuration, weights: .float32)
         let rows = configuration.vocabSize + configuration.promptRows
         var tensors = [
             Tensor(
                 name: "cpmant.\(TensorName.tokenTable)", shape: [rows, configuration.dimModel],
                 parts: [.matrix(TensorName.tokenTable), .prompts])
         ]
-        for (name, _, size) in shape.residentTensors(weights: .float32) where name != TensorName.promptEmbedding {
-            tensors.append(Tensor(name: "cpmant.\(name)", shape: size, parts: [.resident(name)]))
+        for tensor in shape.file.tensors where tensor.name != TensorName.promptEmbedding {
+            tensors.append(
+                Tensor(name: "cpmant.\(tensor.name)", shape: tensor.shape, parts: [.resident(tensor.name)]))
         }
         for matrix in shape.matrices where matrix.name != TensorName.tokenTable {
-            let size = [matrix.rows, matrix.columns]
+            let size = [matrix.outputs, matrix.columns]
             tensors.append(Tensor(name: "cpmant.\(matrix.name)", shape: size, parts: [.matrix(matrix.name)]))
         }
         return tensors

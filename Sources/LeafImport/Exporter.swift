@@ -1,4 +1,4 @@
-import CLeafKernels
+import CPMAntShape
 public import LeafFormat
 
 /// How to write a checkpoint.
@@ -8,6 +8,8 @@ public struct ExportOptions: Sendable {
     /// The most bytes of tensors in one file.
     public var shardBytes = 4_000_000_000
     public var replacesExisting = false
+    /// Of the kernels that convert numbers, such as `avx2`; nil for the fastest that this processor has.
+    public var instructionSet: String?
 
     public init() {}
 }
@@ -56,7 +58,8 @@ public struct Exporter: Sendable {
     ) throws(LeafError) -> ExportResult {
         let clock = ContinuousClock()
         let began = clock.now
-        let file = try LeafFile.open(path: model)
+        let kernels = try WeightKernels(options.instructionSet)
+        let file = try CPMAntFile.open(path: model)
         let configuration = file.configuration
         if let index = configuration.layers.firstIndex(where: { !$0.hasAttention || !$0.hasFeedForward }) {
             throw LeafError(
@@ -73,12 +76,12 @@ public struct Exporter: Sendable {
 
         let shards = ExportShards(configuration, weights: weights, shardBytes: options.shardBytes)
         try prepareFolder(shards)
-        let rows = try LeafRows(file)
+        let rows = try LeafRows(file, kernels)
         let total = shards.totalBytes
         var done = 0
         for shard in shards.files {
-            try Self.withPart(of: "\(folder)/\(shard.name)") { (part) throws(LeafError) in
-                var writer = try ShardWriter(shard, to: part, weights: weights)
+            try OutputFile.replace("\(folder)/\(shard.name)") { (part) throws(LeafError) in
+                var writer = try ShardWriter(shard, to: part, weights: weights, kernels)
                 for tensor in shard.tensors {
                     try write(tensor, rows, &writer) { (count) throws(LeafError) in
                         done += count
@@ -93,15 +96,15 @@ public struct Exporter: Sendable {
         if let index = shards.index {
             try Self.write(index, to: "\(folder)/\(ExportShards.indexName)")
         }
-        let hasVocabulary = file.tensor(TensorName.vocabulary) != nil
+        let hasVocabulary = file.leaf.tensor(LeafMetadata.vocabularyTensor) != nil
         if hasVocabulary {
-            try Self.write(try rows.bytes(of: TensorName.vocabulary), to: "\(folder)/vocab.txt")
+            try Self.write(try rows.bytes(of: LeafMetadata.vocabularyTensor), to: "\(folder)/vocab.txt")
         }
-        let isPlus = hasVocabulary && file.tensor(TensorName.dictionary) == nil
+        let isPlus = hasVocabulary && file.leaf.tensor(LeafMetadata.dictionaryTensor) == nil
         let json = configuration.transformersJSON(weights, isPlus: isPlus)
         try Self.write(Array(json.utf8), to: "\(folder)/config.json")
         return ExportResult(
-            output: folder, parameters: ModelShape(configuration).parameterCount, bytes: total,
+            output: folder, parameters: ModelShape(configuration, weights: weights).parameterCount, bytes: total,
             seconds: (clock.now - began) / .seconds(1), tensors: shards.files.reduce(0) { $0 + $1.tensors.count },
             shards: shards.files.count, weights: weights, peakBytes: ProcessMemory.peakBytes)
     }
@@ -112,7 +115,8 @@ public struct Exporter: Sendable {
             ["config.json", "vocab.txt", "model.safetensors", ExportShards.indexName] + shards.files.map(\.name)
         guard options.replacesExisting || !names.contains(where: { FilePath.exists("\(folder)/\($0)") }) else {
             throw LeafError(
-                .usage, "\(folder) holds a checkpoint already; give another folder, or --force to replace it")
+                .usage, "\(folder) holds a checkpoint already; give another folder, or replace it",
+                advice: .setting("force"))
         }
         for name in names { try FilePath.remove("\(folder)/\(name)") }
         let free = try FilePath.freeBytes(at: "\(folder)/config.json")
@@ -147,23 +151,7 @@ public struct Exporter: Sendable {
     }
 
     private static func write(_ bytes: [UInt8], to path: String) throws(LeafError) {
-        try withPart(of: path) { (part) throws(LeafError) in try part.write(bytes, at: 0) }
-    }
-
-    /// Gives a file its name when `write` has filled it; of one that was not finished nothing is left.
-    private static func withPart(
-        of path: String, _ write: (OutputFile) throws(LeafError) -> Void
-    ) throws(LeafError) {
-        let part = try OutputFile(path: path + ".part")
-        do throws(LeafError) {
-            try part.truncate(to: 0)
-            try write(part)
-            try part.synchronize()
-            try FilePath.rename(part.path, to: path)
-        } catch {
-            try? FilePath.remove(part.path)
-            throw error
-        }
+        try OutputFile.replace(path) { (part) throws(LeafError) in try part.write(bytes, at: 0) }
     }
 }
 
@@ -171,16 +159,17 @@ public struct Exporter: Sendable {
 private struct ShardWriter {
     private let file: OutputFile
     private let weights: WeightFormat
-    private let kernels = leaf_kernels_best().pointee
+    private let kernels: WeightKernels
     private var end: Int
     private var halves: [UInt16] = []
 
-    init(_ shard: ExportShards.File, to file: OutputFile, weights: WeightFormat) throws(LeafError) {
+    init(
+        _ shard: ExportShards.File, to file: OutputFile, weights: WeightFormat, _ kernels: WeightKernels
+    ) throws(LeafError) {
         self.weights = weights
+        self.kernels = kernels
         self.file = file
-        var json = SafetensorsHeader.json(metadata: [("format", "pt")], tensors: shard.entries)
-        json += repeatElement(UInt8(ascii: " "), count: json.count.roundedUp(to: 8) - json.count)
-        let header = withUnsafeBytes(of: UInt64(json.count).littleEndian) { Array($0) } + json
+        let header = SafetensorsHeader.bytes(metadata: [("format", "pt")], tensors: shard.entries)
         try file.write(header, at: 0)
         end = header.count
     }
@@ -193,7 +182,7 @@ private struct ShardWriter {
             end += floats.count * 4
         } else {
             if halves.count < floats.count { halves = [UInt16](repeating: 0, count: floats.count) }
-            kernels.f32_to_f16(floats.baseAddress!, &halves, floats.count)
+            kernels.narrow(floats.baseAddress!, count: floats.count, to: &halves)
             try halves.withUnsafeBufferPointer { (halves) throws(LeafError) in
                 try file.write(
                     UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(halves)[0..<floats.count * 2]), at: end)

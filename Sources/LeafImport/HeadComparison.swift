@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 
 /// CPM-Ant's output projection is its token table. Checkpoints that store it a second time must mean the same.
@@ -5,12 +6,14 @@ struct HeadComparison {
     private let head: SourceTensor?
     private let table: SourceTensor?
     private let rows: Int
+    private let kernels: WeightKernels
 
     /// Differences up to this share of the largest weight come from saving in another precision.
     private static let tolerance: Float = 1e-2
     private static let rowsAtATime = 256
 
-    init(_ checkpoint: Checkpoint) {
+    init(_ checkpoint: Checkpoint, _ kernels: WeightKernels) {
+        self.kernels = kernels
         head = checkpoint.head
         if case .floats(let tensor) = checkpoint.matrices[TensorName.tokenTable] { table = tensor } else { table = nil }
         rows = checkpoint.configuration.vocabSize
@@ -21,7 +24,7 @@ struct HeadComparison {
     func warning() throws(LeafError) -> String? {
         guard let head, let table, !head.isSame(as: table) else { return nil }
         let readers = (try RowReader(head), try RowReader(table))
-        let converters = (try FloatConverter(head), try FloatConverter(table))
+        let converters = (try FloatConverter(head, kernels), try FloatConverter(table, kernels))
         let buffers = (
             try AlignedBuffer(count: Self.rowsAtATime * readers.0.rowBytes + RowReader.pageRoom),
             try AlignedBuffer(count: Self.rowsAtATime * readers.1.rowBytes + RowReader.pageRoom)

@@ -9,8 +9,8 @@ struct LowRankAddition: Sendable {
 
     /// - Parameter factor: what the weights are still to be divided by.
     /// - Throws: as `AdapterFile.Factors.floats`.
-    init(_ factors: AdapterFile.Factors, factor: Double) throws(LeafError) {
-        (a, b) = try factors.floats()
+    init(_ factors: AdapterFile.Factors, factor: Double, _ kernels: WeightKernels) throws(LeafError) {
+        (a, b) = try factors.floats(kernels)
         rank = factors.rank
         scale = Float(Double(factors.scale) * factor)
     }

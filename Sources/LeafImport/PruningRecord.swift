@@ -1,4 +1,4 @@
-import FoundationEssentials
+import CPMAntShape
 import LeafFormat
 
 /// What BMCook tells beside a model whose heads and neurons it pruned: `FILE.cnofig.json` (spelled so) how much is left, and
@@ -18,23 +18,14 @@ struct PruningRecord: Sendable {
 
     static let suffix = ".cnofig.json"
     private static let maximumBytes = 1 << 20
+    /// The most heads of all layers together; no model within the limits has more.
+    private static let maximumHeads = 4096 * 4096
 
     /// - Parameter masksPath: of the masks, nil if all heads are left.
     init(path: String, masksPath: String?) throws(LeafError) {
         self.path = path
         let file = try InputFile(path: path)
-        guard file.byteCount <= Self.maximumBytes else {
-            throw LeafError(
-                .badInput, "\(path) has \(file.byteCount.sizeText), too much for what BMCook tells of a model")
-        }
-        let bytes = try file.bytes(at: 0, count: file.byteCount)
-        do {
-            json = try JSONDecoder().decode(Stored.self, from: Data(bytes))
-        } catch {
-            throw LeafError(
-                .badInput,
-                "\(path) does not tell what BMCook pruned; it has num_heads and dim_head, a number each entry")
-        }
+        json = try file.json(Stored.self, atMost: Self.maximumBytes, what: "a record of what BMCook pruned")
         guard let masksPath else {
             headMasks = nil
             files = [file]
@@ -73,37 +64,43 @@ struct PruningRecord: Sendable {
     /// - Parameters:
     ///   - configuration: its layers say what is left; its sizes are those before pruning.
     ///   - base: as above.
+    ///   - kernels: those that widen the masks.
     ///   - neurons: rows of a layer's gate matrix.
     func prune(
-        _ configuration: inout ModelConfiguration, base: [[Bool]], neurons: (Int) -> Int?
+        _ configuration: inout ModelConfiguration, base: [[Bool]], _ kernels: WeightKernels, neurons: (Int) -> Int?
     ) throws(LeafError) {
         let before = base.indices.filter { !base[$0][0] }
         let left = configuration.attentionLayers
-        func entry<Value>(_ list: [Value], _ name: String, _ layer: Int) throws(LeafError) -> Value {
+        func index(_ layer: Int, among entries: Int, _ name: String) throws(LeafError) -> Int {
             // One for each attention that there was, or for each that is left.
-            if list.count == before.count, let place = before.firstIndex(of: layer) { return list[place] }
-            if list.count == left.count, let place = left.firstIndex(of: layer) { return list[place] }
+            if entries == before.count, let index = before.firstIndex(of: layer) { return index }
+            if entries == left.count, let index = left.firstIndex(of: layer) { return index }
             throw LeafError(
                 .badInput,
-                "\(path): \(name) has \(list.count) entries, where the model had \(before.count) attentions "
+                "\(path): \(name) has \(entries) entries, where the model had \(before.count) attentions "
                     + "and has \(left.count)")
         }
-        let rows = try headRows()
+        if let headMasks, let layer = left.first {
+            _ = try index(layer, among: headMasks.shape[0], "the mask num_heads")
+        }
+        let rows = try headRows(heads: configuration.numHeads, kernels)
         var widths: [Int: Int] = [:]
         for layer in left {
-            if !json.dimHead.isEmpty { widths[layer] = try entry(json.dimHead, "dim_head", layer) }
+            if !json.dimHead.isEmpty {
+                widths[layer] = json.dimHead[try index(layer, among: json.dimHead.count, "dim_head")]
+            }
             guard !json.numHeads.isEmpty else { continue }
-            let count = try entry(json.numHeads, "num_heads", layer)
+            let count = json.numHeads[try index(layer, among: json.numHeads.count, "num_heads")]
             guard count != configuration.numHeads else { continue }
             guard let rows else {
                 throw LeafError(
                     .usage,
                     "layer \(layer) has \(count) of \(configuration.numHeads) heads, and only BMCook's file of masks tells "
-                        + "which; give it by --masks")
+                        + "which", advice: .setting("masks", ["FILE"]))
             }
-            let mask = try entry(rows, "the mask num_heads", layer)
+            let mask = rows[try index(layer, among: rows.count, "the mask num_heads")]
             let heads = mask.indices.filter { mask[$0] == 1 }
-            guard heads.count == count, mask.count == configuration.numHeads else {
+            guard heads.count == count else {
                 throw LeafError(
                     .badInput,
                     "\(path) leaves \(count) of \(configuration.numHeads) heads in layer \(layer), "
@@ -123,11 +120,18 @@ struct PruningRecord: Sendable {
         }
     }
 
-    private func headRows() throws(LeafError) -> [[Float]]? {
+    /// A row for each entry of the masks, as long as there are heads.
+    private func headRows(heads: Int, _ kernels: WeightKernels) throws(LeafError) -> [[Float]]? {
         guard let headMasks else { return nil }
+        guard headMasks.shape[1] == heads, headMasks.shape[0].multiplied(by: heads) ?? .max <= Self.maximumHeads else {
+            throw LeafError(
+                .badInput,
+                "\(headMasks.storage.path): the mask num_heads has the shape \(headMasks.shape), where the model had "
+                    + "\(heads) heads; give the masks of this model")
+        }
         if headMasks.storage.checksum != nil { try headMasks.checkStorage() }
         let reader = try RowReader(headMasks)
-        let floats = try reader.floats()
+        let floats = try reader.floats(kernels)
         guard floats.allSatisfy({ $0 == 0 || $0 == 1 }) else {
             throw LeafError(
                 .badInput, "\(headMasks.storage.path): the masks are not made of zeros and ones; save them again")

@@ -1,4 +1,3 @@
-import CLeafKernels
 package import LeafFormat
 
 /// Reads rows of a tensor in row-major order, whatever order they are stored in.
@@ -78,12 +77,13 @@ package final class RowReader {
 
     /// All rows as float32.
     ///
+    /// - Parameter kernels: those that widen.
     /// - Throws: `.badInput` for element types that hold no weights, and for numbers that are not finite.
-    package func floats() throws(LeafError) -> [Float] {
+    package func floats(_ kernels: WeightKernels) throws(LeafError) -> [Float] {
         let bytes = try AlignedBuffer(count: rows * rowBytes)
         try read(rows: 0..<rows, into: bytes.bytes)
         var floats = [Float](repeating: 0, count: rows * columns)
-        let converter = try FloatConverter(tensor)
+        let converter = try FloatConverter(tensor, kernels)
         converter.convert(bytes.bytes.baseAddress!, count: floats.count, to: &floats)
         if let index = floats.firstIndex(where: { !$0.isFinite }) {
             throw .notFinite(tensor, row: index / columns)
@@ -134,23 +134,23 @@ package final class RowReader {
 /// Widens stored numbers to float32.
 struct FloatConverter {
     private let type: SourceTensor.ElementType
-    private let kernels: leaf_kernels
+    private let kernels: WeightKernels
 
     /// - Throws: `.badInput` if the tensor holds no floating-point numbers.
-    init(_ tensor: SourceTensor) throws(LeafError) {
+    init(_ tensor: SourceTensor, _ kernels: WeightKernels) throws(LeafError) {
         guard [.f16, .bf16, .f32, .f64].contains(tensor.type) else {
             throw LeafError(
                 .badInput,
                 "\(tensor.storage.path): tensor \(tensor.name) holds \(tensor.type.rawValue), where weights are wanted")
         }
         type = tensor.type
-        kernels = leaf_kernels_best().pointee
+        self.kernels = kernels
     }
 
     func convert(_ source: UnsafeRawPointer, count: Int, to target: UnsafeMutablePointer<Float>) {
         switch type {
-        case .f16: kernels.f16_to_f32(source.assumingMemoryBound(to: UInt16.self), target, count)
-        case .bf16: kernels.bf16_to_f32(source.assumingMemoryBound(to: UInt16.self), target, count)
+        case .f16: kernels.widenHalves(source.assumingMemoryBound(to: UInt16.self), count: count, to: target)
+        case .bf16: kernels.widenBrainFloats(source.assumingMemoryBound(to: UInt16.self), count: count, to: target)
         case .f64:
             let source = source.assumingMemoryBound(to: Double.self)
             for index in 0..<count { target[index] = Float(source[index]) }

@@ -1,3 +1,4 @@
+public import CPMAntShape
 public import LeafFormat
 
 /// A trained soft prompt: one `[promptLength, dimModel]`, or a whole table with the rows of each task.
@@ -14,6 +15,7 @@ public struct SoftPromptFile: Sendable {
     /// - Throws: `.badInput` if there is none of the right shape, or several.
     public init(path: String, for configuration: ModelConfiguration) throws(LeafError) {
         self.path = path
+        try configuration.checkLimits(in: path)
         var reader = CheckpointReader()
         try reader.read(path)
         let sizes = [configuration.promptLength, configuration.promptRows].map { [$0, configuration.dimModel] }
@@ -33,8 +35,8 @@ public struct SoftPromptFile: Sendable {
     /// Reads `[rowCount, dimModel]`.
     ///
     /// - Throws: `.io`, and `.badInput` for numbers that are not finite or not floats, and damaged bytes.
-    public func floats() throws(LeafError) -> [Float] {
+    package func floats(_ kernels: WeightKernels) throws(LeafError) -> [Float] {
         if tensor.storage.checksum != nil { try tensor.checkStorage() }
-        return try RowReader(tensor).floats()
+        return try RowReader(tensor).floats(kernels)
     }
 }

@@ -48,30 +48,20 @@ package struct SourceTensor: Sendable {
     /// Bytes from the start of the storage.
     package let offset: Int
 
-    /// - Throws: `.badInput` if the view leaves its storage.
+    /// - Throws: `.badInput` if the view leaves its storage, or has more elements than that.
     package init(
         name: String, type: ElementType, shape: [Int], strides: [Int], storage: TensorStorage, offset: Int
     ) throws(LeafError) {
-        var last = 0
-        var isPossible = shape.count == strides.count && offset >= 0
-        for (size, stride) in zip(shape, strides) {
-            guard isPossible, size >= 0, stride >= 0 else {
-                isPossible = false
-                break
-            }
-            guard let span = (max(size, 1) - 1).multiplied(by: stride), let sum = last.adding(span) else {
-                isPossible = false
-                break
-            }
-            last = sum
-        }
-        guard isPossible, let elements = last.adding(1), let bytes = elements.multiplied(by: type.byteCount),
-            let end = offset.adding(shape.contains(0) ? 0 : bytes), end <= storage.byteCount
-        else {
+        let view = "\(storage.path): tensor \(name) (shape \(shape), strides \(strides))"
+        guard offset >= 0, let span = Self.span(shape, strides)?.multiplied(by: type.byteCount),
+            let end = offset.adding(span), end <= storage.byteCount
+        else { throw LeafError(.badInput, "\(view) reaches outside its storage; the checkpoint is damaged") }
+        // Whoever reads a tensor makes room for its elements: a view must not ask for more than its file has.
+        guard let bytes = Self.byteCount(shape, type), bytes <= storage.byteCount else {
             throw LeafError(
                 .badInput,
-                "\(storage.path): tensor \(name) (shape \(shape), strides \(strides)) reaches outside its storage; "
-                    + "the checkpoint is damaged")
+                "\(view) has more elements than its storage of \(storage.byteCount.sizeText); "
+                    + "save it again with .contiguous()")
         }
         self.name = name
         self.type = type
@@ -97,9 +87,28 @@ package struct SourceTensor: Sendable {
         return strides
     }
 
-    /// The same numbers under another name.
-    package func renamed(_ name: String) throws(LeafError) -> SourceTensor {
-        try SourceTensor(name: name, type: type, shape: shape, strides: strides, storage: storage, offset: offset)
+    /// Elements from the first of a view to its last, both counted; nil for a view that there cannot be.
+    private static func span(_ shape: [Int], _ strides: [Int]) -> Int? {
+        guard shape.count == strides.count else { return nil }
+        var last = 0
+        for (size, stride) in zip(shape, strides) {
+            guard size >= 0, stride >= 0, let distance = (max(size, 1) - 1).multiplied(by: stride),
+                let sum = last.adding(distance)
+            else { return nil }
+            last = sum
+        }
+        return shape.contains(0) ? 0 : last.adding(1)
+    }
+
+    /// Of all elements; nil where it does not fit, also if the axes of size 0 are left out, so that sizes may be multiplied in
+    /// any order.
+    private static func byteCount(_ shape: [Int], _ type: ElementType) -> Int? {
+        var bytes = type.byteCount
+        for size in shape where size > 0 {
+            guard let product = bytes.multiplied(by: size) else { return nil }
+            bytes = product
+        }
+        return shape.contains(0) ? 0 : bytes
     }
 
     /// Rows of a matrix, as a tensor of their own.

@@ -21,7 +21,7 @@ enum TorchFile {
     /// Every tensor of the state dict that the file holds.
     static func tensors(of file: InputFile) throws(LeafError) -> [SourceTensor] {
         let path = file.path
-        let archive = try ZipArchive(path: path)
+        let archive = try ZipArchive(file)
         let suffix = "/data.pkl"
         let tables = archive.entries.keys.filter { $0.hasSuffix(suffix) && !$0.dropLast(suffix.count).contains("/") }
         guard tables.count == 1, let table = tables.first else {
@@ -29,16 +29,17 @@ enum TorchFile {
         }
         let prefix = table.dropLast(suffix.count)
         if archive.entries["\(prefix)/byteorder"] != nil {
-            let order = String(decoding: try bytes(of: "\(prefix)/byteorder", in: archive), as: UTF8.self)
+            let order = String(decoding: try archive.bytes(of: "\(prefix)/byteorder", atMost: 64), as: UTF8.self)
             guard order == "little" else {
                 throw LeafError(.badInput, "\(path) was saved on a \(order)-endian machine; save it on another")
             }
         }
         var storages: [String: TensorStorage] = [:]
         var tensors: [SourceTensor] = []
-        for (name, tensor) in try Unpickler.stateDict(try bytes(of: table, in: archive), path: path) {
+        let pickle = try archive.bytes(of: table, atMost: Unpickler.maximumBytes)
+        for (name, tensor) in try Unpickler.stateDict(pickle, path: path) {
             let key = tensor.storage.key
-            if storages[key] == nil { storages[key] = try archive.storage("\(prefix)/data/\(key)", in: file) }
+            if storages[key] == nil { storages[key] = try archive.storage("\(prefix)/data/\(key)") }
             guard let storage = storages[key] else {
                 throw LeafError(
                     .badInput, "\(path) lacks the storage \(key) of tensor \(name); get the checkpoint again")
@@ -58,16 +59,5 @@ enum TorchFile {
                     storage: storage, offset: offset))
         }
         return tensors
-    }
-
-    private static func bytes(of entry: String, in archive: ZipArchive) throws(LeafError) -> [UInt8] {
-        let count = archive.entries[entry]?.byteCount ?? 0
-        guard count <= Unpickler.maximumBytes else {
-            throw LeafError(.badInput, "\(archive.path): entry \(entry) has \(count.sizeText), too much for a table")
-        }
-        let buffer = try AlignedBuffer(count: count)
-        let place = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[0..<count])
-        try archive.read(entry, into: place)
-        return Array(place)
     }
 }

@@ -4,11 +4,11 @@ extension AdapterFile {
     /// The XXH3-64 of everything that the adapter does to a model, however its file is written.
     ///
     /// - Throws: `.io` and `.badInput` when it cannot be read.
-    package func digest() throws(LeafError) -> UInt64 {
+    package func digest(_ kernels: WeightKernels) throws(LeafError) -> UInt64 {
         var digest = try ChunkDigest()
         for factors in factors {
             digest.update(Array("\(factors.matrix) \(factors.rank) \(factors.scale)\n".utf8))
-            let (a, b) = try factors.floats()
+            let (a, b) = try factors.floats(kernels)
             digest.update(a)
             digest.update(b)
         }
@@ -20,9 +20,9 @@ extension SoftPromptFile {
     /// The XXH3-64 of its numbers.
     ///
     /// - Throws: `.io` and `.badInput` when it cannot be read.
-    package func digest() throws(LeafError) -> UInt64 {
+    package func digest(_ kernels: WeightKernels) throws(LeafError) -> UInt64 {
         var digest = try ChunkDigest()
-        digest.update(try floats())
+        digest.update(try floats(kernels))
         return digest.value
     }
 }

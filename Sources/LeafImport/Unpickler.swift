@@ -57,11 +57,13 @@ package struct Unpickler {
     ]
 
     /// The largest released state dict takes 0.1 MB.
-    package static let maximumBytes = 4 << 20
-    private static let maximumStack = 1 << 20
-    private static let maximumMemo = 1 << 20
+    package static let maximumBytes = 1 << 20
+    /// Values on the stack, remembered, and in containers, and the containers; the largest released state dict needs 20,000.
+    private static let maximumValues = 1 << 18
     private static let maximumString = 1 << 16
     private static let maximumRank = 16
+    /// The most heap bytes that a pickle can make of itself: values, small arrays, strings, and the tensors that come of them.
+    package static let heapBound = 64 << 20
 
     private let path: String
     private let bytes: [UInt8]
@@ -74,6 +76,8 @@ package struct Unpickler {
     private var dictionaries: [[(key: Value, value: Value)]] = []
     private var storages: [Storage] = []
     private var tensors: [Tensor] = []
+    /// Values in containers, and the containers.
+    private var kept = 0
 
     /// Runs a pickle whose result is a dictionary of tensors.
     ///
@@ -99,8 +103,7 @@ package struct Unpickler {
             let opcode = try byte()
             if opcode == UInt8(ascii: ".") { break }
             try execute(opcode)
-            guard stack.count <= Self.maximumStack, marks.count <= Self.maximumStack, memo.count <= Self.maximumMemo
-            else {
+            guard stack.count + marks.count + memo.count + kept <= Self.maximumValues else {
                 throw fault("the pickle keeps too much at once")
             }
         }
@@ -153,6 +156,7 @@ package struct Unpickler {
         case UInt8(ascii: "t"): pushTuple(try popToMark())
         case UInt8(ascii: "]"):
             lists.append([])
+            kept += 1
             stack.append(.list(lists.count - 1))
         case UInt8(ascii: "a"): try append(pop(1))
         case UInt8(ascii: "e"): try append(popToMark())
@@ -176,21 +180,25 @@ package struct Unpickler {
 
     private mutating func pushTuple(_ values: [Value]) {
         tuples.append(values)
+        kept += 1 + values.count
         stack.append(.tuple(tuples.count - 1))
     }
 
     private mutating func pushDictionary() {
         dictionaries.append([])
+        kept += 1
         stack.append(.dictionary(dictionaries.count - 1))
     }
 
     private mutating func append(_ values: [Value]) throws(LeafError) {
         guard case .list(let index) = try top() else { throw misuse(UInt8(ascii: "a")) }
         lists[index] += values
+        kept += values.count
     }
 
     private mutating func setItems(_ values: [Value]) throws(LeafError) {
         guard case .dictionary(let index) = try top(), values.count % 2 == 0 else { throw misuse(UInt8(ascii: "u")) }
+        kept += values.count
         for item in stride(from: 0, to: values.count, by: 2) {
             dictionaries[index].append((values[item], values[item + 1]))
         }
@@ -203,6 +211,7 @@ package struct Unpickler {
             case .int(let count) = tuples[index][4], count >= 0
         else { throw misuse(UInt8(ascii: "Q")) }
         storages.append(Storage(type: type, key: key, count: count))
+        kept += 1
         stack.append(.storage(storages.count - 1))
     }
 
@@ -225,6 +234,7 @@ package struct Unpickler {
                 storage: storages[storage], offset: offset, shape: try sizes(arguments[2]),
                 strides: try sizes(arguments[3]))
             tensors.append(tensor)
+            kept += 1 + tensor.shape.count + tensor.strides.count
             stack.append(.tensor(tensors.count - 1))
         default: throw misuse(UInt8(ascii: "R"))
         }

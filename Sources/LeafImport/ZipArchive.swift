@@ -1,156 +1,243 @@
-import CZip
-import Glibc
-import LeafFormat
+package import LeafFormat
 
-/// A zip archive whose entries are stored as they are, as torch writes them.
+/// The table of a zip archive whose entries are stored as they are, as torch writes them, with or without zip64.
 ///
-/// Packed entries are refused, so nothing grows when it is read. Used from one thread.
-final class ZipArchive {
-    struct Entry: Sendable {
-        let index: UInt64
-        let byteCount: Int
+/// Packed and encrypted entries are refused, so nothing grows when it is read. Nothing is held but names, sizes and places;
+/// an entry's bytes are read from the archive's file, where they lie.
+///
+/// - Source: PKWARE's APPNOTE.TXT 6.3, sections 4.3 and 4.5.3.
+package struct ZipArchive: Sendable {
+    package struct Entry: Sendable {
+        package let byteCount: Int
         /// CRC-32; nil where torch was told not to compute it, and wrote 0.
         let checksum: UInt32?
+        /// Where the entry's own header begins, in front of its bytes.
+        fileprivate let header: Int
     }
 
-    let path: String
-    let entries: [String: Entry]
-    private let archive: OpaquePointer
-    /// What libzip reads from; it closes it.
-    private let stream: UnsafeMutablePointer<FILE>
+    package let entries: [String: Entry]
+    let file: InputFile
+    /// Where the central directory begins, behind all entries.
+    private let directory: Range<Int>
 
-    /// The most entries that are looked at; ten times those of the largest model within the limits.
-    private static let maximumEntries = 1 << 20
+    /// That of the largest released checkpoint has 600 entries, in 50 KB.
+    private static let maximumEntries = 1 << 16
+    private static let maximumDirectoryBytes = 16 << 20
 
-    /// - Throws: `.badInput` if the file is not a whole zip archive, or has packed or encrypted entries.
-    init(path: String) throws(LeafError) {
-        let fileBytes = try InputFile(path: path).byteCount
-        guard let stream = fopen(path, "rbe") else { throw .system("\(path) cannot be opened", errno) }
-        var error = zip_error_t()
-        zip_error_init(&error)
-        defer { zip_error_fini(&error) }
-        guard let source = zip_source_filep_create(stream, 0, -1, &error) else {
-            fclose(stream)
-            throw Self.unreadable(path, &error)
+    var path: String { file.path }
+
+    /// Reads the table.
+    ///
+    /// - Throws: `.badInput` if the file is not a whole zip archive, or has packed or encrypted entries; `.io`.
+    package init(_ file: InputFile) throws(LeafError) {
+        self.file = file
+        let end = try ZipEnd(file)
+        directory = end.directory
+        guard end.entryCount <= Self.maximumEntries, directory.count <= Self.maximumDirectoryBytes else {
+            throw LeafError(.badInput, "\(file.path) has \(end.entryCount) entries, too many for a checkpoint")
         }
-        guard let archive = zip_open_from_source(source, ZIP_RDONLY, &error) else {
-            zip_source_free(source)
-            throw Self.unreadable(path, &error)
-        }
-        self.path = path
-        self.archive = archive
-        self.stream = stream
-        do {
-            entries = try Self.list(archive, path, fileBytes)
-        } catch {
-            zip_discard(archive)
-            throw error
-        }
-    }
-
-    deinit { zip_discard(archive) }
-
-    private static func unreadable(_ path: String, _ error: inout zip_error_t) -> LeafError {
-        LeafError(
-            .badInput,
-            "\(path) is not a whole zip archive (\(String(cString: zip_error_strerror(&error)).lowercased())); "
-                + "get the checkpoint again")
-    }
-
-    /// Names, sizes and whether they can be read, without reading any entry.
-    private static func list(
-        _ archive: OpaquePointer, _ path: String, _ fileBytes: Int
-    ) throws(LeafError) -> [String: Entry] {
-        let count = Int(zip_get_num_entries(archive, 0))
-        guard (0...maximumEntries).contains(count) else {
-            throw LeafError(.badInput, "\(path) has \(count) entries, too many for a checkpoint")
-        }
+        let bytes = try file.bytes(at: directory.lowerBound, count: directory.count)
         var entries: [String: Entry] = [:]
-        entries.reserveCapacity(count)
-        for index in 0..<UInt64(count) {
-            var status = zip_stat_t()
-            guard zip_stat_index(archive, index, 0, &status) == 0, let name = status.name.map({ String(cString: $0) })
-            else { throw LeafError(.badInput, "\(path): entry \(index) of the zip archive is damaged") }
-            guard status.comp_method == UInt16(ZIP_CM_STORE), status.encryption_method == UInt16(ZIP_EM_NONE),
-                status.size == status.comp_size
-            else {
+        var place = 0
+        var promised = 0
+        for _ in 0..<end.entryCount {
+            guard let record = ZipRecord(bytes[place...]) else { throw Self.damage(file.path, "its table is damaged") }
+            place += record.byteCount
+            guard record.isPlain else {
                 throw LeafError(
                     .badInput,
-                    "\(path): entry \(name) is packed or encrypted, which torch never does; save it by torch.save")
+                    "\(file.path): entry \(record.name) is packed or encrypted, which torch never does; "
+                        + "save it by torch.save")
             }
-            guard status.size <= UInt64(fileBytes) else {
+            // Entries do not share bytes: together they are no more than the file.
+            guard let sum = promised.adding(record.size), sum <= file.byteCount else {
                 throw LeafError(
-                    .badInput, "\(path): entry \(name) promises \(status.size) bytes, more than the file has")
+                    .badInput,
+                    "\(file.path): entry \(record.name) promises \(record.size) bytes, more than the file has")
             }
+            promised = sum
             let entry = Entry(
-                index: index, byteCount: Int(status.size), checksum: status.crc == 0 ? nil : status.crc)
-            guard entries.updateValue(entry, forKey: name) == nil else {
-                throw LeafError(.badInput, "\(path): entry \(name) is there twice")
+                byteCount: record.size, checksum: record.checksum == 0 ? nil : record.checksum, header: record.header)
+            guard entries.updateValue(entry, forKey: record.name) == nil else {
+                throw LeafError(.badInput, "\(file.path): entry \(record.name) is there twice")
             }
         }
-        return entries
+        guard place == bytes.count else { throw Self.damage(file.path, "its table is damaged") }
+        self.entries = entries
     }
 
-    /// All bytes of an entry; `target` has as many.
-    func read(_ name: String, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
-        guard let entry = entries[name], target.count == entry.byteCount else {
+    fileprivate static func damage(_ path: String, _ reason: String) -> LeafError {
+        LeafError(.badInput, "\(path) is not a whole zip archive (\(reason)); get the checkpoint again")
+    }
+
+    /// Where the bytes of an entry lie in the file; nil if there is no such entry.
+    package func storage(_ name: String) throws(LeafError) -> TensorStorage? {
+        guard let entry = entries[name] else { return nil }
+        // The entry's own header repeats the name, but may have other extra fields than the table.
+        let headerBytes = 30
+        if let end = entry.header.adding(headerBytes), end <= directory.lowerBound {
+            let header = try file.bytes(at: entry.header, count: headerBytes)
+            let nameBytes = Array(name.utf8)
+            let begin = end + Int(header.little(26, UInt16.self)) + Int(header.little(28, UInt16.self))
+            if header.little(0, UInt32.self) == 0x0403_4B50, header.little(8, UInt16.self) == 0,
+                Int(header.little(26, UInt16.self)) == nameBytes.count, begin <= directory.lowerBound,
+                entry.byteCount <= directory.lowerBound - begin,
+                try file.bytes(at: end, count: nameBytes.count) == nameBytes
+            {
+                return TensorStorage(file, begin: begin, byteCount: entry.byteCount, checksum: entry.checksum)
+            }
+        }
+        throw LeafError(
+            .badInput,
+            "\(path): entry \(name) cannot be read (it is not where the table says); get the checkpoint again")
+    }
+
+    /// All bytes of a small entry, compared with their checksum.
+    ///
+    /// - Throws: `.badInput` if it has more than `most`, is not there or damaged; `.io`.
+    package func bytes(of name: String, atMost most: Int) throws(LeafError) -> [UInt8] {
+        guard let storage = try storage(name) else {
             throw LeafError(.badInput, "\(path): entry \(name) is not there")
         }
-        try withEntry(entry, name) { (file) throws(LeafError) in
-            var done = 0
-            while done < target.count {
-                done += try read(file, name, UnsafeMutableRawBufferPointer(rebasing: target[done...]))
+        guard storage.byteCount <= most else {
+            throw LeafError(
+                .badInput, "\(path): entry \(name) has \(storage.byteCount.sizeText), too much for a table")
+        }
+        let bytes = try file.bytes(at: storage.begin, count: storage.byteCount)
+        guard storage.checksum == nil || storage.checksum == bytes.withUnsafeBytes({ Checksum($0).value }) else {
+            throw LeafError(
+                .badInput, "\(path): entry \(name) cannot be read (it fails its checksum); get the checkpoint again")
+        }
+        return bytes
+    }
+}
+
+/// The end of an archive: how many entries there are, and where their table lies.
+private struct ZipEnd {
+    private(set) var entryCount: Int
+    private(set) var directory: Range<Int>
+
+    private static let byteCount = 22
+    private static let longestComment = 0xFFFF
+    private static let locatorBytes = 20
+    private static let wideByteCount = 56
+
+    init(_ file: InputFile) throws(LeafError) {
+        let tailBytes = min(file.byteCount, Self.byteCount + Self.longestComment)
+        let tail = try file.bytes(at: file.byteCount - tailBytes, count: tailBytes)
+        // The last record whose comment ends with the file.
+        let places = stride(from: tailBytes - Self.byteCount, through: 0, by: -1)
+        guard
+            let place = places.first(where: {
+                tail.little($0, UInt32.self) == 0x0605_4B50
+                    && $0 + Self.byteCount + Int(tail.little($0 + 20, UInt16.self)) == tailBytes
+            })
+        else { throw ZipArchive.damage(file.path, "it has no end") }
+        let record = file.byteCount - tailBytes + place
+        var end = record
+        var count = UInt64(tail.little(place + 10, UInt16.self))
+        var size = UInt64(tail.little(place + 12, UInt32.self))
+        var offset = UInt64(tail.little(place + 16, UInt32.self))
+        var disks = [
+            UInt32(tail.little(place + 4, UInt16.self)), UInt32(tail.little(place + 6, UInt16.self)),
+        ]
+        if let (wide, begin) = try Self.wideRecord(file, before: record) {
+            // What does not fit the narrow record is all ones there.
+            guard count == 0xFFFF || count == wide.little(32, UInt64.self),
+                size == 0xFFFF_FFFF || size == wide.little(40, UInt64.self),
+                offset == 0xFFFF_FFFF || offset == wide.little(48, UInt64.self)
+            else { throw ZipArchive.damage(file.path, "its two ends do not agree") }
+            count = wide.little(32, UInt64.self)
+            size = wide.little(40, UInt64.self)
+            offset = wide.little(48, UInt64.self)
+            disks = [wide.little(16, UInt32.self), wide.little(20, UInt32.self)]
+            end = begin
+        }
+        guard disks.allSatisfy({ $0 == 0 }) else {
+            throw ZipArchive.damage(file.path, "it is a part of several")
+        }
+        guard size <= UInt64(end), offset <= UInt64(end) - size, count <= size else {
+            throw ZipArchive.damage(file.path, "its table lies outside")
+        }
+        entryCount = Int(count)
+        directory = Int(offset)..<Int(offset + size)
+    }
+
+    /// The zip64 record, and where it begins; nil if there is none.
+    private static func wideRecord(
+        _ file: InputFile, before end: Int
+    ) throws(LeafError) -> (bytes: [UInt8], begin: Int)? {
+        guard end >= locatorBytes else { return nil }
+        let locator = try file.bytes(at: end - locatorBytes, count: locatorBytes)
+        guard locator.little(0, UInt32.self) == 0x0706_4B50 else { return nil }
+        let begin = locator.little(8, UInt64.self)
+        if end - locatorBytes >= wideByteCount, begin <= UInt64(end - locatorBytes - wideByteCount) {
+            let bytes = try file.bytes(at: Int(begin), count: wideByteCount)
+            if bytes.little(0, UInt32.self) == 0x0606_4B50 { return (bytes, Int(begin)) }
+        }
+        throw ZipArchive.damage(file.path, "its zip64 end is not where it says")
+    }
+}
+
+/// One entry of the table.
+private struct ZipRecord {
+    let name: String
+    /// Of the record itself.
+    let byteCount: Int
+    let size: Int
+    let checksum: UInt32
+    /// Where the entry's own header begins.
+    let header: Int
+    /// Whether its bytes lie in the file as they are.
+    let isPlain: Bool
+
+    private static let fixedBytes = 46
+
+    /// nil for what no program wrote.
+    init?(_ rest: ArraySlice<UInt8>) {
+        guard rest.count >= Self.fixedBytes else { return nil }
+        let fixed = Array(rest.prefix(Self.fixedBytes))
+        let (nameBytes, extraBytes, commentBytes) = (
+            Int(fixed.little(28, UInt16.self)), Int(fixed.little(30, UInt16.self)), Int(fixed.little(32, UInt16.self))
+        )
+        byteCount = Self.fixedBytes + nameBytes + extraBytes + commentBytes
+        guard fixed.little(0, UInt32.self) == 0x0201_4B50, byteCount <= rest.count else { return nil }
+        let variable = rest.dropFirst(Self.fixedBytes)
+        name = String(decoding: variable.prefix(nameBytes), as: UTF8.self)
+        checksum = fixed.little(16, UInt32.self)
+        // What does not fit 32 bits is all ones, and stands in the zip64 field, in this order.
+        var numbers = [24, 20, 42].map { UInt64(fixed.little($0, UInt32.self)) }
+        if numbers.contains(0xFFFF_FFFF) {
+            var wide = Self.wideField(variable.dropFirst(nameBytes).prefix(extraBytes))
+            for index in numbers.indices where numbers[index] == 0xFFFF_FFFF {
+                guard wide.count >= 8 else { return nil }
+                numbers[index] = Array(wide.prefix(8)).little(0, UInt64.self)
+                wide = wide.dropFirst(8)
             }
-            guard entry.checksum == nil || entry.checksum == Checksum(UnsafeRawBufferPointer(target)).value else {
-                throw unreadable(name, "it fails its checksum")
-            }
         }
+        guard let size = Int(exactly: numbers[0]), let header = Int(exactly: numbers[2]) else { return nil }
+        self.size = size
+        self.header = header
+        let isEncrypted = fixed.little(8, UInt16.self) & 0x2041 != 0
+        isPlain = fixed.little(10, UInt16.self) == 0 && !isEncrypted && numbers[1] == numbers[0]
     }
 
-    /// Where the bytes of an entry lie in the archive's file, so that they can be read without libzip; nil if there is no
-    /// such entry.
-    func storage(_ name: String, in file: InputFile) throws(LeafError) -> TensorStorage? {
-        guard let entry = entries[name] else { return nil }
-        guard entry.byteCount > 0 else { return TensorStorage(file, begin: 0, byteCount: 0, checksum: nil) }
-        // libzip does not tell the place, but its stream stands behind what it read there.
-        var probe: UInt8 = 0
-        let place = try withEntry(entry, name) { (handle) throws(LeafError) in
-            try withUnsafeMutableBytes(of: &probe) { (byte) throws(LeafError) in
-                _ = try read(handle, name, byte)
-                return ftello(stream) - 1
-            }
+    /// The contents of the zip64 field among extra ones; empty if there is none.
+    private static func wideField(_ extra: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        var rest = extra
+        while rest.count >= 4 {
+            let head = Array(rest.prefix(4))
+            let contents = rest.dropFirst(4).prefix(Int(head.little(2, UInt16.self)))
+            if head.little(0, UInt16.self) == 1 { return contents }
+            rest = rest[contents.endIndex...]
         }
-        var byte: UInt8 = 0
-        if let storage = TensorStorage(file, begin: place, byteCount: entry.byteCount, checksum: entry.checksum) {
-            try withUnsafeMutableBytes(of: &byte) { (byte) throws(LeafError) in try storage.read(at: 0, into: byte) }
-            if byte == probe { return storage }
-        }
-        throw unreadable(name, "it is not where the table says")
+        return []
     }
+}
 
-    private func withEntry<Result>(
-        _ entry: Entry, _ name: String, _ use: (OpaquePointer) throws(LeafError) -> Result
-    ) throws(LeafError) -> Result {
-        guard let file = zip_fopen_index(archive, entry.index, 0) else {
-            throw unreadable(name, String(cString: zip_strerror(archive)).lowercased())
-        }
-        defer { zip_fclose(file) }
-        return try use(file)
-    }
-
-    /// - Returns: how many bytes came, at least one.
-    private func read(
-        _ file: OpaquePointer, _ name: String, _ target: UnsafeMutableRawBufferPointer
-    ) throws(LeafError) -> Int {
-        let count = zip_fread(file, target.baseAddress!, zip_uint64_t(target.count))
-        guard count > 0 else {
-            throw unreadable(
-                name, count == 0 ? "it ends too early" : String(cString: zip_file_strerror(file)).lowercased())
-        }
-        return Int(count)
-    }
-
-    private func unreadable(_ name: String, _ reason: String) -> LeafError {
-        LeafError(.io, "\(path): entry \(name) cannot be read (\(reason)); get the checkpoint again")
+extension [UInt8] {
+    /// A little-endian number at a place that is inside.
+    fileprivate func little<Value: FixedWidthInteger>(_ place: Int, _: Value.Type) -> Value {
+        self[place..<place + MemoryLayout<Value>.size].reversed().reduce(0) { $0 << 8 | Value($1) }
     }
 }

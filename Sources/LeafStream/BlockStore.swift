@@ -1,10 +1,10 @@
 internal import Dispatch
 public import LeafFormat
 
-/// The chunks of one model, swept over and over in file order by a fixed number of consumers, inside the plan.
+/// Chunks of one model, swept over and over by a fixed number of consumers, inside the plan.
 ///
-/// Each of the `consumers` threads acquires every chunk exactly once a sweep, in order and at its own pace, and releases
-/// it; a pinned chunk and a streamed one look the same. Readers keep up to `RequestShape.depth` reads in flight as long as a slot
+/// Each of the `consumers` threads leases every chunk exactly once a sweep, in the sweep's order and at its own pace; a
+/// pinned chunk and a streamed one look the same. Readers keep up to `RequestShape.depth` reads in flight as long as a slot
 /// is free, and go on from the last chunk of one sweep to the first of the next, so the disk never rests between sweeps.
 /// Reading begins when the store is made. Nothing is allocated after that.
 public final class BlockStore: Sendable {
@@ -16,37 +16,45 @@ public final class BlockStore: Sendable {
     private let readers = DispatchGroup()
 
     /// - Parameters:
-    ///   - plan: made from the same file's chunks.
-    ///   - consumers: how many threads acquire every chunk.
+    ///   - chunks: which of the file's chunks are swept, by their indices; all of them when it is nil.
+    ///   - plan: made from just these chunks.
+    ///   - order: which way each sweep goes, a pattern that repeats. Where it turns, a sweep begins with the chunks that the
+    ///     last one ended with; they are not read again as long as they are in a slot. Not empty.
+    ///   - consumers: how many threads lease every chunk.
     ///   - trace: is told of reads and waits.
     /// - Throws: `.io` or `.badInput` when a file cannot be opened or is shorter than its table says, `.budget` when the
     ///   system refuses the memory, `.usage` for a mirror beside `map`.
     public convenience init(
-        file: LeafFile, plan: MemoryPlan, reading: ReadingOptions = ReadingOptions(), consumers: Int,
-        trace: TraceRecorder? = nil
+        file: LeafFile, chunks: Range<Int>? = nil, plan: MemoryPlan, order: [SweepDirection] = [.forward],
+        reading: ReadingOptions = ReadingOptions(), consumers: Int, trace: TraceRecorder? = nil
     ) throws(LeafError) {
         try self.init(
-            file: file, plan: plan, reading: reading, consumers: consumers, system: .real, trace: trace)
+            file: file, chunks: chunks, plan: plan, order: order, reading: reading, consumers: consumers, system: .real,
+            trace: trace)
     }
 
     package init(
-        file: LeafFile, plan: MemoryPlan, reading: ReadingOptions, request: RequestShape = .suited(), consumers: Int,
-        system: SystemCalls, trace: TraceRecorder? = nil
+        file: LeafFile, chunks: Range<Int>? = nil, plan: MemoryPlan, order: [SweepDirection] = [.forward],
+        reading: ReadingOptions, request: RequestShape = .suited(), consumers: Int, system: SystemCalls,
+        trace: TraceRecorder? = nil
     ) throws(LeafError) {
-        precondition(plan.chunkCount == file.chunks.count && consumers > 0)
+        let range = chunks ?? file.chunks.indices
+        precondition(range.lowerBound >= 0 && range.upperBound <= file.chunks.count && plan.chunkCount == range.count)
+        precondition(consumers > 0 && !order.isEmpty)
         if reading.mirror != nil, reading.mode == .map {
-            throw LeafError(.usage, "a mirror cannot be mapped beside the model; use --io direct or buffered")
+            throw LeafError(
+                .usage, "a mirror cannot be mapped beside the model", advice: .setting("io", ["direct", "buffered"]))
         }
         let loader = try ChunkLoader(
-            file: file, plan: plan, reading: reading, requestBytes: request.bytes, system: system)
+            file: file, range: range, plan: plan, reading: reading, requestBytes: request.bytes, system: system)
         let readAhead = ReadAhead(
-            loader: loader, plan: plan, consumers: consumers, maxBytesPerSecond: reading.maxBytesPerSecond,
-            trace: trace)
+            loader: loader, plan: plan, order: SweepOrder(chunks: range, pattern: order), consumers: consumers,
+            maxBytesPerSecond: reading.maxBytesPerSecond, trace: trace)
         self.loader = loader
         self.readAhead = readAhead
         // The loops hold the memory, not the store: `deinit` can stop them, and nothing is freed under a read.
         // A serial queue each: Dispatch gives those a thread whatever the other queues do.
-        let pieces = file.chunks.indices.reduce(0) { $0 + loader.pieceCount(of: $1) }
+        let pieces = range.reduce(0) { $0 + loader.pieceCount(of: $1) }
         for reader in 0..<min(request.depth, max(1, pieces)) {
             DispatchQueue(label: "leafcutter.reader.\(reader)", qos: .userInitiated).async(group: readers) {
                 readAhead.run(as: reader)
@@ -61,47 +69,71 @@ public final class BlockStore: Sendable {
 
     /// Waits until the chunk is there, verified and unpacked.
     ///
-    /// A consumer may hold several chunks, as long as it releases what it acquired before it waits for a chunk
-    /// `slotCount` or more streamed chunks ahead.
+    /// A consumer may hold several leases, as long as it ends them before it waits for a chunk `slotCount` or more streamed
+    /// chunks ahead. Where the sweep turns, all consumers end their lease of a chunk before one of them asks for it again.
     ///
-    /// - Parameter consumer: its number, for a timeline.
-    /// - Returns: `rawBytes` bytes, page-aligned, valid until this consumer releases the chunk.
-    /// - Throws: naming matrix, rows, offset and reason. All consumers get the same error for the same chunk; afterwards
-    ///   the store is dead: every later call throws it again.
-    public func acquire(_ chunk: Int, consumer: Int = 0) throws(LeafError) -> UnsafeRawBufferPointer {
-        try readAhead.acquire(chunk, consumer: consumer)
+    /// - Parameters:
+    ///   - chunk: its index in the file, one of the chunks that this store sweeps.
+    ///   - consumer: its number, for a timeline.
+    /// - Throws: `.cancelled` where it would have to wait after `interrupt()`; else an error that names matrix, rows, offset
+    ///   and reason. All consumers get the same error for the same chunk; afterwards the store is dead: every later call
+    ///   throws it again.
+    public func lease(_ chunk: Int, consumer: Int = 0) throws(LeafError) -> ChunkLease {
+        try ChunkLease(of: chunk, in: readAhead, consumer: consumer)
     }
 
-    public func release(_ chunk: Int) { readAhead.release(chunk) }
-
     /// To be called between blocks and after the last, while no consumer holds or waits for a chunk: carries out what
-    /// `want(pinnedBytes:)` asked for, as far as that is possible now.
+    /// `want(pinnedBytes:)` and `allow(pinnedBytes:)` asked for, as far as that is possible now.
     ///
-    /// - Throws: `.io` if bytes that were used since the last call were not the file's any more: throw away what was
-    ///   computed.
+    /// - Throws: `.io` if bytes of a guarded mapping that were used since the last call were not the file's any more:
+    ///   discard everything computed since then.
     public func settle() throws(LeafError) {
         try loader.checkMapping()
         readAhead.settleResidency()
     }
 
+    // MARK: Stopping
+
+    /// Ends all waiting for the disk: from now on `lease` throws `.cancelled` where it would have to wait, and does so at
+    /// once where it waits already. Chunks that are there are still leased.
+    ///
+    /// It may be called from any thread at any time and stays in force until `abandonSweep()` or `resume()`. If sweeps of
+    /// several owners follow each other, one that cancels must not hit the next one's sweep: calls of `interrupt()` and
+    /// `resume()` then belong under one lock of the caller, with the note of whose sweep is under way.
+    public func interrupt() { readAhead.interrupt() }
+
+    /// Takes `interrupt()` back, before a sweep begins.
+    public func resume() { readAhead.resume() }
+
+    /// Stops in the middle of a sweep: the next `lease` is of the first chunk of the pattern again. Reads that wait for their
+    /// time under a limited rate are dropped, so this takes as long as the reads that the kernel has begun. It ends what
+    /// `interrupt()` began. No consumer may hold or wait for a chunk.
+    public func abandonSweep() { readAhead.abandonSweep() }
+
+    // MARK: The working set
+
     /// Bytes of chunks that may leave memory: what the plan pinned, but for chunks that no slot can hold.
     public var movableBytes: Int { readAhead.residency.maximum }
-    /// How many of them are meant to stay now.
-    public var wantedPinnedBytes: Int { readAhead.residency.wantedBytes }
+    /// How many of them were asked for; all of them at first.
+    public var wantedPinnedBytes: Int { readAhead.residency.askedBytes }
+    /// How many of them are meant to stay now: what was asked for, as far as it is allowed.
+    public var allowedPinnedBytes: Int { readAhead.residency.wantedBytes }
 
     /// What a sweep reads as long as everything stays where it is.
     public var streamedBytesPerSweep: Int { readAhead.streamedBytesPerSweep }
 
     /// Asks for more or less of the model in memory, from any thread; `settle` carries it out. Where everything was
     /// pinned, the first to leave make room for slots, and only that much comes back.
-    public func want(pinnedBytes: Int) { readAhead.residency.want(bytes: pinnedBytes) }
+    public func want(pinnedBytes: Int) { readAhead.residency.ask(for: pinnedBytes) }
 
-    /// Stops in the middle of a sweep: the next `acquire` is for chunk 0 again. No consumer may hold or wait for a chunk.
-    public func abandonSweep() { readAhead.abandonSweep() }
+    /// Limits what `want(pinnedBytes:)` gets, for the sake of other programs; what was asked for is not forgotten.
+    public func allow(pinnedBytes: Int) { readAhead.residency.allow(pinnedBytes) }
 
-    /// Reads any bytes of the file (resident tensors, rows of the token table), past the sweep; copies them where they
-    /// are pinned. These bytes are not checked here: the token table's chunks are when the sweep comes to them,
-    /// and `LeafFile.regions` has digests for the rest.
+    // MARK: Beside the sweep
+
+    /// Reads any bytes of the file (resident tensors, rows of the token table), past the sweep and without waiting for a
+    /// limited rate; copies them where they are pinned. These bytes are not checked here: the token table's chunks are when
+    /// the sweep comes to them, and `LeafFile.regions` has digests for the rest.
     public func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
         if !readAhead.copyPinned(at: offset, into: target) { try loader.read(at: offset, into: target) }
     }

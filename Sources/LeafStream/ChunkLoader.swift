@@ -5,6 +5,8 @@ internal import LeafFormat
 /// A chunk is read in pieces, by several readers at once, and finished by the one that brings the last.
 final class ChunkLoader: Sendable {
     let file: LeafFile
+    /// Those of the file's chunks that are loaded here.
+    private let range: Range<Int>
     /// The mode that runs; never `auto`.
     let mode: IOMode
     let meter = ReadMeter()
@@ -27,14 +29,16 @@ final class ChunkLoader: Sendable {
     }
 
     init(
-        file: LeafFile, plan: MemoryPlan, reading: ReadingOptions, requestBytes: Int, system: SystemCalls
+        file: LeafFile, range: Range<Int>, plan: MemoryPlan, reading: ReadingOptions, requestBytes: Int,
+        system: SystemCalls
     ) throws(LeafError) {
         self.file = file
+        self.range = range
         self.requestBytes = requestBytes
         let mode = reading.mode
         var sources: [Source] = []
         for path in reading.paths(of: file.path) {
-            sources.append(try Self.open(path, file, mode, system))
+            sources.append(try Self.open(path, file.chunks[range], mode, system))
         }
         // Both copies are read alike: past the page cache if both can be.
         if mode == .auto, sources.contains(where: { $0.direct == nil }) {
@@ -42,31 +46,37 @@ final class ChunkLoader: Sendable {
         }
         self.sources = sources
         self.mode = mode == .auto ? (sources[0].direct == nil ? .buffered : .direct) : mode
-        mapping = mode == .map ? try MappedFile(sources[0].buffered, chunks: file.chunks, system: system) : nil
+        mapping =
+            mode == .map
+            ? try MappedFile(
+                sources[0].buffered, chunks: file.chunks[range], isGuarded: reading.guardsMapping, system: system)
+            : nil
 
         // A mapped chunk lies in the mapping; only what has to be unpacked needs memory of its own.
         func needsMemory(_ chunk: Chunk) -> Bool { mode != .map || chunk.codec != .raw }
         var pinnedOffsets = [Int](repeating: -1, count: file.chunks.count)
         var pinnedBytes = 0
-        for index in plan.pinnedChunks where needsMemory(file.chunks[index]) {
+        for index in plan.pinnedChunks.map({ range.lowerBound + $0 }) where needsMemory(file.chunks[index]) {
             pinnedOffsets[index] = pinnedBytes
             pinnedBytes += file.chunks[index].slotBytes
         }
         self.pinnedOffsets = pinnedOffsets
         slotBytes = plan.slotBytes
-        // Addresses for slots are there even if all chunks are pinned: some may have to leave. Untouched they cost nothing.
+        // Reserves addresses for slots even when everything is pinned, in case chunks leave later. Untouched pages cost no
+        // memory.
         let slotCount = plan.slotCount > 0 ? plan.slotCount : MemoryPlan.preferredSlotCount
-        slots = try Slab(count: file.chunks.contains(where: needsMemory) ? slotBytes * slotCount : 0, system: system)
+        slots = try Slab(
+            count: file.chunks[range].contains(where: needsMemory) ? slotBytes * slotCount : 0, system: system)
         pinned = try Slab(count: pinnedBytes, system: system)
     }
 
     private static func open(
-        _ path: String, _ file: LeafFile, _ mode: IOMode, _ system: SystemCalls
+        _ path: String, _ chunks: ArraySlice<Chunk>, _ mode: IOMode, _ system: SystemCalls
     ) throws(LeafError) -> Source {
         let buffered: ReadableFile
         do throws(ReadFailure) {
             buffered = try ReadableFile(path: path, direct: false, system: system)
-            let end = file.chunks.map { $0.offset + $0.paddedBytes }.max() ?? 0
+            let end = chunks.map { $0.offset + $0.paddedBytes }.max() ?? 0
             let size = try buffered.size()
             if size < end { throw .ends(at: size) }
         } catch {
@@ -74,16 +84,19 @@ final class ChunkLoader: Sendable {
         }
         guard mode.triesDirect else { return Source(buffered: buffered, direct: nil) }
         do throws(ReadFailure) {
-            let direct = try ReadableFile.direct(path: path, probing: file.chunks.first?.offset ?? 0, system: system)
+            let direct = try ReadableFile.direct(path: path, probing: chunks.first?.offset ?? 0, system: system)
             return Source(buffered: buffered, direct: direct)
         } catch {
             guard mode == .direct else { return Source(buffered: buffered, direct: nil) }
             throw LeafError(
-                .io, "\(path): this file system refuses direct reads (\(error.reason)); use --io buffered or map")
+                .io, "\(path): this file system refuses direct reads (\(error.reason))",
+                advice: .setting("io", ["buffered", "map"]))
         }
     }
 
     var sourceCount: Int { sources.count }
+    /// Whether a chunk that leaves its slot has to be unloaded.
+    var isMapped: Bool { mapping != nil }
 
     func pieceCount(of chunk: Int) -> Int {
         max(1, (file.chunks[chunk].paddedBytes + requestBytes - 1) / requestBytes)
@@ -125,7 +138,12 @@ final class ChunkLoader: Sendable {
         let room = room(of: index, slot: slot)
         // Unpacking checks the digest again; it costs little beside it.
         if !isVerified || chunk.codec != .raw { _ = try file.verifyAndUnpack(index, in: room) }
-        return UnsafeRawPointer(room.baseAddress!)
+        return address(of: index, slot: slot)
+    }
+
+    /// Where the bytes of a chunk are once it is finished.
+    func address(of index: Int, slot: Int?) -> UnsafeRawPointer {
+        UnsafeRawPointer(room(of: index, slot: slot).baseAddress!)
     }
 
     /// The chunk is used by nobody any more and its slot will take another.
@@ -160,11 +178,16 @@ final class ChunkLoader: Sendable {
         }
     }
 
-    /// - Throws: `.io` if the file was cut while mapped bytes of it were in use: what was computed with them is worthless.
+    /// - Throws: `.io` if mapped bytes that were in use could not be read: what was computed with them is worthless.
     func checkMapping() throws(LeafError) {
-        if let mapping, mapping.wasCut {
-            throw LeafError(.io, "\(file.path) was cut short while it was in use; copy or convert it again")
-        }
+        guard let fault = mapping?.fault else { return }
+        let sentence =
+            switch fault {
+            case .wasCut: "was cut short while it was in use; copy or convert it again"
+            case .unreadable: "could not be read while it was in use (input/output error); check the disk"
+            case .brokenMemory: "lies in memory that has failed; check the machine's memory"
+            }
+        throw LeafError(.io, "\(file.path) \(sentence)")
     }
 
     /// `slotBytes` bytes of the chunk, or its mapped bytes.
@@ -182,6 +205,6 @@ final class ChunkLoader: Sendable {
     private func place(of index: Int, in source: Int) -> String {
         let chunk = file.chunks[index]
         return
-            "\(sources[source].buffered.path): \(file.blockName(ofChunk: index)) rows \(chunk.firstRow)-\(chunk.firstRow + chunk.rowCount - 1) at byte \(chunk.offset)"
+            "\(sources[source].buffered.path): \(file.blockName(ofChunk: index)) outputs \(chunk.firstOutput)-\(chunk.firstOutput + chunk.outputCount - 1) at byte \(chunk.offset)"
     }
 }

@@ -11,39 +11,54 @@ final class MappedFile: @unchecked Sendable {
     private let count: Int
     private let file: ReadableFile
     private let system: SystemCalls
+    /// -1 without a guard.
     private let guardNumber: Int32
 
-    init(_ file: ReadableFile, chunks: [Chunk], system: SystemCalls) throws(LeafError) {
+    /// Why bytes that were used were not the file's.
+    enum Fault {
+        case wasCut
+        /// The file is long enough, and the disk does not give the page.
+        case unreadable
+        /// The machine's memory lost the page.
+        case brokenMemory
+    }
+
+    /// - Parameter isGuarded: whether a page that cannot be read becomes a `fault`, and not a SIGBUS.
+    init(
+        _ file: ReadableFile, chunks: ArraySlice<Chunk>, isGuarded: Bool, system: SystemCalls
+    ) throws(LeafError) {
         // A chunk could not be dropped alone where pages are larger than its alignment.
         guard sysconf(Int32(_SC_PAGESIZE)) == ReadableFile.alignment else {
             throw LeafError(
                 .io,
-                "\(file.path): this machine's pages are not \(ReadableFile.alignment) bytes; use --io direct or buffered"
-            )
+                "\(file.path): this machine's pages are not \(ReadableFile.alignment) bytes",
+                advice: .setting("io", ["direct", "buffered"]))
         }
         count = chunks.map { $0.offset + $0.paddedBytes }.max() ?? 0
         let address = count > 0 ? system.map(file.descriptor, count) : -Int(EINVAL)
         guard address > 0, let base = UnsafeMutableRawPointer(bitPattern: address) else {
             throw LeafError(
                 .io,
-                "\(file.path): cannot be mapped (\(ReadFailure.system(Int32(-address)).reason)); use --io direct or buffered"
-            )
+                "\(file.path): cannot be mapped (\(ReadFailure.system(Int32(-address)).reason))",
+                advice: .setting("io", ["direct", "buffered"]))
         }
         self.base = base
         self.file = file
         self.system = system
         // A page beyond the end of a file that was cut raises SIGBUS when it is looked at.
-        guardNumber = leaf_guard_mapping(base, count)
-        guard guardNumber >= 0 else {
+        guardNumber = isGuarded ? leaf_guard_mapping(base, count) : -1
+        guard !isGuarded || guardNumber >= 0 else {
             system.unmap(base, count)
-            throw LeafError(.io, "\(file.path): too many mapped models in one process; use --io direct or buffered")
+            throw LeafError(
+                .io, "\(file.path): too many mapped models in one process",
+                advice: .setting("io", ["direct", "buffered"]))
         }
         // A touched page must not bring its neighbours: they would stay behind the window.
         _ = system.adviseMemory(base, count, .random)
     }
 
     deinit {
-        leaf_unguard_mapping(guardNumber)
+        if guardNumber >= 0 { leaf_unguard_mapping(guardNumber) }
         system.unmap(base, count)
     }
 
@@ -70,8 +85,16 @@ final class MappedFile: @unchecked Sendable {
         try checkSize(offset + count)
     }
 
-    /// Whether bytes were used that the file had no longer.
-    var wasCut: Bool { leaf_guarded_faults(guardNumber) > 0 }
+    /// What happened to bytes that were used; nil as long as all were the file's, and always without a guard.
+    var fault: Fault? {
+        guard guardNumber >= 0 else { return nil }
+        let faults = leaf_guarded_faults(guardNumber)
+        if faults.memory > 0 { return .brokenMemory }
+        if faults.file == 0 { return nil }
+        // The kernel says the same of a page beyond the end and of one that the disk does not give.
+        let size = (try? file.size()) ?? count
+        return size < count ? .wasCut : .unreadable
+    }
 
     /// Gives the chunk's pages back, to the process's account and to the page cache's.
     func drop(_ chunk: Chunk) {

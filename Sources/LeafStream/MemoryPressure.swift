@@ -1,7 +1,7 @@
 /// Decides how much of a model may stay in memory while others want some of it too: the policy behind `--memory auto`.
 ///
-/// A value without clock: it is fed what the kernel says, once a second or so, and answers with bytes. Memory is given back
-/// at once and taken again with hesitation.
+/// A value without clock: it is fed what the kernel says, once a second or so, and answers with the bytes that may stay, a
+/// limit on what others ask for. Memory is given back at once and taken again with hesitation.
 public struct MemoryPressure: Sendable {
     /// What the kernel says.
     public struct Reading: Sendable, Equatable {
@@ -31,6 +31,8 @@ public struct MemoryPressure: Sendable {
     /// Bytes that are to be left to others.
     private let reserveBytes: Int
     private let movableBytes: Int
+    /// What may stay now.
+    private var allowedBytes: Int
     /// Readings in a row with room to spare.
     private var calmReadings = 0
 
@@ -43,22 +45,27 @@ public struct MemoryPressure: Sendable {
     public init(reserveBytes: Int, movableBytes: Int) {
         self.reserveBytes = reserveBytes
         self.movableBytes = movableBytes
+        allowedBytes = movableBytes
     }
 
-    /// - Parameter pinnedBytes: what is meant to stay now.
-    /// - Returns: what is meant to stay from now on; within 0 and `movableBytes`.
-    public mutating func pinnedBytes(after reading: Reading, now pinnedBytes: Int) -> Int {
+    /// - Parameter pinnedBytes: what is meant to stay now: what was asked for, at most what was allowed last.
+    /// - Returns: what may stay from now on; within 0 and `movableBytes`.
+    public mutating func allowedBytes(after reading: Reading, now pinnedBytes: Int) -> Int {
         let isStalling = reading.stalledPercent.map { $0 > Self.stallLimitPercent } ?? false
         // Half of the reserve may come and go without weights moving.
         if isStalling || reading.roomBytes < reserveBytes / 2 {
             calmReadings = 0
             let missing = max(reserveBytes - reading.roomBytes, isStalling ? movableBytes / 8 : 0)
-            return max(0, pinnedBytes - missing)
+            allowedBytes = max(0, min(pinnedBytes, allowedBytes) - missing)
+            return allowedBytes
         }
         let spare = reading.roomBytes - reserveBytes
         calmReadings = spare > 0 ? calmReadings + 1 : 0
-        guard calmReadings >= Self.calmReadingsToGrow, pinnedBytes < movableBytes else { return pinnedBytes }
-        // What has just been given back takes a sweep to fill: half of the room at a time.
-        return min(movableBytes, pinnedBytes + spare / 2)
+        if calmReadings >= Self.calmReadingsToGrow {
+            // What has just been given back takes a sweep to fill: half of the room at a time, beyond what is there and not
+            // beyond what somebody might ask for one day.
+            allowedBytes = max(allowedBytes, min(movableBytes, pinnedBytes + spare / 2))
+        }
+        return allowedBytes
     }
 }

@@ -14,6 +14,9 @@ final class Monitor<State>: @unchecked Sendable {
         case loaded
         /// There may be something to read, or a reason to stop.
         case work
+        /// A read that waits for its time may not be wanted any more. Apart from `work`, whose single wake-ups must reach
+        /// a reader that can take it.
+        case pace
     }
 
     init(_ state: State) {
@@ -49,13 +52,17 @@ final class Monitor<State>: @unchecked Sendable {
         }
     }
 
-    /// Sleeps until the time is there or `isOver` says so.
+    /// Sleeps until the time has come or `isOver` says so.
     /// - Parameter time: nanoseconds of the monotonic clock, as `DispatchTime.uptimeNanoseconds`.
-    func sleep(until time: UInt64, for event: Event, _ isOver: (State) -> Bool) {
+    /// - Returns: whether the time has come.
+    func sleep(until time: UInt64, for event: Event, unless isOver: (State) -> Bool) -> Bool {
         var deadline = timespec(tv_sec: Int(time / 1_000_000_000), tv_nsec: Int(time % 1_000_000_000))
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        while !isOver(state), pthread_cond_timedwait(conditions + event.rawValue, mutex, &deadline) == 0 {}
+        while !isOver(state) {
+            if pthread_cond_timedwait(conditions + event.rawValue, mutex, &deadline) != 0 { return true }
+        }
+        return false
     }
 
     func wakeAll(_ event: Event) { pthread_cond_broadcast(conditions + event.rawValue) }

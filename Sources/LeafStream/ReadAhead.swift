@@ -2,18 +2,19 @@ internal import Dispatch
 internal import LeafFormat
 internal import Synchronization
 
-/// Which piece of which chunk is read next and into which slot, who still uses a chunk, and who sleeps until what.
+/// Schedules reads: hands pieces of chunks to reader threads in sweep order, assigns slots, counts the consumers of each
+/// chunk, and lets threads sleep that have nothing to do.
 ///
-/// Readers open chunks in sweep order and share out their pieces. A pinned chunk is opened once and stays. A streamed one
-/// needs a free slot; the last of the consumers to release it frees the slot. A chunk's address is published in
+/// Readers open chunks in the order of `SweepOrder` and share out their pieces. A pinned chunk is opened once and stays. A
+/// streamed one needs a free slot; the last of the consumers to release it frees the slot. A chunk's address is published in
 /// `ChunkState.address` by the reader that brings its last piece, and taken back when all consumers have released it.
-/// There are more streamed chunks than slots, so nobody can be a whole sweep ahead of another and an address always
-/// belongs to the sweep that its reader is in.
+/// An address therefore belongs to one position: between two sweeps of the same direction lie more streamed chunks than
+/// there are slots, so nobody can be a whole sweep ahead of another; and where the direction turns consumers have
+/// released a chunk before any of them asks for it again.
 final class ReadAhead: Sendable {
     struct State {
-        /// The next chunk to open, and how many places the cursor has moved since the sweeps were last begun anew.
+        /// The position of the next chunk to open, since the pattern of sweeps was last begun anew.
         var cursor = 0
-        var passed = 0
         /// The chunk whose pieces are being shared out.
         var open: Load?
         var isPinned: [Bool]
@@ -24,18 +25,27 @@ final class ReadAhead: Sendable {
         var pieces: [Pieces]
         /// In the order in which they became free. The last is taken first: it is the one that caches still hold.
         var freeSlots: [Int]
-        /// The last chunk in each slot, which a free slot keeps until it takes the next.
+        /// The last chunk in each slot, which a free slot keeps, whole, until it takes the next.
         var occupants: [Int?]
         var sources: SourceRates
         var pacer: ReadPacer
         var claims = 0
-        /// Pieces that are being read or finished.
+        /// Pieces that are being read or finished or wait for their time, and slots that are being emptied.
         var inFlight = 0
         var isPaused = false
         var isStopping = false
+        /// Whether no consumer may wait until the sweep is abandoned.
+        var isInterrupted = false
         /// Why the store is dead: the first claim that failed.
         var failure: LeafError?
         var failedClaim = Int.max
+
+        /// A pinned chunk is not on its way any more.
+        mutating func unclaim(_ chunk: Int) {
+            if isUnclaimed[chunk] { return }
+            isUnclaimed[chunk] = true
+            unclaimedPinned += 1
+        }
     }
 
     /// A chunk on its way.
@@ -65,52 +75,41 @@ final class ReadAhead: Sendable {
         var verified: UInt64 = 0
     }
 
-    private struct Piece {
-        let claim: Int
-        let chunk: Int
-        let slot: Int?
-        let number: Int
-        let source: Int
-        /// Reads in flight from the source, this one included.
-        let depth: Int
-        /// When the read may begin.
-        let start: UInt64
-    }
-    private enum Work {
-        case read(Piece)
-        case stop
-    }
-
     let loader: ChunkLoader
+    /// All chunks of the file; arrays of chunks have their indices.
     let chunks: [Chunk]
+    let order: SweepOrder
     let consumers: Int
     let monitor: Monitor<State>
     nonisolated(unsafe) let states: UnsafeMutablePointer<ChunkState>
     let residency: Residency
-    private let trace: TraceRecorder?
+    let trace: TraceRecorder?
     private let acquired = Atomic<Int>(0)
     private let waitNanoseconds = Atomic<UInt64>(0)
-    /// Acquisitions up to the sweep's begin, and full sweeps and chunks before it.
+    /// Acquisitions up to the pattern's begin, and full sweeps and chunks before it.
     private let history = Monitor((acquired: 0, sweeps: 0, chunks: 0))
 
     init(
-        loader: ChunkLoader, plan: MemoryPlan, consumers: Int, maxBytesPerSecond: Int?, trace: TraceRecorder?
+        loader: ChunkLoader, plan: MemoryPlan, order: SweepOrder, consumers: Int, maxBytesPerSecond: Int?,
+        trace: TraceRecorder?
     ) {
         self.loader = loader
+        self.order = order
         self.trace = trace
         self.consumers = consumers
         chunks = loader.file.chunks
-        precondition(chunks.allSatisfy { $0.paddedBytes <= 32 * loader.requestBytes } && loader.sourceCount <= 2)
+        precondition(
+            chunks[order.chunks].allSatisfy { $0.paddedBytes <= 32 * loader.requestBytes } && loader.sourceCount <= 2)
+        let pinned = plan.pinnedChunks.map { order.chunks.lowerBound + $0 }
         var isPinned = [Bool](repeating: false, count: chunks.count)
-        for chunk in plan.pinnedChunks { isPinned[chunk] = true }
-        let streamedCount = chunks.count - plan.pinnedChunks.count
+        for chunk in pinned { isPinned[chunk] = true }
+        let streamedCount = order.chunks.count - pinned.count
         precondition(streamedCount == 0 || plan.slotCount < streamedCount)
-        residency = Residency(plan, chunks)
+        residency = Residency(plan, chunks, pinned: pinned)
         monitor = Monitor(
             State(
-                isPinned: isPinned, isUnclaimed: isPinned, unclaimedPinned: plan.pinnedChunks.count,
-                streamedCount: streamedCount, pieces: Array(repeating: Pieces(), count: chunks.count),
-                freeSlots: Array(0..<plan.slotCount),
+                isPinned: isPinned, isUnclaimed: isPinned, unclaimedPinned: pinned.count, streamedCount: streamedCount,
+                pieces: Array(repeating: Pieces(), count: chunks.count), freeSlots: Array(0..<plan.slotCount),
                 occupants: [Int?](repeating: nil, count: plan.slotCount),
                 sources: SourceRates(count: loader.sourceCount),
                 pacer: ReadPacer(bytesPerSecond: maxBytesPerSecond)))
@@ -126,6 +125,7 @@ final class ReadAhead: Sendable {
     // MARK: Consumers
 
     func acquire(_ chunk: Int, consumer: Int) throws(LeafError) -> UnsafeRawBufferPointer {
+        precondition(order.chunks.contains(chunk))
         var address = states[chunk].address.load(ordering: .acquiring)
         if address == 0 { address = try waitForAddress(of: chunk, consumer) }
         acquired.add(1, ordering: .relaxed)
@@ -139,7 +139,7 @@ final class ReadAhead: Sendable {
             if address != 0 { return .success(address) }
             // Reads in flight may still bring this chunk, which lies before the one that failed.
             if let failure = state.failure, state.inFlight == 0 { return .failure(failure) }
-            return nil
+            return state.isInterrupted ? .failure(LeafError(.cancelled, "stopped")) : nil
         }
         waitNanoseconds.add(DispatchTime.now().uptimeNanoseconds - start, ordering: .relaxed)
         trace?.record(.wait, on: .compute(consumer), since: start, chunk)
@@ -155,56 +155,72 @@ final class ReadAhead: Sendable {
         monitor.wakeOne(.work)
     }
 
+    func interrupt() {
+        monitor.withLock { $0.isInterrupted = true }
+        monitor.wakeAll(.loaded)
+    }
+
+    func resume() { monitor.withLock { $0.isInterrupted = false } }
+
     func abandonSweep() {
-        let perSweep = consumers * max(1, chunks.count)
+        let perSweep = consumers * max(1, order.chunks.count)
         let (consumed, partial) = history.withLock { history in
             let total = acquired.load(ordering: .relaxed)
             let now = total - history.acquired
             history = (total, history.sweeps + now / perSweep, history.chunks + now / consumers)
-            return (now / consumers, now % perSweep)
+            return (now / consumers, now % (perSweep * order.pattern.count))
         }
-        // At a sweep's end what is read ahead is what the next sweep wants.
-        if partial == 0 { return monitor.withLock { $0.passed -= consumed } }
+        // At the pattern's end what is read ahead is what its next begin wants.
+        if partial == 0 {
+            return monitor.withLock { state in
+                // Readers without work leave the cursor behind: up to here everything is there.
+                state.cursor = max(0, state.cursor - consumed)
+                state.isInterrupted = false
+            }
+        }
         monitor.withLock { $0.isPaused = true }
-        monitor.wait(for: .loaded) { $0.inFlight == 0 ? () : nil }
-        monitor.withLock { state in
-            for (slot, chunk) in state.occupants.enumerated() {
-                guard let chunk else { continue }
-                states[chunk].address.store(0, ordering: .relaxed)
-                loader.unload(chunk, slot: slot)
-                state.occupants[slot] = nil
-            }
-            if let load = state.open, load.slot == nil {
-                state.isUnclaimed[load.chunk] = true
-                state.unclaimedPinned += 1
-            }
-            state.open = nil
-            state.freeSlots.removeAll(keepingCapacity: true)
-            state.freeSlots.append(contentsOf: state.occupants.indices)
-            state.cursor = 0
-            state.passed = 0
-            state.isPaused = false
-            // A dead store gives nothing any more, pinned chunks included.
-            if state.failure != nil {
-                for chunk in chunks.indices { states[chunk].address.store(0, ordering: .relaxed) }
-            }
+        monitor.wakeAll(.pace)
+        let occupants = monitor.wait(for: .loaded) { $0.inFlight == 0 ? $0.occupants : nil }
+        // Readers rest, and no consumer holds a chunk.
+        for (slot, chunk) in occupants.enumerated() {
+            guard let chunk else { continue }
+            states[chunk].address.store(0, ordering: .relaxed)
+            loader.unload(chunk, slot: slot)
         }
+        monitor.withLock(beginAnew)
         monitor.wakeAll(.work)
     }
 
-    /// Chunks that the consumers were given since the sweeps were last begun anew. Not while any of them works.
+    private func beginAnew(_ state: inout State) {
+        if let load = state.open, load.slot == nil { state.unclaim(load.chunk) }
+        state.open = nil
+        for slot in state.occupants.indices { state.occupants[slot] = nil }
+        state.freeSlots.removeAll(keepingCapacity: true)
+        state.freeSlots.append(contentsOf: state.occupants.indices)
+        state.cursor = 0
+        state.isPaused = false
+        state.isInterrupted = false
+        // A dead store gives nothing any more, pinned chunks included.
+        if state.failure != nil {
+            for chunk in order.chunks { states[chunk].address.store(0, ordering: .relaxed) }
+        }
+    }
+
+    /// Positions that the consumers have passed since the pattern was last begun anew. Not while any of them works.
     var consumed: Int { history.withLock { (acquired.load(ordering: .relaxed) - $0.acquired) / consumers } }
 
     /// Copies bytes that lie in one pinned chunk; false when they do not, or are not there yet.
     func copyPinned(at offset: Int, into target: UnsafeMutableRawBufferPointer) -> Bool {
-        var low = 0
-        var high = chunks.count
+        var low = order.chunks.lowerBound
+        var high = order.chunks.upperBound
         while low < high {
             let middle = (low + high) / 2
             if chunks[middle].offset <= offset { low = middle + 1 } else { high = middle }
         }
         let index = low - 1
-        guard index >= 0, chunks[index].codec == .raw, monitor.withLock({ $0.isPinned[index] }) else { return false }
+        guard index >= order.chunks.lowerBound, chunks[index].codec == .raw,
+            monitor.withLock({ $0.isPinned[index] })
+        else { return false }
         let start = offset - chunks[index].offset
         let address = states[index].address.load(ordering: .acquiring)
         guard address != 0, start <= chunks[index].rawBytes, target.count <= chunks[index].rawBytes - start else {
@@ -223,138 +239,9 @@ final class ReadAhead: Sendable {
         let now = acquired.load(ordering: .relaxed)
         history.withLock { history in
             let since = max(0, now - history.acquired)
-            counters.sweeps = history.sweeps + since / (consumers * max(1, chunks.count))
+            counters.sweeps = history.sweeps + since / (consumers * max(1, order.chunks.count))
             counters.chunksServed = history.chunks + since / consumers
         }
         return counters
-    }
-
-    // MARK: Readers
-
-    /// One reader: claims and reads pieces until the store stops.
-    func run(as reader: Int) {
-        while case .read(let piece) = nextWork() {
-            let begin = sleep(until: piece.start)
-            let outcome = Result { () throws(LeafError) in
-                try loader.read(piece: piece.number, of: piece.chunk, slot: piece.slot, from: piece.source)
-            }
-            let duration = DispatchTime.now().uptimeNanoseconds - begin
-            trace?.record(
-                .read, on: .reader(reader), since: begin, TraceRecorder.detail(piece.number, ofChunk: piece.chunk))
-            if let isVerified = account(for: piece, outcome, nanoseconds: duration) {
-                publish(piece, isVerified: isVerified)
-            }
-        }
-    }
-
-    /// Notes what became of a piece.
-    /// - Returns: whether the chunk's bytes are known to be right, if this was its last piece; nil otherwise.
-    private func account(for piece: Piece, _ outcome: Result<Void, LeafError>, nanoseconds: UInt64) -> Bool? {
-        let (isLast, isVerified, isOver) = monitor.withLock { state -> (Bool, Bool, Bool) in
-            let count = loader.bytes(ofPiece: piece.number, of: piece.chunk)
-            switch outcome {
-            case .success:
-                state.sources.finish(piece.source, depth: piece.depth, bytes: count, nanoseconds: nanoseconds)
-                state.pieces[piece.chunk].loaded |= 1 << UInt64(piece.source * 32 + piece.number)
-                let pieces = state.pieces[piece.chunk]
-                // The reader of the last piece finishes the chunk and stays in flight meanwhile.
-                if pieces.loaded.nonzeroBitCount == loader.pieceCount(of: piece.chunk) {
-                    return (true, pieces.loaded & ~pieces.verified == 0, false)
-                }
-            case .failure(let error):
-                state.sources.finish(piece.source, depth: piece.depth, bytes: 0, nanoseconds: nanoseconds)
-                fail(&state, piece.claim, error)
-            }
-            state.inFlight -= 1
-            return (false, false, state.inFlight == 0 && (state.isPaused || state.failure != nil))
-        }
-        if isOver { monitor.wakeAll(.loaded) }
-        return isLast ? isVerified : nil
-    }
-
-    private func publish(_ piece: Piece, isVerified: Bool) {
-        let outcome = Result { () throws(LeafError) in
-            try loader.finish(piece.chunk, slot: piece.slot, isVerified: isVerified)
-        }
-        monitor.withLock { state in
-            state.inFlight -= 1
-            switch outcome {
-            case .success(let bytes):
-                state.pieces[piece.chunk].verified |= state.pieces[piece.chunk].loaded
-                states[piece.chunk].slot.store(piece.slot ?? -1, ordering: .relaxed)
-                states[piece.chunk].users.store(consumers, ordering: .relaxed)
-                states[piece.chunk].address.store(UInt(bitPattern: bytes), ordering: .releasing)
-            case .failure(let error):
-                fail(&state, piece.claim, error)
-            }
-        }
-        monitor.wakeAll(.loaded)
-    }
-
-    /// Of several failures consumers get the first in order: they wait for all reads in flight.
-    private func fail(_ state: inout State, _ claim: Int, _ error: LeafError) {
-        if claim < state.failedClaim { (state.failedClaim, state.failure) = (claim, error) }
-    }
-
-    /// - Returns: the time when it woke up.
-    private func sleep(until start: UInt64) -> UInt64 {
-        let now = DispatchTime.now().uptimeNanoseconds
-        if start <= now { return now }
-        monitor.sleep(until: start, for: .work) { $0.isStopping || $0.isPaused }
-        return DispatchTime.now().uptimeNanoseconds
-    }
-
-    func stop() {
-        monitor.withLock { $0.isStopping = true }
-        monitor.wakeAll(.work)
-    }
-
-    private func nextWork() -> Work {
-        let (work, isMoreLeft): (Work, Bool) = monitor.wait(for: .work) { state in
-            if state.isStopping { return (.stop, false) }
-            if state.isPaused || state.failure != nil { return nil }
-            guard var load = state.open ?? openNext(&state) else { return nil }
-            let number = load.nextPiece
-            load.nextPiece += 1
-            state.open = load.nextPiece < load.pieceCount ? load : nil
-            state.inFlight += 1
-            state.claims += 1
-            let (source, depth) = state.sources.choose()
-            let start = state.pacer.start(
-                bytes: loader.bytes(ofPiece: number, of: load.chunk), now: DispatchTime.now().uptimeNanoseconds)
-            let piece = Piece(
-                claim: state.claims, chunk: load.chunk, slot: load.slot, number: number, source: source, depth: depth,
-                start: start)
-            return (.read(piece), state.open != nil || state.unclaimedPinned > 0 || !state.freeSlots.isEmpty)
-        }
-        // A release wakes one reader; what it can not do alone it passes on.
-        if isMoreLeft { monitor.wakeOne(.work) }
-        return work
-    }
-
-    /// The next chunk in sweep order that has to be read and can be; nil when there is none, or no slot for it.
-    private func openNext(_ state: inout State) -> Load? {
-        if state.streamedCount == 0, state.unclaimedPinned == 0 { return nil }
-        while state.isPinned[state.cursor], !state.isUnclaimed[state.cursor] { advance(&state) }
-        let chunk = state.cursor
-        var slot: Int?
-        if state.isPinned[chunk] {
-            state.isUnclaimed[chunk] = false
-            state.unclaimedPinned -= 1
-        } else {
-            guard let free = state.freeSlots.popLast() else { return nil }
-            if let evicted = state.occupants[free] { loader.unload(evicted, slot: free) }
-            state.occupants[free] = chunk
-            slot = free
-        }
-        advance(&state)
-        let load = Load(chunk: chunk, slot: slot, pieceCount: loader.pieceCount(of: chunk))
-        state.pieces[chunk].loaded = 0
-        return load
-    }
-
-    func advance(_ state: inout State) {
-        state.cursor = state.cursor + 1 == chunks.count ? 0 : state.cursor + 1
-        state.passed += 1
     }
 }

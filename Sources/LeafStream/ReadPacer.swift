@@ -13,7 +13,14 @@ package struct ReadPacer {
     package mutating func start(bytes: Int, now: UInt64) -> UInt64 {
         guard nanosecondsPerByte > 0 else { return now }
         let start = max(now, next)
-        next = start + UInt64(Double(bytes) * nanosecondsPerByte)
+        next = start + nanoseconds(for: bytes)
         return start
     }
+
+    /// A read that was given a time did not happen, nor will one of those with a later time.
+    package mutating func giveBack(bytes: Int) {
+        if nanosecondsPerByte > 0 { next -= min(next, nanoseconds(for: bytes)) }
+    }
+
+    private func nanoseconds(for bytes: Int) -> UInt64 { UInt64(Double(bytes) * nanosecondsPerByte) }
 }

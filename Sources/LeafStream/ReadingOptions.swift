@@ -21,11 +21,19 @@ public struct ReadingOptions: Sendable, Equatable {
     public var mirror: String?
     /// Of all reads of weights together; nil for no limit.
     public var maxBytesPerSecond: Int?
+    /// Whether a mapped file (`mode` is `map`) is guarded against losing pages that are in use: when somebody cuts the
+    /// file, or the disk fails. With a guard the sweep ends in an error. It takes a handler of SIGBUS, which is a matter of
+    /// the whole process, so a program has to ask for it; SIGBUS that is not about a guarded mapping goes on to the handler
+    /// that was there before. Without a guard such a page ends the process by SIGBUS, as with any mapped file.
+    public var guardsMapping: Bool
 
-    public init(mode: IOMode = .auto, mirror: String? = nil, maxBytesPerSecond: Int? = nil) {
+    public init(
+        mode: IOMode = .auto, mirror: String? = nil, maxBytesPerSecond: Int? = nil, guardsMapping: Bool = false
+    ) {
         self.mode = mode
         self.mirror = mirror
         self.maxBytesPerSecond = maxBytesPerSecond
+        self.guardsMapping = guardsMapping
     }
 
     /// All copies of a file.

@@ -1,7 +1,8 @@
 internal import LeafFormat
 internal import Synchronization
 
-/// How much of the model is meant to stay in memory: between what has to and what the plan gave, changed at any time.
+/// How much of the model is meant to stay in memory, changed at any time: what somebody asks for, at most what others
+/// leave room for.
 final class Residency: Sendable {
     /// Chunks that may leave, those that leave last first.
     let order: [Int]
@@ -11,27 +12,35 @@ final class Residency: Sendable {
     let slotBytes: Int
     /// Whether slots, once they are needed, come out of what was planned for pinned chunks.
     let borrowsSlots: Bool
-    private let wanted: Atomic<Int>
+    // Each is written by one side alone, so that neither undoes what the other said.
+    private let asked: Atomic<Int>
+    private let allowed: Atomic<Int>
     /// What was carried out last.
     private let settled: Atomic<Int>
 
-    init(_ plan: MemoryPlan, _ chunks: [Chunk]) {
+    /// - Parameter pinned: the plan's pinned chunks, by their indices in the file.
+    init(_ plan: MemoryPlan, _ chunks: [Chunk], pinned: [Int]) {
         // A chunk that no slot can hold stays.
-        let movable = plan.pinnedChunks.filter { chunks[$0].slotBytes <= plan.slotBytes }
+        let movable = pinned.filter { chunks[$0].slotBytes <= plan.slotBytes }
         order = Layout.spread(movable)
         maximum = movable.reduce(0) { $0 + chunks[$1].slotBytes }
         slotBytes = plan.slotBytes
         borrowsSlots = plan.slotCount == 0
-        wanted = Atomic(maximum)
+        asked = Atomic(maximum)
+        allowed = Atomic(maximum)
         settled = Atomic(maximum)
     }
 
-    var wantedBytes: Int { wanted.load(ordering: .relaxed) }
-    func want(bytes: Int) { wanted.store(min(max(0, bytes), maximum), ordering: .relaxed) }
+    var askedBytes: Int { asked.load(ordering: .relaxed) }
+    func ask(for bytes: Int) { asked.store(min(max(0, bytes), maximum), ordering: .relaxed) }
+    func allow(_ bytes: Int) { allowed.store(min(max(0, bytes), maximum), ordering: .relaxed) }
+
+    /// What is meant to stay: what was asked for, as far as it is allowed.
+    var wantedBytes: Int { min(askedBytes, allowed.load(ordering: .relaxed)) }
 
     /// What is wanted, if that was not carried out yet.
     var change: Int? {
-        let wanted = wanted.load(ordering: .relaxed)
+        let wanted = wantedBytes
         return wanted == settled.load(ordering: .relaxed) ? nil : wanted
     }
     func settle(_ bytes: Int) { settled.store(bytes, ordering: .relaxed) }

@@ -24,7 +24,7 @@ final class Slab: @unchecked Sendable {
         let address = system.map(nil, room)
         guard address > 0, let start = UnsafeMutableRawPointer(bitPattern: address) else {
             throw LeafError(
-                .budget, "the system gives no memory for \(count.sizeText) of weights; use a smaller --memory")
+                .budget, "the system gives no memory for \(count.sizeText) of weights; use a smaller budget")
         }
         base = start.alignedUp(toMultipleOf: alignment)
         let before = base - start

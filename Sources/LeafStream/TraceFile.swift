@@ -54,7 +54,7 @@ struct TraceFile {
             case .prompt: (name, category, arguments) = ("prompt", "sweep", #""rows":\#(detail)"#)
             case .decode: (name, category, arguments) = ("decode \(decoded)", "sweep", #""rows":\#(detail)"#)
             case .block:
-                let name = file.blocks.indices.contains(detail) ? "\(file.blocks[detail].kind)" : "block"
+                let name = file.blocks.indices.contains(detail) ? file.blocks[detail].name : "block"
                 (self.name, category, arguments) = (name, "block", #""block":\#(detail)"#)
             case .linear:
                 let matrix = file.matrices.indices.contains(detail) ? file.matrices[detail].name : ""
@@ -73,7 +73,7 @@ struct TraceFile {
 
         private static func arguments(ofChunk chunk: Int, in file: LeafFile) -> String {
             guard file.chunks.indices.contains(chunk) else { return "" }
-            let block = file.blocks.first { $0.chunks.contains(chunk) }.map { "\($0.kind)" } ?? ""
+            let block = file.blocks.first { $0.chunks.contains(chunk) }?.name ?? ""
             return #""chunk":\#(chunk),"block":"\#(block)""#
         }
     }

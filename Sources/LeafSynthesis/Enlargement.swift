@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 
 /// Where a small model's numbers lie in a large one, so that the large one computes exactly what the small one does.
@@ -87,20 +88,21 @@ struct Enlargement: Sendable {
         self.configuration = configuration
         root = Float(ratio).squareRoot()
 
-        let blocks = ModelShape(configuration).blocks
+        let kinds = ModelShape(configuration, weights: .int8).kinds
+        let smallKinds = small.file.shape.kinds
         var smallBlocks: [Int?] = []
         var next = 0
-        for block in blocks {
-            let takesOver = next < small.file.blocks.count && block.kind.isLike(small.file.blocks[next].kind)
+        for kind in kinds {
+            let takesOver = next < smallKinds.count && kind.isLike(smallKinds[next])
             smallBlocks.append(takesOver ? next : nil)
             if takesOver { next += 1 }
         }
-        guard next == small.file.blocks.count else {
+        guard next == smallKinds.count else {
             throw refuse("it has more layers than the large model, or other ones")
         }
         self.smallBlocks = smallBlocks
-        corners = zip(blocks, smallBlocks).flatMap { block, smallBlock in
-            Self.corners(block, smallBlock.map { small.file.blocks[$0].matrices.lowerBound }, inner)
+        corners = zip(kinds, smallBlocks).flatMap { kind, smallBlock in
+            Self.corners(kind, smallBlock.map { small.file.leaf.blocks[$0].matrices.lowerBound }, inner)
         }
     }
 
@@ -108,14 +110,14 @@ struct Enlargement: Sendable {
     ///
     /// - Parameter first: the first of the small model's block, nil where it has none.
     private static func corners(
-        _ block: ModelShape.BlockShape, _ first: Int?, _ small: ModelConfiguration
+        _ kind: ModelShape.BlockKind, _ first: Int?, _ small: ModelConfiguration
     ) -> [Corner] {
-        func corner(_ place: Int, _ columns: Int, endsInZeros: Bool, isAlone: Bool = false) -> Corner {
-            Corner(matrix: first.map { $0 + place }, columns: columns, endsInZeros: endsInZeros, isAlone: isAlone)
+        func corner(_ ordinal: Int, _ columns: Int, endsInZeros: Bool, isAlone: Bool = false) -> Corner {
+            Corner(matrix: first.map { $0 + ordinal }, columns: columns, endsInZeros: endsInZeros, isAlone: isAlone)
         }
         // In a block that the small model lacks, values and up projection give zeros, so that its output has none to take.
         let outputEndsInZeros = first != nil
-        switch block.kind {
+        switch kind {
         case .attention:
             return [
                 corner(0, small.dimModel, endsInZeros: false), corner(1, small.dimModel, endsInZeros: false),
@@ -133,37 +135,37 @@ struct Enlargement: Sendable {
     }
 
     /// Puts the small model's tiles and scales, and the zeros, over the random rows of a job.
-    func place(_ job: ChunkPipeline.Job, in slot: ChunkPipeline.Slot) throws(LeafError) {
+    func put(_ job: ChunkJob, in slot: ChunkSlot) throws(LeafError) {
         let corner = corners[job.matrix]
-        let tileBytes = job.byteCount / (job.rows.count / 16)
-        let cornerBytes = 16 * corner.columns
+        let tileBytes = job.byteCount / (job.rows.count / WeightTile.outputs)
+        let cornerBytes = WeightTile.offset(output: 0, column: corner.columns)
         func tile(_ row: Int) -> UnsafeMutableRawBufferPointer {
-            let start = (row - job.rows.lowerBound) / 16 * tileBytes
+            let start = (row - job.rows.lowerBound) / WeightTile.outputs * tileBytes
             return UnsafeMutableRawBufferPointer(rebasing: slot.bytes.bytes[start..<start + tileBytes])
         }
         // Quads of columns follow one another in a tile, so the corner is its beginning.
         func clear(_ bytes: Slice<UnsafeMutableRawBufferPointer>) {
             UnsafeMutableRawBufferPointer(rebasing: bytes).initializeMemory(as: UInt8.self, repeating: 0)
         }
-        let storedRows = corner.matrix.map { small.file.matrices[$0].paddedRows } ?? 0
-        let taken = job.rows.clamped(to: 0..<storedRows)
+        let storedOutputs = corner.matrix.map { small.file.leaf.matrices[$0].storedOutputs } ?? 0
+        let taken = job.rows.clamped(to: 0..<storedOutputs)
         if let matrix = corner.matrix, !taken.isEmpty {
-            try small.forEachTile(ofMatrix: matrix, rows: taken) { row, bytes in
+            try small.forEachTile(ofMatrix: matrix, outputs: taken) { row, bytes in
                 tile(row).copyMemory(from: bytes)
             }
-            let scales = try small.floats(of: TensorName.scale(of: small.file.matrices[matrix].name))
+            let scales = try small.floats(of: FileShape.scaleName(of: small.file.leaf.matrices[matrix].name))
             for row in taken { slot.rowScales[row - job.rows.lowerBound] = scales[row] }
         }
-        for row in stride(from: job.rows.lowerBound, to: job.rows.upperBound, by: 16) {
-            if corner.endsInZeros, row >= storedRows { clear(tile(row)[..<cornerBytes]) }
+        for row in stride(from: job.rows.lowerBound, to: job.rows.upperBound, by: WeightTile.outputs) {
+            if corner.endsInZeros, row >= storedOutputs { clear(tile(row)[..<cornerBytes]) }
             if corner.isAlone { clear(tile(row)[cornerBytes...]) }
         }
     }
 }
 
-extension Block.Kind {
+extension ModelShape.BlockKind {
     /// Whether both are the same half of a layer, whichever layer, or both the token table.
-    fileprivate func isLike(_ other: Block.Kind) -> Bool {
+    fileprivate func isLike(_ other: Self) -> Bool {
         switch (self, other) {
         case (.attention, .attention), (.feedForward, .feedForward), (.tokenTable, .tokenTable): true
         default: false

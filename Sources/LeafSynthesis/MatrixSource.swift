@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 
 /// The numbers of the matrices: random ones of the right statistics, and a small model's among them.
@@ -11,7 +12,7 @@ struct MatrixSource: Sendable {
     /// By how much rows differ: part of the deviation.
     static let rowSpread: Float = 0.15
 
-    private let matrices: [ModelShape.MatrixShape]
+    private let matrices: [FileShape.Matrix]
     private let numbers: [UInt64]
     private let weights: WeightFormat
     private let seed: UInt64
@@ -44,7 +45,7 @@ struct MatrixSource: Sendable {
     }
 
     /// Makes the stored rows of a job; scales beside int8 only.
-    func make(_ job: ChunkPipeline.Job, into slot: ChunkPipeline.Slot) throws(LeafError) {
+    func make(_ job: ChunkJob, into slot: ChunkSlot) throws(LeafError) {
         let matrix = matrices[job.matrix]
         let isTable = matrix.name == TensorName.tokenTable
         switch weights {
@@ -61,7 +62,7 @@ struct MatrixSource: Sendable {
     }
 
     private func makeRows<Number>(
-        _ job: ChunkPipeline.Job, _ matrix: ModelShape.MatrixShape, _ rows: UnsafeMutableBufferPointer<Number>,
+        _ job: ChunkJob, _ matrix: FileShape.Matrix, _ rows: UnsafeMutableBufferPointer<Number>,
         _ table: UnsafePointer<Number>
     ) {
         for (place, row) in job.rows.enumerated() {
@@ -72,9 +73,9 @@ struct MatrixSource: Sendable {
     }
 
     private func makeTiles(
-        _ job: ChunkPipeline.Job, _ matrix: ModelShape.MatrixShape, _ slot: ChunkPipeline.Slot
+        _ job: ChunkJob, _ matrix: FileShape.Matrix, _ slot: ChunkSlot
     ) throws(LeafError) {
-        let tileBytes = 16 * matrix.columns.roundedUp(to: 64)
+        let tileBytes = matrix.layout.byteCount(outputs: WeightTile.outputs, columns: matrix.columns)
         let tiles = slot.bytes.bytes.bindMemory(to: Int8.self)
         let scales = slot.rowScales
         bytes[matrix.columns]!.withUnsafeBufferPointer { table in
@@ -86,7 +87,7 @@ struct MatrixSource: Sendable {
                     UnsafeMutableBufferPointer(rebasing: scales[place..<place + 16]))
             }
         }
-        try enlargement?.place(job, in: slot)
+        try enlargement?.put(job, in: slot)
     }
 
     /// One tile, `[paddedColumns / 4][16][4]`; a row's largest number is 127, as quantization leaves it.
@@ -100,11 +101,13 @@ struct MatrixSource: Sendable {
         random.fill(tile, from: table)
         let deviation = matrix.name == TensorName.tokenTable ? Self.embeddingDeviation : Self.weightDeviation
         for row in 0..<16 {
-            let isPadding = number * 16 + row >= matrix.rows
+            let isPadding = number * 16 + row >= matrix.outputs
             let peak = random.next()
             let column = Int(truncatingIfNeeded: peak >> 8) & Int.max
-            tile[Self.place(column % matrix.columns, row)] = peak & 1 == 0 ? 127 : -127
-            for column in (isPadding ? 0 : matrix.columns)..<tile.count / 16 { tile[Self.place(column, row)] = 0 }
+            tile[WeightTile.offset(output: row, column: column % matrix.columns)] = peak & 1 == 0 ? 127 : -127
+            for column in (isPadding ? 0 : matrix.columns)..<tile.count / 16 {
+                tile[WeightTile.offset(output: row, column: column)] = 0
+            }
             scales[row] =
                 isPadding ? 0 : scale(deviation: deviation, spread: spread[row], columns: matrix.columns)
         }
@@ -116,5 +119,4 @@ struct MatrixSource: Sendable {
             / (127 * Float(columns).squareRoot())
     }
 
-    private static func place(_ column: Int, _ row: Int) -> Int { column / 4 * 64 + row * 4 + column % 4 }
 }

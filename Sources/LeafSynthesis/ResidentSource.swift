@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 
 /// The tensors outside the blocks: norms, position bias, segment and prompt rows.
@@ -14,12 +15,12 @@ struct ResidentSource {
     private static let normDeviation: Float = 0.1
 
     init(
-        _ layout: LeafLayout, seed: UInt64, normal: NormalDistribution, matrices: MatrixSource,
+        _ shape: ModelShape, weights: WeightFormat, seed: UInt64, normal: NormalDistribution, matrices: MatrixSource,
         enlargement: Enlargement?
     ) {
-        shape = layout.shape
-        configuration = layout.configuration
-        weights = layout.weights
+        self.shape = shape
+        configuration = shape.configuration
+        self.weights = weights
         self.seed = seed
         self.normal = normal
         self.matrices = matrices
@@ -27,11 +28,11 @@ struct ResidentSource {
     }
 
     func write(to writer: LeafWriter) throws(LeafError) {
-        for (index, block) in shape.blocks.enumerated() {
-            let name = Self.norm(of: block.kind)
+        for (index, kind) in shape.kinds.enumerated() {
+            let name = Self.norm(of: kind)
             var small: String?
-            if let enlargement, let place = enlargement.smallBlocks[index] {
-                small = Self.norm(of: enlargement.small.file.blocks[place].kind)
+            if let enlargement, let block = enlargement.smallBlocks[index] {
+                small = Self.norm(of: enlargement.small.file.shape.kinds[block])
             }
             try writer.write(name, norm(name, small))
         }
@@ -41,7 +42,7 @@ struct ResidentSource {
     }
 
     /// The norm whose result a block reads.
-    private static func norm(of kind: Block.Kind) -> String {
+    private static func norm(of kind: ModelShape.BlockKind) -> String {
         switch kind {
         case .attention(let layer): TensorName.attentionNorm(layer: layer)
         case .feedForward(let layer): TensorName.feedForwardNorm(layer: layer)

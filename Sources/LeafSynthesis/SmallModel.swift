@@ -1,27 +1,26 @@
+import CPMAntShape
 import LeafFormat
 
 /// The model whose numbers a large one takes over. Nothing of it is kept in memory.
 struct SmallModel: Sendable {
-    let file: LeafFile
+    let file: CPMAntFile
     private let input: InputFile
 
     /// - Throws: `.io` and `.badInput` when it cannot be read, or what lies outside its chunks is damaged.
     init(path: String) throws(LeafError) {
-        file = try LeafFile.open(path: path)
+        file = try CPMAntFile.open(path: path)
         input = try InputFile(path: path)
-        for region in file.regions {
-            guard try input.digest(at: region.offset, count: region.byteCount) == region.digest else {
-                throw LeafError(.badInput, "\(path): the region '\(region.name)' fails its digest; convert it again")
-            }
-        }
+        for region in file.leaf.regions { try file.leaf.verify(region, in: input) }
     }
 
     /// Names this file among all others: the digest of the header, which holds every other digest.
-    var digest: String { file.metadata[LeafMetadata.Key.digest] ?? "" }
+    var digest: String { file.leaf.digest }
 
     /// A tensor outside the chunks, as it is stored.
     func bytes(of name: String) throws(LeafError) -> [UInt8] {
-        guard let tensor = file.tensor(name) else { throw LeafError(.badInput, "\(file.path) has no tensor \(name)") }
+        guard let tensor = file.leaf.tensor(name) else {
+            throw LeafError(.badInput, "\(file.path) has no tensor \(name)")
+        }
         return try input.bytes(at: tensor.offset, count: tensor.byteCount)
     }
 
@@ -29,24 +28,25 @@ struct SmallModel: Sendable {
         try bytes(of: name).withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
     }
 
-    /// Calls `use` with each tile of a matrix that begins in `rows`: its first row, and its bytes.
+    /// Calls `use` with each tile of a matrix that begins in `outputs`: its first output, and its bytes.
     func forEachTile(
-        ofMatrix index: Int, rows: Range<Int>, _ use: (Int, UnsafeRawBufferPointer) -> Void
+        ofMatrix index: Int, outputs: Range<Int>, _ use: (Int, UnsafeRawBufferPointer) -> Void
     ) throws(LeafError) {
-        let matrix = file.matrices[index]
-        let tileBytes = 16 * matrix.paddedColumns
-        for place in matrix.chunks {
-            let chunk = file.chunks[place]
-            let wanted = rows.clamped(to: chunk.firstRow..<chunk.firstRow + chunk.rowCount)
+        let leaf = file.leaf
+        let matrix = leaf.matrices[index]
+        let tileBytes = matrix.layout.byteCount(outputs: WeightTile.outputs, columns: matrix.columns)
+        for number in matrix.chunks {
+            let chunk = leaf.chunks[number]
+            let wanted = outputs.clamped(to: chunk.firstOutput..<chunk.firstOutput + chunk.outputCount)
             if wanted.isEmpty { continue }
             let slot = try AlignedBuffer(count: chunk.slotBytes)
             try input.read(
                 at: chunk.offset,
                 into: UnsafeMutableRawBufferPointer(rebasing: slot.bytes[chunk.storedAt..<chunk.slotBytes]))
-            let bytes = try file.verifyAndUnpack(place, in: slot.bytes)
-            for row in stride(from: wanted.lowerBound, to: wanted.upperBound, by: 16) {
-                let tile = (row - chunk.firstRow) / 16
-                use(row, UnsafeRawBufferPointer(rebasing: bytes[tile * tileBytes..<(tile + 1) * tileBytes]))
+            let bytes = try leaf.verifyAndUnpack(number, in: slot.bytes)
+            for output in stride(from: wanted.lowerBound, to: wanted.upperBound, by: WeightTile.outputs) {
+                let tile = (output - chunk.firstOutput) / WeightTile.outputs
+                use(output, UnsafeRawBufferPointer(rebasing: bytes[tile * tileBytes..<(tile + 1) * tileBytes]))
             }
         }
     }

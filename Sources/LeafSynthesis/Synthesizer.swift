@@ -1,3 +1,5 @@
+public import CPMAntShape
+import LeafConversion
 public import LeafFormat
 import LeafTokenizer
 
@@ -80,19 +82,23 @@ public struct Synthesizer: Sendable {
     ) throws(LeafError) -> SynthesisResult {
         let clock = ContinuousClock()
         let began = clock.now
+        guard (1...1024).contains(options.threads) else {
+            throw LeafError(.usage, "\(options.threads) threads make no sense; give 1 to 1024")
+        }
+        try configuration.checkLimits(in: name)
         let enlargement = try enlargement()
         var warnings: [String] = []
-        let writer = try writer(enlargement, &warnings)
+        let (writer, shape) = try writer(enlargement, &warnings)
         if writer.start == .discarded {
             warnings.append("an unfinished file of another kind lay there; it was dropped")
         }
         let resumed = writer.completedBlocks
-        let bytesWritten = try write(to: writer, enlargement, isCancelled, progress)
+        let bytesWritten = try write(to: writer, shape, enlargement, isCancelled, progress)
         let file = try writer.finish()
 
         let seconds = (clock.now - began) / .seconds(1)
         return SynthesisResult(
-            output: output, parameters: writer.layout.shape.parameterCount, bytes: file.fileBytes, seconds: seconds,
+            output: output, parameters: shape.parameterCount, bytes: file.fileBytes, seconds: seconds,
             bytesPerSecond: Double(bytesWritten) / max(seconds, 1e-9), blocksResumed: resumed, warnings: warnings)
     }
 
@@ -101,21 +107,23 @@ public struct Synthesizer: Sendable {
         guard options.weights == .int8 else {
             throw LeafError(
                 .usage,
-                "only int8 sums are exact in any order, so a model around another has int8 weights; leave out --weights"
-            )
+                "only int8 sums are exact in any order, so a model around another has int8 weights",
+                advice: .without("weights"))
         }
         return try Enlargement(SmallModel(path: path), in: configuration)
     }
 
-    private func writer(_ enlargement: Enlargement?, _ warnings: inout [String]) throws(LeafError) -> LeafWriter {
+    private func writer(
+        _ enlargement: Enlargement?, _ warnings: inout [String]
+    ) throws(LeafError) -> (LeafWriter, ModelShape) {
         var configuration = enlargement?.configuration ?? configuration
         if options.weights == .int8 { configuration.isScaleFolded = true }
         var source = "synthesized: \(name), seed \(options.seed)"
         var vocabulary = Self.vocabulary(tokens: configuration.vocabSize)
         var dictionary = vocabulary == nil ? nil : Tokenizer.bundledSegmenterData
         if let small = enlargement?.small {
-            source += ", around \(FilePath.name(of: small.file.path)) (\(small.file.fileBytes) bytes)"
-            let tokenizer = try small.file.readTokenizer()
+            source += ", around \(FilePath.name(of: small.file.path)) (\(small.file.leaf.fileBytes) bytes)"
+            let tokenizer = try small.file.leaf.readTokenizer()
             vocabulary = tokenizer?.vocabulary
             dictionary = tokenizer?.dictionary
         }
@@ -126,13 +134,14 @@ public struct Synthesizer: Sendable {
         writing.replacesExisting = options.replacesExisting
         writing.packsChunks = false
         writing.calls = options.calls
-        return try LeafWriter(
+        let writer = try LeafWriter(
             path: output,
-            contents: LeafWriter.Contents(
+            contents: try LeafWriter.Contents(
                 configuration: configuration, weights: options.weights, vocabulary: vocabulary,
                 dictionary: dictionary,
                 metadata: [("software", options.software), ("source", source)]),
             fingerprint: enlargement?.small.digest ?? "", options: writing)
+        return (writer, ModelShape(configuration, weights: options.weights))
     }
 
     /// The first tokens of CPM-Ant's vocabulary; nil if it has not so many.
@@ -141,36 +150,46 @@ public struct Synthesizer: Sendable {
         return lines.count >= tokens ? Array(lines[..<tokens].joined(separator: [UInt8(ascii: "\n")])) : nil
     }
 
+    /// Slots beyond one a thread: what is made while the disk is waited for.
+    private static let slotsAhead = 4
+
     /// - Returns: bytes of matrices that were written.
     private func write(
-        to writer: LeafWriter, _ enlargement: Enlargement?, _ isCancelled: () -> Bool,
+        to writer: LeafWriter, _ shape: ModelShape, _ enlargement: Enlargement?, _ isCancelled: () -> Bool,
         _ progress: (SynthesisProgress) -> Void
     ) throws(LeafError) -> Int {
         let normal = NormalDistribution()
-        let shape = writer.layout.shape
         let source = MatrixSource(
             shape, weights: options.weights, seed: options.seed, normal: normal, enlargement: enlargement)
         try ResidentSource(
-            writer.layout, seed: options.seed, normal: normal, matrices: source, enlargement: enlargement
+            shape, weights: options.weights, seed: options.seed, normal: normal, matrices: source,
+            enlargement: enlargement
         ).write(to: writer)
 
-        let jobs = Self.jobs(shape, options.weights)
+        let jobs = Self.jobs(shape.file)
         let total = jobs.joined().reduce(0) { $0 + $1.byteCount }
         let resumed = jobs[..<writer.completedBlocks].joined().reduce(0) { $0 + $1.byteCount }
         var done = resumed
-        let pipeline = try ChunkPipeline(
-            threads: max(1, options.threads), rows: jobs.joined().map(\.rows.count).max() ?? 0)
-        try pipeline.run(
-            Array(jobs[writer.completedBlocks...].joined()),
-            make: { (job, slot) throws(LeafError) in try source.make(job, into: slot) },
-            use: { (job, slot) throws(LeafError) in
+        var slots: [ChunkSlot] = []
+        for _ in 0..<options.threads + Self.slotsAhead {
+            slots.append(try ChunkSlot(rows: jobs.joined().map(\.rows.count).max() ?? 0))
+        }
+        let left = Array(jobs[writer.completedBlocks...].joined())
+        try OrderedPipeline(slots: slots, threads: options.threads).run(
+            left.count,
+            make: { (index, slot) throws(LeafError) in
+                try source.make(left[index], into: slot)
+                return slot
+            },
+            use: { (index, slot) throws(LeafError) in
+                let job = left[index]
                 if job.rows.lowerBound == 0 { writer.beginMatrix() }
                 try writer.append(
                     chunk: UnsafeRawBufferPointer(rebasing: slot.bytes.bytes[..<job.byteCount]),
-                    rowCount: job.rows.count)
+                    outputCount: job.rows.count)
                 if options.weights == .int8 {
                     try writer.write(
-                        TensorName.scale(of: shape.matrices[job.matrix].name),
+                        FileShape.scaleName(of: shape.matrices[job.matrix].name),
                         UnsafeRawBufferPointer(UnsafeMutableBufferPointer(rebasing: slot.rowScales[..<job.rows.count])),
                         at: job.rows.lowerBound * MemoryLayout<Float>.size)
                 }
@@ -185,17 +204,17 @@ public struct Synthesizer: Sendable {
     }
 
     /// The chunks of each block, in the order of the file.
-    private static func jobs(_ shape: ModelShape, _ weights: WeightFormat) -> [[ChunkPipeline.Job]] {
+    private static func jobs(_ shape: FileShape) -> [[ChunkJob]] {
         var matrix = 0
         return shape.blocks.map { block in
-            var jobs: [ChunkPipeline.Job] = []
+            var jobs: [ChunkJob] = []
             for shape in block.matrices {
-                let geometry = ChunkGeometry(rows: shape.rows, columns: shape.columns, weights: weights)
+                let geometry = ChunkGeometry(shape)
                 for chunk in 0..<geometry.chunkCount {
-                    let rows = geometry.rows(ofChunk: chunk)
+                    let rows = geometry.outputs(ofChunk: chunk)
                     jobs.append(
-                        ChunkPipeline.Job(
-                            matrix: matrix, rows: rows, byteCount: geometry.bytes(rows: rows.count),
+                        ChunkJob(
+                            matrix: matrix, rows: rows, byteCount: geometry.bytes(outputs: rows.count),
                             isLastOfBlock: chunk == geometry.chunkCount - 1 && shape == block.matrices.last))
                 }
                 matrix += 1

@@ -8,10 +8,8 @@ public import LeafFormat
 ///
 /// Source: CPM-Ant reference, sections 4.2 and 4.5.
 public struct Tokenizer: Sendable {
-    public static let padID = SpecialToken.pad.rawValue
     public static let unknownID = SpecialToken.unknown.rawValue
     public static let newlineID = SpecialToken.newline.rawValue
-    public static let spaceID = SpecialToken.space.rawValue
     public static let bosID = SpecialToken.begin.rawValue
     public static let eosID = SpecialToken.end.rawValue
 
@@ -30,10 +28,16 @@ public struct Tokenizer: Sendable {
 
     /// A bound on the heap bytes while a tokenizer is made, the two files included, and after, for a
     /// plan that is made before either is read: 14 MB for CPM-Ant's, of which 6 stay in use.
-    public static func heapBound(vocabularyBytes: Int, segmenterBytes: Int) -> Int {
+    package static func heapBound(vocabularyBytes: Int, segmenterBytes: Int) -> Int {
         // Twelve bytes a node and one node a byte, besides texts and indices; eight bytes a node and
         // one node for two bytes. The tables by character are of a fixed size.
         20 * vocabularyBytes + 6 * segmenterBytes + 1 << 20
+    }
+
+    /// A bound on the heap bytes while the tokenizer of a model file is read and made; 0 where the file holds none.
+    public static func heapBound(of file: LeafFile) -> Int {
+        guard let sizes = file.tokenizerSizes else { return 0 }
+        return heapBound(vocabularyBytes: sizes.vocabulary, segmenterBytes: sizes.dictionary) + sizes.readingBytes
     }
 
     /// The ids of a text, without `<s>`, unknowns included.

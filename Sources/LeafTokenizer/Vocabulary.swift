@@ -14,13 +14,18 @@ public struct Vocabulary: Sendable {
 
         /// CPM-Ant+'s file has a token `<eod>`, CPM-Ant's has none.
         public init(of text: [UInt8]) {
-            let lines = text.split { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
-            self = lines.contains { $0.elementsEqual("<eod>".utf8) } ? .antPlus : .ant
+            self = .ant
+            var rest = text[...]
+            while !rest.isEmpty {
+                let line = rest.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
+                if line.elementsEqual("<eod>".utf8) { self = .antPlus }
+                rest = rest[line.endIndex...].dropFirst()
+            }
         }
     }
 
     /// Most bytes of a vocabulary file; the largest known (CPM-Ant+) has one million.
-    public static let maximumBytes = 8 << 20
+    public static let maximumBytes = LeafFile.maximumVocabularyBytes
     /// Most bytes of a token.
     public static let maximumTokenBytes = 1024
 

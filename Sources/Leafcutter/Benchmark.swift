@@ -1,4 +1,5 @@
-import CPMAnt
+public import CPMAntShape
+import LeafExecutor
 public import LeafFormat
 public import LeafGeneration
 import LeafStream

@@ -16,7 +16,7 @@ extension ModelOptions.Capacity {
             : demands.map { all.stepRows -| $0.stepRows +| $0.rows }.max() ?? 1
         self.init(
             // Every sequence but one has a page beside those of `context`.
-            context: max(1, all.pages -| (all.sequences -| 1)) *| Demand.pageKeys,
+            context: max(1, all.pages -| (all.sequences -| 1)) *| Demand.pageKeys, longest: all.positions,
             logitRows: all.logitRows, sequences: max(1, all.sequences))
         self.rows = max(1, rows)
     }
@@ -42,6 +42,7 @@ extension ModelOptions.Capacity {
             for demand in demands {
                 let alone = Self(for: [demand])
                 capacity.context = max(capacity.context, alone.context)
+                capacity.longest = max(capacity.longest, alone.longest)
                 capacity.rows = max(capacity.rows, alone.rows)
                 capacity.logitRows = max(capacity.logitRows, alone.logitRows)
                 capacity.sequences = max(capacity.sequences, alone.sequences)
@@ -81,16 +82,28 @@ public struct DemandSurvey: Sendable {
     private let sequences: Int
     /// Those of most pages, no more than can run together.
     private var largest: [Demand] = []
-    private var longest: Demand?
+    /// The one that needs most of each other thing.
+    private var extremes: [Demand?] = Array(repeating: nil, count: Self.measures.count)
+    /// Of all that were added.
+    public private(set) var count = 0
+    /// Cached positions of the longest.
+    public private(set) var positions = 0
     /// Rows of all first sweeps.
     public private(set) var firstRows = 0
+
+    private static let measures: [@Sendable (Demand) -> Int] = [
+        { $0.firstRows }, { $0.stepRows }, { $0.logitRows }, { $0.sequences }, { $0.positions },
+    ]
 
     /// - Parameter sequences: how many run together at most.
     public init(sequences: Int) { self.sequences = sequences }
 
     public mutating func add(_ demand: Demand) {
+        count += 1
+        positions = max(positions, demand.positions)
         firstRows +|= demand.firstRows
-        if demand.firstRows > longest?.firstRows ?? 0 { longest = demand }
+        for (place, measure) in Self.measures.enumerated()
+        where measure(demand) > extremes[place].map(measure) ?? 0 { extremes[place] = demand }
         let place = largest.firstIndex { $0.pages < demand.pages } ?? largest.count
         guard place < sequences else { return }
         largest.insert(demand, at: place)
@@ -98,5 +111,9 @@ public struct DemandSurvey: Sendable {
     }
 
     /// For `ModelOptions.Capacity.fitting`.
-    public var demands: [Demand] { largest + (longest.map { [$0] } ?? []) }
+    public var demands: [Demand] {
+        var demands = largest
+        for demand in extremes { if let demand, !demands.contains(demand) { demands.append(demand) } }
+        return demands
+    }
 }

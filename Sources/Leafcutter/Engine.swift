@@ -1,5 +1,7 @@
-package import CPMAnt
+import CPMAnt
+import CPMAntShape
 package import Dispatch
+package import LeafExecutor
 package import LeafFormat
 package import LeafGeneration
 package import LeafStream
@@ -14,7 +16,7 @@ package final class Engine: @unchecked Sendable {
     /// Who wants the sweep under way.
     package let interest: SweepInterest
     private let pool: ComputePool
-    private let model: CPMAntModel
+    private let model: Executor
     private let scheduler: Scheduler
     /// Whether the next sweep is on the queue.
     private var isSweepQueued = false
@@ -25,10 +27,9 @@ package final class Engine: @unchecked Sendable {
     private let pressureWatch: PressureWatch?
 
     /// - Parameter system: the calls that reading makes.
-    init(
-        _ file: LeafFile, _ settings: Settings, _ plan: MemoryPlan, system: SystemCalls = .real
-    ) throws(LeafError) {
-        if let mirror = settings.reading.mirror, try !LeafFile.open(path: mirror).isCopy(of: file) {
+    init(_ settings: Settings, _ plan: MemoryPlan, system: SystemCalls = .real) throws(LeafError) {
+        let file = settings.file.leaf
+        if let mirror = settings.reading.mirror, try !CPMAntFile.open(path: mirror).leaf.isCopy(of: file) {
             throw LeafError(.usage, "\(mirror) is not a copy of \(file.path); copy the model there again")
         }
         let store = try BlockStore(
@@ -37,16 +38,15 @@ package final class Engine: @unchecked Sendable {
         self.store = store
         requestLimit = settings.requestLimit
         interest = SweepInterest(
-            // CALL SITE: `store.interrupt()` and `store.resume()` belong here, once BlockStore has them.
-            interrupt: {}, resume: {})
+            interrupt: { store.interrupt() }, resume: { store.resume() })
         pool = try ComputePool(threadCount: settings.capacity.threads)
         do {
-            model = try CPMAntModel(
-                file: file, store: store, pool: pool, instructionSet: settings.instructionSet,
+            model = try CPMAnt.executor(
+                of: settings.file.ant, store: store, pool: pool,
                 capacity: settings.capacity, activations: settings.activations, kv: settings.kv,
-                tuning: settings.file.tuning(), trace: settings.trace)
+                tuning: settings.file.tuning(settings.instructionSet), trace: settings.trace)
             scheduler = try Scheduler(
-                model: model, instructionSet: settings.instructionSet, queue: queue, interest: interest)
+                model: model, queue: queue, interest: interest)
         } catch {
             pool.stop()
             throw error
@@ -60,7 +60,7 @@ package final class Engine: @unchecked Sendable {
     package var isIdle: Bool { open.load(ordering: .acquiring) == 0 }
 
     /// Runs `body` with the model on the engine's queue, between two sweeps, and waits. Not from the queue itself.
-    package func perform<Value>(_ body: (CPMAntModel) throws(LeafError) -> Value) throws(LeafError) -> Value {
+    package func perform<Value>(_ body: (Executor) throws(LeafError) -> Value) throws(LeafError) -> Value {
         dispatchPrecondition(condition: .notOnQueue(queue))
         let outcome: Result<Value, LeafError> = queue.sync {
             Result { () throws(LeafError) in try body(model) }

@@ -1,5 +1,5 @@
-public import CPMAnt
 import Glibc
+public import LeafExecutor
 
 /// What the environment asks for.
 enum Environment {

@@ -1,6 +1,7 @@
 // One import gives a program everything that the facade's signatures mention.
-@_exported import CPMAnt
+@_exported import CPMAntShape
 @_exported import LeafEvaluation
+@_exported import LeafExecutor
 @_exported import LeafFormat
 @_exported import LeafGeneration
 @_exported import LeafImport

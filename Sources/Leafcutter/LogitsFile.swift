@@ -36,33 +36,22 @@ extension Model {
                     name: logitsCase.id, type: .f32, shape: [rows, vocabSize], offset: dataBytes, byteCount: bytes))
             dataBytes += bytes
         }
-        var header = SafetensorsHeader.json(metadata: [], tensors: tensors)
-        header += repeatElement(UInt8(ascii: " "), count: header.count.roundedUp(to: 8) - header.count)
-        let length = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) }
-
-        let unfinished = path + ".part"
-        let output = try OutputFile(path: unfinished)
-        do {
-            try output.truncate(to: 0)
-            try output.write(length + header, at: 0)
-            var offset = length.count + header.count
-            var rows = 0
-            var done = 0
-            try logits(of: cases, lastOnly: lastOnly) { place, _, logits throws(LeafError) in
-                if place > done {
-                    done = place
-                    progress(done)
-                }
-                try output.write(UnsafeRawBufferPointer(logits), at: offset)
-                offset += logits.count * MemoryLayout<Float>.stride
-                rows += 1
-            }
-            try FilePath.rename(unfinished, to: path)
-            return LogitsSummary(cases: cases.count, rows: rows, bytes: offset)
-        } catch {
-            try? FilePath.remove(unfinished)
-            throw error
+        let header = SafetensorsHeader.bytes(metadata: [], tensors: tensors)
+        let output = try UnfinishedFile(path: path)
+        try header.withUnsafeBufferPointer { (bytes) throws(LeafError) in
+            try output.append(UnsafeRawBufferPointer(bytes))
         }
+        var (rows, done) = (0, 0)
+        try logits(of: cases, lastOnly: lastOnly) { place, _, logits throws(LeafError) in
+            if place > done {
+                done = place
+                progress(done)
+            }
+            try output.append(UnsafeRawBufferPointer(logits))
+            rows += 1
+        }
+        try output.finish()
+        return LogitsSummary(cases: cases.count, rows: rows, bytes: header.count + dataBytes)
     }
 }
 

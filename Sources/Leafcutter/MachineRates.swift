@@ -1,4 +1,4 @@
-public import CPMAnt
+public import LeafExecutor
 public import LeafFormat
 import LeafStream
 
@@ -55,19 +55,21 @@ public struct MachineRates: Sendable, Equatable {
     ///   - rows: numbers of rows beside one.
     ///   - reading: how a run will read. A limit counts in what is predicted, and not while measuring.
     ///   - disk: what somebody says that it reads; it is not measured then.
-    ///   - onStep: told what is measured next.
+    ///   - onStep: told what is measured next; what it throws ends the measurement.
     /// - Throws: `.io` when the file cannot be read, `.budget` without the memory for it, `.usage` for float weights without
     ///   OpenBLAS.
     public static func measure(
-        for file: LeafFile, rows: [Int], threads: Int? = nil, activations: ActivationPrecision = .int16,
-        reading: ReadingOptions = ReadingOptions(), disk: DiskRate? = nil, onStep: (String) -> Void = { _ in }
+        for file: ModelFile, rows: [Int], threads: Int? = nil, activations: ActivationPrecision = .int16,
+        reading: ReadingOptions = ReadingOptions(), disk: DiskRate? = nil,
+        onStep: (String) throws(LeafError) -> Void = { _ in }
     ) throws(LeafError) -> MachineRates {
         let machine = Machine.current()
         let set = try InstructionSet.wanted()
-        onStep("measuring the processor")
+        try onStep("measuring the processor")
         func kernels(_ rows: [Int]) throws(LeafError) -> KernelProbe {
             try KernelProbe.measure(
-                instructionSet: set, threads: threads ?? machine.cores, weights: file.weights, activations: activations,
+                instructionSet: set, threads: threads ?? machine.cores, weights: file.leaf.weights,
+                activations: activations,
                 rows: rows, memoryBytes: machine.defaultBudget / 4)
         }
         let first = try kernels(rows)
@@ -76,26 +78,26 @@ public struct MachineRates: Sendable, Equatable {
             disk.limit = limit
             return MachineRates(kernels: first, disk: disk)
         }
-        onStep("measuring the disk")
-        let probe = try DiskProbe.measure(path: file.path, reading: reading)
+        try onStep("measuring the disk")
+        let probe = try DiskProbe.measure(path: file.leaf.path, reading: reading)
         var rate = DiskRate(bytesPerSecond: probe.bytesPerSecond, limit: limit, isDirect: probe.mode == .direct)
-        onStep("measuring reading beside computing")
-        let computingSeconds = SweepCost(file, file.blocks.indices, first).seconds(rows: 1, logitRows: 1)
-        let readingSeconds = Double(file.chunks.paddedBytes) / rate.bytesPerSecond
+        try onStep("measuring reading beside computing")
+        let computingSeconds = SweepCost(file.ant, file.leaf.blocks.indices, first).seconds(rows: 1, logitRows: 1)
+        let readingSeconds = Double(file.leaf.chunks.paddedBytes) / rate.bytesPerSecond
         /// With so much read in each pass that it takes `ratio` times as long as computing.
         func stream(_ ratio: Double) throws(LeafError) -> StreamProbe? {
             try StreamProbe.measure(
-                file, reading, streamedShare: ratio * computingSeconds / readingSeconds,
+                file.ant, reading, streamedShare: ratio * computingSeconds / readingSeconds,
                 memoryBytes: min(machine.defaultBudget / 4, 1 << 30), threads: first.threads, instructionSet: set,
                 activations: activations)
         }
         let balanced = try stream(1)
         let boundByDisk = try stream(4)
         // What memory gives wanders: it is measured on both sides of what it is compared with.
-        onStep("measuring the processor again")
+        try onStep("measuring the processor again")
         let kernels = first.averaged(with: try kernels([]))
         if let balanced, let boundByDisk {
-            rate.learn(from: balanced, boundByDisk) { SweepCost(file, $0, kernels).seconds(rows: 1, logitRows: 1) }
+            rate.learn(from: balanced, boundByDisk) { SweepCost(file.ant, $0, kernels).seconds(rows: 1, logitRows: 1) }
         }
         return MachineRates(kernels: kernels, disk: rate)
     }

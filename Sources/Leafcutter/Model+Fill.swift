@@ -1,3 +1,4 @@
+import CPMAntShape
 public import LeafFormat
 public import LeafGeneration
 

@@ -1,4 +1,4 @@
-import CPMAnt
+import LeafExecutor
 public import LeafFormat
 public import LeafGeneration
 import LeafImport
@@ -21,11 +21,12 @@ extension Settings {
     /// - Throws: `.io` and `.badInput` when an adapter or a soft prompt cannot be read.
     func sessionOrigin(of request: GenerationRequest) throws(LeafError) -> [SessionHead.Field] {
         var (delta, promptEmbedding) = ("none", "none")
+        let kernels = try WeightKernels(instructionSet.rawValue)
         if let place = request.prompt.tuning.adapter {
-            delta = try file.tunings.adapters[place].file.digest().hexDigits
+            delta = try file.tunings.adapters[place].file.digest(kernels).hexDigits
         }
         if let place = try file.tunings.softPrompt(of: request.options) {
-            promptEmbedding = try file.tunings.softPrompts[place].file.digest().hexDigits
+            promptEmbedding = try file.tunings.softPrompts[place].file.digest(kernels).hexDigits
         }
         return [
             .init(.software, leafcutterVersion), .init(.model, file.leaf.digest), .init(.kv, kv.rawValue),

@@ -121,3 +121,44 @@ extension Model {
         if let failure { throw failure }
     }
 }
+
+/// Requests that were taken and are ready to join a sweep together.
+package struct Submission: Sendable {
+    fileprivate let makers: [Engine.TrackMaker]
+
+    fileprivate init(makers: [Engine.TrackMaker]) { self.makers = makers }
+
+    /// Several as one.
+    package init(_ parts: [Submission]) { makers = parts.flatMap(\.makers) }
+}
+
+extension Model {
+    /// Takes a request that `begin` lets join the sweeps together with others.
+    ///
+    /// - Parameters:
+    ///   - cancellation: of all of them.
+    ///   - onEvent: as in `submit`.
+    /// - Throws: as `submit`.
+    package func submission<Request: ModelRequest>(
+        of request: Request, _ cancellation: Cancellation, onEvent: @escaping @Sendable (Request.Event) -> Void
+    ) throws(LeafError) -> Submission {
+        let ticket = Ticket(cancellation: Cancellation(parent: cancellation))
+        return Submission(makers: [try prepare(request, ticket, events: onEvent)])
+    }
+
+    /// The same for callers who want the answer alone.
+    package func submission<Request: ModelRequest>(
+        of request: Request, _ cancellation: Cancellation,
+        onAnswer: @escaping @Sendable (Result<Request.Answer, LeafError>) -> Void
+    ) throws(LeafError) -> Submission {
+        try submission(
+            of: request, cancellation,
+            onEvent: { event in if case .finished(let answer) = event { onAnswer(answer) } })
+    }
+
+    /// Lets all of them join the next sweep on which there is room.
+    package func begin(_ submissions: [Submission]) {
+        let makers = submissions.flatMap(\.makers)
+        if !makers.isEmpty { engine.add(makers) }
+    }
+}

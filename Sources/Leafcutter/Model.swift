@@ -1,5 +1,5 @@
-public import CPMAnt
 import Dispatch
+public import LeafExecutor
 public import LeafFormat
 import LeafGeneration
 public import LeafStream
@@ -43,7 +43,7 @@ public final class Model: Sendable {
         plan = try settings.plan()
         instructionSet = settings.instructionSet
         threads = settings.capacity.threads
-        engine = try Engine(file.leaf, settings, plan, system: system)
+        engine = try Engine(settings, plan, system: system)
     }
 
     /// The memory plan that `init` would carry out. Allocates nothing.

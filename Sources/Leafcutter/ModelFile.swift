@@ -1,9 +1,10 @@
+public import CPMAntShape
 public import LeafFormat
 public import LeafTokenizer
 
 /// A `.leaf` file whose header has been read: everything about the model but its weights.
 public struct ModelFile: Sendable {
-    public let leaf: LeafFile
+    let ant: CPMAntFile
     /// Nil when the file holds no vocabulary: such a model takes and gives ids only.
     public let tokenizer: Tokenizer?
     /// Adapters and soft prompts that are loaded with the weights.
@@ -11,8 +12,8 @@ public struct ModelFile: Sendable {
 
     /// - Throws: `.io` and `.badInput` when the file cannot be read or is no model.
     public init(path: String) throws(LeafError) {
-        leaf = try LeafFile.open(path: path)
-        if let data = try leaf.readTokenizer() {
+        ant = try CPMAntFile.open(path: path)
+        if let data = try ant.leaf.readTokenizer() {
             let style: Vocabulary.Style = data.dictionary == nil ? .antPlus : .ant
             let segmenter = try data.dictionary.map { (data) throws(LeafError) in try Segmenter(data: data) }
             tokenizer = Tokenizer(
@@ -24,11 +25,12 @@ public struct ModelFile: Sendable {
 
     /// A published size, with CPM-Ant's tokenizer where it is that model's: enough to plan with. It cannot be opened as a model.
     public init(preset: ModelPreset, weights: WeightFormat = .int8) throws(LeafError) {
-        leaf = try LeafFile(preset: preset, weights: weights)
+        ant = try CPMAntFile(preset: preset, weights: weights)
         tokenizer = preset == .cpmAntPlus10B ? nil : try Tokenizer.bundled()
     }
 
-    public var configuration: ModelConfiguration { leaf.configuration }
+    public var leaf: LeafFile { ant.leaf }
+    public var configuration: ModelConfiguration { ant.configuration }
 
     /// - Throws: `.usage` when the model has no vocabulary.
     public func requireTokenizer() throws(LeafError) -> Tokenizer {

@@ -1,4 +1,4 @@
-public import CPMAnt
+public import LeafExecutor
 public import LeafStream
 
 /// How a model is opened.
@@ -18,6 +18,8 @@ public struct ModelOptions: Sendable {
     public var trace: TraceRecorder?
     /// Whether generations can be kept in sessions; the buffers for it are part of the plan.
     public var keepsSessions: Bool
+    /// Bytes that the program holds beside the model, such as lines of requests; part of the plan.
+    public var callerBytes: Int
     /// Requests that may be under way or wait at the same time; one more is refused with `.busy`.
     public var requestLimit: Int
 
@@ -25,6 +27,8 @@ public struct ModelOptions: Sendable {
     public struct Capacity: Sendable, Equatable {
         /// Cached positions of all sequences: soft prompts, texts and generated tokens.
         public var context: Int
+        /// Of these, those of the longest sequence.
+        public var longest: Int
         /// Positions that may be computed in one sweep; the longest prompt with its soft prompt.
         public var rows: Int
         /// Rows whose logits are wanted in one sweep.
@@ -32,8 +36,12 @@ public struct ModelOptions: Sendable {
         /// Sequences that are under way at the same time.
         public var sequences: Int
 
-        public init(context: Int, rows: Int? = nil, logitRows: Int = 1, sequences: Int = 1) {
+        /// - Parameter longest: nil for all of `context`.
+        public init(
+            context: Int, longest: Int? = nil, rows: Int? = nil, logitRows: Int = 1, sequences: Int = 1
+        ) {
             self.context = context
+            self.longest = min(longest ?? context, context)
             self.rows = min(rows ?? context, context)
             self.logitRows = logitRows
             self.sequences = sequences
@@ -44,7 +52,7 @@ public struct ModelOptions: Sendable {
         memory: MemoryBudget = .automatic, threads: Int? = nil, reading: ReadingOptions = ReadingOptions(),
         activations: ActivationPrecision = .int16, kv: KVPrecision? = nil, instructionSet: InstructionSet? = nil,
         capacity: Capacity = Capacity(context: 1024), trace: TraceRecorder? = nil, keepsSessions: Bool = false,
-        requestLimit: Int = 1024
+        callerBytes: Int = 0, requestLimit: Int = 1024
     ) {
         self.memory = memory
         self.threads = threads
@@ -55,6 +63,7 @@ public struct ModelOptions: Sendable {
         self.capacity = capacity
         self.trace = trace
         self.keepsSessions = keepsSessions
+        self.callerBytes = callerBytes
         self.requestLimit = requestLimit
     }
 }

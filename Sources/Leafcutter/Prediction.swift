@@ -1,5 +1,6 @@
-import CPMAnt
-public import LeafFormat
+import CPMAntShape
+import LeafExecutor
+import LeafFormat
 public import LeafStream
 
 /// What a plan will cost in time on a disk and a machine of measured rates.
@@ -33,12 +34,12 @@ public struct Prediction: Sendable, Equatable {
     /// - Parameters:
     ///   - promptRows: rows of the prompt, soft prompt included.
     ///   - batch: sequences that decode together.
-    public init(_ file: LeafFile, _ plan: MemoryPlan, promptRows: Int, batch: Int = 1, _ rates: MachineRates) {
+    public init(_ file: ModelFile, _ plan: MemoryPlan, promptRows: Int, batch: Int = 1, _ rates: MachineRates) {
         let machine = rates.kernels
         let disk = rates.disk
-        let sweep = SweepCost(file, file.blocks.indices, machine)
+        let sweep = SweepCost(file.ant, file.leaf.blocks.indices, machine)
         let streamed = Double(plan.streamedBytesPerSweep)
-        let everything = Double(file.chunks.paddedBytes)
+        let everything = Double(file.leaf.chunks.paddedBytes)
         // Readers share the processor with the compute threads.
         let firstCost =
             (everything / machine.digestBytesPerSecond + Double(plan.pinnedBytes) * machine.touchSecondsPerByte)
@@ -46,7 +47,7 @@ public struct Prediction: Sendable, Equatable {
 
         let compute =
             sweep.seconds(rows: batch, logitRows: batch)
-            + Double(plan.reserved.kv) / machine.weightBytesPerSecond(rows: 1)
+            + Double(plan.bytes(for: .kv)) / machine.weightBytesPerSecond(rows: 1)
         secondsPerToken = disk.seconds(reading: streamed, computing: compute)
         readingSecondsPerToken = streamed / disk.allowedBytesPerSecond
         computingSecondsPerToken = compute
@@ -74,15 +75,16 @@ struct SweepCost {
     private let joins: Double
     private let machine: KernelProbe
 
-    init(_ file: LeafFile, _ blocks: Range<Int>, _ machine: KernelProbe) {
+    init(_ file: CPMAntFile, _ blocks: Range<Int>, _ machine: KernelProbe) {
         func bytes(_ blocks: some Sequence<Block>) -> Double {
-            let weights = blocks.lazy.flatMap(\.matrices).reduce(0) {
-                $0 + file.matrices[$1].paddedRows * file.matrices[$1].paddedColumns
+            let bytes = blocks.lazy.flatMap(\.matrices).reduce(0) {
+                let matrix = file.leaf.matrices[$1]
+                return $0 + matrix.layout.byteCount(outputs: matrix.storedOutputs, columns: matrix.columns)
             }
-            return Double(weights * file.weights.elementBytes)
+            return Double(bytes)
         }
-        let layers = file.blocks[blocks].prefix { $0.kind != .tokenTable }
-        let table = file.blocks[blocks].dropFirst(layers.count)
+        let layers = file.leaf.blocks[blocks.clamped(to: 0..<file.leaf.blocks.count - 1)]
+        let table = file.leaf.blocks[blocks].dropFirst(layers.count)
         layerBytes = bytes(layers)
         tableBytes = bytes(table)
         // Threads meet after the projections, the attention, the output; after each of three matrices; after the table.

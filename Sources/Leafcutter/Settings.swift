@@ -1,4 +1,5 @@
 import CPMAnt
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafStream
@@ -17,6 +18,7 @@ struct Settings {
     let capacity: ForwardCapacity
     let trace: TraceRecorder?
     let keepsSessions: Bool
+    let callerBytes: Int
     let requestLimit: Int
 
     /// Positions of all sequences, rows of a sweep, and sequences that a model may be opened for: products of them and of
@@ -34,6 +36,7 @@ struct Settings {
         }
         trace = options.trace
         keepsSessions = options.keepsSessions
+        callerBytes = max(0, options.callerBytes)
         activations = options.activations
         kv = options.kv ?? (file.leaf.weights == .int8 ? .f16 : .f32)
         instructionSet =
@@ -62,7 +65,7 @@ struct Settings {
         try Self.check(options.capacity)
         capacity = ForwardCapacity(
             rows: options.capacity.rows, logitRows: options.capacity.logitRows, positions: options.capacity.context,
-            sequences: options.capacity.sequences, threads: threads)
+            longest: options.capacity.longest, sequences: options.capacity.sequences, threads: threads)
     }
 
     /// - Throws: `.usage` for numbers that make no sense, `.budget` for those that no plan can hold.
@@ -72,6 +75,7 @@ struct Settings {
         }
         for (count, least, most, what) in [
             (capacity.context, 1, mostPositions, "tokens of context"),
+            (capacity.longest, 1, mostPositions, "tokens of one text"),
             (capacity.rows, 1, mostPositions, "rows on a sweep"),
             (capacity.logitRows, 0, mostPositions, "rows of logits"),
             (capacity.sequences, 1, mostSequences, "sequences"),
@@ -87,15 +91,19 @@ struct Settings {
 
     /// - Throws: `.budget` naming the smallest budget that works.
     func plan() throws(LeafError) -> MemoryPlan {
-        let bytes = CPMAntModel.plannedBytes(
-            file.leaf, capacity: capacity, activations: activations, kv: kv, tuning: file.tuning())
+        let bytes = try CPMAnt.plannedBytes(
+            file.ant, capacity: capacity, activations: activations, kv: kv, tuning: file.tuning(instructionSet))
         return try MemoryPlan(
             budget: budget, isGiven: reserveBytes == nil, chunks: file.leaf.chunks,
-            reserved: MemoryPlan.Reserved(
-                runtime: MemoryPlan.runtimeBytes, tokenizer: file.tokenizer?.byteCount ?? 0,
-                resident: bytes.resident, kv: bytes.kv,
-                scratch: bytes.scratch + SamplingWorkspace.byteCount(file.configuration)
-                    + (trace == nil ? 0 : TraceRecorder.byteCount)
-                    + (keepsSessions ? SessionWriter.bufferBytes : 0)))
+            reserved: [
+                MemoryPlan.Part(.runtime, MemoryPlan.runtimeBytes),
+                MemoryPlan.Part(.tokenizer, file.tokenizer?.byteCount ?? 0),
+                MemoryPlan.Part(.resident, bytes.resident), MemoryPlan.Part(.kv, bytes.kv),
+                MemoryPlan.Part(.scratch, bytes.scratch),
+                MemoryPlan.Part(.sampling, SamplingWorkspace.byteCount(file.configuration)),
+                MemoryPlan.Part(.trace, trace == nil ? 0 : TraceRecorder.byteCount),
+                MemoryPlan.Part(.sessions, keepsSessions ? SessionWriter.bufferBytes : 0),
+                MemoryPlan.Part(.requests, callerBytes),
+            ])
     }
 }

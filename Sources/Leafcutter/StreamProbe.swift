@@ -1,4 +1,6 @@
 import CPMAnt
+import CPMAntShape
+import LeafExecutor
 import LeafFormat
 import LeafStream
 
@@ -33,19 +35,21 @@ package struct StreamProbe {
     /// - Throws: `.io` and `.badInput` when the file cannot be read, `.budget` without memory for it, `.usage` for float
     ///   weights without OpenBLAS.
     static func measure(
-        _ file: LeafFile, _ reading: ReadingOptions, streamedShare: Double, memoryBytes: Int, threads: Int,
+        _ file: CPMAntFile, _ reading: ReadingOptions, streamedShare: Double, memoryBytes: Int, threads: Int,
         instructionSet: InstructionSet, activations: ActivationPrecision, duration: Double = 4
     ) throws(LeafError) -> StreamProbe? {
         let capacity = ForwardCapacity(rows: 1, logitRows: 1, positions: 1, threads: threads)
         let plan = try plan(file, capacity, activations, streamedShare)
         guard plan.streamedBytesPerSweep > 0 else { return nil }
         let store = try BlockStore(
-            file: file, plan: plan, reading: ReadingOptions(mode: reading.mode, mirror: reading.mirror),
+            file: file.leaf, plan: plan,
+            reading: ReadingOptions(
+                mode: reading.mode, mirror: reading.mirror, guardsMapping: reading.guardsMapping),
             consumers: threads)
         let pool = try ComputePool(threadCount: threads)
         defer { pool.stop() }
-        let model = try CPMAntModel(
-            file: file, store: store, pool: pool, instructionSet: instructionSet, capacity: capacity,
+        let model = try CPMAnt.executor(
+            of: file, store: store, pool: pool, capacity: capacity,
             activations: activations, kv: .f32)
 
         /// - Returns: how many blocks the row passed before it was time.
@@ -68,21 +72,19 @@ package struct StreamProbe {
         }
         func read(_ chunks: Range<Int>) throws(LeafError) {
             for chunk in chunks {
-                for consumer in 0..<threads {
-                    _ = try store.acquire(chunk, consumer: consumer)
-                    store.release(chunk)
-                }
+                for consumer in 0..<threads { _ = try store.lease(chunk, consumer: consumer) }
             }
             store.abandonSweep()
         }
 
         let start = ContinuousClock.now
         func elapsed() -> Double { (ContinuousClock.now - start) / .seconds(1) }
-        func chunks(ofFirst blocks: Int) -> Range<Int> { 0..<file.blocks[blocks - 1].chunks.upperBound }
+        func chunks(ofFirst blocks: Int) -> Range<Int> { 0..<file.leaf.blocks[blocks - 1].chunks.upperBound }
         let blocks =
             0..<(try compute { passed in
                 passed > 0
-                    && (elapsed() > duration / 2 || file.chunks[chunks(ofFirst: passed + 1)].paddedBytes > memoryBytes)
+                    && (elapsed() > duration / 2
+                        || file.leaf.chunks[chunks(ofFirst: passed + 1)].paddedBytes > memoryBytes)
             })
         let begin = elapsed()
         var end = begin
@@ -106,14 +108,16 @@ package struct StreamProbe {
 
     /// All slots, the pinned share, and as little else as possible.
     private static func plan(
-        _ file: LeafFile, _ capacity: ForwardCapacity, _ activations: ActivationPrecision, _ streamedShare: Double
+        _ file: CPMAntFile, _ capacity: ForwardCapacity, _ activations: ActivationPrecision, _ streamedShare: Double
     ) throws(LeafError) -> MemoryPlan {
-        let bytes = CPMAntModel.plannedBytes(file, capacity: capacity, activations: activations, kv: .f32)
+        let bytes = try CPMAnt.plannedBytes(file, capacity: capacity, activations: activations, kv: .f32)
         func plan(_ budget: Int) throws(LeafError) -> MemoryPlan {
             try MemoryPlan(
-                budget: budget, chunks: file.chunks,
-                reserved: MemoryPlan.Reserved(
-                    runtime: 0, tokenizer: 0, resident: bytes.resident, kv: bytes.kv, scratch: bytes.scratch))
+                budget: budget, chunks: file.leaf.chunks,
+                reserved: [
+                    MemoryPlan.Part(.resident, bytes.resident), MemoryPlan.Part(.kv, bytes.kv),
+                    MemoryPlan.Part(.scratch, bytes.scratch),
+                ])
         }
         let everything = try plan(.max)
         let pinned = Int((1 - min(max(0, streamedShare), 1)) * Double(everything.pinnedBytes))

@@ -1,4 +1,5 @@
-import CPMAnt
+import CPMAntShape
+import LeafExecutor
 public import LeafFormat
 import LeafGeneration
 public import LeafImport
@@ -85,7 +86,9 @@ public struct Tunings: Sendable {
 
 extension ModelFile {
     /// What the model has to load.
-    func tuning() -> ModelTuning {
+    ///
+    /// - Parameter instructionSet: of the kernels that widen the numbers.
+    func tuning(_ instructionSet: InstructionSet) -> ModelTuning {
         var matrices: [String: Int] = [:]
         for (place, matrix) in leaf.matrices.enumerated() { matrices[matrix.name] = place }
         let adapters = tunings.adapters.map { adapter in
@@ -94,14 +97,16 @@ extension ModelFile {
                     matrices[factors.matrix].map { matrix in
                         LowRankAdapter.Factors(
                             matrix: matrix, rank: factors.rank, scale: factors.scale,
-                            load: { () throws(LeafError) in try factors.floats() })
+                            load: { () throws(LeafError) in
+                                try factors.floats(WeightKernels(instructionSet.rawValue))
+                            })
                     }
                 })
         }
         let divisor = softPromptDivisor
         let softPrompts = tunings.softPrompts.map { prompt in
             SoftPromptRows(count: prompt.file.rowCount) { () throws(LeafError) in
-                var numbers = try prompt.file.floats()
+                var numbers = try prompt.file.floats(WeightKernels(instructionSet.rawValue))
                 for place in numbers.indices { numbers[place] = Float(Double(numbers[place]) / divisor) }
                 return numbers
             }
@@ -111,6 +116,7 @@ extension ModelFile {
 
     /// A soft prompt is trained beside a checkpoint and scaled as it: CPM-Live divides by `sqrt(dimModel)` at run time.
     private var softPromptDivisor: Double {
-        leaf.metadata["source.form"] == "transformers" ? 1 : Double(configuration.dimModel).squareRoot()
+        leaf.metadata["source.form"] == "transformers"
+            ? FanInScale.folded.divisor : FanInScale.pending(fanIn: configuration.dimModel).divisor
     }
 }

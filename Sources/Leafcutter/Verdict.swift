@@ -22,6 +22,8 @@ public enum Verdict: Sendable, Equatable {
         public var decodeWaitSeconds = 0.0
         /// While reading.
         public var diskBytesPerSecond = 0.0
+        /// What reading was allowed (`ReadingOptions.maxBytesPerSecond`); infinite without a limit.
+        public var diskLimit = Double.infinity
         public var streamedBytesPerSweep = 0
         /// Weights that meet the rows of a sweep.
         public var weightBytes = 0
@@ -38,10 +40,11 @@ public enum Verdict: Sendable, Equatable {
             let sweeps = run.decodeSweeps > 0
             let waitOfASweep = sweeps ? run.decodeWaitSeconds / Double(run.decodeSweeps) : run.prefillWaitSeconds
             let more = min(1 << 30, run.streamedBytesPerSweep)
-            let saved = run.diskBytesPerSecond > 0 ? Double(more) / run.diskBytesPerSecond : 0
+            // Single reads are as fast as ever under a limit; they begin later.
+            let rate = min(run.diskBytesPerSecond, run.diskLimit)
+            let saved = rate > 0 ? Double(more) / rate : 0
             self = .disk(
-                share: waitShare, bytesPerSecond: run.diskBytesPerSecond, moreBytes: more,
-                savedSeconds: min(saved, waitOfASweep))
+                share: waitShare, bytesPerSecond: rate, moreBytes: more, savedSeconds: min(saved, waitOfASweep))
             return
         }
         let isPrompt = run.prefillSeconds > run.decodeSeconds
@@ -58,6 +61,11 @@ public enum Verdict: Sendable, Equatable {
                 isPrompt: isPrompt, waitShare: waitShare)
         }
     }
+}
+
+extension Model {
+    /// The rate that weights are read at, at most, in bytes a second; infinite without a limit.
+    public var diskLimit: Double { settings.reading.maxBytesPerSecond.map(Double.init) ?? .infinity }
 }
 
 extension Verdict: CustomStringConvertible {

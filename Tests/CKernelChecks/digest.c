@@ -54,9 +54,13 @@ static float *floats(generator *g, size_t n, int low, int high) {
     return x;
 }
 
-/* Random weights times the first `first`, `first + step`, ... and at most `most` of random rows, for both activation types. */
+static const leaf_product *int8_product(const leaf_kernels *k) { return leaf_kernels_product(k, LEAF_LAYOUT_INT8); }
+
+/* Random weights times the first `first`, `first + step`, ... and at most `most` of random rows, for both activation
+ * types. */
 static uint64_t products(uint64_t h, const leaf_kernels *k, generator *g, size_t columns, size_t tiles, size_t first,
                          size_t most, size_t step) {
+    const leaf_product *product = int8_product(k);
     size_t padded = LEAF_ALIGN_UP(columns, LEAF_COLUMN_ALIGN), outputs = tiles * LEAF_TILE_ROWS;
     for (int type = LEAF_ACTIVATION_INT16; type <= LEAF_ACTIVATION_INT8; type++) {
         size_t bytes = leaf_activation_row_bytes((leaf_activation)type, padded);
@@ -67,10 +71,10 @@ static uint64_t products(uint64_t h, const leaf_kernels *k, generator *g, size_t
         char *activations = room(most * bytes);
         for (size_t r = 0; r < most; r++) {
             for (size_t i = 0; i < columns; i++) x[i] = number(g, 6, 6);
-            k->quantize_row((leaf_activation)type, x, columns, padded, activations + r * bytes);
+            product->quantize_row((leaf_activation)type, x, columns, padded, activations + r * bytes);
         }
         for (size_t rows = first; rows <= most; rows += step) {
-            k->linear((leaf_activation)type, weights, tiles, padded, scales, activations, rows, y, outputs);
+            product->linear((leaf_activation)type, weights, tiles, padded, scales, activations, rows, y, outputs);
             h = digest(h, y, rows * outputs * sizeof(float));
         }
         free(weights), free(scales), free(x), free(y), free(activations);
@@ -118,7 +122,7 @@ static uint64_t attention(const leaf_kernels *k, leaf_kv type) {
         for (size_t p = 0; p < pages; p++) order[p] = (uint32_t)(pages - 1 - p);
         for (size_t key = 0; key < keys; key++) {
             float *pair = floats(&g, 2 * dim, 4, 1);
-            k->cache_store(type, dim, pair, pair + dim, base + order[key / 16] * page_bytes, key % 16);
+            k->floats->cache_store(type, dim, pair, pair + dim, base + order[key / 16] * page_bytes, key % 16);
             free(pair);
         }
         h = digest(h, base, pages * page_bytes);
@@ -129,7 +133,7 @@ static uint64_t attention(const leaf_kernels *k, leaf_kv type) {
         float *out = room(rows * dim * sizeof(float));
         float *scratch = room((rows * pages * 16 + 16 * padded_dim) * sizeof(float));
         leaf_cache_view view = {type, dim, keys, order, base, page_bytes};
-        k->attention(&view, q, dim, rows, buckets, pages * 16, bias, 0.125f, out, dim, scratch);
+        k->floats->attention(&view, q, dim, rows, buckets, pages * 16, bias, 0.125f, out, dim, scratch);
         h = digest(h, out, rows * dim * sizeof(float));
         free(base), free(order), free(q), free(bias), free(buckets), free(out), free(scratch);
     }
@@ -155,14 +159,14 @@ static uint64_t over_rows(const leaf_kernels *k, int low, int high,
     return h;
 }
 
-static void norm(const leaf_kernels *k, float *x, float *y, size_t n) { k->rms_norm(x, y, n, 1e-6f, y); }
-static void sum(const leaf_kernels *k, float *x, float *y, size_t n) { k->add(x, y, n); }
-static void gelu(const leaf_kernels *k, float *x, float *y, size_t n) { k->gelu_multiply(x, y, n); }
-static void exponential(const leaf_kernels *k, float *x, float *y, size_t n) { k->exp(x, y, n); }
-static void error_function(const leaf_kernels *k, float *x, float *y, size_t n) { k->erf(x, y, n); }
+static void norm(const leaf_kernels *k, float *x, float *y, size_t n) { k->floats->rms_norm(x, y, n, 1e-6f, y); }
+static void sum(const leaf_kernels *k, float *x, float *y, size_t n) { k->floats->add(x, y, n); }
+static void gelu(const leaf_kernels *k, float *x, float *y, size_t n) { k->floats->gelu_multiply(x, y, n); }
+static void exponential(const leaf_kernels *k, float *x, float *y, size_t n) { k->floats->exp(x, y, n); }
+static void error_function(const leaf_kernels *k, float *x, float *y, size_t n) { k->floats->erf(x, y, n); }
 static void soft_maximum(const leaf_kernels *k, float *x, float *y, size_t n) {
     (void)y;
-    k->softmax(x, n);
+    k->floats->softmax(x, n);
 }
 
 static uint64_t check_rms_norm(const leaf_kernels *k) { return over_rows(k, 10, 10, norm); }
@@ -178,9 +182,9 @@ static uint64_t check_from_halves(const leaf_kernels *k) {
     uint16_t *h = room(halves * sizeof *h);
     float *x = room(halves * sizeof *x);
     for (size_t i = 0; i < halves; i++) h[i] = (uint16_t)((i & 0x7C00) == 0x7C00 && (i & 0x3FF) ? 0x7C00 : i);
-    k->f16_to_f32(h, x, halves);
+    k->floats->f16_to_f32(h, x, halves);
     uint64_t d = digest(start, x, halves * sizeof *x);
-    k->bf16_to_f32(h, x, halves);
+    k->floats->bf16_to_f32(h, x, halves);
     d = digest(d, x, halves * sizeof *x);
     free(h), free(x);
     return d;
@@ -191,7 +195,7 @@ static uint64_t check_to_halves(const leaf_kernels *k) {
     uint16_t *h = room(halves * sizeof *h);
     float *x = room(halves * sizeof *x);
     for (size_t i = 0; i < halves; i++) x[i] = i % 2 ? any_finite(&g) : number(&g, 30, 17);
-    k->f32_to_f16(x, h, halves);
+    k->floats->f32_to_f16(x, h, halves);
     uint64_t d = digest(start, h, halves * sizeof *h);
     free(h), free(x);
     return d;
@@ -204,12 +208,12 @@ static uint64_t check_weights(const leaf_kernels *k) {
         size_t n = lengths[i];
         float *x = floats(&g, n, 10, 3), *y = floats(&g, n, 10, 3);
         int8_t *q = room(LEAF_ALIGN_UP(n, 64) * LEAF_TILE_ROWS);
-        float magnitude = k->absmax(x, n);
-        k->quantize_weights(x, n, magnitude / 127, q);
+        float magnitude = k->floats->absmax(x, n);
+        k->floats->quantize_weights(x, n, magnitude / 127, q);
         h = digest(digest(h, &magnitude, sizeof magnitude), q, n);
         for (size_t c = 0; c < LEAF_ALIGN_UP(n, 64) * LEAF_TILE_ROWS; c++) q[c] = (int8_t)next(&g);
-        k->embed_int8(q, i % LEAF_TILE_ROWS, magnitude, y, n, x);
-        uint64_t place = k->argmax(x, n);
+        int8_product(k)->embed_row(q, i % LEAF_TILE_ROWS, magnitude, y, n, x);
+        uint64_t place = k->floats->argmax(x, n);
         h = digest(digest(h, x, n * sizeof *x), &place, sizeof place);
         free(x), free(y), free(q);
     }
@@ -223,8 +227,8 @@ static uint64_t check_low_rank(const leaf_kernels *k) {
         size_t n = lengths[i], outputs = lengths[(i + 3) % (sizeof lengths / sizeof *lengths)], rank = 1 + i * 2;
         float *x = floats(&g, n, 10, 3), *a = floats(&g, rank * n, 10, 3), *b = floats(&g, rank * outputs, 10, 3);
         float *y = floats(&g, outputs, 10, 3), *t = room(rank * sizeof(float));
-        k->low_rank_down(x, a, n, rank, n, 2.0f, t);
-        k->low_rank_up(t, b, outputs, rank, outputs, y);
+        k->floats->low_rank_down(x, a, n, rank, n, 2.0f, t);
+        k->floats->low_rank_up(t, b, outputs, rank, outputs, y);
         h = digest(digest(h, t, rank * sizeof *t), y, outputs * sizeof *y);
         free(x), free(a), free(b), free(y), free(t);
     }
@@ -253,4 +257,11 @@ static const struct {
 
 size_t kernel_check_count(void) { return sizeof checks / sizeof *checks; }
 const char *kernel_check_name(size_t check) { return checks[check].name; }
-uint64_t kernel_check_digest(size_t check, const leaf_kernels *kernels) { return checks[check].digest(kernels); }
+
+uint64_t kernel_check_digest(size_t check, const leaf_kernels *kernels) {
+    const leaf_product *product = int8_product(kernels);
+    if (product->begin_thread) product->begin_thread();
+    uint64_t digest = checks[check].digest(kernels);
+    if (product->end_thread) product->end_thread();
+    return digest;
+}

@@ -30,7 +30,7 @@ private struct Head {
     /// Attention of rows `range` over the first `visible` keys, with `spare` masked places behind them. Pages lie in
     /// reversed order when asked.
     func run(
-        _ kernels: leaf_kernels, rows range: Range<Int>? = nil, keys visible: Int? = nil, spare: Int = 0,
+        _ kernels: leaf_float_kernels, rows range: Range<Int>? = nil, keys visible: Int? = nil, spare: Int = 0,
         reversed: Bool = false
     ) -> [UInt32] {
         let range = range ?? 0..<rows
@@ -105,8 +105,8 @@ private let shapes = [(1, 1, 1), (8, 5, 3), (24, 33, 1), (64, 130, 1), (64, 130,
         let seed = UInt64.random(in: 0...UInt64.max)
         for type in bothCaches {
             let head = Head(type, dimHead: shape.0, keys: shape.1, rows: shape.2, seed: seed)
-            let out = head.run(set.kernels)
-            #expect(out == head.run(InstructionSet.scalarKernels), "seed \(seed)")
+            let out = head.run(set.floats)
+            #expect(out == head.run(InstructionSet.scalar.floats), "seed \(seed)")
             let tolerance = 1e-5  // sums of up to 200 numbers below 2, in float32
             let near = zip(out, head.exact()).allSatisfy { abs(Double(Float(bitPattern: $0)) - $1) < tolerance }
             #expect(near, "seed \(seed)")
@@ -118,10 +118,10 @@ private let shapes = [(1, 1, 1), (8, 5, 3), (24, 33, 1), (64, 130, 1), (64, 130,
         let seed = UInt64.random(in: 0...UInt64.max)
         for type in bothCaches {
             let head = Head(type, dimHead: 48, keys: 90, rows: 31, seed: seed)
-            let together = head.run(set.kernels)
+            let together = head.run(set.floats)
             for first in 0..<head.rows {
                 for count in [1, 2, 6, 13] where first + count <= head.rows {
-                    let some = head.run(set.kernels, rows: first..<first + count)
+                    let some = head.run(set.floats, rows: first..<first + count)
                     #expect(some == Array(together[first * 48..<(first + count) * 48]), "seed \(seed)")
                 }
             }
@@ -131,7 +131,7 @@ private let shapes = [(1, 1, 1), (8, 5, 3), (24, 33, 1), (64, 130, 1), (64, 130,
     @Test(arguments: InstructionSet.here)
     func placeOfAPageDoesNotMatter(set: InstructionSet) {
         let head = Head(LEAF_KV_F16, dimHead: 32, keys: 100, rows: 9, seed: 5)
-        #expect(head.run(set.kernels) == head.run(set.kernels, reversed: true))
+        #expect(head.run(set.floats) == head.run(set.floats, reversed: true))
     }
 
     /// What makes a cached step equal to a full pass under a mask.
@@ -146,10 +146,10 @@ private let shapes = [(1, 1, 1), (8, 5, 3), (24, 33, 1), (64, 130, 1), (64, 130,
                         full.buckets[row * full.keys + key] = key < visible ? UInt16(key % 40) : 0xFFFF
                     }
                 }
-                let masked = full.run(set.kernels)
-                #expect(full.run(set.kernels, keys: visible) == masked, "seed \(seed)")
-                #expect(full.run(set.kernels, keys: visible, spare: 40) == masked, "seed \(seed)")
-                #expect(full.run(set.kernels, rows: 4..<5, keys: visible) == Array(masked[160..<200]), "seed \(seed)")
+                let masked = full.run(set.floats)
+                #expect(full.run(set.floats, keys: visible) == masked, "seed \(seed)")
+                #expect(full.run(set.floats, keys: visible, spare: 40) == masked, "seed \(seed)")
+                #expect(full.run(set.floats, rows: 4..<5, keys: visible) == Array(masked[160..<200]), "seed \(seed)")
             }
         }
     }
@@ -159,7 +159,7 @@ private let shapes = [(1, 1, 1), (8, 5, 3), (24, 33, 1), (64, 130, 1), (64, 130,
         for keys in [0, 1, 40] {
             for rows in [1, 2, 8] {
                 let head = Head(LEAF_KV_F16, dimHead: 20, keys: keys, rows: rows, masked: 1.1, seed: 3)
-                #expect(head.run(set.kernels).allSatisfy { $0 == 0 })
+                #expect(head.run(set.floats).allSatisfy { $0 == 0 })
             }
         }
     }

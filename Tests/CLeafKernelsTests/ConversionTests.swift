@@ -6,7 +6,7 @@ import Testing
     func everyHalfWidensAsSwiftSays(set: InstructionSet) {
         let halves = (0...UInt16.max).map { $0 }
         let y = Buffer<Float>(halves.count + 1, of: 7)
-        set.kernels.f16_to_f32(halves, y.pointer, halves.count)
+        set.floats.f16_to_f32(halves, y.pointer, halves.count)
         for half in halves {
             let exact = Float(Float16(bitPattern: half))
             let got = y[Int(half)]
@@ -28,7 +28,7 @@ import Testing
         }
         x += (0..<100_000).map { _ in generator.anyFinite() }
         let halves = Buffer<UInt16>(x.count + 1, of: 7)
-        set.kernels.f32_to_f16(x, halves.pointer, x.count)
+        set.floats.f32_to_f16(x, halves.pointer, x.count)
         let wrong = x.indices.filter {
             let got = Float16(bitPattern: halves[$0])
             let exact = Float16(x[$0])
@@ -43,7 +43,7 @@ import Testing
         var generator = SeededGenerator(8)
         let x = (0..<n).map { _ in UInt16.random(in: 0...UInt16.max, using: &generator) }
         let y = Buffer<Float>(n + 1, of: 7)
-        set.kernels.bf16_to_f32(x, y.pointer, n)
+        set.floats.bf16_to_f32(x, y.pointer, n)
         for i in 0..<n { #expect(y[i].bitPattern == UInt32(x[i]) << 16) }
         #expect(y[n] == 7)
     }
@@ -51,7 +51,7 @@ import Testing
     @Test(arguments: InstructionSet.here, oddLengths)
     func weightsRoundHalfToEven(set: InstructionSet, n: Int) {
         let seed = UInt64.random(in: 0...UInt64.max)
-        let kernels = set.kernels
+        let kernels = set.floats
         var generator = SeededGenerator(seed)
         var x = generator.floats(n)
         for i in stride(from: 0, to: n, by: 7) { x[i] = Float(Int.random(in: -260...260, using: &generator)) / 2 }
@@ -73,7 +73,7 @@ import Testing
         let addend = generator.floats(n)
         for row in 0..<16 {
             let y = Buffer<Float>(n + 1, of: 7)
-            set.kernels.embed_int8(tile, row, 0.01, addend, n, y.pointer)
+            set.product.embed_row(tile, row, 0.01, addend, n, y.pointer)
             for c in 0..<n {
                 let exact = addend[c].addingProduct(Float(tile[c / 4 * 64 + row * 4 + c % 4]), 0.01)
                 #expect(y[c].bitPattern == exact.bitPattern)

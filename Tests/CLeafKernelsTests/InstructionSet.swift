@@ -2,29 +2,27 @@ import CKernelChecks
 import CLeafKernels
 import Testing
 
-/// A table of kernels that can run here. The AVX-512 model is the AVX-512 source with its one special instruction
+/// Kernels that can run here. The models are the sources of AVX-VNNI and AVX-512 with their one special instruction
 /// computed in plain C.
 enum InstructionSet: String, CaseIterable, CustomTestStringConvertible {
-    case scalar, avx2, avx512, avx512Model, neon
+    case scalar, avx2, avxvnni, avxvnniModel, avx512, avx512Model, neon
 
     var table: UnsafePointer<leaf_kernels>? {
         switch self {
-        case .scalar: leaf_kernels_for(LEAF_ISA_SCALAR)
-        case .avx2: leaf_kernels_for(LEAF_ISA_AVX2)
-        case .avx512: leaf_kernels_for(LEAF_ISA_AVX512)
+        case .avxvnniModel: kernel_check_avxvnni_model()
         case .avx512Model: kernel_check_avx512_model()
-        case .neon: leaf_kernels_for(LEAF_ISA_NEON)
+        default: leaf_kernels_named(rawValue)
         }
     }
 
     /// The kernels of a set that is in `here`.
-    var kernels: leaf_kernels { table!.pointee }
+    var floats: leaf_float_kernels { table!.pointee.floats.pointee }
+    var product: leaf_product { leaf_kernels_product(table, LEAF_LAYOUT_INT8).pointee }
     var testDescription: String { rawValue }
 
     static let here = allCases.filter { $0.table != nil }
     /// Those to be compared with the scalar one.
     static let fast = here.filter { $0 != .scalar }
-    static var scalarKernels: leaf_kernels { InstructionSet.scalar.kernels }
 }
 
 /// Aligned memory of a test.

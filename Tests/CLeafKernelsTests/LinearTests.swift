@@ -50,11 +50,11 @@ private struct Product {
             x: generator.floats(rows * columns))
     }
 
-    func quantize(_ kernels: leaf_kernels) -> Buffer<UInt8> {
+    func quantize(_ product: leaf_product) -> Buffer<UInt8> {
         let quantized = Buffer<UInt8>(rows * rowBytes, of: 0xAA)
         x.withUnsafeBufferPointer { x in
             for row in 0..<rows {
-                kernels.quantize_row(
+                product.quantize_row(
                     type, x.baseAddress! + row * columns, columns, paddedColumns, quantized.pointer + row * rowBytes)
             }
         }
@@ -62,10 +62,10 @@ private struct Product {
     }
 
     /// All tiles and rows in one call.
-    func run(_ kernels: leaf_kernels) -> Buffer<Float> {
+    func run(_ product: leaf_product) -> Buffer<Float> {
         let y = Buffer<Float>(rows * outputs, of: .nan)
-        let quantized = quantize(kernels)
-        kernels.linear(
+        let quantized = quantize(product)
+        product.linear(
             type, tiled.pointer, tiles, paddedColumns, rowScales.pointer, quantized.pointer, rows, y.pointer, outputs)
         return y
     }
@@ -117,7 +117,7 @@ private let bothTypes = [LEAF_ACTIVATION_INT16, LEAF_ACTIVATION_INT8]
             let rows = Int.random(in: 1...min(40, max(2, most)), using: &generator)
             let tiles = Int.random(in: 1...min(20, max(2, most / rows)), using: &generator)
             let product = Product.random(type, columns: columns, tiles: tiles, rows: rows, seed: generator.next())
-            let same = product.run(set.kernels).bits == product.defined()
+            let same = product.run(set.product).bits == product.defined()
             #expect(same, "\(type) \(columns) columns, \(tiles) tiles, \(rows) rows, seed \(seed)")
         }
     }
@@ -125,17 +125,17 @@ private let bothTypes = [LEAF_ACTIVATION_INT16, LEAF_ACTIVATION_INT8]
     @Test(arguments: InstructionSet.here)
     func rowsAndTilesDoNotDependOnTheirNeighbours(set: InstructionSet) {
         let seed = UInt64.random(in: 0...UInt64.max)
-        let kernels = set.kernels
+        let product = set.product
         for type in bothTypes {
             for (columns, tiles) in [(700, 3), (1344, 2)] {
                 let all = Product.random(type, columns: columns, tiles: tiles, rows: 40, seed: seed)
-                let together = all.run(kernels).bits
-                let quantized = all.quantize(kernels)
+                let together = all.run(product).bits
+                let quantized = all.quantize(product)
                 for rows in 1...40 {
                     let first = 40 - rows
                     let y = Buffer<Float>(rows * all.outputs, of: .nan)
                     for tile in 0..<tiles {
-                        kernels.linear(
+                        product.linear(
                             type, all.tiled.pointer + tile * 16 * all.paddedColumns, 1, all.paddedColumns,
                             all.rowScales.pointer + tile * 16, quantized.pointer + first * all.rowBytes, rows,
                             y.pointer + tile * 16, all.outputs)
@@ -152,7 +152,7 @@ private let bothTypes = [LEAF_ACTIVATION_INT16, LEAF_ACTIVATION_INT8]
         for type in bothTypes {
             for rows in [61, 128] {
                 let product = Product.random(type, columns: 1088, tiles: 5, rows: rows, seed: seed)
-                let same = product.run(set.kernels).bits == product.run(InstructionSet.scalarKernels).bits
+                let same = product.run(set.product).bits == product.run(InstructionSet.scalar.product).bits
                 #expect(same, "\(type) \(rows) rows, seed \(seed)")
             }
         }
@@ -163,7 +163,7 @@ private let bothTypes = [LEAF_ACTIVATION_INT16, LEAF_ACTIVATION_INT8]
     func productIsNearTheExactOne(type: leaf_activation) {
         let seed = UInt64.random(in: 0...UInt64.max)
         let product = Product.random(type, columns: 1000, tiles: 2, rows: 5, seed: seed)
-        let y = product.run(leaf_kernels_best().pointee)
+        let y = product.run(leaf_kernels_product(leaf_kernels_best(), LEAF_LAYOUT_INT8).pointee)
         let step = type == LEAF_ACTIVATION_INT16 ? 0.5 / 32639 : 0.5 / 127.0
         for row in 0..<product.rows {
             let x = product.x[row * 1000..<(row + 1) * 1000].map(Double.init)
@@ -185,13 +185,13 @@ private let bothTypes = [LEAF_ACTIVATION_INT16, LEAF_ACTIVATION_INT8]
                 type, columns: 1024, tiles: 2, rows: 14, weights: { _, _ in Int8(127 * signs.0) },
                 rowScales: { _ in 1 },
                 x: [Float](repeating: Float(signs.1) * 3, count: 14 * 1024))
-            #expect(product.run(set.kernels).bits == product.defined())
+            #expect(product.run(set.product).bits == product.defined())
         }
         let alternating = Product(
             type, columns: 300, tiles: 1, rows: 20, weights: { o, c in (o + c) % 2 == 0 ? 127 : -127 },
             rowScales: { _ in 0.5 },
             x: (0..<6000).map { $0 % 2 == 0 ? 32639 : -32639 })
-        #expect(alternating.run(set.kernels).bits == alternating.defined())
+        #expect(alternating.run(set.product).bits == alternating.defined())
     }
 
     @Test(arguments: InstructionSet.here, bothTypes)
@@ -201,7 +201,7 @@ private let bothTypes = [LEAF_ACTIVATION_INT16, LEAF_ACTIVATION_INT8]
             let product = Product(
                 type, columns: 64, tiles: 1, rows: 2, weights: { _, _ in 127 }, rowScales: { _ in 1 },
                 x: [Float](repeating: tiny, count: 128))
-            #expect(product.run(set.kernels).array.allSatisfy { $0 == 0 })
+            #expect(product.run(set.product).array.allSatisfy { $0 == 0 })
         }
     }
 
@@ -213,7 +213,7 @@ private let bothTypes = [LEAF_ACTIVATION_INT16, LEAF_ACTIVATION_INT8]
             let product = Product(
                 type, columns: 200, tiles: 1, rows: 3, weights: { o, c in Int8((o + c) % 100) }, rowScales: { _ in 1 },
                 x: x)
-            let y = product.run(set.kernels).array
+            let y = product.run(set.product).array
             #expect(y[16..<32].allSatisfy { $0.isNaN })
             #expect((y[..<16] + y[32...]).allSatisfy { $0.isFinite })
         }

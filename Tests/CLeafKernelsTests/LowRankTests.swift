@@ -20,7 +20,7 @@ import Testing
         }
 
         /// Both products, with a guard behind each result.
-        func run(_ kernels: leaf_kernels) -> (t: [Float], y: [Float]) {
+        func run(_ kernels: leaf_float_kernels) -> (t: [Float], y: [Float]) {
             let t = Buffer([Float](repeating: 77, count: rank + 1))
             let y = Buffer(self.y + [77])
             kernels.low_rank_down(x, a, columns + 3, rank, columns, scale, t.pointer)
@@ -37,7 +37,7 @@ import Testing
         var generator = SeededGenerator(seed)
         for (columns, outputs, rank) in Self.shapes {
             let test = Case(columns, outputs, rank, &generator)
-            #expect(test.run(set.kernels) == test.run(InstructionSet.scalarKernels), "seed \(seed)")
+            #expect(test.run(set.floats) == test.run(InstructionSet.scalar.floats), "seed \(seed)")
         }
     }
 
@@ -46,7 +46,7 @@ import Testing
         var generator = SeededGenerator(seed)
         for (columns, outputs, rank) in Self.shapes {
             let test = Case(columns, outputs, rank, &generator)
-            let (t, y) = test.run(InstructionSet.scalarKernels)
+            let (t, y) = test.run(InstructionSet.scalar.floats)
             for k in 0..<rank {
                 let terms = (0..<columns).map { Double(test.x[$0]) * Double(test.a[k * (columns + 3) + $0]) * 1.5 }
                 let size = terms.reduce(0) { $0 + abs($1) }

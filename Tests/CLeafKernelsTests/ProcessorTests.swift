@@ -5,13 +5,18 @@ import Testing
 
 @Suite("processors") struct ProcessorTests {
     @Test func namesFindWhatIsHere() {
-        #expect(leaf_kernels_named("scalar") == leaf_kernels_for(LEAF_ISA_SCALAR))
         #expect(leaf_kernels_named("sse9") == nil)
         #expect(leaf_kernels_named("") == nil)
-        for name in ["avx2", "avx512", "neon"] {
-            if let found = leaf_kernels_named(name) { #expect(String(cString: found.pointee.name) == name) }
+        var names: [String] = []
+        while let name = leaf_kernels_name(names.count) { names.append(String(cString: name)) }
+        #expect(names == ["scalar", "avx2", "avxvnni", "avx512", "neon"])
+        #expect(leaf_kernels_named("scalar") != nil)
+        for name in names {
+            guard let found = leaf_kernels_named(name) else { continue }
+            #expect(String(cString: found.pointee.name) == name)
+            #expect(leaf_kernels_product(found, LEAF_LAYOUT_INT8).pointee.layout == LEAF_LAYOUT_INT8)
         }
-        #expect(leaf_kernels_for(leaf_isa(rawValue: 99)) == nil)
+        #expect(leaf_kernels_best() == names.compactMap { leaf_kernels_named($0) }.last)
     }
 
     @Test(arguments: InstructionSet.fast)
@@ -52,7 +57,10 @@ private enum ArmEmulation {
         let program = FileManager.default.temporaryDirectory.appendingPathComponent(
             "leaf-kernels-arm-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: program) }
-        let sources = ["dispatch.c", "scalar/scalar.c", "arm/neon.c"].map { kernels.appendingPathComponent($0).path }
+        let sources = [
+            "dispatch.c", "scalar/scalar_floats.c", "scalar/scalar_product.c", "arm/neon_floats.c",
+            "arm/neon_product.c",
+        ].map { kernels.appendingPathComponent($0).path }
         _ = try output(
             of: clang!,
             [

@@ -23,12 +23,12 @@ private func ulps(_ got: Float, _ exact: Double) -> Double {
     @Test(arguments: InstructionSet.fast, oddLengths)
     func everyFunctionEqualsScalar(set: InstructionSet, n: Int) {
         let seed = UInt64.random(in: 0...UInt64.max)
-        let fast = set.kernels
-        let plain = InstructionSet.scalarKernels
+        let fast = set.floats
+        let plain = InstructionSet.scalar.floats
         var generator = SeededGenerator(seed)
         let x = generator.floats(n, exponents: -20...7)
         let y = generator.floats(n, exponents: -20...7)
-        func same(_ body: (leaf_kernels, UnsafeMutablePointer<Float>, Int) -> Void) -> Bool {
+        func same(_ body: (leaf_float_kernels, UnsafeMutablePointer<Float>, Int) -> Void) -> Bool {
             bits(changed(x) { body(fast, $0, $1) }) == bits(changed(x) { body(plain, $0, $1) })
         }
         #expect(same { $0.rms_norm($1, y, $2, 1e-6, $1) }, "seed \(seed)")
@@ -47,7 +47,7 @@ private func ulps(_ got: Float, _ exact: Double) -> Double {
         for n in [1, 48, 4096] {
             let x = generator.floats(n)
             let weight = generator.floats(n)
-            let y = changed(x) { set.kernels.rms_norm($0, weight, $1, 1e-6, $0) }
+            let y = changed(x) { set.floats.rms_norm($0, weight, $1, 1e-6, $0) }
             let root = (x.reduce(0) { $0 + Double($1) * Double($1) } / Double(n) + 1e-6).squareRoot()
             for i in 0..<n {
                 let exact = Double(x[i]) / root * Double(weight[i])
@@ -60,21 +60,21 @@ private func ulps(_ got: Float, _ exact: Double) -> Double {
     func geluIsNearTheExactOne(set: InstructionSet) {
         let x = (-800...800).map { Float($0) / 100 }
         let up = [Float](repeating: 1, count: x.count)
-        let y = changed(x) { set.kernels.gelu_multiply($0, up, $1) }
+        let y = changed(x) { set.floats.gelu_multiply($0, up, $1) }
         for (x, y) in zip(x, y) {
             let exact = 0.5 * Double(x) * (1 + erf(Double(x) / 2.0.squareRoot()))
             #expect(abs(Double(y) - exact) <= 2e-7 * max(1, abs(Double(x))))
         }
     }
 
-    /// The bounds of Documentation/numerics.md, on every 1009th float; the whole range is `make -C Benchmarks/kernels ulp`.
+    /// The bounds of Documentation/numerics.md, on every 1009th float; `make -C Benchmarks/kernels ulp` takes all.
     @Test(arguments: InstructionSet.here)
     func exponentialAndErrorFunctionKeepTheirBounds(set: InstructionSet) {
         let stride = set == .scalar ? 16 * 1009 : 1009
         let x = Swift.stride(from: 0, through: Int(UInt32.max), by: stride).map { Float(bitPattern: UInt32($0)) }
             .filter { !$0.isNaN }
-        let exponential = changed(x) { set.kernels.exp($0, $0, $1) }
-        let error = changed(x) { set.kernels.erf($0, $0, $1) }
+        let exponential = changed(x) { set.floats.exp($0, $0, $1) }
+        let error = changed(x) { set.floats.erf($0, $0, $1) }
         var worstExponential = 0.0
         var worstError = 0.0
         var wrong = 0
@@ -97,10 +97,10 @@ private func ulps(_ got: Float, _ exact: Double) -> Double {
     @Test(arguments: InstructionSet.here)
     func specialNumbersOfExpAndErf(set: InstructionSet) {
         let x: [Float] = [.nan, .infinity, -.infinity, 0, -0.0, 88.72284, 88.7228, -87.33655, -87.3365, -200]
-        let e = changed(x) { set.kernels.exp($0, $0, $1) }
+        let e = changed(x) { set.floats.exp($0, $0, $1) }
         #expect(e[0].isNaN && e[1] == .infinity && e[2] == 0 && e[3] == 1 && e[4] == 1)
         #expect(e[5] == .infinity && e[6].isFinite && e[7] == 0 && e[8] >= .leastNormalMagnitude && e[9] == 0)
-        let f = changed(x) { set.kernels.erf($0, $0, $1) }
+        let f = changed(x) { set.floats.erf($0, $0, $1) }
         #expect(f[0].isNaN && f[1] == 1 && f[2] == -1 && f[3].bitPattern == 0 && f[4].sign == .minus && f[4] == 0)
     }
 
@@ -110,7 +110,7 @@ private func ulps(_ got: Float, _ exact: Double) -> Double {
         for n in oddLengths {
             var x = generator.floats(n, exponents: -3...4)
             if n > 2 { x[n / 2] = -.infinity }
-            let y = changed(x) { set.kernels.softmax($0, $1) }
+            let y = changed(x) { set.floats.softmax($0, $1) }
             let peak = Double(x.max()!)
             let sum = x.reduce(0) { $0 + exp(Double($1) - peak) }
             for i in 0..<n { #expect(abs(Double(y[i]) - exp(Double(x[i]) - peak) / sum) < 1e-6) }
@@ -120,13 +120,13 @@ private func ulps(_ got: Float, _ exact: Double) -> Double {
 
     @Test(arguments: InstructionSet.here, [1, 16, 33])
     func softmaxOfNothingVisibleIsZero(set: InstructionSet, n: Int) {
-        let y = changed([Float](repeating: -.infinity, count: n)) { set.kernels.softmax($0, $1) }
+        let y = changed([Float](repeating: -.infinity, count: n)) { set.floats.softmax($0, $1) }
         #expect(y.allSatisfy { $0 == 0 })
     }
 
     @Test(arguments: InstructionSet.here)
     func argmaxPrefersTheSmallestIndexAndNeverNaN(set: InstructionSet) {
-        let argmax = set.kernels.argmax!
+        let argmax = set.floats.argmax!
         #expect(argmax([.nan, .nan], 2) == 2)
         #expect(argmax([], 0) == 0)
         #expect(argmax([.nan, -.infinity, -.infinity], 3) == 1)
@@ -146,9 +146,9 @@ private func ulps(_ got: Float, _ exact: Double) -> Double {
 
     @Test(arguments: InstructionSet.here)
     func absmaxShowsDamage(set: InstructionSet) {
-        #expect(set.kernels.absmax([1, -3, 2], 3) == 3)
-        #expect(set.kernels.absmax([], 0) == 0)
-        #expect(set.kernels.absmax([1, -.infinity], 2) == .infinity)
-        #expect(set.kernels.absmax([1, .nan, .infinity], 3).isNaN)
+        #expect(set.floats.absmax([1, -3, 2], 3) == 3)
+        #expect(set.floats.absmax([], 0) == 0)
+        #expect(set.floats.absmax([1, -.infinity], 2) == .infinity)
+        #expect(set.floats.absmax([1, .nan, .infinity], 3).isNaN)
     }
 }

@@ -54,7 +54,8 @@ private struct Sample: Equatable {
 
 @Suite struct CommandSyntaxTests {
     @Test func optionsStandAnywhereInBothForms() throws {
-        let expected = Sample(model: "m", text: "hello", count: 3, limit: .gibibytes(2), part: .init(isLoud: true))
+        let expected = Sample(
+            model: "m", text: "hello", count: 3, limit: ByteCount(bytes: 2 << 30), part: .init(isLoud: true))
         #expect(try Sample.parsed("m", "hello", "--count", "3", "--memory=2GiB", "--loud") == expected)
         #expect(try Sample.parsed("--count=3", "m", "--loud", "--memory", "2GiB", "hello") == expected)
         #expect(try Sample.parsed("-l", "-n", "3", "m", "--memory=2GiB", "hello") == expected)

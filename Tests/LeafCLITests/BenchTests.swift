@@ -44,6 +44,24 @@ import Testing
         }
     }
 
+    /// The measurement would take hours.
+    @Test(.timeLimit(.minutes(3)), arguments: ["TERM", "HUP"])
+    func aSignalEndsTheMeasurementAndItsProcess(signal: String) throws {
+        let run = try Leafcutter.shell(
+            """
+            "$0" bench "$1" --memory 48MiB --repeat 10000 --generate 3 --prompt 5 -q & pid=$!
+            while kill -0 $pid && child=$(cat /proc/$pid/task/*/children) && [ -z "$child" ]; do sleep 0.1; done
+            sleep 0.\(Int.random(in: 0...9))
+            kill -\(signal) $pid
+            wait $pid
+            status=$?
+            [ -e /proc/${child%% *} ] && exit 99
+            exit $status
+            """, try Models.shared.get().demo)
+        #expect(run.status == 130 && run.output.isEmpty, "\(run.error)")
+        #expect(run.error.contains("leafcutter bench: interrupted"))
+    }
+
     @Test func everyFormIsMadeFromEarlierLines() throws {
         let model = try Models.shared.get().demo
         let path = folder.path("runs.jsonl")

@@ -9,7 +9,7 @@ import Testing
         let folder = try TemporaryDirectory()
         let path = folder.path("pruned.leaf")
         let without = try Leafcutter.run("convert", Self.golden("pruned.pt"), path)
-        #expect(without.status == 2 && without.error.contains("give it by --masks"))
+        #expect(without.status == 2 && without.error.contains("use --masks FILE"))
         let convert = try Leafcutter.run(
             "convert", Self.golden("pruned.pt"), path, "--masks", Self.golden("masks.pt"), "-q")
         #expect(convert.status == 0, "\(convert.error)")

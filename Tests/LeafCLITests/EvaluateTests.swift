@@ -185,6 +185,8 @@ import Testing
         let output = folder.path("kept.jsonl")
         let run = try Leafcutter.shell(
             """
+            # Else the shell lets background jobs ignore SIGINT.
+            set -m
             "$0" evaluate "$1" KdConv "$2" --output "$3" --batch 3 --json &
             pid=$!
             until [ -s "$3.part" ] || ! kill -0 $pid; do sleep 0.02; done

@@ -189,6 +189,8 @@ import Testing
         // No end token: the text would be 30000 tokens long. SIGINT goes out once text has come.
         let run = try Leafcutter.shell(
             """
+            # Else the shell lets background jobs ignore SIGINT.
+            set -m
             folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
             "$0" generate "$1" 春 --eos-id 0 --seed 1 --max-tokens 30000 > "$folder/text" 2> "$folder/facts" &
             program=$!

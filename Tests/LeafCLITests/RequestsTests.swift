@@ -177,13 +177,15 @@ import Testing
         #expect(run.error.hasPrefix("warning: ") && run.error.contains(", line 2: nothing of the prompt"))
     }
 
-    @Test func interruptionAnswersEveryRequest() throws {
+    @Test func interruptionAnswersWhatHasBegun() throws {
         let model = try Models.shared.get().demo
         // The first answer shows that the others are under way.
         let requests = try folder.file(
             (0..<4).map { #"{"id":\#($0),"prompt":"春","eos_id":0,"max_tokens":\#($0 == 0 ? 2 : 3000)}"# })
         let run = try Leafcutter.shell(
             """
+            # Else the shell lets background jobs ignore SIGINT.
+            set -m
             folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
             "$0" generate "$1" --requests "$2" --batch 2 > "$folder/answers" 2> "$folder/facts" &
             program=$!
@@ -192,7 +194,9 @@ import Testing
             """, model, requests)
         #expect(run.error == "status 130\n")
         let answers = try run.objects
-        #expect(Set(answers.map { $0["id"] as? Int }) == [0, 1, 2, 3])
+        // The one beside the first had come as far; the last may not have begun.
+        #expect(Set(answers.map { $0["id"] as? Int }).isSuperset(of: [0, 1]))
+        #expect(answers.allSatisfy { ($0["ids"] as? [Int])?.isEmpty == false })
         let reasons = answers.map { ($0["id"] as? Int == 0) == ($0["finish_reason"] as? String == "length") }
         #expect(reasons.allSatisfy { $0 })
     }

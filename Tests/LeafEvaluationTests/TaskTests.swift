@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafEvaluation
 import LeafFormat
 import LeafGeneration

@@ -13,7 +13,8 @@ import Testing
     private func slot(_ stored: [UInt8], raw: Int, _ codec: ChunkCodec) -> (Chunk, UnsafeMutableRawBufferPointer) {
         let padded = stored + [UInt8](repeating: 0, count: stored.count.roundedUp(to: 4096) - stored.count)
         let chunk = Chunk(
-            matrix: 0, firstRow: 0, rowCount: 16, offset: 4096, storedBytes: stored.count, rawBytes: raw, codec: codec,
+            matrix: 0, firstOutput: 0, outputCount: 16, offset: 4096, storedBytes: stored.count, rawBytes: raw,
+            codec: codec,
             digest: padded.withUnsafeBytes { ChunkDigest.of($0) })
         let slot = UnsafeMutableRawBufferPointer.allocate(byteCount: chunk.slotBytes, alignment: 4096)
         slot.initializeMemory(as: UInt8.self, repeating: 0xAA)
@@ -99,14 +100,14 @@ import Testing
     @Test(arguments: [WeightFormat.int8, .float16, .float32], [1, 15, 16, 350, 3735, 30720])
     func chunksCoverEveryRowOnce(weights: WeightFormat, rows: Int) {
         for columns in [1, 48, 63, 700, 3735, 4096, 10240] {
-            let geometry = ChunkGeometry(rows: rows, columns: columns, weights: weights)
-            let ranges = (0..<geometry.chunkCount).map { geometry.rows(ofChunk: $0) }
-            #expect(ranges.flatMap(Array.init) == Array(0..<geometry.storedRows))
+            let geometry = ChunkGeometry(outputs: rows, columns: columns, layout: weights.layout)
+            let ranges = (0..<geometry.chunkCount).map { geometry.outputs(ofChunk: $0) }
+            #expect(ranges.flatMap(Array.init) == Array(0..<geometry.storedOutputs))
             for range in ranges {
-                let bytes = geometry.bytes(rows: range.count)
+                let bytes = geometry.bytes(outputs: range.count)
                 #expect(bytes > 0 && bytes <= 4 << 20)
-                #expect(geometry.shape(rows: range.count).reduce(weights.elementBytes, *) == bytes)
-                if geometry.isSeamless, range.upperBound < geometry.storedRows { #expect(bytes % 4096 == 0) }
+                #expect(geometry.shape(outputs: range.count).reduce(weights.elementBytes, *) == bytes)
+                if geometry.isSeamless, range.upperBound < geometry.storedOutputs { #expect(bytes % 4096 == 0) }
             }
         }
     }

@@ -1,3 +1,4 @@
+import CPMAntShape
 import GoldenSupport
 import LeafFormat
 import Testing
@@ -14,12 +15,12 @@ import Testing
     @Test func theHeaderHoldsThem() throws {
         let directory = try TemporaryDirectory()
         var model = SmallModel()
-        model.contents.configuration = Self.pruned
+        model.contents.shape = ModelShape(Self.pruned, weights: .int8).file
         let file = try model.write(to: directory.path("m.leaf"))
         #expect(file.configuration == Self.pruned)
         #expect(file.metadata["version"] == "2")
         func shape(_ name: String) -> [Int]? {
-            file.matrices.first { $0.name == name }.map { [$0.rows, $0.columns] }
+            file.matrices.first { $0.name == name }.map { [$0.outputs, $0.columns] }
         }
         #expect(shape(TensorName.attentionMatrices(layer: 0)[0]) == [24, 80])
         #expect(shape(TensorName.attentionMatrices(layer: 2)[3]) == [80, 14])

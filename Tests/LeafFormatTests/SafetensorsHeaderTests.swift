@@ -77,7 +77,7 @@ import Testing
         #expect(failure { _ = try SafetensorsHeader(json: invalid, fileBytes: 15, path: "x") } != nil)
     }
 
-    @Test(arguments: [0, 1, 100_000_001, 1 << 40, UInt64(1) << 63, UInt64.max])
+    @Test(arguments: [0, 1, 16_777_217, 1 << 40, UInt64(1) << 63, UInt64.max])
     func theLengthIsCheckedBeforeAnythingIsAllocated(length: UInt64) throws {
         let directory = try TemporaryDirectory()
         let data = withUnsafeBytes(of: length.littleEndian) { Data($0) } + Data("{}      ".utf8)
@@ -96,6 +96,41 @@ import Testing
             let error = failure { _ = try SafetensorsHeader(reading: InputFile(path: directory.path("short"))) }
             #expect(error?.description.contains("too few") == true)
         }
+    }
+
+    @Test func everyWayToWriteTheSameIsRead() throws {
+        let plain = try parse(entry("é\u{1F600}/\\u0001", "[4,1]", "[0,4]"), data: 4)
+        let spaced = try parse(
+            "\n\t\"\\u00e9\\ud83d\\uDE00\\/\\u0001\" : {\"data_offsets\":[ 0 , 4 ],\r\"dtype\":\"\\u00558\", \"shape\":[4,1]} ",
+            data: 4)
+        #expect(spaced.tensors.map(\.name) == plain.tensors.map(\.name))
+        #expect(spaced.tensors.map(\.shape) == [[4, 1]])
+        // What nobody asks for is passed over.
+        let more =
+            "{\"dtype\":\"U8\",\"more\":[{},[],null,true,-1.5e3,\"]}\",{\"a\":{\"b\":[]}}],\"shape\":[1],\"data_offsets\":[0,1]}"
+        #expect(try parse("\"a\":\(more)", data: 1).tensors.map(\.byteCount) == [1])
+        #expect(try parse("\"__metadata__\":{}", entry("a", "[]", "[0,1]"), data: 1).metadata.isEmpty)
+    }
+
+    @Test func whatJSONDoesNotAllowIsRefused() {
+        for json in [
+            "{\"a\":\(1)}", "{,}", "{\"a\"}", "{\"a\":}", "{}}", "{} {}", "{\"a\":{},}", "{'a':{}}", "{\"\\x\":{}}",
+            "{\"\\ud800\":{}}",
+            "{\"\\ud800\\u0041\":{}}", "{\"\\udc00\":{}}", "{\"\\u12\":{}}", "{\"\\u12g4\":{}}", "{\"\n\":{}}", "{\"a",
+            "{\"a\\", "{\"a\\u", "{\"a\":{\"x\":tru}}", "{\"a\":{\"x\":[1,]}}", "{\"a\":{\"x\":nan}}",
+            "{\"__metadata__\":{},\"__metadata__\":{}}", "{\"__metadata__\":{\"a\":\"\",\"a\":\"\"}}",
+            "{\"__metadata__\":[]}",
+            "{\"a\":{\"dtype\":\"U8\",\"shape\":[01],\"data_offsets\":[0,1]}}",
+            "{\"a\":{\"dtype\":\"U8\",\"shape\":[1.0],\"data_offsets\":[0,1]}}",
+            "{\"a\":{\"dtype\":\"U8\",\"shape\":[-],\"data_offsets\":[0,1]}}",
+            "{\"a\":{\"x\":\(String(repeating: "[", count: 100))\(String(repeating: "]", count: 100))}}",
+        ] {
+            let bytes = Array(json.utf8)
+            let error = failure { _ = try SafetensorsHeader(json: bytes, fileBytes: 9 + bytes.count, path: "x") }
+            #expect(error?.description.contains("not a safetensors table") == true, "\(json)")
+        }
+        let many = (0...1024).map { "\"\($0)\":\"\"" }.joined(separator: ",")
+        #expect(refusal("\"__metadata__\":{\(many)}", data: 0).contains("too many metadata"))
     }
 
     @Test func mutatedHeadersNeverCrash() throws {

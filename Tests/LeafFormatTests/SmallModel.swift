@@ -1,3 +1,4 @@
+import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafFormat
@@ -20,7 +21,7 @@ struct SmallModel {
         self.seed = seed
         // No test here pulls the plug; waiting for the disk would only take time.
         options.calls.synchronize = { _ in 0 }
-        contents = LeafWriter.Contents(
+        contents = try! LeafWriter.Contents(
             configuration: Self.configuration, weights: weights, vocabulary: Array("a\nb\n".utf8),
             dictionary: [UInt8](repeating: 7, count: 3000), metadata: [("software", "a \"test\" \\ of\u{1} writing")])
     }
@@ -31,30 +32,30 @@ struct SmallModel {
     @discardableResult
     func write(to path: String, spoil: (LeafWriter) throws -> Void = { _ in }) throws -> LeafFile {
         let writer = try LeafWriter(path: path, contents: contents, fingerprint: "small", options: options)
-        for (name, type, shape) in writer.layout.shape.residentTensors(weights: contents.weights)
-        where !name.hasSuffix(".scale") {
-            var generator = SeededGenerator(seed: seed ^ UInt64(name.utf8.count))
-            let bytes = (0..<shape.reduce(type.byteCount, *)).map { _ in UInt8.random(in: 0...60, using: &generator) }
-            try bytes.withUnsafeBytes { try writer.write(name, $0) }
+        for tensor in writer.layout.shape.residentTensors where !tensor.name.hasSuffix(".scale") {
+            var generator = SeededGenerator(seed: seed ^ UInt64(tensor.name.utf8.count))
+            let count = tensor.shape.reduce(tensor.type.byteCount, *)
+            let bytes = (0..<count).map { _ in UInt8.random(in: 0...60, using: &generator) }
+            try bytes.withUnsafeBytes { try writer.write(tensor.name, $0) }
         }
         while writer.completedBlocks < writer.layout.shape.blocks.count {
             let block = writer.completedBlocks
             for (number, matrix) in writer.layout.shape.blocks[block].matrices.enumerated() {
                 writer.beginMatrix()
-                let geometry = ChunkGeometry(rows: matrix.rows, columns: matrix.columns, weights: contents.weights)
+                let geometry = ChunkGeometry(matrix)
                 var generator = SeededGenerator(seed: seed &+ UInt64(block * 8 + number))
                 for index in 0..<geometry.chunkCount {
-                    let rows = geometry.rows(ofChunk: index)
+                    let rows = geometry.outputs(ofChunk: index)
                     // Every third matrix shrinks.
                     let most: UInt8 = number % 3 == 2 ? 1 : 255
-                    let bytes = (0..<geometry.bytes(rows: rows.count)).map { _ in
+                    let bytes = (0..<geometry.bytes(outputs: rows.count)).map { _ in
                         UInt8.random(in: 0...most, using: &generator)
                     }
-                    try bytes.withUnsafeBytes { try writer.append(chunk: $0, rowCount: rows.count) }
+                    try bytes.withUnsafeBytes { try writer.append(chunk: $0, outputCount: rows.count) }
                     guard contents.weights == .int8 else { continue }
                     let scales = [Float](repeating: Float(block + 1), count: rows.count)
                     try scales.withUnsafeBytes {
-                        try writer.write(TensorName.scale(of: matrix.name), $0, at: rows.lowerBound * 4)
+                        try writer.write(FileShape.scaleName(of: matrix.name), $0, at: rows.lowerBound * 4)
                     }
                 }
             }

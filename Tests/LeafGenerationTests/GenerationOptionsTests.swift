@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 import LeafGeneration
 import Testing

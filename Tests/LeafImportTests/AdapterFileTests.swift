@@ -1,3 +1,4 @@
+import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafFormat
@@ -12,7 +13,7 @@ import Testing
 
     init() throws {
         directory = try TemporaryDirectory()
-        configuration = try Checkpoint(path: Golden.model("ant-tiny-c/hf").path).configuration
+        configuration = try Checkpoint(path: Golden.model("ant-tiny-c/hf").path, kernels: .best).configuration
     }
 
     private static func path(_ name: String) -> String { folder.appending(path: name).path }
@@ -58,7 +59,7 @@ import Testing
         #expect(folder.factors.count == 14 && folder.factors.allSatisfy { $0.rank == 3 && $0.scale == 4 })
         for (one, other) in zip(folder.factors, single.factors) {
             #expect(one.matrix == other.matrix && one.scale == other.scale)
-            let (a, b) = (try one.floats(), try other.floats())
+            let (a, b) = (try one.floats(.best), try other.floats(.best))
             #expect(a.a == b.a && a.b == b.b && a.a.contains { $0 != 0 })
         }
     }

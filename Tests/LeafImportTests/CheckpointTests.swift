@@ -106,7 +106,7 @@ private struct Folder {
         try folder.write()
         let conversion = try Conversion(folder.directory.url.path)
         let name = "encoder.layers.1.ffn.ffn.w_out.weight"
-        #expect(try conversion.rows.resident(TensorName.scale(of: name))[3] == 0)
+        #expect(try conversion.rows.resident(FileShape.scaleName(of: name))[3] == 0)
         #expect(try conversion.quantized(name)[3].allSatisfy { $0 == 0 })
     }
 
@@ -158,7 +158,7 @@ private struct Folder {
         let config = try OutputFile(path: folder.directory.path("config.json"))
         try expectMutationsNeverCrash(folder.config, rounds: 2000) { bytes in
             try config.write(bytes, at: 0)
-            return failure { _ = try Checkpoint(path: folder.directory.url.path) }
+            return failure { _ = try Checkpoint(path: folder.directory.url.path, kernels: .best) }
         }
     }
 

@@ -1,3 +1,4 @@
+import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafFormat
@@ -37,7 +38,7 @@ struct Conversion {
         change(&options)
         result = try Converter(source: source, output: directory.path("model.leaf"), options: options).run()
         file = try LeafFile.open(path: directory.path("model.leaf"))
-        rows = try LeafRows(file)
+        rows = try LeafRows(CPMAntFile.open(path: directory.path("model.leaf")), .best)
     }
 
     /// Everything behind the header.
@@ -56,7 +57,7 @@ struct Conversion {
     func quantized(_ name: String) throws -> [[Int8]] {
         let matrix = file.matrices.first { $0.name == name }!
         let input = try InputFile(path: file.path)
-        var result = [[Int8]](repeating: [Int8](repeating: 0, count: matrix.paddedColumns), count: matrix.paddedRows)
+        var result = [[Int8]](repeating: [Int8](repeating: 0, count: matrix.storedColumns), count: matrix.storedOutputs)
         for index in matrix.chunks {
             let chunk = file.chunks[index]
             let slot = UnsafeMutableRawBufferPointer.allocate(byteCount: chunk.slotBytes, alignment: 4096)
@@ -65,10 +66,10 @@ struct Conversion {
                 at: chunk.offset, into: UnsafeMutableRawBufferPointer(rebasing: slot[chunk.storedAt..<chunk.slotBytes]))
             let bytes = try file.verifyAndUnpack(index, in: slot)
             for (place, value) in bytes.enumerated() {
-                let tile = place / (16 * matrix.paddedColumns)
-                let inTile = place % (16 * matrix.paddedColumns)
+                let tile = place / (16 * matrix.storedColumns)
+                let inTile = place % (16 * matrix.storedColumns)
                 let (group, row, column) = (inTile / 64, inTile % 64 / 4, inTile % 4)
-                result[chunk.firstRow + tile * 16 + row][group * 4 + column] = Int8(bitPattern: value)
+                result[chunk.firstOutput + tile * 16 + row][group * 4 + column] = Int8(bitPattern: value)
             }
         }
         return result

@@ -1,3 +1,4 @@
+import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafFormat
@@ -12,7 +13,7 @@ import Testing
     @Test(arguments: Forms.all, WeightFormat.allCases)
     func everyFormConverts(form: String, weights: WeightFormat) throws {
         let conversion = try Conversion(Forms.path(form), weights)
-        let shape = ModelShape(conversion.file.configuration)
+        let shape = ModelShape(conversion.file.configuration, weights: weights)
         #expect(conversion.result.bytes == conversion.file.fileBytes)
         #expect(conversion.result.parameters == shape.parameterCount)
         #expect(conversion.file.weights == weights)
@@ -58,9 +59,9 @@ import Testing
         for matrix in conversion.file.matrices {
             #expect(try conversion.matrix(matrix.name) == truth.floats(matrix.name), "\(matrix.name)")
         }
-        for (name, _, _) in ModelShape(truth.configuration).residentTensors(weights: .float32)
-        where name != TensorName.promptEmbedding {
-            #expect(try conversion.rows.resident(name) == truth.floats(name), "\(name)")
+        let shape = ModelShape(truth.configuration, weights: .float32)
+        for tensor in shape.file.tensors where tensor.name != TensorName.promptEmbedding {
+            #expect(try conversion.rows.resident(tensor.name) == truth.floats(tensor.name), "\(tensor.name)")
         }
         #expect(try conversion.rows.promptRows() == truth.floats(TensorName.promptEmbedding))
     }
@@ -82,10 +83,10 @@ import Testing
         for matrix in conversion.file.matrices {
             let source = truth.floats(matrix.name)
             let values = try conversion.quantized(matrix.name)
-            let scales = try conversion.rows.resident(TensorName.scale(of: matrix.name))
-            #expect(scales.count == matrix.paddedRows)
-            for row in 0..<matrix.paddedRows {
-                guard row < matrix.rows else {
+            let scales = try conversion.rows.resident(FileShape.scaleName(of: matrix.name))
+            #expect(scales.count == matrix.storedOutputs)
+            for row in 0..<matrix.storedOutputs {
+                guard row < matrix.outputs else {
                     #expect(scales[row] == 0 && values[row].allSatisfy { $0 == 0 })
                     continue
                 }

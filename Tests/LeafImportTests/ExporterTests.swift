@@ -1,3 +1,4 @@
+import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafFormat
@@ -45,9 +46,9 @@ import Testing
         let (directory, folder, _) = try export(conversion)
         let exported = try PlainSafetensors(URL(filePath: folder + "/model.safetensors"))
         for matrix in conversion.file.matrices where matrix.name != TensorName.tokenTable {
-            let scales = try conversion.rows.resident(TensorName.scale(of: matrix.name))
+            let scales = try conversion.rows.resident(FileShape.scaleName(of: matrix.name))
             let values = try conversion.quantized(matrix.name)
-            let expected = (0..<matrix.rows).flatMap { row in
+            let expected = (0..<matrix.outputs).flatMap { row in
                 values[row][0..<matrix.columns].map { Float($0) * scales[row] }
             }
             #expect(exported.floats("cpmant." + matrix.name) == expected, "\(matrix.name)")

@@ -1,3 +1,4 @@
+import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafFormat
@@ -35,8 +36,8 @@ import Testing
         for matrix in conversion.file.matrices where matrix.name != TensorName.tokenTable {
             let source = truth.floats(matrix.name)
             let values = try conversion.quantized(matrix.name)
-            let scales = try conversion.rows.resident(TensorName.scale(of: matrix.name))
-            for row in 0..<matrix.rows {
+            let scales = try conversion.rows.resident(FileShape.scaleName(of: matrix.name))
+            for row in 0..<matrix.outputs {
                 let weights = source[row * matrix.columns..<(row + 1) * matrix.columns]
                 let scale = Float(Float16(weights.map(\.magnitude).max()! / 127))
                 let expected = weights.map { Int8(min(max(($0 / scale).rounded(.toNearestOrEven), -127), 127)) }
@@ -109,8 +110,8 @@ import Testing
             try output.write(Array(data), at: 0)
             try output.truncate(to: data.count)
             let error = failure {
-                let checkpoint = try Checkpoint(path: directory.path("m.pt"), configurationPath: config)
-                for tensor in checkpoint.residents.values { _ = try RowReader(tensor).floats() }
+                let checkpoint = try Checkpoint(path: directory.path("m.pt"), configurationPath: config, kernels: .best)
+                for tensor in checkpoint.residents.values { _ = try RowReader(tensor).floats(.best) }
             }
             if error != nil { refused += 1 }
         }

@@ -41,12 +41,21 @@ import Testing
     }
 
     @Test func depthAndSizeAreLimited() {
-        // A million lists in each other, a million marks, and a pile of values.
-        let nested = (0..<1_000_000).flatMap { _ in Array("]".utf8) } + (0..<999_999).flatMap { _ in Array("a".utf8) }
-        #expect(refusal(nested + Array(".".utf8)).contains("not a dictionary"))
-        #expect(refusal([UInt8](repeating: UInt8(ascii: "("), count: 2_000_000)).contains("too much at once"))
-        #expect(refusal([UInt8](repeating: UInt8(ascii: "N"), count: 2_000_000)).contains("too much at once"))
-        #expect(refusal([UInt8](repeating: UInt8(ascii: "N"), count: 5_000_000)).contains("too much for a state dict"))
+        func pile(_ instructions: String, _ count: Int) -> [UInt8] {
+            let bytes = instructions.unicodeScalars.map { UInt8($0.value) }
+            return (0..<count).flatMap { _ in bytes }
+        }
+        // Lists in each other; marks, values, empty containers, and what is kept of values that are dropped.
+        #expect(refusal(pile("]", 80_000) + pile("a", 79_999) + Array(".".utf8)).contains("not a dictionary"))
+        #expect(refusal(pile("]", 200_000) + pile("a", 199_999)).contains("too much at once"))
+        for instructions in ["(", "N", ")0", "]0", "}0", "N]0", "NN\u{86}0"] {
+            let program = pile(instructions, 1_000_000 / instructions.unicodeScalars.count)
+            #expect(refusal(program).contains("too much at once"), "\(instructions)")
+        }
+        // A tuple of one over and over, around the one before.
+        #expect(refusal(Array("N".utf8) + [UInt8](repeating: 0x85, count: 1_000_000)).contains("too much at once"))
+        #expect(refusal(pile("]N\u{85}", 80_000)).contains("too much at once"))
+        #expect(refusal(pile("N", 2_000_000)).contains("too much for a state dict"))
     }
 
     @Test func aListMayHoldItself() {

@@ -3,7 +3,7 @@ import LeafFormat
 import LeafStream
 import Testing
 
-let nothingReserved = MemoryPlan.Reserved(runtime: 0, tokenizer: 0, resident: 0, kv: 0, scratch: 0)
+let nothingReserved = [MemoryPlan.Part].reserved(runtime: 0, tokenizer: 0, resident: 0, kv: 0, scratch: 0)
 
 /// A value behind a lock that the thread sanitizer knows; it takes the standard library's `Mutex` for a race.
 final class Locked<Value>: @unchecked Sendable {
@@ -41,14 +41,13 @@ func sweep(
         for sweep in 0..<sweeps {
             for chunk in model.file.chunks.indices {
                 do {
-                    let bytes = try store.acquire(chunk)
+                    let lease = try store.lease(chunk)
                     if Int.random(in: 0..<4, using: &random) == 0 {
                         usleep(UInt32.random(in: 0...napMicroseconds, using: &random))
                     }
-                    if !bytes.hold(model.contents[chunk]) {
+                    if !lease.bytes.hold(model.contents[chunk]) {
                         mistakes.add("sweep \(sweep), chunk \(chunk): wrong bytes")
                     }
-                    store.release(chunk)
                 } catch {
                     mistakes.add("\(error)")
                     return
@@ -82,5 +81,15 @@ func sweep(
             #expect(store.counters.sweeps == 4)
             #expect(store.counters.chunksServed == 160)
         }
+    }
+}
+
+extension [MemoryPlan.Part] {
+    /// The parts of a plan by name.
+    static func reserved(runtime: Int, tokenizer: Int, resident: Int, kv: Int, scratch: Int) -> Self {
+        [
+            MemoryPlan.Part(.runtime, runtime), MemoryPlan.Part(.tokenizer, tokenizer),
+            MemoryPlan.Part(.resident, resident), MemoryPlan.Part(.kv, kv), MemoryPlan.Part(.scratch, scratch),
+        ]
     }
 }

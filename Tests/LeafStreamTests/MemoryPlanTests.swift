@@ -14,17 +14,18 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
             if Int.random(in: 0..<50, using: &random) == 0 { raw *= 9 }
             let isPacked = Int.random(in: 0..<5, using: &random) == 0
             return Chunk(
-                matrix: 0, firstRow: 0, rowCount: 16, offset: index << 24, storedBytes: isPacked ? (raw + 1) / 2 : raw,
+                matrix: 0, firstOutput: 0, outputCount: 16, offset: index << 24,
+                storedBytes: isPacked ? (raw + 1) / 2 : raw,
                 rawBytes: raw, codec: isPacked ? .lz4 : .raw, digest: 0)
         }
     }
 
-    private func randomReserved(using random: inout SplitMix) -> MemoryPlan.Reserved {
+    private func randomReserved(using random: inout SplitMix) -> [MemoryPlan.Part] {
         func part() -> Int { Int.random(in: 0...10_000_000, using: &random) }
-        return .init(runtime: part(), tokenizer: part(), resident: part(), kv: part(), scratch: part())
+        return .reserved(runtime: part(), tokenizer: part(), resident: part(), kv: part(), scratch: part())
     }
 
-    private func smallestBudget(_ chunks: [Chunk], _ reserved: MemoryPlan.Reserved) throws -> Int {
+    private func smallestBudget(_ chunks: [Chunk], _ reserved: [MemoryPlan.Part]) throws -> Int {
         try MemoryPlan(budget: 1 << 50, chunks: chunks, reserved: reserved).minimum
     }
 
@@ -84,10 +85,11 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
     @Test func theRefusalNamesABudgetThatWorks() throws {
         let chunks = (0..<10).map {
             Chunk(
-                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
+                matrix: 0, firstOutput: 0, outputCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
                 codec: .raw, digest: 0)
         }
-        let reserved = MemoryPlan.Reserved(runtime: 30 << 20, tokenizer: 12 << 20, resident: 1, kv: 0, scratch: 0)
+        let reserved = [MemoryPlan.Part].reserved(
+            runtime: 30 << 20, tokenizer: 12 << 20, resident: 1, kv: 0, scratch: 0)
         let error = #expect(throws: LeafError.self) {
             try MemoryPlan(budget: 1 << 20, chunks: chunks, reserved: reserved)
         }
@@ -104,10 +106,10 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
     @Test func pinnedChunksTakeNineTenthsOfWhatIsLeft() throws {
         let chunks = (0..<2400).map {
             Chunk(
-                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
+                matrix: 0, firstOutput: 0, outputCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
                 codec: .raw, digest: 0)
         }
-        let reserved = MemoryPlan.Reserved(
+        let reserved = [MemoryPlan.Part].reserved(
             runtime: 30 << 20, tokenizer: 12 << 20, resident: 9 << 20, kv: 100 << 20, scratch: 20 << 20)
         for budget in stride(from: 256 << 20, through: 9 << 30, by: 333 << 20) {
             let plan = try MemoryPlan(budget: budget, chunks: chunks, reserved: reserved)
@@ -118,7 +120,8 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
     @Test func pinnedChunksAreSpreadEvenlyOverTheSweep() throws {
         let chunks = (0..<1000).map {
             Chunk(
-                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 12, storedBytes: 4096, rawBytes: 4096, codec: .raw,
+                matrix: 0, firstOutput: 0, outputCount: 16, offset: $0 << 12, storedBytes: 4096, rawBytes: 4096,
+                codec: .raw,
                 digest: 0)
         }
         for pinnedCount in stride(from: 10, to: 980, by: 17) {
@@ -142,7 +145,8 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
     @Test func aLargerBudgetPinsWhatASmallerOneDoes() throws {
         let chunks = (0..<500).map {
             Chunk(
-                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 12, storedBytes: 4096, rawBytes: 4096, codec: .raw,
+                matrix: 0, firstOutput: 0, outputCount: 16, offset: $0 << 12, storedBytes: 4096, rawBytes: 4096,
+                codec: .raw,
                 digest: 0)
         }
         var smaller: Set<Int> = []
@@ -155,7 +159,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
     }
 
     @Test func reservedPartsBeyondAllNumbersAreRefused() {
-        let reserved = MemoryPlan.Reserved(runtime: .max, tokenizer: .max, resident: 1, kv: .max, scratch: .max)
+        let reserved = [MemoryPlan.Part].reserved(runtime: .max, tokenizer: .max, resident: 1, kv: .max, scratch: .max)
         #expect(throws: LeafError.self) { try MemoryPlan(budget: 1 << 40, chunks: [], reserved: reserved) }
     }
 
@@ -167,10 +171,10 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
     @Test func theDescriptionNamesEveryPartAndTheSmallestBudget() throws {
         let chunks = (0..<2320).map {
             Chunk(
-                matrix: 0, firstRow: 0, rowCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
+                matrix: 0, firstOutput: 0, outputCount: 16, offset: $0 << 22, storedBytes: 4 << 20, rawBytes: 4 << 20,
                 codec: .raw, digest: 0)
         }
-        let reserved = MemoryPlan.Reserved(
+        let reserved = [MemoryPlan.Part].reserved(
             runtime: 24 << 20, tokenizer: 12 << 20, resident: 8_500_000, kv: 201 << 20, scratch: 3 << 19)
         let plan = try MemoryPlan(budget: 512 << 20, chunks: chunks, reserved: reserved)
         #expect(

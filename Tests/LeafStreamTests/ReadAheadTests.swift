@@ -50,10 +50,7 @@ import Testing
             file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: recorder.system)
         let first = model.file.chunks.indices.first { !plan.pinnedChunks.contains($0) }!
         recorder.wait(until: 1, at: model.file.chunks[first].offset)
-        for chunk in model.file.chunks.indices {
-            _ = try store.acquire(chunk)
-            store.release(chunk)
-        }
+        for chunk in model.file.chunks.indices { _ = try store.lease(chunk) }
         // Nobody has asked for the second sweep.
         recorder.wait(until: 2, at: model.file.chunks[first].offset)
         #expect(store.counters.sweeps == 1)
@@ -101,7 +98,7 @@ import Testing
         for mode in IOMode.allCases {
             let store = try BlockStore(
                 file: model.file, plan: plan, reading: .init(mode: mode), consumers: 1, system: .here)
-            _ = try store.acquire(0)
+            let lease = try store.lease(0)
             for _ in 0..<50 {
                 let offset = Int.random(in: 0..<contents.count, using: &random)
                 let count = Int.random(in: 0...min(60_000, contents.count - offset), using: &random)
@@ -113,7 +110,8 @@ import Testing
             let beyond = UnsafeMutableRawBufferPointer.allocate(byteCount: 2, alignment: 1)
             defer { beyond.deallocate() }
             #expect(throws: LeafError.self) { try store.read(at: contents.count - 1, into: beyond) }
-            store.release(0)
+            let chunk = lease.chunk
+            #expect(chunk == 0)
         }
     }
 
@@ -128,10 +126,7 @@ import Testing
             let ends = [Int.random(in: 0...40, using: &random), 0]
             let other = max(0, min(40, ends[0] + Int.random(in: -4...4, using: &random)))
             onThreads(2) { consumer in
-                for chunk in 0..<(consumer == 0 ? ends[0] : other) {
-                    _ = try? store.acquire(chunk)
-                    store.release(chunk)
-                }
+                for chunk in 0..<(consumer == 0 ? ends[0] : other) { _ = try? store.lease(chunk) }
             }
             store.abandonSweep()
             #expect(
@@ -157,8 +152,7 @@ import Testing
                 }
                 var store: BlockStore? = try BlockStore(
                     file: model.file, plan: plan, reading: .init(mode: mode), consumers: 1, system: system)
-                _ = try store?.acquire(0)
-                store?.release(0)
+                _ = try store?.lease(0)
                 usleep(delay)
                 store = nil
                 isOver.store(true, ordering: .releasing)
@@ -168,17 +162,60 @@ import Testing
         }
     }
 
+    /// A lease that an array can hold.
+    private final class Held {
+        let lease: ChunkLease
+        init(_ lease: consuming ChunkLease) { self.lease = lease }
+        func isRight(_ model: TestModel) -> Bool { model.isRight(lease) }
+    }
+
+    @Test func aLeaseOutlivesItsStore() throws {
+        var store: BlockStore? = try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: .here)
+        let lease = try #require(store).lease(0)
+        store = nil
+        let isRight = lease.bytes.hold(model.contents[0])
+        #expect(isRight)
+    }
+
+    /// Emptying slots takes the kernel some time, and consumers must not wait for it.
+    @Test(.timeLimit(.minutes(1))) func memoryIsGivenBackWithoutHoldingUpAnyone() throws {
+        let asked = Locked<(@Sendable () -> Void)?>(nil)
+        let calls = Locked(0)
+        var system = SystemCalls.here
+        system.adviseMemory = { address, count, advice in
+            if advice == .dontNeed {
+                calls.withLock { $0 += 1 }
+                // Takes the store's lock, which its owner cannot take twice.
+                asked.withLock { $0 }?()
+            }
+            return SystemCalls.here.adviseMemory(address, count, advice)
+        }
+        let store = try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: .map), consumers: 1, system: system)
+        asked.withLock { $0 = { [weak store] in _ = store?.streamedBytesPerSweep } }
+        #expect(sweep(store, over: model, sweeps: 2, consumers: 1, seed: 3) == [])
+        store.want(pinnedBytes: 0)
+        for _ in 0..<3 {
+            try store.settle()
+            #expect(sweep(store, over: model, sweeps: 1, consumers: 1, seed: 3) == [])
+        }
+        _ = try store.lease(0)
+        store.abandonSweep()
+        asked.withLock { $0 = nil }
+        #expect(calls.withLock { $0 } > 60)
+    }
+
     @Test func aConsumerMayHoldSeveralChunks() throws {
         let store = try BlockStore(
             file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: .here)
-        var held: [(chunk: Int, bytes: UnsafeRawBufferPointer)] = []
+        var held: [Held] = []
         for _ in 0..<3 {
             for chunk in model.file.chunks.indices {
-                held.append((chunk, try store.acquire(chunk)))
+                held.append(Held(try store.lease(chunk)))
                 if held.count == 4 {
-                    for (chunk, bytes) in held { #expect(bytes.hold(model.contents[chunk])) }
-                    for (chunk, _) in held.reversed() { store.release(chunk) }
-                    held = []
+                    for held in held { #expect(held.isRight(model)) }
+                    while !held.isEmpty { held.removeLast() }
                 }
             }
         }

@@ -14,8 +14,7 @@ import Testing
                 if let bytes = change(&random) { store.want(pinnedBytes: bytes) }
                 try store.settle()
                 for chunk in block.chunks {
-                    #expect(try store.acquire(chunk).hold(model.contents[chunk]))
-                    store.release(chunk)
+                    #expect(try store.gives(chunk, of: model))
                 }
             }
         }
@@ -41,10 +40,7 @@ import Testing
         // An interrupted sweep in between.
         store.want(pinnedBytes: most / 3)
         try store.settle()
-        for chunk in 0..<10 {
-            _ = try store.acquire(chunk)
-            store.release(chunk)
-        }
+        for chunk in 0..<10 { _ = try store.lease(chunk) }
         store.abandonSweep()
         try sweep(store, model, sweeps: 3, random: &random) { _ in nil }
     }
@@ -112,26 +108,39 @@ import Testing
 
     @Test func whatOthersLackIsGivenBackAtOnce() {
         var policy = MemoryPressure(reserveBytes: 100, movableBytes: 1000)
-        #expect(policy.pinnedBytes(after: reading(90), now: 1000) == 1000)
-        #expect(policy.pinnedBytes(after: reading(50), now: 1000) == 1000)
-        #expect(policy.pinnedBytes(after: reading(20), now: 1000) == 920)
-        #expect(policy.pinnedBytes(after: reading(0), now: 50) == 0)
+        #expect(policy.allowedBytes(after: reading(90), now: 1000) == 1000)
+        #expect(policy.allowedBytes(after: reading(50), now: 1000) == 1000)
+        #expect(policy.allowedBytes(after: reading(20), now: 1000) == 920)
+        // Also where somebody asked for less than was allowed.
+        #expect(policy.allowedBytes(after: reading(0), now: 500) == 400)
+        #expect(policy.allowedBytes(after: reading(0), now: 50) == 0)
     }
 
     @Test func stallsCountAlsoWhereRoomSeemsLeft() {
         var policy = MemoryPressure(reserveBytes: 100, movableBytes: 1000)
-        #expect(policy.pinnedBytes(after: reading(500, 12), now: 1000) == 875)
-        #expect(policy.pinnedBytes(after: reading(500, 1), now: 875) == 875)
+        #expect(policy.allowedBytes(after: reading(500, 12), now: 1000) == 875)
+        #expect(policy.allowedBytes(after: reading(500, 1), now: 875) == 875)
     }
 
     @Test func itGrowsOnlyAfterAWhileOfCalmAndToTheStartAtMost() {
         var policy = MemoryPressure(reserveBytes: 100, movableBytes: 1000)
-        for _ in 0..<4 { #expect(policy.pinnedBytes(after: reading(300), now: 500) == 500) }
-        #expect(policy.pinnedBytes(after: reading(300), now: 500) == 600)
-        #expect(policy.pinnedBytes(after: reading(5000), now: 600) == 1000)
+        #expect(policy.allowedBytes(after: reading(0), now: 600) == 500)
+        for _ in 0..<4 { #expect(policy.allowedBytes(after: reading(300), now: 500) == 500) }
+        #expect(policy.allowedBytes(after: reading(300), now: 500) == 600)
+        #expect(policy.allowedBytes(after: reading(5000), now: 600) == 1000)
         // Pressure ends the calm.
-        #expect(policy.pinnedBytes(after: reading(10), now: 1000) == 910)
-        #expect(policy.pinnedBytes(after: reading(5000), now: 910) == 910)
+        #expect(policy.allowedBytes(after: reading(10), now: 1000) == 910)
+        #expect(policy.allowedBytes(after: reading(5000), now: 910) == 910)
+    }
+
+    /// While somebody asks for little, nobody knows whether there would be room for much.
+    @Test func whatIsAllowedGrowsFromWhatIsThere() {
+        var policy = MemoryPressure(reserveBytes: 100, movableBytes: 1000)
+        #expect(policy.allowedBytes(after: reading(0), now: 300) == 200)
+        for _ in 0..<20 { _ = policy.allowedBytes(after: reading(300), now: 50) }
+        #expect(policy.allowedBytes(after: reading(300), now: 50) == 200)
+        for _ in 0..<20 { _ = policy.allowedBytes(after: reading(700), now: 50) }
+        #expect(policy.allowedBytes(after: reading(700), now: 50) == 350)
     }
 
     @Test func theContainersOwnPressureComesFirst() {

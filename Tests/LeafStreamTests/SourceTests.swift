@@ -128,14 +128,112 @@ import Testing
         #expect(unlimited.start(bytes: 1 << 30, now: 7) == 7 && unlimited.start(bytes: 1, now: 7) == 7)
     }
 
+    @Test func aReadThatDidNotHappenIsGivenBack() {
+        var pacer = ReadPacer(bytesPerSecond: 1000)
+        #expect(pacer.start(bytes: 1000, now: 0) == 0)
+        #expect(pacer.start(bytes: 2000, now: 0) == 1_000_000_000)
+        #expect(pacer.start(bytes: 3000, now: 0) == 3_000_000_000)
+        pacer.giveBack(bytes: 3000)
+        pacer.giveBack(bytes: 2000)
+        #expect(pacer.start(bytes: 5000, now: 0) == 1_000_000_000)
+    }
+
+    /// At a byte a second the first piece comes at once, and the next after days.
+    private func slowest(consumers: Int = 1, system: SystemCalls = .here) throws -> BlockStore {
+        try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: .direct, maxBytesPerSecond: 1),
+            request: RequestShape(bytes: 1 << 20, depth: 4), consumers: consumers, system: system)
+    }
+
     @Test func aPacedStoreEndsAtOnce() throws {
         defer { unlink(mirror) }
-        // A sweep of 12 MB would take hours.
-        var store: BlockStore? = try BlockStore(
-            file: model.file, plan: plan, reading: .init(mode: .direct, maxBytesPerSecond: 1000), consumers: 1,
-            system: .here)
-        usleep(10_000)
+        var store: BlockStore? = try slowest()
+        _ = try store?.lease(0)
+        let reads = store?.counters.reads
         store?.abandonSweep()
+        #expect(reads == 1 && store?.counters.reads == 1)
         store = nil
+    }
+
+    @Test func consumersThatWaitAreInterruptedAtOnce() throws {
+        defer { unlink(mirror) }
+        let store = try slowest(consumers: 3)
+        for _ in 0..<3 {
+            let kinds = Mistakes()
+            let waiting = DispatchSemaphore(value: 0)
+            DispatchQueue.global().async {
+                for _ in 0..<3 { waiting.wait() }
+                usleep(5000)
+                store.interrupt()
+            }
+            onThreads(3) { consumer in
+                waiting.signal()
+                do throws(LeafError) {
+                    for chunk in model.file.chunks.indices { _ = try store.lease(chunk, consumer: consumer) }
+                } catch {
+                    kinds.add("\(error.kind)")
+                }
+            }
+            #expect(kinds.all == ["cancelled", "cancelled", "cancelled"])
+            // Until the sweep is abandoned nobody waits.
+            #expect(#expect(throws: LeafError.self) { _ = try store.lease(20) }?.kind == .cancelled)
+            store.abandonSweep()
+        }
+    }
+
+    /// What was pinned when a sweep was abandoned and had not been read is read later.
+    @Test func anInterruptedSweepIsFollowedByACleanOne() throws {
+        defer { unlink(mirror) }
+        let all = try MemoryPlan(budget: 1 << 30, chunks: model.file.chunks, reserved: nothingReserved)
+        for plan in [plan, all] {
+            let store = try BlockStore(
+                file: model.file, plan: plan, reading: .init(mode: .direct, maxBytesPerSecond: 200_000_000),
+                request: RequestShape(bytes: 32_768, depth: 5), consumers: 2, system: .here)
+            for round in 0..<10 {
+                let interrupted = DispatchSemaphore(value: 0)
+                DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(round * 3)) {
+                    store.interrupt()
+                    interrupted.signal()
+                }
+                onThreads(2) { consumer in
+                    for chunk in model.file.chunks.indices {
+                        if (try? store.lease(chunk, consumer: consumer)) == nil { return }
+                    }
+                }
+                interrupted.wait()
+                store.abandonSweep()
+                #expect(sweep(store, over: model, sweeps: 1, consumers: 2, seed: 1, napMicroseconds: 10) == [])
+            }
+        }
+    }
+
+    @Test func anInterruptIsTakenBack() throws {
+        defer { unlink(mirror) }
+        let store = try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: .here)
+        store.interrupt()
+        store.resume()
+        #expect(sweep(store, over: model, sweeps: 1, consumers: 1, seed: 1) == [])
+        // At a sweep's end there is nothing to abandon but the interrupt.
+        store.interrupt()
+        store.abandonSweep()
+        #expect(sweep(store, over: model, sweeps: 1, consumers: 1, seed: 1) == [])
+    }
+
+    /// Reads of what comes later wait for days, and the failure does not wait for them.
+    @Test func anErrorIsToldWhileOthersWaitForTheirTime() throws {
+        defer { unlink(mirror) }
+        let first = model.file.chunks[0].offset
+        var system = SystemCalls.here
+        system.read = { descriptor, target, count, offset in
+            if offset == first, count > 4096 {
+                usleep(20_000)
+                return -Int(EIO)
+            }
+            return SystemCalls.here.read(descriptor, target, count, offset)
+        }
+        let store = try slowest(system: system)
+        let error = #expect(throws: LeafError.self) { _ = try store.lease(0) }
+        #expect(error?.description.contains("input/output error") == true)
     }
 }

@@ -19,9 +19,7 @@ final class TestModel: Sendable {
         var contents: [[UInt8]] = []
         for (index, size) in sizes.enumerated() {
             let isPacked = packed.contains(index)
-            let content = (0..<size).map {
-                isPacked && $0 % 16 > 1 ? UInt8(index & 7) : UInt8(truncatingIfNeeded: random.next())
-            }
+            let content = Self.content(size, isPacked ? UInt8(index & 7) : nil, &random)
             var stored = content
             var codec = ChunkCodec.raw
             // A chunk of a few bytes does not shrink.
@@ -30,7 +28,7 @@ final class TestModel: Sendable {
             stored += [UInt8](repeating: 0, count: (4096 - storedBytes % 4096) % 4096)
             chunks.append(
                 Chunk(
-                    matrix: index / 4, firstRow: index % 4 * 16, rowCount: 16, offset: bytes.count,
+                    matrix: index / 4, firstOutput: index % 4 * 16, outputCount: 16, offset: bytes.count,
                     storedBytes: storedBytes,
                     rawBytes: size, codec: codec, digest: ChunkDigest.of(stored)))
             bytes += stored
@@ -38,22 +36,33 @@ final class TestModel: Sendable {
         }
         let matrices = stride(from: 0, to: sizes.count, by: 4).map { first in
             Matrix(
-                name: "encoder.layers.\(first / 4).ffn.w_out", rows: 64, columns: 64,
+                shape: FileShape.Matrix(
+                    name: "encoder.layers.\(first / 4).ffn.w_out", outputs: 64, columns: 64, layout: .int8),
                 chunks: first..<min(first + 4, sizes.count))
         }
         let blocks = matrices.indices.map {
-            Block(kind: .feedForward(layer: $0), matrices: $0..<$0 + 1, chunks: matrices[$0].chunks)
+            Block(name: "layer \($0), feed-forward", matrices: $0..<$0 + 1, chunks: matrices[$0].chunks)
         }
         try Data(bytes).write(to: URL(fileURLWithPath: path))
         file = LeafFile(
             path: path, fileBytes: bytes.count,
-            configuration: ModelConfiguration(
-                vocabSize: 64, dimModel: 64, numHeads: 1, dimHead: 64, dimFF: 64, layers: []),
             weights: .int8, tensors: [], blocks: blocks, matrices: matrices, chunks: chunks, regions: [])
         self.contents = contents
     }
 
+    /// Random bytes, or two of sixteen random and the others `filler`.
+    private static func content(_ size: Int, _ filler: UInt8?, _ random: inout SplitMix) -> [UInt8] {
+        var words = (0..<(size + 7) / 8).map { _ in random.next() }
+        if let filler {
+            let rest = UInt64(filler) &* 0x0101_0101_0101_0101
+            for index in words.indices { words[index] = index % 2 == 0 ? words[index] & 0xFFFF | rest << 16 : rest }
+        }
+        return words.withUnsafeBytes { Array($0.prefix(size)) }
+    }
+
     deinit { unlink(file.path) }
+
+    func isRight(_ lease: borrowing ChunkLease) -> Bool { lease.bytes.hold(contents[lease.chunk]) }
 
     private static func packed(_ content: [UInt8]) -> [UInt8]? {
         var room = [UInt8](repeating: 0, count: content.count)
@@ -85,10 +94,20 @@ struct SplitMix: RandomNumberGenerator {
     }
 }
 
-extension UnsafeRawBufferPointer {
+extension BlockStore {
+    /// Leases a chunk for a moment; whether it has the right bytes.
+    func gives(_ chunk: Int, of model: TestModel, to consumer: Int = 0) throws(LeafError) -> Bool {
+        model.isRight(try lease(chunk, consumer: consumer))
+    }
+}
+
+extension RawSpan {
     /// Compares quickly also in a debug build under a sanitizer.
     func hold(_ expected: [UInt8]) -> Bool {
-        count == expected.count && expected.withUnsafeBytes { memcmp(baseAddress!, $0.baseAddress!, count) == 0 }
+        withUnsafeBytes { bytes in
+            bytes.count == expected.count
+                && expected.withUnsafeBytes { memcmp(bytes.baseAddress!, $0.baseAddress!, bytes.count) == 0 }
+        }
     }
 }
 

@@ -79,10 +79,7 @@ import Testing
                 let passed = sweep == 0 ? pinned.count { $0 < streamed[plan.slotCount] } : pinned.count
                 while store.counters.reads < sweep * streamed.count + plan.slotCount + passed { usleep(100) }
                 let begin = TraceRecorder.now(trace)
-                for chunk in model.file.chunks.indices {
-                    _ = try store.acquire(chunk)
-                    store.release(chunk)
-                }
+                for chunk in model.file.chunks.indices { _ = try store.lease(chunk) }
                 trace.record(sweep == 0 ? .prompt : .decode, on: .steps, since: begin, 1)
             }
         }
@@ -120,8 +117,7 @@ import Testing
                 file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: system, trace: trace)
             // Long after the consumer has fallen asleep.
             DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(200)) { gate.signal() }
-            _ = try store.acquire(0, consumer: 3)
-            store.release(0)
+            _ = try store.lease(0, consumer: 3)
         }
         try trace.finish(naming: model.file)
         let events = try validated(json())

@@ -1,6 +1,7 @@
-import CPMAnt
+import CPMAntShape
 import Foundation
 import GoldenSupport
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafSynthesis
@@ -117,9 +118,9 @@ import Testing
                 let endsInZeros =
                     name == attention[2] || name == feedForward[1]
                     || isTaken && (name == attention[3] || name == feedForward[2])
-                let corner = try zeros(matrix.rows - 1, name, 0..<width)
+                let corner = try zeros(matrix.outputs - 1, name, 0..<width)
                 #expect(endsInZeros ? corner == width : corner < width / 10)
-                #expect(try zeros(matrix.rows - 1, name, width..<matrix.columns) < matrix.columns / 10)
+                #expect(try zeros(matrix.outputs - 1, name, width..<matrix.columns) < matrix.columns / 10)
                 guard isTaken else { continue }
                 for row in [0, 77, 127] {
                     #expect(
@@ -127,8 +128,8 @@ import Testing
                             == Shapes.row(row, of: name, in: small)[..<width])
                     #expect(try zeros(row, name, width..<matrix.columns) < matrix.columns / 10)
                 }
-                let scales = try Shapes.floats(TensorName.scale(of: name), in: small)
-                #expect(try Shapes.floats(TensorName.scale(of: name), in: large).starts(with: scales))
+                let scales = try Shapes.floats(FileShape.scaleName(of: name), in: small)
+                #expect(try Shapes.floats(FileShape.scaleName(of: name), in: large).starts(with: scales))
             }
         }
         for row in [0, 299] {

@@ -1,3 +1,4 @@
+import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafFormat
@@ -37,10 +38,10 @@ enum Shapes {
     /// Row `row` of an int8 matrix, read from its tile the plainest way.
     static func row(_ row: Int, of name: String, in file: LeafFile) throws -> [Int8] {
         let matrix = file.matrices.first { $0.name == name }!
-        let chunk = file.chunks[matrix.chunks].first { $0.firstRow..<$0.firstRow + $0.rowCount ~= row }!
+        let chunk = file.chunks[matrix.chunks].first { $0.firstOutput..<$0.firstOutput + $0.outputCount ~= row }!
         let bytes = try InputFile(path: file.path).bytes(at: chunk.offset, count: chunk.rawBytes)
-        let tile = (row - chunk.firstRow) / 16 * 16 * matrix.paddedColumns
-        return (0..<matrix.paddedColumns).map {
+        let tile = (row - chunk.firstOutput) / 16 * 16 * matrix.storedColumns
+        return (0..<matrix.storedColumns).map {
             Int8(bitPattern: bytes[tile + $0 / 4 * 64 + row % 16 * 4 + $0 % 4])
         }
     }

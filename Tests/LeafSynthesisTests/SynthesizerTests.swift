@@ -1,3 +1,4 @@
+import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafFormat
@@ -85,7 +86,7 @@ import Testing
         let file = try Shapes.make(shape, "a.leaf", in: directory)
         var deviations: [Double] = []
         let name = TensorName.feedForwardMatrices(layer: 0)[0]
-        let scales = try Shapes.floats(TensorName.scale(of: name), in: file)
+        let scales = try Shapes.floats(FileShape.scaleName(of: name), in: file)
         for row in 0..<350 {
             let numbers = try Shapes.row(row, of: name, in: file).map { Double($0) }
             #expect(numbers.map(\.magnitude).max() == 127)
@@ -114,7 +115,7 @@ import Testing
         var seen: Set<[Int8]> = []
         var count = 0
         for matrix in file.matrices {
-            for row in 0..<matrix.rows {
+            for row in 0..<matrix.outputs {
                 seen.insert(try Shapes.row(row, of: matrix.name, in: file))
                 count += 1
             }

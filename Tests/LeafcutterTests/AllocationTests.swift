@@ -1,7 +1,8 @@
 import CAllocationCounter
-import CPMAnt
+import CPMAntShape
 import Foundation
 import GoldenSupport
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import Leafcutter

@@ -1,6 +1,7 @@
-import CPMAnt
+import CPMAntShape
 import Foundation
 import GoldenSupport
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafImport
@@ -129,7 +130,7 @@ import Testing
         let directory = try TemporaryDirectory()
         let file = try Self.convert("plus", .float32, vocabulary: "plus.txt", in: directory)
         let tokenizer = try file.requireTokenizer()
-        #expect(file.leaf.tensor(TensorName.dictionary) == nil && tokenizer.segmenter == nil)
+        #expect(file.leaf.tensor(LeafMetadata.dictionaryTensor) == nil && tokenizer.segmenter == nil)
 
         let golden = try Golden.decode(PlusCases.self, "compressed/plus-cases.json").generation
         let prompt = [6] + tokenizer.encode(golden.prompt).filter { $0 != 1 }

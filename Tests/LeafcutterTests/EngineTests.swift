@@ -1,6 +1,6 @@
-import CPMAnt
 import Foundation
 import GoldenSupport
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafStream
@@ -209,7 +209,7 @@ import Testing
             self.ended = ended
         }
 
-        func addRows(to batch: inout RowBatch, _ model: CPMAntModel) throws(LeafError) {
+        func addRows(to batch: inout RowBatch, _ model: Executor) throws(LeafError) {
             let sequence = sequence ?? model.cache.makeSequence()
             self.sequence = sequence
             sweeps += 1
@@ -227,7 +227,7 @@ import Testing
             if way == .logits, sweeps == 4 { throw LeafError(.badInput, "bad logits") }
         }
         func tell(_ progress: SweepProgress) {}
-        func end(_ error: LeafError?, _ model: CPMAntModel) {
+        func end(_ error: LeafError?, _ model: Executor) {
             if let sequence { model.cache.remove(sequence) }
             ended(error)
         }

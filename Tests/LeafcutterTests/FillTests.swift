@@ -1,6 +1,7 @@
-import CPMAnt
+import CPMAntShape
 import Foundation
 import GoldenSupport
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import Leafcutter

@@ -1,6 +1,6 @@
-import CPMAnt
 import Foundation
 import GoldenSupport
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import Leafcutter

@@ -1,4 +1,4 @@
-import CPMAnt
+import LeafExecutor
 import LeafFormat
 import LeafStream
 import Leafcutter
@@ -27,7 +27,7 @@ import Testing
                 capacity: .init(context: context * batch, rows: max(context, batch), sequences: batch)))
         return (
             Prediction(
-                file.leaf, plan, promptRows: context, batch: batch, MachineRates(kernels: machine, disk: disk)), plan
+                file, plan, promptRows: context, batch: batch, MachineRates(kernels: machine, disk: disk)), plan
         )
     }
 

@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 import Leafcutter
 import Testing
@@ -9,7 +10,7 @@ import Testing
         (.cpmAnt1B, 1_149_865_984), (.cpmAnt300M, 430_385_152), (.cpmAntPlus10B, 9_620_422_656),
     ])
     func parametersAreThoseOfThePublishedModel(preset: ModelPreset, parameters: Int) {
-        #expect(ModelShape(preset.configuration).parameterCount == parameters)
+        #expect(ModelShape(preset.configuration, weights: .int8).parameterCount == parameters)
     }
 
     @Test func tenBillionParametersFitHalfAGibibyte() throws {

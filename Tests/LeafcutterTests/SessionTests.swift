@@ -1,6 +1,7 @@
-import CPMAnt
+import CPMAntShape
 import Foundation
 import GoldenSupport
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import Leafcutter
@@ -127,9 +128,10 @@ import Testing
         let vocabulary = request.options.stop.isEmpty ? nil : try Self.vocabulary.get()
         let answer = Mutex<Result<Generation, LeafError>?>(nil)
         let pieces = Mutex<[Int: [Int32]]>([:])
+        let configuration = model.file.configuration
         try model.engine.perform { cpm throws(LeafError) in
             let track = request.track(
-                for: cpm.configuration, vocabulary: vocabulary, cancellation: Cancellation(),
+                for: configuration, vocabulary: vocabulary, cancellation: Cancellation(),
                 onEvent: { event in
                     switch event {
                     case .piece(let piece):
@@ -139,7 +141,7 @@ import Testing
                     }
                 })
             let scheduler = try Scheduler(
-                model: cpm, instructionSet: .best, queue: model.engine.queue, interest: model.engine.interest)
+                model: cpm, queue: model.engine.queue, interest: model.engine.interest)
             scheduler.add(StoppedTrack(track, questions: questions))
             while scheduler.hasWork { scheduler.sweep() }
         }
@@ -509,14 +511,14 @@ private final class StoppedTrack: Track {
         return questions < 0
     }
 
-    func begin(_ model: CPMAntModel) throws(LeafError) { try track.begin(model) }
-    func addRows(to batch: inout RowBatch, _ model: CPMAntModel) throws(LeafError) {
+    func begin(_ model: Executor) throws(LeafError) { try track.begin(model) }
+    func addRows(to batch: inout RowBatch, _ model: Executor) throws(LeafError) {
         try track.addRows(to: &batch, model)
     }
     func accept(
         _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
     ) throws(LeafError) { try track.accept(row, at: place, workspace: &workspace) }
-    func endSweep(_ model: CPMAntModel) { track.endSweep(model) }
+    func endSweep(_ model: Executor) { track.endSweep(model) }
     func tell(_ progress: SweepProgress) { track.tell(progress) }
-    func end(_ error: LeafError?, _ model: CPMAntModel) { track.end(error, model) }
+    func end(_ error: LeafError?, _ model: Executor) { track.end(error, model) }
 }

@@ -1,6 +1,7 @@
-import CPMAnt
+import CPMAntShape
 import Foundation
 import GoldenSupport
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafImport
@@ -172,14 +173,14 @@ import Testing
         try Fixture.convert("ant-tiny-c", form: "hf", weights: .int8, to: path)
         var file = try ModelFile(path: path)
         let options = ModelOptions(memory: .gibibytes(1), threads: 2, capacity: .init(context: 64))
-        let without = try Model.plan(file, options).reserved.resident
+        let without = try Model.plan(file, options).bytes(for: .resident)
         let adapter = try AdapterFile(path: Self.path("finetuned"), for: file.configuration)
         try file.tunings.add(adapter)
         try file.tunings.add(SoftPromptFile(path: Self.path("prompts.pt"), for: file.configuration))
         let numbers = try adapter.factors.reduce(32 * 48) { sum, factors in
-            let (a, b) = try factors.floats()
+            let (a, b) = try factors.floats(.best)
             return sum + a.count + b.count
         }
-        #expect(try Model.plan(file, options).reserved.resident >= without + numbers * 4)
+        #expect(try Model.plan(file, options).bytes(for: .resident) >= without + numbers * 4)
     }
 }

@@ -59,6 +59,22 @@ import Testing
         #expect(abs(waited - 66.0 / 9) < 1e-9)
     }
 
+    /// Bytes that come at 1 GB/s when they come, and may come at 1 MB/s.
+    @Test func aLimitedRateIsTheDisks() {
+        var run = streaming
+        run.streamedBytesPerSweep = 3_000_000
+        run.diskLimit = 1e6
+        let verdict = Verdict(run) { nil }
+        #expect(verdict == .disk(share: 68.0 / 85, bytesPerSecond: 1e6, moreBytes: 3_000_000, savedSeconds: 3))
+        #expect("\(verdict)" == "80 % of the time waiting for the disk at 1 MB/s; 2.9 MiB more saves 3.00 s a token")
+        // One that is never reached is not the rate.
+        run.diskLimit = 5e9
+        guard case .disk(_, 1e9, _, _) = Verdict(run, memoryBytesPerSecond: { nil }) else {
+            Issue.record("not the disk's own rate")
+            return
+        }
+    }
+
     @Test func weightsAsFastAsMemoryIsMemory() {
         let verdict = Verdict(resident) { 20e9 }
         #expect(verdict == .memory(bytesPerSecond: 19e9, share: 0.95, waitShare: 0))

@@ -1,5 +1,5 @@
-/* Products with matrices of small rank, in float32. The order of additions is fixed: over columns by index modulo 16 and
- * then the tree, over ranks ascending. */
+/* Products with matrices of small rank, in float32. The order of additions is fixed: over columns by index modulo 16
+ * and then the tree, over ranks ascending. */
 #ifndef LEAF_FLOAT_LOW_RANK_H
 #define LEAF_FLOAT_LOW_RANK_H
 

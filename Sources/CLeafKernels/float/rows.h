@@ -2,6 +2,7 @@
 #ifndef LEAF_FLOAT_ROWS_H
 #define LEAF_FLOAT_ROWS_H
 
+#include "half.h"
 #include "math.h"
 
 #define LEAF_WHOLE(n) ((n) / LEAF_LANES * LEAF_LANES)
@@ -102,6 +103,20 @@ static float absmax(const float *x, size_t n) {
     for (size_t i = 0; i < whole; i += LEAF_LANES) largest = larger_int(largest, magnitude_bits(load16(x + i)));
     largest = larger_int(largest, magnitude_bits(load_part(x + whole, n - whole)));
     return float_of_bits((uint32_t)tree_max_int(largest));
+}
+
+static void quantize_weights(const float *x, size_t n, float scale, int8_t *q) {
+    if (scale == 0.0f) {
+        memset(q, 0, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i += LEAF_LANES) {
+        f32x16 ratio = load_columns(x, i, n) / scale;
+        ratio = choose(ratio > 127.0f, spread(127.0f), ratio);
+        ratio = choose(ratio < -127.0f, spread(-127.0f), ratio);
+        i8x16 rounded = __builtin_convertvector(to_int(round_even(ratio)), i8x16);
+        memcpy(q + i, &rounded, n - i < LEAF_LANES ? n - i : LEAF_LANES);
+    }
 }
 
 static void f16_to_f32(const uint16_t *x, float *y, size_t n) {

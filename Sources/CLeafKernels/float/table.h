@@ -1,23 +1,20 @@
-/* The table of one instruction set, from the functions that its file has included and its own `linear`. */
+/* The float functions of one vector width, compiled by inclusion under that width's target attribute. The including
+ * file says LEAF_HARDWARE_HALF 1 where its instructions convert float16, and LEAF_QUERY_TILE, how many 16-float
+ * accumulators its registers hold: 3, 6 or 12. */
 #ifndef LEAF_FLOAT_TABLE_H
 #define LEAF_FLOAT_TABLE_H
 
 #include "attention.h"
 #include "low_rank.h"
-#include "quantize.h"
 
-#define LEAF_KERNEL_TABLE(symbol, which, label)                                                                        \
-    const leaf_kernels symbol = {                                                                                      \
-        .isa = which,                                                                                                  \
+#define LEAF_FLOAT_TABLE(symbol, label)                                                                                \
+    const leaf_float_kernels symbol = {                                                                                \
         .name = label,                                                                                                 \
-        .quantize_row = quantize_row,                                                                                  \
-        .linear = linear,                                                                                              \
         .rms_norm = rms_norm,                                                                                          \
         .add = add,                                                                                                    \
         .gelu_multiply = gelu_multiply,                                                                                \
         .low_rank_down = low_rank_down,                                                                                \
         .low_rank_up = low_rank_up,                                                                                    \
-        .embed_int8 = embed_int8,                                                                                      \
         .cache_store = cache_store,                                                                                    \
         .attention = attention,                                                                                        \
         .exp = exp_row,                                                                                                \

@@ -1,10 +1,6 @@
 /* A virtual vector of 16 floats. The float32 arithmetic of all instruction sets is written over it once; the compiler
  * splits it into the registers at hand. Every function here is one IEEE operation a lane, so the bits never depend on
- * the splitting.
- *
- * The files of this folder are compiled once per instruction set by inclusion, under that set's target attribute. The
- * including file says LEAF_HARDWARE_HALF 1 where its instructions convert float16, and LEAF_QUERY_TILE, how many
- * 16-float accumulators its registers hold: 3, 6 or 12. */
+ * the splitting. */
 #ifndef LEAF_FLOAT_VECTOR_H
 #define LEAF_FLOAT_VECTOR_H
 
@@ -26,7 +22,6 @@ typedef uint32_t u32x16 __attribute__((vector_size(64)));
 typedef int16_t i16x16 __attribute__((vector_size(32)));
 typedef uint16_t u16x16 __attribute__((vector_size(32)));
 typedef int8_t i8x16 __attribute__((vector_size(16)));
-typedef _Float16 f16x16 __attribute__((vector_size(32)));
 
 LEAF_INLINE f32x16 load16(const float *x) {
     f32x16 v;
@@ -49,6 +44,12 @@ LEAF_INLINE void store_part(float *x, f32x16 v, size_t n) {
         store16(x, v);
     else
         memcpy(x, &v, n * sizeof(float));
+}
+
+/* 16 numbers from `column` on; those at `columns` and beyond are zero. */
+LEAF_INLINE f32x16 load_columns(const float *x, size_t column, size_t columns) {
+    if (column + LEAF_LANES <= columns) return load16(x + column);
+    return column < columns ? load_part(x + column, columns - column) : (f32x16){0};
 }
 
 LEAF_INLINE f32x16 spread(float x) { return (f32x16){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
@@ -112,49 +113,5 @@ LEAF_INLINE float float_of_bits(uint32_t bits) {
     memcpy(&x, &bits, sizeof x);
     return x;
 }
-
-LEAF_INLINE u16x16 load_half(const uint16_t *x) {
-    u16x16 v;
-    memcpy(&v, x, sizeof v);
-    return v;
-}
-
-LEAF_INLINE void store_half(uint16_t *x, u16x16 v) { memcpy(x, &v, sizeof v); }
-
-#if LEAF_HARDWARE_HALF
-
-LEAF_INLINE f32x16 float_of_half(u16x16 h) { return __builtin_convertvector((f16x16)h, f32x16); }
-LEAF_INLINE u16x16 half_of_float(f32x16 x) { return (u16x16)__builtin_convertvector(x, f16x16); }
-
-#else
-
-/* Exponent and fraction move to their places; multiplying by 2^112 corrects the bias, for denormals too. */
-LEAF_INLINE f32x16 float_of_half(u16x16 h) {
-    u32x16 wide = __builtin_convertvector(h, u32x16);
-    u32x16 sign = (wide & 0x8000) << 16;
-    u32x16 rest = (wide & 0x7FFF) << 13;
-    u32x16 finite = (u32x16)((f32x16)rest * 0x1p112f);
-    u32x16 infinite = (u32x16)(rest >= 0x0F800000);
-    u32x16 nan = (u32x16)(rest > 0x0F800000);
-    u32x16 special = rest | 0x7F800000 | (nan & 0x00400000);
-    return (f32x16)(sign | (infinite & special) | (~infinite & finite));
-}
-
-/* Rounds to nearest even: normal numbers by an integer carry, denormal ones by adding 0.5, which aligns them. */
-LEAF_INLINE u16x16 half_of_float(f32x16 x) {
-    u32x16 bits = (u32x16)x & 0x7FFFFFFF;
-    u32x16 sign = ((u32x16)x >> 16) & 0x8000;
-    u32x16 normal = (bits + 0xC8000FFF + ((bits >> 13) & 1)) >> 13;
-    u32x16 denormal = (u32x16)((f32x16)bits + 0.5f) - 0x3F000000;
-    u32x16 small = (u32x16)(bits < 0x38800000);
-    u32x16 large = (u32x16)(bits >= 0x47800000);
-    u32x16 nan = (u32x16)(bits > 0x7F800000);
-    u32x16 special = 0x7C00 | (nan & (0x0200 | ((bits >> 13) & 0x03FF)));
-    u32x16 half = (small & denormal) | (~small & normal);
-    half = sign | (large & special) | (~large & half);
-    return __builtin_convertvector(half, u16x16);
-}
-
-#endif
 
 #endif

@@ -1,9 +1,12 @@
-/* Kernels of the CPM-Ant forward pass: int8 weights, quantized activations, and the float32 arithmetic around them.
+/* Kernels of a forward pass: products of stored weights with quantized activations, and the float32 arithmetic around
+ * them.
  *
- * One table of function pointers per instruction set. Every function of every table gives the same bits: integer sums
- * are exact, and the float steps are the same IEEE operations in the same order (explicit fma, no contraction,
- * reductions over 16 lanes by element index modulo 16 and then a fixed tree). A row's result never depends on the rows
- * computed beside it. No function allocates, locks, starts threads or keeps state; all may run on many threads at once.
+ * There are two kinds of tables of function pointers. Float functions differ by the width of the vectors they run on,
+ * products by the instruction that multiplies and by how the weights lie. An instruction set is a choice of both. Every
+ * function of every table gives the same bits: integer sums are exact, and the float steps are the same IEEE operations
+ * in the same order (explicit fma, no contraction, reductions over 16 lanes by element index modulo 16 and then a fixed
+ * tree). A row's result never depends on the rows computed beside it. No function allocates, locks or starts threads,
+ * and none keeps state but what a product's own `begin_thread` prepares; all may run on many threads at once.
  *
  * A function that takes n numbers reads and writes n numbers, whatever lies behind them; float rows need no alignment.
  * Callers keep rows at multiples of 64 bytes all the same, because that is faster.
@@ -23,7 +26,9 @@
 /* A bucket that means: this key is not visible to this query. */
 #define LEAF_MASKED 0xFFFFu
 
-typedef enum { LEAF_ISA_SCALAR = 0, LEAF_ISA_AVX2 = 1, LEAF_ISA_AVX512 = 2, LEAF_ISA_NEON = 3 } leaf_isa;
+/* How the weights of a tile of 16 output rows lie. int8: [padded_columns / 4][16][4], padded_columns a multiple of
+ * LEAF_COLUMN_ALIGN. */
+typedef enum { LEAF_LAYOUT_INT8 = 0, LEAF_LAYOUT_COUNT } leaf_layout;
 
 /* Activations beside int8 weights. int16: groups of 128 columns, absmax/32639; int8: groups of 64, absmax/127. */
 typedef enum { LEAF_ACTIVATION_INT16 = 0, LEAF_ACTIVATION_INT8 = 1 } leaf_activation;
@@ -42,22 +47,9 @@ typedef struct {
     size_t page_stride;     /* bytes */
 } leaf_cache_view;
 
+/* Float32 arithmetic, for vectors of one width. */
 typedef struct {
-    leaf_isa isa;
-    const char *name; /* "scalar", "avx2", "avx512", "neon" */
-
-    /* Quantizes one float row of `columns` numbers to a row of leaf_activation_row_bytes(type, padded_columns), aligned
-     * to 64 bytes; columns beyond count as zeros. padded_columns is a multiple of 64. A group whose scale is zero or
-     * below the normal floats becomes zeros; one that holds a NaN or an infinity gets scale NaN, so that the damage
-     * shows in the result. Rows are laid out for the table that made them: do not mix tables. */
-    void (*quantize_row)(leaf_activation type, const float *x, size_t columns, size_t padded_columns, void *row);
-
-    /* y[r][16 t + o] = row_scales[16 t + o] * sum_g activationScale[g] * sum_k w[16 t + o][k] * q[r][k]
-     * for all tiles t and rows r. `tiles` is [tile_count][padded_columns / 4][16][4]; `activations` is `rows` quantized
-     * rows, one behind the other; y_stride is in floats. Per row the group sums are added in group order by fma, the
-     * row scale is multiplied at the end. Writes all 16 outputs of every tile; y may hold anything before. */
-    void (*linear)(leaf_activation type, const int8_t *tiles, size_t tile_count, size_t padded_columns,
-                   const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride);
+    const char *name; /* of the instruction set that it was made for */
 
     /* y = x / sqrt(mean(x^2) + eps) * weight, over n numbers; y may be x. */
     void (*rms_norm)(const float *x, const float *weight, size_t n, float eps, float *y);
@@ -74,9 +66,6 @@ typedef struct {
 
     /* y[o] += sum_k t[k] * b[k][o] for all o < n: the sum first, by fma over k ascending, then one addition. */
     void (*low_rank_up)(const float *t, const float *b, size_t b_stride, size_t rank, size_t n, float *y);
-
-    /* y = fma(q, scale, addend) over n columns of row `row_in_tile` of one weight tile. */
-    void (*embed_int8)(const int8_t *tile, size_t row_in_tile, float scale, const float *addend, size_t n, float *y);
 
     /* Puts one position's key and value (dim_head floats each) into a page, rounded to the cache's type. */
     void (*cache_store)(leaf_kv type, size_t dim_head, const float *key, const float *value, void *page, size_t place);
@@ -108,17 +97,60 @@ typedef struct {
      * q = round_half_even(x / scale) clamped to +-127, all zeros for scale 0. */
     float (*absmax)(const float *x, size_t n);
     void (*quantize_weights)(const float *x, size_t n, float scale, int8_t *q);
+} leaf_float_kernels;
+
+/* Products with weights of one layout, by one instruction. */
+typedef struct {
+    const char *name; /* of the instruction set that it was made for */
+    leaf_layout layout;
+
+    /* What the instruction needs; NULL where it needs nothing. `permit` asks the system for it, once a process, before
+     * the first thread begins; it gives 0, or errno where the system refuses. Every thread calls begin_thread before
+     * its first `linear`, and end_thread after its last. */
+    int (*permit)(void);
+    void (*begin_thread)(void);
+    void (*end_thread)(void);
+
+    /* Quantizes one float row of `columns` numbers to a row of leaf_activation_row_bytes(type, padded_columns), aligned
+     * to 64 bytes; columns beyond count as zeros. padded_columns is a multiple of 64. A group whose scale is zero or
+     * below the normal floats becomes zeros; one that holds a NaN or an infinity gets scale NaN, so that the damage
+     * shows in the result. Rows are laid out for the instruction set that made them: do not mix sets. The products of
+     * one set, of whichever layout, read the same rows. */
+    void (*quantize_row)(leaf_activation type, const float *x, size_t columns, size_t padded_columns, void *row);
+
+    /* y[r][16 t + o] = row_scales[16 t + o] * sum_g activationScale[g] * sum_k w[16 t + o][k] * q[r][k]
+     * for all tiles t and rows r. `tiles` is tile_count tiles of the product's layout; `activations` is `rows`
+     * quantized rows, one behind the other; y_stride is in floats. Per row the group sums are added in group order by
+     * fma, the row scale is multiplied at the end. Writes all 16 outputs of every tile; y may hold anything before. */
+    void (*linear)(leaf_activation type, const void *tiles, size_t tile_count, size_t padded_columns,
+                   const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride);
+
+    /* y = fma(q, scale, addend) over n columns of row `row_in_tile` of one weight tile. */
+    void (*embed_row)(const void *tile, size_t row_in_tile, float scale, const float *addend, size_t n, float *y);
+} leaf_product;
+
+/* The kernels of one instruction set. */
+typedef struct {
+    const char *name;
+    const leaf_float_kernels *floats;
+    const leaf_product *products[LEAF_LAYOUT_COUNT];
 } leaf_kernels;
 
-/* Bytes of one quantized row, a multiple of 64, the same for every instruction set. */
+/* Bytes of one quantized row, a multiple of 64: the same for every product, so that a memory plan does not depend on
+ * the processor. */
 size_t leaf_activation_row_bytes(leaf_activation type, size_t padded_columns);
 
-/* NULL when this build or this processor lacks it. */
-const leaf_kernels *leaf_kernels_for(leaf_isa isa);
+/* Names of all instruction sets, slowest first, here or not: "scalar", "avx2", ... NULL past the last. */
+const char *leaf_kernels_name(size_t index);
+/* NULL when unknown, or when this build or this processor lacks it. */
+const leaf_kernels *leaf_kernels_named(const char *name);
 /* The fastest that this processor has; never NULL. */
 const leaf_kernels *leaf_kernels_best(void);
-/* By the names of LEAFCUTTER_ISA; NULL when unknown or not here. */
-const leaf_kernels *leaf_kernels_named(const char *name);
+
+/* NULL where the set has no product for the layout. */
+static inline const leaf_product *leaf_kernels_product(const leaf_kernels *kernels, leaf_layout layout) {
+    return kernels->products[layout];
+}
 
 /* Tells the processor that this thread spins, and lets some nanoseconds pass. */
 static inline void leaf_pause(void) {

@@ -3,14 +3,15 @@
  * of activations comes off again.
  *
  * The including file gives dot_bytes(sums, weights, activations): sums + the dot products of four unsigned and four
- * signed bytes in each lane. */
+ * signed bytes in each lane. It says how many sums of 16 lanes its registers hold (LEAF_DOT_SUMS: 4 or 24), and how
+ * many dot_bytes keep the processor busy while each waits for the sum before it (LEAF_DOTS_IN_FLIGHT). */
 #ifndef LEAF_X86_VNNI_H
 #define LEAF_X86_VNNI_H
 
-#include "../float/table.h"
+#include "../product/table.h"
 
 enum {
-    /* Activation rows at once: two planes of each take 24 registers. */
+    /* The most activation rows at once. */
     VNNI_ROWS = 12,
     /* Rows whose values stay in L2 while the tiles pass by. */
     VNNI_ROWS_IN_L2 = 48,
@@ -32,7 +33,8 @@ LEAF_INLINE i32x16 four_bytes(const char *at) {
  * product would wait for the one before. */
 LEAF_INLINE void vnni_rows(const linear_task *task, const int8_t *tile, size_t output, size_t row, size_t planes,
                            size_t count) {
-    const size_t stride = task->stride, chains = count * planes >= 8 ? 1 : count * planes >= 4 ? 2 : 4;
+    const size_t stride = task->stride, dots = count * planes;
+    const size_t chains = dots >= LEAF_DOTS_IN_FLIGHT ? 1 : 2 * dots >= LEAF_DOTS_IN_FLIGHT ? 2 : 4;
     /* A pointer for three rows, since 24 would not fit the registers. */
     const char *rows[VNNI_ROWS / 3][2];
     f32x16 acc[VNNI_ROWS];
@@ -72,9 +74,9 @@ LEAF_INLINE void vnni_rows(const linear_task *task, const int8_t *tile, size_t o
 /* As many rows as fit at once, at most `rows`; how many they were. */
 LEAF_INLINE size_t vnni_block(const linear_task *task, const int8_t *tile, size_t output, size_t row, size_t rows,
                               size_t planes) {
-    if (rows >= 12) return vnni_rows(task, tile, output, row, planes, 12), 12;
-    if (rows >= 8) return vnni_rows(task, tile, output, row, planes, 8), 8;
-    if (rows >= 4) return vnni_rows(task, tile, output, row, planes, 4), 4;
+    if (rows >= 12 && 12 * planes <= LEAF_DOT_SUMS) return vnni_rows(task, tile, output, row, planes, 12), 12;
+    if (rows >= 8 && 8 * planes <= LEAF_DOT_SUMS) return vnni_rows(task, tile, output, row, planes, 8), 8;
+    if (rows >= 4 && 4 * planes <= LEAF_DOT_SUMS) return vnni_rows(task, tile, output, row, planes, 4), 4;
     if (rows >= 2) return vnni_rows(task, tile, output, row, planes, 2), 2;
     return vnni_rows(task, tile, output, row, planes, 1), 1;
 }
@@ -89,7 +91,7 @@ LEAF_INLINE void vnni_product(const linear_task *task, const int8_t *tiles, size
     }
 }
 
-static void linear(leaf_activation type, const int8_t *tiles, size_t tile_count, size_t padded_columns,
+static void linear(leaf_activation type, const void *tiles, size_t tile_count, size_t padded_columns,
                    const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride) {
     linear_task task = make_task(type, padded_columns, row_scales, activations, y, y_stride);
     if (plane_count(type) == 2)

@@ -15,11 +15,20 @@ int leaf_punch_hole(int descriptor, long long offset, long long count);
    Call once, before other threads start. Nothing happens where the C library is not GNU's. */
 void leaf_limit_malloc(void);
 
-/* Guards a mapped file of 4096-byte pages against being cut: a page that is gone reads as zeros instead of raising
-   SIGBUS, and is counted, so that whoever used it can find out. A handler is installed at the first call; what is not
-   guarded goes on to the handler that was there before. A number for the calls below, or -1 when there are too many. */
+/* Guards a mapped file of 4096-byte pages: a page that cannot be read when it is looked at reads as zeros instead of
+   raising SIGBUS, and is counted, so that whoever used it can find out. The first call installs a handler of SIGBUS for the
+   whole process; what is not about a guarded mapping, and what another process sent, goes on to the handler that was there
+   before. Returns a number for the calls below, or -1 when there are too many or the handler is refused. */
 int leaf_guard_mapping(const void *base, size_t count);
-int leaf_guarded_faults(int number);
+
+/* Pages of a guarded mapping that could not be read, by what the kernel says: the file does not have them any more or the
+   disk does not give them, or the machine's memory has failed. */
+typedef struct {
+    int file;
+    int memory;
+} leaf_mapping_faults;
+leaf_mapping_faults leaf_guarded_faults(int number);
+
 /* Before the mapping is unmapped. */
 void leaf_unguard_mapping(int number);
 

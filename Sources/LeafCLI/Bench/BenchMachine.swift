@@ -1,4 +1,5 @@
 import Glibc
+import LeafExecutor
 import Leafcutter
 
 /// Where and when a benchmark ran.
@@ -34,7 +35,7 @@ extension BenchMachine {
 }
 
 extension BenchMachine {
-    var json: JSONText {
+    var json: JSON {
         [
             "processor": .string(processor), "threads": .integer(threads), "memory_bytes": .integer(memoryBytes),
             "instruction_set": .string(instructionSet), "date": .string(date),

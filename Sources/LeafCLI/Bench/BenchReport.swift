@@ -20,7 +20,7 @@ struct BenchReport {
         }
     }
 
-    private var json: JSONText {
+    private var json: JSON {
         [
             "machine": runs.lazy.compactMap(\.machine).first?.json ?? .null,
             "runs": .array(

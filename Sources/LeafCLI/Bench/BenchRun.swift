@@ -84,12 +84,12 @@ struct Sample {
 
 extension BenchRun {
     /// What was not measured is left out.
-    var json: JSONText {
-        var fields: [(key: String, value: JSONText)] = []
-        func add(_ key: CodingKeys, _ value: JSONText?) {
+    var json: JSON {
+        var fields: [(key: String, value: JSON)] = []
+        func add(_ key: CodingKeys, _ value: JSON?) {
             if let value { fields.append((key.rawValue, value)) }
         }
-        func numbers(_ values: [Double]) -> JSONText { .array(values.map { .number($0) }) }
+        func numbers(_ values: [Double]) -> JSON { .array(values.map { .number($0) }) }
         add(.name, name.map { .string($0) })
         add(.budget, .integer(budget))
         add(.batch, batch.map { .integer($0) })

@@ -1,5 +1,6 @@
 import Glibc
 import LeafArguments
+import LeafExecutor
 import Leafcutter
 
 /// `leafcutter bench MODEL [--memory A,B,..]`
@@ -73,11 +74,11 @@ struct BenchCommand: Command {
         // One that cannot be written should not be found out after the run.
         _ = try engine.makeTrace()
         var runs: [BenchRun] = []
-        let interrupt = Interrupt()
+        let interrupt = terminal.interrupt
+        let signals = PassedSignals()
         do throws(LeafError) {
             for budget in budgets {
-                runs.append(try measure(file, budget, terminal))
-                if interrupt.isRequested { throw LeafError(.cancelled, "interrupted") }
+                runs.append(try measure(file, budget, interrupt, signals, terminal))
             }
         } catch {
             // An hour's results are not thrown away with the last one.
@@ -121,21 +122,32 @@ struct BenchCommand: Command {
     // MARK: One budget
 
     /// Measures the machine, lets another process run the model, and measures the disk again.
-    private func measure(_ file: ModelFile, _ budget: Int, _ terminal: Terminal) throws(LeafError) -> BenchRun {
+    private func measure(
+        _ file: ModelFile, _ budget: Int, _ interrupt: Interrupt, _ signals: PassedSignals, _ terminal: Terminal
+    ) throws(LeafError) -> BenchRun {
+        func checkForSignals() throws(LeafError) {
+            if interrupt.isRequested || signals.hasReceived { throw LeafError(.cancelled, "interrupted") }
+        }
+        func show(_ step: String) throws(LeafError) {
+            try checkForSignals()
+            terminal.progress.show("\(ByteCount(bytes: budget)): \(step)")
+        }
         let rows = benchmark.promptRows(in: file.configuration)
         let threads = engine.threads ?? Machine.current().cores
         var rates = try MachineRates.measure(
-            for: file.leaf, rows: [benchmark.batch, rows], threads: threads, activations: engine.activations,
-            reading: engine.reading, onStep: { terminal.progress.show("\(ByteCount(bytes: budget)): \($0)") })
+            for: file, rows: [benchmark.batch, rows], threads: threads, activations: engine.activations,
+            reading: engine.reading, onStep: show)
+        try show("measuring the model")
         terminal.progress.clear()
-        let child = try ChildProcess(words(budget))
+        let child = try ChildProcess(words(budget), passing: signals)
+        try checkForSignals()
         guard child.end == .exited(0) else { throw Self.failure(of: child, budget) }
         var run = try BenchLines.parse(child.output, "the measurement's process")[0]
-        terminal.progress.show("\(ByteCount(bytes: budget)): measuring the disk")
+        try show("measuring the disk")
         let after = try DiskProbe.measure(path: file.leaf.path, reading: engine.reading)
         rates.disk.bytesPerSecond = (rates.disk.bytesPerSecond + after.bytesPerSecond) / 2
         let prediction = Prediction(
-            file.leaf, try plan(file, .bytes(budget)), promptRows: rows, batch: benchmark.batch, rates)
+            file, try plan(file, .bytes(budget)), promptRows: rows, batch: benchmark.batch, rates)
         run.name = name ?? run.name
         run.diskBytesPerSecond = rates.disk.allowedBytesPerSecond
         run.ramBytesPerSecond = rates.kernels.readBytesPerSecond
@@ -181,7 +193,7 @@ struct BenchCommand: Command {
     private func measureHere(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
         let trace = try engine.makeTrace()
         let model = try Model(file, modelOptions(file, memory.budgets[0], trace: trace))
-        let interrupt = Interrupt()
+        let interrupt = terminal.interrupt
         let times = try model.run(
             benchmark, cancellation: interrupt.cancellation,
             onSweep: { done, all in

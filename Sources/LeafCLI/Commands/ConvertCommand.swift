@@ -1,5 +1,6 @@
 import Glibc
 import LeafArguments
+import LeafExecutor
 import Leafcutter
 
 /// `leafcutter convert SOURCE OUT.leaf`
@@ -71,6 +72,7 @@ struct ConvertCommand: Command {
         options.masksPath = masks
         if case .bytes(let bytes) = memory { options.memoryBudget = bytes }
         options.replacesExisting = replacesExisting
+        options.instructionSet = try InstructionSet.wanted().rawValue
         options.resumes = !startsAnew
         options.threads = threads ?? Machine.current().cores
         guard (1...1024).contains(options.threads) else {
@@ -80,7 +82,7 @@ struct ConvertCommand: Command {
     }
 
     func run(_ options: ConversionOptions, _ terminal: Terminal) throws(LeafError) {
-        let interrupt = Interrupt()
+        let interrupt = terminal.interrupt
         let meter = ProgressMeter("converting")
         let result = try Converter(source: source, output: output, options: options).run(
             isCancelled: { interrupt.isRequested },
@@ -100,7 +102,7 @@ struct ConvertCommand: Command {
         if consumes { terminal.note("the weights of \(source) were deleted") }
         guard common.isJSON else { return }
         terminal.output.write(
-            JSONText.object([
+            JSON.object([
                 ("output", .string(result.output)), ("parameters", .integer(result.parameters)),
                 ("bytes", .integer(result.bytes)), ("seconds", .number(result.seconds)),
                 ("tensors", .integer(result.tensors)), ("weights", .string(weights.rawValue)),
@@ -115,9 +117,9 @@ struct ConvertCommand: Command {
                 .usage,
                 "--consume deletes \(source) while it converts it; add --yes if that is meant, nobody can be asked")
         }
-        StandardError.write("\(source) will be deleted while it is converted. Go on? [y/N] ")
-        var input = StandardInput()
-        guard let answer = try input.nextLine(), ["y", "yes"].contains(answer.lowercased()) else {
+        StandardError.write("\(source.printable) will be deleted while it is converted. Go on? [y/N] ")
+        let input = try LineReader(path: "-", limit: 1024)
+        guard case .line(let line) = try input.next(), ["y", "yes"].contains(try line.text().lowercased()) else {
             throw LeafError(.usage, "nothing was done")
         }
     }

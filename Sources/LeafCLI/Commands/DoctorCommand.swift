@@ -1,4 +1,5 @@
 import LeafArguments
+import LeafExecutor
 import Leafcutter
 
 /// `leafcutter doctor [MODEL]`
@@ -22,7 +23,7 @@ struct DoctorCommand: Command {
         let rows = [Self.manyRows, Self.context]
         let facts: Facts
         if let file {
-            let rates = try MachineRates.measure(for: file.leaf, rows: rows, onStep: { terminal.progress.show($0) })
+            let rates = try MachineRates.measure(for: file, rows: rows, onStep: { terminal.progress.show($0) })
             let outlook = try Outlook(
                 file, ModelOptions(capacity: .init(context: Self.context)), promptRows: Self.context, rates)
             facts = Facts(
@@ -114,8 +115,8 @@ struct DoctorCommand: Command {
             }
         }
 
-        var json: JSONText {
-            var fields: [(key: String, value: JSONText)] = [
+        var json: JSON {
+            var fields: [(key: String, value: JSON)] = [
                 ("processor", .string(features.processor)), ("instruction_set", .string(instructionSet.rawValue)),
                 ("instruction_sets", .strings(InstructionSet.available.map(\.rawValue))),
                 ("cores", .integer(machine.cores)), ("memory_bytes", .integer(machine.totalBytes)),

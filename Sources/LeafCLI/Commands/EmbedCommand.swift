@@ -1,4 +1,5 @@
 import LeafArguments
+import LeafWire
 import Leafcutter
 
 /// `leafcutter embed MODEL [TEXT | -]`
@@ -27,48 +28,77 @@ struct EmbedCommand: Command {
                 "pool", "NAME", "mean (default), last: the last token's state, or none: a vector for each token.",
                 \.pooling,
                 suggest: .words(Pooling.allCases.map(\.rawValue))),
-        ] + ScoringOptions.all().map { $0.lifted(\.scoring) } + CommonOptions.quietness.map { $0.lifted(\.common) },
+        ] + ScoringOptions.all().map { $0.lifted(\.scoring) } + LineOptions.all.map { $0.lifted(\.scoring.lines) }
+            + CommonOptions.quietness.map { $0.lifted(\.common) },
         examples: ["embed ant.leaf '今天天气真好'", "embed ant.leaf - < sentences.txt > vectors.jsonl"])
 
     func run(_ terminal: Terminal) throws(LeafError) {
         let file = try scoring.open(model, terminal)
-        let requests = try readPrompts().map { prompt throws(LeafError) in
-            EmbeddingRequest(text: try file.rows(of: prompt, scoring.form), pooling: pooling)
-        }
-        guard !requests.isEmpty else { return }
-        var vectors = InOrder<[Float]>()
-        try scoring.answer(
-            requests, file, terminal, counted: (requests.reduce(0) { $0 + $1.text.ids.count }, requests.count),
-            onAnswer: { place, vector in
-                vectors.add(vector, at: place) { terminal.print(Self.answer($1, requests[$0])) }
-                terminal.progress.show("embedding: \(vectors.done) of \(Quantity.count(requests.count, "text"))")
-            })
-    }
-
-    private static func answer(_ vector: [Float], _ request: EmbeddingRequest) -> JSONText {
-        let tokens = request.text.ids.count
-        let width = vector.count / tokens
-        func numbers(_ values: ArraySlice<Float>) -> JSONText { .array(values.map { .number(Double($0)) }) }
-        return [
-            "embedding": request.pooling == .none
-                ? .array((0..<tokens).map { numbers(vector[$0 * width..<($0 + 1) * width]) }) : numbers(vector[...]),
-            "tokens": .integer(tokens),
-        ]
-    }
-
-    /// - Throws: `.usage` unless there is exactly one source.
-    private func readPrompts() throws(LeafError) -> [Prompt] {
         switch (text, ids) {
         case (nil, nil): throw LeafError(.usage, "TEXT is missing; give a text, - for standard input, or --ids")
         case (.some, .some): throw LeafError(.usage, "give a text or --ids, not both")
-        case (nil, .some(let ids)): return [.ids(try TokenIDs(ids).ids)]
-        case (.some("-"), nil):
-            var input = StandardInput()
-            var prompts: [Prompt] = []
-            while let line = try input.nextLine() { prompts.append(.text(line)) }
-            return prompts
-        case (.some(let text), nil): return [.text(text)]
+        case (nil, .some(let ids)): try embed(.ids(try TokenIDs(ids).ids), file, terminal)
+        case (.some("-"), nil): try embedLines(file, terminal)
+        case (.some(let text), nil): try embed(.text(text), file, terminal)
         }
+    }
+
+    private var defaults: EmbedInput.Defaults { EmbedInput.Defaults(form: scoring.form, pooling: pooling) }
+
+    private func embed(_ text: Prompt, _ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
+        let request = try EmbedInput(text, defaults).request(for: file)
+        let demand = request.demand(in: file.configuration)
+        let run = try SharedRun(
+            [demand], count: 1, bytes: 0, sequences: scoring.batch.count, scoring.engine, file, terminal)
+        var failure: LeafError?
+        try run.model.answer([request], cancellation: run.cancellation) { _, answer in
+            switch answer {
+            case .failure(let error): failure = error
+            case .success(let vector): terminal.print(Self.answer(vector, to: request))
+            }
+        }
+        terminal.progress.clear()
+        let isDone = failure == nil
+        run.tell(
+            tokens: isDone ? request.text.ids.count : 0, requests: isDone ? 1 : 0, rows: isDone ? demand.firstRows : 0)
+        if let failure { throw failure.kind == .cancelled ? LeafError(.cancelled, "interrupted") : failure }
+    }
+
+    /// Each line of standard input is one text; answers come in the order of the lines.
+    private func embedLines(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
+        let defaults = defaults
+        let configuration = file.configuration
+        let stream = try RequestStream<EmbeddingRequest>("-", scoring.lines, terminal, mayBeEmpty: true) {
+            line throws(LeafError) in
+            try EmbedInput(.text(line.text()), defaults).request(for: file)
+        }
+        guard try stream.holdsSomething() else { return }
+        let survey = try stream.survey(
+            sequences: scoring.batch.count, unknown: { .text(of: $0, logitRows: 0) },
+            demands: { [$0.demand(in: configuration)] })
+        let run = try SharedRun(survey, sequences: scoring.batch.count, scoring.engine, file, terminal)
+        let tally = RequestTally()
+        var lines = InOrder<JSON>()
+        try run.answer(
+            stream, tally, phase: "embedding",
+            begin: { request, cancellation, deliver throws(LeafError) in
+                try run.model.submission(of: request, cancellation, onAnswer: deliver)
+            },
+            take: { request, answer in
+                switch answer {
+                case .failure(let error): return .failed(error, id: nil)
+                case .success(let vector):
+                    tally.tokens += request.text.ids.count
+                    tally.rows += request.demand(in: configuration).firstRows
+                    return .answered(Self.answer(vector, to: request))
+                }
+            },
+            print: { number, answer in lines.add(answer, at: number) { terminal.print($1) } })
+        try run.finish(tally)
+    }
+
+    private static func answer(_ vector: [Float], to request: EmbeddingRequest) -> JSON {
+        EmbeddingAnswer(vector, pooling: request.pooling, tokens: request.text.ids.count).json()
     }
 }
 

@@ -1,4 +1,5 @@
 import LeafArguments
+import LeafWire
 import Leafcutter
 
 /// `leafcutter evaluate MODEL TASK DATA.jsonl`
@@ -92,12 +93,13 @@ struct EvaluateCommand: Command {
             return try UnfinishedFile(path: path)
         }
         let run = try SharedRun(
-            survey.demands.demands, sequences: scoring.batch.count, scoring.engine, file, terminal)
+            survey.demands.demands, count: survey.items, bytes: 0, sequences: scoring.batch.count, scoring.engine, file,
+            terminal)
 
         var lines: DataLines<Task.Item> = try items()
         var report = EvaluationReport(task: task.name, metrics: task.metrics)
         // Ids of items that are under way.
-        var ids: [Int: JSONText] = [:]
+        var ids: [Int: JSON] = [:]
         var failure: LeafError?
         var taken = 0
         do throws(LeafError) {
@@ -145,7 +147,7 @@ struct EvaluateCommand: Command {
 
     private func items<Item>() throws(LeafError) -> DataLines<Item> {
         if let limit, limit < 1 { throw LeafError(.usage, "--limit \(limit) leaves nothing; give at least 1") }
-        return DataLines(try JSONLines(path: data), limit: limit)
+        return try DataLines(path: data, limit: limit)
     }
 
     /// CPM-Live's beam search, with what was asked for in its place.

@@ -1,4 +1,5 @@
 import LeafArguments
+import LeafExecutor
 import Leafcutter
 
 /// `leafcutter export MODEL FOLDER`
@@ -30,7 +31,8 @@ struct ExportCommand: Command {
         var options = ExportOptions()
         options.weights = weights?.format
         options.replacesExisting = replacesExisting
-        let interrupt = Interrupt()
+        options.instructionSet = try InstructionSet.wanted().rawValue
+        let interrupt = terminal.interrupt
         let meter = ProgressMeter("exporting")
         let result = try Exporter(model: model, folder: folder, options: options).run(
             isCancelled: { interrupt.isRequested },
@@ -41,7 +43,7 @@ struct ExportCommand: Command {
         )
         guard common.isJSON else { return }
         terminal.output.write(
-            JSONText.object([
+            JSON.object([
                 ("output", .string(result.output)), ("parameters", .integer(result.parameters)),
                 ("bytes", .integer(result.bytes)), ("seconds", .number(result.seconds)),
                 ("tensors", .integer(result.tensors)), ("shards", .integer(result.shards)),

@@ -1,4 +1,5 @@
 import LeafArguments
+import LeafWire
 import Leafcutter
 
 /// `leafcutter fill MODEL TEXT`
@@ -8,6 +9,7 @@ struct FillCommand: Command {
     var requests: String?
     var batch = 8
     var longest = FillRequest.usualLongest
+    var lines = LineOptions()
     var isGreedy = false
     var samples = false
     var beams: Int?
@@ -45,7 +47,7 @@ struct FillCommand: Command {
             .required("MODEL", "A .leaf file.", \.model, suggest: .file),
             .optional("TEXT", "The text with its blanks; - takes all of standard input as it is.", \.text),
         ],
-        options: choices + TuningOptions.all.map { $0.lifted(\.tuning) }
+        options: choices + LineOptions.all.map { $0.lifted(\.lines) } + TuningOptions.all.map { $0.lifted(\.tuning) }
             + (EngineOptions.all + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
@@ -93,7 +95,7 @@ struct FillCommand: Command {
         case (let text?, nil):
             try runOne(text == "-" ? try StandardInput.text() : text, options, file, began, terminal)
         case (nil, let requests?):
-            try runRequests(requests, FillLine.Defaults(options: options, longest: longest), file, began, terminal)
+            try runRequests(requests, FillInput.Defaults(options: options, longest: longest), file, began, terminal)
         }
     }
 
@@ -103,52 +105,71 @@ struct FillCommand: Command {
     ) throws(LeafError) {
         let text = try BlankText(text)
         let request = try file.request(toFill: text, options, longest: longest)
-        try FillJob(file: file, requests: [request], engine: engine, began: began).runOne(
+        try FillJob(file: file, request: request, engine: engine, began: began).run(
             text, terminal, isJSON: common.isJSON, result: { text.filled(with: $0.blanks.map(\.text)) },
-            json: { filling, answer in .object(Self.fields(filling, text) + answer.facts(filling)) })
+            json: { filling, answer in FillAnswer(text, filling, answer.model, loadSeconds: answer.loadSeconds).json() }
+        )
+    }
+
+    /// One line, known to make sense.
+    private struct Asked {
+        let id: JSON
+        let text: BlankText
+        let request: FillRequest
     }
 
     private func runRequests(
-        _ path: String, _ defaults: FillLine.Defaults, _ file: ModelFile, _ began: ContinuousClock.Instant,
+        _ path: String, _ defaults: FillInput.Defaults, _ file: ModelFile, _ began: ContinuousClock.Instant,
         _ terminal: Terminal
     ) throws(LeafError) {
-        let entries = try JSONLines(path: path).map { line throws(LeafError) in
-            let parsed: FillLine = try line.decode([.fillDefaults: defaults])
-            let request = try file.request(toFill: parsed.text, parsed.options, longest: parsed.longest)
-            return (id: parsed.id?.json ?? .integer(line.number), text: parsed.text, request: request)
+        let stream = try RequestStream<Asked>(path, lines, terminal) { line throws(LeafError) in
+            guard !line.isBlank else { return nil }
+            let input = try FillInput(json: line.bytes, defaults)
+            return Asked(
+                id: input.id?.json ?? .integer(line.number), text: input.text, request: try input.request(for: file))
         }
-        var failed = 0
-        try FillJob(file: file, requests: entries.map(\.request), engine: engine, began: began)
-            .run(batch: batch, terminal) { answer in
-                let entry = entries[answer.place]
-                switch answer.outcome {
-                case .failure(let error) where error.kind == .cancelled: break
-                case .failure(let error):
-                    failed += 1
-                    terminal.print(["id": entry.id, "error": .string(error.description)])
+        // Of those texts that need most sequences, as many as may run together.
+        var widest: [Int] = []
+        let survey = try stream.survey(
+            sequences: batch, unknown: { Self.demand(of: defaults, context: $0) },
+            demands: { asked in
+                widest = Array((widest + [asked.request.sequences]).sorted(by: >).prefix(batch))
+                return asked.request.demands(in: file.configuration)
+            })
+        if survey.count != nil, survey.demands.positions > PromptRows.trainedLength {
+            terminal.warn(FillJob.lengthWarning(survey.demands.positions))
+        }
+        let run = try SharedRun(
+            survey, sequences: stream.isRepeatable ? widest.reduce(0, +) : batch * defaults.longest, of: "sequence",
+            engine, file, since: began, terminal)
+        let tally = RequestTally()
+        try run.answer(
+            stream, tally, phase: "filling",
+            begin: { asked, cancellation, deliver throws(LeafError) in
+                try run.model.submission(of: asked.request, cancellation, onAnswer: deliver)
+            },
+            take: { asked, outcome in
+                switch outcome {
+                case .failure(let error): return .failed(error, id: asked.id)
                 case .success(let filling):
-                    terminal.print(
-                        .object([("id", entry.id)] + Self.fields(filling, entry.text) + answer.facts(filling)))
+                    tally.tokens += filling.tokenCount
+                    tally.rows += filling.rows
+                    let answer = FillAnswer(asked.text, filling, run.model, loadSeconds: run.loadSeconds)
+                    return .answered(answer.json(id: asked.id))
                 }
-            }
-        if failed > 0 {
-            throw LeafError(.badInput, "\(failed) of \(entries.count) requests failed; their answers say why")
-        }
+            })
+        try run.finish(tally)
     }
 
-    private static func fields(_ filling: Filling, _ text: BlankText) -> [(key: String, value: JSONText)] {
-        [
-            ("text", .string(text.filled(with: filling.blanks.map(\.text)))), ("ids", .ids(filling.ids)),
-            (
-                "blanks",
-                .array(
-                    filling.blanks.map { blank in
-                        [
-                            "start": .integer(blank.start), "ids": .ids(blank.ids), "text": .string(blank.text),
-                            "logprob": .number(blank.logprob),
-                        ]
-                    })
-            ),
-        ]
+    /// What one of the texts that are tried for a line of a pipe may need.
+    private static func demand(of defaults: FillInput.Defaults, context: Int) -> Demand {
+        let width = if case .beams(let beams) = defaults.options.decoding { beams } else { 1 }
+        let pages = (context + Demand.pageKeys - 1) / Demand.pageKeys
+        return Demand(
+            pages: width * pages, sequences: width, positions: context, firstRows: context,
+            stepRows: width + mostBlanks, logitRows: width + mostBlanks)
     }
+
+    /// Blanks that a line of a pipe has room for: each is told by a row of its own.
+    private static let mostBlanks = 64
 }

@@ -1,58 +1,83 @@
+import CPMAntShape
 import LeafArguments
+import LeafWire
 import Leafcutter
 
 /// `leafcutter generate MODEL --requests FILE.jsonl`
 extension GenerateCommand {
+    /// One line, known to make sense.
+    private struct Asked {
+        let id: JSON
+        let request: GenerationRequest
+    }
+
     func runRequests(
-        _ path: String, _ defaults: RequestLine.Defaults, _ terminal: Terminal
+        _ path: String, _ defaults: GenerateInput.Defaults, _ terminal: Terminal
     ) throws(LeafError) {
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
         let file = try tuning.open(model)
-        let entries = try RequestFile(path: path, defaults: defaults, for: file).entries
-        for entry in entries {
-            let place = "\(path), line \(entry.line): "
-            if entry.isEmpty { terminal.warn(place + "nothing of the prompt is known; the text begins from <s> alone") }
-            if let warning = entry.request.lengthWarning(in: file.configuration) { terminal.warn(place + warning) }
-        }
-        let demands = entries.map { $0.request.demand(in: file.configuration) }
-        let run = try SharedRun(demands, sequences: batch.count, engine, file, since: start, terminal)
-        var (tokens, finished, failed) = (0, 0, 0)
-        func answer(_ entry: RequestFile.Entry, _ outcome: Result<Generation, LeafError>) -> JSONText {
-            switch outcome {
-            case .success(let generation):
-                return GenerationAnswer(
-                    request: entry.request, generation: generation, model: run.model, loadSeconds: run.loadSeconds
-                ).json(id: entry.id)
-            case .failure(let error):
-                failed += 1
-                return ["id": entry.id, "error": .string(error.description)]
+        // What is read twice is warned of once.
+        var warned = 0
+        let stream = try RequestStream<Asked>(path, lines, terminal) { line throws(LeafError) in
+            guard !line.isBlank else { return nil }
+            let input = try GenerateInput(json: line.bytes, defaults)
+            let request = try input.request(for: file)
+            if line.number > warned {
+                warned = line.number
+                Self.warn(
+                    of: request, isEmpty: input.isEmpty(request), file, "\(path), line \(line.number): ", terminal)
             }
+            return Asked(id: input.id?.json ?? .integer(line.number), request: request)
         }
-        try run.model.generate(
-            entries.map(\.request), cancellation: run.cancellation,
-            onEvent: { place, event in
+        let survey = try stream.survey(
+            sequences: batch.count, unknown: { Self.demand(of: defaults, context: $0) },
+            demands: { [$0.request.demand(in: file.configuration)] })
+        let run = try SharedRun(survey, sequences: batch.count, engine, file, since: start, terminal)
+        let tally = RequestTally()
+        try run.answer(
+            stream, tally, phase: "generating",
+            begin: { asked, cancellation, deliver throws(LeafError) in
+                try run.model.submission(of: asked.request, cancellation, onEvent: deliver)
+            },
+            take: { asked, event in
                 switch event {
-                case .piece(let piece): tokens += piece.id == nil ? 0 : 1
-                case .progress: break
-                case .finished(let outcome):
-                    finished += 1
-                    terminal.print(answer(entries[place], outcome))
+                case .piece(let piece):
+                    tally.tokens += piece.id == nil ? 0 : 1
+                    return nil
+                case .progress: return nil
+                case .finished(.failure(let error)): return .failed(error, id: asked.id)
+                // What was stopped before its first token is no answer.
+                case .finished(.success(let generation)) where generation.isUnbegun: return .cancelled
+                case .finished(.success(let generation)):
+                    tally.rows += asked.request.demand(in: file.configuration).firstRows + generation.newTokens
+                    let answer = GenerationAnswer(asked.request, generation, run.model, loadSeconds: run.loadSeconds)
+                    return .answered(answer.json(id: asked.id))
                 }
-                terminal.progress.show(
-                    "generating: \(Quantity.count(tokens, "token")), \(finished) of \(entries.count) requests finished")
             })
-        terminal.progress.clear()
-        run.tell(
-            tokens: tokens, requests: entries.count, rows: tokens + demands.reduce(0) { $0 + $1.firstRows })
-        try run.finishTrace()
-        if run.isInterrupted {
-            throw LeafError(.cancelled, "interrupted after \(Quantity.count(tokens, "token"))")
-        }
-        if failed > 0 {
-            throw LeafError(.badInput, "\(failed) of \(entries.count) requests failed; their answers say why")
-        }
+        try run.finish(tally)
     }
+
+    /// What a request of a pipe may need.
+    private static func demand(of defaults: GenerateInput.Defaults, context: Int) -> Demand {
+        let width = if case .beams(let beams) = defaults.options.decoding { beams } else { defaults.samples }
+        let pages = (context + Demand.pageKeys - 1) / Demand.pageKeys
+        return Demand(
+            pages: width * pages, sequences: width, positions: context, firstRows: context, stepRows: width,
+            logitRows: width)
+    }
+
+    private static func warn(
+        of request: GenerationRequest, isEmpty: Bool, _ file: ModelFile, _ place: String, _ terminal: Terminal
+    ) {
+        if isEmpty { terminal.warn(place + "nothing of the prompt is known; the text begins from <s> alone") }
+        if let warning = request.lengthWarning(in: file.configuration) { terminal.warn(place + warning) }
+    }
+}
+
+extension Generation {
+    /// Whether it was stopped before anything came of it.
+    fileprivate var isUnbegun: Bool { samples.allSatisfy { $0.finishReason == .interrupted && $0.ids.isEmpty } }
 }
 
 extension GenerationRequest {

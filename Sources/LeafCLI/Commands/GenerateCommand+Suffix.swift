@@ -1,3 +1,4 @@
+import LeafWire
 import Leafcutter
 
 /// `leafcutter generate MODEL PROMPT --suffix TEXT`: one blank between the two.
@@ -12,12 +13,12 @@ extension GenerateCommand {
         terminal.progress.show("opening \(model)")
         let file = try tuning.open(model)
         let request = try file.request(toFill: text, options, longest: options.maxTokens)
-        try FillJob(file: file, requests: [request], engine: engine, began: began).runOne(
+        try FillJob(file: file, request: request, engine: engine, began: began).run(
             text, terminal, isJSON: common.isJSON, result: { $0.blanks[0].text },
             json: { filling, answer in
                 GenerationAnswer(
-                    request: GenerationRequest(prompt: request.context, options: options),
-                    generation: Generation(filling, of: request), model: answer.model, loadSeconds: answer.loadSeconds
+                    GenerationRequest(prompt: request.context, options: options), Generation(filling, of: request),
+                    answer.model, loadSeconds: answer.loadSeconds
                 ).json()
             })
     }

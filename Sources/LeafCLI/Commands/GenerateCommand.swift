@@ -1,4 +1,5 @@
 import LeafArguments
+import LeafWire
 import Leafcutter
 
 /// `leafcutter generate MODEL [PROMPT | -]`
@@ -18,6 +19,7 @@ struct GenerateCommand: Command {
     var samples = 1
     var requests: String?
     var batch = BatchSize(8)
+    var lines = LineOptions()
     var session: String?
     var sessionInterval: Int?
     var isGreedy = false
@@ -38,7 +40,8 @@ struct GenerateCommand: Command {
 
             --requests runs many texts on shared sweeps. Each line of the file is a JSON object: "prompt" or "input_ids", \
             any option in snake_case where it differs from the command line ("max_tokens", "top_p", "n", ..), and an "id" \
-            that its answer repeats. Answers are JSON lines in the order in which they finish.
+            that its answer repeats. Answers are JSON lines in the order in which they finish. The lines may come from a pipe, \
+            or from standard input with --requests -; --context then says how long requests may be.
 
             --session keeps a generation in a file, at the end and when it is interrupted. The same command goes on from \
             there and gives what it would have given without the stop; the prompt may be left out then. --max-tokens counts \
@@ -48,7 +51,8 @@ struct GenerateCommand: Command {
             .required("MODEL", "A .leaf file.", \.model, suggest: .file),
             .optional("PROMPT", "The text to continue; - takes all of standard input as it is.", \.prompt),
         ],
-        options: choices + sampling + form + TuningOptions.all.map { $0.lifted(\.tuning) }
+        options: choices + LineOptions.all.map { $0.lifted(\.lines) } + sampling + form
+            + TuningOptions.all.map { $0.lifted(\.tuning) }
             + (EngineOptions.all + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
@@ -128,7 +132,7 @@ struct GenerateCommand: Command {
         guard prompt == nil, ids == nil else {
             throw LeafError(.usage, "give a prompt or --requests, not both")
         }
-        try runRequests(requests, RequestLine.Defaults(options: options, samples: samples), terminal)
+        try runRequests(requests, GenerateInput.Defaults(options: options, samples: samples), terminal)
     }
 
     /// The options with those put in that are typed in another form.
@@ -150,6 +154,7 @@ struct GenerateCommand: Command {
     }
 
     private func runOne(_ options: GenerationOptions, _ terminal: Terminal) throws(LeafError) {
+        let interrupt = terminal.interrupt
         let trace = try engine.makeTrace()
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
@@ -169,35 +174,24 @@ struct GenerateCommand: Command {
         let loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)
 
-        let interrupt = Interrupt()
-        let cancellation = Cancellation(parent: interrupt.cancellation)
+        let cancellation = Cancellation(parent: terminal.interrupt.cancellation)
         terminal.output.whenClosed = { cancellation.cancel() }
         let workingSet = WorkingSetSignals(model)
         defer { withExtendedLifetime(workingSet) {} }
         let streams = !common.isJSON && samples == 1
-        var tokens = 0
-        var prefill = Counters()
+        var watch = TokenWatch(model)
         var told: LeafError?
         let generation = try model.generate(
             prompt, options, samples: samples, session: session, cancellation: cancellation,
             onPiece: { piece in
+                watch.count(piece)
+                guard streams else { return watch.show(on: terminal, streams: false) }
                 terminal.progress.clear()
-                // The tokens of a session come before the first sweep.
-                if beams == nil, tokens == 0 || model.counters.sweeps <= 1 { prefill = model.counters }
-                tokens += 1
-                guard streams else {
-                    terminal.progress.show("generating: \(Quantity.count(tokens, "token"))")
-                    return
-                }
                 terminal.output.write(piece.text)
                 terminal.output.flush()
             },
-            onProgress: { progress in
-                if progress.phase == .prompt {
-                    terminal.progress.show("reading the prompt: \(Int(100 * progress.share)) %")
-                }
-                // Beams tell of their tokens at the end alone.
-                if model.counters.sweeps == 0 { prefill = model.counters }
+            onProgress: { _ in
+                watch.show(on: terminal, streams: streams)
                 // What fails at the end is told there.
                 if let failure = session?.passingFailure, failure != told {
                     told = failure
@@ -206,8 +200,7 @@ struct GenerateCommand: Command {
             })
         terminal.progress.clear()
         if common.isJSON {
-            let answer = GenerationAnswer(
-                request: request, generation: generation, model: model, loadSeconds: loadSeconds)
+            let answer = GenerationAnswer(request, generation, model, loadSeconds: loadSeconds)
             terminal.output.write(answer.json().line + "\n")
         } else {
             terminal.output.write(streams ? "\n" : generation.samples.map { $0.text + "\n" }.joined(separator: "\n"))
@@ -217,7 +210,7 @@ struct GenerateCommand: Command {
         if let session, generation.sweeps == 0, !interrupt.isRequested {
             terminal.note("all of it was in \(session.path)")
         } else if !terminal.isQuiet {
-            terminal.note("\(RunFacts(model, generation, promptRows: demand.firstRows, prefill: prefill))")
+            terminal.note("\(RunFacts(model, generation, promptRows: demand.firstRows))")
         }
         try engine.finish(trace, file.leaf, terminal)
         if let failure = session?.failure { throw failure }
@@ -267,5 +260,33 @@ struct GenerateCommand: Command {
             terminal.note(
                 "\(Quantity.count(unknown, "character")) of the prompt that the vocabulary lacks were dropped")
         }
+    }
+}
+
+/// What comes of one text, between its tokens.
+private struct TokenWatch {
+    private let model: Model
+    private let began = ContinuousClock.now
+    private var clock = SweepClock()
+    private var tokens = 0
+    private var firstToken: ContinuousClock.Instant?
+
+    init(_ model: Model) { self.model = model }
+
+    mutating func count(_ piece: GeneratedPiece) {
+        guard piece.id != nil else { return }
+        if firstToken == nil { firstToken = .now }
+        tokens += 1
+    }
+
+    /// - Parameter streams: whether the text itself is on the terminal.
+    mutating func show(on terminal: Terminal, streams: Bool) {
+        let seconds = firstToken.map { (ContinuousClock.now - $0) / .seconds(1) } ?? 0
+        var progress = Progress(phase: tokens == 0 ? "reading the prompt" : "generating")
+        progress.sweep = clock.read(model)
+        if tokens > 0 { progress.tokens = (tokens, seconds > 0 ? Double(tokens - 1) / seconds : 0) }
+        // Text that comes fast shows by itself where it is.
+        guard !streams || tokens == 0 || progress.isSlow else { return }
+        terminal.progress.show(progress.text)
     }
 }

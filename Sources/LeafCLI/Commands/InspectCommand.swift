@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafArguments
 import Leafcutter
 
@@ -15,20 +16,20 @@ struct InspectCommand: Command {
         examples: ["inspect ant.leaf", "inspect ant.leaf --tensors --json"])
 
     func run(_ terminal: Terminal) throws(LeafError) {
-        let file = try LeafFile.open(path: model)
+        let file = try CPMAntFile.open(path: model)
         terminal.output.write(common.isJSON ? json(file).line + "\n" : text(file))
     }
 
-    private func text(_ file: LeafFile) -> String {
+    private func text(_ file: CPMAntFile) -> String {
         let configuration = file.configuration
         let layers = configuration.layers
         let whole = layers.count { $0.hasAttention && $0.hasFeedForward }
         let half = layers.count { $0.hasAttention != $0.hasFeedForward }
         let feedForwards = layers.indices.filter { layers[$0].hasFeedForward }
-        let chunkBytes = file.chunks.paddedBytes
+        let chunkBytes = file.leaf.chunks.paddedBytes
         var rows: [(String, String)] = [
-            ("file", "\(file.path), \(ByteCount(bytes: file.fileBytes))"),
-            ("parameters", "\(configuration.parameterCount) (\(Quantity.parameters(configuration.parameterCount)))"),
+            ("file", "\(file.path), \(ByteCount(bytes: file.leaf.fileBytes))"),
+            ("parameters", "\(file.shape.parameterCount) (\(Quantity.parameters(file.shape.parameterCount)))"),
             ("weights", file.weights.rawValue),
             ("layers", "\(whole)" + (half > 0 ? ", and \(half) of which half was pruned" : "")),
             ("dim_model", "\(configuration.dimModel)"),
@@ -47,43 +48,43 @@ struct InspectCommand: Command {
             ),
             (
                 "blocks",
-                "\(file.blocks.count) in \(file.chunks.count) chunks, \(ByteCount(bytes: chunkBytes)) a sweep"
+                "\(file.leaf.blocks.count) in \(file.leaf.chunks.count) chunks, \(ByteCount(bytes: chunkBytes)) a sweep"
             ),
-            ("tokenizer", tokenizer(file)),
+            ("tokenizer", tokenizer(file.leaf)),
         ]
-        rows += sources(file).map { ($0.key, $0.value) }
+        rows += sources(file.leaf).map { ($0.key, $0.value) }
         var text = Quantity.table(rows)
         if showsTensors {
             text +=
                 "\n"
                 + Quantity.table(
-                    file.tensors.map {
+                    file.leaf.tensors.map {
                         ($0.name, "\($0.type.rawValue) \($0.shape), \($0.byteCount) bytes at \($0.offset)")
                     })
         }
         return text
     }
 
-    private func json(_ file: LeafFile) -> JSONText {
-        var fields: [(key: String, value: JSONText)] = [
-            ("file", .string(file.path)), ("bytes", .integer(file.fileBytes)),
-            ("parameters", .integer(file.configuration.parameterCount)), ("weights", .string(file.weights.rawValue)),
+    private func json(_ file: CPMAntFile) -> JSON {
+        var fields: [(key: String, value: JSON)] = [
+            ("file", .string(file.path)), ("bytes", .integer(file.leaf.fileBytes)),
+            ("parameters", .integer(file.shape.parameterCount)), ("weights", .string(file.weights.rawValue)),
             ("configuration", file.configuration.jsonText),
             (
                 "blocks",
                 .array(
-                    file.blocks.map { block in
+                    zip(file.shape.kinds, file.leaf.blocks).map { kind, block in
                         [
-                            "name": .string(name(of: block)), "chunks": .integer(block.chunks.count),
-                            "bytes": .integer(file.chunks[block.chunks].paddedBytes),
+                            "name": .string(name(of: kind)), "chunks": .integer(block.chunks.count),
+                            "bytes": .integer(file.leaf.chunks[block.chunks].paddedBytes),
                         ]
                     })
             ),
-            ("tokenizer", .bool(hasTokenizer(file))),
-            ("source", .object(sources(file).map { ($0.key, .string($0.value)) })),
+            ("tokenizer", .bool(hasTokenizer(file.leaf))),
+            ("source", .object(sources(file.leaf).map { ($0.key, .string($0.value)) })),
         ]
         if showsTensors {
-            let tensors = file.tensors.map { tensor -> JSONText in
+            let tensors = file.leaf.tensors.map { tensor -> JSON in
                 [
                     "name": .string(tensor.name), "dtype": .string(tensor.type.rawValue),
                     "shape": .array(tensor.shape.map { .integer($0) }), "offset": .integer(tensor.offset),
@@ -97,7 +98,7 @@ struct InspectCommand: Command {
 
     private func tokenizer(_ file: LeafFile) -> String {
         guard hasTokenizer(file) else { return "none: takes and gives ids only" }
-        return file.tensor(TensorName.dictionary) == nil ? "inside, CPM-Ant+'s" : "inside"
+        return file.tensor(LeafMetadata.dictionaryTensor) == nil ? "inside, CPM-Ant+'s" : "inside"
     }
 
     /// `3`, or `2 to 4` where layers differ.
@@ -106,7 +107,7 @@ struct InspectCommand: Command {
         return least == most ? "\(most)" : "\(least) to \(most)"
     }
 
-    private func hasTokenizer(_ file: LeafFile) -> Bool { file.tensor(TensorName.vocabulary) != nil }
+    private func hasTokenizer(_ file: LeafFile) -> Bool { file.tensor(LeafMetadata.vocabularyTensor) != nil }
 
     /// Where the file came from, as its metadata tell.
     private func sources(_ file: LeafFile) -> [(key: String, value: String)] {
@@ -114,8 +115,8 @@ struct InspectCommand: Command {
         return keys.compactMap { key in file.metadata[key].map { (key, $0) } }
     }
 
-    private func name(of block: Block) -> String {
-        switch block.kind {
+    private func name(of kind: ModelShape.BlockKind) -> String {
+        switch kind {
         case .attention(let layer): "layer \(layer) attention"
         case .feedForward(let layer): "layer \(layer) feed-forward"
         case .tokenTable: "token table"
@@ -124,10 +125,8 @@ struct InspectCommand: Command {
 }
 
 extension ModelConfiguration {
-    fileprivate var parameterCount: Int { ModelShape(self).parameterCount }
-
-    fileprivate var jsonText: JSONText {
-        var fields: [(key: String, value: JSONText)] = [
+    fileprivate var jsonText: JSON {
+        var fields: [(key: String, value: JSON)] = [
             ("dim_model", .integer(dimModel)), ("num_heads", .integer(numHeads)), ("dim_head", .integer(dimHead)),
             ("dim_ff", .integer(dimFF)), ("num_layers", .integer(layers.count)),
             ("mask_modules", .array(layers.map { [.bool(!$0.hasAttention), .bool(!$0.hasFeedForward)] })),
@@ -141,8 +140,8 @@ extension ModelConfiguration {
     }
 
     /// What a half layer lacks is absent.
-    private func sizes(ofLayer layer: Int) -> JSONText {
-        var fields: [(key: String, value: JSONText)] = []
+    private func sizes(ofLayer layer: Int) -> JSON {
+        var fields: [(key: String, value: JSON)] = []
         if layers[layer].hasAttention {
             let heads = layers[layer].heads ?? Array(0..<numHeads)
             fields = [("heads", .array(heads.map { .integer($0) })), ("dim_head", .integer(dimHead(ofLayer: layer)))]

@@ -1,5 +1,5 @@
-import FoundationEssentials
 import LeafArguments
+import LeafWire
 import Leafcutter
 
 /// `leafcutter logits MODEL --input CASES.json --output OUT.safetensors`
@@ -29,9 +29,8 @@ struct LogitsCommand: Command {
             + EngineOptions.all.map { $0.lifted(\.engine) } + CommonOptions.all.map { $0.lifted(\.common) },
         examples: ["logits ant.leaf --input cases.json --output logits.safetensors --kv f32"])
 
-    private struct Cases: Decodable {
-        let cases: [LogitsCase]
-    }
+    /// Bytes of the cases at most.
+    private static let inputLimit = 64 << 20
 
     func run(_ terminal: Terminal) throws(LeafError) {
         guard let input, let output else {
@@ -51,7 +50,7 @@ struct LogitsCommand: Command {
                 + "\(ByteCount(bytes: summary.bytes))")
         guard common.isJSON else { return }
         terminal.output.write(
-            JSONText.object([
+            JSON.object([
                 ("output", .string(output)), ("cases", .integer(summary.cases)), ("rows", .integer(summary.rows)),
                 ("bytes", .integer(summary.bytes)), ("memory", .memory(loaded)), ("io", .io(loaded)),
             ]).line + "\n")
@@ -59,11 +58,15 @@ struct LogitsCommand: Command {
 
     private func read(_ path: String) throws(LeafError) -> [LogitsCase] {
         let file = try InputFile(path: path)
+        guard file.byteCount <= Self.inputLimit else {
+            throw LeafError(
+                .badInput, "\(path) has \(ByteCount(bytes: file.byteCount)), more than cases are read of; split it")
+        }
         let bytes = try file.bytes(at: 0, count: file.byteCount)
-        do {
-            return try JSONDecoder().decode(Cases.self, from: Data(bytes)).cases
+        do throws(LeafError) {
+            return try LogitsInput.cases(json: bytes[...])
         } catch {
-            throw LeafError(.badInput, "\(path): \(DecodingProblem(error)); see leafcutter logits --help for the form")
+            throw LeafError(.badInput, "\(path): \(error); see leafcutter logits --help for the form")
         }
     }
 }

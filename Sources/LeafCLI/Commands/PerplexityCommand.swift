@@ -1,5 +1,5 @@
-import Glibc
 import LeafArguments
+import LeafWire
 import Leafcutter
 
 /// `leafcutter perplexity MODEL FILE`
@@ -22,7 +22,7 @@ struct PerplexityCommand: Command {
             """,
         arguments: [
             .required("MODEL", "A .leaf file.", \.model, suggest: .file),
-            .required("FILE", "A text in UTF-8.", \.path, suggest: .file),
+            .required("FILE", "A text in UTF-8; - is standard input.", \.path, suggest: .file),
         ],
         options: [
             .value("context", "N", "Tokens of a window, <s> included (default 512).", \.context),
@@ -33,106 +33,141 @@ struct PerplexityCommand: Command {
 
     func run(_ terminal: Terminal) throws(LeafError) {
         let file = try scoring.open(model, terminal)
-        let ids = try readIDs(file)
-        let windows = try TextWindows(ids, context: context, prefix: prefix, stride: stride)
-        let requests = try windows.all.map { window throws(LeafError) in
-            ScoreRequest(context: try file.rows(of: .ids(window.prefix), scoring.form), target: window.target)
-        }
-        // By window, so that the sum does not depend on the order in which they finish.
-        var sums = Array(repeating: 0.0, count: requests.count)
-        var done = 0
-        try scoring.answer(
-            requests, file, terminal, counted: (windows.scoredTokens, requests.count),
-            onAnswer: { place, scores in
-                sums[place] = scores.dropFirst(windows.all[place].alreadyScored).reduce(0) { $0 + $1.logprob }
-                done += 1
-                terminal.progress.show("scoring: \(done) of \(Quantity.count(requests.count, "window"))")
-            },
-            finish: { model throws(LeafError) in
-                let characters = try file.requireTokenizer().decode(windows.scored).unicodeScalars.count
-                let report = PerplexityReport(
-                    logprob: sums.reduce(0, +), tokens: windows.scoredTokens, characters: characters,
-                    windows: requests.count)
-                terminal.output.write(common.isJSON ? report.json(model).line + "\n" : report.text)
-                terminal.output.flush()
-            })
-    }
-
-    private func readIDs(_ file: ModelFile) throws(LeafError) -> [Int32] {
         let tokenizer = try file.requireTokenizer()
-        let input = try InputFile(path: path)
-        let bytes = try input.bytes(at: 0, count: input.byteCount)
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw LeafError(.badInput, "\(path) is not valid UTF-8; convert it first")
+        let text = try TextTokens(path: path, tokenizer)
+        var survey = DemandSurvey(sequences: scoring.batch.count)
+        var count: Int?
+        if text.isRepeatable {
+            var windows = WindowSource(text, try windows())
+            while let window = try windows.next(terminal) {
+                survey.add(try window.request(for: file, scoring.form).demand(in: file.configuration))
+                terminal.progress.show("reading: \(Quantity.count(survey.count, "window"))")
+            }
+            count = survey.count
+            text.rewind()
+        } else {
+            _ = try windows()
+            let longest = ScoreRequest(
+                context: try file.rows(of: .ids(Array(repeating: Tokenizer.bosID, count: prefix)), scoring.form),
+                target: Array(repeating: Tokenizer.bosID, count: context - prefix))
+            for _ in 0..<scoring.batch.count { survey.add(longest.demand(in: file.configuration)) }
         }
-        return tokenizer.encode(text).filter { $0 != Tokenizer.unknownID }
+        let run = try SharedRun(
+            survey.demands, count: count,
+            bytes: text.bytes(longest: text.isRepeatable ? text.longestPiece : text.limit),
+            sequences: scoring.batch.count, scoring.engine, file, terminal)
+        try measure(WindowSource(text, try windows()), tokenizer, count, run, terminal)
+    }
+
+    private func windows() throws(LeafError) -> TextWindows {
+        do throws(LeafError) {
+            return try TextWindows(context: context, prefix: prefix, stride: stride)
+        } catch {
+            let words = [("a context of", "--context"), ("a prefix of", "--prefix"), ("a stride of", "--stride")]
+            for (fact, option) in words where error.description.hasPrefix(fact) {
+                throw LeafError(error.kind, option + error.description.dropFirst(fact.count))
+            }
+            throw error
+        }
+    }
+
+    private func measure(
+        _ source: WindowSource, _ tokenizer: Tokenizer, _ count: Int?, _ run: SharedRun, _ terminal: Terminal
+    ) throws(LeafError) {
+        typealias Answer = Result<[TokenScore], LeafError>
+        var source = source
+        var report = PerplexityReport()
+        // Sums do not depend on the order in which windows finish.
+        var inOrder = InOrder<(window: TextWindows.Window, scores: [TokenScore])>()
+        var (begun, rows) = (0, 0)
+        var failure: LeafError?
+        var clock = SweepClock()
+        try RequestFlow<(number: Int, window: TextWindows.Window), Answer>(
+            model: run.model, ahead: 2 * scoring.batch.count
+        ).run(
+            isCancelled: {
+                var progress = Progress(phase: "scoring")
+                progress.done = (report.windows, count, "window")
+                progress.sweep = clock.read(run.model)
+                terminal.progress.show(progress.text)
+                return run.isCancelled || failure != nil
+            },
+            next: { milliseconds throws(LeafError) in
+                switch try source.next(waiting: milliseconds) {
+                case .later: return .later
+                case .end: return .end
+                case .window(let window):
+                    defer { begun += 1 }
+                    return .request((begun, window))
+                }
+            },
+            begin: { entry, cancellation, deliver throws(LeafError) in
+                let request = try entry.window.request(for: run.model.file, scoring.form)
+                return try run.model.submission(of: request, cancellation, onAnswer: deliver)
+            },
+            take: { entry, answer in
+                switch answer {
+                case .failure(let error): failure = failure ?? error
+                case .success(let scores):
+                    rows += entry.window.prefix.count + entry.window.target.count - 1
+                    inOrder.add((entry.window, scores), at: entry.number) {
+                        report.add($1.window, $1.scores, tokenizer)
+                    }
+                }
+                return true
+            })
+        terminal.progress.clear()
+        if failure == nil, !run.isCancelled {
+            terminal.output.write(common.isJSON ? report.json(run.model).line + "\n" : report.text)
+            terminal.output.flush()
+        }
+        run.tell(tokens: report.tokens, requests: report.windows, rows: rows)
+        if run.isInterrupted {
+            throw LeafError(.cancelled, "interrupted after \(Quantity.count(report.windows, "window"))")
+        }
+        if let failure { throw failure }
     }
 }
 
-/// A long text in pieces that a model can read.
-struct TextWindows {
-    struct Window {
-        /// `<s>` and what is read as a prompt.
-        let prefix: [Int32]
-        /// What the model says of each token of it.
-        let target: [Int32]
-        /// Tokens of the target that an earlier window has scored.
-        let alreadyScored: Int
+/// The windows of a text, as it is read.
+private struct WindowSource {
+    enum Next {
+        case window(TextWindows.Window)
+        /// Nothing came in time.
+        case later
+        case end
     }
 
-    let all: [Window]
-    /// What is counted, in order.
-    let scored: [Int32]
-    var scoredTokens: Int { scored.count }
+    private let text: TextTokens
+    private var windows: TextWindows
+    private var full: ArraySlice<TextWindows.Window> = []
+    private var isAtEnd = false
 
-    /// - Throws: `.usage` for numbers that make no sense, or a text too short to score.
-    init(_ ids: [Int32], context: Int, prefix: Int, stride: Int?) throws(LeafError) {
-        guard (2...1 << 20).contains(context) else {
-            throw LeafError(.usage, "--context \(context) is not between 2 and \(1 << 20)")
+    init(_ text: TextTokens, _ windows: TextWindows) { (self.text, self.windows) = (text, windows) }
+
+    mutating func next(waiting milliseconds: Int32) throws(LeafError) -> Next {
+        while true {
+            if let window = full.popFirst() { return .window(window) }
+            if isAtEnd { return .end }
+            switch try text.next(waiting: milliseconds) {
+            case .later: return .later
+            case .ids(let ids): full = windows.append(ids)[...]
+            case .end:
+                isAtEnd = true
+                full = try windows.finish()[...]
+            }
         }
-        guard (1..<context).contains(prefix) else {
-            throw LeafError(.usage, "--prefix \(prefix) is not between 1 and \(context - 1), one less than the context")
-        }
-        // A window holds <s> and so many tokens of the text.
-        let length = context - 1
-        let stride = stride ?? length - (prefix - 1)
-        guard (1...length - (prefix - 1)).contains(stride) else {
-            throw LeafError(
-                .usage, "--stride \(stride) is not between 1 and \(length - (prefix - 1)), what a window can score")
-        }
-        guard ids.count >= prefix else {
-            throw LeafError(
-                .usage, "the text has \(ids.count) tokens, which leaves nothing to score; give a longer one")
-        }
-        var windows: [Window] = []
-        var scoredUpTo = prefix - 1
-        var start = 0
-        while scoredUpTo < ids.count {
-            let window = ids[start..<min(start + length, ids.count)]
-            let target = Array(window.dropFirst(prefix - 1))
-            windows.append(
-                Window(
-                    prefix: [Tokenizer.bosID] + window.prefix(prefix - 1), target: target,
-                    alreadyScored: scoredUpTo - (start + prefix - 1)))
-            scoredUpTo = window.endIndex
-            start += stride
-        }
-        all = windows
-        scored = Array(ids.dropFirst(prefix - 1))
+    }
+
+    /// The next window of a file; nil after the last one.
+    mutating func next(_ terminal: Terminal) throws(LeafError) -> TextWindows.Window? {
+        guard !terminal.interrupt.isRequested else { throw LeafError(.cancelled, "interrupted") }
+        if case .window(let window) = try next(waiting: -1) { return window }
+        return nil
     }
 }
 
-/// What `leafcutter perplexity` found out.
-struct PerplexityReport {
-    /// Of all that was counted.
-    let logprob: Double
-    let tokens: Int
-    let characters: Int
-    let windows: Int
-
-    private var perToken: Double { exp(-logprob / Double(tokens)) }
-    private var perCharacter: Double { exp(-logprob / Double(max(1, characters))) }
-
+extension PerplexityReport {
     var text: String {
         Quantity.table([
             ("perplexity", "\(perToken.fixed(4)) a token, \(perCharacter.fixed(4)) a character"),
@@ -141,11 +176,5 @@ struct PerplexityReport {
         ])
     }
 
-    func json(_ model: Model) -> JSONText {
-        [
-            "perplexity": .number(perToken), "perplexity_per_character": .number(perCharacter),
-            "logprob": .number(logprob), "tokens": .integer(tokens), "characters": .integer(characters),
-            "windows": .integer(windows), "memory": .memory(model), "io": .io(model),
-        ]
-    }
+    func json(_ model: Model) -> JSON { .object(fields + [("memory", .memory(model)), ("io", .io(model))]) }
 }

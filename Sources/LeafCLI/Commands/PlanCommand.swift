@@ -1,3 +1,4 @@
+public import CPMAntShape
 import LeafArguments
 import Leafcutter
 
@@ -7,7 +8,7 @@ struct PlanCommand: Command {
     var preset: ModelPreset?
     var context = 512
     var batch = 1
-    var diskRate: ByteCount?
+    var diskRate: ByteRate?
     var cores: Int?
     var tuning = TuningOptions()
     var engine = EngineOptions()
@@ -29,13 +30,13 @@ struct PlanCommand: Command {
                 "context", "N", "Tokens to hold, the soft prompt and the generated ones included (default 512).",
                 \.context),
             .value("batch", "B", "Texts at the same time (default 1).", \.batch),
-            .value("disk-rate", "SIZE", "What the disk reads in a second: 1GB, 500MB.", \.diskRate),
+            .value("disk-rate", "RATE", "How fast the disk is: 1GB/s, 500MB/s.", \.diskRate),
             .value("cores", "N", "Compute threads to plan for (default: those of this machine).", \.cores),
         ] + TuningOptions.all.map { $0.lifted(\.tuning) }
             + EngineOptions.all.filter { $0.name != "threads" && $0.name != "io" }.map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
-            "plan ant.leaf --memory 2GiB", "plan ant.leaf --memory 1GiB --context 1024 --disk-rate 500MB --json",
+            "plan ant.leaf --memory 2GiB", "plan ant.leaf --memory 1GiB --context 1024 --disk-rate 500MB/s --json",
         ])
 
     private static let longestContext = 1 << 20
@@ -54,12 +55,12 @@ struct PlanCommand: Command {
         } catch {
             if error.kind == .budget, common.isJSON {
                 terminal.output.write(
-                    JSONText.object([("fits", .bool(false)), ("minimum", .integer(minimum))]).line + "\n")
+                    JSON.object([("fits", .bool(false)), ("minimum", .integer(minimum))]).line + "\n")
             }
             throw error
         }
         let rates = try MachineRates.measure(
-            for: file.leaf, rows: [batch, context], threads: cores, activations: engine.activations,
+            for: file, rows: [batch, context], threads: cores, activations: engine.activations,
             reading: engine.reading, disk: try statedDisk(), onStep: { terminal.progress.show($0) })
         terminal.progress.clear()
         let outlook = try Outlook(file, options, promptRows: context, rates)
@@ -89,7 +90,6 @@ struct PlanCommand: Command {
         if let cores, !(1...1024).contains(cores) {
             throw LeafError(.usage, "--cores \(cores) is not between 1 and 1024")
         }
-        if let diskRate, diskRate.bytes <= 0 { throw LeafError(.usage, "--disk-rate must be more than nothing") }
     }
 
     private func modelOptions(context: Int) -> ModelOptions {
@@ -102,9 +102,9 @@ struct PlanCommand: Command {
 
     /// Nil where it can be measured.
     private func statedDisk() throws(LeafError) -> DiskRate? {
-        if let diskRate { return DiskRate(bytesPerSecond: Double(diskRate.bytes)) }
+        if let diskRate { return DiskRate(bytesPerSecond: Double(diskRate.bytesPerSecond)) }
         guard model != nil else {
-            throw LeafError(.usage, "a preset has no file to measure the disk with; give --disk-rate, such as 1GB")
+            throw LeafError(.usage, "a preset has no file to measure the disk with; give --disk-rate, such as 1GB/s")
         }
         return nil
     }
@@ -131,7 +131,7 @@ struct PlanCommand: Command {
         let span = 1024
         var larger = options
         larger.capacity.context += span
-        return (try Model.plan(file, larger).reserved.kv - Model.plan(file, options).reserved.kv) / span
+        return (try Model.plan(file, larger).bytes(for: .kv) - Model.plan(file, options).bytes(for: .kv)) / span
     }
 }
 

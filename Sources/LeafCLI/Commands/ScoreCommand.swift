@@ -1,4 +1,5 @@
 import LeafArguments
+import LeafWire
 import Leafcutter
 
 /// `leafcutter score MODEL --requests FILE.jsonl`
@@ -30,49 +31,70 @@ struct ScoreCommand: Command {
             .value(
                 "rule", "NAME", "How inputs are scored: choice (default), likelihood or rank.", \.rule,
                 suggest: .words(ScoreRule.allCases.map(\.rawValue))),
-        ] + ScoringOptions.all().map { $0.lifted(\.scoring) } + CommonOptions.quietness.map { $0.lifted(\.common) },
+        ] + ScoringOptions.all().map { $0.lifted(\.scoring) } + LineOptions.all.map { $0.lifted(\.scoring.lines) }
+            + CommonOptions.quietness.map { $0.lifted(\.common) },
         examples: [
             "score ant.leaf --requests sentences.jsonl", "score ant.leaf --requests c3.jsonl --rule choice --task 1",
         ])
 
+    /// One line, known to make sense, and the scores of its texts as they come.
+    private struct Asked {
+        let id: JSON
+        let question: ScoreQuestion
+        var scores: [[TokenScore]?]
+    }
+
     func run(_ terminal: Terminal) throws(LeafError) {
         guard let requests else { throw LeafError(.usage, "--requests FILE.jsonl is missing") }
         let file = try scoring.open(model, terminal)
-        let questions = try ScoreFile(path: requests, rule: rule, form: scoring.form, for: file).questions
-        let texts = questions.enumerated().flatMap { number, question in
-            question.texts.enumerated().map { (question: number, place: $0, request: $1) }
+        let configuration = file.configuration
+        let defaults = ScoreInput.Defaults(form: scoring.form, rule: rule)
+        let stream = try RequestStream<Asked>(requests, scoring.lines, terminal) { line throws(LeafError) in
+            guard !line.isBlank else { return nil }
+            let input = try ScoreInput(json: line.bytes, defaults)
+            let id = input.id?.json ?? .integer(line.number)
+            let question = try input.question(for: file, id: id)
+            return Asked(id: id, question: question, scores: question.texts.map { _ in nil })
         }
-        var sheets = questions.map { ScoreSheet($0) }
-        var finished = 0
-        try scoring.answer(
-            texts.map(\.request), file, terminal,
-            counted: (texts.reduce(0) { $0 + $1.request.target.count }, questions.count),
-            onAnswer: { place, scores in
-                let text = texts[place]
-                sheets[text.question].scores[text.place] = scores
-                guard let answer = sheets[text.question].answer else { return }
-                finished += 1
-                sheets[text.question].scores = []
-                terminal.print(answer)
-                terminal.progress.show("scoring: \(finished) of \(Quantity.count(questions.count, "request")) finished")
+        let survey = try stream.survey(
+            sequences: scoring.batch.count, unknown: { .text(of: $0, logitRows: $0) },
+            demands: { asked in asked.question.texts.map { $0.demand(in: configuration) } })
+        let run = try SharedRun(survey, sequences: scoring.batch.count, scoring.engine, file, terminal)
+        let tally = RequestTally()
+        try run.answer(
+            stream, tally, phase: "scoring",
+            begin: { asked, cancellation, deliver throws(LeafError) in
+                var all: [Submission] = []
+                for (place, text) in asked.question.texts.enumerated() {
+                    all.append(try run.model.submission(of: text, cancellation, onAnswer: { deliver((place, $0)) }))
+                }
+                return Submission(all)
+            },
+            take: { asked, message -> RequestOutcome? in
+                let (place, result): (Int, Result<[TokenScore], LeafError>) = message
+                switch result {
+                case .failure(let error): return .failed(error, id: asked.id)
+                case .success(let scores): asked.scores[place] = scores
+                }
+                let scores = asked.scores.compactMap { $0 }
+                guard scores.count == asked.scores.count else { return nil }
+                for text in asked.question.texts {
+                    tally.tokens += text.target.count
+                    tally.rows += text.demand(in: configuration).firstRows
+                }
+                return .answered(asked.question.answer(scores))
             })
+        try run.finish(tally)
     }
 }
 
-/// The scores of one question's texts as they come.
-private struct ScoreSheet {
-    private let question: ScoreQuestion
-    /// By text; emptied once the answer has been given.
-    var scores: [[TokenScore]?]
+extension ScoreRule: ArgumentValue {}
 
-    init(_ question: ScoreQuestion) {
-        self.question = question
-        scores = Array(repeating: nil, count: question.texts.count)
-    }
-
-    /// Nil while scores are missing.
-    var answer: JSONText? {
-        let known = scores.compactMap { $0 }
-        return known.count == question.texts.count ? question.answer(known) : nil
+extension Demand {
+    /// Of one text of so many positions that is read on one sweep.
+    static func text(of positions: Int, logitRows: Int) -> Demand {
+        Demand(
+            pages: (positions + pageKeys - 1) / pageKeys, sequences: 1, positions: positions, firstRows: positions,
+            stepRows: 0, logitRows: logitRows)
     }
 }

@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafArguments
 import Leafcutter
 
@@ -54,7 +55,7 @@ struct SynthesizeCommand: Command {
             throw LeafError(.usage, "\(options.threads) threads make no sense; give --threads between 1 and 1024")
         }
 
-        let interrupt = Interrupt()
+        let interrupt = terminal.interrupt
         let meter = ProgressMeter("writing")
         let result = try Synthesizer(preset, output: output, options: options).run(
             isCancelled: { interrupt.isRequested },
@@ -70,7 +71,7 @@ struct SynthesizeCommand: Command {
                 + "at \(result.bytesPerSecond.asByteRate); peak memory \(ByteCount(bytes: peakBytes))")
         guard common.isJSON else { return }
         terminal.output.write(
-            JSONText.object([
+            JSON.object([
                 ("output", .string(result.output)), ("preset", .string(preset.rawValue)),
                 ("seed", .unsigned(seed)), ("parameters", .integer(result.parameters)),
                 ("bytes", .integer(result.bytes)), ("seconds", .number(result.seconds)),

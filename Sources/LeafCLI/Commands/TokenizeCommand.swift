@@ -1,4 +1,5 @@
 import LeafArguments
+import LeafWire
 import Leafcutter
 
 /// `leafcutter tokenize MODEL [TEXT | -]`
@@ -37,10 +38,17 @@ struct TokenizeCommand: Command {
             terminal.output.write(try answer(text, tokenizer) + "\n")
             return
         }
-        var input = StandardInput()
-        if StandardInput.isTerminal { terminal.note("reading texts, one a line; Ctrl-D ends them") }
-        while !terminal.output.isClosed, let line = try input.nextLine() {
-            terminal.output.write(try answer(line, tokenizer) + "\n")
+        let input = try LineReader(path: "-", limit: WireRequest.byteLimit)
+        if input.isTerminal { terminal.note("reading texts, one a line; Ctrl-D ends them") }
+        while !terminal.output.isClosed, case .line(let line) = try input.next() {
+            do throws(LeafError) {
+                guard !line.isTooLong else {
+                    throw LeafError(.usage, "it is longer than \(ByteCount(bytes: input.limit))")
+                }
+                terminal.output.write(try answer(line.text(), tokenizer) + "\n")
+            } catch {
+                throw LeafError(error.kind, "\(input.name), line \(line.number): \(error)")
+            }
         }
     }
 
@@ -48,18 +56,11 @@ struct TokenizeCommand: Command {
     private func answer(_ text: String, _ tokenizer: Tokenizer) throws(LeafError) -> String {
         if decodes {
             let ids = try TokenIDs(text).ids
-            let decoded = try tokenizer.decode(ids)
-            return common.isJSON ? JSONText.object([("ids", .ids(ids)), ("text", .string(decoded))]).line : decoded
+            return common.isJSON ? try DetokenizeInput(ids).answer(tokenizer).line : try tokenizer.decode(ids)
         }
-        if showsWords {
-            let words = tokenizer.words(text)
-            return common.isJSON ? JSONText.object([("words", .strings(words))]).line : words.joined(separator: " ")
-        }
-        let ids = tokenizer.encode(text)
-        guard common.isJSON else { return ids.map { "\($0)" }.joined(separator: " ") }
-        return JSONText.object([
-            ("ids", .ids(ids)), ("tokens", .strings(ids.map { tokenizer.token($0) ?? "" })),
-        ]).line
+        if common.isJSON { return TokenizeInput(text, wantsWords: showsWords).answer(tokenizer).line }
+        if showsWords { return tokenizer.words(text).joined(separator: " ") }
+        return tokenizer.encode(text).map { "\($0)" }.joined(separator: " ")
     }
 }
 

@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafArguments
 import Leafcutter
 
@@ -13,8 +14,8 @@ struct VerifyCommand: Command {
         options: CommonOptions.all.map { $0.lifted(\.common) }, examples: ["verify ant.leaf"])
 
     func run(_ terminal: Terminal) throws(LeafError) {
-        let file = try LeafFile.open(path: model)
-        let interrupt = Interrupt()
+        let file = try CPMAntFile.open(path: model).leaf
+        let interrupt = terminal.interrupt
         let meter = ProgressMeter("verifying")
         let start = ContinuousClock.now
         try file.verify(
@@ -24,11 +25,11 @@ struct VerifyCommand: Command {
         terminal.progress.clear()
         guard common.isJSON else {
             return terminal.output.write(
-                "\(model) is whole: \(ByteCount(bytes: file.fileBytes)) in \(Quantity.count(file.blocks.count, "block"))\n"
+                "\(model.printable) is whole: \(ByteCount(bytes: file.fileBytes)) in \(Quantity.count(file.blocks.count, "block"))\n"
             )
         }
         terminal.output.write(
-            JSONText.object([
+            JSON.object([
                 ("ok", .bool(true)), ("bytes", .integer(file.fileBytes)), ("blocks", .integer(file.blocks.count)),
                 ("seconds", .number(seconds)),
             ]).line + "\n")

@@ -1,37 +1,61 @@
+import FoundationEssentials
+import LeafWire
 import Leafcutter
 
 /// The items of a data file and their ids, as many as are wanted.
 struct DataLines<Item: EvaluationItem> {
-    struct Line: Decodable {
-        private enum Name: CodingKey { case id }
+    private let reader: LineReader
+    private var left: Int
+    private var isEmpty = true
 
-        let id: JSONText?
-        let item: Item
-
-        init(from decoder: any Decoder) throws {
-            id = try decoder.container(keyedBy: Name.self).decodeIfPresent(RequestLine.ID.self, forKey: .id)?.json
-            item = try Item(from: decoder)
+    /// - Throws: `.io`, and `.usage` for what can be read but once.
+    init(path: String, limit: Int?) throws(LeafError) {
+        reader = try LineReader(path: path, limit: WireRequest.byteLimit)
+        left = limit ?? .max
+        guard reader.isRepeatable else {
+            throw LeafError(
+                .usage, "\(reader.name) is read twice, so it has to be a file; write the lines to one first")
         }
     }
 
-    private var lines: JSONLines
-    private var left: Int
-
-    init(_ lines: JSONLines, limit: Int?) {
-        self.lines = lines
-        left = limit ?? .max
-    }
-
     /// - Parameter check: what else a line has to stand.
+    /// - Throws: `.usage` naming a line that makes no sense, or a file without any.
     mutating func next(
         check: (Item) throws(LeafError) -> Void = { _ in }
-    ) throws(LeafError) -> (id: JSONText, item: Item)? {
-        guard left > 0 else { return nil }
-        left -= 1
-        return try lines.next { line throws(LeafError) in
-            let parsed: Line = try line.decode()
-            try check(parsed.item)
-            return (parsed.id ?? .integer(line.number), parsed.item)
+    ) throws(LeafError) -> (id: JSON, item: Item)? {
+        while left > 0, case .line(let line) = try reader.next() {
+            guard !line.isBlank else { continue }
+            isEmpty = false
+            left -= 1
+            do throws(LeafError) {
+                let entry = try Self.entry(line)
+                try check(entry.item)
+                return entry
+            } catch {
+                throw LeafError(.usage, "\(reader.name), line \(line.number): \(error)")
+            }
+        }
+        guard !isEmpty else {
+            throw LeafError(.usage, "\(reader.name) holds no requests; give one JSON object a line")
+        }
+        return nil
+    }
+
+    private static func entry(_ line: LineReader.Line) throws(LeafError) -> (id: JSON, item: Item) {
+        guard !line.isTooLong else {
+            throw LeafError(.usage, "it is longer than \(ByteCount(bytes: WireRequest.byteLimit))")
+        }
+        var id: RequestID?
+        var json = JSONReader(line.bytes)
+        try json.fields { name, json throws(LeafError) in
+            if name == "id" { id = try RequestID(&json) } else { try json.skip() }
+        }
+        try json.end()
+        do {
+            let item = try JSONDecoder().decode(Item.self, from: Data(line.bytes))
+            return (id?.json ?? .integer(line.number), item)
+        } catch {
+            throw error as? LeafError ?? LeafError(.usage, "\(DecodingProblem(error))")
         }
     }
 }
@@ -57,6 +81,7 @@ struct DataSurvey {
             for request in asked.requests { try request.validate(for: file.configuration) }
             texts = asked
         }) {
+            guard !terminal.interrupt.isRequested else { throw LeafError(.cancelled, "interrupted") }
             items += 1
             if line.item.wanted != nil { wanted += 1 }
             if texts?.isCut == true { cut += 1 }

@@ -1,3 +1,4 @@
+import LeafWire
 import Leafcutter
 
 /// What is known of an evaluation so far.
@@ -29,7 +30,7 @@ where Metrics.Item: EvaluationItem, Metrics.Output: EvaluationOutput {
             + Quantity.table(values.map { ($0.name, $0.value.fixed(4)) })
     }
 
-    func json(cut: Int, seconds: Double, _ model: Model) -> JSONText {
+    func json(cut: Int, seconds: Double, _ model: Model) -> JSON {
         [
             "task": .string(task), "metrics": .object(values.map { ($0.name, .number($0.value)) }),
             "items": .integer(items), "compared": .integer(compared), "cut": .integer(cut), "tokens": .integer(tokens),
@@ -41,16 +42,16 @@ where Metrics.Item: EvaluationItem, Metrics.Output: EvaluationOutput {
 
 /// One line of `--output`.
 struct EvaluationAnswer {
-    let json: JSONText
+    let json: JSON
 
-    init(id: JSONText?, _ wanted: OutputValue?, _ output: some EvaluationOutput) {
-        var fields: [(key: String, value: JSONText)] = [("id", id ?? .null)]
+    init(id: JSON?, _ wanted: OutputValue?, _ output: some EvaluationOutput) {
+        var fields: [(key: String, value: JSON)] = [("id", id ?? .null)]
         fields += output.fields.map { ($0.name, Self.json($0.value)) }
         if let wanted { fields.append(("target", Self.json(wanted))) }
         json = .object(fields)
     }
 
-    private static func json(_ value: OutputValue) -> JSONText {
+    private static func json(_ value: OutputValue) -> JSON {
         switch value {
         case .text(let text): .string(text)
         case .ids(let ids): .ids(ids)

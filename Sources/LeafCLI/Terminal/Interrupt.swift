@@ -1,28 +1,65 @@
 import Dispatch
 import Glibc
 import Leafcutter
+import Synchronization
 
-/// Ctrl-C, or SIGTERM: the first one asks for a clean stop, the second ends the process at once.
+/// Ctrl-C, SIGTERM, or the end of the terminal: asks for a clean stop. The same signal a second time ends the process at once,
+/// but for SIGHUP, which a closed terminal sends twice. A signal that was ignored when the program began stays ignored.
+///
+/// A handler needs no thread of its own, so that the program can be stopped where no thread can be started either.
 final class Interrupt: Sendable {
     /// What a first signal cancels.
     let cancellation = Cancellation()
+    /// One bit for each signal that came. Signals belong to the process, and so does this.
+    private static let seen = Atomic<UInt64>(0)
+    /// Where a handler writes, so that a thread learns of the signal: a handler must not take a lock.
+    private static let bell = Atomic<Int32>(-1)
     /// Touched in `init` alone.
-    private nonisolated(unsafe) let sources: [any DispatchSourceSignal]
+    private nonisolated(unsafe) let source: any DispatchSourceRead
 
     init() {
-        sources = [SIGINT, SIGTERM].map { number in
-            // Else the default action wins.
-            signal(number, SIG_IGN)
-            return DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInteractive))
+        // Initialized before a handler reads them.
+        _ = Self.seen.load(ordering: .relaxed)
+        var ends: [Int32] = [-1, -1]
+        _ = pipe(&ends)
+        for end in ends {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
         }
-        for source in sources {
-            source.setEventHandler { [weak cancellation] in
-                guard let cancellation, !cancellation.isCancelled else { _exit(130) }
-                cancellation.cancel()
+        Self.bell.store(ends[1], ordering: .releasing)
+        let listening = ends[0]
+        source = DispatchSource.makeReadSource(fileDescriptor: listening, queue: .global(qos: .userInteractive))
+        source.setEventHandler { [cancellation] in
+            var byte: UInt8 = 0
+            _ = read(listening, &byte, 1)
+            cancellation.cancel()
+        }
+        source.activate()
+        for number in [SIGINT, SIGTERM, SIGHUP] where !Self.isIgnored(number) {
+            var action = sigaction()
+            action.__sigaction_handler.sa_handler = { number in
+                let bit: UInt64 = 1 << UInt64(number)
+                let before = Interrupt.seen.bitwiseOr(bit, ordering: .acquiringAndReleasing).oldValue
+                if before & bit != 0, number != SIGHUP { _exit(130) }
+                let code = errno
+                var byte: UInt8 = 1
+                _ = write(Interrupt.bell.load(ordering: .acquiring), &byte, 1)
+                errno = code
             }
-            source.activate()
+            action.sa_flags = SA_RESTART
+            sigaction(number, &action, nil)
         }
     }
 
-    var isRequested: Bool { cancellation.isCancelled }
+    var isRequested: Bool { Self.seen.load(ordering: .acquiring) != 0 }
+
+    /// The same without an object, for what has to end whoever asked for it.
+    static var isAnyRequested: Bool { seen.load(ordering: .acquiring) != 0 }
+
+    private static func isIgnored(_ number: Int32) -> Bool {
+        var action = sigaction()
+        sigaction(number, nil, &action)
+        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+            == unsafeBitCast(SIG_IGN, to: Int.self)
+    }
 }

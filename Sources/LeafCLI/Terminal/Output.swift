@@ -7,6 +7,9 @@ final class Output {
 
     private var pending: [UInt8] = []
     private var failure: Int32?
+    /// Columns of the terminal's line that are written; 0 where it is no terminal.
+    private(set) var column = 0
+    private let isTerminal = isatty(STDOUT_FILENO) == 1
     /// Told once, when writing has come to make no sense.
     var whenClosed: () -> Void = {}
 
@@ -17,6 +20,7 @@ final class Output {
     func write(_ text: String) {
         guard !isClosed else { return }
         pending += text.utf8
+        if isTerminal { column = TerminalWidth.column(after: text, from: column) }
         if pending.count >= Self.bufferBytes { flush() }
     }
 
@@ -50,15 +54,65 @@ enum StandardError {
     }
 }
 
+/// How wide things are on a terminal.
+enum TerminalWidth {
+    /// Columns of a line.
+    static var columns: Int {
+        var size = winsize()
+        return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
+    }
+
+    /// What is not ASCII may take two.
+    static func of(_ character: Character) -> Int { character.isASCII ? 1 : 2 }
+
+    /// The column behind a text.
+    static func column(after text: String, from column: Int) -> Int {
+        let columns = columns
+        return text.reduce(column) { column, character in
+            if character.isNewline { return 0 }
+            let width = of(character)
+            return column + width > columns ? width : column + width
+        }
+    }
+
+    /// The beginning of a text that fits, and its width.
+    static func fitted(_ text: String, to columns: Int) -> (text: String, width: Int) {
+        var width = 0
+        let fitting = text.prefix { character in
+            guard width + of(character) <= columns else { return false }
+            width += of(character)
+            return true
+        }
+        return (String(fitting), width)
+    }
+}
+
+/// Writes in pieces that a pipe takes at once when it takes any, so that a reader who rests does not keep the program from
+/// being stopped.
+///
 /// - Returns: the error number if not all bytes could be written.
 private func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Int32? {
+    var status = stat()
+    let mayBlock = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
     var written = 0
+    var patience = 10
     while written < bytes.count {
+        if mayBlock {
+            var waited = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            let count = poll(&waited, 1, 100)
+            if count == 0 || (count < 0 && errno == EINTR) {
+                if Interrupt.isAnyRequested { patience -= 1 }
+                if patience == 0 { return EINTR }
+                continue
+            }
+        }
         let count = bytes.span.withUnsafeBytes { rest in
-            write(descriptor, rest.baseAddress?.advanced(by: written), rest.count - written)
+            write(
+                descriptor, rest.baseAddress?.advanced(by: written),
+                min(rest.count - written, mayBlock ? 4096 : Int.max))
         }
         if count < 0 {
-            if errno == EINTR { continue }
+            if errno == EINTR || errno == EAGAIN { continue }
             return errno
         }
         written += count

@@ -1,4 +1,5 @@
 import Glibc
+import Leafcutter
 
 /// Where a command writes: results to standard output, everything else to standard error.
 final class Terminal {
@@ -6,16 +7,18 @@ final class Terminal {
     let progress: ProgressLine
     let isQuiet: Bool
     let isVerbose: Bool
+    /// Whoever looks at it is stopped cleanly from then on; a command that never does is ended by the system.
+    private(set) lazy var interrupt = Interrupt()
 
     init(_ options: CommonOptions) {
         output = Output()
         isQuiet = options.isQuiet
         isVerbose = options.isVerbose && !options.isQuiet
-        progress = ProgressLine(isShown: !options.isQuiet)
+        progress = ProgressLine(isShown: !options.isQuiet, isVerbose: isVerbose, beside: output)
     }
 
     /// One answer of many, as soon as it is there.
-    func print(_ answer: JSONText) {
+    func print(_ answer: JSON) {
         progress.clear()
         output.write(answer.line + "\n")
         output.flush()
@@ -25,7 +28,10 @@ final class Terminal {
     func note(_ line: String) {
         guard !isQuiet else { return }
         progress.clear()
-        StandardError.write(line + "\n")
+        // A plan has several lines; within one nothing moves the cursor.
+        for part in line.split(separator: "\n", omittingEmptySubsequences: false) {
+            StandardError.write(String(part).printable + "\n")
+        }
     }
 
     /// A line with `--verbose` only.
@@ -36,6 +42,6 @@ final class Terminal {
     /// Something that the user should know even with `--quiet`.
     func warn(_ sentence: String) {
         progress.clear()
-        StandardError.write("warning: \(sentence)\n")
+        StandardError.write("warning: \(sentence.printable)\n")
     }
 }

@@ -16,8 +16,10 @@ final class WorkingSetSignals: Sendable {
 
     init(_ model: Model) {
         let most = model.pinnedBytes
+        // One after the other: each reads what the last one wrote.
+        let queue = DispatchQueue(label: "leafcutter.workingset", qos: .userInitiated)
         sources = [SIGUSR1, SIGUSR2].map { number in
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInitiated))
+            let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
             source.setEventHandler { [weak model] in
                 guard let model else { return }
                 let now = model.pinnedBytes

@@ -1,4 +1,5 @@
-import CPMAnt
+import CPMAntShape
+import LeafExecutor
 import LeafFormat
 
 /// A text whose blanks have definite lengths: which row stands where, and which row tells of which token.

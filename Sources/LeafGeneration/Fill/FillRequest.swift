@@ -1,3 +1,4 @@
+public import CPMAntShape
 public import LeafFormat
 
 /// A text with blanks, and how to fill them.

@@ -1,4 +1,5 @@
-public import LeafFormat
+public import CPMAntShape
+import LeafFormat
 import LeafTokenizer
 
 extension FillRequest: ModelRequest {

@@ -1,4 +1,5 @@
-package import CPMAnt
+package import CPMAntShape
+package import LeafExecutor
 package import LeafFormat
 
 /// Fills the wanted blanks of one layout, from left to right.
@@ -48,7 +49,7 @@ package final class FillTrack: Track {
 
     package var isFinished: Bool { decided == layout.places.count }
 
-    package func addRows(to batch: inout RowBatch, _ model: CPMAntModel) {
+    package func addRows(to batch: inout RowBatch, _ model: Executor) {
         let first = batch.rows.count
         defer { progress.countSweep(rows: batch.rows.count - first) }
         guard let last = beams.last else {
@@ -87,13 +88,13 @@ package final class FillTrack: Track {
         decided += 1
     }
 
-    package func endSweep(_ model: CPMAntModel) {
+    package func endSweep(_ model: Executor) {
         progress.endSweep()
     }
 
     package func tell(_ sweep: SweepProgress) { progress.tell(sweep) }
 
-    package func end(_ error: LeafError?, _ model: CPMAntModel) {
+    package func end(_ error: LeafError?, _ model: Executor) {
         for beam in beams { model.cache.remove(beam.sequence) }
         if let error {
             deliver(.failure(error))

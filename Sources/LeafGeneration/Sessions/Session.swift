@@ -16,6 +16,8 @@ public final class Session: Sendable {
         var wasLast = false
     }
     private let status = Mutex(Status())
+    /// Where links lead.
+    private let target: String
     private let calls: WriteCalls
 
     /// Names a session; nothing is read or written yet.
@@ -34,6 +36,7 @@ public final class Session: Sendable {
         }
         guard !FilePath.isDirectory(path) else { throw LeafError(.io, "\(path) is a directory; name a file") }
         self.path = path
+        target = try OutputTarget.file(path, for: "a session")
         self.interval = interval
         self.calls = calls
     }
@@ -87,7 +90,7 @@ public final class Session: Sendable {
     }
 
     private func write(_ body: (SessionWriter) throws(LeafError) -> Void) throws(LeafError) -> Int {
-        let part = path + ".part"
+        let part = target + ".part"
         let output = try OutputFile(path: part, calls: calls)
         try output.lock(for: "run")
         do throws(LeafError) {
@@ -95,7 +98,7 @@ public final class Session: Sendable {
             let writer = try SessionWriter(output)
             try body(writer)
             try writer.finish()
-            try FilePath.rename(part, to: path)
+            try FilePath.rename(part, to: target)
             return writer.byteCount
         } catch {
             // On a full disk its room is wanted elsewhere.

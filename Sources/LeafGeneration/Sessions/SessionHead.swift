@@ -5,7 +5,7 @@ package struct SessionHead: Sendable, Equatable {
     /// Something that decides the text, in the words of the command line.
     package struct Field: Sendable, Equatable {
         package enum Name: String, Sendable, CaseIterable {
-            case software, model, kv, activations, delta
+            case rules, software, model, kv, activations, delta
             case promptEmbedding = "prompt-embedding"
             case decoding, compat, temperature
             case topP = "top-p"
@@ -35,15 +35,27 @@ package struct SessionHead: Sendable, Equatable {
         }
     }
 
+    /// The number of the rules by which texts go on: everything that makes the bytes of a generation and is no option.
+    ///
+    /// Raised when a session that was begun under the old rules could not be finished with the same bytes. While it is 1 it
+    /// is not written, so that files of the first program are those of this one.
+    private static let rules = 1
+
     let fields: [Field]
     let promptIDs: [Int32]
     let seed: UInt64
     /// Of the longest text.
     var tokens = 0
 
+    private static let mostFields = 64
     private static let longestName = 64
+    /// Of one field, and of all together.
     private static let longestValue = 1 << 20
-    private static let longestPrompt = 1 << 24
+    private static let longestValues = 2 << 20
+    private static let longestPrompt = 1 << 20
+
+    /// The most heap bytes that a head takes while it is read, its frame included.
+    package static let heapBound = 2 * longestValues + 2 * 4 * longestPrompt + SessionWriter.bufferBytes
 
     init(fields: [Field], promptIDs: [Int32], seed: UInt64) {
         self.fields = fields
@@ -56,16 +68,31 @@ package struct SessionHead: Sendable, Equatable {
     /// - Throws: `.badInput` for what no program wrote.
     init(_ reader: SessionReader) throws(LeafError) {
         var fields: [Field] = []
-        for _ in 0..<(try reader.count(atMost: Field.Name.allCases.count)) {
-            guard let name = Field.Name(rawValue: try reader.text(atMost: Self.longestName)) else {
-                throw reader.damage
-            }
-            fields.append(Field(name, try reader.text(atMost: Self.longestValue)))
+        var isKnown = true
+        var room = Self.longestValues
+        for _ in 0..<(try reader.count(atMost: Self.mostFields)) {
+            let name = Field.Name(rawValue: try reader.text(atMost: Self.longestName))
+            let value = try reader.text(atMost: min(Self.longestValue, room))
+            room -= value.utf8.count
+            if let name { fields.append(Field(name, value)) } else { isKnown = false }
         }
         self.fields = fields
+        // Other rules may have other fields, and something else behind them.
+        try Self.checkRules(fields, of: reader.path)
+        guard isKnown else { throw reader.damage }
         promptIDs = try reader.ids(atMost: Self.longestPrompt)
         seed = try reader.integer()
         tokens = try reader.count(atMost: Int(Int32.max))
+    }
+
+    private static func checkRules(_ fields: [Field], of path: String) throws(LeafError) {
+        func value(_ name: Field.Name) -> String? { fields.first { $0.name == name }?.value }
+        guard let rules = value(.rules), rules != "\(Self.rules)" else { return }
+        let program = value(.software).map { " \($0.prefix(20))" } ?? ""
+        throw LeafError(
+            .badInput,
+            "\(path) is a session by rules \(rules.prefix(20)), saved by Leafcutter\(program); this Leafcutter knows rules \(Self.rules) "
+                + "alone; go on with that one, or begin another session")
     }
 
     func write(to writer: SessionWriter) throws(LeafError) {
@@ -84,10 +111,13 @@ package struct SessionHead: Sendable, Equatable {
         for field in fields where field.value.utf8.count > Self.longestValue {
             throw LeafError(.usage, "\(field.name.rawValue) is too long for a session; at most 1 MiB can be kept")
         }
+        guard fields.reduce(0, { $0 + $1.value.utf8.count }) <= Self.longestValues else {
+            throw LeafError(.usage, "the options are too long for a session; at most 2 MiB can be kept")
+        }
         guard promptIDs.count <= Self.longestPrompt else {
             throw LeafError(
                 .usage,
-                "the prompt has \(promptIDs.count) tokens, too many for a session; at most 16 million can be kept")
+                "the prompt has \(promptIDs.count) tokens, too many for a session; at most a million can be kept")
         }
     }
 
@@ -96,7 +126,8 @@ package struct SessionHead: Sendable, Equatable {
     /// - Parameter path: the session's.
     /// - Throws: `.usage` naming the first thing that is not the same.
     func check(against saved: SessionHead, of path: String) throws(LeafError) {
-        for field in fields {
+        // The rules tell whether another program can go on, not its version.
+        for field in fields where field.name != .software && field.name != .rules {
             let old = saved.fields.first { $0.name == field.name }
             guard old != field else { continue }
             throw LeafError(.usage, "\(path) \(field.difference(from: old)), or begin another session")
@@ -114,8 +145,6 @@ package struct SessionHead: Sendable, Equatable {
 extension SessionHead.Field {
     fileprivate func difference(from old: Self?) -> String {
         switch name {
-        case .software:
-            "was saved by Leafcutter \(old?.value ?? "of another version"), this is \(value); go on with that one"
         case .model: "belongs to another model; give that one"
         case .delta: "was begun with another adapter, or none; give the same adapter"
         case .promptEmbedding: "was begun with another soft prompt, or none; give the same soft prompt"

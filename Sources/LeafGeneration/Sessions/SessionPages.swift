@@ -1,4 +1,5 @@
-import CPMAnt
+import CPMAntShape
+import LeafExecutor
 import LeafFormat
 
 /// The pages of the KV cache that sequences have, and what is in them.

@@ -1,3 +1,4 @@
+import CPMAntShape
 import LeafFormat
 
 /// A text that has been generated so far, as a session keeps it.

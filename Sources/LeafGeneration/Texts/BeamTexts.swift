@@ -1,3 +1,4 @@
+package import CPMAntShape
 package import LeafFormat
 package import LeafTokenizer
 
@@ -38,7 +39,7 @@ package struct BeamTexts: TextChoice {
     ) throws(LeafError) {
         // Beams compete after each token, so there is one row.
         for row in rows {
-            let logits = row.joined(request.options.compatibility, workspace)
+            let logits = try row.joined(request.options.compatibility, workspace)
             try search.accept(logits.span, ofBeam: text, workspace: &workspace)
         }
     }

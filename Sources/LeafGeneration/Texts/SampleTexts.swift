@@ -1,3 +1,4 @@
+package import CPMAntShape
 package import LeafFormat
 package import LeafTokenizer
 
@@ -83,7 +84,7 @@ package struct SampleTexts: TextChoice {
     private mutating func choose(
         _ row: LogitsRow, _ number: Int, _ workspace: inout SamplingWorkspace
     ) throws(LeafError) {
-        let logits = row.joined(request.options.compatibility, workspace)
+        let logits = try row.joined(request.options.compatibility, workspace)
         guard let token = try samples[number].decoder.accept(logits.span, workspace: &workspace) else { return }
         take(token.id, token.logprobs, number)
         if samples[number].stream?.hasStopped == true { samples[number].decoder.finish(.stop) }

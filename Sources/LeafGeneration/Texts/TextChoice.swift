@@ -1,4 +1,4 @@
-import CPMAnt
+import LeafExecutor
 package import LeafFormat
 
 /// What becomes of a request's texts as rows of logits come: samples go their own ways, beams compete.

@@ -1,4 +1,5 @@
-package import CPMAnt
+package import CPMAntShape
+package import LeafExecutor
 package import LeafFormat
 
 /// The texts that go on from one prompt: the sequences of the cache in which their past lies, the rows that they want on
@@ -42,7 +43,7 @@ package final class TextTrack<Choice: TextChoice>: Track {
 
     package var isFinished: Bool { choice.isFinished }
 
-    package func addRows(to batch: inout RowBatch, _ model: CPMAntModel) {
+    package func addRows(to batch: inout RowBatch, _ model: Executor) {
         report.countSweep()
         turn = 0
         rows.removeAll(keepingCapacity: true)
@@ -62,7 +63,7 @@ package final class TextTrack<Choice: TextChoice>: Track {
     }
 
     /// The rows after which a text goes on: its last token, or all of it where nothing is cached.
-    private func addRows(of text: Int, to batch: inout RowBatch, _ model: CPMAntModel) {
+    private func addRows(of text: Int, to batch: inout RowBatch, _ model: Executor) {
         let (history, sequence) = (choice.history(of: text), sequences[text])
         guard isCached else {
             model.cache.truncate(sequence, to: 0)
@@ -92,13 +93,13 @@ package final class TextTrack<Choice: TextChoice>: Track {
         if turn == riding.count { sequences = row.model.cache.follow(try choice.advance(), of: sequences) }
     }
 
-    package func endSweep(_ model: CPMAntModel) {
+    package func endSweep(_ model: Executor) {
         if let keeper, keeper.isDue(tokens: choice.length), !isFinished { save(keeper, model, isLast: false) }
     }
 
     package func tell(_ progress: SweepProgress) { report.tell(progress) }
 
-    package func end(_ error: LeafError?, _ model: CPMAntModel) {
+    package func end(_ error: LeafError?, _ model: Executor) {
         if let keeper, keeper.isStale, error == nil { save(keeper, model, isLast: true) }
         for sequence in sequences { model.cache.remove(sequence) }
         if let error { return report.fail(error) }
@@ -109,7 +110,7 @@ package final class TextTrack<Choice: TextChoice>: Track {
 // MARK: Sessions
 
 extension TextTrack {
-    package func begin(_ model: CPMAntModel) throws(LeafError) {
+    package func begin(_ model: Executor) throws(LeafError) {
         try keeper?.restore { reader throws(LeafError) in
             guard try choice.resume(reader) else { return }
             let generated = (0..<choice.count).map { choice.history(of: $0).generated.dropLast() }
@@ -129,7 +130,7 @@ extension TextTrack {
         report.noteResumed(tokens: choice.tellResumed())
     }
 
-    private func save(_ keeper: SessionKeeper, _ model: CPMAntModel, isLast: Bool) {
+    private func save(_ keeper: SessionKeeper, _ model: Executor, isLast: Bool) {
         keeper.save(tokens: choice.length, isLast: isLast) { writer throws(LeafError) in
             guard try choice.write(to: writer) else { return }
             // A sweep that was broken off has left rows behind the tokens that there are.

@@ -1,5 +1,5 @@
-/* Prints the digests of every table on a machine without an operating system, with the few functions of the C library
- * that the kernels and their checks call. */
+/* Prints the digests of every instruction set on a machine without an operating system, with the few functions of the C
+ * library that the kernels and their checks call. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,8 +77,8 @@ void check(void) {
     enable(0x03); /* x87, SSE */
     enable(0x07); /* AVX */
     enable(0xE7); /* AVX-512 */
-    for (int isa = LEAF_ISA_SCALAR; isa <= LEAF_ISA_AVX512; isa++) {
-        const leaf_kernels *kernels = leaf_kernels_for((leaf_isa)isa);
+    for (size_t set = 0; leaf_kernels_name(set); set++) {
+        const leaf_kernels *kernels = leaf_kernels_named(leaf_kernels_name(set));
         for (size_t check = 0; kernels && check < kernel_check_count(); check++) {
             used = 0;
             say(kernels->name);

@@ -1,0 +1,54 @@
+public import LeafFormat
+
+/// A `.leaf` file that holds a CPM-Ant: its header, and the model that it means.
+public struct CPMAntFile: Sendable, Equatable {
+    public let leaf: LeafFile
+    public let shape: ModelShape
+
+    public var configuration: ModelConfiguration { shape.configuration }
+    public var path: String { leaf.path }
+    public var weights: WeightFormat { leaf.weights }
+
+    /// Reads and checks the header; the weights are not touched.
+    ///
+    /// - Parameter memory: bytes that reading the header may take; nil for as many as the largest needs.
+    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, `.budget` if the header is too large for
+    ///   the memory.
+    public static func open(path: String, memory: Int? = nil) throws(LeafError) -> CPMAntFile {
+        var shape: ModelShape?
+        let leaf = try LeafFile.open(path: path, memory: memory) { json, weights throws(LeafError) in
+            let asked = ModelShape(try ModelConfiguration(json: json, source: path), weights: weights)
+            shape = asked
+            return asked.file
+        }
+        guard let shape else { throw LeafError(.badInput, "\(path) holds no model") }
+        return CPMAntFile(leaf: leaf, shape: shape)
+    }
+
+    /// A file that was just written with `shape`.
+    package init(leaf: LeafFile, shape: ModelShape) {
+        self.leaf = leaf
+        self.shape = shape
+    }
+
+    /// The header that a model of this size would have: enough to plan with. There is no such file to read.
+    ///
+    /// - Throws: `.badInput` never in practice: the presets are within the format's limits.
+    public init(preset: ModelPreset, weights: WeightFormat = .int8) throws(LeafError) {
+        shape = ModelShape(preset.configuration, weights: weights)
+        leaf = try LeafFile(unwritten: shape.file, weights: weights, name: preset.rawValue)
+    }
+}
+
+extension LeafWriter.Contents {
+    /// - Throws: `.badInput` for a configuration outside of the format's limits.
+    public init(
+        configuration: ModelConfiguration, weights: WeightFormat, vocabulary: [UInt8]? = nil,
+        dictionary: [UInt8]? = nil, metadata: [(String, String)] = []
+    ) throws(LeafError) {
+        try configuration.checkLimits(in: "the model")
+        self.init(
+            shape: ModelShape(configuration, weights: weights).file, weights: weights, vocabulary: vocabulary,
+            dictionary: dictionary, metadata: metadata)
+    }
+}

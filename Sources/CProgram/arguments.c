@@ -1,0 +1,16 @@
+#include "leaf_program.h"
+
+static int count;
+static char **arguments;
+
+/* glibc hands every constructor what it hands main. */
+__attribute__((constructor)) static void keep(int argc, char **argv, char **environment)
+{
+    (void)environment;
+    count = argc;
+    arguments = argv;
+}
+
+int leaf_argument_count(void) { return count; }
+
+const char *leaf_argument(int place) { return place >= 0 && place < count ? arguments[place] : 0; }

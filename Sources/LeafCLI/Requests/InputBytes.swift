@@ -1,0 +1,95 @@
+import Glibc
+import Leafcutter
+
+/// The bytes of a file, of standard input or of a pipe, piece by piece.
+final class InputBytes {
+    static let pieceBytes = 1 << 16
+
+    /// For sentences: `requests.jsonl`, `standard input`.
+    let name: String
+    /// Whether `rewind` leads to the beginning: true for files, false for pipes and terminals.
+    let isRepeatable: Bool
+    private let descriptor: Int32
+    /// Where a file begins: standard input may have been read up to somewhere.
+    private let beginning: Int
+    private var offset: Int
+
+    /// - Parameter path: `-` is standard input.
+    /// - Throws: `.io` if it cannot be opened, `.badInput` for a directory.
+    init(path: String) throws(LeafError) {
+        name = path == "-" || path == "/dev/stdin" ? "standard input" : path
+        if let number = Self.descriptor(named: path) {
+            // Not opened anew: a socket could not be, and a file would begin again.
+            descriptor = fcntl(number, F_DUPFD_CLOEXEC, 3)
+        } else {
+            // A named pipe without a writer must not hold up the program.
+            descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        }
+        guard descriptor >= 0 else { throw .system("\(name) cannot be opened", errno) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            let code = errno
+            close(descriptor)
+            throw .system("\(name) cannot be examined", code)
+        }
+        guard status.st_mode & S_IFMT != S_IFDIR else {
+            close(descriptor)
+            throw LeafError(.badInput, "\(name) is a directory, where a file is wanted")
+        }
+        isRepeatable = status.st_mode & S_IFMT == S_IFREG
+        beginning = isRepeatable ? max(0, lseek(descriptor, 0, SEEK_CUR)) : 0
+        offset = beginning
+    }
+
+    deinit { close(descriptor) }
+
+    /// Whether somebody types it.
+    var isTerminal: Bool { isatty(descriptor) == 1 }
+
+    /// The number of a descriptor that a path means, whether there is a `/proc` or not.
+    private static func descriptor(named path: String) -> Int32? {
+        switch path {
+        case "-", "/dev/stdin": STDIN_FILENO
+        case _ where path.hasPrefix("/dev/fd/"): Int32(path.dropFirst("/dev/fd/".count))
+        default: nil
+        }
+    }
+
+    /// Begins again. Only what `isRepeatable` can do it.
+    func rewind() {
+        precondition(isRepeatable)
+        offset = beginning
+    }
+
+    /// The next piece, empty at the end.
+    ///
+    /// - Parameter milliseconds: how long to wait for it; -1 for as long as it takes.
+    /// - Returns: nil if nothing came in time.
+    /// - Throws: `.io` when reading fails.
+    func next(waiting milliseconds: Int32) throws(LeafError) -> [UInt8]? {
+        if !isRepeatable, try !isReady(milliseconds) { return nil }
+        var failure: Int32 = 0
+        let piece = [UInt8](unsafeUninitializedCapacity: Self.pieceBytes) { room, count in
+            var result: Int
+            repeat {
+                result =
+                    isRepeatable
+                    ? pread(descriptor, room.baseAddress, Self.pieceBytes, offset)
+                    : read(descriptor, room.baseAddress, Self.pieceBytes)
+            } while result < 0 && errno == EINTR
+            if result < 0 { failure = errno }
+            count = max(0, result)
+        }
+        if failure == EAGAIN { return nil }
+        guard failure == 0 else { throw .system("\(name) cannot be read", failure) }
+        offset += piece.count
+        return piece
+    }
+
+    private func isReady(_ milliseconds: Int32) throws(LeafError) -> Bool {
+        var waited = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        let count = poll(&waited, 1, milliseconds)
+        guard count >= 0 || errno == EINTR else { throw .system("\(name) cannot be read", errno) }
+        return count > 0
+    }
+}

@@ -1,0 +1,141 @@
+import LeafWire
+import Leafcutter
+
+/// Requests that come one a line, from a file or a pipe.
+///
+/// A file is read twice: `survey` finds what is wrong and what the model must have room for before anything runs. What can
+/// be read but once is planned for by `--context`.
+final class RequestStream<Request> {
+    enum Next {
+        case request(Request)
+        /// A line that makes no sense, where such are answered.
+        case bad(line: Int, id: RequestID?, LeafError)
+        /// Nothing came in time.
+        case later
+        case end
+    }
+
+    /// What to plan for.
+    struct Survey {
+        var demands: DemandSurvey
+        /// Requests; nil where nobody knows.
+        var count: Int?
+        /// Bytes that the requests under way and the line that is read take at most.
+        var bytes: Int
+    }
+
+    private let reader: LineReader
+    private let options: LineOptions
+    private let terminal: Terminal
+    private let parse: (LineReader.Line) throws(LeafError) -> Request?
+    /// Whether anything came, or nothing need come.
+    private var isEmpty: Bool
+
+    /// - Parameters:
+    ///   - path: `-` is standard input.
+    ///   - mayBeEmpty: whether an input without requests is in order.
+    ///   - parse: nil for a line that asks for nothing.
+    /// - Throws: `.io` if it cannot be opened.
+    init(
+        _ path: String, _ options: LineOptions, _ terminal: Terminal, mayBeEmpty: Bool = false,
+        parse: @escaping (LineReader.Line) throws(LeafError) -> Request?
+    ) throws(LeafError) {
+        try options.validate()
+        isEmpty = !mayBeEmpty
+        reader = try LineReader(path: path, limit: WireRequest.byteLimit)
+        if !reader.isRepeatable { reader.limit = options.pipeLineLimit }
+        (self.options, self.terminal, self.parse) = (options, terminal, parse)
+        if reader.isTerminal { terminal.note("reading lines; Ctrl-D ends them") }
+    }
+
+    var name: String { reader.name }
+
+    /// Whether a file has a first line; a pipe may still bring one.
+    func holdsSomething() throws(LeafError) -> Bool {
+        guard reader.isRepeatable else { return true }
+        defer { reader.rewind() }
+        if case .end = try reader.next() { return false }
+        return true
+    }
+    var isRepeatable: Bool { reader.isRepeatable }
+
+    /// Reads all of a file, or plans for what may come.
+    ///
+    /// - Parameters:
+    ///   - sequences: at the same time at most.
+    ///   - unknown: what a request of a pipe may need, `context` positions long.
+    ///   - demands: what a request needs.
+    /// - Throws: `.usage` naming the first line that makes no sense, unless such are answered, or a file without any.
+    func survey(
+        sequences: Int, unknown: (_ context: Int) -> Demand, demands: (Request) -> [Demand]
+    ) throws(LeafError) -> Survey {
+        var survey = DemandSurvey(sequences: sequences)
+        guard reader.isRepeatable else {
+            let demand = unknown(options.context)
+            for _ in 0..<max(1, sequences / max(1, demand.sequences)) { survey.add(demand) }
+            return Survey(
+                demands: survey, count: nil,
+                bytes: Self.bytes(longest: reader.limit, positions: options.context, ahead: 2 * sequences))
+        }
+        var count = 0
+        reading: while true {
+            switch try next(waiting: -1) {
+            case .request(let request):
+                count += 1
+                for demand in demands(request) { survey.add(demand) }
+            case .bad: count += 1
+            case .later: break
+            case .end: break reading
+            }
+            if terminal.interrupt.isRequested { throw LeafError(.cancelled, "interrupted") }
+            terminal.progress.show("reading: \(Quantity.count(count, "request"))")
+        }
+        reader.rewind()
+        return Survey(
+            demands: survey, count: count,
+            bytes: Self.bytes(longest: reader.longestLine, positions: survey.positions, ahead: 2 * sequences))
+    }
+
+    /// A line becomes a text of as many bytes, and ids of four bytes each, in an array that has doubled; those under way
+    /// keep the text and the ids.
+    private static func bytes(longest: Int, positions: Int, ahead: Int) -> Int {
+        2 << 16 + 10 * longest + ahead * (longest + 8 * positions)
+    }
+
+    /// - Parameter milliseconds: how long to wait; -1 for as long as it takes.
+    /// - Throws: `.usage` naming a line that makes no sense, unless such are answered, or an input without any line.
+    func next(waiting milliseconds: Int32) throws(LeafError) -> Next {
+        while true {
+            switch try reader.next(waiting: milliseconds) {
+            case .later: return .later
+            case .end:
+                guard !isEmpty else {
+                    throw LeafError(.usage, "\(name) holds no requests; give one a line")
+                }
+                return .end
+            case .line(let line):
+                do throws(LeafError) {
+                    guard !line.isTooLong else { throw tooLong }
+                    guard let request = try parse(line) else { continue }
+                    isEmpty = false
+                    return .request(request)
+                } catch {
+                    isEmpty = false
+                    guard options.skipsBad else {
+                        throw LeafError(.usage, "\(name), line \(line.number): \(error)")
+                    }
+                    return .bad(
+                        line: line.number, id: line.isTooLong ? nil : RequestID(rescuedFrom: line.bytes),
+                        LeafError(.usage, "line \(line.number): \(error)"))
+                }
+            }
+        }
+    }
+
+    private var tooLong: LeafError {
+        LeafError(
+            .usage,
+            "it is longer than \(ByteCount(bytes: reader.limit))"
+                + (reader.isRepeatable ? "" : "; --context says how long requests of a pipe may be"))
+    }
+}

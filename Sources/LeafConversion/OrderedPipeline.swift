@@ -1,0 +1,103 @@
+import Dispatch
+package import LeafFormat
+import Synchronization
+
+/// Makes values on several threads ahead of the one that uses them, in order, so that processors and disk work at the same
+/// time.
+///
+/// Value `i` is made in slot `i % slots`, a set of buffers that is free again once the value before in it was used. Threads
+/// take the next number when a slot is free, so numbers are begun in order: `make` may wait for those before its own.
+package struct OrderedPipeline<Slot: Sendable>: Sendable {
+    private let slots: [Slot]
+    private let threads: Int
+
+    /// - Parameters:
+    ///   - slots: not empty; more than threads let values be made while the user waits for something else.
+    ///   - threads: at least one.
+    package init(slots: [Slot], threads: Int) {
+        precondition(!slots.isEmpty && threads > 0)
+        self.slots = slots
+        self.threads = threads
+    }
+
+    /// - Parameters:
+    ///   - count: of values.
+    ///   - make: makes a value in a slot, on any thread.
+    ///   - use: is handed the values in order, on the calling thread. A value may point into its slot until `use` returns.
+    /// - Throws: the first error in the order of the values, of `make` or `use`; no thread works any more then.
+    package func run<Value>(
+        _ count: Int, make: @escaping @Sendable (Int, Slot) throws(LeafError) -> Value,
+        use: (Int, Value) throws(LeafError) -> Void
+    ) throws(LeafError) {
+        let stream = Stream(count: count, slots: slots, make: make)
+        // Every serial queue has a thread of its own.
+        let queues = (0..<threads).map { DispatchQueue(label: "leafcutter.make.\($0)", qos: .userInitiated) }
+        for queue in queues { queue.async { stream.makeAll() } }
+        defer {
+            stream.stop(threads)
+            for queue in queues { queue.sync {} }
+        }
+        for index in 0..<count {
+            try use(index, try stream.wait(for: index))
+            stream.release()
+        }
+    }
+
+    /// What the threads share. A result belongs to the thread that makes it until `full`, then to the user until `empty`.
+    private final class Stream<Value>: @unchecked Sendable {
+        private let count: Int
+        private let slots: [Slot]
+        private let make: @Sendable (Int, Slot) throws(LeafError) -> Value
+        private let results: UnsafeMutablePointer<Result<Value, LeafError>?>
+        private let empty: DispatchSemaphore
+        private let full: [DispatchSemaphore]
+        private let next = Atomic<Int>(0)
+        private let isStopped = Atomic<Bool>(false)
+
+        init(count: Int, slots: [Slot], make: @escaping @Sendable (Int, Slot) throws(LeafError) -> Value) {
+            self.count = count
+            self.slots = slots
+            self.make = make
+            results = .allocate(capacity: slots.count)
+            results.initialize(repeating: nil, count: slots.count)
+            // A semaphore must not be destroyed below its first value, so it begins at zero.
+            empty = DispatchSemaphore(value: 0)
+            full = slots.map { _ in DispatchSemaphore(value: 0) }
+            for _ in slots { empty.signal() }
+        }
+
+        deinit {
+            results.deinitialize(count: slots.count)
+            results.deallocate()
+        }
+
+        func makeAll() {
+            while true {
+                empty.wait()
+                // A number that is taken is made, since later ones may wait for it.
+                guard !isStopped.load(ordering: .acquiring) else { return }
+                let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                guard index < count else { return }
+                let slot = index % slots.count
+                do throws(LeafError) {
+                    results[slot] = .success(try make(index, slots[slot]))
+                } catch {
+                    results[slot] = .failure(error)
+                }
+                full[slot].signal()
+            }
+        }
+
+        func wait(for index: Int) throws(LeafError) -> Value {
+            full[index % slots.count].wait()
+            return try results[index % slots.count]!.get()
+        }
+
+        func release() { empty.signal() }
+
+        func stop(_ threads: Int) {
+            isStopped.store(true, ordering: .releasing)
+            for _ in 0..<threads { empty.signal() }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+import CLeafKernels
+public import LeafFormat
+public import LeafStream
+
+/// Runs a model's blocks over streamed weights: rows in, logits out.
+///
+/// One sweep is one call of `forward`. The executor owns every buffer that its capacity needs and allocates nothing
+/// afterwards. It is not thread-safe: one engine thread calls it, and the compute pool works for that thread.
+public final class Executor {
+    public let file: LeafFile
+    public let facts: ModelFacts
+    public let capacity: ForwardCapacity
+    public let cache: KVCache
+
+    let architecture: any Architecture
+    let store: BlockStore
+    let trace: TraceRecorder?
+    let pool: ComputePool
+    let claims: TileClaims
+    let product: LinearProduct
+    /// What sampling computes with, too.
+    package var kernels: Kernels { pool.kernels }
+    let tuning: ResidentTuning
+    let scratch: Scratch
+    /// By matrix; nil where its layout has none.
+    let rowScales: [UnsafePointer<Float>?]
+    /// The blocks that this executor runs.
+    let blocks: Range<Int>
+    private let residents: ResidentTensors
+    /// The rows that are on the sweep now, and which block.
+    var step = Step()
+    // What the threads run, made once: a closure made for each block would be an allocation for each.
+    private lazy var filling: ComputePool.Job = { [unowned self] worker throws(LeafError) in fillBiasRows(worker) }
+    private lazy var passing: ComputePool.Job = { [unowned self] worker throws(LeafError) in
+        try architecture.run(block: step.block, SweepThread(executor: self, number: worker))
+    }
+
+    /// - Parameters:
+    ///   - residents: of the architecture, with the scales of the matrices of `blocks`.
+    ///   - blocks: those that are run, which `store` holds; nil for all.
+    /// - Throws: `.io` and `.badInput` when adapters cannot be read, `.budget` when the system refuses memory, `.usage`
+    ///   when float weights meet a machine without OpenBLAS.
+    public init(
+        _ architecture: any Architecture, file: LeafFile, residents: ResidentTensors, store: BlockStore,
+        pool: ComputePool, capacity: ForwardCapacity,
+        activations: ActivationPrecision, kv: KVPrecision, tuning: ModelTuning = ModelTuning(),
+        blocks: Range<Int>? = nil, trace: TraceRecorder? = nil
+    ) throws(LeafError) {
+        self.architecture = architecture
+        self.file = file
+        self.residents = residents
+        self.store = store
+        self.trace = trace
+        self.pool = pool
+        self.capacity = capacity
+        let facts = architecture.facts
+        self.facts = facts
+        self.blocks = blocks ?? file.blocks.indices
+        claims = TileClaims(chunkCount: file.chunks.count)
+        product = try LinearProduct(pool.kernels, activations, layouts: file.matrices.map(\.layout))
+        rowScales = file.matrices.map { residents.floats(FileShape.scaleName(of: $0.name)) }
+        self.tuning = try ResidentTuning(tuning, file, facts, rows: capacity.rows)
+        scratch = try Scratch(file, facts, capacity, activations)
+        cache = try KVCache(
+            facts.attentions(in: self.blocks), kv, positions: capacity.positions, sequences: capacity.sequences)
+    }
+
+    /// Bytes of everything that `init` allocates, and of the resident tensors, for the memory plan.
+    public static func plannedBytes(
+        _ file: LeafFile, _ facts: ModelFacts, residentBytes: Int, capacity: ForwardCapacity,
+        activations: ActivationPrecision, kv: KVPrecision, tuning: ModelTuning = ModelTuning()
+    ) -> (resident: Int, kv: Int, scratch: Int) {
+        let needsBLAS = file.matrices.contains { !$0.layout.isQuantized }
+        return (
+            residentBytes.roundedUp(to: 4096)
+                + ResidentTuning.byteCount(tuning, file, facts, rows: capacity.rows).roundedUp(to: 4096),
+            KVCache.byteCount(
+                facts.attentions, kv, positions: capacity.positions, sequences: capacity.sequences
+            ).roundedUp(to: 4096),
+            Scratch.Sizes(file, facts, capacity, activations).total.roundedUp(to: 4096)
+                + (needsBLAS ? LinearProduct.blasBytes(threads: capacity.threads) : 0)
+        )
+    }
+
+    /// One sweep: every row passes every block, its keys and values enter the cache, and the rows that want logits get
+    /// them.
+    ///
+    /// - Parameters:
+    ///   - batch: at most `capacity.rows` rows, rows of one sequence together.
+    ///   - direction: the blocks from the first to the last, or back again; the direction of the store's sweep.
+    ///   - given: the rows' hidden states, `[rows, dModel]`, where another executor ran the blocks before; nil to embed.
+    ///   - isCancelled: asked between blocks.
+    ///   - body: is handed the number of each row that wants an output, and its logits: `[vocabSize]`, none for a row
+    ///     that wants its hidden state alone. Rows with logits are counted first, both kinds in batch order. It is not
+    ///     called where the output block is not among `blocks`: `hiddenState(ofRow:)` has the result then.
+    /// - Throws: `.io` and `.badInput` from reading, `.tooLong` when the batch exceeds the capacity, `.cancelled`. After
+    ///   an error the rows' sequences must be removed.
+    public func forward(
+        _ batch: RowBatch, direction: SweepDirection = .forward, given: UnsafeBufferPointer<Float>? = nil,
+        isCancelled: () -> Bool = { false },
+        logits body: (Int, UnsafeBufferPointer<Float>) throws(LeafError) -> Void
+    ) throws(LeafError) {
+        let sweepBegin = TraceRecorder.now(trace)
+        try begin(batch)
+        claims.reset()
+        if let given { take(given) } else { try embed(batch) }
+        do throws(LeafError) {
+            try pool.run(filling)
+            step.direction = direction
+            for number in 0..<blocks.count {
+                let index = direction == .forward ? blocks.lowerBound + number : blocks.upperBound - 1 - number
+                let blockBegin = TraceRecorder.now(trace)
+                if isCancelled() { throw LeafError(.cancelled, "stopped") }
+                try store.settle()
+                step.block = index
+                try pool.run(passing)
+                trace?.record(.block, on: .steps, since: blockBegin, index)
+            }
+            try store.settle()
+        } catch {
+            if error.kind == .cancelled { store.abandonSweep() }
+            throw error
+        }
+        let kind = batch.rows.contains { $0.isContext } ? TraceRecorder.Kind.prompt : .decode
+        trace?.record(kind, on: .steps, since: sweepBegin, batch.rows.count)
+        if blocks.contains(facts.outputBlock) { try handOutputs(to: body) }
+    }
+
+    // MARK: What a sweep knows of its rows
+
+    /// There is one, whose arrays keep their room.
+    struct Step {
+        struct Group {
+            let sequence: SequenceID
+            /// Rows of the batch.
+            let rows: Range<Int>
+            let keyCount: Int
+            /// `scratch.biasRows` of the group's first row, and how far apart the rows' are.
+            let biasOffset: Int
+            let biasStride: Int
+        }
+        var rowCount = 0
+        var groups: [Group] = []
+        /// For each row of the batch its place in its sequence's cache.
+        var places: [Int] = []
+        /// Rows of the batch that want an output, those with logits first.
+        var outputRows: [Int] = []
+        var logitRowCount = 0
+        var block = 0
+        var direction = SweepDirection.forward
+    }
+
+    /// Whether the rows that these matrices read are to be quantized.
+    func isQuantized(_ matrices: Range<Int>) -> Bool { file.matrices[matrices].contains { $0.layout.isQuantized } }
+
+    /// The next outputs of a chunk that nobody has claimed; whole tiles of 16, so that every part begins aligned.
+    func claim(_ chunk: Int, of matrix: Int, ordinal: Int) -> SweepThread.Part? {
+        let entry = file.chunks[chunk]
+        let tileCount = entry.outputCount.roundedUp(to: 16) / 16
+        let step = TileClaims.step(of: tileCount, threads: pool.threadCount, file.matrices[matrix].layout)
+        guard let tiles = claims.take(step, of: tileCount, in: chunk) else { return nil }
+        let last = min(tiles.upperBound * 16, entry.outputCount)
+        return SweepThread.Part(
+            matrix: matrix, ordinal: ordinal,
+            outputs: entry.firstOutput + tiles.lowerBound * 16..<entry.firstOutput + last)
+    }
+}
+
+extension ModelFacts {
+    /// The same attentions, those of other blocks without heads: an executor of some blocks caches nothing for them.
+    func attentions(in blocks: Range<Int>) -> [Attention] {
+        attentions.map { attention in
+            guard !blocks.contains(attention.block) else { return attention }
+            return Attention(block: attention.block, queryHeads: 0, keyHeads: 0, dimHead: attention.dimHead)
+        }
+    }
+}

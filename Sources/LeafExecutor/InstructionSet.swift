@@ -1,0 +1,90 @@
+package import CLeafKernels
+public import LeafFormat
+
+/// The kernels that run. All give the same bits; they differ in speed.
+public struct InstructionSet: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+    /// `scalar`, `avx2`, `avxvnni`, `avx512` or `neon`.
+    public let rawValue: String
+
+    /// Nil for a name that no processor has kernels by.
+    public init?(rawValue: String) {
+        guard Self.names.contains(rawValue) else { return nil }
+        self.rawValue = rawValue
+    }
+
+    private init(_ kernels: UnsafePointer<leaf_kernels>) { rawValue = String(cString: kernels.pointee.name) }
+
+    /// Plain C, which every processor runs.
+    public static var scalar: InstructionSet { available[0] }
+
+    /// The fastest that this processor has.
+    public static var best: InstructionSet { InstructionSet(leaf_kernels_best()) }
+
+    /// Those that this processor has, slowest first.
+    public static var available: [InstructionSet] {
+        names.compactMap { leaf_kernels_named($0).map { InstructionSet($0) } }
+    }
+
+    /// Those of all processors, slowest first.
+    private static var names: [String] {
+        var names: [String] = []
+        while let name = leaf_kernels_name(names.count) { names.append(String(cString: name)) }
+        return names
+    }
+
+    /// - Parameters:
+    ///   - name: the value of `LEAFCUTTER_ISA`; nil or empty for the best.
+    /// - Throws: `.usage` when the name is unknown or the processor lacks it.
+    public init(named name: String?) throws(LeafError) {
+        guard let name, !name.isEmpty else {
+            self = .best
+            return
+        }
+        let here = Self.available.map(\.rawValue).joined(separator: ", ")
+        guard let set = InstructionSet(rawValue: name) else {
+            throw LeafError(.usage, "LEAFCUTTER_ISA=\(name) is no instruction set; this machine has \(here)")
+        }
+        guard set.table != nil else {
+            throw LeafError(.usage, "LEAFCUTTER_ISA=\(name) does not run on this machine, which has \(here)")
+        }
+        self = set
+    }
+
+    public var description: String { rawValue }
+
+    fileprivate var table: UnsafePointer<leaf_kernels>? { leaf_kernels_named(rawValue) }
+}
+
+/// The C functions of an instruction set, and what its instructions want of the threads that call them.
+///
+/// Unchecked because a table of C functions is not marked as sendable; nobody writes to it.
+package struct Kernels: @unchecked Sendable {
+    package let floats: leaf_float_kernels
+    /// With int8 weights.
+    package let product: leaf_product
+
+    package init(floats: leaf_float_kernels, product: leaf_product) {
+        self.floats = floats
+        self.product = product
+    }
+
+    /// Those of the best set where the processor lacks the one that is asked for.
+    package init(_ instructionSet: InstructionSet) {
+        let table = (instructionSet.table ?? leaf_kernels_best()).pointee
+        self.init(floats: table.floats.pointee, product: leaf_kernels_product([table], LEAF_LAYOUT_INT8).pointee)
+    }
+
+    /// Asks the system for what the instructions need of the process, before any thread begins.
+    package func permit() throws(LeafError) {
+        guard let permit = product.permit else { return }
+        let code = permit()
+        guard code == 0 else {
+            throw LeafError(
+                .usage, "the system refuses the \(String(cString: product.name)) instructions (error \(code))")
+        }
+    }
+
+    /// Prepares the calling thread for products, until `endThread`.
+    package func beginThread() { product.begin_thread?() }
+    package func endThread() { product.end_thread?() }
+}

@@ -1,0 +1,314 @@
+import CLeafKernels
+public import LeafFormat
+
+/// The precision of cached keys and values.
+public enum KVPrecision: String, Sendable, CaseIterable {
+    case f16, f32
+
+    var kernelType: leaf_kv { self == .f16 ? LEAF_KV_F16 : LEAF_KV_F32 }
+    var elementBytes: Int { self == .f16 ? 2 : 4 }
+}
+
+/// Keys and values of all sequences, in pages of 16 positions that span all layers and heads.
+///
+/// A page belongs to one sequence, or to several that were forked from one and have not diverged inside it. Allocated
+/// once; a sequence that outgrows the pages is refused before anything is computed.
+public final class KVCache {
+    /// What the mask and the position bias need to know of a position. Every page ends with those of its 16.
+    public struct Position: BitwiseCopyable, Sendable {
+        public var index: Int32
+        public var segment: Int32
+        public var span: Int32
+        public var isContext: Bool
+        public var isPadding: Bool
+    }
+
+    /// An object, because changing a dictionary's value in place allocates.
+    private final class Sequence {
+        /// With room for all pages that there are: a step allocates nothing.
+        var pages: [UInt32] = []
+        var length = 0
+        /// Positions that later rows do not see any more. Not in the pages, which forks share.
+        var hidden: [Int] = []
+        /// For each of them the row with which it went out of sight, in rising order: it comes back when the row goes.
+        var hiding: [Int] = []
+
+        init(room: Int) { pages.reserveCapacity(room) }
+    }
+
+    public let precision: KVPrecision
+    /// Positions that fit, over all sequences.
+    public let capacity: Int
+    /// Pages of 16 positions that fit.
+    public let pageCount: Int
+    /// Those that no sequence has.
+    public var freePageCount: Int { freePages.count }
+    /// Sequences that there are.
+    public var sequenceCount: Int { sequences.count }
+    private let layout: Layout
+    private let arena: Arena
+    private let base: UnsafeMutableRawPointer
+    private var freePages: [UInt32]
+    private var owners: [Int]
+    private var sequences: [SequenceID: Sequence] = [:]
+    private var nextSequence = 0
+
+    /// Sizes that follow from the model and the precision.
+    struct Layout: Sendable {
+        /// The part of one attention in a page.
+        struct Part {
+            let offset: Int
+            /// Bytes of one head: keys, then values.
+            let headBytes: Int
+        }
+
+        /// By attention.
+        let parts: [Part]
+        let positionsOffset: Int
+
+        init(_ attentions: [ModelFacts.Attention], _ precision: KVPrecision) {
+            var parts: [Part] = []
+            var offset = 0
+            for attention in attentions {
+                let headBytes = 2 * 16 * attention.dimHead.roundedUp(to: 16) * precision.elementBytes
+                parts.append(Part(offset: offset, headBytes: headBytes))
+                offset += headBytes * attention.keyHeads
+            }
+            self.parts = parts
+            positionsOffset = offset
+        }
+
+        var pageBytes: Int { positionsOffset + 16 * MemoryLayout<Position>.stride }
+    }
+
+    /// Bytes for `positions` positions in `sequences` sequences (each may leave a part of a page unused).
+    public static func byteCount(
+        _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, positions: Int, sequences: Int
+    ) -> Int {
+        pageCount(positions: positions, sequences: sequences) * Layout(attentions, precision).pageBytes
+    }
+
+    private static func pageCount(positions: Int, sequences: Int) -> Int {
+        positions.roundedUp(to: 16) / 16 + (sequences - 1)
+    }
+
+    /// - Throws: `.budget` when the system refuses the memory.
+    public init(
+        _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, positions: Int, sequences sequenceCount: Int
+    ) throws(LeafError) {
+        self.precision = precision
+        layout = Layout(attentions, precision)
+        pageCount = Self.pageCount(positions: positions, sequences: sequenceCount)
+        capacity = positions
+        arena = try Arena(byteCount: pageCount * layout.pageBytes)
+        base = UnsafeMutableRawPointer(arena.take(pageCount * layout.pageBytes, of: UInt8.self))
+        freePages = (0..<UInt32(pageCount)).reversed()
+        sequences.reserveCapacity(sequenceCount)
+        owners = Array(repeating: 0, count: pageCount)
+    }
+
+    public func makeSequence() -> SequenceID {
+        defer { nextSequence += 1 }
+        let id = SequenceID(number: nextSequence)
+        sequences[id] = Sequence(room: owners.count)
+        return id
+    }
+
+    /// Another sequence with the same past; pages are shared until one of them writes into them.
+    public func fork(_ sequence: SequenceID) -> SequenceID {
+        let copy = makeSequence()
+        if let original = sequences[sequence] {
+            for page in original.pages { owners[Int(page)] += 1 }
+            sequences[copy]?.pages.append(contentsOf: original.pages)
+            sequences[copy]?.length = original.length
+            sequences[copy]?.hidden = original.hidden
+            sequences[copy]?.hiding = original.hiding
+        }
+        return copy
+    }
+
+    /// Forgets everything from position `length` on (rejected drafts).
+    public func truncate(_ sequence: SequenceID, to length: Int) {
+        guard let state = sequences[sequence], length < state.length else { return }
+        let pages = length.roundedUp(to: 16) / 16
+        for page in state.pages[pages...] { release(page) }
+        state.pages.removeSubrange(pages...)
+        state.length = length
+        while let row = state.hiding.last, row >= length {
+            state.hiding.removeLast()
+            state.hidden.removeLast()
+        }
+    }
+
+    /// Makes a position padding, as long as the row that made it so is there: that row and later ones do not see it.
+    ///
+    /// - Parameter row: its index, which comes after those of earlier calls and after the position.
+    public func hide(_ position: Int, of sequence: SequenceID, with row: Int) {
+        guard let state = sequences[sequence] else { return }
+        precondition(row > position && row > state.hiding.last ?? -1)
+        state.hidden.append(position)
+        state.hiding.append(row)
+    }
+
+    public func remove(_ sequence: SequenceID) {
+        truncate(sequence, to: 0)
+        sequences[sequence] = nil
+    }
+
+    public func length(of sequence: SequenceID) -> Int { sequences[sequence]?.length ?? 0 }
+
+    /// Makes room for the rows, each at the place of its index; keys and values follow layer by layer.
+    ///
+    /// Places in between that no row has come to are padding until one does. A place that was taken is written again.
+    ///
+    /// - Parameter rows: in rising order of their indices.
+    /// - Returns: how many places the sequence has now.
+    /// - Throws: `.tooLong` when the pages do not suffice; nothing has changed then.
+    func place(_ rows: ArraySlice<RowBatch.Row>, in sequence: SequenceID) throws(LeafError) -> Int {
+        guard let state = sequences[sequence] else { throw LeafError(.usage, "the sequence was removed") }
+        let end = state.length
+        let length = max(end, rows.last.map { Int($0.index) + 1 } ?? 0)
+        let pagesWanted = length.roundedUp(to: 16) / 16
+        // The page in which the sequence ended is written even if the rows leave the rest of it out.
+        let lastPage = length > end && end % 16 != 0 ? end / 16 : nil
+        var copies = lastPage.map { isShared($0, of: state) ? 1 : 0 } ?? 0
+        var before = -1
+        for row in rows {
+            precondition(Int(row.index) > before, "rows of one sequence stand in rising order")
+            let page = Int(row.index) / 16
+            let isCounted = page == lastPage || before >= page * 16
+            if !isCounted, isShared(page, of: state) { copies += 1 }
+            before = Int(row.index)
+        }
+        guard pagesWanted - state.pages.count + copies <= freePages.count else {
+            throw LeafError(
+                .tooLong, "the KV cache holds \(capacity) tokens, \(length) are wanted; plan for a longer context")
+        }
+        if let lastPage { unshare(lastPage, of: state) }
+        for row in rows { unshare(Int(row.index) / 16, of: state) }
+        while state.pages.count < pagesWanted { state.pages.append(takePage()) }
+        for place in end..<length { positions(page: state.pages[place / 16])[place % 16].isPadding = true }
+        for row in rows {
+            let place = Int(row.index)
+            positions(page: state.pages[place / 16])[place % 16] = Position(
+                index: row.index, segment: row.segment, span: row.span, isContext: row.isContext,
+                isPadding: row.isPadding)
+        }
+        state.length = length
+        return length
+    }
+
+    /// The pages of a sequence that exists, in order.
+    func withPages<Value>(of sequence: SequenceID, _ body: (UnsafeBufferPointer<UInt32>) -> Value) -> Value {
+        (sequences[sequence]?.pages ?? []).withUnsafeBufferPointer(body)
+    }
+
+    func hiddenPositions(of sequence: SequenceID) -> [Int] { sequences[sequence]?.hidden ?? [] }
+
+    /// The 16 positions of a page; those beyond its sequence's length mean nothing.
+    func positions(page: UInt32) -> UnsafeMutablePointer<Position> {
+        (base + Int(page) * layout.pageBytes + layout.positionsOffset).assumingMemoryBound(to: Position.self)
+    }
+
+    /// Where one head begins in every page.
+    ///
+    /// - Parameter attention: which of `ModelFacts.attentions`.
+    func offset(attention: Int, head: Int) -> Int {
+        layout.parts[attention].offset + head * layout.parts[attention].headBytes
+    }
+
+    /// A place in a page.
+    func page(_ page: UInt32, offset: Int) -> UnsafeMutableRawPointer {
+        base + Int(page) * layout.pageBytes + offset
+    }
+
+    var pageStride: Int { layout.pageBytes }
+
+    private func takePage() -> UInt32 {
+        let page = freePages.removeLast()
+        owners[Int(page)] = 1
+        // The kernels multiply unused places by zero, which only cancels finite numbers.
+        (base + Int(page) * layout.pageBytes).initializeMemory(as: UInt8.self, repeating: 0, count: layout.pageBytes)
+        return page
+    }
+
+    /// Whether the sequence has the page, and another one has it too.
+    private func isShared(_ page: Int, of state: Sequence) -> Bool {
+        page < state.pages.count && owners[Int(state.pages[page])] > 1
+    }
+
+    /// Gives a sequence its own copy of a page that it shares.
+    private func unshare(_ page: Int, of state: Sequence) {
+        guard isShared(page, of: state) else { return }
+        let original = state.pages[page]
+        let copy = freePages.removeLast()
+        owners[Int(copy)] = 1
+        (base + Int(copy) * layout.pageBytes).copyMemory(
+            from: base + Int(original) * layout.pageBytes, byteCount: layout.pageBytes)
+        release(original)
+        state.pages[page] = copy
+    }
+
+    private func release(_ page: UInt32) {
+        owners[Int(page)] -= 1
+        if owners[Int(page)] == 0 { freePages.append(page) }
+    }
+}
+
+/// Sequences as a session keeps them.
+extension KVCache {
+    /// Bytes of a page's keys and values.
+    public var contentBytes: Int { layout.positionsOffset }
+
+    /// A page's keys and values, all there is in it but what the rows themselves tell.
+    public func contents(ofPage page: UInt32) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: base + Int(page) * layout.pageBytes, count: contentBytes)
+    }
+
+    /// The pages with a sequence's first `length` positions.
+    public func pages(of sequence: SequenceID, length: Int) -> ArraySlice<UInt32> {
+        sequences[sequence]?.pages.prefix(length.roundedUp(to: 16) / 16) ?? []
+    }
+
+    /// Makes sequences of rows that were computed before; the contents of the pages are to be filled in.
+    ///
+    /// - Parameters:
+    ///   - tables: the pages of each sequence, numbered from 0 as they come; a number that comes again is a shared page.
+    ///   - rows: the rows of a sequence, by its place in `tables`.
+    /// - Returns: the sequences, and the pages by their numbers; nil if pages and rows do not fit together.
+    /// - Throws: `.tooLong` when the pages do not suffice; nothing has changed then.
+    public func restore(
+        _ tables: [[Int]], rows: (_ place: Int, _ sequence: SequenceID) -> [RowBatch.Row]
+    ) throws(LeafError) -> (sequences: [SequenceID], pages: [UInt32])? {
+        var pageTotal = 0
+        for number in tables.joined() {
+            guard (0...pageTotal).contains(number) else { return nil }
+            pageTotal = max(pageTotal, number + 1)
+        }
+        guard pageTotal <= freePages.count else {
+            throw LeafError(
+                .tooLong,
+                "the session needs \(pageTotal) pages of the KV cache, \(freePages.count) are free; plan for more")
+        }
+        let made = tables.map { _ in makeSequence() }
+        let allRows = made.enumerated().map(rows)
+        guard zip(tables, allRows).allSatisfy({ $0.count == $1.count.roundedUp(to: 16) / 16 }) else {
+            for sequence in made { remove(sequence) }
+            return nil
+        }
+        let pages = (0..<pageTotal).map { _ in takePage() }
+        for page in pages { owners[Int(page)] = 0 }
+        for (place, sequence) in made.enumerated() {
+            guard let state = sequences[sequence] else { continue }
+            state.pages.append(contentsOf: tables[place].map { pages[$0] })
+            state.length = allRows[place].count
+            for page in state.pages { owners[Int(page)] += 1 }
+            for (position, row) in allRows[place].enumerated() {
+                positions(page: state.pages[position / 16])[position % 16] = Position(
+                    index: row.index, segment: row.segment, span: row.span, isContext: row.isContext,
+                    isPadding: row.isPadding)
+            }
+        }
+        return (made, pages)
+    }
+}

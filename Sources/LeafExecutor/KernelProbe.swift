@@ -1,0 +1,251 @@
+import CLeafKernels
+import Glibc
+public import LeafFormat
+
+/// How fast this machine computes linear layers and reads its memory, measured in about two seconds, the way a sweep does
+/// it: chunks of 2 MiB in huge pages, too many for the caches, all threads on each chunk, the kernels that run.
+public struct KernelProbe: Sendable, Equatable {
+    /// Of one number of rows.
+    public struct Rate: Sendable, Equatable {
+        public let rows: Int
+        /// Bytes of weights a second that meet the rows.
+        public let weightBytesPerSecond: Double
+
+        public init(rows: Int, weightBytesPerSecond: Double) {
+            self.rows = rows
+            self.weightBytesPerSecond = weightBytesPerSecond
+        }
+    }
+
+    public let threads: Int
+    /// Bytes a second that all threads together read from memory when they do nothing else.
+    public let readBytesPerSecond: Double
+    /// In the order of rows, one row first.
+    public let rates: [Rate]
+    /// Bytes of one weight.
+    public let elementBytes: Int
+    /// What it takes to give all threads something to do and to wait for them.
+    public let joinSeconds: Double
+    /// Bytes a second that one thread checks, as it does with what is read for the first time.
+    public let digestBytesPerSecond: Double
+    /// What a byte of new memory costs when it is first used: the kernel fills it with zeros.
+    public let touchSecondsPerByte: Double
+
+    public init(
+        threads: Int, readBytesPerSecond: Double, rates: [Rate], elementBytes: Int, joinSeconds: Double,
+        digestBytesPerSecond: Double, touchSecondsPerByte: Double
+    ) {
+        precondition(!rates.isEmpty)
+        self.threads = threads
+        self.readBytesPerSecond = readBytesPerSecond
+        self.rates = rates.sorted { $0.rows < $1.rows }
+        self.elementBytes = elementBytes
+        self.joinSeconds = joinSeconds
+        self.digestBytesPerSecond = digestBytesPerSecond
+        self.touchSecondsPerByte = touchSecondsPerByte
+    }
+
+    /// Between two measured numbers of rows a row costs the same; beyond the last, rows cost in proportion.
+    public func weightBytesPerSecond(rows: Int) -> Double {
+        guard let above = rates.firstIndex(where: { $0.rows >= rows }) else {
+            let last = rates[rates.count - 1]
+            return last.weightBytesPerSecond * Double(last.rows) / Double(max(1, rows))
+        }
+        guard above > 0, rates[above].rows > rows else { return rates[above].weightBytesPerSecond }
+        let (low, high) = (rates[above - 1], rates[above])
+        let share = Double(rows - low.rows) / Double(high.rows - low.rows)
+        return 1 / ((1 - share) / low.weightBytesPerSecond + share / high.weightBytesPerSecond)
+    }
+
+    /// With means of both measurements for what depends on memory, whose rate wanders from one second to the next.
+    public func averaged(with other: KernelProbe) -> KernelProbe {
+        let one = (weightBytesPerSecond(rows: 1) + other.weightBytesPerSecond(rows: 1)) / 2
+        return KernelProbe(
+            threads: threads, readBytesPerSecond: (readBytesPerSecond + other.readBytesPerSecond) / 2,
+            rates: [Rate(rows: 1, weightBytesPerSecond: one)] + rates.dropFirst(), elementBytes: elementBytes,
+            joinSeconds: joinSeconds, digestBytesPerSecond: digestBytesPerSecond,
+            touchSecondsPerByte: touchSecondsPerByte)
+    }
+
+    public func multiplyAddsPerSecond(rows: Int) -> Double {
+        weightBytesPerSecond(rows: rows) * Double(rows) / Double(elementBytes)
+    }
+
+    private static let columns = 4096
+    private static let chunkBytes = ChunkGeometry.usualBytes
+    private static let mostRows = 512
+    /// How long is measured what memory limits, and what the processor does.
+    private static let memoryTime = Duration.milliseconds(800)
+    private static let processorTime = Duration.milliseconds(150)
+
+    /// - Parameters:
+    ///   - rows: numbers of rows to measure beside one; those beyond 512 count as 512.
+    ///   - memoryBytes: what it may take for weights, at least 16 MiB and at most 256 MiB.
+    /// - Throws: `.budget` when the system has no memory for it, `.usage` for float weights without OpenBLAS.
+    public static func measure(
+        instructionSet: InstructionSet, threads: Int, weights: WeightFormat = .int8,
+        activations: ActivationPrecision = .int16, rows: [Int] = [], memoryBytes: Int = 256 << 20
+    ) throws(LeafError) -> KernelProbe {
+        let pool = try ComputePool(threadCount: threads, instructionSet: instructionSet)
+        defer { pool.stop() }
+        let wanted = Set(rows.map { min(max(1, $0), mostRows) }).union([1]).sorted()
+        let bench = try Bench(
+            pool, weights.layout, activations, rows: wanted[wanted.count - 1],
+            chunks: min(max(16 << 20, memoryBytes), 256 << 20) / chunkBytes)
+        let read = try bench.secondsOfReading()
+        var rates: [Rate] = []
+        for count in wanted {
+            // Where computing takes the time, a few chunks tell it.
+            let chunks = count < 4 ? bench.chunks : min(4, bench.chunks)
+            let seconds = try bench.seconds(rows: count, chunks: chunks)
+            rates.append(Rate(rows: count, weightBytesPerSecond: Double(chunks * chunkBytes) / seconds))
+        }
+        return KernelProbe(
+            threads: threads, readBytesPerSecond: Double(bench.chunks * chunkBytes) / read, rates: rates,
+            elementBytes: weights.elementBytes, joinSeconds: try bench.secondsOfJoining(),
+            digestBytesPerSecond: Double(chunkBytes) / bench.secondsOfDigest(),
+            touchSecondsPerByte: bench.touchSeconds / Double(bench.chunks * chunkBytes))
+    }
+
+    /// The memory that is measured with.
+    private final class Bench {
+        let chunks: Int
+        /// Of writing to all of it for the first time.
+        let touchSeconds: Double
+        private let pool: ComputePool
+        private let product: LinearProduct
+        private let layout: WeightLayout
+        private let arena: Arena
+        private let slab: UnsafeMutablePointer<UInt8>
+        private let scales: UnsafeMutablePointer<Float>
+        private let input: UnsafeMutablePointer<Float>
+        private let quantized: UnsafeMutableRawPointer
+        private let widened: UnsafeMutablePointer<Float>
+        private let output: UnsafeMutablePointer<Float>
+        private let chunkOutputs: Int
+
+        init(
+            _ pool: ComputePool, _ layout: WeightLayout,
+            _ activations: ActivationPrecision, rows: Int, chunks: Int
+        ) throws(LeafError) {
+            self.pool = pool
+            self.layout = layout
+            self.chunks = chunks
+            product = try LinearProduct(pool.kernels, activations, layouts: [layout])
+            chunkOutputs = chunkBytes / layout.byteCount(outputs: 1, columns: columns)
+            let rowBytes = layout.isQuantized ? product.quantizedRowBytes(columns: columns) : 0
+            let widenedFloats = layout == .float16 ? pool.threadCount * LinearProduct.widenedOutputs * columns : 0
+            arena = try Arena(
+                byteCount: chunks * chunkBytes + rows * (rowBytes + 4 * (columns + chunkOutputs))
+                    + 4 * (chunkOutputs + widenedFloats) + 4096)
+            slab = arena.take(chunks * chunkBytes, of: UInt8.self)
+            madvise(slab, chunks * chunkBytes, MADV_HUGEPAGE)
+            let start = ContinuousClock.now
+            // Any bytes but those that are slow or infinite as floats.
+            for byte in stride(from: 0, to: chunks * chunkBytes, by: 64) { slab[byte] = UInt8(byte >> 6 & 63) }
+            touchSeconds = (ContinuousClock.now - start) / .seconds(1)
+            scales = arena.take(chunkOutputs, of: Float.self)
+            input = arena.take(rows * columns, of: Float.self)
+            for index in 0..<rows * columns { input[index] = Float(index % 17) - 8 }
+            quantized = UnsafeMutableRawPointer(arena.take(rows * rowBytes, of: UInt8.self))
+            if layout.isQuantized {
+                for row in 0..<rows {
+                    product.kernels.product.quantize_row(
+                        activations.kernelType, input + row * columns, columns, columns, quantized + row * rowBytes)
+                }
+            }
+            widened = arena.take(widenedFloats, of: Float.self)
+            output = arena.take(rows * chunkOutputs, of: Float.self)
+        }
+
+        /// Of one pass over the first chunks.
+        func seconds(rows: Int, chunks: Int) throws(LeafError) -> Double {
+            try median(rows == 1 ? memoryTime : processorTime) { () throws(LeafError) in
+                try pool.run { [self] worker throws(LeafError) in
+                    let unit = layout.unitOutputs
+                    let units = pool.share(of: chunkOutputs / unit, for: worker)
+                    for chunk in 0..<chunks {
+                        multiply(chunk, units.lowerBound * unit..<units.upperBound * unit, rows, worker)
+                    }
+                }
+            }
+        }
+
+        private func multiply(_ chunk: Int, _ part: Range<Int>, _ rows: Int, _ worker: Int) {
+            let weights = LinearProduct.Weights(
+                bytes: slab + chunk * chunkBytes + layout.byteCount(outputs: part.lowerBound, columns: columns),
+                outputCount: part.count, layout: layout, scale: .folded, scales: scales + part.lowerBound)
+            let input = LinearProduct.Input(
+                rowCount: rows, columns: columns, quantized: quantized, floats: FloatRows(input, stride: columns))
+            product.multiply(
+                input, weights, into: FloatRows(output + part.lowerBound, stride: chunkOutputs),
+                widened: widened + worker * LinearProduct.widenedOutputs * columns)
+        }
+
+        /// Of one pass over all chunks that only adds them up.
+        func secondsOfReading() throws(LeafError) -> Double {
+            try median(memoryTime) { () throws(LeafError) in
+                try pool.run { [self] worker throws(LeafError) in
+                    let part = pool.share(of: chunks * chunkBytes / MemoryReader.unitBytes, for: worker)
+                    output[worker % chunkOutputs] = Float(
+                        MemoryReader.sum(
+                            UnsafeRawPointer(slab) + part.lowerBound * MemoryReader.unitBytes,
+                            count: part.count * MemoryReader.unitBytes) & 1)
+                }
+            }
+        }
+
+        func secondsOfJoining() throws(LeafError) -> Double {
+            let jobs = 64
+            return try median { () throws(LeafError) in
+                for _ in 0..<jobs {
+                    try pool.run { [self] worker throws(LeafError) in output[worker % chunkOutputs] = 0 }
+                }
+            } / Double(jobs)
+        }
+
+        func secondsOfDigest() -> Double {
+            var digests: UInt64 = 0
+            let seconds = median {
+                digests ^= ChunkDigest.of(UnsafeRawBufferPointer(start: slab, count: chunkBytes))
+            }
+            output[0] = Float(digests & 1)
+            return seconds
+        }
+
+        /// The middle of several measurements, after one that is not counted; fewer where one takes long.
+        private func median<Failure: Error>(
+            _ time: Duration = processorTime, _ body: () throws(Failure) -> Void
+        ) throws(Failure) -> Double {
+            try body()
+            let begin = ContinuousClock.now
+            var times: [Double] = []
+            while times.isEmpty || begin.duration(to: .now) < time {
+                let start = ContinuousClock.now
+                try body()
+                times.append((ContinuousClock.now - start) / .seconds(1))
+            }
+            return max(times.sorted()[times.count / 2], 1e-9)
+        }
+    }
+}
+
+/// The plainest loop that reads memory.
+enum MemoryReader {
+    static let unitBytes = 256
+
+    /// - Parameter count: a multiple of `unitBytes`.
+    static func sum(_ start: UnsafeRawPointer, count: Int) -> UInt64 {
+        var a = SIMD8<UInt64>.zero
+        var b = a
+        var c = a
+        var d = a
+        for offset in stride(from: 0, to: count, by: unitBytes) {
+            a &+= start.loadUnaligned(fromByteOffset: offset, as: SIMD8<UInt64>.self)
+            b &+= start.loadUnaligned(fromByteOffset: offset + 64, as: SIMD8<UInt64>.self)
+            c &+= start.loadUnaligned(fromByteOffset: offset + 128, as: SIMD8<UInt64>.self)
+            d &+= start.loadUnaligned(fromByteOffset: offset + 192, as: SIMD8<UInt64>.self)
+        }
+        return (a &+ b &+ c &+ d).wrappedSum()
+    }
+}

@@ -1,0 +1,72 @@
+/// A JSON value to write; its keys keep their order.
+package enum JSON: Sendable, ExpressibleByStringLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral {
+    case null
+    case bool(Bool)
+    case integer(Int)
+    case unsigned(UInt64)
+    /// Infinities and NaN become null: JSON has no number for them.
+    case number(Double)
+    case string(String)
+    case array([JSON])
+    case object([(key: String, value: JSON)])
+
+    package init(stringLiteral value: String) { self = .string(value) }
+    package init(arrayLiteral elements: JSON...) { self = .array(elements) }
+    package init(dictionaryLiteral elements: (String, JSON)...) { self = .object(elements.map { ($0, $1) }) }
+
+    package static func ids(_ ids: [Int32]) -> JSON { .array(ids.map { .integer(Int($0)) }) }
+    package static func strings(_ strings: [String]) -> JSON { .array(strings.map { .string($0) }) }
+
+    /// The value without spaces and line breaks.
+    package var line: String {
+        var text: [UInt8] = []
+        write(to: &text)
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Appends the value as UTF-8, without spaces and line breaks.
+    package func write(to text: inout [UInt8]) {
+        switch self {
+        case .null: text += "null".utf8
+        case .bool(let value): text += (value ? "true" : "false").utf8
+        case .integer(let value): text += "\(value)".utf8
+        case .unsigned(let value): text += "\(value)".utf8
+        case .number(let value): text += (value.isFinite ? "\(value)" : "null").utf8
+        case .string(let value): Self.write(value, to: &text)
+        case .array(let values):
+            text.append(UInt8(ascii: "["))
+            for (place, value) in values.enumerated() {
+                if place > 0 { text.append(UInt8(ascii: ",")) }
+                value.write(to: &text)
+            }
+            text.append(UInt8(ascii: "]"))
+        case .object(let pairs):
+            text.append(UInt8(ascii: "{"))
+            for (place, pair) in pairs.enumerated() {
+                if place > 0 { text.append(UInt8(ascii: ",")) }
+                Self.write(pair.key, to: &text)
+                text.append(UInt8(ascii: ":"))
+                pair.value.write(to: &text)
+            }
+            text.append(UInt8(ascii: "}"))
+        }
+    }
+
+    /// Appends a string in quotes. What is not ASCII stays as it is.
+    package static func write(_ string: String, to text: inout [UInt8]) {
+        text.append(UInt8(ascii: "\""))
+        for byte in string.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+                text.append(UInt8(ascii: "\\"))
+                text.append(byte)
+            case UInt8(ascii: "\n"): text += "\\n".utf8
+            case UInt8(ascii: "\r"): text += "\\r".utf8
+            case UInt8(ascii: "\t"): text += "\\t".utf8
+            case 0..<0x20: text += "\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8
+            default: text.append(byte)
+            }
+        }
+        text.append(UInt8(ascii: "\""))
+    }
+}

@@ -1,0 +1,315 @@
+/// Reads JSON from its beginning to its end, value by value. It makes no tree: what nobody asks for takes no memory.
+///
+///     var reader = JSONReader(bytes)
+///     try reader.object { name, reader throws(LeafError) in
+///         if name == "id" { id = try reader.integer() } else { try reader.skip() }
+///     }
+///     try reader.end()
+///
+/// Everything that is wrong throws `.usage`: one sentence that names the field and what is wanted, or the place of the
+/// fault in the bytes, from 1. `NaN`, `Infinity` and `-Infinity`, which Python writes, are numbers here that no field takes.
+package struct JSONReader {
+    /// What stands in front of the reader.
+    package enum Kind: String {
+        case null
+        case bool = "true or false"
+        case number = "a number"
+        case text = "a text"
+        case list = "a list"
+        case object = "an object"
+    }
+
+    /// Lists and objects inside each other at most.
+    package static let deepest = 64
+
+    private let bytes: ArraySlice<UInt8>
+    private var position: Int
+    private var depth = 0
+    /// The innermost field whose value is being read, for messages.
+    private var field: String?
+
+    /// - Parameter bytes: UTF-8; a mark of it in front is left out.
+    package init(_ bytes: ArraySlice<UInt8>) {
+        self.bytes = bytes
+        position = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? bytes.startIndex + 3 : bytes.startIndex
+    }
+
+    // MARK: Values
+
+    /// The kind of the next value; it stays there.
+    package mutating func kind() throws(LeafError) -> Kind {
+        skipSpace()
+        guard let byte else { throw fault("a value is missing") }
+        switch byte {
+        case UInt8(ascii: "{"): return .object
+        case UInt8(ascii: "["): return .list
+        case UInt8(ascii: "\""): return .text
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .number
+        default:
+            let words: [(String, Kind)] = [
+                ("null", .null), ("true", .bool), ("false", .bool), ("NaN", .number), ("Infinity", .number),
+            ]
+            for (word, kind) in words where bytes[position...].starts(with: word.utf8) { return kind }
+            throw fault("no value begins so")
+        }
+    }
+
+    /// Reads the next value if it is null.
+    package mutating func takeNull() throws(LeafError) -> Bool {
+        guard try kind() == .null else { return false }
+        try word("null")
+        return true
+    }
+
+    package mutating func bool() throws(LeafError) -> Bool {
+        try expect(.bool)
+        let value = byte == UInt8(ascii: "t")
+        try word(value ? "true" : "false")
+        return value
+    }
+
+    /// A whole number that the type can hold; `3.0` and `1e2` are such.
+    package mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) throws(LeafError) -> Value
+    {
+        try expect(.number, "a whole number")
+        let literal = try numberLiteral()
+        if let value = Value(literal) { return value }
+        if let number = Double(literal), let value = Value(exactly: number) { return value }
+        throw wrong("is \(literal.prefix(40)), where a whole number from \(Value.min) to \(Value.max) is wanted")
+    }
+
+    /// A finite number, rounded to the nearest of its type.
+    package mutating func number<Value: BinaryFloatingPoint & LosslessStringConvertible>(
+        _ type: Value.Type = Value.self
+    ) throws(LeafError) -> Value {
+        try expect(.number)
+        let literal = try numberLiteral()
+        guard let value = Value(literal), value.isFinite else {
+            throw wrong("is \(literal.prefix(40)), where a number of usual size is wanted")
+        }
+        return value
+    }
+
+    package mutating func text() throws(LeafError) -> String {
+        try expect(.text)
+        return try string()
+    }
+
+    package mutating func list(_ element: (inout JSONReader) throws(LeafError) -> Void) throws(LeafError) {
+        try expect(.list)
+        try descend()
+        if !take(UInt8(ascii: "]")) {
+            repeat { try element(&self) } while take(UInt8(ascii: ","))
+            guard take(UInt8(ascii: "]")) else { throw fault("a comma or ] is missing") }
+        }
+        depth -= 1
+    }
+
+    package mutating func integers<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) throws(LeafError)
+        -> [Value]
+    {
+        var values: [Value] = []
+        try list { reader throws(LeafError) in values.append(try reader.integer()) }
+        return values
+    }
+
+    package mutating func texts() throws(LeafError) -> [String] {
+        var values: [String] = []
+        try list { reader throws(LeafError) in values.append(try reader.text()) }
+        return values
+    }
+
+    /// - Parameter body: reads the value of a field, all of it.
+    package mutating func object(
+        _ body: (_ name: String, _ reader: inout JSONReader) throws(LeafError) -> Void
+    ) throws(LeafError) {
+        try expect(.object)
+        try descend()
+        let outer = field
+        if !take(UInt8(ascii: "}")) {
+            repeat {
+                skipSpace()
+                guard byte == UInt8(ascii: "\"") else { throw fault("a name in quotes is missing") }
+                let name = try string()
+                guard take(UInt8(ascii: ":")) else { throw fault("a colon is missing") }
+                field = name
+                try body(name, &self)
+                field = outer
+            } while take(UInt8(ascii: ","))
+            guard take(UInt8(ascii: "}")) else { throw fault("a comma or } is missing") }
+        }
+        depth -= 1
+    }
+
+    /// Passes the next value.
+    package mutating func skip() throws(LeafError) {
+        switch try kind() {
+        case .null: try word("null")
+        case .bool: _ = try bool()
+        case .number: _ = try numberLiteral()
+        case .text: _ = try string()
+        case .list: try list { reader throws(LeafError) in try reader.skip() }
+        case .object: try object { _, reader throws(LeafError) in try reader.skip() }
+        }
+    }
+
+    /// - Throws: if anything but space is left.
+    package mutating func end() throws(LeafError) {
+        skipSpace()
+        guard byte == nil else { throw fault("something stands behind the value") }
+    }
+
+    // MARK: Faults
+
+    /// The field that is being read is not as it should be.
+    package func wrong(_ what: String) -> LeafError {
+        LeafError(.usage, field.map { "'\(Self.shown($0))' \(what)" } ?? "a value is not of the right kind: it \(what)")
+    }
+
+    /// A field that nobody knows, and the known one that was perhaps meant.
+    package static func unknown(_ name: String, among known: [String]) -> LeafError {
+        let nearest = NearestName.of(name, among: known)
+        return LeafError(
+            .usage, "there is no option '\(shown(name))'" + (nearest.map { "; did you mean '\($0)'?" } ?? ""))
+    }
+
+    /// A name as it may stand in a sentence: not too long, nothing that moves a terminal's cursor.
+    private static func shown(_ name: String) -> String {
+        String(
+            String.UnicodeScalarView(
+                name.unicodeScalars.prefix(60).filter { $0.properties.generalCategory != .control }))
+    }
+
+    private func fault(_ what: String) -> LeafError {
+        LeafError(.usage, "it is not valid JSON: \(what) at byte \(position - bytes.startIndex + 1)")
+    }
+
+    private mutating func expect(_ wanted: Kind, _ name: String? = nil) throws(LeafError) {
+        let kind = try kind()
+        guard kind == wanted else { throw wrong("is \(kind.rawValue), where \(name ?? wanted.rawValue) is wanted") }
+    }
+
+    private mutating func descend() throws(LeafError) {
+        guard depth < Self.deepest else {
+            throw fault("lists and objects are more than \(Self.deepest) deep")
+        }
+        depth += 1
+        position += 1
+    }
+
+    // MARK: Bytes
+
+    private var byte: UInt8? { position < bytes.endIndex ? bytes[position] : nil }
+
+    private mutating func skipSpace() {
+        while let byte, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { position += 1 }
+    }
+
+    /// Passes the byte if it comes next, but for space.
+    private mutating func take(_ wanted: UInt8) -> Bool {
+        skipSpace()
+        guard byte == wanted else { return false }
+        position += 1
+        return true
+    }
+
+    private mutating func word(_ word: String) throws(LeafError) {
+        guard bytes[position...].starts(with: word.utf8) else { throw fault("no value begins so") }
+        position += word.utf8.count
+    }
+
+    private mutating func numberLiteral() throws(LeafError) -> String {
+        let start = position
+        for name in ["NaN", "Infinity", "-Infinity"] where bytes[start...].starts(with: name.utf8) {
+            position += name.utf8.count
+            return name
+        }
+        func digits() throws(LeafError) {
+            guard let first = byte, isDigit(first) else { throw fault("a digit is missing") }
+            while let next = self.byte, isDigit(next) { position += 1 }
+        }
+        if byte == UInt8(ascii: "-") { position += 1 }
+        if byte == UInt8(ascii: "0") { position += 1 } else { try digits() }
+        if byte == UInt8(ascii: ".") {
+            position += 1
+            try digits()
+        }
+        if byte == UInt8(ascii: "e") || byte == UInt8(ascii: "E") {
+            position += 1
+            if byte == UInt8(ascii: "+") || byte == UInt8(ascii: "-") { position += 1 }
+            try digits()
+        }
+        return String(decoding: bytes[start..<position], as: UTF8.self)
+    }
+
+    private func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+}
+
+extension JSONReader {
+    /// What stands between the quotes, the first of which is next.
+    private mutating func string() throws(LeafError) -> String {
+        position += 1
+        let start = position
+        while let byte, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
+        var text = Array(bytes[start..<position])
+        while let next = byte, next != UInt8(ascii: "\"") {
+            switch next {
+            case UInt8(ascii: "\\"): try escape(&text)
+            case 0..<0x20: throw fault("a control character, which a text holds as \\u00.., stands")
+            default:
+                text.append(next)
+                position += 1
+            }
+        }
+        guard byte != nil else { throw fault("a text has no end") }
+        position += 1
+        guard let string = String(validating: text, as: UTF8.self) else {
+            throw fault("a text that is not valid UTF-8 ends")
+        }
+        return string
+    }
+
+    private mutating func escape(_ text: inout [UInt8]) throws(LeafError) {
+        let start = position
+        position += 1
+        guard let name = byte else { throw fault("a text has no end") }
+        position += 1
+        switch name {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(name)
+        case UInt8(ascii: "b"): text.append(0x08)
+        case UInt8(ascii: "f"): text.append(0x0C)
+        case UInt8(ascii: "n"): text.append(0x0A)
+        case UInt8(ascii: "r"): text.append(0x0D)
+        case UInt8(ascii: "t"): text.append(0x09)
+        case UInt8(ascii: "u"):
+            var unit = try codeUnit(start)
+            if (0xD800..<0xDC00).contains(unit), bytes[position...].starts(with: [0x5C, UInt8(ascii: "u")]) {
+                position += 2
+                let second = try codeUnit(start)
+                unit = (0xDC00..<0xE000).contains(second) ? 0x10000 + (unit - 0xD800) << 10 + (second - 0xDC00) : unit
+            }
+            guard let scalar = Unicode.Scalar(unit) else {
+                position = start
+                throw fault("half a character (a lone surrogate, \\u\(String(unit, radix: 16))) stands")
+            }
+            text += String(Character(scalar)).utf8
+        default:
+            position = start
+            throw fault("an escape that JSON does not have stands")
+        }
+    }
+
+    /// Four hexadecimal digits.
+    private mutating func codeUnit(_ start: Int) throws(LeafError) -> UInt32 {
+        var unit: UInt32 = 0
+        for _ in 0..<4 {
+            guard let byte, byte < 0x80, let digit = Character(Unicode.Scalar(byte)).hexDigitValue else {
+                position = start
+                throw fault("\\u without four hexadecimal digits stands")
+            }
+            unit = unit << 4 | UInt32(digit)
+            position += 1
+        }
+        return unit
+    }
+}

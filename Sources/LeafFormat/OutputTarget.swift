@@ -1,0 +1,119 @@
+import Glibc
+
+/// What a path of a result leads to. Only regular files are ever replaced.
+package enum OutputTarget {
+    /// A regular file, or a name that nothing has yet: what is written beside it takes the name when it is whole. Links have
+    /// been followed.
+    case file(path: String)
+    /// A device, a pipe, a terminal, standard output, or a file that is mounted by itself: written straight.
+    case stream(descriptor: Int32)
+
+    /// - Throws: `.usage` for a folder or a disk, `.io` for what cannot be written.
+    package init(path: String) throws(LeafError) {
+        if let number = Self.descriptor(named: path) {
+            let copy = fcntl(number, F_DUPFD_CLOEXEC, 3)
+            guard copy >= 0 else { throw .system("\(path) cannot be written", errno) }
+            self = .stream(descriptor: copy)
+            return
+        }
+        let target = try Self.followed(path)
+        var status = stat()
+        guard lstat(target, &status) == 0 else {
+            self = .file(path: target)
+            return
+        }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG where !Self.isMounted(target): self = .file(path: target)
+        case S_IFDIR: throw LeafError(.io, "\(path) is a directory; name a file")
+        case S_IFBLK: throw LeafError(.usage, "\(path) is a disk, which would lose all that is on it; name a file")
+        default: self = .stream(descriptor: try Self.open(target, path))
+        }
+    }
+
+    /// The path of a regular file, for results that cannot be written straight.
+    ///
+    /// - Parameter what: of the file: `a model file`.
+    /// - Throws: `.usage` for everything else.
+    package static func file(_ path: String, for what: String) throws(LeafError) -> String {
+        switch try OutputTarget(path: path) {
+        case .file(let path): return path
+        case .stream(let descriptor):
+            close(descriptor)
+            throw LeafError(.usage, "\(path) is no regular file that \(what) could replace; give another name")
+        }
+    }
+
+    /// The number of a descriptor that a path means. Opening it anew would write from the beginning of a file.
+    private static func descriptor(named path: String) -> Int32? {
+        switch path {
+        case "/dev/stdout": STDOUT_FILENO
+        case "/dev/stderr": STDERR_FILENO
+        case _ where path.hasPrefix("/dev/fd/"): Int32(path.dropFirst("/dev/fd/".count))
+        case _ where path.hasPrefix("/proc/self/fd/"): Int32(path.dropFirst("/proc/self/fd/".count))
+        default: nil
+        }
+    }
+
+    private static func open(_ target: String, _ path: String) throws(LeafError) -> Int32 {
+        // A named pipe wants a reader first, who may be about to come.
+        for attempt in 0..<100 {
+            let descriptor = Glibc.open(target, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+            if descriptor >= 0 {
+                _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
+                return descriptor
+            }
+            guard errno == ENXIO, attempt < 99 else { break }
+            usleep(100_000)
+        }
+        throw .system("\(path) cannot be written", errno)
+    }
+
+    /// Where symbolic links lead, whether or not anything is there.
+    private static func followed(_ path: String) throws(LeafError) -> String {
+        var path = path
+        for _ in 0..<40 {
+            let room = Int(PATH_MAX)
+            var count = 0
+            let target = [UInt8](unsafeUninitializedCapacity: room) { buffer, initialized in
+                buffer.withMemoryRebound(to: CChar.self) { count = readlink(path, $0.baseAddress!, room) }
+                initialized = max(0, count)
+            }
+            guard count >= 0 else { return path }
+            let link = String(decoding: target, as: UTF8.self)
+            path = link.hasPrefix("/") ? link : FilePath.folder(of: path) + "/" + link
+        }
+        throw LeafError(.io, "\(path) is a link that leads to itself; name a file")
+    }
+
+    /// Whether something is mounted on exactly this file: its name cannot be given to another then. Without `/proc` nobody
+    /// knows, and the end of the work tells.
+    private static func isMounted(_ path: String) -> Bool {
+        guard let real = realpath(path, nil) else { return false }
+        defer { free(real) }
+        let descriptor = Glibc.open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var table: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 1 << 14)
+        while table.count < 1 << 22 {
+            let count = read(descriptor, &piece, piece.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { break }
+            table += piece[..<count]
+        }
+        // In the table, spaces and such are octal.
+        let escaped = String(cString: real).utf8.reduce(into: [UInt8]()) { escaped, byte in
+            switch byte {
+            case UInt8(ascii: " "): escaped += Array("\\040".utf8)
+            case UInt8(ascii: "\t"): escaped += Array("\\011".utf8)
+            case UInt8(ascii: "\n"): escaped += Array("\\012".utf8)
+            case UInt8(ascii: "\\"): escaped += Array("\\134".utf8)
+            default: escaped.append(byte)
+            }
+        }
+        return table.split(separator: UInt8(ascii: "\n")).contains { line in
+            let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 5)
+            return fields.count > 4 && fields[4].elementsEqual(escaped)
+        }
+    }
+}

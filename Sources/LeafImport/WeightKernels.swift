@@ -1,0 +1,50 @@
+import CLeafKernels
+package import LeafFormat
+
+/// The C functions that turn weights of one type into another, of one instruction set.
+///
+/// Unchecked because a table of C functions is not marked as sendable; nobody writes to it.
+package struct WeightKernels: @unchecked Sendable {
+    private let functions: leaf_float_kernels
+
+    /// The fastest that this processor has.
+    package static var best: WeightKernels { WeightKernels(leaf_kernels_best()) }
+
+    /// - Parameter instructionSet: such as `avx2`; nil for the fastest that this processor has.
+    /// - Throws: `.usage` when this processor lacks it.
+    package init(_ instructionSet: String?) throws(LeafError) {
+        guard let instructionSet else {
+            self = .best
+            return
+        }
+        guard let table = leaf_kernels_named(instructionSet) else {
+            throw LeafError(.usage, "the instruction set \(instructionSet) does not run on this machine")
+        }
+        self.init(table)
+    }
+
+    private init(_ table: UnsafePointer<leaf_kernels>) { functions = table.pointee.floats.pointee }
+
+    func widenHalves(_ halves: UnsafePointer<UInt16>, count: Int, to floats: UnsafeMutablePointer<Float>) {
+        functions.f16_to_f32(halves, floats, count)
+    }
+
+    func widenBrainFloats(_ numbers: UnsafePointer<UInt16>, count: Int, to floats: UnsafeMutablePointer<Float>) {
+        functions.bf16_to_f32(numbers, floats, count)
+    }
+
+    /// To nearest even; what is too large becomes an infinity.
+    func narrow(_ floats: UnsafePointer<Float>, count: Int, to halves: UnsafeMutablePointer<UInt16>) {
+        functions.f32_to_f16(floats, halves, count)
+    }
+
+    /// The largest magnitude; NaN if there is one.
+    func largestMagnitude(_ floats: UnsafePointer<Float>, count: Int) -> Float { functions.absmax(floats, count) }
+
+    /// `round(x / scale)`, half to even, within 127; zeros for a scale of 0.
+    func quantize(
+        _ floats: UnsafePointer<Float>, count: Int, scale: Float, to values: UnsafeMutablePointer<Int8>
+    ) {
+        functions.quantize_weights(floats, count, scale, values)
+    }
+}

@@ -1,0 +1,25 @@
+internal import LeafFormat
+
+/// One consumer's use of one chunk: the bytes stay where they are until the lease ends, which is at the end of its scope.
+///
+/// It holds the store's memory, so that it may outlive the store.
+public struct ChunkLease: ~Copyable, @unchecked Sendable {
+    /// Index into the file's chunks.
+    public let chunk: Int
+    private let memory: UnsafeRawBufferPointer
+    private let readAhead: ReadAhead
+
+    init(of chunk: Int, in readAhead: ReadAhead, consumer: Int) throws(LeafError) {
+        memory = try readAhead.acquire(chunk, consumer: consumer)
+        self.chunk = chunk
+        self.readAhead = readAhead
+    }
+
+    deinit { readAhead.release(chunk) }
+
+    /// The chunk's `rawBytes` bytes, verified and unpacked; they begin at a page.
+    public var bytes: RawSpan {
+        @_lifetime(borrow self)
+        borrowing get { _overrideLifetime(RawSpan(_unsafeBytes: memory), borrowing: self) }
+    }
+}

@@ -1,0 +1,111 @@
+import LeafFormat
+
+extension MemoryPlan {
+    /// What memory is for. Whatever allocates more than a page has a purpose here.
+    public enum Purpose: String, Sendable, CaseIterable {
+        /// Executable, libraries, stacks, allocator, header, page tables.
+        case runtime
+        case tokenizer
+        /// Norms, position bias, segment and prompt rows, row scales, adapters.
+        case resident
+        case kv
+        /// Row buffers of the forward pass, logits.
+        case scratch
+        /// Rows from which tokens are chosen.
+        case sampling
+        /// The timeline, where one was asked for.
+        case trace
+        /// Buffers that save and restore texts.
+        case sessions
+        /// What the program holds beside the model, such as lines of requests.
+        case requests
+        /// The ring that streamed chunks pass through.
+        case slots
+        /// Chunks that never leave.
+        case pinned
+
+        /// Those that every plan tells of, also when they take nothing.
+        var isAlwaysTold: Bool {
+            switch self {
+            case .runtime, .tokenizer, .resident, .kv, .scratch, .slots, .pinned: true
+            case .sampling, .trace, .sessions, .requests: false
+            }
+        }
+
+        fileprivate var label: String { self == .kv ? "kv cache" : rawValue }
+
+        fileprivate var note: String {
+            switch self {
+            case .runtime: "program, libraries, stacks, page tables"
+            case .resident: "norms, scales, position bias"
+            case .scratch: "rows on a sweep"
+            default: ""
+            }
+        }
+    }
+
+    /// Bytes for one purpose.
+    public struct Part: Sendable, Equatable {
+        public let purpose: Purpose
+        public let bytes: Int
+
+        /// - Parameter bytes: none if it is negative.
+        public init(_ purpose: Purpose, _ bytes: Int) {
+            self.purpose = purpose
+            self.bytes = max(0, bytes)
+        }
+    }
+
+    /// Every byte of the plan by its purpose, page tables among the runtime's: together `total`.
+    public var parts: [Part] {
+        Purpose.allCases.map { purpose in Part(purpose, bytes(for: purpose)) }
+            .filter { $0.bytes > 0 || $0.purpose.isAlwaysTold }
+    }
+
+    public func bytes(for purpose: Purpose) -> Int {
+        switch purpose {
+        case .slots: slotsBytes
+        case .pinned: pinnedBytes
+        case .runtime: reserved.bytes(for: .runtime) + pageTableBytes
+        default: reserved.bytes(for: purpose)
+        }
+    }
+}
+
+extension Sequence<MemoryPlan.Part> {
+    /// `Int.max` when it is more than that: such a plan is refused, not a trap.
+    public var total: Int { reduce(0) { $0 +| $1.bytes } }
+
+    public func bytes(for purpose: MemoryPlan.Purpose) -> Int { filter { $0.purpose == purpose }.total }
+}
+
+extension MemoryPlan: CustomStringConvertible {
+    /// One line for each part, as `leafcutter plan` prints it.
+    public var description: String {
+        let slots =
+            slotCount == 0
+            ? "everything is resident"
+            : "\(slotCount) of \(slotBytes.sizeText); \(streamedBytesPerSweep.sizeText) read a sweep"
+        var lines = parts.map { part in
+            switch part.purpose {
+            case .slots: line(part.purpose.label, part.bytes, slots)
+            case .pinned: line(part.purpose.label, part.bytes, "\(pinnedChunks.count) of \(chunkCount) chunks")
+            default: line(part.purpose.label, part.bytes, part.purpose.note)
+            }
+        }
+        lines.append(
+            line(
+                "planned", total, "of \(budget.sizeText); the smallest budget is \(wholeMebibytes(holding: minimum))"))
+        return lines.joined(separator: "\n")
+    }
+
+    private func line(_ name: String, _ bytes: Int, _ note: String) -> String {
+        let amount = bytes.sizeText
+        let columns = pad(name, to: 10) + String(repeating: " ", count: max(0, 11 - amount.count)) + amount
+        return note.isEmpty ? columns : columns + "   " + note
+    }
+
+    private func pad(_ text: String, to width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
+    }
+}

@@ -1,0 +1,87 @@
+package import LeafFormat
+package import LeafGeneration
+package import Leafcutter
+
+/// A text to turn into a vector: `{"id","text" or "input_ids","pool"}`, with `task`, `segment`, `delta` and
+/// `prompt_embedding`.
+package struct EmbedInput: Sendable {
+    /// What holds for texts that say nothing about it.
+    package struct Defaults: Sendable {
+        /// Soft prompt, segment and adapter.
+        package var form: GenerationOptions
+        package var pooling: Pooling
+
+        package init(form: GenerationOptions = GenerationOptions(), pooling: Pooling = .mean) {
+            self.form = form
+            self.pooling = pooling
+        }
+    }
+
+    package var id: RequestID?
+    package var text: Prompt
+    package var form: GenerationOptions
+    package var pooling: Pooling
+
+    private static let names = ["id", "text", "input_ids", "pool"] + OptionFields.form
+
+    /// - Throws: `.usage` naming the field that makes no sense.
+    package init(json: ArraySlice<UInt8>, _ defaults: Defaults = Defaults()) throws(LeafError) {
+        var (form, pooling) = (defaults.form, defaults.pooling)
+        var id: RequestID?
+        var text: String?
+        var ids: [Int32]?
+        try JSONReader.read(json) { name, reader throws(LeafError) in
+            switch name {
+            case "kind": try RequestKind.embed.check(&reader)
+            case "id": id = try RequestID(&reader)
+            case "text": text = try reader.text()
+            case "input_ids": ids = try reader.integers()
+            case "pool":
+                let name = try reader.text()
+                guard let known = Pooling(rawValue: name) else {
+                    throw reader.wrong("is '\(name.prefix(40))', not mean, last or none")
+                }
+                pooling = known
+            case _ where OptionFields.form.contains(name):
+                try OptionFields.read(name, &reader, into: &form, known: OptionFields.form)
+            default: throw JSONReader.unknown(name, among: Self.names)
+            }
+        }
+        self.text = try Prompt(text: text, "text", ids: ids)
+        (self.id, self.form, self.pooling) = (id, form, pooling)
+    }
+
+    package init(_ text: Prompt, _ defaults: Defaults) {
+        self.text = text
+        (form, pooling) = (defaults.form, defaults.pooling)
+    }
+
+    /// - Throws: `.usage` for what makes no sense with this model.
+    package func request(for file: ModelFile) throws(LeafError) -> EmbeddingRequest {
+        let request = EmbeddingRequest(text: try file.rows(of: text, form), pooling: pooling)
+        try request.validate(for: file.configuration)
+        return request
+    }
+}
+
+/// `{"embedding","tokens"}`
+package struct EmbeddingAnswer {
+    private let vector: [Float]
+    private let pooling: Pooling
+    private let tokens: Int
+
+    /// - Parameter tokens: of the text, `<s>` among them.
+    package init(_ vector: [Float], pooling: Pooling, tokens: Int) {
+        (self.vector, self.pooling, self.tokens) = (vector, pooling, tokens)
+    }
+
+    /// - Parameter id: stands in front.
+    package func json(id: JSON? = nil) -> JSON {
+        let width = vector.count / tokens
+        func numbers(_ values: ArraySlice<Float>) -> JSON { .array(values.map { .number(Double($0)) }) }
+        let embedding =
+            pooling == .none
+            ? JSON.array((0..<tokens).map { numbers(vector[$0 * width..<($0 + 1) * width]) }) : numbers(vector[...])
+        return .object((id.map { [("id", $0)] } ?? []) + [("embedding", embedding), ("tokens", .integer(tokens))])
+    }
+}

@@ -1,0 +1,42 @@
+package import LeafFormat
+package import LeafGeneration
+package import Leafcutter
+
+/// What one text with blanks became, as JSON.
+package struct FillAnswer {
+    private let text: BlankText
+    private let filling: Filling
+    private let model: Model
+    private let loadSeconds: Double
+
+    package init(_ text: BlankText, _ filling: Filling, _ model: Model, loadSeconds: Double) {
+        (self.text, self.filling, self.model, self.loadSeconds) = (text, filling, model, loadSeconds)
+    }
+
+    /// - Parameter id: stands in front, for answers that come in any order.
+    package func json(id: JSON? = nil) -> JSON {
+        .object(
+            (id.map { [("id", $0)] } ?? []) + [
+                ("text", .string(text.filled(with: filling.blanks.map(\.text)))), ("ids", .ids(filling.ids)),
+                ("blanks", .array(filling.blanks.map(Self.json))), ("seed", .unsigned(filling.seed)),
+                ("timing", timing), ("memory", .memory(model)), ("io", .io(model)),
+            ])
+    }
+
+    private static func json(_ blank: Filling.Blank) -> JSON {
+        [
+            "start": .integer(blank.start), "ids": .ids(blank.ids), "text": .string(blank.text),
+            "logprob": .number(blank.logprob),
+        ]
+    }
+
+    private var timing: JSON {
+        let rate =
+            filling.decodeSeconds > 0 ? Double(max(0, filling.tokenCount - 1)) / filling.decodeSeconds : 0
+        return [
+            "load": .number(loadSeconds), "wait": .number(filling.waitSeconds),
+            "prefill": .number(filling.prefillSeconds), "decode": .number(filling.decodeSeconds),
+            "tokens_per_second": .number(rate), "sweeps": .integer(filling.sweeps),
+        ]
+    }
+}

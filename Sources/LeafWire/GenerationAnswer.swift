@@ -1,0 +1,76 @@
+package import LeafFormat
+package import LeafGeneration
+package import Leafcutter
+
+/// What one generation gave, as JSON.
+package struct GenerationAnswer {
+    private let request: GenerationRequest
+    private let generation: Generation
+    private let model: Model
+    private let loadSeconds: Double
+
+    package init(_ request: GenerationRequest, _ generation: Generation, _ model: Model, loadSeconds: Double) {
+        (self.request, self.generation, self.model, self.loadSeconds) = (request, generation, model, loadSeconds)
+    }
+
+    /// - Parameter id: stands in front, for answers that come in any order.
+    package func json(id: JSON? = nil) -> JSON {
+        let hasChoices = generation.samples.count > 1 || isBeamSearch
+        var object: [(key: String, value: JSON)] = []
+        if let id { object.append(("id", id)) }
+        object += fields(generation.samples[0])
+        object += [
+            ("prompt_tokens", .integer(generation.promptTokens)),
+            ("completion_tokens", .integer(generation.completionTokens)), ("seed", .unsigned(generation.seed)),
+        ]
+        if hasChoices { object.append(("choices", .array(generation.samples.map { .object(fields($0)) }))) }
+        if let session { object.append(("session", session)) }
+        object += [
+            ("timing", timing), ("memory", .memory(model)), ("io", .io(model)),
+            (
+                "speculation",
+                [
+                    "drafted": .integer(0), "accepted": .integer(0),
+                    "tokens_per_sweep": .number(
+                        Double(generation.newTokens) / Double(max(1, generation.sweeps))),
+                ]
+            ),
+        ]
+        return .object(object)
+    }
+
+    private var isBeamSearch: Bool {
+        if case .beams = request.options.decoding { return true }
+        return false
+    }
+
+    private func fields(_ sample: Generation.Sample) -> [(key: String, value: JSON)] {
+        var fields: [(key: String, value: JSON)] = [
+            ("text", model.tokenizer == nil ? .null : .string(sample.text)), ("ids", .ids(sample.ids)),
+            ("finish_reason", .string(sample.finishReason.rawValue)),
+        ]
+        if let score = sample.score { fields.append(("score", .number(score))) }
+        if request.options.logprobs != nil { fields.append(("logprobs", .logprobs(sample.logprobs))) }
+        return fields
+    }
+
+    /// What was there before, and the size of the file that was saved; 0 if there was nothing new to save.
+    private var session: JSON? {
+        request.session.map {
+            [
+                "path": .string($0.path), "resumed_tokens": .integer(generation.resumedTokens),
+                "bytes": .integer($0.savedBytes),
+            ]
+        }
+    }
+
+    private var timing: JSON {
+        let decoded = generation.newTokens - generation.samples.count
+        let rate = generation.decodeSeconds > 0 ? Double(max(0, decoded)) / generation.decodeSeconds : 0
+        return [
+            "load": .number(loadSeconds), "wait": .number(generation.waitSeconds),
+            "prefill": .number(generation.prefillSeconds), "decode": .number(generation.decodeSeconds),
+            "tokens_per_second": .number(rate), "sweeps": .integer(generation.sweeps),
+        ]
+    }
+}

@@ -1,0 +1,37 @@
+package import LeafFormat
+package import LeafGeneration
+import LeafStream
+package import Leafcutter
+
+extension JSON {
+    /// `{"budget","planned","peak"}` in bytes.
+    package static func memory(_ model: Model) -> JSON {
+        [
+            "budget": .integer(model.plan.budget), "planned": .integer(model.plan.total),
+            "peak": ProcessMemory.now().map { .integer($0.peakBytes) } ?? .null,
+        ]
+    }
+
+    /// `{"mode","bytes_read","bytes_written","read_seconds","wait_seconds","bytes_per_second","streamed_bytes_per_sweep"}`.
+    package static func io(_ model: Model) -> JSON {
+        let counters = model.counters
+        return [
+            "mode": .string(model.io.rawValue), "bytes_read": .integer(counters.bytesRead),
+            "bytes_written": ProcessMemory.bytesWritten().map { .integer($0) } ?? .null,
+            "read_seconds": .number(Double(counters.readNanoseconds) * 1e-9),
+            "wait_seconds": .number(Double(counters.waitNanoseconds) * 1e-9),
+            "bytes_per_second": .number(counters.bytesPerSecond),
+            "streamed_bytes_per_sweep": .integer(model.streamedBytesPerSweep),
+        ]
+    }
+
+    package static func logprobs(_ logprobs: [TokenLogprobs]) -> JSON {
+        func entry(_ entry: TokenLogprobs.Entry) -> [(key: String, value: JSON)] {
+            [("id", .integer(Int(entry.id))), ("logprob", .number(entry.logprob))]
+        }
+        return .array(
+            logprobs.map { token in
+                .object(entry(token.chosen) + [("top", .array(token.top.map { .object(entry($0)) }))])
+            })
+    }
+}

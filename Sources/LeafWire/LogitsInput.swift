@@ -1,0 +1,62 @@
+package import LeafFormat
+package import LeafGeneration
+
+/// Texts whose logits are wanted: a case, `{"id","input_ids","task","segment"}` or
+/// `{"id","input","length","context","segment","span"}`, or many, `{"cases":[..]}`.
+package enum LogitsInput {
+    /// One case.
+    ///
+    /// - Throws: `.usage` naming the field that makes no sense.
+    package static func logitsCase(json: ArraySlice<UInt8>) throws(LeafError) -> LogitsCase {
+        var reader = JSONReader(json)
+        let logitsCase = try logitsCase(&reader)
+        try reader.end()
+        return logitsCase
+    }
+
+    /// Many cases.
+    ///
+    /// - Throws: `.usage` naming the field that makes no sense.
+    package static func cases(json: ArraySlice<UInt8>) throws(LeafError) -> [LogitsCase] {
+        var cases: [LogitsCase]?
+        try JSONReader.read(json) { name, reader throws(LeafError) in
+            guard name == "cases" else { return try reader.skip() }
+            var found: [LogitsCase] = []
+            try reader.list { reader throws(LeafError) in
+                do throws(LeafError) {
+                    found.append(try logitsCase(&reader))
+                } catch {
+                    throw LeafError(error.kind, "case \(found.count + 1): \(error)")
+                }
+            }
+            cases = found
+        }
+        guard let cases else { throw LeafError(.usage, "'cases' is missing") }
+        return cases
+    }
+
+    private static func logitsCase(_ reader: inout JSONReader) throws(LeafError) -> LogitsCase {
+        var id: String?
+        var parsed = LogitsCase(id: "", inputIDs: [])
+        parsed.inputIDs = nil
+        parsed.segments = []
+        try reader.fields { name, reader throws(LeafError) in
+            switch name {
+            case "id": id = try reader.text()
+            case "input_ids": parsed.inputIDs = try reader.integers()
+            case "task": parsed.task = try reader.integer(Int.self)
+            case "input": parsed.input = try reader.integers()
+            case "length": parsed.length = try reader.integer(Int.self)
+            case "context": parsed.context = try reader.integers()
+            case "span": parsed.span = try reader.integers()
+            case "segment":
+                parsed.segments = try reader.kind() == .list ? try reader.integers() : [try reader.integer()]
+            // Recorded cases hold what they were made of as well.
+            default: try reader.skip()
+            }
+        }
+        guard let id else { throw LeafError(.usage, "'id' is missing") }
+        parsed.id = id
+        return parsed
+    }
+}

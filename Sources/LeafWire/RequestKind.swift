@@ -1,0 +1,66 @@
+package import LeafFormat
+
+/// What a request asks for.
+package enum RequestKind: String, Sendable, CaseIterable {
+    case generate, fill, score, perplexity, embed, logits, tokenize, detokenize
+
+    /// Passes a field `kind`.
+    ///
+    /// - Throws: `.usage` if it names another kind.
+    func check(_ reader: inout JSONReader) throws(LeafError) {
+        let name = try reader.text()
+        guard name == rawValue else { throw reader.wrong("is '\(name.prefix(40))', where \(rawValue) is answered") }
+    }
+}
+
+/// Whatever names a request for the one who asks.
+package enum RequestID: Sendable, Equatable {
+    case text(String)
+    case number(Int)
+
+    /// - Throws: `.usage` for what is neither a text nor a whole number.
+    package init(_ reader: inout JSONReader) throws(LeafError) {
+        self = try reader.kind() == .text ? .text(try reader.text()) : .number(try reader.integer())
+    }
+
+    package var json: JSON {
+        switch self {
+        case .text(let text): .string(text)
+        case .number(let number): .integer(number)
+        }
+    }
+
+    /// The id of a request that is broken elsewhere, so that whoever asked knows which one it was; nil if it can not be read.
+    package init?(rescuedFrom json: ArraySlice<UInt8>) {
+        var id: RequestID?
+        var reader = JSONReader(json)
+        try? reader.fields { name, reader throws(LeafError) in
+            if name == "id" { id = try RequestID(&reader) } else { try reader.skip() }
+        }
+        guard let id else { return nil }
+        self = id
+    }
+}
+
+extension JSONReader {
+    /// Reads an object whose fields count as missing where they are null.
+    ///
+    /// - Parameter body: reads the value of a field, all of it.
+    package mutating func fields(
+        _ body: (_ name: String, _ reader: inout JSONReader) throws(LeafError) -> Void
+    ) throws(LeafError) {
+        try object { name, reader throws(LeafError) in
+            if try reader.takeNull() { return }
+            try body(name, &reader)
+        }
+    }
+
+    /// The one object that the bytes hold.
+    static func read(
+        _ json: ArraySlice<UInt8>, _ body: (_ name: String, _ reader: inout JSONReader) throws(LeafError) -> Void
+    ) throws(LeafError) {
+        var reader = JSONReader(json)
+        try reader.fields(body)
+        try reader.end()
+    }
+}

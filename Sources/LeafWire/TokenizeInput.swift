@@ -1,0 +1,74 @@
+package import LeafFormat
+package import LeafTokenizer
+
+/// A text to turn into ids: `{"id","text","words"}`; with `words` the words that it is cut into first are wanted.
+package struct TokenizeInput: Sendable {
+    package var id: RequestID?
+    package var text: String
+    package var wantsWords: Bool
+
+    /// - Throws: `.usage` naming the field that makes no sense.
+    package init(json: ArraySlice<UInt8>) throws(LeafError) {
+        var id: RequestID?
+        var text: String?
+        var words = false
+        try JSONReader.read(json) { name, reader throws(LeafError) in
+            switch name {
+            case "kind": try RequestKind.tokenize.check(&reader)
+            case "id": id = try RequestID(&reader)
+            case "text": text = try reader.text()
+            case "words": words = try reader.bool()
+            default: throw JSONReader.unknown(name, among: ["id", "text", "words"])
+            }
+        }
+        guard let text else { throw LeafError(.usage, "'text' is missing") }
+        (self.id, self.text, wantsWords) = (id, text, words)
+    }
+
+    package init(_ text: String, wantsWords: Bool) { (self.text, self.wantsWords) = (text, wantsWords) }
+
+    /// `{"ids","tokens"}`, or `{"words"}`.
+    package func answer(_ tokenizer: Tokenizer) -> JSON {
+        var fields: [(key: String, value: JSON)] = id.map { [("id", $0.json)] } ?? []
+        if wantsWords {
+            fields.append(("words", .strings(tokenizer.words(text))))
+        } else {
+            let ids = tokenizer.encode(text)
+            fields += [("ids", .ids(ids)), ("tokens", .strings(ids.map { tokenizer.token($0) ?? "" }))]
+        }
+        return .object(fields)
+    }
+}
+
+/// Ids to turn into a text: `{"id","ids"}`.
+package struct DetokenizeInput: Sendable {
+    package var id: RequestID?
+    package var ids: [Int32]
+
+    /// - Throws: `.usage` naming the field that makes no sense.
+    package init(json: ArraySlice<UInt8>) throws(LeafError) {
+        var id: RequestID?
+        var ids: [Int32]?
+        try JSONReader.read(json) { name, reader throws(LeafError) in
+            switch name {
+            case "kind": try RequestKind.detokenize.check(&reader)
+            case "id": id = try RequestID(&reader)
+            case "ids": ids = try reader.integers()
+            default: throw JSONReader.unknown(name, among: ["id", "ids"])
+            }
+        }
+        guard let ids else { throw LeafError(.usage, "'ids' is missing") }
+        (self.id, self.ids) = (id, ids)
+    }
+
+    package init(_ ids: [Int32]) { self.ids = ids }
+
+    /// `{"ids","text"}`
+    ///
+    /// - Throws: `.badInput` for an id that is not in the vocabulary.
+    package func answer(_ tokenizer: Tokenizer) throws(LeafError) -> JSON {
+        .object(
+            (id.map { [("id", $0.json)] } ?? [])
+                + [("ids", .ids(ids)), ("text", .string(try tokenizer.decode(ids)))])
+    }
+}

@@ -1,0 +1,17 @@
+public import CPMAntShape
+public import LeafFormat
+
+/// Model files of tests hold CPM-Ants.
+extension LeafFile {
+    public static func open(path: String, memory: Int? = nil) throws(LeafError) -> LeafFile {
+        try CPMAntFile.open(path: path, memory: memory).leaf
+    }
+
+    public var configuration: ModelConfiguration {
+        do {
+            return try ModelConfiguration(json: metadata["configuration"] ?? "", source: path)
+        } catch {
+            preconditionFailure("\(error)")
+        }
+    }
+}

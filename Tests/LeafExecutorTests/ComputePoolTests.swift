@@ -1,0 +1,147 @@
+import CLeafKernels
+import Foundation
+import LeafExecutor
+import LeafFormat
+import Synchronization
+import Testing
+
+@Suite("Compute pool") struct ComputePoolTests {
+    @Test(arguments: [1, 2, 3, 8]) func sharesCoverEveryItemOnce(threads: Int) throws {
+        let pool = try ComputePool(threadCount: threads)
+        defer { pool.stop() }
+        for count in [0, 1, 2, 7, 64, 1000] {
+            let ranges = (0..<threads).map { pool.share(of: count, for: $0) }
+            #expect(ranges.flatMap { Array($0) } == Array(0..<count))
+        }
+    }
+
+    @Test(arguments: [1, 2, 5]) func everyThreadRunsTheJobOnce(threads: Int) throws {
+        let pool = try ComputePool(threadCount: threads)
+        defer { pool.stop() }
+        let runs = Mutex(Array(repeating: 0, count: threads))
+        for _ in 0..<200 {
+            try pool.run { worker throws(LeafError) in runs.withLock { $0[worker] += 1 } }
+        }
+        #expect(runs.withLock { $0 } == Array(repeating: 200, count: threads))
+    }
+
+    @Test func anErrorOfOneThreadReachesTheCallerAndThePoolGoesOn() throws {
+        let pool = try ComputePool(threadCount: 3)
+        defer { pool.stop() }
+        let failure = LeafError(.io, "thread two")
+        #expect(throws: failure) {
+            try pool.run { worker throws(LeafError) in if worker == 2 { throw failure } }
+        }
+        try pool.run { _ throws(LeafError) in }
+    }
+
+    @Test(arguments: [1, 2, 5]) func threadsSeeAfterAMeetingWhatAllDidBefore(threads: Int) throws {
+        let pool = try ComputePool(threadCount: threads)
+        defer { pool.stop() }
+        let steps = Mutex(Array(repeating: 0, count: threads))
+        for _ in 0..<50 {
+            steps.withLock { $0 = Array(repeating: 0, count: threads) }
+            try pool.run { worker throws(LeafError) in
+                for step in 1...20 {
+                    steps.withLock { $0[worker] = step }
+                    try pool.meet(worker)
+                    guard steps.withLock({ $0 == Array(repeating: step, count: threads) }) else {
+                        throw LeafError(.io, "a thread is not at step \(step)")
+                    }
+                    try pool.meet(worker)
+                }
+            }
+        }
+    }
+
+    /// Wherever it happens, the others stop at their next meeting, and the pool goes on.
+    @Test(arguments: [1, 2, 5]) func afterAnErrorNobodyPassesAMeeting(threads: Int) throws {
+        let pool = try ComputePool(threadCount: threads)
+        defer { pool.stop() }
+        for step in 0..<6 {
+            for failing in 0..<threads {
+                let failure = LeafError(.io, "thread \(failing) in step \(step)")
+                let passed = Mutex(Array(repeating: 0, count: threads))
+                #expect(throws: failure) {
+                    try pool.run { worker throws(LeafError) in
+                        for now in 0..<5 {
+                            if worker == failing, now == step { throw failure }
+                            try pool.meet(worker)
+                            passed.withLock { $0[worker] += 1 }
+                        }
+                        if worker == failing { throw failure }
+                    }
+                }
+                #expect(passed.withLock { $0 } == Array(repeating: min(step, 5), count: threads))
+            }
+        }
+        try pool.run { worker throws(LeafError) in try pool.meet(worker) }
+    }
+
+    /// An instruction may want something of each thread: AMX its tiles' shapes.
+    @Test func everyThreadIsSetUpBeforeItsFirstJobAndTakenDownInTheEnd() throws {
+        let best = Kernels(.best)
+        var product = best.product
+        product.begin_thread = { ThreadSetUps.begun.wrappingAdd(1, ordering: .relaxed) }
+        product.end_thread = { ThreadSetUps.ended.wrappingAdd(1, ordering: .relaxed) }
+        let pool = try ComputePool(threadCount: 3, kernels: Kernels(floats: best.floats, product: product))
+        try pool.run { _ throws(LeafError) in }
+        #expect(ThreadSetUps.begun.load(ordering: .relaxed) == 3)
+        // The caller's own thread is given back after every job.
+        #expect(ThreadSetUps.ended.load(ordering: .relaxed) == 1)
+        try pool.run { _ throws(LeafError) in }
+        #expect(ThreadSetUps.begun.load(ordering: .relaxed) == 4)
+        pool.stop()
+        #expect(ThreadSetUps.ended.load(ordering: .relaxed) == 4)
+    }
+
+    @Test func aPoolIsNotMadeWhereTheSystemRefusesTheInstructions() throws {
+        let best = Kernels(.best)
+        var product = best.product
+        product.permit = { 95 }
+        let error = #expect(throws: LeafError.self) {
+            try ComputePool(threadCount: 2, kernels: Kernels(floats: best.floats, product: product))
+        }
+        #expect(error?.kind == .usage)
+    }
+
+    /// Wherever starting fails, those that run end, and the caller gets a sentence.
+    @Test(.timeLimit(.minutes(1)), arguments: 2...6)
+    func aThreadThatCannotStartLeavesNoneBehind(failing: Int) throws {
+        let running = DispatchGroup()
+        var started = 1
+        let error = #expect(throws: LeafError.self) {
+            try ComputePool(threadCount: 6) { body in
+                started += 1
+                guard started < failing else { return false }
+                running.enter()
+                Thread.detachNewThread {
+                    body()
+                    running.leave()
+                }
+                return true
+            }
+        }
+        #expect(error?.description == "cannot start compute thread \(failing) of 6; use fewer threads")
+        running.wait()
+    }
+
+    @Test func ofSeveralErrorsTheLowestThreadsIsThrown() throws {
+        let pool = try ComputePool(threadCount: 4)
+        defer { pool.stop() }
+        for _ in 0..<100 {
+            #expect(throws: LeafError(.io, "thread 1")) {
+                try pool.run { worker throws(LeafError) in
+                    if worker > 0 { throw LeafError(.io, "thread \(worker)") }
+                    try pool.meet(worker)
+                }
+            }
+        }
+    }
+}
+
+/// How often a C function without a context was called.
+private enum ThreadSetUps {
+    static let begun = Atomic(0)
+    static let ended = Atomic(0)
+}

@@ -1,0 +1,88 @@
+import Foundation
+import GoldenSupport
+import LeafFormat
+import Testing
+
+@Suite("texts and numbers") struct TextTests {
+    @Test func nothingThatATerminalObeysIsPrintable() {
+        #expect("\u{1B}]0;owned\u{7}".printable == #"\u{1b}]0;owned\u{7}"#)
+        #expect("a\nb\r\tc\u{0}".printable == #"a\u{a}b\u{d}\u{9}c\u{0}"#)
+        #expect("\u{7F}\u{80}\u{9B}31m\u{9F}\u{A0}".printable == "\\u{7f}\\u{80}\\u{9b}31m\\u{9f}\u{A0}")
+        for mark in ["\u{202A}", "\u{202E}", "\u{2066}", "\u{2069}", "\u{200F}", "\u{061C}", "\u{2028}"] {
+            #expect("a\(mark)b".printable.hasPrefix("a\\u{") && !"a\(mark)b".printable.contains(mark))
+        }
+        for text in ["", "春眠不觉晓 é \\u{1b} 👩‍👩‍👧", "a b.leaf"] { #expect(text.printable == text) }
+        let all = String(String.UnicodeScalarView((0...0x2100).compactMap(Unicode.Scalar.init)))
+        #expect(all.printable.printable == all.printable)
+        #expect(!all.printable.unicodeScalars.contains { $0.properties.generalCategory == .control })
+    }
+
+    @Test func everyErrorIsOnePrintableLine() {
+        #expect(LeafError(.badInput, "x\u{1B}[2J\n: y").description == #"x\u{1b}[2J\u{a}: y"#)
+    }
+
+    @Test func longListsAreCut() {
+        #expect(["a", "b"].listed() == "a, b")
+        #expect((1...9).map(String.init).listed() == "1, 2, 3, 4 and 5 more")
+        #expect([String]().listed() == "")
+    }
+
+    @Test func ratesAreWrittenWithOrWithoutASecond() {
+        for text in ["1GB/s", "1GB", "1gb/S", "1000MB/s", "1000000000"] {
+            #expect(ByteRate(text)?.bytesPerSecond == 1_000_000_000, "\(text)")
+        }
+        #expect(ByteRate("1.5KiB/s")?.bytesPerSecond == 1536)
+        for text in ["", "/s", "0", "0/s", "0.5", "-1/s", "1GB/m", "1/s/s", "GB/s", "1e30", "99999999999TB/s"] {
+            #expect(ByteRate(text) == nil, "\(text)")
+        }
+    }
+
+    private struct Sample: Decodable {
+        let sizes: [Int]
+    }
+
+    @Test(arguments: [
+        ("{}", "is not a list of sizes: sizes is missing"), ("{\"sizes\":4}", "sizes has the wrong type"),
+        ("{\"sizes\":[1,\"a\"]}", "sizes.Index 1 has the wrong type"), ("[]", "the JSON has the wrong type"),
+        ("{", "the JSON is broken"), ("", "the JSON is broken"), ("\u{0}", "the JSON is broken"),
+        ("{\"sizes\":[]}" + String(repeating: " ", count: 100), "has 112 B, too much for a list of sizes"),
+    ])
+    func aSmallJSONThatIsNotWhatItShouldBeIsExplained(json: String, reason: String) throws {
+        let folder = try TemporaryDirectory()
+        try Data(json.utf8).write(to: URL(filePath: folder.path("x.json")))
+        let error = failure {
+            _ = try InputFile(path: folder.path("x.json")).json(Sample.self, atMost: 100, what: "a list of sizes")
+        }
+        #expect(error?.kind == .badInput && error?.description.contains(reason) == true, "\(error!)")
+    }
+
+    @Test func anyRangeOfAFileIsAnErrorOrItsBytes() throws {
+        let folder = try TemporaryDirectory()
+        try Data([1, 2, 3]).write(to: URL(filePath: folder.path("x")))
+        let file = try InputFile(path: folder.path("x"))
+        let extremes = [Int.min, -1, 0, 1, 3, 4, 1 << 31, Int.max - 1, Int.max]
+        for offset in extremes {
+            for count in extremes {
+                let isInside = (0...3).contains(offset) && (0...3).contains(count) && offset + count <= 3
+                // Nothing is read of an empty range, wherever it lies.
+                #expect((failure { _ = try file.bytes(at: offset, count: count) } == nil) == (isInside || count == 0))
+            }
+        }
+    }
+
+    @Test func aFileGetsItsNameWhenItIsWhole() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x")
+        try OutputFile.replace(path) { (part) throws(LeafError) in try part.write([1, 2, 3], at: 0) }
+        #expect(try InputFile(path: path).bytes(at: 0, count: 3) == [1, 2, 3])
+        let error = failure {
+            try OutputFile.replace(path) { (part) throws(LeafError) in
+                try part.write([4], at: 0)
+                throw LeafError(.cancelled, "no")
+            }
+        }
+        #expect(error?.kind == .cancelled)
+        #expect(try InputFile(path: path).byteCount == 3)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == ["x"])
+    }
+}

@@ -1,0 +1,69 @@
+import Foundation
+import LeafFormat
+import LeafGeneration
+import Testing
+
+/// A head that names other rules is refused by its number, whatever else it holds.
+@Suite("session rules") struct SessionRulesTests {
+    private let path = FileManager.default.temporaryDirectory
+        .appendingPathComponent("leafcutter-\(UUID().uuidString).session").path
+
+    /// What a file of these fields and this prompt says.
+    private func contents(_ fields: [(String, String)], prompt: [Int32] = [6, 7]) throws -> Session.Contents? {
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let output = try OutputFile(path: path)
+        let writer = try SessionWriter(output)
+        try writer.append(UInt32(fields.count))
+        for (name, value) in fields {
+            try writer.append(name)
+            try writer.append(value)
+        }
+        try writer.append(prompt)
+        try writer.append(UInt64(9))
+        try writer.append(UInt32(3))
+        try writer.finish()
+        return try Session(path: path).contents()
+    }
+
+    private func refusal(_ fields: [(String, String)]) throws -> LeafError? {
+        do {
+            _ = try contents(fields)
+            return nil
+        } catch { return error as? LeafError }
+    }
+
+    @Test func filesWithoutANumberAreOfTheFirstRules() throws {
+        let expected = try contents([("software", "0.1.0"), ("model", "x")])
+        #expect(expected?.promptIDs == [6, 7] && expected?.seed == 9 && expected?.tokens == 3)
+        #expect(try contents([("rules", "1"), ("software", "7.0.0")]) == expected)
+        #expect(try contents([]) == expected)
+    }
+
+    @Test(arguments: ["2", "0", "-1", "", "1.0", "99999999999999999999", "\u{1B}[2J"])
+    func otherRulesAreRefusedBeforeAnythingIsUnderstood(rules: String) throws {
+        for fields in [
+            [("rules", rules), ("software", "9.1.0")],
+            [("a-new-field", "x"), ("software", "9.1.0"), ("another", ""), ("rules", rules)],
+        ] {
+            let error = try #require(try refusal(fields))
+            #expect(error.kind == .badInput)
+            #expect(error.description.contains("by rules ") && error.description.contains("saved by Leafcutter 9.1.0"))
+            #expect(error.description == error.description.printable)
+        }
+    }
+
+    @Test func aFieldThatTheseRulesDoNotHaveIsDamage() throws {
+        #expect(try refusal([("a-new-field", "x")])?.description.contains("is damaged") == true)
+        #expect(try refusal([("rules", "1"), ("a-new-field", "x")])?.description.contains("is damaged") == true)
+    }
+
+    @Test func aHeadIsBounded() throws {
+        let long = String(repeating: "x", count: 1 << 20)
+        #expect(try refusal([("stop", long), ("delta", long)]) == nil)
+        #expect(try refusal([("stop", long), ("delta", long), ("model", "x")]) != nil)
+        #expect(try refusal([("stop", long + "x")]) != nil)
+        #expect(try refusal(Array(repeating: ("stop", ""), count: 65)) != nil)
+        #expect(try contents([], prompt: Array(repeating: 9, count: 1 << 20))?.promptIDs.count == 1 << 20)
+        #expect(throws: LeafError.self) { try contents([], prompt: Array(repeating: 9, count: 1 << 20 + 1)) }
+    }
+}

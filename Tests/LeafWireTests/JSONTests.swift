@@ -1,0 +1,135 @@
+import LeafFormat
+import Testing
+
+/// Values out and in.
+@Suite struct JSONTests {
+    @Test func writtenValuesKeepTheirOrderAndAreOneLine() {
+        let value: JSON = [
+            "b": .integer(-1), "a": .unsigned(.max), "text": "a\"\\\n\r\t\u{1}\u{1F}é天",
+            "numbers": [.number(0.1), .number(1e-7)],
+            "none": .null, "yes": .bool(true), "empty": .object([]),
+        ]
+        #expect(
+            value.line
+                == #"{"b":-1,"a":18446744073709551615,"text":"a\"\\\n\r\t\u0001\u001fé天","numbers":[0.1,1e-07],"none":null,"yes":true,"empty":{}}"#
+        )
+    }
+
+    @Test func whatJSONHasNoNumberForIsNull() {
+        #expect(JSON.array([.number(.infinity), .number(-.infinity), .number(.nan)]).line == "[null,null,null]")
+    }
+
+    private func read<Value>(
+        _ json: String, _ body: (inout JSONReader) throws(LeafError) -> Value
+    ) throws(LeafError) -> Value {
+        var reader = JSONReader(Array(json.utf8)[...])
+        let value = try body(&reader)
+        try reader.end()
+        return value
+    }
+
+    @Test func everyKindOfValueIsRead() throws {
+        #expect(try read(" true ") { reader throws(LeafError) in try reader.bool() })
+        #expect(
+            try read("18446744073709551615") { reader throws(LeafError) in try reader.integer(UInt64.self) } == .max)
+        #expect(try read("-9223372036854775808") { reader throws(LeafError) in try reader.integer(Int.self) } == .min)
+        #expect(try read("3.0") { reader throws(LeafError) in try reader.integer(Int32.self) } == 3)
+        #expect(try read("0.1") { reader throws(LeafError) in try reader.number(Float.self) } == 0.1)
+        #expect(try read("1E+2") { reader throws(LeafError) in try reader.number(Double.self) } == 100)
+        #expect(try read("[1,2 , 3]") { reader throws(LeafError) in try reader.integers(Int32.self) } == [1, 2, 3])
+        #expect(try read("[]") { reader throws(LeafError) in try reader.texts() } == [])
+        #expect(
+            try read(#""a\"\\\/\b\f\n\r\t\u5929\uD83D\uDE00é""#) { reader throws(LeafError) in try reader.text() }
+                == "a\"\\/\u{8}\u{C}\n\r\t天😀é")
+        #expect(try read("\u{FEFF}null") { reader throws(LeafError) in try reader.takeNull() })
+    }
+
+    @Test func whatNobodyAsksForIsPassed() throws {
+        // Python writes the last three.
+        let json = #"{"a":{"b":[1,{"c":null}],"d":"x"},"n":NaN,"i":Infinity,"j":-Infinity,"want":7}"#
+        var found: Int?
+        try read(json) { reader throws(LeafError) in
+            try reader.object { name, reader throws(LeafError) in
+                if name == "want" { found = try reader.integer(Int.self) } else { try reader.skip() }
+            }
+        }
+        #expect(found == 7)
+    }
+
+    @Test func faultsAreNamedByWhatAndWhere() throws {
+        let cases: [(String, String)] = [
+            ("", "a value is missing at byte 1"),
+            ("nonsense", "not valid JSON"),
+            ("[1 2]", "a comma or ] is missing at byte 4"),
+            (#"{"a" 1}"#, "a colon is missing at byte 6"),
+            (#"{"a":1"#, "a comma or } is missing at byte 7"),
+            ("{a:1}", "a name in quotes is missing at byte 2"),
+            ("[1,]", "no value begins so at byte 4"),
+            ("1 2", "something stands behind the value at byte 3"),
+            ("01", "something stands behind the value at byte 2"),
+            ("1.", "a digit is missing at byte 3"),
+            ("-", "a digit is missing at byte 2"),
+            ("\"a", "a text has no end at byte 3"),
+            ("\"a\tb\"", "a control character"),
+            (#""\x""#, "an escape that JSON does not have stands at byte 2"),
+            (#""\u12""#, "four hexadecimal digits stands at byte 2"),
+            (#""春\ud83d天""#, #"a lone surrogate, \ud83d) stands at byte 5"#),
+            (#""\udc00""#, "a lone surrogate"),
+            (String(repeating: "[", count: 100_000), "more than 64 deep"),
+            (String(repeating: #"{"a":"#, count: 100_000), "more than 64 deep"),
+        ]
+        for (json, part) in cases {
+            let error = #expect(throws: LeafError.self) {
+                try read(json) { reader throws(LeafError) in try reader.skip() }
+            }
+            #expect(error?.kind == .usage)
+            #expect(error?.description.contains(part) == true, "\(json.prefix(40)): \(error?.description ?? "")")
+        }
+    }
+
+    @Test func aTextThatIsNotUTF8IsRefused() {
+        let bytes: [UInt8] = [0x22, 0x61, 0xFF, 0x22]
+        var reader = JSONReader(bytes[...])
+        #expect(throws: LeafError.self) { try reader.text() }
+    }
+
+    @Test func valuesOfAnotherKindAreNamedByTheirField() throws {
+        func problem(_ json: String, _ body: (inout JSONReader) throws(LeafError) -> Void) -> String {
+            do throws(LeafError) {
+                try read(json) { reader throws(LeafError) in
+                    try reader.object { _, reader throws(LeafError) in try body(&reader) }
+                }
+                return ""
+            } catch { return error.description }
+        }
+        #expect(
+            problem(#"{"max_tokens":"3"}"#) { reader throws(LeafError) in _ = try reader.integer(Int.self) }
+                == "'max_tokens' is a text, where a whole number is wanted")
+        #expect(
+            problem(#"{"seed":-1}"#) { reader throws(LeafError) in _ = try reader.integer(UInt64.self) }
+                == "'seed' is -1, where a whole number from 0 to 18446744073709551615 is wanted")
+        #expect(
+            problem(#"{"a\u001b]0;x":1.5}"#) { reader throws(LeafError) in _ = try reader.integer(Int.self) }
+                .hasPrefix("'a]0;x' is 1.5"))
+        for number in ["1e400", "NaN", "Infinity"] {
+            #expect(
+                problem("{\"t\":\(number)}") { reader throws(LeafError) in _ = try reader.number(Double.self) }
+                    .contains("'t' is \(number)"))
+        }
+    }
+
+    @Test func randomBytesNeverTrap() {
+        var generator = SystemRandomNumberGenerator()
+        let alphabet = Array(#"{}[]",:\u0123456789.eE+-truefalsnN aI"#.utf8) + [0xFF, 0xE6, 0x00]
+        for _ in 0..<20_000 {
+            let bytes = (0..<Int.random(in: 0...40, using: &generator)).map { _ in
+                alphabet[Int.random(in: alphabet.indices, using: &generator)]
+            }
+            var reader = JSONReader(bytes[...])
+            do throws(LeafError) {
+                try reader.skip()
+                try reader.end()
+            } catch { #expect(error.kind == .usage) }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+import LeafFormat
+import LeafGeneration
+import LeafWire
+import Leafcutter
+import Testing
+
+/// From bytes to typed requests.
+@Suite struct RequestTests {
+    private func request(_ kind: RequestKind?, _ json: String) throws(LeafError) -> WireRequest {
+        try WireRequest(kind, json: Array(json.utf8)[...])
+    }
+
+    private func problem(_ kind: RequestKind?, _ json: String) -> String {
+        do throws(LeafError) {
+            _ = try request(kind, json)
+            return ""
+        } catch { return error.description }
+    }
+
+    @Test func everyKindIsReadFromItsObject() throws {
+        let cases: [(RequestKind, String)] = [
+            (.generate, #""prompt":"春","max_tokens":3,"stop":"，""#),
+            (.generate, #""input_ids":[6,20],"beams":3,"n":2,"logit_bias":{"5":-1.5}"#),
+            (.fill, #""text":"床前<blank:2>光","max_blank":3,"temperature":0.5"#),
+            (.score, #""context":"春","target":"眠","rule":"rank","task":1"#),
+            (.score, #""input":"春","options":["眠"],"target":0,"anything":{"else":[]}"#),
+            (.perplexity, #""text":"春眠","context":64,"stride":16,"prefix":2"#),
+            (.embed, #""text":"春","pool":"last""#),
+            (.logits, #""input_ids":[6,7],"segment":2"#),
+            (.tokenize, #""text":"春","words":true"#),
+            (.detokenize, #""ids":[6,7]"#),
+        ]
+        for (kind, fields) in cases {
+            let id = kind == .logits ? #""a""# : "7"
+            for json in [
+                "{\"id\":\(id),\(fields)}", "{\(fields),\"id\":\(id),\"kind\":\"\(kind.rawValue)\",\"task\":null}",
+            ]
+            where kind != .logits || !json.contains("null") {
+                let found = try request(kind, json)
+                #expect(found.id == (kind == .logits ? .text("a") : .number(7)), "\(json)")
+            }
+            let named = try request(nil, "{\"id\":\(id),\"kind\":\"\(kind.rawValue)\",\(fields)}")
+            #expect("\(named)".hasPrefix(kind.rawValue))
+        }
+    }
+
+    @Test func optionsAreTakenAndDefaultsKept() throws {
+        let defaults = GenerateInput.Defaults(options: GenerationOptions(maxTokens: 9, topP: 0.5), samples: 4)
+        let json = #"{"prompt":"春","top_k":3,"seed":18446744073709551615,"stop":["a","b"],"greedy":true,"compat":null}"#
+        let input = try GenerateInput(json: Array(json.utf8)[...], defaults)
+        #expect(input.samples == 4)
+        var wanted = defaults.options
+        wanted.topK = 3
+        wanted.seed = .max
+        wanted.stop = ["a", "b"]
+        wanted.decoding = .greedy
+        #expect(input.options == wanted)
+        #expect(input.id == nil)
+    }
+
+    @Test func whatMakesNoSenseIsNamed() {
+        let cases: [(RequestKind?, String, String)] = [
+            (.generate, #"{"prompt":"a","max_token":3}"#, "did you mean 'max_tokens'?"),
+            (.generate, #"{"prompt":"a","zzzzzzzz":3}"#, "there is no option 'zzzzzzzz'"),
+            (.generate, #"{"prompt":"a","max_tokens":"3"}"#, "'max_tokens' is a text"),
+            (.generate, #"{"prompt":"a","input_ids":[6]}"#, "not both"),
+            (.generate, #"{"id":1.5,"prompt":"a"}"#, "'id' is 1.5"),
+            (.generate, #"{"prompt":"a","kind":"fill"}"#, "'kind' is 'fill', where generate is answered"),
+            (.generate, "[1]", "right kind"),
+            (.fill, #"{"text":"a<blank>","max_tokens":3}"#, "no option 'max_tokens'"),
+            (.fill, #"{"text":"a<blank>","greedy":true,"sample":true}"#, "not several"),
+            (.embed, #"{"text":"a","pool":"max"}"#, "not mean, last or none"),
+            (.score, #"{"rule":"best"}"#, "not choice, likelihood or rank"),
+            (.logits, #"{"input_ids":[6]}"#, "'id' is missing"),
+            (.detokenize, #"{}"#, "'ids' is missing"),
+            (nil, #"{"prompt":"a"}"#, "'kind' is missing"),
+            (nil, #"{"kind":"generat"}"#, "did you mean 'generate'?"),
+        ]
+        for (kind, json, part) in cases {
+            #expect(problem(kind, json).contains(part), "\(json): \(problem(kind, json))")
+        }
+        #expect(problem(.tokenize, "{\"text\":\"\(String(repeating: "a", count: 1 << 20))\"}").contains("more than"))
+    }
+
+    @Test func theIDOfABrokenRequestIsFound() {
+        func id(_ json: String) -> RequestID? { RequestID(rescuedFrom: Array(json.utf8)[...]) }
+        #expect(id(#"{"id":5,"prompt":"a","max_tokens":"x"}"#) == .number(5))
+        #expect(id(#"{"id":"a","prompt":"\ud83d"}"#) == .text("a"))
+        #expect(id(#"{"prompt":"#) == nil)
+    }
+
+    @Test func errorsHaveACodeAndASentence() {
+        let error = LeafError(.budget, "it is \"large\"")
+        #expect(error.json(line: 3).line == #"{"code":"budget","message":"it is \"large\"","line":3}"#)
+        #expect(error.answer(id: .integer(1)).line == #"{"id":1,"error":"it is \"large\""}"#)
+    }
+}
+
+/// Windows over a text that comes in portions.
+@Suite struct TextWindowsTests {
+    /// As the paper's recipe has it, with the whole text at hand.
+    private func plain(_ ids: [Int32], context: Int, prefix: Int, stride: Int) -> [TextWindows.Window] {
+        var windows: [TextWindows.Window] = []
+        var (start, scoredUpTo) = (0, prefix - 1)
+        while scoredUpTo < ids.count {
+            let window = ids[start..<min(start + context - 1, ids.count)]
+            let before: [Int32] = [6] + Array(window.prefix(prefix - 1))
+            let target: [Int32] = Array(window.dropFirst(prefix - 1))
+            let alreadyScored: Int = scoredUpTo - (start + prefix - 1)
+            windows.append(.init(prefix: before, target: target, alreadyScored: alreadyScored))
+            scoredUpTo = window.endIndex
+            start += stride
+        }
+        return windows
+    }
+
+    @Test func portionsMakeNoDifference() throws {
+        var generator = SystemRandomNumberGenerator()
+        for _ in 0..<500 {
+            let context = Int.random(in: 2...12, using: &generator)
+            let prefix = Int.random(in: 1..<context, using: &generator)
+            let stride = Int.random(in: 1...context - prefix, using: &generator)
+            let ids = (0..<Int.random(in: prefix...60, using: &generator)).map { Int32($0) }
+            var windows = try TextWindows(context: context, prefix: prefix, stride: stride)
+            var found: [TextWindows.Window] = []
+            var rest = ids[...]
+            while !rest.isEmpty {
+                let portion = rest.prefix(Int.random(in: 1...20, using: &generator))
+                found += windows.append(Array(portion))
+                rest = rest.dropFirst(portion.count)
+            }
+            found += try windows.finish()
+            #expect(
+                found == plain(ids, context: context, prefix: prefix, stride: stride),
+                "\(context) \(prefix) \(stride) \(ids.count)")
+        }
+    }
+
+    @Test func numbersThatMakeNoSenseAreRefused() {
+        let cases: [(Int, Int, Int?)] = [
+            (1, 1, nil), (.min, 1, nil), (.max, 1, nil), (8, 0, nil), (8, 8, nil), (8, .max, nil), (8, 1, 0),
+            (8, 1, .max),
+            (8, 1, .min),
+        ]
+        for (context, prefix, stride) in cases {
+            #expect(throws: LeafError.self) { try TextWindows(context: context, prefix: prefix, stride: stride) }
+        }
+        #expect(throws: LeafError.self) {
+            var windows = try TextWindows(context: 8, prefix: 3, stride: nil)
+            _ = windows.append([1, 2])
+            _ = try windows.finish()
+        }
+    }
+}
