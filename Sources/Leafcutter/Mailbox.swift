@@ -19,14 +19,13 @@ final class Mailbox<Answer: Sendable>: Sendable {
                 defer { progress = nil }
                 return progress.map { ($0.number, .progress($0.progress)) }
             }
-            defer {
-                taken += 1
-                if taken == events.count {
-                    events.removeAll(keepingCapacity: events.capacity <= 1024)
-                    taken = 0
-                }
-            }
             let next = events[taken]
+            taken += 1
+            // Now and then, so that each event is moved once.
+            if 2 * taken >= events.count {
+                events.removeFirst(taken)
+                taken = 0
+            }
             // Nothing comes after the last event of a request.
             if case .finished = next.event, progress?.number == next.number { progress = nil }
             return next
