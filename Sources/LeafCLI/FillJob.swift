@@ -22,7 +22,8 @@ struct FillJob {
         let demands = request.demands(in: file.configuration)
         let positions = demands.map(\.positions).max() ?? 0
         let run = try SharedRun(
-            demands, count: 1, bytes: 0, sequences: request.sequences, of: "sequence", engine, file, since: began,
+            demands, count: 1, bytes: AnswerRoom.generation(tokens: positions, samples: 1, logprobs: nil).bytes,
+            sequences: request.sequences, of: "sequence", engine, file, since: began,
             terminal)
         if positions > PromptRows.trainedLength { terminal.warn(Self.lengthWarning(positions)) }
         var outcome = Result<Filling, LeafError>.failure(LeafError(.cancelled, "interrupted"))

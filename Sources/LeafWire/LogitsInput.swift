@@ -4,6 +4,20 @@ package import LeafGeneration
 /// Texts whose logits are wanted: a case, `{"id","input_ids","task","segment"}` or
 /// `{"id","input","length","context","segment","span"}`, or many, `{"cases":[..]}`.
 package enum LogitsInput {
+    /// Bytes that reading a file of cases takes at most, the file's own among them: the shortest case has 24 and becomes a
+    /// value in an array that has doubled, with arrays of its own.
+    package static func heapBound(byteCount: Int) -> Int { 18 *| byteCount }
+
+    /// Bytes that cases take while their logits are computed and written: themselves in an array that has doubled, a
+    /// request, an entry of the file's table, and their names to compare.
+    package static func byteCount(of cases: [LogitsCase]) -> Int {
+        cases.reduce(0) { sum, one in
+            let ids = [one.inputIDs, one.input, one.span].reduce(0) { $0 + 8 * ($1?.count ?? 0) }
+            let numbers = 16 * (one.segments.count + (one.context?.count ?? 0))
+            return sum +| 3 * MemoryLayout<LogitsCase>.stride + 640 + 6 * one.id.utf8.count + ids + numbers
+        }
+    }
+
     /// One case.
     ///
     /// - Throws: `.usage` naming the field that makes no sense.

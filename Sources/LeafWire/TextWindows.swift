@@ -61,12 +61,23 @@ package struct TextWindows: Sendable {
 
     /// - Returns: the windows that are full now.
     package mutating func append(_ ids: [Int32]) -> [Window] {
+        add(ids)
+        var windows: [Window] = []
+        while let window = nextFull() { windows.append(window) }
+        return windows
+    }
+
+    /// Takes more of the text; `nextFull` gives the windows one by one, since those of a short stride are far larger than
+    /// the text.
+    package mutating func add(_ ids: [Int32]) {
         pending += ids
         count += ids.count
-        var windows: [Window] = []
+    }
+
+    /// - Returns: nil when more of the text has to come first.
+    package mutating func nextFull() -> Window? {
         // One that ends with the text is the last: it is not known yet that nothing comes behind it.
-        while pending.count > length { windows.append(next()) }
-        return windows
+        pending.count > length ? next() : nil
     }
 
     /// - Returns: what is left when no ids come any more.

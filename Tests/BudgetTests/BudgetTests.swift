@@ -2,48 +2,6 @@ import Foundation
 import GoldenSupport
 import Testing
 
-/// The program that users run, as `make test` builds it: with the Swift runtime inside.
-enum Program {
-    static let url = ProcessInfo.processInfo.environment["LEAFCUTTER_BIN"].map { URL(fileURLWithPath: $0) }
-    static let isBuilt = url != nil
-    static let cap = Golden.repository.appendingPathComponent("Scripts/with-memory-cap")
-
-    /// Whether this machine lets us make memory cgroups.
-    static let hasCgroups: Bool = {
-        guard isBuilt else { return false }
-        let probe = Process()
-        probe.executableURL = cap
-        probe.arguments = ["64M", "--no-drop", "--", "true"]
-        probe.standardError = FileHandle.nullDevice
-        return (try? probe.run()).map {
-            probe.waitUntilExit()
-            return probe.terminationStatus == 0
-        } ?? false
-    }()
-
-    struct Outcome {
-        let status: Int32
-        let output: Data
-        let errors: String
-    }
-
-    static func run(_ arguments: [String], under limit: Int? = nil) throws -> Outcome {
-        let program = try #require(url)
-        let process = Process()
-        process.executableURL = limit == nil ? program : cap
-        process.arguments = (limit.map { ["\($0)", "--no-drop", "--", program.path] } ?? []) + arguments
-        let output = Pipe()
-        let errors = Pipe()
-        process.standardOutput = output
-        process.standardError = errors
-        try process.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        let text = errors.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        return Outcome(status: process.terminationStatus, output: data, errors: String(decoding: text, as: UTF8.self))
-    }
-}
-
 /// The parts of `generate --json` and `plan --json` that a promise is made of.
 struct Report: Decodable {
     struct Memory: Decodable {

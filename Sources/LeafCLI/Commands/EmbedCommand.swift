@@ -45,11 +45,16 @@ struct EmbedCommand: Command {
 
     private var defaults: EmbedInput.Defaults { EmbedInput.Defaults(form: scoring.form, pooling: pooling) }
 
+    private func answerRoom(tokens: Int, _ configuration: ModelConfiguration) -> AnswerRoom {
+        .embedding(numbers: configuration.dimModel *| (pooling == .none ? tokens : 1))
+    }
+
     private func embed(_ text: Prompt, _ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
         let request = try EmbedInput(text, defaults).request(for: file)
         let demand = request.demand(in: file.configuration)
         let run = try SharedRun(
-            [demand], count: 1, bytes: 0, sequences: scoring.batch.count, scoring.engine, file, terminal)
+            [demand], count: 1, bytes: answerRoom(tokens: request.text.ids.count, file.configuration).bytes,
+            sequences: scoring.batch.count, scoring.engine, file, terminal)
         var failure: LeafError?
         try run.model.answer([request], cancellation: run.cancellation) { _, answer in
             switch answer {
@@ -75,7 +80,9 @@ struct EmbedCommand: Command {
         guard try stream.holdsSomething() else { return }
         let survey = try stream.survey(
             sequences: scoring.batch.count, unknown: { .text(of: $0, logitRows: 0) },
-            demands: { [$0.demand(in: configuration)] })
+            demands: { [$0.demand(in: configuration)] },
+            unknownAnswer: { answerRoom(tokens: $0, configuration) },
+            answer: { answerRoom(tokens: $0.text.ids.count, configuration) })
         let run = try SharedRun(survey, sequences: scoring.batch.count, scoring.engine, file, terminal)
         let tally = RequestTally()
         var lines = InOrder<JSON>()

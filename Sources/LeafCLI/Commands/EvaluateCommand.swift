@@ -93,8 +93,8 @@ struct EvaluateCommand: Command {
             return try UnfinishedFile(path: path)
         }
         let run = try SharedRun(
-            survey.demands.demands, count: survey.items, bytes: 0, sequences: scoring.batch.count, scoring.engine, file,
-            terminal)
+            survey.demands.demands, count: survey.items, bytes: survey.bytes, sequences: scoring.batch.count,
+            scoring.engine, file, terminal)
 
         var lines: DataLines<Task.Item> = try items()
         var report = EvaluationReport(task: task.name, metrics: task.metrics)

@@ -135,6 +135,13 @@ struct FillCommand: Command {
             demands: { asked in
                 widest = Array((widest + [asked.request.sequences]).sorted(by: >).prefix(batch))
                 return asked.request.demands(in: file.configuration)
+            },
+            // Blanks are short beside the text.
+            unknownAnswer: { .generation(tokens: $0, samples: 1, logprobs: nil) },
+            answer: {
+                .generation(
+                    tokens: $0.request.demands(in: file.configuration).map(\.positions).max() ?? 0,
+                    samples: 1, logprobs: nil)
             })
         if survey.count != nil, survey.demands.positions > PromptRows.trainedLength {
             terminal.warn(FillJob.lengthWarning(survey.demands.positions))

@@ -17,12 +17,19 @@ extension GenerateCommand {
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
         let file = try tuning.open(model)
+        var isPipe = false
         // What is read twice is warned of once.
         var warned = 0
         let stream = try RequestStream<Asked>(path, lines, terminal) { line throws(LeafError) in
             guard !line.isBlank else { return nil }
             let input = try GenerateInput(json: line.bytes, defaults)
             let request = try input.request(for: file)
+            if let logprobs = request.options.logprobs, isPipe, logprobs > Self.logprobsOfPipe(defaults) {
+                throw LeafError(
+                    .usage,
+                    "'logprobs' is \(logprobs), more than the \(Self.logprobsOfPipe(defaults)) that a pipe is planned for; "
+                        + "--logprobs says how many it may be")
+            }
             if line.number > warned {
                 warned = line.number
                 Self.warn(
@@ -30,9 +37,14 @@ extension GenerateCommand {
             }
             return Asked(id: input.id?.json ?? .integer(line.number), request: request)
         }
+        isPipe = !stream.isRepeatable
         let survey = try stream.survey(
             sequences: batch.count, unknown: { Self.demand(of: defaults, context: $0) },
-            demands: { [$0.request.demand(in: file.configuration)] })
+            demands: { [$0.request.demand(in: file.configuration)] },
+            unknownAnswer: {
+                .generation(tokens: $0, samples: defaults.samples, logprobs: Self.logprobsOfPipe(defaults))
+            },
+            answer: { $0.request.answerRoom })
         let run = try SharedRun(survey, sequences: batch.count, engine, file, since: start, terminal)
         let tally = RequestTally()
         try run.answer(
@@ -58,6 +70,11 @@ extension GenerateCommand {
         try run.finish(tally)
     }
 
+    /// Log-probabilities a token that lines of a pipe may ask for: what their answers take is planned for before they come.
+    private static func logprobsOfPipe(_ defaults: GenerateInput.Defaults) -> Int {
+        max(20, defaults.options.logprobs ?? 0)
+    }
+
     /// What a request of a pipe may need.
     private static func demand(of defaults: GenerateInput.Defaults, context: Int) -> Demand {
         let width = if case .beams(let beams) = defaults.options.decoding { beams } else { defaults.samples }
@@ -81,6 +98,11 @@ extension Generation {
 }
 
 extension GenerationRequest {
+    /// What its answer takes.
+    var answerRoom: AnswerRoom {
+        .generation(tokens: options.maxTokens, samples: samples, logprobs: options.logprobs)
+    }
+
     /// What to tell of a prompt that is longer than those CPM-Ant learned from; nil if it is not.
     func lengthWarning(in configuration: ModelConfiguration) -> String? {
         let length = prompt.length(in: configuration)

@@ -169,6 +169,7 @@ struct GenerateCommand: Command {
         let demand = request.demand(in: file.configuration)
         var modelOptions = engine.modelOptions(ModelOptions.Capacity(for: [demand]), trace: trace)
         modelOptions.keepsSessions = session != nil
+        modelOptions.callerBytes = common.isJSON ? request.answerRoom.bytes : request.answerRoom.held
         try Session.check(request, for: file, modelOptions)
         let model = try Model(file, modelOptions)
         let loadSeconds = (ContinuousClock.now - start) / .seconds(1)

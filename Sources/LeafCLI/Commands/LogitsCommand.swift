@@ -36,12 +36,14 @@ struct LogitsCommand: Command {
         guard let input, let output else {
             throw LeafError(.usage, "--input CASES.json and --output OUT.safetensors are both needed")
         }
-        let cases = try read(input)
         let file = try tuning.open(model)
+        var options = engine.modelOptions(ModelOptions.Capacity(context: 1))
+        let cases = try read(input, file, &options)
         let rowCounts = cases.map { $0.rowCount(in: file.configuration) }
         let rows = max(1, rowCounts.max() ?? 1)
-        let capacity = ModelOptions.Capacity(context: rows, rows: rows, logitRows: lastOnly ? 1 : rows)
-        let loaded = try Model(file, engine.modelOptions(capacity))
+        options.capacity = ModelOptions.Capacity(context: rows, rows: rows, logitRows: lastOnly ? 1 : rows)
+        options.callerBytes = max(options.callerBytes, LogitsInput.byteCount(of: cases))
+        let loaded = try Model(file, options)
         let summary = try loaded.writeLogits(of: cases, to: output, lastOnly: lastOnly) { done in
             terminal.progress.show("computing: \(done) of \(cases.count) cases")
         }
@@ -56,12 +58,17 @@ struct LogitsCommand: Command {
             ]).line + "\n")
     }
 
-    private func read(_ path: String) throws(LeafError) -> [LogitsCase] {
+    /// - Parameter options: get the bytes that reading takes, which have to fit before it begins.
+    private func read(
+        _ path: String, _ model: ModelFile, _ options: inout ModelOptions
+    ) throws(LeafError) -> [LogitsCase] {
         let file = try InputFile(path: path)
         guard file.byteCount <= Self.inputLimit else {
             throw LeafError(
                 .badInput, "\(path) has \(ByteCount(bytes: file.byteCount)), more than cases are read of; split it")
         }
+        options.callerBytes = LogitsInput.heapBound(byteCount: file.byteCount)
+        _ = try Model.plan(model, options)
         let bytes = try file.bytes(at: 0, count: file.byteCount)
         do throws(LeafError) {
             return try LogitsInput.cases(json: bytes[...])

@@ -54,7 +54,8 @@ struct PerplexityCommand: Command {
         }
         let run = try SharedRun(
             survey.demands, count: count,
-            bytes: text.bytes(longest: text.isRepeatable ? text.longestPiece : text.limit),
+            bytes: text.bytes(longest: text.isRepeatable ? text.longestPiece : text.limit)
+                +| 2 *| scoring.batch.count *| AnswerRoom.windowBytes(context: context),
             sequences: scoring.batch.count, scoring.engine, file, terminal)
         try measure(WindowSource(text, try windows()), tokenizer, count, run, terminal)
     }
@@ -140,21 +141,21 @@ private struct WindowSource {
 
     private let text: TextTokens
     private var windows: TextWindows
-    private var full: ArraySlice<TextWindows.Window> = []
+    private var last: ArraySlice<TextWindows.Window> = []
     private var isAtEnd = false
 
     init(_ text: TextTokens, _ windows: TextWindows) { (self.text, self.windows) = (text, windows) }
 
     mutating func next(waiting milliseconds: Int32) throws(LeafError) -> Next {
         while true {
-            if let window = full.popFirst() { return .window(window) }
+            if let window = last.popFirst() ?? windows.nextFull() { return .window(window) }
             if isAtEnd { return .end }
             switch try text.next(waiting: milliseconds) {
             case .later: return .later
-            case .ids(let ids): full = windows.append(ids)[...]
+            case .ids(let ids): windows.add(ids)
             case .end:
                 isAtEnd = true
-                full = try windows.finish()[...]
+                last = try windows.finish()[...]
             }
         }
     }

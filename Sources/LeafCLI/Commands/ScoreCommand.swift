@@ -58,7 +58,9 @@ struct ScoreCommand: Command {
         }
         let survey = try stream.survey(
             sequences: scoring.batch.count, unknown: { .text(of: $0, logitRows: $0) },
-            demands: { asked in asked.question.texts.map { $0.demand(in: configuration) } })
+            demands: { asked in asked.question.texts.map { $0.demand(in: configuration) } },
+            unknownAnswer: { .scores(tokens: $0) },
+            answer: { asked in .scores(tokens: asked.question.texts.reduce(0) { $0 +| $1.target.count }) })
         let run = try SharedRun(survey, sequences: scoring.batch.count, scoring.engine, file, terminal)
         let tally = RequestTally()
         try run.answer(

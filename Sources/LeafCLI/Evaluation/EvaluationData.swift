@@ -7,6 +7,8 @@ struct DataLines<Item: EvaluationItem> {
     private let reader: LineReader
     private var left: Int
     private var isEmpty = true
+    /// Bytes of the longest line that came.
+    var longestLine: Int { reader.longestLine }
 
     /// - Throws: `.io`, and `.usage` for what can be read but once.
     init(path: String, limit: Int?) throws(LeafError) {
@@ -68,6 +70,8 @@ struct DataSurvey {
     private(set) var wanted = 0
     /// Items whose beginning is cut away.
     private(set) var cut = 0
+    /// Bytes that items under way, a line that is read, and their answers take.
+    private(set) var bytes = 0
 
     init<Task: EvaluationTask>(
         _ task: Task, _ form: EvaluationForm, _ lines: DataLines<Task.Item>, batch: Int, _ file: ModelFile,
@@ -88,5 +92,8 @@ struct DataSurvey {
             for request in texts?.requests ?? [] { demands.add(request.demand(in: file.configuration)) }
             terminal.progress.show("reading: \(Quantity.count(items, "item"))")
         }
+        let room = AnswerRoom.generation(tokens: demands.positions, samples: 1, logprobs: nil)
+        bytes = 2 << 16 +| 20 *| lines.longestLine +| 2 *| batch *| (2 *| lines.longestLine +| room.held)
+            +| room.written
     }
 }

@@ -65,9 +65,12 @@ final class RequestStream<Request> {
     ///   - sequences: at the same time at most.
     ///   - unknown: what a request of a pipe may need, `context` positions long.
     ///   - demands: what a request needs.
+    ///   - unknownAnswer: what the answer to a request of a pipe takes.
+    ///   - answer: what the answer to a request takes.
     /// - Throws: `.usage` naming the first line that makes no sense, unless such are answered, or a file without any.
     func survey(
-        sequences: Int, unknown: (_ context: Int) -> Demand, demands: (Request) -> [Demand]
+        sequences: Int, unknown: (_ context: Int) -> Demand, demands: (Request) -> [Demand],
+        unknownAnswer: (_ context: Int) -> AnswerRoom, answer: (Request) -> AnswerRoom
     ) throws(LeafError) -> Survey {
         var survey = DemandSurvey(sequences: sequences)
         guard reader.isRepeatable else {
@@ -75,14 +78,18 @@ final class RequestStream<Request> {
             for _ in 0..<max(1, sequences / max(1, demand.sequences)) { survey.add(demand) }
             return Survey(
                 demands: survey, count: nil,
-                bytes: Self.bytes(longest: reader.limit, positions: options.context, ahead: 2 * sequences))
+                bytes: Self.bytes(
+                    longest: reader.limit, positions: options.context, unknownAnswer(options.context),
+                    ahead: 2 * sequences))
         }
         var count = 0
+        var room = AnswerRoom()
         reading: while true {
             switch try next(waiting: -1) {
             case .request(let request):
                 count += 1
                 for demand in demands(request) { survey.add(demand) }
+                room.make(for: answer(request))
             case .bad: count += 1
             case .later: break
             case .end: break reading
@@ -93,13 +100,15 @@ final class RequestStream<Request> {
         reader.rewind()
         return Survey(
             demands: survey, count: count,
-            bytes: Self.bytes(longest: reader.longestLine, positions: survey.positions, ahead: 2 * sequences))
+            bytes: Self.bytes(
+                longest: reader.longestLine, positions: survey.positions, room, ahead: 2 * sequences))
     }
 
-    /// A line becomes a text of as many bytes, and ids of four bytes each, in an array that has doubled; those under way
-    /// keep the text and the ids.
-    private static func bytes(longest: Int, positions: Int, ahead: Int) -> Int {
-        2 << 16 + 10 * longest + ahead * (longest + 8 * positions)
+    /// A line, in an array that has grown, becomes a text of as many bytes, and an id of four bytes for each of them at
+    /// most, in an array that has doubled, and without unknowns. Those under way keep the text and the ids, and what there
+    /// is of their answers.
+    private static func bytes(longest: Int, positions: Int, _ room: AnswerRoom, ahead: Int) -> Int {
+        2 << 16 +| 20 *| longest +| ahead *| (longest +| 8 *| positions +| room.held) +| room.written
     }
 
     /// - Parameter milliseconds: how long to wait; -1 for as long as it takes.

@@ -80,7 +80,8 @@ final class TextTokens {
         return tokenizer.encode(text).filter { $0 != Tokenizer.unknownID }
     }
 
-    /// Bytes that a text and its ids take while they are read: as many again in a string, and ids of four bytes in an array
-    /// that has doubled.
-    func bytes(longest: Int) -> Int { 2 << 16 + 10 * longest }
+    /// Bytes that a text and its ids take while they are read: the text in an array that has grown and in a string, and an
+    /// id of four bytes for each byte at most, in an array that has doubled, without unknowns, and behind those of the
+    /// piece before.
+    func bytes(longest: Int) -> Int { 2 << 16 +| 28 *| longest }
 }

@@ -1,0 +1,53 @@
+import LeafWire
+import Leafcutter
+
+/// Bytes that an answer takes beside the model: part of the plan, since a wide one is larger than many a budget.
+struct AnswerRoom: Equatable {
+    /// From its first token until it is written.
+    var held = 0
+    /// While it is written: one at a time is a tree of JSON, a line, and the same line as a text.
+    var written = 0
+
+    /// Of everything that is held and written.
+    var bytes: Int { held +| written }
+
+    /// A node of a JSON tree.
+    private static let node = MemoryLayout<JSON>.stride
+    /// A number as text, in an array that has doubled and in a string.
+    private static let digits = 3 * 26
+
+    /// Room for this answer or any of those before.
+    mutating func make(for other: AnswerRoom) {
+        held = max(held, other.held)
+        written = max(written, other.written)
+    }
+
+    /// Of generated texts.
+    ///
+    /// - Parameters:
+    ///   - tokens: of each.
+    ///   - logprobs: as in `GenerationOptions`.
+    static func generation(tokens: Int, samples: Int, logprobs: Int?) -> AnswerRoom {
+        // An id, its text, and an array of the best for each token; an object of two fields for each of those.
+        let entry = MemoryLayout<TokenLogprobs.Entry>.stride
+        let best = logprobs.map { $0 +| 1 }
+        let held = 64 +| (best.map { 128 +| $0 *| entry } ?? 0)
+        let written = 2 * node +| digits +| (best.map { $0 *| (32 + 2 * (16 + node) + node + digits + 3 * 20) } ?? 0)
+        // The best text is written twice where there are several.
+        return AnswerRoom(held: tokens *| samples *| held, written: tokens *| (samples +| 1) *| written)
+    }
+
+    /// Of the scores of so many tokens.
+    static func scores(tokens: Int) -> AnswerRoom {
+        AnswerRoom(held: 2 * MemoryLayout<TokenScore>.stride *| tokens, written: 2 *| tokens *| (node + digits))
+    }
+
+    /// Of a vector, or of one for each token. It waits as JSON for those of earlier lines.
+    static func embedding(numbers: Int) -> AnswerRoom {
+        AnswerRoom(
+            held: numbers *| (2 * MemoryLayout<Float>.stride + node), written: numbers *| (2 * node + digits))
+    }
+
+    /// Of a window of a text under way: its ids, those of its rows, and a score for each.
+    static func windowBytes(context: Int) -> Int { context *| (16 + 2 * MemoryLayout<TokenScore>.stride) }
+}

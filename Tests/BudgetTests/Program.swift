@@ -1,0 +1,114 @@
+import Foundation
+import GoldenSupport
+import Synchronization
+import Testing
+
+/// The program that users run, as `make test` builds it: with the Swift runtime inside.
+enum Program {
+    static let url = ProcessInfo.processInfo.environment["LEAFCUTTER_BIN"].map { URL(fileURLWithPath: $0) }
+    static let isBuilt = url != nil
+    static let cap = Golden.repository.appendingPathComponent("Scripts/with-memory-cap")
+
+    /// Whether this machine lets us make memory cgroups.
+    static let hasCgroups: Bool = {
+        guard isBuilt else { return false }
+        let probe = Process()
+        probe.executableURL = cap
+        probe.arguments = ["64M", "--no-drop", "--", "true"]
+        probe.standardError = FileHandle.nullDevice
+        return (try? probe.run()).map {
+            probe.waitUntilExit()
+            return probe.terminationStatus == 0
+        } ?? false
+    }()
+
+    /// What standard input is.
+    enum Input {
+        case none
+        case file(String)
+        /// The file's bytes, through a pipe.
+        case pipe(String)
+    }
+
+    struct Outcome {
+        let status: Int32
+        let output: Data
+        let errors: String
+        /// The most bytes that were resident, of the program itself or of the script that it ran under.
+        let peak: Int
+    }
+
+    static func run(_ arguments: [String], _ input: Input = .none, under limit: Int? = nil) throws -> Outcome {
+        let program = try #require(url)
+        return try run(
+            limit == nil ? program : cap, (limit.map { ["\($0)", "--no-drop", "--", program.path] } ?? []) + arguments,
+            input)
+    }
+
+    static func run(_ program: URL, _ arguments: [String], _ input: Input = .none) throws -> Outcome {
+        let process = Process()
+        process.executableURL = program
+        process.arguments = arguments
+        let feeder = try standardInput(of: process, input)
+        let output = Pipe()
+        let errors = Pipe()
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        let watch = PeakWatch(process.processIdentifier)
+        let data = output.fileHandleForReading.readDataToEndOfFile()
+        let text = errors.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        feeder?.terminate()
+        return Outcome(
+            status: process.terminationStatus, output: data, errors: String(decoding: text, as: UTF8.self),
+            peak: watch.end())
+    }
+
+    /// - Returns: the process that fills a pipe.
+    private static func standardInput(of process: Process, _ input: Input) throws -> Process? {
+        switch input {
+        case .none: process.standardInput = FileHandle.nullDevice
+        case .file(let path): process.standardInput = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+        case .pipe(let path):
+            let pipe = Pipe()
+            let feeder = Process()
+            feeder.executableURL = URL(fileURLWithPath: "/bin/cat")
+            feeder.arguments = [path]
+            feeder.standardOutput = pipe
+            // Its reader may be done before the end.
+            feeder.standardError = FileHandle.nullDevice
+            try feeder.run()
+            process.standardInput = pipe
+            return feeder
+        }
+        return nil
+    }
+}
+
+/// Reads a process's `VmHWM`, which only grows, until it ends: what the process reports itself need not be believed.
+private final class PeakWatch: Sendable {
+    private let peak = Mutex(0)
+    private let isOver = Mutex(false)
+    private let thread = DispatchGroup()
+
+    init(_ process: Int32) {
+        DispatchQueue.global().async(group: thread) { [self] in
+            while !isOver.withLock({ $0 }) {
+                guard let text = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8),
+                    let line = text.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
+                    let kibibytes = Int(line.dropFirst(6).filter(\.isNumber))
+                else { break }
+                peak.withLock { $0 = max($0, kibibytes << 10) }
+                usleep(2000)
+            }
+        }
+    }
+
+    /// - Returns: the largest value that was read, in bytes.
+    func end() -> Int {
+        isOver.withLock { $0 = true }
+        thread.wait()
+        return peak.withLock { $0 }
+    }
+}
