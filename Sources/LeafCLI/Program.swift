@@ -28,6 +28,7 @@ enum Program {
 
     static func main() {
         StandardDescriptors.occupy()
+        Interrupt.unblock()
         // A reader that goes away is an error of `write`, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         // So is a limit on the size of files (ulimit -f).

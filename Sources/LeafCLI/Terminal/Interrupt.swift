@@ -8,11 +8,21 @@ import Synchronization
 final class Interrupt: Sendable {
     /// One bit for each signal that came. Signals belong to the process, and so does this.
     private static let seen = Atomic<UInt64>(0)
+    private static let signals = [SIGINT, SIGTERM, SIGHUP]
+
+    /// Lets the signals through. A program that is started by a thread that blocks them, as Foundation and Dispatch do,
+    /// would never get any.
+    static func unblock() {
+        var set = sigset_t()
+        sigemptyset(&set)
+        for number in signals { sigaddset(&set, number) }
+        pthread_sigmask(SIG_UNBLOCK, &set, nil)
+    }
 
     init() {
         // Initialized before a handler reads it.
         _ = Self.seen.load(ordering: .relaxed)
-        for number in [SIGINT, SIGTERM, SIGHUP] where !Self.isIgnored(number) {
+        for number in Self.signals where !Self.isIgnored(number) {
             var action = sigaction()
             action.__sigaction_handler.sa_handler = { number in
                 let bit: UInt64 = 1 << UInt64(number)
