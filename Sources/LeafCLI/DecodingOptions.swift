@@ -4,7 +4,7 @@ import Leafcutter
 /// How tokens are chosen: what every command that generates understands.
 enum DecodingOptions {
     static let randomness: [CommandOption<GenerationOptions>] = [
-        .value("temperature", "T", "Below 1 safer, above 1 wilder (default 0.9).", \.temperature),
+        .value("temperature", "T", "Below 1 safer, above 1 wilder (default 0.9); 0 is --greedy.", \.temperature),
         .value(
             "top-p", "P", "Sample from the best tokens that make up this probability (default 0.9).", \.topP),
         .value("top-k", "K", "Sample from the K best tokens (default 0: all).", \.topK),

@@ -28,10 +28,7 @@ enum Program {
 
     static func main() {
         StandardDescriptors.occupy()
-        // A program inherits the signals its parent's thread had blocked; an interrupt would wait forever.
-        var noSignals = sigset_t()
-        sigemptyset(&noSignals)
-        pthread_sigmask(SIG_SETMASK, &noSignals, nil)
+        Interrupt.unblock()
         // A reader that goes away is an error of `write`, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         // So is a limit on the size of files (ulimit -f).

@@ -58,8 +58,8 @@ struct NamedFile: ArgumentValue {
 
     init?(argument: String) {
         let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        // A path may hold the sign too.
-        if parts.count == 2, !parts[0].contains("/") {
+        // A path may hold the sign too, and what is there is meant.
+        if parts.count == 2, !parts[0].contains("/"), !FilePath.exists(argument) {
             guard !parts[0].isEmpty, !parts[1].isEmpty else { return nil }
             (name, path) = (String(parts[0]), String(parts[1]))
         } else {

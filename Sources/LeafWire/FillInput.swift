@@ -55,7 +55,7 @@ package struct FillInput: Sendable {
             default: options.decoding)
         guard let text else { throw LeafError(.usage, "'text' is missing") }
         self.text = try BlankText(text)
-        (self.id, self.options, self.longest) = (id, options, longest)
+        (self.id, self.options, self.longest) = (id, options.withGreedyAtZero, longest)
     }
 
     /// - Throws: `.usage` for what makes no sense with this model.

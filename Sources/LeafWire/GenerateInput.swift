@@ -51,7 +51,7 @@ package struct GenerateInput: Sendable {
         case (nil, nil): break
         }
         prompt = try Prompt(text: text, "prompt", ids: ids)
-        (self.id, self.options, self.samples) = (id, options, samples)
+        (self.id, self.options, self.samples) = (id, options.withGreedyAtZero, samples)
     }
 
     /// - Throws: `.usage` for what makes no sense with this model.

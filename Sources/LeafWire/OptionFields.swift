@@ -77,6 +77,17 @@ enum OptionFields {
     }
 }
 
+extension GenerationOptions {
+    /// A temperature of 0 means the most likely token each time.
+    package var withGreedyAtZero: GenerationOptions {
+        guard temperature == 0 else { return self }
+        var options = self
+        options.temperature = GenerationOptions().temperature
+        if decoding == .sampling { options.decoding = .greedy }
+        return options
+    }
+}
+
 extension GenerationOptions.Decoding {
     /// What was chosen of three.
     ///

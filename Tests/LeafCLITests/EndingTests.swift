@@ -87,6 +87,22 @@ import Testing
         }
     }
 
+    /// As a program that Dispatch or Foundation starts is.
+    @Test func signalsThatWereBlockedAtTheStartArrive() throws {
+        let run = try Leafcutter.shell(
+            #"""
+            set -m
+            python3 - "$0" generate "$1" 春 --max-tokens 100000 --eos-id 0 --seed 1 -q > "$2" <<'PYTHON' & pid=$!
+            import os, signal, sys
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+            os.execv(sys.argv[1], sys.argv[1:])
+            PYTHON
+            for _ in $(seq 400); do [ -s "$2" ] && break; sleep 0.05; done
+            kill -TERM $pid; wait $pid; echo "status $?"
+            """#, model, folder.path("out"))
+        #expect(run.text == "status 130\n", "\(run.error)")
+    }
+
     @Test func whatWasIgnoredAtTheStartStaysIgnored() throws {
         for signal in ["HUP", "INT"] {
             let run = try Leafcutter.shell(

@@ -114,6 +114,15 @@ import Testing
         #expect(run.status == status && run.error.contains(reason), "\(run.error)")
     }
 
+    @Test func aFileWithTheSignInItsNameIsTaken() throws {
+        let folder = try TemporaryDirectory()
+        try FileManager.default.copyItem(atPath: Self.best, toPath: folder.path("lr=0.1.pt"))
+        let run = try Leafcutter.shell(
+            #"cd "$1" && "$0" generate "$2" --ids 6 --max-tokens 1 --greedy -q --delta lr=0.1.pt"#, folder.url.path,
+            model)
+        #expect(run.status == 0, "\(run.error)")
+    }
+
     @Test func mergeNeedsAnAdapter() throws {
         let run = try Leafcutter.run("merge", Self.source, folder.path("m.leaf"))
         #expect(run.status == 2 && run.error.contains("--delta"))

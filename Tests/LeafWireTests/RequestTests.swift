@@ -58,6 +58,15 @@ import Testing
         #expect(input.id == nil)
     }
 
+    @Test func aTemperatureOfNothingIsGreedy() throws {
+        let input = try GenerateInput(json: Array(#"{"prompt":"春","temperature":0}"#.utf8)[...])
+        #expect(input.options.decoding == .greedy && input.options.temperature == 0.9)
+        let beams = try GenerateInput(json: Array(#"{"prompt":"春","temperature":0,"beams":2}"#.utf8)[...])
+        #expect(beams.options.decoding == .beams(2))
+        let fill = try FillInput(json: Array(#"{"text":"春<blank>","temperature":0}"#.utf8)[...])
+        #expect(fill.options.decoding == .greedy)
+    }
+
     @Test func whatMakesNoSenseIsNamed() {
         let cases: [(RequestKind?, String, String)] = [
             (.generate, #"{"prompt":"a","max_token":3}"#, "did you mean 'max_tokens'?"),

@@ -84,6 +84,7 @@ struct FillCommand: Command {
         for bias in biases { options.logitBias[bias.id] = bias.value }
         options.decoding = try GenerationOptions.Decoding(
             greedy: isGreedy, sample: samples, beams: beams, default: options.decoding)
+        options = options.withGreedyAtZero
         try options.validate()
         terminal.progress.show("opening \(model)")
         let file = try tuning.open(model)

@@ -146,6 +146,7 @@ struct GenerateCommand: Command {
         options.segment = segment ?? usual.segment
         options.maxTokens = maxTokens ?? (suffix == nil ? options.maxTokens : FillRequest.usualLongest)
         for bias in biases { options.logitBias[bias.id] = bias.value }
+        options = options.withGreedyAtZero
         try options.validate()
         guard (1...GenerationOptions.mostSequences).contains(samples) else {
             throw LeafError(.usage, "-n \(samples) is not between 1 and \(GenerationOptions.mostSequences)")

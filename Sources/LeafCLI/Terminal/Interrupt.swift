@@ -12,10 +12,20 @@ final class Interrupt: Sendable {
     let cancellation = Cancellation()
     /// One bit for each signal that came. Signals belong to the process, and so does this.
     private static let seen = Atomic<UInt64>(0)
+    private static let signals = [SIGINT, SIGTERM, SIGHUP]
     /// Where a handler writes, so that a thread learns of the signal: a handler must not take a lock.
     private static let bell = Atomic<Int32>(-1)
     /// Touched in `init` alone.
     private nonisolated(unsafe) let source: any DispatchSourceRead
+
+    /// Lets the signals through. A program that is started by a thread that blocks them, as Foundation and Dispatch do,
+    /// would never get any.
+    static func unblock() {
+        var set = sigset_t()
+        sigemptyset(&set)
+        for number in signals { sigaddset(&set, number) }
+        pthread_sigmask(SIG_UNBLOCK, &set, nil)
+    }
 
     init() {
         // Initialized before a handler reads them.
@@ -35,7 +45,7 @@ final class Interrupt: Sendable {
             cancellation.cancel()
         }
         source.activate()
-        for number in [SIGINT, SIGTERM, SIGHUP] where !Self.isIgnored(number) {
+        for number in Self.signals where !Self.isIgnored(number) {
             var action = sigaction()
             action.__sigaction_handler.sa_handler = { number in
                 let bit: UInt64 = 1 << UInt64(number)
