@@ -5,7 +5,7 @@ CLI := .build/release/leafcutter
 # Tests link the Swift libraries dynamically and have a build folder of their own.
 TESTS := .build/tests
 
-.PHONY: all deps build demo demo-10b bench bench-10b test verify-checkpoint format lint clean
+.PHONY: all deps build demo demo-10b bench bench-10b test test-sanitizers fuzz tidy verify-checkpoint format lint clean
 
 all: build
 
@@ -37,6 +37,19 @@ bench-10b: build
 test: build
 	@Scripts/install-dependencies --tests
 	LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" $(SWIFT) test -c release --disable-xctest --scratch-path $(TESTS)
+
+# Unit tests with assertions and under the thread, address and undefined-behaviour sanitizers: half an hour.
+test-sanitizers:
+	@Scripts/install-dependencies --tests
+	SWIFT="$(SWIFT)" Scripts/test-sanitizers $(CHECKS)
+
+# Feeds broken files to every reader: SECONDS a reader (60), TARGETS="pickle zip" for some. Crashes stay in .build/fuzz.
+fuzz: build
+	LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" SWIFT="$(SWIFT)" Scripts/fuzz $(or $(SECONDS),60) $(TARGETS)
+
+# What the compiler does not check.
+tidy:
+	@Scripts/tidy
 
 # For whoever has CPM-Ant's 10B weights: checks CHECKPOINT by the values that were published of them. WEIGHTS=f32 for the
 # exact comparison, MEMORY=4GiB for a budget, MODEL=FILE.leaf to keep the converted model.

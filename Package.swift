@@ -153,3 +153,14 @@ let package = Package(
         .testTarget(name: "LeafStreamTests", dependencies: ["LeafStream", "LeafFormat"], swiftSettings: strict),
     ]
 )
+
+// Linked with a main function of libFuzzer's, so no part of an ordinary build: `make fuzz`.
+if Context.environment["LEAF_FUZZ_BUILD"] != nil {
+    package.targets.append(
+        .target(
+            name: "Fuzz",
+            dependencies: [
+                "CPMAntShape", "LeafFormat", "LeafGeneration", "LeafImport", "LeafTokenizer", "LeafWire",
+            ],
+            path: "Tests/Fuzz", swiftSettings: strict))
+}

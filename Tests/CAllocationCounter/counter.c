@@ -9,16 +9,18 @@ extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_real
 extern void *__libc_memalign(size_t, size_t);
 
 static _Atomic int is_counting;
-static _Atomic long allocations;
+static _Atomic long allocations, bytes;
 
-static void note(void) {
-    if (is_counting) allocations++;
+static void note(size_t size) {
+    if (!is_counting) return;
+    allocations++;
+    bytes += (long)size;
 }
 
-void *malloc(size_t size) { return note(), __libc_malloc(size); }
-void *calloc(size_t count, size_t size) { return note(), __libc_calloc(count, size); }
-void *realloc(void *old, size_t size) { return note(), __libc_realloc(old, size); }
-void *memalign(size_t alignment, size_t size) { return note(), __libc_memalign(alignment, size); }
+void *malloc(size_t size) { return note(size), __libc_malloc(size); }
+void *calloc(size_t count, size_t size) { return note(count * size), __libc_calloc(count, size); }
+void *realloc(void *old, size_t size) { return note(size), __libc_realloc(old, size); }
+void *memalign(size_t alignment, size_t size) { return note(size), __libc_memalign(alignment, size); }
 void *aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
 
 int posix_memalign(void **result, size_t alignment, size_t size) {
@@ -31,19 +33,19 @@ int posix_memalign(void **result, size_t alignment, size_t size) {
 int allocation_counter_works(void) { return 1; }
 
 void allocation_counter_begin(void) {
-    allocations = 0;
+    allocations = bytes = 0;
     is_counting = 1;
 }
 
-long allocation_counter_end(void) {
+allocation_count allocation_counter_end(void) {
     is_counting = 0;
-    return allocations;
+    return (allocation_count){allocations, bytes};
 }
 
 #else
 
 int allocation_counter_works(void) { return 0; }
 void allocation_counter_begin(void) {}
-long allocation_counter_end(void) { return 0; }
+allocation_count allocation_counter_end(void) { return (allocation_count){0, 0}; }
 
 #endif

@@ -1,0 +1,99 @@
+"""seeds.py LEAFCUTTER GOLDEN FOLDER
+
+Writes what fuzzing begins with to FOLDER/READER/: golden files, parts of them, and a model and a session that LEAFCUTTER
+makes.
+"""
+import json
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+
+program, golden, folder = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+MOST = 65536
+
+
+def seed(reader, name, data):
+    target = folder / reader
+    target.mkdir(parents=True, exist_ok=True)
+    if len(data) <= MOST:
+        (target / name).write_bytes(data)
+
+
+def header(path):
+    data = path.read_bytes()
+    return data[8:8 + struct.unpack("<Q", data[:8])[0]]
+
+
+def run(*arguments):
+    subprocess.run([program, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def segmenter(words):
+    """Segmenter data of a few words of one character; the form is described at `SegmenterData`."""
+    alphabet = sorted(words)
+    weights = [-20.0] + sorted(set(words.values()))
+    nodes = bytearray()
+    for number, word in enumerate(alphabet):
+        nodes += bytes([0, weights.index(words[word]) << 2 | (number == len(alphabet) - 1)])
+    never = -3.14e100
+    body = b"".join(struct.pack("<H", ord(c)) for c in alphabet)
+    body += struct.pack(f"<{len(weights)}d", *weights) + struct.pack("<4d", never, never, never, 0)
+    body += struct.pack("<8d", *[-1] * 8) + struct.pack("<d", -0.5) + bytes([0, 8, 0]) + nodes
+    counts = [1, 36 + len(body), len(alphabet), len(weights), len(alphabet), 1, 1]
+    return b"LEAFSEGM" + struct.pack("<7I", *counts) + body
+
+
+shutil.rmtree(folder, ignore_errors=True)
+for path in sorted(golden.rglob("*.safetensors")):
+    seed("header", path.name, header(path))
+    seed("adapter", path.name, path.read_bytes())
+for path in sorted(golden.rglob("*.pt")):
+    for reader in ("zip", "adapter", "masks"):
+        seed(reader, path.name, path.read_bytes())
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith("data.pkl"):
+                    seed("pickle", path.name, archive.read(name))
+for path in sorted(golden.rglob("*.txt")):
+    seed("vocabulary", path.name, path.read_bytes())
+seed("vocabulary", "few", "<pad>\n<unk>\n<mask>\n<s>\n</s>\n一\n一二\n三\n".encode())
+seed("segmenter", "few", segmenter({"一": -1.0, "二": -2.0, "三": -1.0}))
+
+def text(value):
+    return struct.pack("<I", len(value)) + value.encode()
+
+
+def session(fields, prompt, texts):
+    """Contents of a session (Documentation/session.md) with `logprobs`, without pages."""
+    data = struct.pack("<I", len(fields)) + b"".join(text(n) + text(v) for n, v in fields)
+    data += struct.pack(f"<I{len(prompt)}i", len(prompt), *prompt) + struct.pack("<QI", 5, max(map(len, texts)))
+    for ids in texts:
+        data += struct.pack(f"<I{len(ids)}iB", len(ids), *ids, 1)
+        data += b"".join(struct.pack("<dIid", -1.0, 1, i, -0.5) for i in ids)
+    return data
+
+
+model = folder / "model.leaf"
+run("synthesize", model, "--preset", "tiny")
+data = model.read_bytes()
+seed("chunks", "model", len(data).to_bytes(5, "little") + header(model))
+fields = [("software", "1"), ("kv", "f16"), ("activations", "int16"), ("temperature", "0.5"), ("stop", "")]
+seed("session", "contents", session(fields, [6, 7, 8], [[9, 10], [11]]))
+run("generate", model, "--ids", "6,7", "--max-tokens", "1", "--session", folder / "text.session")
+seed("session", "frames", b"\0" + (folder / "text.session").read_bytes())
+
+lines = [
+    {"id": "a", "prompt": "春", "n": 2, "temperature": 0.5, "top_p": 0.9, "top_k": 3, "seed": 5, "stop": ["。"]},
+    {"id": 7, "input_ids": [6, 7, 8], "greedy": True, "max_tokens": 4, "logit_bias": {"7": -1.5}},
+    {"id": 1, "text": "春<blank>秋", "blanks": [3], "beams": 2},
+    {"id": 2, "prompt": "问", "options": ["甲", "乙"], "texts": ["春", "秋"]},
+    {"prompt": "", "beams": 3, "length_penalty": 0.8, "early_stopping": True, "logprobs": 2},
+]
+for number, line in enumerate(lines):
+    seed("requests", str(number), json.dumps(line).encode())
+for path in (model, folder / "text.session"):
+    path.unlink()
