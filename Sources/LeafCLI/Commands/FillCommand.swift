@@ -84,7 +84,7 @@ struct FillCommand: Command {
             greedy: isGreedy, sample: samples, beams: beams, default: options.decoding)
         try options.validate()
         terminal.progress.show("opening \(model)")
-        let file = try tuning.open(model)
+        let file = try tuning.open(model, memory: engine.memory)
         switch (text, requests) {
         case (nil, nil):
             throw LeafError(

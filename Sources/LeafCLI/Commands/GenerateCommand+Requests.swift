@@ -8,7 +8,7 @@ extension GenerateCommand {
     ) throws(LeafError) {
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
-        let file = try tuning.open(model)
+        let file = try tuning.open(model, memory: engine.memory)
         let entries = try RequestFile(path: path, defaults: defaults, for: file).entries
         for entry in entries {
             let place = "\(path), line \(entry.line): "

@@ -38,7 +38,7 @@ struct LogitsCommand: Command {
             throw LeafError(.usage, "--input CASES.json and --output OUT.safetensors are both needed")
         }
         let cases = try read(input)
-        let file = try tuning.open(model)
+        let file = try tuning.open(model, memory: engine.memory)
         let rowCounts = cases.map { $0.rowCount(in: file.configuration) }
         let rows = max(1, rowCounts.max() ?? 1)
         let capacity = ModelOptions.Capacity(context: rows, rows: rows, logitRows: lastOnly ? 1 : rows)
