@@ -24,7 +24,11 @@ struct TuningOptions: Sendable {
         ]
 
     /// Opens a model's file with all of them.
-    func open(_ path: String) throws(LeafError) -> ModelFile { try beside(ModelFile(path: path)) }
+    ///
+    /// - Parameter memory: the budget that the model will have.
+    func open(_ path: String, memory: MemoryBudget = .automatic) throws(LeafError) -> ModelFile {
+        try beside(ModelFile(path: path, memory: memory))
+    }
 
     /// The file with all of them.
     func beside(_ model: ModelFile) throws(LeafError) -> ModelFile {

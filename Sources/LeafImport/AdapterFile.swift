@@ -38,6 +38,9 @@ public struct AdapterFile: Sendable {
         return identities.map { "\($0.name) (\($0.byteCount) bytes, scale \(scales))" }.joined(separator: ", ")
     }
 
+    /// A bound on the heap bytes while an adapter is opened, and of what is held of it until its numbers are read.
+    package static let openingHeapBound = CheckpointReader.smallHeapBound
+
     /// What CPM-Live's examples train with.
     public static let usualAlpha: Float = 16
 
@@ -56,7 +59,7 @@ public struct AdapterFile: Sendable {
             let config = "\(path)/config.json"
             if FilePath.exists(config) { json = try AdapterConfiguration(path: config) }
         }
-        var reader = CheckpointReader()
+        var reader = CheckpointReader(maximumHeaderBytes: CheckpointReader.smallHeaderBytes)
         try reader.read(weights)
         identities = reader.identities
         let alpha = alpha ?? json.alpha ?? Self.usualAlpha
@@ -85,7 +88,7 @@ private struct AdapterConfiguration: Decodable {
     /// Ends of the names of modules.
     var modules: [String]?
 
-    private static let maximumBytes = 1 << 20
+    private static let maximumBytes = 64 << 10
 
     enum CodingKeys: String, CodingKey {
         case kind = "delta_type"

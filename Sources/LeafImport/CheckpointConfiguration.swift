@@ -18,7 +18,7 @@ struct CheckpointConfiguration: Decodable {
     /// For each layer whether attention and feed-forward are removed.
     let masks: [[Bool]]?
 
-    private static let maximumBytes = 1 << 20
+    private static let maximumBytes = 256 << 10
 
     init(path: String) throws(LeafError) {
         self = try InputFile(path: path)

@@ -17,7 +17,7 @@ struct PruningRecord: Sendable {
     private let headMasks: SourceTensor?
 
     static let suffix = ".cnofig.json"
-    private static let maximumBytes = 1 << 20
+    private static let maximumBytes = 256 << 10
     /// The most heads of all layers together; no model within the limits has more.
     private static let maximumHeads = 4096 * 4096
 

@@ -10,13 +10,16 @@ public struct SoftPromptFile: Sendable {
     public let isTable: Bool
     private let tensor: SourceTensor
 
+    /// A bound on the heap bytes while a soft prompt is opened, and of what is held of it until its numbers are read.
+    package static let openingHeapBound = CheckpointReader.smallHeapBound
+
     /// Finds the soft prompt in a safetensors or torch file, without reading its numbers.
     ///
     /// - Throws: `.badInput` if there is none of the right shape, or several.
     public init(path: String, for configuration: ModelConfiguration) throws(LeafError) {
         self.path = path
         try configuration.checkLimits(in: path)
-        var reader = CheckpointReader()
+        var reader = CheckpointReader(maximumHeaderBytes: CheckpointReader.smallHeaderBytes)
         try reader.read(path)
         let sizes = [configuration.promptLength, configuration.promptRows].map { [$0, configuration.dimModel] }
         let fitting = reader.tensors.filter { sizes.contains($0.shape) }

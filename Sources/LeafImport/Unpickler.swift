@@ -58,12 +58,12 @@ package struct Unpickler {
 
     /// The largest released state dict takes 0.1 MB.
     package static let maximumBytes = 1 << 20
-    /// Values on the stack, remembered, and in containers, and the containers; the largest released state dict needs 20,000.
-    private static let maximumValues = 1 << 18
+    /// Values on the stack, remembered, and in containers, and the containers; the largest released state dict needs 16,000.
+    private static let maximumValues = 1 << 17
     private static let maximumString = 1 << 16
     private static let maximumRank = 16
     /// The most heap bytes that a pickle can make of itself: values, small arrays, strings, and the tensors that come of them.
-    package static let heapBound = 64 << 20
+    package static let heapBound = 32 << 20
 
     private let path: String
     private let bytes: [UInt8]

@@ -21,8 +21,10 @@ package struct ZipArchive: Sendable {
     private let directory: Range<Int>
 
     /// That of the largest released checkpoint has 600 entries, in 50 KB.
-    private static let maximumEntries = 1 << 16
-    private static let maximumDirectoryBytes = 16 << 20
+    private static let maximumEntries = 1 << 14
+    private static let maximumDirectoryBytes = 4 << 20
+    /// A bound on the heap bytes while a table is read, and after.
+    package static let heapBound = 4 * maximumDirectoryBytes
 
     var path: String { file.path }
 

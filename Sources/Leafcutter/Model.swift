@@ -27,7 +27,7 @@ public final class Model: Sendable {
     ) throws(LeafError) {
         var options = options
         options.memory = memory
-        try self.init(ModelFile(path: path), options)
+        try self.init(ModelFile(path: path, memory: options.memory), options)
     }
 
     /// Opens a model whose header and tokenizer have been read already.

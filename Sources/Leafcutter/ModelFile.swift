@@ -10,9 +10,18 @@ public struct ModelFile: Sendable {
     /// Adapters and soft prompts that are loaded with the weights.
     public var tunings = Tunings()
 
-    /// - Throws: `.io` and `.badInput` when the file cannot be read or is no model.
-    public init(path: String) throws(LeafError) {
-        ant = try CPMAntFile.open(path: path)
+    /// - Parameter memory: the budget that the model will have: a header or a tokenizer that does not fit it is not read.
+    /// - Throws: `.io` and `.badInput` when the file cannot be read or is no model, `.budget` when it needs more memory.
+    public init(path: String, memory: MemoryBudget = .automatic) throws(LeafError) {
+        let most: Int? = if case .bytes(let bytes) = memory { bytes } else { nil }
+        ant = try CPMAntFile.open(path: path, memory: most)
+        let needed = Tokenizer.heapBound(of: ant.leaf)
+        if let most, needed > most {
+            throw LeafError(
+                .budget,
+                "\(path) needs at least \(needed.sizeText) for its vocabulary alone, where \(most.sizeText) may be taken; "
+                    + "give more")
+        }
         if let data = try ant.leaf.readTokenizer() {
             let style: Vocabulary.Style = data.dictionary == nil ? .antPlus : .ant
             let segmenter = try data.dictionary.map { (data) throws(LeafError) in try Segmenter(data: data) }

@@ -201,7 +201,7 @@ private struct Folder {
     }
 
     @Test(arguments: [
-        ("{}", "no readable weight_map"), ("{\"weight_map\":{}}", "names no shard"),
+        ("{}", "weight_map is missing"), ("{\"weight_map\":{}}", "names no shard"),
         ("{\"weight_map\":{\"a\":\"../x\"}}", "not a file beside it"),
         ("{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "not a file beside it"),
         ("{\"weight_map\":{\"a\":\"none.bin\"}}", "no such file"),

@@ -46,8 +46,8 @@ import Testing
             return (0..<count).flatMap { _ in bytes }
         }
         // Lists in each other; marks, values, empty containers, and what is kept of values that are dropped.
-        #expect(refusal(pile("]", 80_000) + pile("a", 79_999) + Array(".".utf8)).contains("not a dictionary"))
-        #expect(refusal(pile("]", 200_000) + pile("a", 199_999)).contains("too much at once"))
+        #expect(refusal(pile("]", 40_000) + pile("a", 39_999) + Array(".".utf8)).contains("not a dictionary"))
+        #expect(refusal(pile("]", 100_000) + pile("a", 99_999)).contains("too much at once"))
         for instructions in ["(", "N", ")0", "]0", "}0", "N]0", "NN\u{86}0"] {
             let program = pile(instructions, 1_000_000 / instructions.unicodeScalars.count)
             #expect(refusal(program).contains("too much at once"), "\(instructions)")

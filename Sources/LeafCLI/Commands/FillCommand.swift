@@ -87,7 +87,7 @@ struct FillCommand: Command {
         options = options.withGreedyAtZero
         try options.validate()
         terminal.progress.show("opening \(model)")
-        let file = try tuning.open(model)
+        let file = try tuning.open(model, memory: engine.memory)
         switch (text, requests) {
         case (nil, nil):
             throw LeafError(

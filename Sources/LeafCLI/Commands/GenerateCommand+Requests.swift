@@ -16,7 +16,7 @@ extension GenerateCommand {
     ) throws(LeafError) {
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
-        let file = try tuning.open(model)
+        let file = try tuning.open(model, memory: engine.memory)
         var isPipe = false
         // What is read twice is warned of once.
         var warned = 0

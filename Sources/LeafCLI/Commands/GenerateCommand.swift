@@ -161,7 +161,7 @@ struct GenerateCommand: Command {
         terminal.progress.show("opening \(model)")
         let session = try openSession()
         let prompt = try readPrompt(or: session)
-        let file = try tuning.open(model)
+        let file = try tuning.open(model, memory: engine.memory)
         try warnOfUnknowns(in: prompt, file, terminal)
         let request = GenerationRequest(
             prompt: try file.rows(of: prompt, options), options: options, samples: samples, session: session)

@@ -36,7 +36,7 @@ struct LogitsCommand: Command {
         guard let input, let output else {
             throw LeafError(.usage, "--input CASES.json and --output OUT.safetensors are both needed")
         }
-        let file = try tuning.open(model)
+        let file = try tuning.open(model, memory: engine.memory)
         var options = engine.modelOptions(ModelOptions.Capacity(context: 1))
         let cases = try read(input, file, &options)
         let rowCounts = cases.map { $0.rowCount(in: file.configuration) }
