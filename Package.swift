@@ -105,7 +105,7 @@ let package = Package(
         .target(
             name: "LeafWire",
             dependencies: [
-                "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafStream", "LeafTokenizer", "LeafGeneration",
+                "LeafFormat", "LeafStream", "LeafTokenizer", "LeafGeneration",
                 "LeafEvaluation", "Leafcutter",
             ],
             swiftSettings: library),
@@ -117,7 +117,10 @@ let package = Package(
             ],
             swiftSettings: strict),
         .executableTarget(
-            name: "LeafCLI", dependencies: ["Leafcutter", "LeafWire", "LeafArguments", "CProgram", "CSystem"],
+            name: "LeafCLI",
+            dependencies: [
+                "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafWire", "LeafArguments", "CProgram", "CSystem",
+            ],
             swiftSettings: strict),
         .testTarget(name: "LeafCLITests", dependencies: ["LeafCLI", "GoldenSupport"], swiftSettings: strict),
         .testTarget(

@@ -1,6 +1,6 @@
 /* What reading a file takes from those who compute, and what they take from it: a loop on every core, in registers or
- * through memory, alone and beside 8 readers of 1 MiB past the page cache, into huge pages. The loop in registers touches
- * nothing that a disk could need but the processor; what it loses, the system or the hypervisor used.
+ * through memory, alone and beside 8 readers of 1 MiB past the page cache, into huge pages. The loop in registers
+ * touches nothing that a disk could need but the processor; what it loses, the system or the hypervisor used.
  *
  * beside FILE [SECONDS] [LOOPS, else one on each core] */
 #define _GNU_SOURCE

@@ -1,6 +1,7 @@
 /* The least that a sweep is: a file read past the page cache in file order, 4 requests of 1 MiB at once into 6 slots of
- * 2 MiB in huge pages, the last that became free first; and every slot added up once, by all cores together, before it is
- * filled again. Prints two rates in bytes a second, half of the time each: of reading alone, and of reading with adding up.
+ * 2 MiB in huge pages, the last that became free first; and every slot added up once, by all cores together, before it
+ * is filled again. Prints two rates in bytes a second, half of the time each: of reading alone, and of reading with
+ * adding up.
  *
  * sweep FILE SECONDS */
 #define _GNU_SOURCE

@@ -6,8 +6,8 @@ public import LeafStream
 extension CPMAnt {
     /// An executor of a whole model.
     ///
-    /// - Throws: `.io` and `.badInput` when resident tensors cannot be read, `.budget` when the system refuses memory,
-    ///   `.usage` when float weights meet a machine without OpenBLAS.
+    /// - Throws: `.io` and `.badInput` if resident tensors cannot be read, `.budget` if the system refuses memory,
+    ///   `.usage` for float weights on a machine without OpenBLAS.
     public static func executor(
         of file: CPMAntFile, store: BlockStore, pool: ComputePool,
         capacity: ForwardCapacity, activations: ActivationPrecision, kv: KVPrecision,

@@ -77,8 +77,8 @@ public final class CPMAnt: Architecture {
 
     // MARK: Mask (2.3) and position bias (2.4)
 
-    /// `vis(q, k) = same span and (k is context or (q is not context and k <= q))`; the bias of a visible pair is the table's
-    /// row for the distance `k - q` within a segment, or for the pair of segments.
+    /// `vis(q, k) = same span and (k is context or (q is not context and k <= q))`; the bias of a visible pair is the
+    /// table's row for the distance `k - q` within a segment, or for the pair of segments.
     public func look(
         from query: KVCache.Position, at keys: UnsafePointer<KVCache.Position>, biasRows: UnsafeMutablePointer<UInt16>
     ) {
@@ -143,7 +143,8 @@ public final class CPMAnt: Architecture {
         try addToResidual(down, t)
     }
 
-    /// `logits = RMS(x) . Emb / sqrt(D)`: the output projection is the token table. Rows that want no logits get the norm alone.
+    /// `logits = RMS(x) . Emb / sqrt(D)`: the output projection is the token table. Rows that want no logits get the
+    /// norm alone.
     private func head(_ matrices: Range<Int>, _ t: SweepThread) throws(LeafError) {
         let rows = t.outputRows
         let x = t.buffers.hiddenStates

@@ -4,11 +4,10 @@
     import Musl
 #endif
 
-/// The bucket of the relative position bias for a pair of places: CPM-Ant's rule, in integers.
+/// The bucket of the relative position bias for a pair of positions: CPM-Ant's rule, in integers.
 ///
-/// - Source: CPM-Ant reference, section 2.4. The table is made with the reference's formula in double precision; no
-///   distance in use lies close enough to an edge for the precision to matter, and the exact powers of two are edges
-///   themselves.
+/// - Source: CPM-Ant reference, section 2.4. The table is computed with the reference's formula in double precision. No
+///   distance in use is so close to an edge that the precision matters, and exact powers of two are edges themselves.
 public struct PositionBuckets: Sendable {
     private let numBuckets: Int
     private let segmentTypes: Int
@@ -45,7 +44,7 @@ public struct PositionBuckets: Sendable {
         return distance > 0 ? bucket + UInt16(numBuckets / 2) : bucket
     }
 
-    /// The bias row of a pair: by distance within a segment, by the pair of segments otherwise.
+    /// The bias row of a pair: by distance if the segments are equal, otherwise by the two segments.
     public func bucket(queryIndex: Int32, querySegment: Int32, keyIndex: Int32, keySegment: Int32) -> UInt16 {
         if querySegment == keySegment { return bucket(distance: Int(keyIndex) - Int(queryIndex)) }
         return UInt16(numBuckets + Int(querySegment) * segmentTypes + Int(keySegment))
@@ -60,7 +59,7 @@ public struct PositionBuckets: Sendable {
         guard distance < maxDistance else { return UInt16(half - 1) }
         let ratio = log(Double(distance) / Double(exact)) / log(Double(maxDistance) / Double(exact))
         let scaled = ratio * Double(half - exact)
-        // An exact power sits on an edge; rounding must not push it below.
+        // An exact power lies on an edge, and rounding must not push it below.
         let nearest = scaled.rounded()
         let place = abs(scaled - nearest) < 1e-9 ? nearest : scaled.rounded(.down)
         return UInt16(min(exact + Int(place), half - 1))

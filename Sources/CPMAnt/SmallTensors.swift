@@ -4,7 +4,7 @@ public import LeafFormat
 
 /// A CPM-Ant's norms, biases and embeddings of segments and soft prompts, where `ResidentTensors` put them.
 struct SmallTensors: @unchecked Sendable {
-    /// `[heads, positionBiasRows]`: one head's column of the stored table is one run here.
+    /// `[heads, positionBiasRows]`, transposed: the values of one head are contiguous.
     let positionBias: UnsafePointer<Float>
     let outputNorm: UnsafePointer<Float>
     /// `[segmentTypes, D]`, rows padded to 64; the scale is folded in.

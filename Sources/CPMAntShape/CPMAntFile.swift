@@ -12,8 +12,8 @@ public struct CPMAntFile: Sendable, Equatable {
     /// Reads and checks the header; the weights are not touched.
     ///
     /// - Parameter memory: bytes that reading the header may take; nil for as many as the largest needs.
-    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, `.budget` if the header is too large for
-    ///   the memory.
+    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, `.budget` if the header is too
+    ///   large for the memory.
     public static func open(path: String, memory: Int? = nil) throws(LeafError) -> CPMAntFile {
         var shape: ModelShape?
         let leaf = try LeafFile.open(path: path, memory: memory) { json, weights throws(LeafError) in
@@ -31,9 +31,9 @@ public struct CPMAntFile: Sendable, Equatable {
         self.shape = shape
     }
 
-    /// The header that a model of this size would have: enough to plan with. There is no such file to read.
+    /// Makes the header that a model of this size would have, which is enough to plan with. No such file exists.
     ///
-    /// - Throws: `.badInput` never in practice: the presets are within the format's limits.
+    /// - Throws: `.badInput`, which does not happen, because the presets are within the format's limits.
     public init(preset: ModelPreset, weights: WeightFormat = .int8) throws(LeafError) {
         shape = ModelShape(preset.configuration, weights: weights)
         leaf = try LeafFile(unwritten: shape.file, weights: weights, name: preset.rawValue)

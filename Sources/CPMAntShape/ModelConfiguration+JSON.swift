@@ -4,8 +4,8 @@ package import LeafFormat
 extension ModelConfiguration {
     /// Refuses numbers that no CPM-Ant model has, before anything is computed or allocated from them.
     ///
-    /// The limits leave room for models ten times wider than any published one and keep every product within 64 bits, every
-    /// int8 sum within 32 and every bias bucket within 16.
+    /// The limits allow models ten times as wide as any published one. They keep every product within 64 bits, every
+    /// int8 sum within 32 bits and every bias bucket within 16 bits.
     /// - Parameter source: the file, for the message.
     package func checkLimits(in source: String) throws(LeafError) {
         func check(_ limits: [(String, Int, ClosedRange<Int>)]) throws(LeafError) {
@@ -21,7 +21,7 @@ extension ModelConfiguration {
             ("prompt_types", promptTypes, 1...4096), ("prompt_length", promptLength, 1...4096),
             ("segment_types", segmentTypes, 1...255),
         ])
-        // Sums and products only of what is within the limits above.
+        // Sums and products use only numbers that are within the limits above.
         try check([
             ("num_heads * dim_head", dimAttention, 1...(1 << 17)),
             ("position_bias_max_distance", positionBiasMaxDistance, (positionBiasNumBuckets / 4 + 1)...(1 << 30)),
@@ -43,7 +43,7 @@ extension ModelConfiguration {
         guard eps.isFinite, eps > 0 else { throw LeafError(.badInput, "\(source): eps is \(eps), not a small number") }
     }
 
-    /// The configuration in a `.leaf` header: CPM-Live's keys, `scale_folded`, and `layer_sizes` where layers differ.
+    /// The configuration in a `.leaf` header: CPM-Live's keys, `scale_folded`, and `layer_sizes` if layers differ.
     package var json: String {
         let masks = layers.map { "[\(!$0.hasAttention),\(!$0.hasFeedForward)]" }.joined(separator: ",")
         let sizes = isUniform ? "" : ",\"layer_sizes\":[\(layers.map(\.sizesJSON).joined(separator: ","))]"
@@ -56,7 +56,7 @@ extension ModelConfiguration {
             """
     }
 
-    /// Reads what `json` wrote.
+    /// Parses the result of `json`.
     ///
     /// - Parameter source: the file, for messages.
     package init(json: String, source: String) throws(LeafError) {
@@ -90,16 +90,16 @@ extension ModelConfiguration {
 
     private struct Stored: Decodable {
         var vocabSize, dimModel, numHeads, dimHead, dimFF, numLayers: Int
-        /// For each layer whether attention and feed-forward are removed.
+        /// For each layer, whether attention and feed-forward are removed.
         var maskModules: [[Bool]]
         var positionBiasNumBuckets, positionBiasMaxDistance: Int
         var eps: Float
         var promptTypes, promptLength, segmentTypes: Int
         var scaleFolded: Bool
-        /// Absent where all layers have the model's sizes.
+        /// Missing if all layers have the model's sizes.
         var layerSizes: [Sizes]?
 
-        /// What is absent is the model's.
+        /// A missing size is the model's.
         struct Sizes: Decodable {
             var heads: [Int]?
             var dimHead, dimFF: Int?
@@ -132,7 +132,7 @@ extension ModelConfiguration {
 }
 
 extension ModelConfiguration.Layer {
-    /// An object with those sizes that are not the model's.
+    /// A JSON object with the sizes that differ from the model's.
     fileprivate var sizesJSON: String {
         let fields = [
             heads.map { "\"heads\":[\($0.map(String.init).joined(separator: ","))]" },

@@ -1,14 +1,14 @@
-/// The numbers that fix a CPM-Ant model's shape, named as in its JSON files.
+/// The sizes of a CPM-Ant model, with the names of its JSON files.
 public struct ModelConfiguration: Sendable, Equatable {
-    /// What is left of a layer: in a pruned model half layers may be gone, or parts of them.
+    /// One layer. Pruning may have removed half layers, or parts of them.
     public struct Layer: Sendable, Equatable {
         public var hasAttention: Bool
         public var hasFeedForward: Bool
-        /// The heads that are left, ascending: their columns of the position bias, which all layers share. Nil for all.
+        /// The remaining heads, ascending, as columns of the position bias, which all layers share. Nil for all heads.
         public var heads: [Int]?
-        /// Nil where it is the model's.
+        /// The layer's own size; nil if it is the model's.
         public var dimHead: Int?
-        /// Nil where it is the model's.
+        /// The layer's own size; nil if it is the model's.
         public var dimFF: Int?
 
         public init(
@@ -21,28 +21,28 @@ public struct ModelConfiguration: Sendable, Equatable {
             self.dimFF = dimFF
         }
 
-        /// Whether it has the model's sizes.
+        /// Whether the layer has the model's sizes.
         var isWhole: Bool { heads == nil && dimHead == nil && dimFF == nil }
     }
 
     public var vocabSize: Int
     public var dimModel: Int
-    /// Columns of the position bias; a pruned layer may have fewer heads, but not more.
+    /// Columns of the position bias. A pruned layer may have fewer heads, but not more.
     public var numHeads: Int
     public var dimHead: Int
     public var dimFF: Int
-    /// One entry a layer slot, whether or not anything of it is left.
+    /// One entry for each layer number, even if nothing of the layer remains.
     public var layers: [Layer]
     public var positionBiasNumBuckets: Int
     public var positionBiasMaxDistance: Int
     public var eps: Float
     public var promptTypes: Int
-    /// Tokens of one soft prompt.
+    /// Rows of one soft prompt.
     public var promptLength: Int
     public var segmentTypes: Int
-    /// Whether `1/sqrt(fan-in)` is already inside float weights (transformers' form). CPM-Live divides at run
-    /// time: then a float matrix is multiplied by `1/sqrt(columns)`, and embeddings by `1/sqrt(dimModel)`.
-    /// Int8 row scales always contain it.
+    /// Whether float weights contain `1/sqrt(fan-in)` already (transformers' form). CPM-Live divides at run time: a
+    /// float matrix is then multiplied by `1/sqrt(columns)`, and embeddings by `1/sqrt(dimModel)`. Int8 scales always
+    /// contain it.
     public var isScaleFolded: Bool
 
     public init(
@@ -65,11 +65,11 @@ public struct ModelConfiguration: Sendable, Equatable {
         self.isScaleFolded = isScaleFolded
     }
 
-    /// Width of the concatenated heads; not always `dimModel`.
+    /// The width of the concatenated heads, which may differ from `dimModel`.
     public var dimAttention: Int { numHeads * dimHead }
     /// Whether all layers have the model's sizes.
     public var isUniform: Bool { layers.allSatisfy(\.isWhole) }
-    /// Rows of the relative position bias: distances, then segment pairs.
+    /// Rows of the relative position bias: first distances, then pairs of segments.
     public var positionBiasRows: Int { positionBiasNumBuckets + segmentTypes * segmentTypes }
     public var promptRows: Int { promptTypes * promptLength }
 
@@ -79,6 +79,6 @@ public struct ModelConfiguration: Sendable, Equatable {
     public func dimHead(ofLayer layer: Int) -> Int { layers[layer].dimHead ?? dimHead }
     public func dimAttention(ofLayer layer: Int) -> Int { numHeads(ofLayer: layer) * dimHead(ofLayer: layer) }
     public func dimFF(ofLayer layer: Int) -> Int { layers[layer].dimFF ?? dimFF }
-    /// The layers that have an attention, which alone have keys and values.
+    /// The layers that have attention. Only these have keys and values.
     public var attentionLayers: [Int] { layers.indices.filter { layers[$0].hasAttention } }
 }

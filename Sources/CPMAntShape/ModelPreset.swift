@@ -1,7 +1,7 @@
 /// The published sizes of CPM-Ant, to plan with before anything is downloaded.
 ///
-/// - Source: CPM-Ant reference, sections 1.1 and 1.2. The pruned sizes' numbers come from the pruning tool's own
-///   configurations, the 7B's from those of the 3B that was cut from it.
+/// - Source: CPM-Ant reference, sections 1.1 and 1.2. The sizes of the pruned models come from the pruning tool's own
+///   configurations, those of the 7B from the 3B that was cut from it.
 public enum ModelPreset: String, Sendable, CaseIterable {
     case cpmAnt10B = "cpm-ant-10b"
     case cpmAntPlus10B = "cpm-ant-plus-10b"
@@ -9,7 +9,7 @@ public enum ModelPreset: String, Sendable, CaseIterable {
     case cpmAnt3B = "cpm-ant-3b"
     case cpmAnt1B = "cpm-ant-1b"
     case cpmAnt300M = "cpm-ant-300m"
-    /// A few hundred kilobytes, for tests.
+    /// A model of a few hundred kilobytes, for tests.
     case tiny
 
     public var configuration: ModelConfiguration {
@@ -37,7 +37,7 @@ public enum ModelPreset: String, Sendable, CaseIterable {
         Array(repeating: ModelConfiguration.Layer(hasAttention: true, hasFeedForward: true), count: count)
     }
 
-    /// What the 7B and the 3B kept: 37 attentions and 32 feed-forwards.
+    /// Half layers of the 7B and the 3B: 37 attentions and 32 feed-forwards.
     private static let twoThirds = layers(
         attention: [
             0...12, 14...14, 16...18, 20...24, 26...27, 29...31, 33...33, 36...37, 39...42, 44...44, 46...47,
@@ -46,7 +46,7 @@ public enum ModelPreset: String, Sendable, CaseIterable {
             0...1, 5...5, 7...12, 15...20, 22...24, 27...29, 31...32, 36...40, 42...42, 44...45, 47...47,
         ])
 
-    /// What the 1B and the 300M kept: 25 attentions and 21 feed-forwards.
+    /// Half layers of the 1B and the 300M: 25 attentions and 21 feed-forwards.
     private static let half = layers(
         attention: [
             0...2, 4...9, 11...12, 16...16, 18...18, 20...20, 23...24, 27...27, 29...31, 33...33, 36...36, 39...40,

@@ -1,6 +1,6 @@
 public import LeafFormat
 
-/// What a configuration asks for: blocks in sweep order, their matrices, and the tensors that stay in memory.
+/// The parts of a model with a given configuration: blocks in sweep order, their matrices, and the resident tensors.
 public struct ModelShape: Sendable, Equatable {
     public enum BlockKind: Sendable, Equatable {
         case attention(layer: Int)
@@ -36,7 +36,7 @@ public struct ModelShape: Sendable, Equatable {
     public var blocks: [FileShape.Block] { file.blocks }
     public var matrices: [FileShape.Matrix] { file.matrices }
 
-    /// Weights of the model, each counted once.
+    /// The number of parameters, each counted once.
     public var parameterCount: Int {
         let small = configuration.smallTensors(.float32).reduce(0) { $0 + $1.shape.reduce(1, *) }
         return matrices.reduce(small) { $0 + $1.outputs * $1.columns }
@@ -88,7 +88,7 @@ extension ModelConfiguration {
 }
 
 extension ModelShape.BlockKind: CustomStringConvertible {
-    /// `layer 8, feed-forward`.
+    /// For example `layer 8, feed-forward`.
     public var description: String {
         switch self {
         case .attention(let layer): "layer \(layer), attention"

@@ -5,7 +5,7 @@ public enum TensorName {
     public static let positionBias = "position_bias.relative_attention_bias"
     /// `[segmentTypes, dimModel]`, `1/sqrt(dimModel)` folded in.
     public static let segmentEmbedding = "segment_embedding.weight"
-    /// `[promptRows, dimModel]`, plain rows.
+    /// `[promptRows, dimModel]`, row by row.
     public static let promptEmbedding = "prompt_embedding.weight"
     public static let promptScale = "prompt_embedding.scale"
     /// The token table `[vocabSize, dimModel]`: input embedding and output projection.

@@ -1,9 +1,9 @@
 public import LeafFormat
 
-/// A type that a command line can give a value of.
+/// A type that the command line can have a value of.
 public protocol ArgumentValue: Sendable {
     init?(argument: String)
-    /// What a good value is, after "is not": `a whole number`.
+    /// The description of a valid value, which follows "is not": `a whole number`.
     static var expectation: String { get }
 }
 
@@ -28,7 +28,7 @@ extension UInt64: ArgumentValue {
 }
 
 extension Float: ArgumentValue {
-    /// Decimal numbers only: hexadecimal ones, infinities and NaN are typing errors here.
+    /// Accepts only decimal numbers: hexadecimal ones, infinities and NaN are typing errors here.
     public init?(argument: String) {
         guard argument.utf8.allSatisfy({ Self.characters.contains($0) }), let value = Float(argument),
             value.isFinite

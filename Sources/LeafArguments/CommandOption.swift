@@ -1,27 +1,27 @@
 import LeafFormat
 
-/// What a shell offers in place of a value.
+/// What a shell offers to complete a value.
 public enum ValueSuggestion: Sendable, Equatable {
     case none
     case file
     case folder
     case words([String])
 
-    /// Whether the value names a file or a folder, which nothing is called by an empty word.
+    /// Whether the value names a file or a folder. No file has an empty name.
     var isPath: Bool { self == .file || self == .folder }
 }
 
-/// One option of a command: parsing, help and completions all come from it.
+/// One option of a command. Parsing, help and completions all come from it.
 public struct CommandOption<Command>: Sendable {
-    /// Without the dashes.
+    /// The name without dashes.
     public let name: String
-    /// A single letter that means the same, after one dash.
+    /// A single letter with the same meaning, used with one dash.
     public let letter: Character?
-    /// Stands for the value in the help; nil for an option without one.
+    /// The text for the value in the help; nil for an option without a value.
     public let placeholder: String?
     public let help: String
     public let suggestion: ValueSuggestion
-    /// Puts the value (empty for an option without one) into the command.
+    /// Stores the value (empty for an option without one) in the command.
     let set: @Sendable (inout Command, String) throws(LeafError) -> Void
 
     private init(
@@ -45,7 +45,7 @@ public struct CommandOption<Command>: Sendable {
         }
     }
 
-    /// An option with a value; given twice, the last one counts.
+    /// An option with a value. If it is given twice, the last value counts.
     public static func value<Value: ArgumentValue>(
         _ name: String, letter: Character? = nil, _ placeholder: String, _ help: String,
         _ path: any WritableKeyPath<Command, Value> & Sendable, suggest: ValueSuggestion = .none
@@ -78,7 +78,7 @@ public struct CommandOption<Command>: Sendable {
         }
     }
 
-    /// An option of a part of a command, for the command.
+    /// Makes an option of a command from an option of a part of that command.
     public func lifted<Whole>(
         _ path: any WritableKeyPath<Whole, Command> & Sendable
     ) -> CommandOption<Whole> {
@@ -97,7 +97,7 @@ public struct CommandOption<Command>: Sendable {
     }
 }
 
-/// One argument of a command that has its meaning by its place.
+/// An argument of a command whose meaning follows from its position.
 public struct CommandArgument<Command>: Sendable {
     public let name: String
     public let help: String

@@ -22,7 +22,7 @@ extension CommandOutline {
             .joined(separator: "\n\n") + "\n"
     }
 
-    /// Two columns; a wide first entry has a line of its own.
+    /// Formats two columns. If the first entry is wide, it gets a line of its own.
     static func table(_ rows: [(String, String)]) -> String {
         let widest = 26
         let column = min(rows.map(\.0.count).max() ?? 0, widest)
@@ -35,7 +35,7 @@ extension CommandOutline {
         }.joined(separator: "\n")
     }
 
-    /// Breaks lines between words; every line but the first is indented.
+    /// Wraps a text between words; every line but the first is indented.
     private static func wrap(_ text: String, indent: Int) -> String {
         var lines: [String] = []
         for paragraph in text.split(separator: "\n", omittingEmptySubsequences: false) {

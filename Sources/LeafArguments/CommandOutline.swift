@@ -1,4 +1,4 @@
-/// A command's syntax without its type, to write help and completions from.
+/// The syntax of a command without its type, for help and completions.
 public struct CommandOutline: Sendable {
     public struct Option: Sendable {
         public let name: String
@@ -29,7 +29,7 @@ public struct CommandOutline: Sendable {
 }
 
 extension CommandSyntax {
-    /// Every command has `--help` as well.
+    /// The outline of this command. Every command also has `--help`.
     public var outline: CommandOutline {
         let help = CommandOutline.Option(
             name: "help", letter: "h", placeholder: nil, help: "Show this.", suggestion: .none)

@@ -1,6 +1,6 @@
 public import LeafFormat
 
-/// How a command is typed: the one source of its parsing, help and completions.
+/// The syntax of a command; its parsing, help and completions all come from it.
 public struct CommandSyntax<Command>: Sendable {
     public let name: String
     /// One line for the list of commands.
@@ -12,7 +12,7 @@ public struct CommandSyntax<Command>: Sendable {
     /// Command lines without the program's name.
     public let examples: [String]
 
-    /// - Parameter arguments: optional ones after the required ones.
+    /// - Parameter arguments: required ones first, then optional ones.
     public init(
         name: String, summary: String, discussion: String = "", arguments: [CommandArgument<Command>] = [],
         options: [CommandOption<Command>] = [], examples: [String] = []
@@ -25,11 +25,11 @@ public struct CommandSyntax<Command>: Sendable {
         self.examples = examples
     }
 
-    /// Fills in a command from the words after its name.
+    /// Stores the words after the command's name in a command.
     ///
-    /// Options may stand anywhere, as `--name value` or `--name=value`; `--` ends them; `-` is an argument.
+    /// Options may be anywhere, as `--name value` or `--name=value`. `--` ends the options, and `-` is an argument.
     ///
-    /// - Throws: `.usage` for what the command does not have or lacks.
+    /// - Throws: `.usage` for an unknown option or argument, or one that is missing.
     public func parse(_ words: [String], into command: inout Command) throws(LeafError) {
         var words = words[...]
         var places = arguments[...]
@@ -71,7 +71,7 @@ public struct CommandSyntax<Command>: Sendable {
         try apply(option, "--\(name)", parts.count == 2 ? String(parts[1]) : nil, &rest, &command)
     }
 
-    /// Letters without a value may share a dash: `-qv`.
+    /// Letters of options without a value may follow one dash together: `-qv`.
     private func parseShort(
         _ word: Substring, _ rest: inout ArraySlice<String>, _ command: inout Command
     ) throws(LeafError) {

@@ -1,4 +1,4 @@
-/// A shell that completions are written for.
+/// A shell with support for completions.
 public enum Shell: String, Sendable, CaseIterable, ArgumentValue {
     case bash, zsh, fish
 

@@ -41,7 +41,7 @@ struct ZshCompletions {
             """
     }
 
-    /// The long name, with the value behind a blank or `=`, and the letter; of the two one is enough.
+    /// The long name, with the value after a blank or `=`, and the letter. Only one of them can be given.
     private func specifications(_ option: CommandOutline.Option) -> [String] {
         let help = option.help.replacing("[", with: "(").replacing("]", with: ")").replacing(":", with: "\\:")
         let value = option.placeholder.map { ":\($0):\(action(option.suggestion))" } ?? ""
@@ -53,7 +53,7 @@ struct ZshCompletions {
 
     private func action(_ suggestion: ValueSuggestion) -> String {
         switch suggestion {
-        // No matches; an empty action would hide the options.
+        // No suggestions. An empty action would hide the options.
         case .none: "()"
         case .file: "_files"
         case .folder: "_files -/"

@@ -1,7 +1,7 @@
 import LeafArguments
 import Leafcutter
 
-/// One command: what is typed, and what it does.
+/// A command: its syntax, and how it runs.
 protocol Command: Sendable {
     static var syntax: CommandSyntax<Self> { get }
     /// The command with every option at its default.
@@ -32,7 +32,7 @@ extension Command {
     }
 }
 
-/// What every command understands.
+/// Options that every command has.
 struct CommonOptions: Sendable {
     var isJSON = false
     var isQuiet = false

@@ -1,7 +1,7 @@
 import LeafArguments
 import Leafcutter
 
-/// How tokens are chosen: what every command that generates understands.
+/// Options for choosing tokens, for every command that generates.
 enum DecodingOptions {
     static let randomness: [CommandOption<GenerationOptions>] = [
         .value("temperature", "T", "Below 1 safer, above 1 wilder (default 0.9); 0 is --greedy.", \.temperature),

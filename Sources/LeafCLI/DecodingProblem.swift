@@ -1,4 +1,4 @@
-/// What a JSON decoder did not like, in a few words.
+/// The problem that a JSON decoder found, in a few words.
 struct DecodingProblem: CustomStringConvertible {
     let description: String
 

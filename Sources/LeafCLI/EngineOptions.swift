@@ -2,7 +2,7 @@ import LeafArguments
 public import LeafExecutor
 import Leafcutter
 
-/// How a model is run: what every command that computes understands.
+/// Options for running a model, for every command that computes.
 struct EngineOptions: Sendable {
     var memory = MemoryBudget.automatic
     var threads: Int?
@@ -45,7 +45,7 @@ struct EngineOptions: Sendable {
         \.trace, suggest: .file)
 
     /// - Parameters:
-    ///   - capacity: what the buffers are sized for.
+    ///   - capacity: the sizes of the buffers.
     ///   - trace: records a timeline.
     func modelOptions(_ capacity: ModelOptions.Capacity, trace: TraceRecorder? = nil) -> ModelOptions {
         ModelOptions(
@@ -53,13 +53,13 @@ struct EngineOptions: Sendable {
             trace: trace)
     }
 
-    /// A recorder for `--trace`; nil without it.
-    /// - Throws: `.io` when the file cannot be written.
+    /// Makes a recorder for `--trace`; nil without that option.
+    /// - Throws: `.io` if the file cannot be written.
     func makeTrace() throws(LeafError) -> TraceRecorder? {
         try trace.map { path throws(LeafError) in try TraceRecorder(path: path) }
     }
 
-    /// Writes what was recorded.
+    /// Writes the recorded timeline.
     func finish(_ recorder: TraceRecorder?, _ file: LeafFile, _ terminal: Terminal) throws(LeafError) {
         guard let recorder, let trace else { return }
         let dropped = try recorder.finish(naming: file)
@@ -93,7 +93,7 @@ extension IOMode: ArgumentValue {}
 extension ActivationPrecision: ArgumentValue {}
 extension KVPrecision: ArgumentValue {}
 
-/// `--weights`, in the command line's spelling.
+/// The values of `--weights`.
 enum WeightsArgument: String, CaseIterable, ArgumentValue {
     case int8, f16, f32
 

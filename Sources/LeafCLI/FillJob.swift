@@ -11,9 +11,9 @@ struct FillJob {
     /// Prints what became of the text, and tells of what the vocabulary lacks and of a seed that was drawn.
     ///
     /// - Parameters:
-    ///   - text: what the request was made of.
-    ///   - result: the line to print; `json` is printed in its place if `isJSON`.
-    /// - Throws: why it was not filled.
+    ///   - text: the source of the request.
+    ///   - result: the line to print; `json` is printed instead if `isJSON`.
+    /// - Throws: the reason if it was not filled.
     func run(
         _ text: BlankText, _ terminal: Terminal, isJSON: Bool, result: (Filling) -> String,
         json: (_ filling: Filling, _ run: SharedRun) -> JSON

@@ -1,6 +1,6 @@
 import Leafcutter
 
-/// What a model does at each of several budgets on a measured machine.
+/// The speed of a model at each of several budgets on a measured machine.
 struct Outlook {
     struct Step {
         let plan: MemoryPlan
@@ -14,13 +14,14 @@ struct Outlook {
         }
     }
 
-    /// At the smallest budget, the powers of two above it, and the one at which everything stays in memory.
+    /// One step for the smallest budget, for the powers of two above it, and for the budget that keeps everything in
+    /// memory.
     let steps: [Step]
     private let predict: (MemoryPlan) -> Prediction
 
     /// - Parameters:
-    ///   - options: their capacity counts, their budget does not.
-    ///   - promptRows: rows of the prompt, soft prompt included.
+    ///   - options: their capacity is used, their budget is not.
+    ///   - promptRows: the rows of the prompt, soft prompt included.
     init(_ file: ModelFile, _ options: ModelOptions, promptRows: Int, _ rates: MachineRates) throws(LeafError) {
         let batch = options.capacity.sequences
         predict = { plan in

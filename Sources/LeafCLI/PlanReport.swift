@@ -1,18 +1,18 @@
 import Leafcutter
 
-/// What `leafcutter plan` found out.
+/// The result of `leafcutter plan`.
 struct PlanReport {
     let file: LeafFile
     let plan: MemoryPlan
     let context: Int
     let prediction: Prediction
-    /// With more memory.
+    /// Steps with more memory.
     let more: [Outlook.Step]
     let rates: MachineRates
     let maxContext: Int
     let bytesPerToken: Int
 
-    /// Blocks all of whose chunks never leave.
+    /// The number of blocks whose chunks are all pinned.
     private var pinnedBlocks: Int {
         let pinned = Set(plan.pinnedChunks)
         return file.blocks.count { $0.chunks.allSatisfy(pinned.contains) }

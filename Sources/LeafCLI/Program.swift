@@ -4,7 +4,7 @@ import Glibc
 import LeafArguments
 import Leafcutter
 
-/// The command line: finds the command, runs it, and turns its end into an exit code.
+/// The command line: finds the command, runs it, and turns its result into an exit code.
 @main
 enum Program {
     static let commands: [any Command.Type] = [
@@ -29,9 +29,9 @@ enum Program {
     static func main() {
         StandardDescriptors.occupy()
         Interrupt.unblock()
-        // A reader that goes away is an error of `write`, not the end of the process.
+        // If a reader goes away, that is an error of `write` and must not end the process.
         signal(SIGPIPE, SIG_IGN)
-        // So is a limit on the size of files (ulimit -f).
+        // The same for a limit on the size of files (ulimit -f).
         signal(SIGXFSZ, SIG_IGN)
         WorkingSetSignals.ignore()
         leaf_limit_malloc()
@@ -64,7 +64,7 @@ enum Program {
         CommandOutline.overview(commands.map { $0.outline }, introduction: introduction, closing: closing)
     }
 
-    /// Names the command only where there is one.
+    /// The command's name for a message, if there is a command.
     private static func prefix(_ name: String?) -> String {
         guard let name, commands.contains(where: { $0.name == name }) else { return "leafcutter" }
         return "leafcutter \(name)"

@@ -1,6 +1,6 @@
 import Leafcutter
 
-/// Numbers in words.
+/// Formats numbers with words.
 enum Quantity {
     /// `12.7 million`, `10.1 billion`.
     static func parameters(_ count: Int) -> String {

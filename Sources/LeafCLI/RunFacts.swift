@@ -1,6 +1,6 @@
 import Leafcutter
 
-/// The last line of a run: what it took, and what it was waiting for.
+/// The last line of a run: how long it took, and what limited it.
 struct RunFacts: CustomStringConvertible {
     let description: String
 
@@ -29,11 +29,11 @@ struct RunFacts: CustomStringConvertible {
         self.init(model, work, run)
     }
 
-    /// Many requests on shared sweeps.
+    /// Makes the facts of many requests on shared sweeps.
     ///
     /// - Parameters:
-    ///   - tokens: generated or scored.
-    ///   - rows: of all sweeps.
+    ///   - tokens: the number of tokens generated or scored.
+    ///   - rows: the number of rows of all sweeps.
     init(_ model: Model, tokens: Int, requests: Int, rows: Int, seconds: Double) {
         let counters = model.counters
         let sweeps = max(1, counters.sweeps)

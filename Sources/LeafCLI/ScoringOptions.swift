@@ -1,7 +1,7 @@
 import LeafArguments
 import Leafcutter
 
-/// What commands that read whole texts on shared sweeps understand.
+/// Options for reading whole texts on shared sweeps.
 struct ScoringOptions: Sendable {
     var task = 2
     var segment = 2
@@ -10,7 +10,7 @@ struct ScoringOptions: Sendable {
     var tuning = TuningOptions()
     var engine = EngineOptions()
 
-    /// - Parameter task: the help of `--task`.
+    /// - Parameter task: the help text of `--task`.
     static func all(
         task: String = "Soft prompt (default 2; CPM-Live's LoRA examples use 1)."
     ) -> [CommandOption<ScoringOptions>] {
@@ -21,7 +21,7 @@ struct ScoringOptions: Sendable {
         ] + TuningOptions.all.map { $0.lifted(\.tuning) } + EngineOptions.all.map { $0.lifted(\.engine) }
     }
 
-    /// Which soft prompt and segment texts have.
+    /// The soft prompt and the segment of the texts.
     var form: GenerationOptions { GenerationOptions(task: task, segment: segment) }
 
     func open(_ path: String, _ terminal: Terminal) throws(LeafError) -> ModelFile {
@@ -30,7 +30,7 @@ struct ScoringOptions: Sendable {
     }
 }
 
-/// `--batch`: sequences on a sweep at most.
+/// `--batch`: the most sequences on a sweep.
 struct BatchSize: ArgumentValue {
     let count: Int
 

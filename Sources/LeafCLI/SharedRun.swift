@@ -1,7 +1,7 @@
 import LeafWire
 import Leafcutter
 
-/// A model that is opened for many requests, until its statistics are told.
+/// A model that is opened for many requests, and its statistics.
 struct SharedRun {
     let model: Model
     let loadSeconds: Double
@@ -19,10 +19,10 @@ struct SharedRun {
 
     /// - Parameters:
     ///   - survey: what the requests need.
-    ///   - sequences: at the same time at most; fewer if memory is short.
-    ///   - unit: what a sequence is to whoever waits for it.
-    ///   - start: when the opening began.
-    /// - Throws: `.budget` naming the smallest budget that works for one at a time.
+    ///   - sequences: the most at the same time; fewer if memory is short.
+    ///   - unit: the user's word for a sequence.
+    ///   - start: the time when opening began.
+    /// - Throws: `.budget` with the smallest budget that works for one at a time.
     init<Request>(
         _ survey: RequestStream<Request>.Survey, sequences: Int, of unit: String = "text", _ engine: EngineOptions,
         _ file: ModelFile, since start: ContinuousClock.Instant = .now, _ terminal: Terminal
@@ -33,7 +33,7 @@ struct SharedRun {
     }
 
     /// - Parameters:
-    ///   - demands: of all requests, or of those that need most.
+    ///   - demands: the demands of all requests, or of those that need most.
     ///   - count: requests; nil where nobody knows.
     ///   - bytes: that requests take beside the model.
     init(
@@ -65,15 +65,15 @@ struct SharedRun {
     var isCancelled: Bool { isInterrupted || terminal.output.isClosed }
     var seconds: Double { (ContinuousClock.now - began) / .seconds(1) }
 
-    /// The last line on standard error.
+    /// Prints the last line to standard error.
     ///
-    /// - Parameter rows: of all sweeps.
+    /// - Parameter rows: the rows of all sweeps.
     func tell(tokens: Int, requests: Int, rows: Int) {
         guard !terminal.isQuiet else { return }
         terminal.note("\(RunFacts(model, tokens: tokens, requests: requests, rows: rows, seconds: seconds))")
     }
 
-    /// Writes the timeline, if one was asked for.
+    /// Writes the timeline, if `--trace` was given.
     func finishTrace() throws(LeafError) { try engine.finish(trace, model.file.leaf, terminal) }
 }
 

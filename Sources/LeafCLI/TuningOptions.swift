@@ -1,7 +1,7 @@
 import LeafArguments
 import Leafcutter
 
-/// Adapters and soft prompts: what every command that computes can load beside a model.
+/// Options for adapters and soft prompts, for every command that computes.
 struct TuningOptions: Sendable {
     var deltas: [NamedFile] = []
     var alpha: Float?
@@ -23,14 +23,14 @@ struct TuningOptions: Sendable {
                 \.promptEmbeddings, suggest: .file)
         ]
 
-    /// Opens a model's file with all of them.
+    /// Opens a model file with all of them.
     ///
     /// - Parameter memory: the budget that the model will have.
     func open(_ path: String, memory: MemoryBudget = .automatic) throws(LeafError) -> ModelFile {
         try beside(ModelFile(path: path, memory: memory))
     }
 
-    /// The file with all of them.
+    /// The model file with all of them.
     func beside(_ model: ModelFile) throws(LeafError) -> ModelFile {
         var file = model
         for delta in deltas {
@@ -48,14 +48,14 @@ struct TuningOptions: Sendable {
 }
 
 extension TuningOptions {
-    /// The words that give another process the same.
+    /// The words of a command line for another process with the same options.
     var words: [String] {
         deltas.flatMap { ["--delta", $0.argument] } + (alpha.map { ["--delta-alpha", "\($0)"] } ?? [])
             + promptEmbeddings.flatMap { ["--prompt-embedding", $0.argument] }
     }
 }
 
-/// `poems=best.pt`, or a path alone.
+/// `poems=best.pt`, or only a path.
 struct NamedFile: ArgumentValue {
     let name: String?
     let path: String

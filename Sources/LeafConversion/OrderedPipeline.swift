@@ -2,11 +2,12 @@ import Dispatch
 package import LeafFormat
 import Synchronization
 
-/// Makes values on several threads ahead of the one that uses them, in order, so that processors and disk work at the same
-/// time.
+/// Makes values on several threads ahead of the one that uses them, in order, so that processors and disk work at the
+/// same time.
 ///
-/// Value `i` is made in slot `i % slots`, a set of buffers that is free again once the value before in it was used. Threads
-/// take the next number when a slot is free, so numbers are begun in order: `make` may wait for those before its own.
+/// Value `i` is made in slot `i % slots`, a set of buffers that is free again once the value before in it was used.
+/// Threads take the next number when a slot is free, so numbers are begun in order: `make` may wait for those before
+/// its own.
 package struct OrderedPipeline<Slot: Sendable>: Sendable {
     private let slots: [Slot]
     private let threads: Int
@@ -23,7 +24,8 @@ package struct OrderedPipeline<Slot: Sendable>: Sendable {
     /// - Parameters:
     ///   - count: of values.
     ///   - make: makes a value in a slot, on any thread.
-    ///   - use: is handed the values in order, on the calling thread. A value may point into its slot until `use` returns.
+    ///   - use: is handed the values in order, on the calling thread. A value may point into its slot until `use`
+    ///     returns.
     /// - Throws: the first error in the order of the values, of `make` or `use`; no thread works any more then.
     package func run<Value>(
         _ count: Int, make: @escaping @Sendable (Int, Slot) throws(LeafError) -> Value,
@@ -43,7 +45,8 @@ package struct OrderedPipeline<Slot: Sendable>: Sendable {
         }
     }
 
-    /// What the threads share. A result belongs to the thread that makes it until `full`, then to the user until `empty`.
+    /// What the threads share. A result belongs to the thread that makes it until `full`, then to the user until
+    /// `empty`.
     private final class Stream<Value>: @unchecked Sendable {
         private let count: Int
         private let slots: [Slot]
@@ -60,7 +63,7 @@ package struct OrderedPipeline<Slot: Sendable>: Sendable {
             self.make = make
             results = .allocate(capacity: slots.count)
             results.initialize(repeating: nil, count: slots.count)
-            // A semaphore must not be destroyed below its first value, so it begins at zero.
+            // A semaphore must not be destroyed while it is below its first value, so it begins at zero.
             empty = DispatchSemaphore(value: 0)
             full = slots.map { _ in DispatchSemaphore(value: 0) }
             for _ in slots { empty.signal() }

@@ -2,7 +2,8 @@ public import LeafFormat
 public import LeafGeneration
 import LeafTokenizer
 
-/// The model judges each option, and the one that it calls most right counts: `{"input","options":[..],"target":0}`.
+/// A task in which the model judges each option, and the option with the highest score is its choice:
+/// `{"input","options":[..],"target":0}`.
 public struct ChoiceTask: EvaluationTask {
     public struct Item: EvaluationItem {
         public let input: String
@@ -13,12 +14,12 @@ public struct ChoiceTask: EvaluationTask {
     }
 
     public struct Output: EvaluationOutput {
-        /// By option.
+        /// The score of each option.
         public let scores: [Double]
 
         public init(scores: [Double]) { self.scores = scores }
 
-        /// The option of the highest score, the first of equals.
+        /// The option with the highest score; of equal ones the first.
         public var choice: Int { scores.indices.max { (scores[$0], $1) < (scores[$1], $0) } ?? 0 }
 
         public var fields: [(name: String, value: OutputValue)] {
@@ -27,7 +28,7 @@ public struct ChoiceTask: EvaluationTask {
         public var tokens: Int { scores.count }
     }
 
-    /// The share of items whose option is the wanted one.
+    /// The share of items for which the model chose the target.
     public struct Metrics: EvaluationMetrics {
         private var accuracy = Mean()
 

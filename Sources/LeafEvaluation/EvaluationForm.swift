@@ -3,23 +3,24 @@ public import LeafFormat
 public import LeafGeneration
 public import LeafTokenizer
 
-/// How texts become rows of a model.
+/// How the texts of a task become rows of a model.
 public struct EvaluationForm: Sendable {
-    /// What the inputs are followed by: decoding, soft prompt, segment, adapter.
+    /// Decoding, soft prompt, segment and adapter.
     public let options: GenerationOptions
     let tokenizer: Tokenizer
-    /// The rows that ids become.
+    /// Turns ids into rows.
     let rows: @Sendable (_ ids: [Int32]) throws(LeafError) -> PromptRows
-    /// Ids of an input at most; nil for any number.
+    /// The most ids of an input; nil for no limit.
     private let inputLimit: Int?
-    /// For tasks that ask whether a text is right.
+    /// The judgement for tasks that ask whether a text is right, or the reason why the vocabulary allows none.
     private let judgementOrReason: Result<Judgement, LeafError>
 
     /// - Parameters:
-    ///   - maxLength: positions of a text at most, soft prompt and target included; the beginning of an input is cut away
-    ///     to keep it, `<s>` with it, as CPM-Live's tuning does. Nil reads inputs whole, as its inference does.
-    ///   - generates: whether the input leaves room for a target: `options.maxTokens` and an end.
-    /// - Throws: `.usage` if that leaves nothing of an input.
+    ///   - maxLength: the most positions of a text, soft prompt and target included. The beginning of a longer input is
+    ///     cut away, `<s>` with it, as in CPM-Live's training of adapters. Nil reads inputs whole, as CPM-Live's
+    ///     inference does.
+    ///   - generates: whether the input must leave positions for a target: `options.maxTokens` and an end.
+    /// - Throws: `.usage` if no token of an input would be left.
     public init(
         tokenizer: Tokenizer, options: GenerationOptions, maxLength: Int?, generates: Bool,
         for configuration: ModelConfiguration,
@@ -39,14 +40,14 @@ public struct EvaluationForm: Sendable {
 
     func judgement() throws(LeafError) -> Judgement { try judgementOrReason.get() }
 
-    /// The last ids, as many as there is room for.
+    /// The last ids, up to the limit.
     func cut(_ ids: [Int32]) -> (ids: [Int32], isCut: Bool) {
         guard let inputLimit, ids.count > inputLimit else { return (ids, false) }
         return (Array(ids.suffix(inputLimit)), true)
     }
 }
 
-/// CPM-Live's way to let a model judge a text: it asks "is that right?" behind it, and takes the logit of "yes".
+/// CPM-Live's way to let a model judge a text: it adds the question "is that right?", and takes the logit of "yes".
 public struct Judgement: Sendable {
     private static let question = "[是否正确]"
     private static let yes = "是"
@@ -54,7 +55,7 @@ public struct Judgement: Sendable {
     private let questionIDs: [Int32]
     private let yesID: Int32
 
-    /// - Throws: `.usage` if the vocabulary has no word for it.
+    /// - Throws: `.usage` if the vocabulary lacks the words for it.
     public init(_ tokenizer: Tokenizer) throws(LeafError) {
         questionIDs = tokenizer.encode(Self.question)
         let ids = tokenizer.encode(Self.yes)
@@ -65,12 +66,12 @@ public struct Judgement: Sendable {
         yesID = ids[0]
     }
 
-    /// What the model reads. The parts are encoded one by one, as CPM-Live does.
+    /// The ids to read. The parts are encoded one by one, as in CPM-Live.
     public func ids(of text: [Int32], option: [Int32] = []) -> [Int32] { text + option + questionIDs }
 
-    /// - Parameter rows: of these ids.
+    /// - Parameter rows: the rows of these ids.
     public func request(_ rows: PromptRows) -> ScoreRequest { ScoreRequest(context: rows, target: [yesID]) }
 
-    /// How right the model calls it.
+    /// The score of a text: the larger, the more the model considers it right.
     public static func score(_ answer: [TokenScore]) -> Double { answer.first.map { Double($0.logit) } ?? -.infinity }
 }

@@ -1,7 +1,8 @@
 public import LeafFormat
 public import LeafGeneration
 
-/// A task of CUGE on which CPM-Ant was published: what an item looks like, what a model is asked, what counts as right.
+/// A task of CUGE on which CPM-Ant was published: the form of its items, the requests for them, and how answers are
+/// judged.
 ///
 /// Nothing here reads a file or runs a model: items become requests, answers become outputs, outputs become metrics.
 ///
@@ -12,32 +13,32 @@ public protocol EvaluationTask: Sendable {
     associatedtype Output: EvaluationOutput
     associatedtype Metrics: EvaluationMetrics where Metrics.Item == Item, Metrics.Output == Output
 
-    /// As CUGE writes it.
+    /// The name that CUGE uses.
     var name: String { get }
-    /// Positions of a text in CPM-Live's tuning, soft prompt and target included.
+    /// The most positions of a text in CPM-Live's training of adapters, soft prompt and target included.
     var maxLength: Int { get }
-    /// What CPM-Live's inference lets it generate; nil where nothing is generated.
+    /// The most tokens that CPM-Live's inference generates; nil if the task generates none.
     var maxTokens: Int? { get }
     /// Metrics that have counted nothing yet.
     var metrics: Metrics { get }
 
-    /// - Throws: `.usage` for an item that makes no sense.
+    /// - Throws: `.usage` for an invalid item.
     func texts(of item: Item, in form: EvaluationForm) throws(LeafError) -> EvaluationTexts<Request>
-    /// - Parameter answers: one for each request, in their order.
+    /// - Parameter answers: one for each request, in the order of the requests.
     func output(of answers: [Request.Answer]) -> Output
 }
 
 /// One line of a data file.
 public protocol EvaluationItem: Decodable, Sendable {
-    /// What is wanted; nil where nobody says.
+    /// The target of the item; nil if it has none.
     var wanted: OutputValue? { get }
 }
 
-/// What a model made of an item.
+/// The output of a model for an item.
 public protocol EvaluationOutput: Sendable {
-    /// To be written down, in this order.
+    /// The fields to write, in this order.
     var fields: [(name: String, value: OutputValue)] { get }
-    /// Tokens that were generated or scored.
+    /// The number of tokens that were generated or scored.
     var tokens: Int { get }
 }
 
@@ -49,17 +50,17 @@ public enum OutputValue: Sendable, Equatable {
     case numbers([Double])
 }
 
-/// How outputs agree with what was wanted.
+/// Metrics that compare outputs with targets.
 public protocol EvaluationMetrics: Sendable {
     associatedtype Item
     associatedtype Output
 
-    /// Counts an item that says what is wanted.
+    /// Counts an item that has a target.
     mutating func add(_ output: Output, for item: Item)
     var values: [MetricValue] { get }
 }
 
-/// What is asked for one item.
+/// The requests for one item.
 public struct EvaluationTexts<Request: ModelRequest>: Sendable {
     public let requests: [Request]
     /// Whether the beginning of a text was cut away.
@@ -77,7 +78,7 @@ public enum EvaluationTasks {
         GenerationTask(name: "Math23K", maxLength: 256, maxTokens: 32, metrics: [AnswerAccuracy()]),
     ]
 
-    /// The task of that name, in any case.
+    /// The task with this name, in any case of letters.
     public static func named(_ name: String) -> (any EvaluationTask)? {
         all.first { $0.name.lowercased() == name.lowercased() }
     }

@@ -2,7 +2,7 @@ public import LeafFormat
 public import LeafGeneration
 import LeafTokenizer
 
-/// The model continues an input, and the text is compared with a target: `{"input","target"}`.
+/// A task in which the model continues an input, and the text is compared with a target: `{"input","target"}`.
 public struct GenerationTask: EvaluationTask {
     public struct Item: EvaluationItem {
         public let input: String
@@ -14,7 +14,7 @@ public struct GenerationTask: EvaluationTask {
     public struct Output: EvaluationOutput {
         public let text: String
         public let ids: [Int32]
-        /// Of the beam; nil without beams.
+        /// The score of the beam; nil without beams.
         public let score: Double?
 
         public var fields: [(name: String, value: OutputValue)] {

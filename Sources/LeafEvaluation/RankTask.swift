@@ -2,11 +2,11 @@ public import LeafFormat
 public import LeafGeneration
 import LeafTokenizer
 
-/// The model judges each input, and the inputs of one query are ranked: `{"input","query","target"}`, where the target is
-/// how relevant the input is to the query.
+/// A task in which the model judges each input, and the inputs of one query are ranked: `{"input","query","target"}`,
+/// where the target is the relevance of the input to the query.
 public struct RankTask: EvaluationTask {
     public struct Item: EvaluationItem {
-        /// Names the query in any way.
+        /// The name of a query, of any type.
         public struct Query: Decodable, Sendable {
             let name: String
 

@@ -2,8 +2,8 @@ public import LeafFormat
 
 /// What a model family is to the executor: what a row becomes, what a block computes, who sees whom.
 ///
-/// An architecture owns the small tensors and formulas of one model. It has no threads, no cache and no buffers: those are
-/// the executor's, and reach it as arguments.
+/// An architecture owns the small tensors and formulas of one model. It has no threads, no cache and no buffers: those
+/// are the executor's, and reach it as arguments.
 public protocol Architecture: AnyObject, Sendable {
     var facts: ModelFacts { get }
 

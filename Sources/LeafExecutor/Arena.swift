@@ -1,15 +1,15 @@
 import Glibc
 package import LeafFormat
 
-/// One zeroed, page-aligned allocation, handed out in 64-byte-aligned parts and freed with its owner.
+/// One zeroed, page-aligned allocation. Hands out parts aligned to 64 bytes, and frees everything when it is released.
 ///
-/// The large memory of a model is a few of these, allocated once, of the sizes that the plan counted.
+/// A model's large buffers are a few arenas, allocated once, with the sizes that the plan counted.
 package final class Arena: @unchecked Sendable {
     package let byteCount: Int
     private let base: UnsafeMutableRawPointer
     private var used = 0
 
-    /// - Throws: `.budget` when the system refuses the memory.
+    /// - Throws: `.budget` if the system refuses the memory.
     package init(byteCount: Int) throws(LeafError) {
         self.byteCount = max(4096, byteCount.roundedUp(to: 4096))
         let raw = mmap(nil, self.byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
@@ -21,7 +21,7 @@ package final class Arena: @unchecked Sendable {
 
     deinit { munmap(base, byteCount) }
 
-    /// The next `count` elements; the sizes were planned, so running out is a programmer's error.
+    /// The next `count` elements. Sizes are planned, so running out of memory here is a programmer's error.
     package func take<Element: BitwiseCopyable>(_ count: Int, of type: Element.Type) -> UnsafeMutablePointer<Element> {
         let bytes = (count * MemoryLayout<Element>.stride).roundedUp(to: 64)
         precondition(used + bytes <= byteCount)

@@ -2,21 +2,22 @@ import CLeafKernels
 import Glibc
 import Synchronization
 
-/// Where a fixed number of threads wait until all of them are there, over and over.
+/// Lets a fixed number of threads wait for each other, again and again.
 ///
-/// Within a sweep the others are microseconds behind, less than it takes to sleep and be woken; so a thread watches for
-/// some tens of microseconds and sleeps then. Nobody spins through a read from the disk.
+/// During a sweep the other threads are microseconds behind, less than the time to sleep and wake up. So a thread spins
+/// for some tens of microseconds and then sleeps. No thread spins through a read from the disk.
 final class Barrier: @unchecked Sendable {
-    /// Looks before sleeping, each as long as the processor's pause for spinning threads: 15 to 45 ns.
+    /// How often a thread looks before it sleeps. Each look takes as long as the processor's pause for spinning
+    /// threads: 15 to 45 ns.
     private static let looks = 1000
 
     private let threadCount: Int
     private let arrived = Atomic<Int>(0)
-    /// How many times all were there.
+    /// The number of completed rounds.
     private let rounds = Atomic<Int>(0)
     private let sleepers = Atomic<Int>(0)
     private let isFailing = Atomic<Bool>(false)
-    /// Of the last round; nobody can end another one before all have read it.
+    /// Whether a thread failed in the last round. No thread can complete another round before all have read it.
     private let hasFailed = Atomic<Bool>(false)
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
@@ -34,10 +35,10 @@ final class Barrier: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// What any thread wrote before, every thread sees afterwards.
+    /// Waits for all threads. Everything that any thread wrote before is visible to every thread afterwards.
     ///
     /// - Parameter seats: how many threads the caller stands for; more than itself where others never came to be.
-    /// - Returns: whether any of them came here after a failure: the same answer for all.
+    /// - Returns: whether any thread came here after a failure; the same answer for all threads.
     @discardableResult
     func wait(afterFailure: Bool = false, for seats: Int = 1) -> Bool {
         if afterFailure { isFailing.store(true, ordering: .relaxed) }
@@ -47,7 +48,8 @@ final class Barrier: @unchecked Sendable {
             let outcome = isFailing.exchange(false, ordering: .relaxed)
             hasFailed.store(outcome, ordering: .relaxed)
             rounds.add(1, ordering: .sequentiallyConsistent)
-            // A thread that goes to sleep counts itself and then looks once more: one of the two sees the other.
+            // A thread that goes to sleep first counts itself and then looks once more, so one of the two sees the
+            // other.
             guard sleepers.load(ordering: .sequentiallyConsistent) > 0 else { return outcome }
             pthread_mutex_lock(mutex)
             pthread_cond_broadcast(condition)

@@ -2,26 +2,26 @@ import Glibc
 public import LeafFormat
 import Synchronization
 
-/// A fixed set of threads that run one job at a time, the caller among them.
+/// A fixed set of threads that run one job at a time. The calling thread is one of them.
 ///
-/// Every thread runs the whole job; it does its share of each step and meets the others where a step needs what all
-/// have done. Idle threads sleep. Nothing is allocated. Work is divided by output rows (`share(of:for:)`), never along a
-/// sum, so results do not depend on the number of threads.
+/// Every thread runs the whole job, does its share of each step, and meets the others where a step needs the results of
+/// all. Idle threads sleep. Nothing is allocated. Work is divided by outputs (`share(of:for:)`), never along a sum, so
+/// results do not depend on the number of threads.
 public final class ComputePool: @unchecked Sendable {
-    /// What every thread runs, with its number.
+    /// The code that every thread runs, with the thread's number.
     public typealias Job = (_ worker: Int) throws(LeafError) -> Void
 
-    /// Threads that run a job, the calling one included.
+    /// The number of threads that run a job, with the calling one.
     public let threadCount: Int
     /// What the jobs multiply with: every thread is set up for its products.
     package let kernels: Kernels
 
     private let barrier: Barrier
-    // Written by the caller while the others wait at the barrier.
+    // The caller writes it while the others wait at the barrier.
     private var job: Job?
-    /// Of the lowest-numbered thread that failed.
+    /// The error of the lowest-numbered thread that failed.
     private let failure = Mutex<(worker: Int, error: LeafError)?>(nil)
-    /// By thread: it has met the others since one failed, and stops.
+    /// For each thread, whether it has met the others since one failed, and stops.
     private let isStopped: UnsafeMutablePointer<Bool>
 
     /// - Throws: `.io` when the system starts no more threads; none is left behind then.
@@ -53,9 +53,9 @@ public final class ComputePool: @unchecked Sendable {
 
     deinit { isStopped.deallocate() }
 
-    /// Ends the worker threads. The pool must not be used afterwards.
+    /// Ends the worker threads. Do not use the pool afterwards.
     ///
-    /// The threads keep the pool alive, so this is the owner's duty and not a `deinit`'s.
+    /// The threads keep the pool alive, so its owner must call this; a `deinit` could not.
     public func stop() { stop(seats: 1) }
 
     private func stop(seats: Int) {
@@ -64,7 +64,7 @@ public final class ComputePool: @unchecked Sendable {
         barrier.wait(for: seats)
     }
 
-    /// Runs the job on every thread and waits for all.
+    /// Runs the job on every thread and waits for all of them.
     /// - Throws: the error of the lowest-numbered thread that threw.
     public func run(_ job: @escaping Job) throws(LeafError) {
         self.job = job
@@ -80,15 +80,16 @@ public final class ComputePool: @unchecked Sendable {
         if let failed { throw failed.error }
     }
 
-    /// Inside a job: waits until all threads are here. What each wrote before, all see afterwards.
-    /// - Throws: when one of them failed before it came here; the job must end then.
+    /// Waits, inside a job, until all threads are here. Everything that one of them wrote before is visible to all
+    /// afterwards.
+    /// - Throws: if one of them failed before it came here. The job must end then.
     public func meet(_ worker: Int) throws(LeafError) {
         guard barrier.wait(), let failed = failure.withLock({ $0 }) else { return }
         isStopped[worker] = true
         throw failed.error
     }
 
-    /// All threads leave at the same meeting: the job's last one, or the first after somebody failed.
+    /// Runs the job. All threads leave at the same meeting: the last one of the job, or the first one after a failure.
     private func perform(_ job: Job, as worker: Int) {
         do throws(LeafError) {
             try job(worker)
@@ -101,12 +102,12 @@ public final class ComputePool: @unchecked Sendable {
                 barrier.wait(afterFailure: true)
             }
             isStopped[worker] = false
-            // Until all have seen it the caller must not forget it.
+            // A second meeting: `run` clears `failure` only after every thread has read it.
             barrier.wait()
         }
     }
 
-    /// The part of `count` items that thread `worker` does: contiguous, and all of them together once.
+    /// The part of `count` items for thread `worker`: contiguous, and every item belongs to one thread.
     public func share(of count: Int, for worker: Int) -> Range<Int> {
         count * worker / threadCount..<count * (worker + 1) / threadCount
     }

@@ -3,16 +3,17 @@ import LeafStream
 
 extension Executor {
     private static let mostBytes = 256 << 20
-    /// Fewer lie in caches, and tell nothing of memory.
+    /// Fewer bytes fit into caches and say nothing about memory.
     private static let leastBytes = 64 << 20
     private static let pieceBytes = 16 << 10
 
-    /// Bytes a second at which all threads copy pinned weights into their caches, the better of two passes.
+    /// Measures the bytes per second at which all threads copy pinned weights into their caches; the better of two
+    /// passes.
     ///
-    /// The weights are there already, so this needs no memory, and a machine is asked about itself just when it is used.
+    /// The weights are in memory already, so this needs no memory of its own and can run while the machine is in use.
     ///
-    /// - Parameter pinned: indices of chunks; at most 256 MiB of them are read.
-    /// - Returns: nil when there are too few.
+    /// - Parameter pinned: indices of chunks, of which at most 256 MiB are read.
+    /// - Returns: nil if too few bytes are pinned.
     public func measureMemoryRate(pinned: [Int]) -> Double? {
         var bytes = 0
         let chunks = pinned.prefix {
@@ -34,7 +35,7 @@ extension Executor {
         return best
     }
 
-    /// - Returns: bytes copied.
+    /// - Returns: the bytes copied.
     private func copy(_ chunk: Int) -> Int {
         let entry = file.chunks[chunk]
         return withUnsafeTemporaryAllocation(byteCount: Self.pieceBytes, alignment: 64) { room in

@@ -10,7 +10,7 @@ extension Executor {
             let logits = UnsafeBufferPointer(
                 start: scratch.logits[row], count: row < step.logitRowCount ? facts.vocabSize : 0)
             let output = logits.isEmpty ? finalHiddenState(ofRow: row) : logits
-            // Zero times anything finite is zero: one pass finds any NaN or infinity.
+            // Zero times a finite number is zero, so one pass finds any NaN or infinity.
             guard output.reduce(0, { $0 + $1 * 0 }) == 0 else {
                 throw LeafError(
                     .badInput,
@@ -29,25 +29,26 @@ extension Executor {
         return UnsafeBufferPointer(start: scratch.hiddenStates[row], count: facts.dModel)
     }
 
-    /// The hidden state of a row after the last norm, `[dModel]`: what its logits are made of. It can be read only inside
+    /// The hidden state of a row after the last norm, `[dModel]`: what its logits are made of. It can be read only
+    /// inside
     /// `forward`'s callback.
     ///
-    /// - Parameter row: counted as `forward` counts them.
+    /// - Parameter row: the number that `forward`'s callback gets.
     public func finalHiddenState(ofRow row: Int) -> UnsafeBufferPointer<Float> {
         precondition(row < step.outputRows.count)
         return UnsafeBufferPointer(start: scratch.finalHiddenStates(dModel: facts.dModel)[row], count: facts.dModel)
     }
 
-    /// The logits of the soft prompts' rows, `[softPromptRows]`, as if they stood behind the vocabulary in the token table:
-    /// transformers before 5.23 takes them for tokens. They can be read only inside `forward`'s callback.
+    /// The logits of the soft prompts' rows, `[softPromptRows]`, as if they stood behind the vocabulary in the token
+    /// table: transformers before 5.23 takes them for tokens. They can be read only inside `forward`'s callback.
     ///
-    /// - Parameter row: counted as `forward` counts them.
+    /// - Parameter row: the number that `forward`'s callback gets.
     public func softPromptLogits(
         ofRow row: Int, into logits: UnsafeMutableBufferPointer<Float>
     ) throws(LeafError) {
         precondition(logits.count == facts.softPromptRows)
         let hidden = finalHiddenState(ofRow: row)
-        // The residual stream is done with.
+        // The residual stream is not needed any more, so its memory is free.
         let embedding = scratch.delta[0]
         for number in logits.indices {
             try architecture.embed(.softPrompt(Int32(number)), segment: nil, into: embedding, self)

@@ -29,7 +29,7 @@ public final class Executor {
     private let residents: ResidentTensors
     /// The rows that are on the sweep now, and which block.
     var step = Step()
-    // What the threads run, made once: a closure made for each block would be an allocation for each.
+    // The jobs that the threads run. They are made once, because making a closure for each block would allocate.
     private lazy var filling: ComputePool.Job = { [unowned self] worker throws(LeafError) in fillBiasRows(worker) }
     private lazy var passing: ComputePool.Job = { [unowned self] worker throws(LeafError) in
         try architecture.run(block: step.block, SweepThread(executor: self, number: worker))
@@ -82,19 +82,20 @@ public final class Executor {
         )
     }
 
-    /// One sweep: every row passes every block, its keys and values enter the cache, and the rows that want logits get
-    /// them.
+    /// Runs one sweep: every row passes through every block, its keys and values enter the cache, and rows that want
+    /// logits get them.
     ///
     /// - Parameters:
-    ///   - batch: at most `capacity.rows` rows, rows of one sequence together.
+    ///   - batch: at most `capacity.rows` rows; rows of one sequence stand together.
     ///   - direction: the blocks from the first to the last, or back again; the direction of the store's sweep.
-    ///   - given: the rows' hidden states, `[rows, dModel]`, where another executor ran the blocks before; nil to embed.
-    ///   - isCancelled: asked between blocks.
+    ///   - given: the rows' hidden states, `[rows, dModel]`, where another executor ran the blocks before; nil to
+    ///     embed.
+    ///   - isCancelled: called between blocks.
     ///   - body: is handed the number of each row that wants an output, and its logits: `[vocabSize]`, none for a row
     ///     that wants its hidden state alone. Rows with logits are counted first, both kinds in batch order. It is not
     ///     called where the output block is not among `blocks`: `hiddenState(ofRow:)` has the result then.
-    /// - Throws: `.io` and `.badInput` from reading, `.tooLong` when the batch exceeds the capacity, `.cancelled`. After
-    ///   an error the rows' sequences must be removed.
+    /// - Throws: `.io` and `.badInput` from reading, `.tooLong` when the batch exceeds the capacity, `.cancelled`.
+    ///   After an error the rows' sequences must be removed.
     public func forward(
         _ batch: RowBatch, direction: SweepDirection = .forward, given: UnsafeBufferPointer<Float>? = nil,
         isCancelled: () -> Bool = { false },
@@ -132,7 +133,7 @@ public final class Executor {
     struct Step {
         struct Group {
             let sequence: SequenceID
-            /// Rows of the batch.
+            /// The group's rows in the batch.
             let rows: Range<Int>
             let keyCount: Int
             /// `scratch.biasRows` of the group's first row, and how far apart the rows' are.
@@ -141,9 +142,9 @@ public final class Executor {
         }
         var rowCount = 0
         var groups: [Group] = []
-        /// For each row of the batch its place in its sequence's cache.
+        /// For each row of the batch, its position in its sequence's cache.
         var places: [Int] = []
-        /// Rows of the batch that want an output, those with logits first.
+        /// The rows of the batch that want an output, those with logits first.
         var outputRows: [Int] = []
         var logitRowCount = 0
         var block = 0

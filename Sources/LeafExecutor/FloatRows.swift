@@ -1,4 +1,5 @@
-/// Rows of float32 numbers, one for each row of the batch, `stride` numbers apart. A view; the executor owns the memory.
+/// Rows of float32 numbers, one for each row of the batch, `stride` numbers apart. A view; the executor owns the
+/// memory.
 public struct FloatRows {
     public let start: UnsafeMutablePointer<Float>
     public let stride: Int

@@ -1,10 +1,10 @@
-/// How much a model must be able to do at once: what its buffers are sized for, once.
+/// The sizes of a model's buffers: how much it can compute at once.
 public struct ForwardCapacity: Sendable, Equatable {
-    /// Rows of one sweep.
+    /// The most rows of one sweep.
     public var rows: Int
-    /// Rows of one sweep that want logits.
+    /// The most rows of one sweep that want logits.
     public var logitRows: Int
-    /// Cached positions of all sequences together, soft prompts included.
+    /// The most cached positions of all sequences together, soft prompts included.
     public var positions: Int
     /// Of these, those of the longest sequence.
     public var longest: Int
@@ -24,7 +24,7 @@ public struct ForwardCapacity: Sendable, Equatable {
     }
 }
 
-/// The precision in which rows meet int8 weights.
+/// The precision of activations in products with int8 weights.
 public enum ActivationPrecision: String, Sendable, CaseIterable {
     case int16, int8
 }

@@ -1,7 +1,7 @@
 package import CLeafKernels
 public import LeafFormat
 
-/// The kernels that run. All give the same bits; they differ in speed.
+/// A set of kernels. All give the same bits; they differ in speed.
 public struct InstructionSet: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
     /// `scalar`, `avx2`, `avxvnni`, `avx512` or `neon`.
     public let rawValue: String
@@ -17,7 +17,7 @@ public struct InstructionSet: RawRepresentable, Hashable, Sendable, CustomString
     /// Plain C, which every processor runs.
     public static var scalar: InstructionSet { available[0] }
 
-    /// The fastest that this processor has.
+    /// The fastest set that this processor has.
     public static var best: InstructionSet { InstructionSet(leaf_kernels_best()) }
 
     /// Those that this processor has, slowest first.
@@ -34,7 +34,7 @@ public struct InstructionSet: RawRepresentable, Hashable, Sendable, CustomString
 
     /// - Parameters:
     ///   - name: the value of `LEAFCUTTER_ISA`; nil or empty for the best.
-    /// - Throws: `.usage` when the name is unknown or the processor lacks it.
+    /// - Throws: `.usage` if the name is unknown, or if the processor lacks the set.
     public init(named name: String?) throws(LeafError) {
         guard let name, !name.isEmpty else {
             self = .best

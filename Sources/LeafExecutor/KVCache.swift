@@ -9,12 +9,12 @@ public enum KVPrecision: String, Sendable, CaseIterable {
     var elementBytes: Int { self == .f16 ? 2 : 4 }
 }
 
-/// Keys and values of all sequences, in pages of 16 positions that span all layers and heads.
+/// The keys and values of all sequences, in pages of 16 positions that hold all layers and heads.
 ///
-/// A page belongs to one sequence, or to several that were forked from one and have not diverged inside it. Allocated
-/// once; a sequence that outgrows the pages is refused before anything is computed.
+/// A page belongs to one sequence, or to several that were forked from one and are equal in that page. Everything is
+/// allocated once. If a sequence needs more pages than there are, it is refused before anything is computed.
 public final class KVCache {
-    /// What the mask and the position bias need to know of a position. Every page ends with those of its 16.
+    /// The properties of a position that decide mask and bias. Every page ends with those of its 16 positions.
     public struct Position: BitwiseCopyable, Sendable {
         public var index: Int32
         public var segment: Int32
@@ -23,12 +23,12 @@ public final class KVCache {
         public var isPadding: Bool
     }
 
-    /// An object, because changing a dictionary's value in place allocates.
+    /// A class, because changing a dictionary's value in place allocates.
     private final class Sequence {
-        /// With room for all pages that there are: a step allocates nothing.
+        /// Its capacity is the number of all pages, so that a step allocates nothing.
         var pages: [UInt32] = []
         var length = 0
-        /// Positions that later rows do not see any more. Not in the pages, which forks share.
+        /// Positions that later rows do not see any more. Forks share pages, so this is not in the pages.
         var hidden: [Int] = []
         /// For each of them the row with which it went out of sight, in rising order: it comes back when the row goes.
         var hiding: [Int] = []
@@ -37,9 +37,9 @@ public final class KVCache {
     }
 
     public let precision: KVPrecision
-    /// Positions that fit, over all sequences.
+    /// The most positions, over all sequences.
     public let capacity: Int
-    /// Pages of 16 positions that fit.
+    /// The most pages of 16 positions.
     public let pageCount: Int
     /// Those that no sequence has.
     public var freePageCount: Int { freePages.count }
@@ -58,7 +58,7 @@ public final class KVCache {
         /// The part of one attention in a page.
         struct Part {
             let offset: Int
-            /// Bytes of one head: keys, then values.
+            /// Bytes of one head: its keys, then its values.
             let headBytes: Int
         }
 
@@ -81,7 +81,7 @@ public final class KVCache {
         var pageBytes: Int { positionsOffset + 16 * MemoryLayout<Position>.stride }
     }
 
-    /// Bytes for `positions` positions in `sequences` sequences (each may leave a part of a page unused).
+    /// Bytes for `positions` positions in `sequences` sequences. Each sequence may leave a part of a page unused.
     public static func byteCount(
         _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, positions: Int, sequences: Int
     ) -> Int {
@@ -92,7 +92,7 @@ public final class KVCache {
         positions.roundedUp(to: 16) / 16 + (sequences - 1)
     }
 
-    /// - Throws: `.budget` when the system refuses the memory.
+    /// - Throws: `.budget` if the system refuses the memory.
     public init(
         _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, positions: Int, sequences sequenceCount: Int
     ) throws(LeafError) {
@@ -114,7 +114,7 @@ public final class KVCache {
         return id
     }
 
-    /// Another sequence with the same past; pages are shared until one of them writes into them.
+    /// Makes a sequence with the same past. Both share pages until one of them writes into them.
     public func fork(_ sequence: SequenceID) -> SequenceID {
         let copy = makeSequence()
         if let original = sequences[sequence] {
@@ -127,7 +127,7 @@ public final class KVCache {
         return copy
     }
 
-    /// Forgets everything from position `length` on (rejected drafts).
+    /// Forgets all positions from `length` on, for instance of rejected drafts.
     public func truncate(_ sequence: SequenceID, to length: Int) {
         guard let state = sequences[sequence], length < state.length else { return }
         let pages = length.roundedUp(to: 16) / 16
@@ -157,19 +157,20 @@ public final class KVCache {
 
     public func length(of sequence: SequenceID) -> Int { sequences[sequence]?.length ?? 0 }
 
-    /// Makes room for the rows, each at the place of its index; keys and values follow layer by layer.
+    /// Prepares the places of the rows, each at its index; keys and values follow layer by layer.
     ///
-    /// Places in between that no row has come to are padding until one does. A place that was taken is written again.
+    /// Places in between that no row has reached are padding until one does. A place that was used before is written
+    /// again.
     ///
-    /// - Parameter rows: in rising order of their indices.
-    /// - Returns: how many places the sequence has now.
+    /// - Parameter rows: in ascending order of their indices.
+    /// - Returns: the number of places that the sequence has now.
     /// - Throws: `.tooLong` when the pages do not suffice; nothing has changed then.
     func place(_ rows: ArraySlice<RowBatch.Row>, in sequence: SequenceID) throws(LeafError) -> Int {
         guard let state = sequences[sequence] else { throw LeafError(.usage, "the sequence was removed") }
         let end = state.length
         let length = max(end, rows.last.map { Int($0.index) + 1 } ?? 0)
         let pagesWanted = length.roundedUp(to: 16) / 16
-        // The page in which the sequence ended is written even if the rows leave the rest of it out.
+        // The page in which the sequence ended is written even if the rows do not use the rest of it.
         let lastPage = length > end && end % 16 != 0 ? end / 16 : nil
         var copies = lastPage.map { isShared($0, of: state) ? 1 : 0 } ?? 0
         var before = -1
@@ -205,19 +206,19 @@ public final class KVCache {
 
     func hiddenPositions(of sequence: SequenceID) -> [Int] { sequences[sequence]?.hidden ?? [] }
 
-    /// The 16 positions of a page; those beyond its sequence's length mean nothing.
+    /// The 16 positions of a page. Those beyond its sequence's length are undefined.
     func positions(page: UInt32) -> UnsafeMutablePointer<Position> {
         (base + Int(page) * layout.pageBytes + layout.positionsOffset).assumingMemoryBound(to: Position.self)
     }
 
-    /// Where one head begins in every page.
+    /// The offset of one head in every page.
     ///
     /// - Parameter attention: which of `ModelFacts.attentions`.
     func offset(attention: Int, head: Int) -> Int {
         layout.parts[attention].offset + head * layout.parts[attention].headBytes
     }
 
-    /// A place in a page.
+    /// The address of an offset in a page.
     func page(_ page: UInt32, offset: Int) -> UnsafeMutableRawPointer {
         base + Int(page) * layout.pageBytes + offset
     }
@@ -227,12 +228,12 @@ public final class KVCache {
     private func takePage() -> UInt32 {
         let page = freePages.removeLast()
         owners[Int(page)] = 1
-        // The kernels multiply unused places by zero, which only cancels finite numbers.
+        // The kernels multiply unused places by zero, which gives zero only for finite numbers.
         (base + Int(page) * layout.pageBytes).initializeMemory(as: UInt8.self, repeating: 0, count: layout.pageBytes)
         return page
     }
 
-    /// Whether the sequence has the page, and another one has it too.
+    /// Whether the sequence has the page and another sequence has it too.
     private func isShared(_ page: Int, of state: Sequence) -> Bool {
         page < state.pages.count && owners[Int(state.pages[page])] > 1
     }
@@ -255,26 +256,27 @@ public final class KVCache {
     }
 }
 
-/// Sequences as a session keeps them.
+/// Sequences in the form that a session keeps.
 extension KVCache {
-    /// Bytes of a page's keys and values.
+    /// Bytes of the keys and values of a page.
     public var contentBytes: Int { layout.positionsOffset }
 
-    /// A page's keys and values, all there is in it but what the rows themselves tell.
+    /// The keys and values of a page. The rest of a page follows from the rows.
     public func contents(ofPage page: UInt32) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(start: base + Int(page) * layout.pageBytes, count: contentBytes)
     }
 
-    /// The pages with a sequence's first `length` positions.
+    /// The pages that hold a sequence's first `length` positions.
     public func pages(of sequence: SequenceID, length: Int) -> ArraySlice<UInt32> {
         sequences[sequence]?.pages.prefix(length.roundedUp(to: 16) / 16) ?? []
     }
 
-    /// Makes sequences of rows that were computed before; the contents of the pages are to be filled in.
+    /// Makes sequences from rows that were computed before. The caller then fills in the contents of the pages.
     ///
     /// - Parameters:
-    ///   - tables: the pages of each sequence, numbered from 0 as they come; a number that comes again is a shared page.
-    ///   - rows: the rows of a sequence, by its place in `tables`.
+    ///   - tables: the pages of each sequence, numbered from 0 in the order in which they first occur. A number that
+    ///     occurs again is a shared page.
+    ///   - rows: returns the rows of the sequence with this index in `tables`.
     /// - Returns: the sequences, and the pages by their numbers; nil if pages and rows do not fit together.
     /// - Throws: `.tooLong` when the pages do not suffice; nothing has changed then.
     public func restore(

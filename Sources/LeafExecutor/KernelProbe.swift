@@ -2,13 +2,13 @@ import CLeafKernels
 import Glibc
 public import LeafFormat
 
-/// How fast this machine computes linear layers and reads its memory, measured in about two seconds, the way a sweep does
-/// it: chunks of 2 MiB in huge pages, too many for the caches, all threads on each chunk, the kernels that run.
+/// Measures in about two seconds how fast this machine computes linear layers and reads its memory. It works as a sweep
+/// does: chunks of 2 MiB in huge pages, too many for the caches, all threads on each chunk, the same kernels.
 public struct KernelProbe: Sendable, Equatable {
-    /// Of one number of rows.
+    /// The rate for one number of rows.
     public struct Rate: Sendable, Equatable {
         public let rows: Int
-        /// Bytes of weights a second that meet the rows.
+        /// Bytes of weights per second that are multiplied with these rows.
         public let weightBytesPerSecond: Double
 
         public init(rows: Int, weightBytesPerSecond: Double) {
@@ -18,17 +18,17 @@ public struct KernelProbe: Sendable, Equatable {
     }
 
     public let threads: Int
-    /// Bytes a second that all threads together read from memory when they do nothing else.
+    /// Bytes per second that all threads together read from memory if they do nothing else.
     public let readBytesPerSecond: Double
-    /// In the order of rows, one row first.
+    /// The rates in order of rows, one row first.
     public let rates: [Rate]
     /// Bytes of one weight.
     public let elementBytes: Int
-    /// What it takes to give all threads something to do and to wait for them.
+    /// Seconds to start all threads and to wait for them.
     public let joinSeconds: Double
-    /// Bytes a second that one thread checks, as it does with what is read for the first time.
+    /// Bytes per second whose digest one thread checks, as for bytes that are read for the first time.
     public let digestBytesPerSecond: Double
-    /// What a byte of new memory costs when it is first used: the kernel fills it with zeros.
+    /// Seconds for the first use of a byte of new memory, which the kernel fills with zeros.
     public let touchSecondsPerByte: Double
 
     public init(
@@ -45,7 +45,8 @@ public struct KernelProbe: Sendable, Equatable {
         self.touchSecondsPerByte = touchSecondsPerByte
     }
 
-    /// Between two measured numbers of rows a row costs the same; beyond the last, rows cost in proportion.
+    /// The rate for any number of rows. Between two measured numbers each row costs the same; beyond the last, the time
+    /// is proportional to the rows.
     public func weightBytesPerSecond(rows: Int) -> Double {
         guard let above = rates.firstIndex(where: { $0.rows >= rows }) else {
             let last = rates[rates.count - 1]
@@ -57,7 +58,7 @@ public struct KernelProbe: Sendable, Equatable {
         return 1 / ((1 - share) / low.weightBytesPerSecond + share / high.weightBytesPerSecond)
     }
 
-    /// With means of both measurements for what depends on memory, whose rate wanders from one second to the next.
+    /// The mean of two measurements for values that depend on memory, whose rate varies from second to second.
     public func averaged(with other: KernelProbe) -> KernelProbe {
         let one = (weightBytesPerSecond(rows: 1) + other.weightBytesPerSecond(rows: 1)) / 2
         return KernelProbe(
@@ -74,14 +75,15 @@ public struct KernelProbe: Sendable, Equatable {
     private static let columns = 4096
     private static let chunkBytes = ChunkGeometry.usualBytes
     private static let mostRows = 512
-    /// How long is measured what memory limits, and what the processor does.
+    /// The time to measure what memory limits.
     private static let memoryTime = Duration.milliseconds(800)
+    /// The time to measure what the processor limits.
     private static let processorTime = Duration.milliseconds(150)
 
     /// - Parameters:
-    ///   - rows: numbers of rows to measure beside one; those beyond 512 count as 512.
-    ///   - memoryBytes: what it may take for weights, at least 16 MiB and at most 256 MiB.
-    /// - Throws: `.budget` when the system has no memory for it, `.usage` for float weights without OpenBLAS.
+    ///   - rows: the numbers of rows to measure, besides one; more than 512 count as 512.
+    ///   - memoryBytes: the memory for weights, at least 16 MiB and at most 256 MiB.
+    /// - Throws: `.budget` if the system has no memory for it, `.usage` for float weights without OpenBLAS.
     public static func measure(
         instructionSet: InstructionSet, threads: Int, weights: WeightFormat = .int8,
         activations: ActivationPrecision = .int16, rows: [Int] = [], memoryBytes: Int = 256 << 20
@@ -95,7 +97,7 @@ public struct KernelProbe: Sendable, Equatable {
         let read = try bench.secondsOfReading()
         var rates: [Rate] = []
         for count in wanted {
-            // Where computing takes the time, a few chunks tell it.
+            // If the processor is the limit, a few chunks are enough.
             let chunks = count < 4 ? bench.chunks : min(4, bench.chunks)
             let seconds = try bench.seconds(rows: count, chunks: chunks)
             rates.append(Rate(rows: count, weightBytesPerSecond: Double(chunks * chunkBytes) / seconds))
@@ -107,10 +109,10 @@ public struct KernelProbe: Sendable, Equatable {
             touchSecondsPerByte: bench.touchSeconds / Double(bench.chunks * chunkBytes))
     }
 
-    /// The memory that is measured with.
+    /// The memory and threads of a measurement.
     private final class Bench {
         let chunks: Int
-        /// Of writing to all of it for the first time.
+        /// Seconds of writing to all of the memory for the first time.
         let touchSeconds: Double
         private let pool: ComputePool
         private let product: LinearProduct
@@ -141,7 +143,7 @@ public struct KernelProbe: Sendable, Equatable {
             slab = arena.take(chunks * chunkBytes, of: UInt8.self)
             madvise(slab, chunks * chunkBytes, MADV_HUGEPAGE)
             let start = ContinuousClock.now
-            // Any bytes but those that are slow or infinite as floats.
+            // Any bytes, except those that make slow or infinite floats.
             for byte in stride(from: 0, to: chunks * chunkBytes, by: 64) { slab[byte] = UInt8(byte >> 6 & 63) }
             touchSeconds = (ContinuousClock.now - start) / .seconds(1)
             scales = arena.take(chunkOutputs, of: Float.self)
@@ -158,7 +160,7 @@ public struct KernelProbe: Sendable, Equatable {
             output = arena.take(rows * chunkOutputs, of: Float.self)
         }
 
-        /// Of one pass over the first chunks.
+        /// Seconds of one pass over the first chunks.
         func seconds(rows: Int, chunks: Int) throws(LeafError) -> Double {
             try median(rows == 1 ? memoryTime : processorTime) { () throws(LeafError) in
                 try pool.run { [self] worker throws(LeafError) in
@@ -182,7 +184,7 @@ public struct KernelProbe: Sendable, Equatable {
                 widened: widened + worker * LinearProduct.widenedOutputs * columns)
         }
 
-        /// Of one pass over all chunks that only adds them up.
+        /// Seconds of one pass over all chunks that only adds them up.
         func secondsOfReading() throws(LeafError) -> Double {
             try median(memoryTime) { () throws(LeafError) in
                 try pool.run { [self] worker throws(LeafError) in
@@ -213,7 +215,7 @@ public struct KernelProbe: Sendable, Equatable {
             return seconds
         }
 
-        /// The middle of several measurements, after one that is not counted; fewer where one takes long.
+        /// The median of several measurements, after one that is not counted. There are fewer if one takes long.
         private func median<Failure: Error>(
             _ time: Duration = processorTime, _ body: () throws(Failure) -> Void
         ) throws(Failure) -> Double {
@@ -230,7 +232,7 @@ public struct KernelProbe: Sendable, Equatable {
     }
 }
 
-/// The plainest loop that reads memory.
+/// The simplest loop that reads memory.
 enum MemoryReader {
     static let unitBytes = 256
 

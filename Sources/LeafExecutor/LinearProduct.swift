@@ -12,7 +12,7 @@ struct LinearProduct {
     /// Outputs of a float16 matrix that are widened at a time.
     static let widenedOutputs = 32
 
-    /// Bytes that OpenBLAS allocates for the threads that call it: its packing buffers.
+    /// Bytes of the packing buffers that OpenBLAS allocates for the threads that call it.
     static func blasBytes(threads: Int) -> Int { 32 << 20 + threads * (32 << 20) }
 
     /// - Throws: `.usage` when a float layout meets a machine without OpenBLAS.

@@ -2,17 +2,17 @@ public import LeafFormat
 
 /// Small products beside a model's matrices (LoRA): `y = Lin(x) + scale * ((x A^T) B^T)`.
 ///
-/// A description: the numbers are read when a model is opened with it.
+/// This is a description. Opening a model with it reads the numbers.
 ///
 /// - Source: CPM-Ant reference, section 7.1. The branch is not divided by `sqrt(fan-in)`.
 public struct LowRankAdapter: Sendable {
-    /// What stands beside one matrix.
+    /// The two factors beside one matrix.
     public struct Factors: Sendable {
         /// Index into the file's matrices.
         public var matrix: Int
         public var rank: Int
         public var scale: Float
-        /// Gives `[rank, columns]` and `[rows, rank]`.
+        /// Loads `[rank, columns]` and `[outputs, rank]`.
         public var load: @Sendable () throws(LeafError) -> (a: [Float], b: [Float])
 
         public init(
@@ -33,10 +33,10 @@ public struct LowRankAdapter: Sendable {
     }
 }
 
-/// A trained soft prompt that stands behind the rows of the model's own table.
+/// A trained soft prompt, whose rows follow those of the model's own table.
 public struct SoftPromptRows: Sendable {
     public var count: Int
-    /// Gives `[count, dimModel]`, as they enter the sum of the embeddings.
+    /// Loads `[count, dimModel]`, scaled as the sum of the embeddings needs it.
     public var load: @Sendable () throws(LeafError) -> [Float]
 
     public init(count: Int, load: @escaping @Sendable () throws(LeafError) -> [Float]) {
@@ -45,11 +45,11 @@ public struct SoftPromptRows: Sendable {
     }
 }
 
-/// What was trained beside a model and is loaded with it.
+/// The adapters and soft prompts that are loaded with a model.
 public struct ModelTuning: Sendable {
-    /// Rows name one by its place here.
+    /// Adapters; a row names one by its index here.
     public var adapters: [LowRankAdapter]
-    /// Their rows are numbered through, behind those of the model's own table.
+    /// Soft prompts. Their rows have consecutive numbers that follow the model's own table.
     public var softPrompts: [SoftPromptRows]
 
     public init(adapters: [LowRankAdapter] = [], softPrompts: [SoftPromptRows] = []) {

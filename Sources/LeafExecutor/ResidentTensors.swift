@@ -1,15 +1,15 @@
 public import LeafFormat
 public import LeafStream
 
-/// The small tensors that every sweep needs: norms, biases, embeddings, row scales. Read and verified once, laid out for the
-/// kernels. An architecture says which it wants and how.
+/// The small tensors that every sweep needs: norms, biases, embeddings, row scales. Read and verified once, laid out
+/// for the kernels. An architecture says which it wants and how.
 public final class ResidentTensors: @unchecked Sendable {
     public enum Layout: Sendable {
         /// As in the file.
         case plain
         /// Rows of `width` floats, each padded to a multiple of 64.
         case paddedRows(width: Int)
-        /// `[rows, width]` to `[width, rows]`.
+        /// `[rows, width]` in the file, `[width, rows]` in memory.
         case transposed(rows: Int, width: Int)
     }
 
@@ -96,7 +96,7 @@ public final class ResidentTensors: @unchecked Sendable {
         let layout: Layout
         let base: UnsafeMutableRawPointer
 
-        /// Puts the file's bytes `bytes`, which begin at the tensor's byte `start`, where they belong.
+        /// Stores `bytes`, which begin at byte `start` of the tensor in the file.
         func store(_ bytes: UnsafeRawBufferPointer, at start: Int) {
             guard let source = bytes.baseAddress else { return }
             switch layout {
@@ -121,7 +121,7 @@ public final class ResidentTensors: @unchecked Sendable {
         }
     }
 
-    /// Reads the regions that hold the targets from end to end, checks their digests, and stores the targets' bytes.
+    /// Reads the regions that hold the targets completely, checks their digests, and stores the bytes of the targets.
     private static func read(
         _ file: LeafFile, _ store: BlockStore, _ targets: [Target], through buffer: UnsafeMutableRawBufferPointer
     ) throws(LeafError) {

@@ -3,25 +3,25 @@ import LeafFormat
 
 /// The numbers of a `ModelTuning`, laid out for the kernels.
 final class ResidentTuning {
-    /// One adapter beside one matrix.
+    /// The factors of one adapter beside one matrix.
     struct Factors {
         let rank: Int
         let scale: Float
         /// `[rank, aStride]`
         let a: UnsafePointer<Float>
         let aStride: Int
-        /// `[rank, bStride]`, the transpose of the stored one: a rank's outputs are lanes.
+        /// `[rank, bStride]`, the transpose of the stored factor, so that the outputs of a rank are lanes.
         let b: UnsafePointer<Float>
         let bStride: Int
     }
 
-    /// By adapter and matrix.
+    /// Factors by adapter and matrix.
     private let factors: [[Factors?]]
-    /// Whether any adapter stands beside a matrix.
+    /// For each matrix, whether any adapter is beside it.
     private let isAdapted: [Bool]
-    /// Of the rows on the sweep; -1 for none.
+    /// The adapter of each row on the sweep; -1 for none.
     private let adapterOfRow: UnsafeMutablePointer<Int32>
-    /// `[3, R, rank]` the rows' products with A, for each of the matrices that read the same input.
+    /// `[3, R, rank]`: products of the rows with A, for each of the matrices with the same input.
     private let products: UnsafeMutablePointer<Float>
     private let productStride: Int
     private let rows: Int
@@ -31,16 +31,16 @@ final class ResidentTuning {
     let softPromptCount: Int
     private let arena: Arena
 
-    /// Matrices that read the same input at most: queries, keys and values.
+    /// The most matrices with the same input: queries, keys and values.
     private static let matricesAtOnce = 3
 
-    /// Bytes that `init` allocates, those included that it gives back.
+    /// Bytes that `init` allocates, including those that it frees again.
     static func byteCount(_ tuning: ModelTuning, _ file: LeafFile, _ facts: ModelFacts, rows: Int) -> Int {
         guard !tuning.adapters.isEmpty || !tuning.softPrompts.isEmpty else { return 0 }
         return arenaBytes(tuning, file, facts, rows: rows) + loadingBytes(tuning, file, facts)
     }
 
-    /// While the largest part is read: its bytes as stored, at most 8 a number, the numbers, and room to check them.
+    /// Bytes while the largest part is read: as stored (at most 8 per number), as numbers, and for checking them.
     private static func loadingBytes(_ tuning: ModelTuning, _ file: LeafFile, _ facts: ModelFacts) -> Int {
         let factors = tuning.adapters.flatMap(\.factors).map {
             $0.rank * (file.matrices[$0.matrix].outputs + file.matrices[$0.matrix].columns)
@@ -67,7 +67,7 @@ final class ResidentTuning {
         (matrix.columns.roundedUp(to: 16), matrix.outputs.roundedUp(to: 16))
     }
 
-    /// Room for the largest rank.
+    /// The distance between products, for the largest rank.
     private static func productStride(_ tuning: ModelTuning) -> Int {
         (tuning.adapters.flatMap(\.factors).map(\.rank).max() ?? 0).roundedUp(to: 16)
     }
@@ -124,34 +124,34 @@ final class ResidentTuning {
             bStride: bStride)
     }
 
-    /// One row of the soft prompts, counted over all of them.
+    /// One row of the soft prompts, numbered over all of them.
     func softPrompt(_ row: Int) -> UnsafePointer<Float> { softPrompts + row * dModel }
 
-    /// Notes which adapters the rows of a sweep have.
+    /// Notes the adapters of the rows of a sweep.
     func begin(_ batch: RowBatch) {
         guard !factors.isEmpty else { return }
         for (number, row) in batch.rows.enumerated() { adapterOfRow[number] = row.adapter.map { Int32($0) } ?? -1 }
     }
 
-    /// - Throws: `.usage` for an adapter that was not loaded.
+    /// - Throws: `.usage` for an adapter that is not loaded.
     func check(_ row: RowBatch.Row) throws(LeafError) {
         guard let adapter = row.adapter, !factors.indices.contains(adapter) else { return }
         throw LeafError(.usage, "a row wants adapter \(adapter), the model was opened with \(factors.count)")
     }
 
-    /// Whether any adapter stands beside these matrices.
+    /// Whether any adapter is beside these matrices.
     func adapts(_ matrices: Range<Int>) -> Bool { !factors.isEmpty && isAdapted[matrices].contains(true) }
 
     /// The adapter of a row beside a matrix, if it has one there, and the row's product with A.
     ///
-    /// - Parameter first: of the matrices that read the same input.
+    /// - Parameter first: the first of the matrices with the same input.
     private func factors(row: Int, matrix: Int, first: Int) -> (Factors, UnsafeMutablePointer<Float>)? {
         let adapter = Int(adapterOfRow[row])
         guard adapter >= 0, let factors = factors[adapter][matrix] else { return nil }
         return (factors, products + ((matrix - first) * rows + row) * productStride)
     }
 
-    /// `t = scale * (x A^T)` for each matrix, of one row that they read.
+    /// `t = scale * (x A^T)` for each matrix, for one input row.
     func multiplyDown(
         _ x: UnsafePointer<Float>, row: Int, matrices: Range<Int>, columns: Int, _ kernels: leaf_float_kernels
     ) {

@@ -1,38 +1,39 @@
-/// Names one sequence of a `KVCache`.
+/// The name of one sequence in a `KVCache`.
 public struct SequenceID: Hashable, Sendable {
     let number: Int
 }
 
 /// The rows of one sweep: positions of any number of sequences whose hidden states are wanted.
 ///
-/// Prompt, decode step, draft, beam, scored text and blank differ only in which rows they ask for. Rows of one sequence
-/// stand together, in rising order of their indices.
+/// A prompt, a decoding step, a draft, a beam, a scored text and a blank differ only in their rows. Rows of one
+/// sequence stand together, in ascending order of their indices.
 public struct RowBatch: Sendable {
     /// One position of one sequence.
     public struct Row: Sendable, Equatable {
-        /// Where the input embedding comes from.
+        /// The source of the input embedding.
         public enum Input: Sendable, Equatable {
             case token(Int32)
-            /// A row of the soft prompts' table: `task * promptLength + place`; behind the table those of `ModelTuning`.
+            /// A row of the soft-prompt table: `task * promptLength + index`. Rows of `ModelTuning` follow the table.
             case softPrompt(Int32)
         }
 
         public var input: Input
         public var sequence: SequenceID
-        /// Place in the text, as the position bias and the causal rule count it, and in the cache. A row whose place was
-        /// computed before is computed again.
+        /// The index in the text, which decides the position bias, the causal rule and the place in the cache. A row
+        /// whose place was computed before is computed again.
         public var index: Int32
         public var segment: Int32
         /// Rows of different spans do not see each other.
         public var span: Int32
-        /// Context is seen by everyone; other rows are seen by later ones (and themselves) that are not context either.
+        /// Context is visible to every row. Other rows are visible to themselves and to later rows that are not
+        /// context.
         public var isContext: Bool
-        /// A padding row sees nothing and nobody sees it.
+        /// A padding row sees nothing, and no row sees it.
         public var isPadding: Bool
         public var wantsLogits: Bool
-        /// Whether the hidden state after the last norm is wanted; logits bring it along.
+        /// Whether the hidden state after the last norm is wanted; a row with logits always has it.
         public var wantsHiddenState = false
-        /// The place of one of the model's adapters; nil for none.
+        /// The index of one of the model's adapters; nil for none.
         public var adapter: Int?
 
         public init(
@@ -61,7 +62,7 @@ public struct RowBatch: Sendable {
 
     public var logitRowCount: Int { rows.count { $0.wantsLogits } }
 
-    /// The run of rows of one sequence that begins at `first`.
+    /// The rows of one sequence that begin at `first`.
     func group(from first: Int) -> Range<Int> {
         let sequence = rows[first].sequence
         var end = first + 1

@@ -3,10 +3,10 @@ import LeafFormat
 
 /// Every buffer of the forward pass, named once, allocated once.
 ///
-/// R rows, L logit rows, D dModel, Q the widest queries, K the widest keys, F feed-forward; widths are padded to 64 numbers,
-/// so that each row is aligned and ends in zeros.
+/// R rows, L logit rows, D dModel, Q the widest queries, K the widest keys, F feed-forward; widths are padded to 64
+/// numbers, so that each row is aligned and ends in zeros.
 public final class Scratch {
-    /// `[R, D]` the residual stream.
+    /// `[R, D]`: the residual stream.
     public let hiddenStates: FloatRows
     /// `[R, D]` what a half layer adds to it.
     public let delta: FloatRows
@@ -29,14 +29,14 @@ public final class Scratch {
     private let ups: UnsafeMutablePointer<Float>
     private let upStride: Int
     private let rows: Int
-    /// Rows of the bias table for each query and cached position, `LEAF_MASKED` where the query must not look.
+    /// `[query, cached position]`: rows of the bias table, or `LEAF_MASKED` if the query must not see the key.
     let biasRows: UnsafeMutablePointer<UInt16>
     let biasRowCapacity: Int
     /// `[D]` the bias of a model that has none, and what is added where nothing is.
     let zeros: UnsafePointer<Float>
     /// One stored unit of the token table.
     let tableUnit: UnsafeMutableRawPointer
-    /// A thread's own: attention scores, and float weights on their way to sgemm.
+    /// Memory of each thread: attention scores, and float weights that are widened for sgemm.
     private let perThread: UnsafeMutableRawPointer
     private let perThreadBytes: Int
     private let scoreFloats: Int
@@ -71,14 +71,15 @@ public final class Scratch {
         perThread = UnsafeMutableRawPointer(arena.take(perThreadBytes * capacity.threads, of: UInt8.self))
     }
 
-    /// Query rows that one call of the attention kernel takes at most: it widens each page of the cache once for them.
+    /// The most query rows in one call of the attention kernel, which widens each page of the cache once for all of
+    /// them.
     static let attentionRows = 48
 
     /// `[R, columns]` what a linear layer of that many columns reads.
     func linearInput(columns: Int) -> FloatRows { FloatRows(linearInputs, stride: columns.roundedUp(to: 64)) }
 
-    /// `[outputs, D]` the rows with an output after the last norm: what the output projection reads, and the last that is
-    /// prepared on a sweep.
+    /// `[outputs, D]` the rows with an output after the last norm: what the output projection reads, and the last that
+    /// is prepared on a sweep.
     func finalHiddenStates(dModel: Int) -> FloatRows { linearInput(columns: dModel) }
 
     /// `[R, partOutputs]` this thread's part of the up projection.
@@ -92,7 +93,7 @@ public final class Scratch {
 
     func widened(thread: Int) -> UnsafeMutablePointer<Float> { scores(thread: thread) + scoreFloats }
 
-    /// What each buffer takes; the plan and the allocation read the same numbers.
+    /// The size of each buffer; the plan and the allocation use the same numbers.
     struct Sizes {
         let dModel: Int
         let query: Int

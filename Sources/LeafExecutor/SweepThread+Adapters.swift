@@ -1,6 +1,6 @@
 import LeafFormat
 
-/// Adapters beside the linear layers, in float32 on the same rows that the weights meet.
+/// Adapters beside the linear layers, in float32, with the same input rows as the weights.
 extension SweepThread {
     /// This thread's share of the prepared rows times A, for those that have an adapter beside the matrices; meets the
     /// others if any adapter is there.

@@ -38,10 +38,11 @@ extension SweepThread {
     /// Key heads that this thread stores and attends with, of one of `ModelFacts.attentions`.
     public func keyHeads(of attention: Int) -> Range<Int> { share(of: executor.facts.attentions[attention].keyHeads) }
 
-    /// Puts the rows' keys and values into the cache and lets every query attend: `attended = softmax(q k * scale + bias) v`.
+    /// Puts the rows' keys and values into the cache and lets every query attend: `attended = softmax(q k * scale +
+    /// bias) v`.
     ///
-    /// Threads need not meet in between: each attends with the key heads that it stored itself. `buffers.attended` lies where
-    /// the queries are, which are read before it is written.
+    /// Threads need not meet in between: each attends with the key heads that it stored itself. `buffers.attended` lies
+    /// where the queries are, which are read before it is written.
     public func attend(_ attention: Attention) {
         let heads = executor.facts.attentions[attention.index]
         let group = heads.queryHeads / heads.keyHeads

@@ -92,7 +92,8 @@ public struct SweepThread {
         public let outputs: Range<Int>
     }
 
-    /// Computes `rows x matrices`. Threads claim tiles chunk by chunk until none are left, then wait for each other once.
+    /// Computes `rows x matrices`. Threads claim tiles chunk by chunk until none are left, then wait for each other
+    /// once.
     ///
     /// On a sweep back, a block asks for its matrices from the last to the first, and so does this.
     ///

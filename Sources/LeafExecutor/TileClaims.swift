@@ -1,10 +1,11 @@
 import LeafFormat
 import Synchronization
 
-/// Which tiles of each chunk are still to be computed on this sweep.
+/// Hands out the tiles of each chunk that have not been computed on this sweep.
 ///
-/// Whoever is ready takes the next few. With equal shares all threads wait for one that has lost its core for some
-/// milliseconds, as happens where a machine has more to do than this: a hypervisor that copies what is read is enough.
+/// A thread that is ready claims the next few tiles. With equal shares all threads would wait for one that loses its
+/// core for some milliseconds. That happens whenever the machine does something else; a hypervisor that copies what is
+/// read is enough.
 final class TileClaims: @unchecked Sendable {
     private let next: UnsafeMutablePointer<Atomic<Int>>
     private let chunkCount: Int
@@ -20,19 +21,19 @@ final class TileClaims: @unchecked Sendable {
         next.deallocate()
     }
 
-    /// How many tiles a thread takes at a time. OpenBLAS prepares its operands anew for each part, so float weights are
-    /// taken in large ones.
+    /// How many tiles a thread claims at a time. OpenBLAS prepares its operands again for each part, so parts of float
+    /// weights are large.
     static func step(of tileCount: Int, threads: Int, _ layout: WeightLayout) -> Int {
         let partsOfThread = threads > 1 && layout.isQuantized ? 4 : 1
         return max(1, (tileCount + threads * partsOfThread - 1) / (threads * partsOfThread))
     }
 
-    /// Makes all tiles free again, while no thread computes.
+    /// Makes all tiles free again. Call it while no thread computes.
     func reset() {
         for chunk in 0..<chunkCount { next[chunk].store(0, ordering: .relaxed) }
     }
 
-    /// - Returns: the next tiles of a chunk of `tileCount`, at most `step`; nil when all are taken.
+    /// - Returns: the next tiles of a chunk of `tileCount`, at most `step`; nil if none are left.
     func take(_ step: Int, of tileCount: Int, in chunk: Int) -> Range<Int>? {
         let first = next[chunk].add(step, ordering: .relaxed).oldValue
         return first < tileCount ? first..<min(first + step, tileCount) : nil

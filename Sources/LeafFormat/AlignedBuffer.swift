@@ -1,14 +1,14 @@
 import Glibc
 
-/// Page-aligned zeroed bytes with one owner, freed with it. Sizes from files are asked for here, because a refusal is an
-/// error and not the end of the process.
+/// Zeroed, page-aligned bytes with one owner. Sizes that come from files are allocated here, because a refusal by the
+/// system is an error here and does not end the process.
 package final class AlignedBuffer: @unchecked Sendable {
     package static let alignment = 4096
 
-    /// The bytes. The owner sees to it that no two threads write the same ones.
+    /// The bytes. The owner makes sure that no two threads write the same bytes.
     package let bytes: UnsafeMutableRawBufferPointer
 
-    /// - Parameter count: rounded up to whole pages; at least one.
+    /// - Parameter count: at least one; rounded up to whole pages.
     /// - Throws: `.budget` if the system has no memory for it.
     package init(count: Int) throws(LeafError) {
         let rounded = max(count.roundedUp(to: Self.alignment), Self.alignment)
@@ -24,16 +24,16 @@ package final class AlignedBuffer: @unchecked Sendable {
 }
 
 extension Int {
-    /// The next multiple of a positive `step`, which may be this number itself.
+    /// The smallest multiple of a positive `step` that is not less than this number.
     package func roundedUp(to step: Int) -> Int { (self + step - 1) / step * step }
 
-    /// The product, or nil where it does not fit.
+    /// The product, or nil if it overflows.
     package func multiplied(by other: Int) -> Int? {
         let (product, overflow) = multipliedReportingOverflow(by: other)
         return overflow ? nil : product
     }
 
-    /// The sum, or nil where it does not fit.
+    /// The sum, or nil if it overflows.
     package func adding(_ other: Int) -> Int? {
         let (sum, overflow) = addingReportingOverflow(other)
         return overflow ? nil : sum

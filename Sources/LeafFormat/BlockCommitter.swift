@@ -1,18 +1,18 @@
-/// Makes finished blocks survive a crash: first their bytes, then their line in the journal.
+/// Makes finished blocks durable: first their bytes, then their line in the journal.
 ///
-/// Used by one thread at a time, which may be another than the one that writes the next block meanwhile.
+/// One thread at a time uses it. Another thread may write the next block at the same time.
 package final class BlockCommitter: @unchecked Sendable {
-    /// A block that is written, but perhaps not on the disk.
+    /// A block that is written, but perhaps not on the disk yet.
     package struct Block: Sendable {
         let chunks: [[LeafMetadata.ChunkRecord]]
-        /// Where its row scales lie.
+        /// The ranges of its scales in the file.
         let scales: [Range<Int>]
         let sourceDigest: UInt64
         let begin: Int
         package let byteCount: Int
     }
 
-    /// Blocks that survive a crash.
+    /// The number of durable blocks.
     package private(set) var committedBlocks = 0
     private let part: OutputFile
     private var journal: WriterJournal!
@@ -26,7 +26,7 @@ package final class BlockCommitter: @unchecked Sendable {
         committedBlocks = blocks
     }
 
-    /// Waits until blocks are safe. They come in order.
+    /// Waits until blocks are durable. They come in order.
     package func commit(_ blocks: [Block]) throws(LeafError) {
         try part.synchronize()
         let input = try InputFile(path: part.path)
@@ -42,7 +42,7 @@ package final class BlockCommitter: @unchecked Sendable {
         committedBlocks += blocks.count
     }
 
-    /// Must be called before anything that a committed block was made from is deleted.
+    /// Must be called before anything is deleted that a committed block was made from.
     package func noteConsumption() throws(LeafError) {
         guard !isConsuming else { return }
         try journal.appendConsuming()

@@ -1,4 +1,4 @@
-/// A number of bytes as people write and read it.
+/// A number of bytes in the form that people write and read.
 public struct ByteCount: Sendable, Hashable, Comparable, CustomStringConvertible {
     public let bytes: Int
 
@@ -6,8 +6,8 @@ public struct ByteCount: Sendable, Hashable, Comparable, CustomStringConvertible
         self.bytes = bytes
     }
 
-    /// `512MiB`, `2GiB`, `4GB`, `1.5GiB`, `4096`; `K`, `M`, `G`, `T` alone are binary. Case does not matter. Parts of
-    /// a byte are dropped; nil for everything else, and for what does not fit.
+    /// Parses `512MiB`, `2GiB`, `4GB`, `1.5GiB`, `4096`. `K`, `M`, `G`, `T` alone are binary. Case does not matter.
+    /// Fractions of a byte are dropped. Returns nil for anything else, and for numbers that are too large.
     public init?(_ text: String) {
         let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
         let unit = text.dropFirst(digits.count).lowercased()
@@ -30,7 +30,7 @@ public struct ByteCount: Sendable, Hashable, Comparable, CustomStringConvertible
     public var description: String {
         let size = Double(bytes.magnitude)
         let sign = bytes < 0 ? "-" : ""
-        // A number that would round up to the next unit is written in it.
+        // A number that would be rounded up to the next unit is written in that unit.
         return switch size {
         case ..<1024: "\(bytes) B"
         case ..<(1023.95 * 0x1p10): sign + (size / 0x1p10).fixed(1) + " KiB"
@@ -58,12 +58,12 @@ public struct ByteRate: Sendable, Hashable {
 }
 
 extension Int {
-    /// As many bytes, as people write them.
+    /// This number of bytes in the form that people write.
     package var sizeText: String { ByteCount(bytes: self).description }
 }
 
 extension Double {
-    /// Decimal digits, as many as asked for (at most 9), rounded half away from zero.
+    /// The number with this many decimal digits (at most 9), rounded half away from zero.
     package func fixed(_ digits: Int) -> String {
         let power = (0..<digits).reduce(1.0) { product, _ in product * 10 }
         guard isFinite, magnitude * power < 0x1p62 else { return "\(self)" }
@@ -75,7 +75,7 @@ extension Double {
         return "\(sign)\(whole)." + String(repeating: "0", count: digits - fraction.count) + fraction
     }
 
-    /// Of bytes a second: `860 kB/s`, `98 MB/s`, `1.07 GB/s`; decimal, as disks are sold.
+    /// A rate in bytes per second: `860 kB/s`, `98 MB/s`, `1.07 GB/s`; decimal, as for disks.
     package var asByteRate: String {
         switch self {
         case ..<999.5e3: (self / 1e3).fixed(0) + " kB/s"
@@ -84,7 +84,7 @@ extension Double {
         }
     }
 
-    /// Of seconds: `0.4 ms`, `45 ms`, `1.32 s`, `42 s`, `2 min 5 s`, `3 h 20 min`.
+    /// A duration in seconds: `0.4 ms`, `45 ms`, `1.32 s`, `42 s`, `2 min 5 s`, `3 h 20 min`.
     package var asDuration: String {
         switch self {
         case ..<0.00995: (self * 1e3).fixed(1) + " ms"

@@ -1,6 +1,6 @@
 extension Chunk {
-    /// Bytes of the page-aligned buffer that takes this chunk: its padded bytes are read to `storedAt`, up to the end, and
-    /// are unpacked from there to the start. `paddedBytes` for a raw chunk. A multiple of 4096.
+    /// Bytes of the page-aligned buffer for this chunk, a multiple of 4096. A reader reads the padded bytes to
+    /// `storedAt`, which ends with the buffer, and unpacks them to the start. It is `paddedBytes` for a raw chunk.
     public var slotBytes: Int {
         switch codec {
         case .raw: paddedBytes
@@ -8,14 +8,15 @@ extension Chunk {
         }
     }
 
-    /// Where in a buffer of `slotBytes` the file's `paddedBytes` are to be read: so that they end with it.
+    /// The offset in a buffer of `slotBytes` where the file's `paddedBytes` must be read to, so that they end with the
+    /// buffer.
     public var storedAt: Int { slotBytes - paddedBytes }
 
-    /// Checks the digest of what was read to `storedAt` and unpacks it to the start of the buffer.
+    /// Checks the digest of the bytes at `storedAt` and unpacks them to the start of the buffer.
     ///
-    /// - Parameter slot: at least `slotBytes` bytes; what lies beyond them is not touched.
-    /// - Returns: the first `rawBytes` of `slot`: whole rows or tiles.
-    /// - Throws: `.badInput` naming rows and offset; `LeafFile.verifyAndUnpack` names the block as well.
+    /// - Parameter slot: at least `slotBytes` bytes; bytes beyond those are not touched.
+    /// - Returns: the first `rawBytes` of `slot`: whole tiles, or whole outputs of a float matrix.
+    /// - Throws: `.badInput` naming rows and offset. `LeafFile.verifyAndUnpack` also names the block.
     public func verifyAndUnpack(in slot: UnsafeMutableRawBufferPointer) throws(LeafError) -> UnsafeRawBufferPointer {
         precondition(slot.count >= slotBytes)
         let padded = UnsafeRawBufferPointer(rebasing: slot[storedAt..<slotBytes])
@@ -37,7 +38,7 @@ extension Chunk {
 }
 
 extension LeafFile {
-    /// `Chunk.verifyAndUnpack` with an error that names file, block and matrix.
+    /// Calls `Chunk.verifyAndUnpack`, with an error that names file, block and matrix.
     public func verifyAndUnpack(
         _ chunk: Int, in slot: UnsafeMutableRawBufferPointer
     ) throws(LeafError) -> UnsafeRawBufferPointer {
@@ -48,7 +49,7 @@ extension LeafFile {
         }
     }
 
-    /// Such as `block 17 (layer 8, feed-forward), encoder.layers.8.ffn.ffn.w_out.weight`.
+    /// The name of a chunk's block, such as `block 17 (layer 8, feed-forward), encoder.layers.8.ffn.ffn.w_out.weight`.
     public func blockName(ofChunk chunk: Int) -> String {
         guard let block = blocks.firstIndex(where: { $0.chunks.contains(chunk) }) else { return "chunk \(chunk)" }
         return "block \(block) (\(blocks[block].name)), \(matrices[chunks[chunk].matrix].name)"

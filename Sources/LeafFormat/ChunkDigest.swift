@@ -1,11 +1,11 @@
 import CXXHash
 
-/// XXH3-64 of bytes, at once or in pieces.
+/// Computes the XXH3-64 of bytes, at once or in pieces.
 public struct ChunkDigest: ~Copyable {
     private let state: OpaquePointer?
 
-    /// Starts a digest that is fed in pieces.
-    /// - Throws: `.budget` if there is no memory for its half a kilobyte of state.
+    /// Starts a digest that takes its bytes in pieces.
+    /// - Throws: `.budget` if there is no memory for its state of half a kilobyte.
     public init() throws(LeafError) {
         guard let state = XXH3_createState() else { throw LeafError(.budget, "no memory for a digest") }
         XXH3_64bits_reset(state)
@@ -18,7 +18,7 @@ public struct ChunkDigest: ~Copyable {
         XXH3_64bits_update(state, bytes.baseAddress, bytes.count)
     }
 
-    /// The digest of everything fed so far.
+    /// The digest of everything so far.
     public var value: UInt64 { XXH3_64bits_digest(state) }
 
     public static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
@@ -36,13 +36,13 @@ public struct ChunkDigest: ~Copyable {
 }
 
 extension UInt64 {
-    /// Sixteen lower-case hexadecimal digits, as files and messages show a digest.
+    /// The digest as sixteen lower-case hexadecimal digits, as in files and messages.
     package var hexDigits: String {
         let digits = String(self, radix: 16)
         return String(repeating: "0", count: 16 - digits.utf8.count) + digits
     }
 
-    /// Exactly sixteen lower-case hexadecimal digits.
+    /// Parses exactly sixteen lower-case hexadecimal digits.
     package init?(hexDigits text: some Collection<UInt8>) {
         guard text.count == 16 else { return nil }
         var value: UInt64 = 0

@@ -1,11 +1,11 @@
 /// How the outputs of one matrix are cut into chunks.
 package struct ChunkGeometry: Sendable, Equatable {
-    /// The largest chunk that a reader takes, unpacked.
+    /// The largest chunk that a reader accepts, in bytes unpacked.
     package static let maximumBytes = 4 << 20
-    /// What the writer cuts to, at most: a huge page. Several of them stay in the processor's caches while they are read,
-    /// computed with, and filled again.
+    /// What the writer cuts to, at most: a huge page. Several of them stay in the processor's caches while they are
+    /// read, computed with, and filled again.
     package static let usualBytes = 2 << 20
-    /// What a chunk, a region and the data start at a multiple of.
+    /// Chunks, regions and the data begin at multiples of this.
     package static let alignment = 4096
 
     package let layout: WeightLayout
@@ -14,7 +14,7 @@ package struct ChunkGeometry: Sendable, Equatable {
     package let storedOutputs: Int
     /// Outputs of every chunk but the last.
     package let chunkOutputs: Int
-    /// Whether raw chunks lie without a gap, so that the matrix is one tensor.
+    /// Whether raw chunks follow each other without gaps, so that the matrix is one tensor.
     package let isSeamless: Bool
 
     /// - Parameter matrix: within the limits of a configuration.
@@ -29,7 +29,7 @@ package struct ChunkGeometry: Sendable, Equatable {
         let unitBytes = layout.byteCount(outputs: layout.unitOutputs, columns: columns)
         let units = storedOutputs / layout.unitOutputs
         let most = Self.usualBytes / unitBytes
-        // As many units as end at a multiple of 4096: 4096 / gcd(4096, unitBytes), a power of two.
+        // The number of units that end at a multiple of 4096: 4096 / gcd(4096, unitBytes), a power of two.
         let step = Self.alignment >> min(unitBytes.trailingZeroBitCount, Self.alignment.trailingZeroBitCount)
         if units <= most {
             chunkOutputs = storedOutputs

@@ -6,8 +6,8 @@ extension InputFile {
     /// - Parameters:
     ///   - most: bytes that such a file has at most; nothing of a larger one is read.
     ///   - what: what the file should be, for messages, such as `an index of shards`.
-    /// - Throws: `.io`, and `.badInput` naming the first key that is not as it should be; a `LeafError` of the decoded type
-    ///   with the path in front.
+    /// - Throws: `.io`, and `.badInput` naming the first key that is not as it should be; a `LeafError` of the decoded
+    ///   type with the path in front.
     package func json<Value: Decodable>(
         _ type: Value.Type, atMost most: Int, what: String
     ) throws(LeafError) -> Value {

@@ -1,15 +1,15 @@
 import CSystem
 import Glibc
 
-/// A file that is read at any place, by any number of threads. Closed when the last user lets go.
+/// A file that any number of threads can read at any offset. It is closed with its last owner.
 public final class InputFile: Sendable {
     public let path: String
-    /// Bytes when it was opened.
+    /// The size when the file was opened.
     public let byteCount: Int
-    /// Nanoseconds since 1970 of the last change when it was opened.
+    /// The time of the last change when the file was opened, in nanoseconds since 1970.
     public let modified: Int
     package let descriptor: Int32
-    /// The same file for reading past the page cache; -1 where the file system has no such thing.
+    /// A descriptor of the same file for direct reads; -1 if the file system does not support them.
     private let directDescriptor: Int32
 
     /// - Throws: `.io` if there is no such file or no permission, `.badInput` if it is not a regular file.
@@ -17,7 +17,7 @@ public final class InputFile: Sendable {
         try self.init(path: path, readsPages: false)
     }
 
-    /// - Parameter readsPages: whether `readPages` is going to be called.
+    /// - Parameter readsPages: whether `readPages` will be called.
     package init(path: String, readsPages: Bool) throws(LeafError) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw .system("\(path) cannot be opened", errno) }
@@ -36,7 +36,7 @@ public final class InputFile: Sendable {
         self.byteCount = Int(status.st_size)
         self.modified = status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec
         self.descriptor = descriptor
-        // By the descriptor, since the path may name another file by now.
+        // Opens through the descriptor, because the path may belong to another file by now.
         directDescriptor =
             readsPages ? open("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC | leaf_o_direct) : -1
     }
@@ -46,9 +46,9 @@ public final class InputFile: Sendable {
         if directDescriptor >= 0 { close(directDescriptor) }
     }
 
-    /// Fills `target` with the bytes at `offset`; interrupted and short reads are continued.
+    /// Fills `target` with the bytes at `offset`. Continues interrupted and short reads.
     ///
-    /// - Throws: `.io` when reading fails or the file ends before `target` is full.
+    /// - Throws: `.io` if reading fails or the file ends before `target` is full.
     public func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
         var done = 0
         while done < target.count {
@@ -65,14 +65,14 @@ public final class InputFile: Sendable {
         }
     }
 
-    /// Room that `readPages` wants beyond the bytes asked for.
+    /// Bytes that `readPages` needs in its target besides the bytes to read.
     package static let pageRoom = 2 * AlignedBuffer.alignment
 
-    /// Reads a range that is not needed again soon, and leaves nothing of it in the page cache.
+    /// Reads a range that is not needed again soon, and leaves none of it in the page cache.
     ///
-    /// - Parameter target: begins at a page, and has `pageRoom` more bytes than asked for.
-    /// - Returns: where in `target` the bytes are.
-    /// - Throws: as `read`.
+    /// - Parameter target: begins at a page, and has `pageRoom` more bytes than the range.
+    /// - Returns: the bytes, somewhere in `target`.
+    /// - Throws: like `read`.
     package func readPages(
         at offset: Int, count: Int, into target: UnsafeMutableRawBufferPointer
     ) throws(LeafError) -> UnsafeMutableRawBufferPointer {
@@ -85,8 +85,8 @@ public final class InputFile: Sendable {
             let moved = pread(
                 directDescriptor, target.baseAddress! + done, min(end - begin - done, 1 << 30), begin + done)
             if moved < 0 && errno == EINTR { continue }
-            // What the disk refuses to do directly is told by the common way below, or done by it; a read that is cut off
-            // within a page cannot go on directly.
+            // If the disk refuses a direct read, the ordinary read below succeeds or reports the error. A direct read
+            // that stops within a page cannot be continued.
             guard moved > 0 else { break }
             done += moved
             if done % page != 0 { break }
@@ -100,10 +100,10 @@ public final class InputFile: Sendable {
         return UnsafeMutableRawBufferPointer(rebasing: target[offset - begin..<offset + count - begin])
     }
 
-    /// The most that `bytes` reads; what is larger is read in pieces.
+    /// The most that `bytes` reads; larger ranges must be read in pieces.
     private static let maximumBytes = 1 << 30
 
-    /// The bytes of a range of a few MiB, in memory of their own.
+    /// Reads a range of a few MiB into new memory.
     public func bytes(at offset: Int, count: Int) throws(LeafError) -> [UInt8] {
         guard (0...Self.maximumBytes).contains(count) else {
             throw LeafError(.badInput, "\(path): \(count.sizeText) at offset \(offset) can not be held at once")
@@ -122,14 +122,14 @@ public final class InputFile: Sendable {
         return bytes
     }
 
-    /// Lets the kernel drop cached pages of a range that is not needed again.
+    /// Tells the kernel to drop cached pages of a range that is not needed again.
     package func dropCache(at offset: Int, count: Int) {
         _ = posix_fadvise(descriptor, offset, count, POSIX_FADV_DONTNEED)
     }
 }
 
 extension LeafError {
-    /// A failed system call: what could not be done, why, and what to do about the usual reasons.
+    /// Makes an error of a failed system call: what failed, why, and a remedy for the usual reasons.
     package static func system(_ what: String, _ code: Int32) -> LeafError {
         let reason = String(cString: strerror(code))
         let advice =

@@ -1,19 +1,19 @@
 import CLZ4
 
-/// LZ4 blocks (not frames): a chunk or the tokenizer's dictionary, whose unpacked size is known from the header.
+/// LZ4 blocks (not frames), for chunks and the tokenizer's dictionary. The header tells their unpacked size.
 package enum LZ4Codec {
-    /// What a block must save to be stored packed: a tenth.
+    /// A block is stored packed if that saves at least a tenth.
     private static func pays(_ packed: Int, _ raw: Int) -> Bool { packed <= raw - (raw + 9) / 10 }
 
     /// Packs `source` into `target` if that saves a tenth.
     ///
-    /// The quick packer decides, so that dense weights cost little; what shrinks is packed again by the slow one, which
-    /// the reader does not notice. Its lowest level: on widened float16 weights the usual one takes eight times as long
-    /// (13 MB a second) to save another eighth.
+    /// A quick packer decides, so that dense weights cost little time. If it succeeds, the slow packer packs the block
+    /// again; readers see no difference. The slow packer uses its lowest level: on float16 weights widened to float32
+    /// the usual level takes eight times as long (13 MB per second) and saves another eighth.
     /// - Parameters:
-    ///   - target: room of at least `source.count` bytes.
-    ///   - isQuick: whether the quick packer has the last word too.
-    /// - Returns: packed bytes at the start of `target`, or nil if the bytes are better stored raw.
+    ///   - target: at least `source.count` bytes.
+    ///   - isQuick: true to keep the result of the quick packer.
+    /// - Returns: the packed bytes at the start of `target`; nil if the bytes should be stored raw.
     package static func compress(
         _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer, isQuick: Bool = false
     ) -> Int? {
@@ -29,11 +29,11 @@ package enum LZ4Codec {
         return small
     }
 
-    /// Unpacks a block that may be hostile.
+    /// Unpacks a block, which may be hostile.
     ///
-    /// The two may overlap if the block lies at the end of the buffer and `inPlaceRoom` bytes are there: the writing end
-    /// never overtakes the reading end of an honest block, and of no block does LZ4 leave either range.
-    /// - Returns: whether it gave exactly `target.count` bytes.
+    /// Source and target may overlap if the block lies at the end of the buffer and `inPlaceRoom` bytes are available.
+    /// For a valid block, writing never overtakes reading. For any block, LZ4 stays inside both ranges.
+    /// - Returns: whether the block gave exactly `target.count` bytes.
     package static func decompress(
         _ source: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
     ) -> Bool {

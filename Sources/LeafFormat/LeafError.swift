@@ -1,12 +1,11 @@
-/// What went wrong and what to do about it, in one sentence.
+/// An error that says in one sentence what failed and what to do.
 ///
-/// Every failure that a user, a file or a client can cause ends as one of these; traps are for
-/// programmer errors only.
+/// Every failure that a user, a file or a client can cause is such an error. Traps are only for programmer errors.
 public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
     public enum Kind: Sendable, Equatable {
         /// The command or the call is wrong.
         case usage
-        /// A file or a text is not what it should be.
+        /// A file or a text is damaged or of the wrong kind.
         case badInput
         /// Reading or writing failed.
         case io
@@ -16,7 +15,7 @@ public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
         case tooLong
         /// As many requests are under way as may be; the same one may do later.
         case busy
-        /// The user stopped it.
+        /// The user or the caller stopped it.
         case cancelled
     }
 
@@ -36,7 +35,8 @@ public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
     }
 
     public let kind: Kind
-    /// Lower case, no full stop: what, where, what now. One line without control characters, whatever names stand in it.
+    /// Lower case, no full stop: what, where, what now. One line without control characters, whatever names stand in
+    /// it.
     public let description: String
     /// What would do instead, where that is known.
     public let advice: Advice?

@@ -1,14 +1,14 @@
 extension LeafFile {
-    /// Reads and checks the header of a model file; the weights are not touched.
+    /// Reads and checks the header of a model file, but no weights.
     ///
-    /// What it promises afterwards: every tensor that the model needs is there with its type and shape, chunks and regions
-    /// cover every byte after the header, all at multiples of 4096, and nothing lies outside the file.
+    /// What it promises afterwards: every tensor that the model needs is there with its type and shape, chunks and
+    /// regions cover every byte after the header, all at multiples of 4096, and nothing lies outside the file.
     ///
     /// - Parameters:
     ///   - memory: bytes that reading the header may take; nil for as many as the largest needs.
     ///   - shape: says what the model of that configuration asks of its file.
-    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, `.budget` if the header is too large for
-    ///   the memory, and what `shape` throws.
+    /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, `.budget` if the header is too
+    ///   large for the memory, and what `shape` throws.
     public static func open(
         path: String, memory: Int? = nil,
         shape: (_ configuration: String, _ weights: WeightFormat) throws(LeafError) -> FileShape
@@ -182,7 +182,7 @@ extension LeafFile {
             sweep.matrices.append(Matrix(shape: matrix, chunks: first..<sweep.chunks.count))
         }
 
-        /// Every tensor stands where the tables put it, so that any safetensors reader sees what we compute with.
+        /// Checks that every tensor is where the tables say, so that any safetensors reader sees the same numbers.
         private func checkTensors(
             _ shape: FileShape, _ sweep: inout SweepTables
         ) throws(LeafError) {
@@ -237,7 +237,8 @@ extension LeafFile {
     }
 }
 
-/// Which tensors a matrix is in the header: one if its chunks lie raw and without a gap, else one a chunk.
+/// The tensors of one matrix in the header: one tensor if its chunks are raw and without gaps, otherwise one for each
+/// chunk.
 package struct MatrixTensors {
     private let name: String
     private let geometry: ChunkGeometry
@@ -248,7 +249,7 @@ package struct MatrixTensors {
     }
 
     /// - Parameters:
-    ///   - offset: of the first chunk, from the start of the file.
+    ///   - offset: the offset of the first chunk in the file.
     ///   - chunks: outputs, stored bytes and codec of each, which begin at multiples of 4096 one behind the other.
     package func entries(
         offset: Int, chunks: [(outputCount: Int, storedBytes: Int, codec: ChunkCodec)]

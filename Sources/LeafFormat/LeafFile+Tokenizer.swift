@@ -1,9 +1,9 @@
 extension LeafFile {
-    /// What a tokenizer is made from.
+    /// The data from which a tokenizer is made.
     public struct TokenizerData: Sendable {
-        /// `vocab.txt`, verbatim.
+        /// `vocab.txt`, unchanged.
         public let vocabulary: [UInt8]
-        /// The segmenter's data, unpacked; nil for CPM-Ant+, which knows no words.
+        /// The segmenter's data, unpacked; nil for CPM-Ant+, which does not cut texts into words.
         public let dictionary: [UInt8]?
     }
 
@@ -41,8 +41,8 @@ extension LeafFile {
 
     /// Reads and checks the tokenizer's bytes.
     ///
-    /// - Returns: nil when the file holds none; such a model takes and gives ids only.
-    /// - Throws: `.io` when reading fails, `.badInput` when the bytes are not what their digest says.
+    /// - Returns: nil if the file has none; such a model takes and gives only ids.
+    /// - Throws: `.io` if reading fails, `.badInput` if the digest of the bytes is wrong.
     public func readTokenizer() throws(LeafError) -> TokenizerData? {
         guard let sizes = tokenizerSizes, let vocabulary = tensor(LeafMetadata.vocabularyTensor),
             let region = regions.first(where: { $0.range.contains(vocabulary.offset) })
@@ -68,7 +68,7 @@ extension LeafFile {
                     }
                 }
             })
-        // Nobody will want these pages again, and they count against the budget.
+        // These pages are not needed again, and they count against the budget.
         input.dropCache(at: region.offset, count: region.byteCount)
         let words: [UInt8]? =
             if dictionary == nil { nil } else if packsDictionary {

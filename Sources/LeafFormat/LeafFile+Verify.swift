@@ -1,13 +1,13 @@
 extension LeafFile {
-    /// How far a verification is, in bytes of the file.
+    /// The progress of a verification, in bytes of the file.
     public struct VerificationProgress: Sendable, Equatable {
         public let bytesDone: Int
         public let bytesTotal: Int
     }
 
-    /// Reads the whole file and checks every digest; every byte behind the header belongs to one, padding included.
+    /// Reads the whole file and checks every digest. Digests cover every byte after the header, padding included.
     ///
-    /// - Throws: `.badInput` naming the first block or region that fails and its tensors, `.io` when reading fails.
+    /// - Throws: `.badInput` naming the first block or region that fails and its tensors, `.io` if reading fails.
     public func verify(
         isCancelled: () -> Bool = { false }, progress: (VerificationProgress) -> Void = { _ in }
     ) throws(LeafError) {
@@ -32,7 +32,7 @@ extension LeafFile {
         try verifyScales(in: input)
     }
 
-    /// A file may be whole and yet hold scales that no conversion makes.
+    /// Checks the scales. A file may be undamaged and yet have scales that no conversion makes.
     private func verifyScales(in input: InputFile) throws(LeafError) {
         for tensor in tensors where tensor.type == .f32 && tensor.name.hasSuffix(".scale") {
             let bytes = try input.bytes(at: tensor.offset, count: tensor.byteCount)

@@ -31,7 +31,7 @@ public struct TensorEntry: Sendable, Equatable {
     public let name: String
     public let type: ElementType
     public let shape: [Int]
-    /// Bytes from the start of the file.
+    /// The offset from the start of the file.
     public let offset: Int
     public let byteCount: Int
 
@@ -52,7 +52,7 @@ public struct Chunk: Sendable, Equatable {
     /// First output, and how many (the last chunk of a matrix counts its padding).
     public let firstOutput: Int
     public let outputCount: Int
-    /// Bytes from the start of the file; a multiple of 4096.
+    /// The offset from the start of the file, a multiple of 4096.
     public let offset: Int
     /// Bytes in the file, before the padding to 4096.
     public let storedBytes: Int
@@ -77,12 +77,12 @@ public struct Chunk: Sendable, Equatable {
         self.digest = digest
     }
 
-    /// Bytes that a read of this chunk moves: `storedBytes` up to the next multiple of 4096.
+    /// Bytes to read for this chunk: `storedBytes`, rounded up to a multiple of 4096.
     public var paddedBytes: Int { (storedBytes + 4095) / 4096 * 4096 }
 }
 
 extension Sequence where Element == Chunk {
-    /// Bytes that reading all of them moves.
+    /// Bytes to read for all of them.
     public var paddedBytes: Int { reduce(0) { $0 + $1.paddedBytes } }
 }
 
@@ -122,7 +122,7 @@ public struct Block: Sendable, Equatable {
     }
 }
 
-/// Bytes outside the chunks (resident tensors, tokenizer), with their digest.
+/// Bytes outside of the chunks (resident tensors, tokenizer), with their digest.
 public struct Region: Sendable, Equatable {
     public let name: String
     public let offset: Int
@@ -137,7 +137,7 @@ public struct Region: Sendable, Equatable {
     }
 }
 
-/// What the header of a `.leaf` file says. Holds no descriptor and no weights.
+/// The contents of a `.leaf` file's header. It holds no descriptor and no weights.
 public struct LeafFile: Sendable, Equatable {
     public let path: String
     public let fileBytes: Int
@@ -149,7 +149,7 @@ public struct LeafFile: Sendable, Equatable {
     public let matrices: [Matrix]
     /// In sweep order, ascending in the file.
     public let chunks: [Chunk]
-    /// Every byte between the header and the first chunk belongs to one.
+    /// Regions; every byte between the header and the first chunk belongs to one.
     public let regions: [Region]
     /// The rest of the header's metadata (source, format version, ...).
     public let metadata: [String: String]
@@ -169,14 +169,14 @@ public struct LeafFile: Sendable, Equatable {
         self.metadata = metadata
     }
 
-    /// Whether the other header says the same, digests included.
+    /// Whether the other file has the same header, digests included.
     public func isCopy(of other: LeafFile) -> Bool {
         fileBytes == other.fileBytes && weights == other.weights
             && tensors == other.tensors && chunks == other.chunks && regions == other.regions
             && metadata == other.metadata
     }
 
-    /// Sixteen digits that no other model has: of the header, which has the digests of everything else.
+    /// Sixteen digits that identify the model: the digest of the header, which contains the digests of everything else.
     public var digest: String { metadata[LeafMetadata.Key.digest] ?? "" }
 
     /// Bytes of the file in front of the data: the length and the JSON.

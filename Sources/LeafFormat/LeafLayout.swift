@@ -1,27 +1,28 @@
-/// Where everything of a model file that is about to be written will lie, as far as that is known before its weights are.
+/// Where everything in a new model file will lie, as far as that is known before its weights are.
 ///
-/// Depends on the model's shape, the format and the sizes of the tokenizer's data alone, so that an interrupted writing can
-/// be taken up again.
+/// Depends on the model's shape, the format and the sizes of the tokenizer's data alone, so that an interrupted writing
+/// can be taken up again.
 public struct LeafLayout: Sendable {
     public let weights: WeightFormat
     public let shape: FileShape
-    /// Resident and tokenizer tensors and the padding between them; offsets from the start of the file.
+    /// Tensors of the resident and tokenizer regions, and the padding between them; offsets are from the start of the
+    /// file.
     package let tensors: [TensorEntry]
-    /// Name, offset and bytes of the resident region, and of the tokenizer's if there is one.
+    /// Name, offset and size of the resident region, and of the tokenizer region if there is one.
     package let regions: [(name: String, offset: Int, byteCount: Int)]
     package let dataOffset: Int
-    /// Bytes of the file if no chunk shrinks.
+    /// Bytes of the file if no chunk is packed.
     public let maximumFileBytes: Int
     private let metadata: [(String, String)]
 
-    /// Resident tensors begin at a multiple of this, so that kernels can use them where they lie.
+    /// Resident tensors begin at a multiple of this, so that kernels can use them in place.
     private static let tensorAlignment = 64
 
     /// - Parameters:
     ///   - shape: of a configuration within its limits.
-    ///   - vocabularyBytes: of the stored `tokenizer.vocabulary`, nil without one.
-    ///   - dictionaryBytes: of the stored `tokenizer.dictionary`, nil without one.
-    ///   - metadata: strings to stand in the header beside those that the writer makes.
+    ///   - vocabularyBytes: the size of the stored `tokenizer.vocabulary`; nil if there is none.
+    ///   - dictionaryBytes: the size of the stored `tokenizer.dictionary`; nil if there is none.
+    ///   - metadata: strings for the header, besides those that the writer makes.
     package init(
         shape: FileShape, weights: WeightFormat, vocabularyBytes: Int?, dictionaryBytes: Int?,
         metadata: [(String, String)]
@@ -39,7 +40,7 @@ public struct LeafLayout: Sendable {
         packer.align(to: ChunkGeometry.alignment)
         if packer.end > sizes[0].1 { sizes.append(("tokenizer", packer.end - sizes[0].1)) }
 
-        // The longest header that can come out: every chunk a tensor of its own, with padding behind each.
+        // The longest possible header: every chunk is a tensor of its own, with padding after each.
         let geometries = shape.matrices.map { ChunkGeometry($0) }
         let records = geometries.map { geometry in
             (0..<geometry.chunkCount).map { index in
@@ -77,10 +78,10 @@ public struct LeafLayout: Sendable {
         maximumFileBytes = offset + blocksBytes
     }
 
-    /// Where the first block begins.
+    /// The offset of the first block.
     package var blocksOffset: Int { regions.last.map { $0.offset + $0.byteCount } ?? dataOffset }
 
-    /// Bytes of a block none of whose chunks shrinks.
+    /// Bytes of a block if none of its chunks is packed.
     package func maximumBytes(ofBlock block: Int) -> Int {
         shape.blocks[block].matrices.reduce(0) { sum, matrix in
             let geometry = ChunkGeometry(matrix)
@@ -90,13 +91,14 @@ public struct LeafLayout: Sendable {
         }
     }
 
-    /// The first bytes of the finished file, up to the data: length, JSON, padding, digest.
+    /// Makes the first bytes of the finished file, up to the data: length, JSON, padding, digest.
     ///
     /// - Parameters:
-    ///   - regions: with their digests.
-    ///   - chunks: of every matrix, in sweep order.
-    ///   - sourceDigests: of every block.
-    /// - Throws: `.badInput` if the table needs more room than was reserved, which no set of chunks of this layout does.
+    ///   - regions: the regions with their digests.
+    ///   - chunks: the chunks of every matrix, in sweep order.
+    ///   - sourceDigests: the source digest of every block.
+    /// - Throws: `.badInput` if the table needs more bytes than were reserved, which cannot happen with chunks of this
+    ///   layout.
     package func header(
         regions: [Region], chunks: [[LeafMetadata.ChunkRecord]], sourceDigests: [UInt64]
     ) throws(LeafError) -> [UInt8] {
@@ -143,7 +145,7 @@ public struct LeafLayout: Sendable {
         ]
     }
 
-    /// Puts tensors one behind the other; safetensors allows no holes, so padding is a tensor too.
+    /// Places tensors one after another. safetensors allows no holes, so padding is a tensor too.
     private struct Packer {
         static let paddingPrefix = "pad."
         var tensors: [TensorEntry] = []

@@ -1,15 +1,15 @@
-/// The strings of a `.leaf` header: names, and the compact tables of regions and chunks.
+/// The strings of a `.leaf` header: their names, and the compact tables of regions and chunks.
 package enum LeafMetadata {
     package static let format = "leafcutter"
-    /// The newest that is read. Raised when an older reader would misread the file.
+    /// The newest version that this program reads. It is raised when an older reader would misread the file.
     package static let version = 2
 
     /// The tokenizer's data.
     package static let vocabularyTensor = "tokenizer.vocabulary"
     package static let dictionaryTensor = "tokenizer.dictionary"
 
-    /// The metadata begin with this and sixteen digits, the XXH3-64 of the JSON and its padding with these digits as zeros.
-    /// So a header is as well protected as the data.
+    /// The metadata begin with this and sixteen digits: the XXH3-64 of the JSON and its padding, computed with zeros in
+    /// place of these digits. So a digest protects the header as well.
     package static let digestPrefix = Array("{\"__metadata__\":{\"digest\":\"".utf8)
 
     package enum Key {
@@ -22,7 +22,8 @@ package enum LeafMetadata {
         package static let regions = "regions"
         package static let chunks = "chunks"
         package static let source = "source"
-        /// XXH3-64 of the blocks' digests (little-endian), each of the numbers in the checkpoint that it was made from.
+        /// The XXH3-64 of the blocks' source digests (little-endian). A block's is of the checkpoint's numbers that it
+        /// was made from.
         package static let sourceDigest = "source.digest"
         package static let dictionaryCodec = "tokenizer.dictionary.codec"
         package static let dictionaryBytes = "tokenizer.dictionary.bytes"
@@ -54,7 +55,7 @@ package enum LeafMetadata {
         }
     }
 
-    /// `name=chunk,chunk;name=chunk;...`, matrices in sweep order.
+    /// `name=chunk,chunk;name=chunk;...`, with matrices in sweep order.
     package static func chunkTable(_ matrices: [(name: String, chunks: [ChunkRecord])]) -> String {
         matrices.map { "\($0.name)=\($0.chunks.map(\.text).joined(separator: ","))" }.joined(separator: ";")
     }
@@ -74,7 +75,8 @@ package enum LeafMetadata {
         return matrices
     }
 
-    /// `name=bytes:digest;...`; the first region begins with the data, each other where the one before it ends.
+    /// `name=bytes:digest;...`. The first region begins where the data begin, each next one where the one before it
+    /// ends.
     package static func regionTable(_ regions: [Region]) -> String {
         regions.map { "\($0.name)=\($0.byteCount):\($0.digest.hexDigits)" }.joined(separator: ";")
     }
@@ -97,7 +99,7 @@ package enum LeafMetadata {
 }
 
 extension Int {
-    /// One to eighteen decimal digits, nothing else.
+    /// Parses one to eighteen decimal digits, and nothing else.
     package init?(digits text: some Collection<UInt8>) {
         guard (1...18).contains(text.count) else { return nil }
         var value = 0

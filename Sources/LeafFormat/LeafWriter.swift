@@ -1,20 +1,20 @@
-/// Writes a model file so that a crash at any moment leaves either nothing that opens, or the whole file.
+/// Writes a model file so that a crash at any moment leaves either the whole file, or nothing that can be opened.
 ///
-/// Beside the target lie `TARGET.part`, the file without its header, and `TARGET.journal`, which names the blocks that are
-/// safely in it. A later writer of the same `fingerprint` goes on behind the last of them and makes the same bytes. At the
-/// end the header is written, the file checked by opening it, and renamed. Used from one thread; finished blocks may be
-/// committed on another, while the next are written.
+/// It uses two files beside the target: `TARGET.part` is the file without its header, and `TARGET.journal` names the
+/// blocks that are durable in it. A later writer with the same `fingerprint` continues after the last of those blocks
+/// and makes the same bytes. At the end it writes the header, opens the file as a check, and renames it. One thread
+/// uses the writer; another may commit finished blocks while the next are written.
 public final class LeafWriter {
-    /// What is put into the file beside the weights.
+    /// The contents of the file besides the weights.
     public struct Contents: Sendable {
         /// Of a configuration within its limits.
         public var shape: FileShape
         public var weights: WeightFormat
-        /// `vocab.txt`, verbatim; nil for a model that takes ids only.
+        /// `vocab.txt`, unchanged; nil for a model that takes only ids.
         public var vocabulary: [UInt8]?
         /// The segmenter's data; nil for none.
         public var dictionary: [UInt8]?
-        /// Strings for the header: `source`, `software`, ... The writer's own keys are not to be among them.
+        /// Strings for the header, such as `source` and `software`, except the writer's own keys.
         public var metadata: [(String, String)]
 
         public init(
@@ -30,42 +30,44 @@ public final class LeafWriter {
     }
 
     public struct Options: Sendable {
-        /// Replace a file that is there.
+        /// Whether to replace an existing file.
         public var replacesExisting = false
-        /// Go on with an interrupted writing of the same contents.
+        /// Whether to continue an interrupted run with the same contents.
         public var resumes = true
-        /// Changes with the source's files, though the weights may stay the same; does not matter once they are consumed.
+        /// A value that changes when the source's files change, even if the weights do not. It does not matter once
+        /// they are consumed.
         package var stamp = ""
-        /// Whether the source was found partly consumed, so that only the writing that did it can go on.
+        /// Whether the source was partly consumed already, so that only the run that consumed it can continue.
         package var needsConsumedSource = false
-        /// What the target's disk gets back once a block is committed, by block; empty for nothing.
+        /// `freedBytes[b]`: disk space that deleting the source of block `b` gives back to the target's disk. Empty if
+        /// nothing is deleted.
         package var freedBytes: [Int] = []
-        /// Store a chunk packed where that pays. A file that is made to be read keeps every byte.
+        /// Whether to pack chunks if that saves space. A file that is made for reading tests keeps every byte.
         public var packsChunks = true
         package var calls = WriteCalls()
 
         public init() {}
     }
 
-    /// How the writing began.
+    /// How a run began.
     public enum Start: Sendable, Equatable {
         case fresh
-        /// That many blocks were there already.
+        /// This many blocks were there already.
         case resumed(blocks: Int)
-        /// There was an unfinished file of other contents.
+        /// An unfinished file with other contents was discarded.
         case discarded
     }
 
     public let path: String
     public let layout: LeafLayout
     public private(set) var start = Start.fresh
-    /// Blocks that are in the file; the next to write has this index.
+    /// The number of blocks in the file, and so the index of the next block.
     public private(set) var completedBlocks = 0
     private var sourceDigests: [UInt64] = []
-    /// Bytes of the file so far, without what is still to come.
+    /// Bytes of the file so far.
     public var position: Int { end }
 
-    /// Makes blocks safe.
+    /// Makes blocks durable.
     package let committer: BlockCommitter
     private let part: OutputFile
     private let contents: Contents
@@ -79,8 +81,9 @@ public final class LeafWriter {
     /// Prepares the files beside `path` and writes the tokenizer's data.
     ///
     /// - Parameters:
-    ///   - fingerprint: whatever else the bytes depend on (source files, options); contents count by themselves.
-    /// - Throws: `.usage` if the target is there and may not be replaced, `.io` if there is no room or no permission.
+    ///   - fingerprint: everything else that decides the bytes (source files, options). The contents count by
+    ///     themselves.
+    /// - Throws: `.usage` if the target exists and may not be replaced, `.io` if there is no space or no permission.
     public init(
         path: String, contents: Contents, fingerprint: String, options: Options = Options()
     ) throws(LeafError) {
@@ -124,7 +127,7 @@ public final class LeafWriter {
         let stamp = ChunkDigest.of(Array(options.stamp.utf8))
         let hadPart = FilePath.exists(path + ".part")
         guard FilePath.exists(path + ".journal") || !options.needsConsumedSource else { throw Self.consumedElsewhere }
-        // Opening the journal takes the lock; nothing is touched before.
+        // Opening the journal takes the lock. Nothing is changed before that.
         var journal = try WriterJournal(path: path + ".journal", calls: options.calls)
         let record = try WriterJournal.read(path + ".journal")
         guard record?.isConsuming == true || !options.needsConsumedSource else {
@@ -155,7 +158,7 @@ public final class LeafWriter {
         }
         committer.begin(journal, blocks: trusted.count, isConsuming: isConsuming)
         try part.truncate(to: completedBlocks > 0 ? end : 0)
-        // A file that was interrupted behind its header is unfinished again.
+        // If a run was interrupted after writing the header, the file becomes unfinished again.
         try part.write([UInt8](repeating: 0, count: 8), at: 0)
         try checkSpace(freed: options.freedBytes)
         try writeTokenizer()
@@ -166,7 +169,7 @@ public final class LeafWriter {
     ///
     /// - Parameters:
     ///   - name: as in `FileShape.residentTensors`.
-    ///   - offset: bytes from the start of the tensor.
+    ///   - offset: the offset in the tensor, in bytes.
     public func write(_ name: String, _ bytes: UnsafeRawBufferPointer, at offset: Int = 0) throws(LeafError) {
         guard let tensor = tensors[name] else { throw LeafError(.badInput, "\(path) has no tensor \(name)") }
         precondition(offset >= 0 && offset + bytes.count <= tensor.byteCount)
@@ -176,14 +179,14 @@ public final class LeafWriter {
     /// Begins the next matrix of the block with index `completedBlocks`.
     public func beginMatrix() { block.append([]) }
 
-    /// Appends the next chunk of the matrix begun last, packed if that pays.
+    /// Appends the next chunk of the current matrix, packed if that saves space.
     ///
     /// - Parameter bytes: units as `ChunkGeometry` cuts them.
     public func append(chunk bytes: UnsafeRawBufferPointer, outputCount: Int) throws(LeafError) {
         try append(PackedChunk(bytes, outputCount: outputCount, packs: packsChunks, room: packed.bytes))
     }
 
-    /// Whether chunks of the block with index `completedBlocks` are to be packed if that pays.
+    /// Whether to pack chunks of block `completedBlocks` if that saves space.
     private var packsChunks: Bool { packsChunks(ofBlock: completedBlocks) }
 
     /// A matrix whose outputs are read one by one stays as it is.
@@ -191,7 +194,7 @@ public final class LeafWriter {
         packsWherePays && !layout.shape.blocks[block].matrices.contains(where: \.isReadByOutput)
     }
 
-    /// Appends the next chunk of the matrix begun last.
+    /// Appends the next chunk of the current matrix.
     package func append(_ chunk: PackedChunk) throws(LeafError) {
         precondition(!block.isEmpty)
         try part.writePages(chunk.bytes, at: end)
@@ -199,14 +202,15 @@ public final class LeafWriter {
         block[block.count - 1].append(chunk.record)
     }
 
-    /// Ends a block: when this returns, it survives a crash.
+    /// Ends a block. When this returns, the block is durable.
     ///
-    /// - Parameter sourceDigest: of the numbers it was made from; the header tells the digest of them all.
+    /// - Parameter sourceDigest: the digest of the numbers that it was made from. The header has the digest of all of
+    ///   these.
     public func endBlock(sourceDigest: UInt64) throws(LeafError) {
         try committer.commit([closeBlock(sourceDigest: sourceDigest)])
     }
 
-    /// Ends a block that is to be committed, in its turn, before the file can be finished.
+    /// Ends a block that the caller must commit, in order, before it can finish the file.
     package func closeBlock(sourceDigest: UInt64) -> BlockCommitter.Block {
         let shape = layout.shape.blocks[completedBlocks]
         precondition(block.count == shape.matrices.count)
@@ -221,9 +225,9 @@ public final class LeafWriter {
         return closed
     }
 
-    /// Writes the header, checks the file by opening it, gives it its name and removes the journal.
+    /// Writes the header, opens the file as a check, renames it and removes the journal.
     ///
-    /// - Parameter named: called when the file has its name, before the journal is removed.
+    /// - Parameter named: called after renaming, before the journal is removed.
     /// - Returns: the finished file.
     public func finish(named: () throws(LeafError) -> Void = {}) throws(LeafError) -> LeafFile {
         precondition(committer.committedBlocks == layout.shape.blocks.count)
@@ -249,7 +253,7 @@ public final class LeafWriter {
         try LeafFile.open(path: path) { [layout] _, _ in layout.shape }
     }
 
-    /// Whether a writing that consumed its source got as far as giving the file its name.
+    /// Whether a run that consumed its source got as far as renaming the file.
     package static func isNamed(_ path: String) throws(LeafError) -> Bool {
         guard FilePath.exists(path), FilePath.exists(path + ".journal"), !FilePath.exists(path + ".part") else {
             return false
@@ -266,7 +270,7 @@ public final class LeafWriter {
         end += entry.storedBytes
     }
 
-    /// Nil if packing does not pay.
+    /// Returns nil if packing does not save enough.
     private static func pack(_ dictionary: [UInt8]) throws(LeafError) -> [UInt8]? {
         guard !dictionary.isEmpty else { return nil }
         let room = try AlignedBuffer(count: dictionary.count)
@@ -280,10 +284,11 @@ public final class LeafWriter {
         return ChunkDigest.of(Array(text.joined(separator: "\u{0}").utf8))
     }
 
-    /// The blocks of an interrupted writing that really are on the disk.
+    /// The blocks of an interrupted run that are really on the disk.
     ///
-    /// Each was brought there before the journal named it, so only the last could be missing after a crash. The last two are
-    /// read again, and the scales of all; if the file is not what the journal says, all that follows is written again.
+    /// Each block was synced before the journal named it, so after a crash only the last could be missing. The last two
+    /// blocks and all scales are read again. If the file does not match the journal, everything from there on is
+    /// written again.
     private func trustedEntries(
         _ named: [(entry: WriterJournal.Entry, end: Int)]
     ) throws(LeafError) -> [(entry: WriterJournal.Entry, end: Int)] {
@@ -336,18 +341,18 @@ public final class LeafWriter {
         return true
     }
 
-    /// Where the row scales of a block lie.
+    /// The ranges of a block's scales in the file.
     private func scales(of block: FileShape.Block) -> [Range<Int>] {
         block.matrices.compactMap { matrix in
             tensors[FileShape.scaleName(of: matrix.name)].map { $0.offset..<$0.offset + $0.byteCount }
         }
     }
 
-    /// - Parameter freed: as in `Options.freedBytes`.
+    /// - Parameter freed: like `Options.freedBytes`.
     private func checkSpace(freed: [Int]) throws(LeafError) {
         var needed = max(0, layout.maximumFileBytes - part.allocatedBytes)
         if !freed.isEmpty {
-            // A block is committed, and its source given back, while the next is written.
+            // A block is committed, and its source is freed, while the next is written.
             let blocks = (completedBlocks..<freed.count).map { layout.maximumBytes(ofBlock: $0) }
             var taken = max(0, needed - blocks.reduce(0, +))
             needed = taken
@@ -398,7 +403,7 @@ public final class LeafWriter {
 }
 
 extension InputFile {
-    /// The digest of ranges, one behind the other.
+    /// The digest of ranges, concatenated.
     func digest(of ranges: [Range<Int>]) throws(LeafError) -> UInt64 {
         var digest = try ChunkDigest()
         for range in ranges {

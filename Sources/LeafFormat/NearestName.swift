@@ -1,8 +1,8 @@
-/// Finds the name that somebody who made a typing error meant.
+/// Finds the name that the user probably meant.
 package enum NearestName {
     private static let largestDistance = 2
 
-    /// The nearest of the names within two edits, or else the only one that begins so.
+    /// The nearest of the names within two edits; otherwise the only one that begins with the typed text.
     package static func of(_ typed: String, among names: [String]) -> String? {
         nearest(typed, names) ?? completed(typed, names)
     }
@@ -20,7 +20,7 @@ package enum NearestName {
         return best.name
     }
 
-    /// Insertions, deletions, replacements and swaps of neighbours that turn one into the other.
+    /// The number of insertions, deletions, replacements and swaps of neighbours that turn one text into the other.
     static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
         guard abs(a.count - b.count) <= largestDistance else { return largestDistance + 1 }
         var beforeLast: [Int] = []

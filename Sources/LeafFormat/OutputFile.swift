@@ -1,7 +1,7 @@
 import CSystem
 import Glibc
 
-/// The calls that put bytes on a disk, so that a test can let them fail.
+/// The system calls for writing, as values, so that a test can make each of them fail.
 package struct WriteCalls: Sendable {
     package var write: @Sendable (_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int, _ offset: Int) -> Int =
         {
@@ -15,17 +15,17 @@ package struct WriteCalls: Sendable {
     package init() {}
 }
 
-/// A file that is written at any place, by any number of threads.
+/// A file that any number of threads can write at any offset.
 package final class OutputFile: Sendable {
     package let path: String
     private let descriptor: Int32
-    /// The same file for writing past the page cache; -1 where the file system has no such thing.
+    /// A descriptor of the same file for direct writes; -1 if the file system does not support them.
     private let directDescriptor: Int32
     private let calls: WriteCalls
 
-    /// Opens a file for writing and reading back.
+    /// Opens a file for writing and for reading back.
     ///
-    /// - Parameter creates: whether to make it if there is none.
+    /// - Parameter creates: whether to create the file if it does not exist.
     package init(path: String, creates: Bool = true, calls: WriteCalls = WriteCalls()) throws(LeafError) {
         descriptor = open(path, O_RDWR | (creates ? O_CREAT : 0) | O_CLOEXEC | O_NOFOLLOW, 0o644)
         guard descriptor >= 0 else { throw .system("\(path) cannot be written", errno) }
@@ -43,7 +43,7 @@ package final class OutputFile: Sendable {
         try write(bytes, at: offset, through: descriptor)
     }
 
-    /// Writes whole pages that nobody will soon read, past the page cache if that can be.
+    /// Writes whole pages that are not read again soon, past the page cache if possible.
     ///
     /// - Parameters: address, count and offset are multiples of 4096.
     package func writePages(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(LeafError) {
@@ -58,7 +58,7 @@ package final class OutputFile: Sendable {
         while done < bytes.count {
             let count = calls.write(target, bytes.baseAddress! + done, min(bytes.count - done, 1 << 30), offset + done)
             if count < 0 && errno == EINTR { continue }
-            // Some file systems promise direct writes and refuse them, and none goes on behind a short one.
+            // Some file systems accept direct writing and then refuse a write, and none can continue after a short one.
             if count < 0, errno == EINVAL, target != descriptor {
                 target = descriptor
                 continue
@@ -88,31 +88,31 @@ package final class OutputFile: Sendable {
         guard calls.synchronize(descriptor) == 0 else { throw .system("\(path) cannot be brought to the disk", errno) }
     }
 
-    /// Cuts the file, or lengthens it by zeros.
+    /// Shortens the file, or extends it with zeros.
     package func truncate(to count: Int) throws(LeafError) {
         guard ftruncate(descriptor, count) == 0 else { throw .system("\(path) cannot be cut to \(count) bytes", errno) }
     }
 
-    /// Gives the disk space of whole pages back; they read as zeros then.
+    /// Frees the disk space of whole pages, which then read as zeros.
     package func free(_ range: Range<Int>) throws(LeafError) {
         while calls.free(descriptor, range.lowerBound, range.count) != 0 {
             guard errno == EINTR else { throw .system("a part of \(path) cannot be freed", errno) }
         }
     }
 
-    /// Whether the file system can do that. Asked of a page behind the end, where there is nothing to free.
+    /// Whether the file system can do that. Tried on a page after the end, where there is nothing to free.
     package var canFree: Bool {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { return false }
         return leaf_punch_hole(descriptor, Int64(Int(status.st_size).roundedUp(to: 4096)), 4096) == 0
     }
 
-    /// Keeps every other process that asks from this file until it is closed.
+    /// Locks the file against every other process that also locks it, until it is closed.
     ///
-    /// - Parameter user: what it may be in use by.
+    /// - Parameter user: what may be using the file, for the message.
     package func lock(for user: String = "conversion") throws(LeafError) {
         var (own, named) = (stat(), stat())
-        // Whoever had it may have given the file its last name meanwhile.
+        // The process that held the lock may have renamed the file meanwhile.
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, fstat(descriptor, &own) == 0, lstat(path, &named) == 0,
             own.st_ino == named.st_ino, own.st_dev == named.st_dev
         else {
@@ -120,7 +120,7 @@ package final class OutputFile: Sendable {
         }
     }
 
-    /// Bytes that the file takes on the disk; holes take none.
+    /// Bytes that the file occupies on the disk; holes occupy none.
     package var allocatedBytes: Int {
         var status = stat()
         return fstat(descriptor, &status) == 0 ? Int(status.st_blocks) * 512 : 0
@@ -132,8 +132,8 @@ package final class OutputFile: Sendable {
 }
 
 extension OutputFile {
-    /// Makes a file, or replaces it, that gets its name when `write` has filled it and all of it is on the disk; of one that
-    /// was not finished nothing is left.
+    /// Makes a file, or replaces it, that gets its name when `write` has filled it and all of it is on the disk; of one
+    /// that was not finished nothing is left.
     package static func replace<Value>(
         _ path: String, _ write: (OutputFile) throws(LeafError) -> Value
     ) throws(LeafError) -> Value {
@@ -151,7 +151,7 @@ extension OutputFile {
     }
 }
 
-/// What is done to names in a folder.
+/// Operations on names in a folder.
 package enum FilePath {
     package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
@@ -160,16 +160,16 @@ package enum FilePath {
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
-    /// What a name stands for.
+    /// The file that a name refers to.
     package struct Identity: Equatable {
         package let device: UInt64
         package let file: UInt64
-        /// Hard links to it.
+        /// The number of its hard links.
         package let names: Int
         package let isLink: Bool
     }
 
-    /// Of the name itself, where it is a symbolic link; nil if there is none.
+    /// The identity of the file, or of the symbolic link itself; nil if there is none.
     package static func identity(of path: String, followsLinks: Bool = false) -> Identity? {
         var status = stat()
         guard (followsLinks ? stat(path, &status) : lstat(path, &status)) == 0 else { return nil }
@@ -178,16 +178,16 @@ package enum FilePath {
             isLink: status.st_mode & S_IFMT == S_IFLNK)
     }
 
-    /// Whether names may be removed from the folder of `path`.
+    /// Whether names can be removed from the folder of `path`.
     package static func isWritableFolder(of path: String) -> Bool { access(folder(of: path), W_OK | X_OK) == 0 }
 
-    /// The folder that holds `path`; `.` for a bare name.
+    /// The folder that contains `path`; `.` for a bare name.
     package static func folder(of path: String) -> String {
         guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
-    /// The last part of `path`.
+    /// The last component of `path`.
     package static func name(of path: String) -> String {
         guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
         return String(path[path.utf8.index(after: slash)...])
@@ -197,14 +197,14 @@ package enum FilePath {
         guard unlink(path) == 0 || errno == ENOENT else { throw .system("\(path) cannot be removed", errno) }
     }
 
-    /// Makes a folder, unless it is there; its own folder must be.
+    /// Creates a folder, unless it exists; its parent must exist.
     package static func makeFolder(_ path: String) throws(LeafError) {
         guard mkdir(path, 0o755) == 0 || (errno == EEXIST && isDirectory(path)) else {
             throw .system("the folder \(path) cannot be made", errno)
         }
     }
 
-    /// Gives a finished file its name, and sees to it that the name outlives a crash.
+    /// Renames a finished file, durably.
     package static func rename(_ old: String, to new: String) throws(LeafError) {
         guard Glibc.rename(old, new) == 0 else { throw .system("\(old) cannot be renamed to \(new)", errno) }
         try synchronizeFolder(of: new)
@@ -215,13 +215,13 @@ package enum FilePath {
         let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .system("\(folder) cannot be opened", errno) }
         defer { close(descriptor) }
-        // Some file systems cannot do this to a folder; they say EINVAL and keep the order themselves.
+        // Some file systems cannot sync a folder. They return EINVAL and keep the order themselves.
         guard fsync(descriptor) == 0 || errno == EINVAL else {
             throw .system("\(folder) cannot be synchronized", errno)
         }
     }
 
-    /// Bytes that an ordinary user may still write to the file system that holds `path`.
+    /// Bytes that an ordinary user may still write to the file system of `path`.
     package static func freeBytes(at path: String) throws(LeafError) -> Int {
         var status = statvfs()
         guard statvfs(folder(of: path), &status) == 0 else {

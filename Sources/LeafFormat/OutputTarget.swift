@@ -2,8 +2,8 @@ import Glibc
 
 /// What a path of a result leads to. Only regular files are ever replaced.
 package enum OutputTarget {
-    /// A regular file, or a name that nothing has yet: what is written beside it takes the name when it is whole. Links have
-    /// been followed.
+    /// A regular file, or a name that nothing has yet: what is written beside it takes the name when it is whole. Links
+    /// have been followed.
     case file(path: String)
     /// A device, a pipe, a terminal, standard output, or a file that is mounted by itself: written straight.
     case stream(descriptor: Int32)
@@ -85,8 +85,8 @@ package enum OutputTarget {
         throw LeafError(.io, "\(path) is a link that leads to itself; name a file")
     }
 
-    /// Whether something is mounted on exactly this file: its name cannot be given to another then. Without `/proc` nobody
-    /// knows, and the end of the work tells.
+    /// Whether something is mounted on exactly this file: its name cannot be given to another then. Without `/proc`
+    /// nobody knows, and the end of the work tells.
     private static func isMounted(_ path: String) -> Bool {
         guard let real = realpath(path, nil) else { return false }
         defer { free(real) }

@@ -1,16 +1,16 @@
-/// A chunk as it lies in the file: packed if that pays, padded with zeros to whole pages.
+/// A chunk in the form of the file: packed if that saves space, padded with zeros to whole pages.
 package struct PackedChunk {
-    /// Begins at a page; lives as long as the buffers that it was made in.
+    /// Begins at a page. Valid as long as the buffers that it was made in.
     let bytes: UnsafeRawBufferPointer
     let record: LeafMetadata.ChunkRecord
 
-    /// Bytes of `room`: the largest chunk.
+    /// Bytes of `room`, for the largest chunk.
     package static let roomBytes = ChunkGeometry.maximumBytes
 
     /// - Parameters:
-    ///   - bytes: tiles or rows as `ChunkGeometry` cuts them.
+    ///   - bytes: whole tiles or outputs, as `ChunkGeometry` divides them.
     ///   - packs: whether to try to pack.
-    ///   - room: whole pages for what cannot stay where it is.
+    ///   - room: whole pages for a chunk that cannot stay where it is.
     package init(
         _ bytes: UnsafeRawBufferPointer, outputCount: Int, packs: Bool, room: UnsafeMutableRawBufferPointer
     ) {

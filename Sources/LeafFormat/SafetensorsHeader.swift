@@ -1,21 +1,21 @@
-/// What stands at the beginning of a safetensors file: names, types, shapes and places of its tensors, and free strings.
+/// The header of a safetensors file: names, types, shapes and offsets of its tensors, and free strings.
 ///
-/// The file is an 8-byte little-endian length, that many bytes of JSON, and the data, which the tensors must cover from
-/// the first byte to the last without hole or overlap.
+/// The file is an 8-byte little-endian length, that many bytes of JSON, and the data. The tensors must cover the data
+/// from the first byte to the last, without hole or overlap.
 package struct SafetensorsHeader: Sendable, Equatable {
-    /// Ascending by offset; offsets count from the start of the file.
+    /// Ascending by offset; offsets are from the start of the file.
     package var tensors: [TensorEntry]
     package var metadata: [String: String]
-    /// Where the data begin: 8 bytes and the JSON.
+    /// The offset of the data: 8 bytes plus the JSON.
     package var dataOffset: Int
 
     /// No more JSON than this is read: that of the 10B model has 1.6 million bytes, with its padding.
     package static let maximumBytes = 16 << 20
-    /// More axes than any tensor here has.
+    /// More axes than any tensor has here.
     static let maximumRank = 16
 
-    /// A bound on the heap bytes while a header is read and a model is put together from it: a record of the chunk table of 28
-    /// bytes becomes 270, a tensor of 49 bytes 290.
+    /// A bound on the heap bytes while a header is read and a model is put together from it: a record of the chunk
+    /// table of 28 bytes becomes 270, a tensor of 49 bytes 290.
     ///
     /// - Parameter byteCount: of the JSON.
     package static func heapBound(byteCount: Int) -> Int { 12 * byteCount + 1 << 16 }
@@ -23,7 +23,7 @@ package struct SafetensorsHeader: Sendable, Equatable {
     /// Reads and checks the header of a safetensors file.
     ///
     /// - Parameter most: bytes of the JSON.
-    /// - Throws: `.badInput` naming what is wrong and where; `.io` when reading fails.
+    /// - Throws: `.badInput` naming the fault and its place; `.io` if reading fails.
     package init(reading file: InputFile, atMost most: Int = maximumBytes) throws(LeafError) {
         try self.init(json: try Self.json(of: file, atMost: most), fileBytes: file.byteCount, path: file.path)
     }
@@ -61,11 +61,11 @@ package struct SafetensorsHeader: Sendable, Equatable {
     /// Checks a header.
     ///
     /// - Parameters:
-    ///   - json: everything between the length and the data.
-    ///   - fileBytes: of the whole file.
-    ///   - path: for messages.
+    ///   - json: all bytes between the length and the data.
+    ///   - fileBytes: the size of the whole file.
+    ///   - path: the file's name, for messages.
     package init(json: [UInt8], fileBytes: Int, path: String) throws(LeafError) {
-        // The padding may be as long as the table; the decoder need not look at it.
+        // The padding may be as long as the table, and the decoder need not scan it.
         let end = json.lastIndex { $0 != UInt8(ascii: " ") }.map { $0 + 1 } ?? 0
         let table: SafetensorsTable
         do throws(SafetensorsTable.Fault) {
@@ -79,12 +79,12 @@ package struct SafetensorsHeader: Sendable, Equatable {
         metadata = table.metadata
         tensors = []
         tensors.reserveCapacity(table.entries.count)
-        // The decoder keeps no order; of several faults the first in the file is told.
+        // The decoder keeps no order. Of several faults, report the first in the file.
         for entry in table.entries.sorted(by: { ($0.range.first ?? 0, $0.name) < ($1.range.first ?? 0, $1.name) }) {
             tensors.append(try Self.check(entry, dataOffset: dataOffset, fileBytes: fileBytes, path: path))
         }
         tensors.sort { ($0.offset, $0.byteCount, $0.name) < ($1.offset, $1.byteCount, $1.name) }
-        // Exact coverage also catches a name that stands twice in the JSON: its second range is missing here.
+        // Exact coverage also finds a name that occurs twice in the JSON, because its second range is missing here.
         var covered = dataOffset
         for tensor in tensors {
             guard tensor.offset == covered else {
@@ -145,11 +145,11 @@ extension SafetensorsHeader {
         return length + json + repeatElement(UInt8(ascii: " "), count: end - 8 - json.count)
     }
 
-    /// The JSON of a header, without the length in front and the padding behind.
+    /// The JSON of a header, without the length before it and the padding after it.
     ///
     /// - Parameters:
-    ///   - metadata: in the order in which it is to stand in the file.
-    ///   - tensors: ascending and without holes; offsets count from the start of the data.
+    ///   - metadata: in the order of the file.
+    ///   - tensors: ascending and without holes; offsets are from the start of the data.
     package static func json(metadata: [(String, String)], tensors: [TensorEntry]) -> [UInt8] {
         var json: [UInt8] = []
         json.reserveCapacity(tensors.count * 160 + metadata.reduce(0) { $0 + $1.1.utf8.count } + 1024)

@@ -1,7 +1,7 @@
 /// The JSON object of a safetensors header, as it stands there.
 ///
-/// A header may come from anybody and is read before a memory plan is made. So it is scanned once, from front to back, and
-/// nothing is held but what comes of it; a general decoder takes up to 25 times the JSON's size.
+/// A header may come from anybody and is read before a memory plan is made. So it is scanned once, from front to back,
+/// and nothing is held but what comes of it; a general decoder takes up to 25 times the JSON's size.
 struct SafetensorsTable {
     struct Entry {
         var name: String

@@ -1,27 +1,27 @@
-/// A piece of a session file: up to 256 KiB of its contents, packed where that pays, with a digest of their own.
+/// One frame of a session file: up to 256 KiB of its contents, packed if that saves space, with its own digest.
 ///
 /// Documentation/session.md describes the bytes.
 struct SessionFrame: Equatable {
     static let magic = Array("LEAFSESS".utf8)
     /// Raised when an older reader would misread the file.
     static let version: UInt32 = 1
-    /// Contents of a frame at most.
+    /// The most bytes of contents in a frame.
     static let maximumBytes = 256 << 10
     static let headerBytes = 40
-    /// A frame at its largest.
+    /// Bytes of the largest frame.
     static let roomBytes = (headerBytes + maximumBytes).roundedUp(to: AlignedBuffer.alignment)
 
-    /// From 0, without a gap.
+    /// Counts from 0 without a gap.
     var number: UInt32
     var rawBytes: Int
-    /// As many as `rawBytes` for contents that are not packed.
+    /// Equal to `rawBytes` if the contents are not packed.
     var storedBytes: Int
     var isLast: Bool
 
     /// Bytes in the file: whole pages.
     var paddedBytes: Int { (Self.headerBytes + storedBytes).roundedUp(to: AlignedBuffer.alignment) }
 
-    /// Puts the header in front of stored bytes that are there, and zeros behind them.
+    /// Writes the header in front of the stored bytes, and zeros after them.
     func seal(_ frame: UnsafeMutableRawBufferPointer) {
         frame.copyBytes(from: Self.magic)
         for (place, value) in [Self.version, number, UInt32(rawBytes), UInt32(storedBytes), isLast ? 1 : 0, 0]
@@ -35,7 +35,7 @@ struct SessionFrame: Equatable {
         frame.storeBytes(of: digest.littleEndian, toByteOffset: 32, as: UInt64.self)
     }
 
-    /// What the first bytes of a frame say; nil if no writer says that.
+    /// Parses the first bytes of a frame; nil if no writer makes such bytes.
     init?(header: UnsafeRawBufferPointer) {
         let values = (0..<6).map {
             UInt32(littleEndian: header.loadUnaligned(fromByteOffset: 8 + 4 * $0, as: UInt32.self))
@@ -54,7 +54,7 @@ struct SessionFrame: Equatable {
         self.isLast = isLast
     }
 
-    /// Whether all bytes are as they were written.
+    /// Whether the digest of the frame is right.
     ///
     /// Overwrites the digest.
     func isWhole(_ frame: UnsafeMutableRawBufferPointer) -> Bool {

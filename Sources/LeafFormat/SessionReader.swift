@@ -1,5 +1,5 @@
-/// Reads the contents of a session in the order in which they were written; nothing of a frame is given out before its
-/// digest has vouched for it.
+/// Reads the contents of a session in the order in which they were written. It gives out no byte of a frame before it
+/// has checked the frame's digest.
 package final class SessionReader {
     private let file: InputFile
     private let contents: AlignedBuffer
@@ -7,10 +7,10 @@ package final class SessionReader {
     private var offset = 0
     private var number: UInt32 = 0
     private var isLast = false
-    /// What is left of the frame that was read last.
+    /// The unread rest of the current frame.
     private var rest: Range<Int> = 0..<0
 
-    /// - Throws: `.badInput` if the file is no session, or of a version that this program does not know.
+    /// - Throws: `.badInput` if the file is no session, or has a version that this program does not know.
     package init(_ file: InputFile) throws(LeafError) {
         self.file = file
         contents = try AlignedBuffer(count: SessionFrame.roomBytes)
@@ -31,7 +31,7 @@ package final class SessionReader {
     /// For messages.
     package var path: String { file.path }
 
-    /// What to say of contents that no program wrote.
+    /// The error for contents that no program writes.
     package var damage: LeafError {
         LeafError(
             .badInput, "\(file.path): the session is damaged near offset \(offset); remove it, or give another file")
@@ -57,7 +57,7 @@ package final class SessionReader {
 
     package func double() throws(LeafError) -> Double { Double(bitPattern: try integer()) }
 
-    /// How many of something follow.
+    /// The number of elements that follow.
     package func count(atMost most: Int) throws(LeafError) -> Int {
         let count = Int(try integer(UInt32.self))
         guard count <= most else { throw damage }
@@ -96,7 +96,7 @@ package final class SessionReader {
         guard header.paddedBytes <= file.byteCount - offset else { throw cutOff }
         try file.read(
             at: offset + page, into: UnsafeMutableRawBufferPointer(rebasing: frame.bytes[page..<header.paddedBytes]))
-        // A session of gigabytes must not stay in the page cache.
+        // A session may have gigabytes, which must not stay in the page cache.
         file.dropCache(at: offset, count: header.paddedBytes)
         guard header.isWhole(frame.bytes), unpack(header) else { throw damage }
         offset += header.paddedBytes

@@ -1,8 +1,8 @@
-/// Writes the contents of a session as they come, past the page cache where that can be.
+/// Writes the contents of a session piece by piece, past the page cache if possible.
 ///
-/// Its two buffers are all that it needs, however much there is to write.
+/// It needs two buffers, however much there is to write.
 package final class SessionWriter {
-    /// Bytes of its buffers, and of a reader's.
+    /// Bytes of a writer's buffers, and of a reader's.
     package static let bufferBytes = 2 * SessionFrame.roomBytes
 
     private let output: OutputFile
@@ -32,22 +32,22 @@ package final class SessionWriter {
         }
     }
 
-    /// Little-endian.
+    /// Writes a number, little-endian.
     package func append(_ value: some FixedWidthInteger) throws(LeafError) {
         let value = value.littleEndian
         try withUnsafeBytes(of: value) { (bytes) throws(LeafError) in try append(bytes) }
     }
 
-    /// Its bits.
+    /// Writes the bits of a double.
     package func append(_ value: Double) throws(LeafError) { try append(value.bitPattern) }
 
-    /// How many, then each of them.
+    /// Writes a count, then each number.
     package func append(_ values: some Collection<Int32>) throws(LeafError) {
         try append(UInt32(values.count))
         for value in values { try append(value) }
     }
 
-    /// How many bytes, then the text in UTF-8.
+    /// Writes a count of bytes, then the text in UTF-8.
     package func append(_ text: String) throws(LeafError) {
         let bytes = Array(text.utf8)
         try append(UInt32(bytes.count))
@@ -56,7 +56,7 @@ package final class SessionWriter {
         }
     }
 
-    /// Writes what is left, and waits until all of it is on the disk.
+    /// Writes the rest, and waits until everything is on the disk.
     package func finish() throws(LeafError) {
         try flush(isLast: true)
         try output.synchronize()

@@ -10,9 +10,9 @@ extension Sequence<String> {
 extension String {
     /// The same on one line, and without what a terminal would take for a command.
     ///
-    /// Names from files stand in messages and tables. An escape sequence among them could set the title of a window or write
-    /// over other lines, and a mark of direction could make a name look like another. Each such scalar becomes `\u{1b}`;
-    /// there is nothing left to escape in a text that was escaped before.
+    /// Names from files stand in messages and tables. An escape sequence among them could set the title of a window or
+    /// write over other lines, and a mark of direction could make a name look like another. Each such scalar becomes
+    /// `\u{1b}`; there is nothing left to escape in a text that was escaped before.
     package var printable: String {
         guard unicodeScalars.contains(where: Self.isControl) else { return self }
         var text = ""

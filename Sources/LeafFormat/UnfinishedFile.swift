@@ -1,9 +1,9 @@
 import Glibc
 
-/// A result that is written from its beginning to its end. A file gets its name when it is whole, and is gone when it never
-/// becomes so; devices, pipes and standard output are written straight (`OutputTarget`).
+/// A result that is written from its beginning to its end. A file gets its name when it is whole, and is gone when it
+/// never becomes so; devices, pipes and standard output are written straight (`OutputTarget`).
 ///
-/// It is made at once, so that a path that cannot be written is known before the work is done.
+/// It is created at once, so that a path that cannot be written is found before the work is done.
 package final class UnfinishedFile {
     private enum Place {
         case beside(OutputFile, path: String)
@@ -54,7 +54,7 @@ package final class UnfinishedFile {
         if case .beside(let output, let path) = place { try FilePath.rename(output.path, to: path) }
     }
 
-    /// Writes what has been appended, for whoever looks into the unfinished file.
+    /// Writes everything appended so far, for people who look into the unfinished file.
     package func flush() throws(LeafError) {
         try pending.withUnsafeBufferPointer { (bytes) throws(LeafError) in try write(UnsafeRawBufferPointer(bytes)) }
         pending.removeAll(keepingCapacity: true)

@@ -20,8 +20,8 @@ public enum WeightFormat: String, Sendable, Codable, CaseIterable {
 
 /// How one matrix `[outputs, columns]` lies in its chunks: the one place that knows where a number is stored.
 public enum WeightLayout: Sendable, Equatable {
-    /// Tiles of 16 outputs for the kernels, `[outputs/16, columns/4, 16, 4]`: outputs padded to a multiple of 16 and columns
-    /// to a multiple of 64, with zeros. One float32 scale an output, a tensor of its own that stays in memory.
+    /// Tiles of 16 outputs for the kernels, `[outputs/16, columns/4, 16, 4]`: outputs padded to a multiple of 16 and
+    /// columns to a multiple of 64, with zeros. One float32 scale an output, a tensor of its own that stays in memory.
     case int8
     /// Plain `[outputs, columns]`.
     case float16

@@ -1,14 +1,14 @@
-/// What is safely on the disk of a file that is being written: one line a block, appended after the block itself.
+/// The journal of a file that is being written: one line for each durable block, appended after the block itself.
 ///
-/// Every line ends with the XXH3-64 of what stands before it, so that a line cut off by a crash is no line.
+/// Every line ends with the XXH3-64 of its text, so a line that a crash cut off is not valid.
 struct WriterJournal {
     /// One finished block.
     struct Entry: Equatable {
         /// The chunks of each of the block's matrices.
         var chunks: [[LeafMetadata.ChunkRecord]]
-        /// Of the block's row scales as they lie in the resident region, one matrix after the other.
+        /// The digest of the block's scales in the resident region, with matrices concatenated.
         var scalesDigest: UInt64
-        /// Of the numbers in the source that the block was made from.
+        /// The digest of the source's numbers that the block was made from.
         var sourceDigest: UInt64
 
         /// Bytes in the file, padding included.
@@ -41,17 +41,17 @@ struct WriterJournal {
         }
     }
 
-    /// What a journal says.
+    /// The contents of a journal.
     struct Record {
         let identity: UInt64
         let stamp: UInt64
-        /// The blocks, with the places where their lines end.
+        /// The blocks, with the offsets at which their lines end.
         var entries: [(entry: Entry, end: Int)] = []
-        /// Whether the source may lack what the blocks were made from.
+        /// Whether the source may lack the numbers that the blocks were made from.
         var isConsuming = false
-        /// Whether the file was whole and about to get its name.
+        /// Whether the file was complete and about to be renamed.
         var isFinished = false
-        /// Where the last good line ends.
+        /// The offset at which the last valid line ends.
         var end = 0
         /// Whether more follows than one line that a crash cut off.
         var isDamaged = false
@@ -67,13 +67,13 @@ struct WriterJournal {
     /// The most that is read of a journal; that of the 10B model has 0.3 million bytes.
     private static let maximumBytes = 16 << 20
 
-    /// Opens a journal, or makes one, and locks it against another writing of the same file.
+    /// Opens or creates a journal, and locks it against another run that writes the same file.
     init(path: String, calls: WriteCalls) throws(LeafError) {
         file = try OutputFile(path: path, calls: calls)
         try file.lock()
     }
 
-    /// What the journal says up to the first line that is damaged; nil if it has no good first line.
+    /// Reads a journal up to the first damaged line; nil if its first line is not valid.
     static func read(_ path: String) throws(LeafError) -> Record? {
         let input = try InputFile(path: path)
         guard input.byteCount <= Self.maximumBytes else { return nil }
@@ -91,7 +91,7 @@ struct WriterJournal {
         return record
     }
 
-    /// - Returns: whether the line has a meaning where it stands.
+    /// - Returns: whether the line is valid at its place.
     private static func note(_ line: ArraySlice<UInt8>, _ end: Int, in record: inout Record?) -> Bool {
         guard record != nil else {
             let fields = line.dropFirst(title.utf8.count).split(separator: UInt8(ascii: " "))
@@ -112,39 +112,39 @@ struct WriterJournal {
         return true
     }
 
-    /// A line without its digest, if that is right.
+    /// A line without its digest, if the digest is right.
     private static func checked(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
         guard line.count > 17 else { return nil }
         let text = line.dropLast(17)
         return UInt64(hexDigits: line.suffix(16)) == ChunkDigest.of(Array(text)) ? text : nil
     }
 
-    /// Empties the journal and writes its first line: which writing this is, so that no other takes it up.
+    /// Empties the journal and writes its first line, which identifies the run so that no other continues it.
     ///
     /// - Parameters:
     ///   - identity: of contents and options.
-    ///   - stamp: of the source's times of change.
+    ///   - stamp: of the times at which the source changed.
     mutating func begin(_ identity: UInt64, stamp: UInt64) throws(LeafError) {
         try file.truncate(to: 0)
         end = 0
         try append(lines: ["\(Self.title)\(identity.hexDigits) \(stamp.hexDigits)"])
     }
 
-    /// Goes on behind a line, and drops those after it.
+    /// Continues after a line, and drops the lines after it.
     mutating func resume(at end: Int) throws(LeafError) {
         try file.truncate(to: end)
         self.end = end
     }
 
-    /// Notes blocks, whose bytes must be on the disk by now, and waits until the notes are there too.
+    /// Adds blocks, whose bytes must be on the disk already, and waits until their lines are on the disk too.
     mutating func append(_ entries: [Entry]) throws(LeafError) {
         try append(lines: entries.map(\.text))
     }
 
-    /// Notes that from now on the source may lack what the blocks were made from.
+    /// Notes that from now on the source may lack the numbers that the blocks were made from.
     mutating func appendConsuming() throws(LeafError) { try append(lines: [Self.consuming]) }
 
-    /// Notes that the file is whole.
+    /// Notes that the file is complete.
     mutating func appendFinished() throws(LeafError) { try append(lines: [Self.finished]) }
 
     private mutating func append(lines: [String]) throws(LeafError) {

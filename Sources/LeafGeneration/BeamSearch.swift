@@ -2,10 +2,10 @@ import CPMAntShape
 import Glibc
 package import LeafFormat
 
-/// Beam search as CPM-Live does it, or as transformers does: which texts go on, and which have ended.
+/// Beam search by the rules of CPM-Live or of transformers: decides which texts continue and which have ended.
 ///
-/// A value that knows of no model: for each beam a row of logits goes in, and `advance` says from which beams the next
-/// ones come. Scores are kept in double precision; of equal ones the earlier beam and the smaller id come first.
+/// It does not know the model: it takes one row of logits for each beam, and `advance` returns the beams that continue.
+/// Scores have double precision. Of equal ones the earlier beam and the smaller id come first.
 ///
 /// - Source: CPM-Ant reference, sections 5.2 and 5.6; transformers 4.45's `BeamSearchScorer`.
 package struct BeamSearch {
@@ -16,11 +16,11 @@ package struct BeamSearch {
         package let finishReason: FinishReason
     }
 
-    /// A text that goes on.
+    /// A text that continues.
     private struct Beam {
         var history: TokenHistory
         var logProbability: Double
-        /// Looks for stop strings, if there are any.
+        /// Finds stop strings, if there are any.
         var stream: TextStream?
     }
 
@@ -34,15 +34,15 @@ package struct BeamSearch {
     private let processors: [any LogitsProcessor]
     private let width: Int
     private var beams: [Beam]
-    /// The best continuations of all beams so far, the best one first.
+    /// The best candidates of all beams so far, best first.
     private var candidates: [Candidate] = []
     private var hypotheses: [Hypothesis] = []
     package private(set) var isFinished = false
 
     /// - Parameters:
-    ///   - options: valid ones, with beams.
-    ///   - prompt: its ids, which some rules count.
-    ///   - earlier: tokens that were generated before, which count as each text's.
+    ///   - options: valid options, with beams.
+    ///   - prompt: the prompt's ids, which some rules count.
+    ///   - earlier: tokens generated before, which count as part of every text.
     ///   - stream: finds stop strings; nil if there are none.
     package init(
         _ options: GenerationOptions, width: Int, prompt: [Int32], continuing earlier: [Int32] = [],
@@ -58,15 +58,15 @@ package struct BeamSearch {
         candidates.reserveCapacity(2 * width + 1)
     }
 
-    /// Texts that go on; one at the beginning.
+    /// The number of texts that continue; one at the beginning.
     package var beamCount: Int { beams.count }
-    /// Tokens of each of them.
+    /// The number of tokens of each of them.
     package var length: Int { beams[0].history.generatedCount }
     package func history(ofBeam beam: Int) -> TokenHistory { beams[beam].history }
 
-    /// Takes the row of logits that the model gives after a beam, beam by beam in order.
+    /// Takes the row of logits that follows a beam; call it for the beams in order.
     ///
-    /// - Throws: `.badInput` for logits that are no numbers.
+    /// - Throws: `.badInput` for logits that are not numbers.
     package mutating func accept(
         _ logits: Span<Float>, ofBeam beam: Int, workspace: inout SamplingWorkspace
     ) throws(LeafError) {
@@ -76,7 +76,7 @@ package struct BeamSearch {
             for rule in processors { rule.process(&workspace, after: beams[beam].history) }
             logOfSum = workspace.logOfSum()
         } else {
-            // transformers' rules see log-probabilities.
+            // transformers' rules use log-probabilities.
             let shift = Float(workspace.logOfSum())
             for id in 0..<workspace.vocabSize { workspace.logits[id] -= shift }
             for rule in processors { rule.process(&workspace, after: beams[beam].history) }
@@ -87,7 +87,7 @@ package struct BeamSearch {
         }
     }
 
-    /// Keeps the best `2 * width`.
+    /// Keeps a candidate if it is among the best `2 * width`.
     private mutating func offer(_ candidate: Candidate) {
         if candidates.count == 2 * width {
             guard candidate.logProbability > candidates[candidates.count - 1].logProbability else { return }
@@ -98,9 +98,9 @@ package struct BeamSearch {
         candidates.insert(candidate, at: place)
     }
 
-    /// Decides, once every beam's row was taken.
+    /// Chooses the next beams, once the row of every beam was taken.
     ///
-    /// - Returns: for each beam that goes on, from which of the earlier ones it comes.
+    /// - Returns: for each beam that continues, the number of the earlier beam that it continues.
     /// - Throws: `.badInput` if every token is forbidden.
     package mutating func advance() throws(LeafError) -> [Int] {
         guard let best = candidates.first else {
@@ -110,12 +110,14 @@ package struct BeamSearch {
         let isLive = options.compatibility == .cpmLive
         if isLive, cannotImprove(on: best.logProbability, length: length) { return finish() }
 
-        // CPM-Live takes one token more than asked for, and after that every candidate's text without its token.
+        // CPM-Live chooses one token more than `maxTokens`, and then ends the text of every candidate without that
+        // candidate's token.
         let isLast = isLive && length == options.maxTokens + 1
         var (next, parents): ([Beam], [Int]) = ([], [])
         for (rank, candidate) in candidates.enumerated() where isLast || next.count < width {
             if isLast || candidate.id == options.eosID {
-                // transformers takes an end token from the first `width` only, and counts it.
+                // transformers accepts an end token only from the first `width` candidates, and counts it in the
+                // length.
                 guard isLive || rank < width else { continue }
                 add(
                     beams[candidate.beam].history.generated, candidate.logProbability,
@@ -144,9 +146,9 @@ package struct BeamSearch {
         return parents
     }
 
-    /// The best texts, in falling order of their scores.
+    /// The best texts, in descending order of their scores.
     ///
-    /// - Parameter count: how many at most; unfinished beams make up for missing ones.
+    /// - Parameter count: the most texts to return; unfinished beams fill up missing ones.
     package func results(_ count: Int) -> [Hypothesis] {
         var results = hypotheses.enumerated().sorted { ($1.element.score, $0.offset) < ($0.element.score, $1.offset) }
             .map(\.element)
@@ -207,7 +209,7 @@ extension BeamSearch {
         }
     }
 
-    /// Takes the place of a search that was written; this one has not begun.
+    /// Replaces this search, which must be new, by a saved one.
     mutating func resume(_ reader: SessionReader, in configuration: ModelConfiguration) throws(LeafError) {
         let longest = options.maxTokens + 2
         let tokenCount = options.compatibility.tokenCount(in: configuration)

@@ -1,24 +1,24 @@
 import CPMAntShape
 import LeafFormat
 
-/// Whose way of generating is followed where the two implementations of CPM-Ant differ.
+/// The implementation whose rules generation follows, where the two implementations of CPM-Ant differ.
 public enum Compatibility: String, Sendable, CaseIterable {
-    /// The original: rules look at generated tokens alone, the first token is neither the end nor a line break, and beam
-    /// search gives up to one token more than was asked for.
+    /// The original. Rules look only at generated tokens, the first token is neither the end nor a line break, and beam
+    /// search gives up to one token more than requested.
     case cpmLive = "cpm-live"
-    /// Hugging Face transformers: rules look at the prompt too, in beam search at log-probabilities, nothing is forbidden
-    /// at first, and id 0 is padding even inside a text.
+    /// Hugging Face transformers. Rules also look at the prompt, and in beam search at log-probabilities. No first
+    /// token is forbidden. Id 0 is padding even inside a text.
     case transformers
-    /// transformers before 5.23: the rows of soft prompts count as tokens behind the vocabulary.
+    /// transformers before 5.23: the soft-prompt rows follow the vocabulary as tokens.
     case transformersRaw = "transformers-raw"
-    /// transformers with `use_cache` off: each step computes the whole text anew and lets all of it see all of it, which
-    /// gives other texts. A sweep has as many rows as the text has tokens.
+    /// transformers with `use_cache` off: each step computes the whole text again and lets every position see all of
+    /// it, which gives other texts. A sweep has as many rows as the text has tokens.
     case transformersUncached = "transformers-uncached"
 
     var countsPrompt: Bool { self != .cpmLive }
     var zeroIsPadding: Bool { self != .cpmLive }
 
-    /// Ids below it can be generated.
+    /// The number of ids that can be generated.
     func tokenCount(in configuration: ModelConfiguration) -> Int {
         configuration.vocabSize + (self == .transformersRaw ? configuration.promptRows : 0)
     }

@@ -1,27 +1,27 @@
 import CLeafKernels
 import LeafFormat
 
-/// What a track can come to need of a model at the same time: the scheduler keeps it free from the first sweep on, so
-/// that no text breaks off for want of room.
+/// The most that a track can need of a model at the same time. The scheduler reserves it from the first sweep on, so no
+/// text has to stop for lack of memory.
 ///
 /// Numbers that are too large become the largest there is, which no model is opened for.
 public struct Demand: Sendable, Equatable {
-    /// Positions of one page of the KV cache.
+    /// The number of positions in one page of the KV cache.
     public static let pageKeys = Int(LEAF_PAGE_KEYS)
     /// Of a track that needs nothing.
     public static let nothing = Demand(
         pages: 0, sequences: 0, positions: 0, firstRows: 0, stepRows: 0, logitRows: 0)
 
-    /// Pages of the KV cache, those that its sequences share counted once.
+    /// Pages of the KV cache; pages that its sequences share count once.
     public var pages: Int
     public var sequences: Int
     /// Cached positions of the longest sequence.
     public var positions: Int
-    /// Rows of the first sweep: a prompt is computed whole.
+    /// Rows of the first sweep; a prompt is computed in one sweep.
     public var firstRows: Int
     /// Rows of every later sweep.
     public var stepRows: Int
-    /// Rows of one sweep whose logits are wanted.
+    /// The most rows of one sweep that want logits.
     public var logitRows: Int
 
     public init(pages: Int, sequences: Int, positions: Int, firstRows: Int, stepRows: Int, logitRows: Int) {

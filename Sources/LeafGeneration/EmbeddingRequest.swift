@@ -2,17 +2,17 @@ public import CPMAntShape
 package import LeafExecutor
 public import LeafFormat
 
-/// What becomes of the hidden states of a text.
+/// How the hidden states of a text become the answer.
 public enum Pooling: String, Sendable, CaseIterable {
-    /// Their mean over the text's tokens, `<s>` among them.
+    /// The mean of the states of the text's tokens, `<s>` included.
     case mean
-    /// The last token's, which has seen the whole text.
+    /// The state of the last token, which has seen the whole text.
     case last
-    /// All of them stay as they are.
+    /// All states, unchanged.
     case none
 }
 
-/// A text whose hidden states are wanted.
+/// A request for the hidden states of a text.
 public struct EmbeddingRequest: Sendable {
     public var text: PromptRows
     public var pooling: Pooling
@@ -22,20 +22,20 @@ public struct EmbeddingRequest: Sendable {
         self.pooling = pooling
     }
 
-    /// - Throws: `.usage` for what makes no sense with this model.
+    /// - Throws: `.usage` if the request is invalid for this model.
     public func validate(for configuration: ModelConfiguration) throws(LeafError) {
         try text.validate(for: configuration)
         guard !text.ids.isEmpty else { throw LeafError(.usage, "the text has no ids; give at least <s> (6)") }
     }
 
-    /// What the request needs of a model: one sweep, and no logits.
+    /// The demand of the request: one sweep, and no logits.
     public func demand(in configuration: ModelConfiguration) -> Demand {
         .oneSweep(rows: text.length(in: configuration), logitRows: 0)
     }
 }
 
 extension EmbeddingRequest: OneSweepRequest {
-    /// `[dimModel]` numbers; `[tokens, dimModel]` without pooling.
+    /// `[dimModel]` numbers, or `[tokens, dimModel]` without pooling.
     public typealias Answer = [Float]
     public var work: RequestWork<[Float]> { oneSweepWork }
 
@@ -46,10 +46,10 @@ extension EmbeddingRequest: OneSweepRequest {
         return rows
     }
 
-    /// Vectors, in double precision, so that means of long texts lose nothing.
+    /// Sums in double precision, so that means of long texts lose nothing.
     package struct Partial {
         fileprivate var numbers: [Double]
-        /// How many states each vector is the sum of.
+        /// The number of states in each sum.
         fileprivate var states: Int
     }
 

@@ -1,7 +1,7 @@
 import CLeafKernels
 import LeafFormat
 
-/// A row of floats where the kernels can work on it. The target's only unsafe memory.
+/// A row of floats that kernels can work on. It holds the only unsafe memory of this target.
 final class FloatRow: @unchecked Sendable {
     private(set) var count: Int
     private let capacity: Int
@@ -17,21 +17,21 @@ final class FloatRow: @unchecked Sendable {
         base = buffer.bytes.bindMemory(to: Float.self).baseAddress.unsafelyUnwrapped
     }
 
-    /// Bytes that a row of `count` numbers takes.
+    /// Bytes of a row with `count` numbers.
     static func byteCount(_ count: Int) -> Int {
         (count * MemoryLayout<Float>.stride).roundedUp(to: AlignedBuffer.alignment)
     }
 
-    /// Numbers beyond those that were there before are whatever was left behind.
+    /// Changes the count. New numbers at the end are undefined.
     func resize(to count: Int) {
         precondition(0 < count && count <= capacity)
         self.count = count
     }
 
-    /// All numbers, to be read until the row changes.
+    /// All numbers; valid until the row changes.
     var numbers: UnsafeBufferPointer<Float> { UnsafeBufferPointer(start: base, count: count) }
 
-    /// Makes this row another followed by what `fill` writes behind it.
+    /// Sets this row to another one, followed by what `fill` writes after it.
     func set(
         to first: UnsafeBufferPointer<Float>, then more: Int,
         _ fill: (UnsafeMutableBufferPointer<Float>) throws(LeafError) -> Void
@@ -52,26 +52,26 @@ final class FloatRow: @unchecked Sendable {
         }
     }
 
-    /// The place of the largest number, the first of equals; `count` if all are NaN.
+    /// The index of the largest number, the first of equal ones; `count` if all are NaN.
     func placeOfLargest() -> Int {
         kernels.argmax(base, count)
     }
 
-    /// Makes this row the softmax of another; -infinity becomes 0.
+    /// Sets this row to the softmax of another; -infinity becomes 0.
     func setToSoftmax(of logits: FloatRow) {
         precondition(logits.count == count)
         base.update(from: logits.base, count: count)
         kernels.softmax(base, count)
     }
 
-    /// Makes this row exp(logits - shift).
+    /// Sets this row to exp(logits - shift).
     func setToExponentials(of logits: Span<Float>, less shift: Float) {
         precondition(logits.count == count)
         for place in 0..<count { base[place] = logits[place] - shift }
         kernels.exp(base, base, count)
     }
 
-    /// Makes this row exp(logits - shift).
+    /// Sets this row to exp(logits - shift).
     func setToExponentials(of logits: FloatRow, less shift: Float) {
         precondition(logits.count == count)
         for place in 0..<count { base[place] = logits.base[place] - shift }

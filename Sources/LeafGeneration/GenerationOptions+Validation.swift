@@ -11,7 +11,7 @@ extension GenerationOptions {
     private static let lengthPenalties: ClosedRange<Float> = -10...10
     private static let beamCounts = 1...256
 
-    /// - Throws: `.usage` for numbers that make no sense with any model.
+    /// - Throws: `.usage` for numbers that are invalid for any model.
     public func validate() throws(LeafError) {
         try require(
             Self.lengths.contains(maxTokens), "max-tokens \(maxTokens) is not between 1 and \(Self.lengths.upperBound)")
@@ -57,7 +57,7 @@ extension GenerationOptions {
         }
     }
 
-    /// - Throws: `.usage` for what this model does not have, or no model.
+    /// - Throws: `.usage` for options that are invalid for this model, or for any.
     public func validate(for configuration: ModelConfiguration) throws(LeafError) {
         try validate()
         try require(

@@ -1,60 +1,62 @@
-/// What to generate and how to choose; the defaults are CPM-Live's.
+/// What to generate, and how to choose tokens. The defaults are CPM-Live's.
 public struct GenerationOptions: Sendable, Equatable {
     public enum Decoding: Sendable, Equatable {
-        /// The most likely token; of equals the one with the smaller id.
+        /// Takes the most likely token; of equal ones, the one with the smaller id.
         case greedy
-        /// A random token by its probability, after the filters.
+        /// Draws a token by its probability, after the filters.
         case sampling
-        /// Beam search with this many beams: the texts of the highest score.
+        /// Searches with this many beams for the texts with the highest scores.
         case beams(Int)
     }
 
     public var decoding: Decoding
-    /// Tokens to generate at most, the end token not counted. CPM-Live's beam search may give one more.
+    /// The most tokens to generate, without the end token. CPM-Live's beam search may give one more.
     public var maxTokens: Int
-    /// Logits are divided by it. Above 1 evens the probabilities out, below 1 sharpens them.
+    /// The divisor of logits. Above 1 it makes probabilities more even, below 1 more different.
     public var temperature: Float
-    /// The most likely tokens are kept until their probabilities exceed it; 0 and 1 keep all.
+    /// Keeps the most likely tokens until their probabilities exceed this; 0 and 1 keep all.
     public var topP: Float
-    /// The most likely tokens are kept, this many and those equal to the last; 0 keeps all.
+    /// Keeps this many of the most likely tokens, and those equal to the last of them; 0 keeps all.
     public var topK: Int
-    /// Tokens less likely than this share of the most likely one are dropped; 0 keeps all.
+    /// Drops tokens less likely than this share of the most likely one; 0 keeps all.
     public var minP: Float
-    /// Where the random numbers come from; nil for a new one each time.
+    /// The seed of the random numbers; nil for a new one each time.
     public var seed: UInt64?
-    /// Logits of tokens that came already are divided by it where positive, else multiplied; 1 is off.
+    /// Divides positive logits of tokens that occurred before, and multiplies negative ones; 1 is off.
     public var repetitionPenalty: Float
-    /// How many of the last tokens are punished; nil for all.
+    /// How many of the last tokens the penalty counts; nil for all.
     public var repetitionWindow: Int?
-    /// Taken off a token's logit for each time that it came; 0 is off.
+    /// Subtracted from a token's logit for each time that it occurred; 0 is off.
     public var frequencyPenalty: Float
-    /// Taken off a token's logit if it came; 0 is off.
+    /// Subtracted from a token's logit if it occurred; 0 is off.
     public var presencePenalty: Float
-    /// No run of so many tokens comes twice; 0 is off.
+    /// Forbids any run of this many tokens to occur twice; 0 is off.
     public var noRepeatNgram: Int
     /// Added to the logits of these ids.
     public var logitBias: [Int32: Float]
-    /// Whether the first token may be the end or a line break; nil for what the imitated implementation does.
+    /// Whether the first token may be the end or a line break; nil for the rule of `compatibility`.
     public var allowEmpty: Bool?
     /// The token that ends a text.
     public var eosID: Int32
     /// Strings that end a text and are not part of it.
     public var stop: [String]
-    /// A beam's log-probability is divided by its length to this power: above 1 favours long texts, 0 leaves it alone.
+    /// A beam's log-probability is divided by its length to this power. Above 1 favours long texts; 0 ignores the
+    /// length.
     public var lengthPenalty: Float
-    /// Whether beam search ends with as many texts as there are beams, rather than when no better one can come.
+    /// Whether beam search ends as soon as there are as many texts as beams, even if a better one could come.
     public var earlyStopping: Bool
-    /// Whose way of generating is followed.
+    /// The implementation whose rules are followed.
     public var compatibility: Compatibility
-    /// The soft prompt: CPM-Ant's 2 continues a text, 1 fills blanks.
+    /// The number of the soft prompt: CPM-Ant's 2 continues a text, 1 fills blanks.
     public var task: Int
-    /// The segment of the text, which picks its rows of the segment table and the position bias.
+    /// The segment of the text, which selects its rows of the segment table and of the position bias.
     public var segment: Int
-    /// The adapter by its name; nil for the model's unnamed one, if it has one.
+    /// The name of the adapter; nil for the model's unnamed one, if it has one.
     public var delta: String?
-    /// The soft prompt from a file by its name; nil for the model's unnamed one, if it has one, else the task's.
+    /// The name of a soft prompt from a file; nil for the model's unnamed one, if it has one, otherwise the task's own.
     public var promptEmbedding: String?
-    /// Log-probabilities to report of every token beside its own; nil for none.
+    /// How many of the most likely tokens to report with log-probabilities, besides the chosen one; nil for no
+    /// log-probabilities.
     public var logprobs: Int?
 
     public init(
@@ -91,9 +93,9 @@ public struct GenerationOptions: Sendable, Equatable {
 
     var allowsEmpty: Bool { allowEmpty ?? (compatibility != .cpmLive) }
 
-    /// The most likely token each time.
+    /// Options that take the most likely token each time.
     public static var greedy: GenerationOptions { GenerationOptions(decoding: .greedy) }
 
-    /// A seed for a request that names none; short, because people copy it.
+    /// Makes a seed for a request without one. It is short, because people copy it.
     public static func freshSeed() -> UInt64 { UInt64(UInt32.random(in: .min ... .max)) }
 }

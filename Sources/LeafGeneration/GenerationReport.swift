@@ -1,6 +1,6 @@
 import LeafFormat
 
-/// Where the events of one request go, and when they happened.
+/// Delivers the events of one request, and records when they happened.
 package final class GenerationReport {
     package let seed: UInt64
     private let promptTokens: Int
@@ -26,7 +26,7 @@ package final class GenerationReport {
         sweeps += 1
     }
 
-    /// Once there is a token that was not there before.
+    /// Records the time of the first token that is new.
     func noteToken() { if firstToken == nil { firstToken = .now } }
 
     func noteResumed(tokens: Int) { resumedTokens = tokens }

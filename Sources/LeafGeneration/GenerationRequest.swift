@@ -1,15 +1,15 @@
 public import CPMAntShape
 public import LeafFormat
 
-/// A prompt and what to make of it.
+/// A prompt, and what to generate from it.
 public struct GenerationRequest: Sendable {
     public var prompt: PromptRows
     public var options: GenerationOptions
-    /// Continuations of the one prompt; they ride on the same sweeps. With beams the best ones.
+    /// The number of continuations of the prompt, which share sweeps. With beams, the number of best texts.
     public var samples: Int
-    /// Where the generation is kept, and what it goes on from; nil for nowhere.
+    /// The file that keeps the generation and continues it; nil for none.
     public var session: Session?
-    /// What decides the texts beside the request: there once the request is known to fit its session.
+    /// Everything besides the request that decides its texts. It is set once the request is known to fit its session.
     var sessionOrigin: [SessionHead.Field]?
 
     public init(prompt: PromptRows, options: GenerationOptions, samples: Int = 1, session: Session? = nil) {
@@ -19,7 +19,7 @@ public struct GenerationRequest: Sendable {
         self.session = session
     }
 
-    /// - Throws: `.usage` for what makes no sense with this model.
+    /// - Throws: `.usage` if the request is invalid for this model.
     public func validate(for configuration: ModelConfiguration) throws(LeafError) {
         try options.validate(for: configuration)
         try prompt.validate(for: configuration)
@@ -33,16 +33,17 @@ public struct GenerationRequest: Sendable {
         guard !prompt.ids.isEmpty else { throw LeafError(.usage, "the prompt has no ids; give at least <s> (6)") }
     }
 
-    /// The prompt as the imitated implementation reads it.
+    /// The prompt as the chosen implementation reads it.
     var textRows: PromptRows {
         var rows = prompt
         rows.zeroIsPadding = options.compatibility.zeroIsPadding
         return rows
     }
 
-    /// What the request can come to need of a model.
+    /// The most that the request can need of a model.
     ///
-    /// Sequences of one prompt share its full pages; the partly filled one and the rest are each one's own.
+    /// Sequences of one prompt share its full pages. Each has its own copy of the partly filled page, and its own pages
+    /// after it.
     public func demand(in configuration: ModelConfiguration) -> Demand {
         let shared = prompt.length(in: configuration)
         let (width, generated) = (options.width(samples: samples), options.generatedRows)
@@ -60,29 +61,29 @@ public struct GenerationRequest: Sendable {
 }
 
 extension GenerationOptions {
-    /// Sequences of one request.
+    /// The most sequences of one request.
     public static let mostSequences = 1024
 
-    /// Sequences that go on at the same time.
+    /// The number of sequences that run at the same time.
     func width(samples: Int) -> Int {
         if case .beams(let width) = decoding { return max(1, width) }
         return max(1, samples)
     }
 
-    /// Generated tokens that a sequence feeds back at most.
+    /// The most generated tokens that a sequence feeds back into the model.
     var generatedRows: Int {
         if case .beams = decoding, compatibility == .cpmLive { return max(1, maxTokens) +| 1 }
         return max(1, maxTokens) - 1
     }
 }
 
-/// Something that was just generated.
+/// The text of one token that was just generated.
 public struct GeneratedPiece: Sendable, Equatable {
-    /// The number of the sample within its request.
+    /// The number of the sample in its request.
     public let sample: Int
-    /// Nil for text that was held back and became certain when its sample ended.
+    /// The token's id; nil for text that was held back until its sample ended.
     public let id: Int32?
-    /// Whole characters, possibly none.
+    /// Whole characters; may be empty.
     public let text: String
     public let logprobs: TokenLogprobs?
 }
@@ -90,35 +91,35 @@ public struct GeneratedPiece: Sendable, Equatable {
 /// What a generation gives while it is under way.
 public typealias GenerationEvent = RequestEvent<Generation>
 
-/// Everything a request gave.
+/// The whole answer to a request.
 public struct Generation: Sendable {
     public struct Sample: Sendable {
-        /// The generated part, without the end token.
+        /// The generated ids, without the end token.
         public var ids: [Int32]
-        /// Empty for a model without a vocabulary.
+        /// The generated text; empty for a model without a vocabulary.
         public var text: String
         public var finishReason: FinishReason
-        /// One a token, if they were asked for.
+        /// One entry for each token, if they were requested.
         public var logprobs: [TokenLogprobs]
-        /// With beams: the log-probability divided by the length, as the imitated implementation counts them.
+        /// With beams, the log-probability divided by the length, by the rules of the chosen implementation.
         public var score: Double?
     }
 
     public var samples: [Sample]
     public var promptTokens: Int
-    /// Of the texts, those that came from a session.
+    /// Tokens of the texts that came from a session.
     public var resumedTokens = 0
     public var seed: UInt64
-    /// Sweeps on which rows of the request were.
+    /// Sweeps that had rows of the request.
     public var sweeps: Int
-    /// Before its first sweep.
+    /// Seconds before its first sweep.
     public var waitSeconds: Double
-    /// From its first sweep until the first token was there.
+    /// Seconds from its first sweep to its first token.
     public var prefillSeconds: Double
-    /// After it.
+    /// Seconds after its first token.
     public var decodeSeconds: Double
 
     public var completionTokens: Int { samples.reduce(0) { $0 + $1.ids.count } }
-    /// Those that did not come from a session. The best beam may be shorter than those that were saved.
+    /// Tokens that did not come from a session. The best beam may be shorter than the saved ones.
     public var newTokens: Int { max(0, completionTokens - resumedTokens) }
 }

@@ -2,19 +2,19 @@ public import CPMAntShape
 public import LeafExecutor
 public import LeafFormat
 
-/// One input of the `logits` command: a text as generation reads it, or every array of CPM-Live's `inference`.
+/// One input of the `logits` command: either a text as generation reads it, or every array of CPM-Live's `inference`.
 public struct LogitsCase: Sendable, Equatable, Decodable {
     public var id: String
-    /// Text form: ids, the soft prompt is put in front.
+    /// Text form: ids; the soft prompt is put in front.
     public var inputIDs: [Int32]?
     public var task: Int?
-    /// Full form: rows of the soft prompts' table first (`promptLength` of them), then ids.
+    /// Full form: `promptLength` rows of the soft-prompt table, then ids.
     public var input: [Int32]?
-    /// Text tokens; fewer than there are means padding between prompt and text.
+    /// The number of text tokens. If it is less than the ids, there is padding between the soft prompt and the text.
     public var length: Int?
     public var context: [Int]?
     public var span: [Int32]?
-    /// One number in the text form, one for each row in the full form.
+    /// One number in the text form; one for each row in the full form.
     public var segments: [Int]
 
     private enum CodingKeys: String, CodingKey {
@@ -37,7 +37,7 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
             }
     }
 
-    /// The text form.
+    /// Makes a case of the text form.
     public init(id: String, inputIDs: [Int32], task: Int = 2, segment: Int = 2) {
         self.id = id
         self.inputIDs = inputIDs
@@ -45,7 +45,7 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
         segments = [segment]
     }
 
-    /// The full form.
+    /// Makes a case of the full form.
     public init(id: String, input: [Int32], length: Int, context: [Int], segment: [Int], span: [Int32]) {
         self.id = id
         self.input = input
@@ -55,12 +55,12 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
         segments = segment
     }
 
-    /// Rows of one sweep, soft prompt included.
+    /// The number of rows of its sweep, soft prompt included.
     public func rowCount(in configuration: ModelConfiguration) -> Int {
         input?.count ?? configuration.promptLength + (inputIDs?.count ?? 0)
     }
 
-    /// - Throws: `.usage` when arrays are missing, differ in length, or hold numbers that the model does not have.
+    /// - Throws: `.usage` if arrays are missing, differ in length, or hold numbers that the model does not have.
     public func rows(
         of sequence: SequenceID, in configuration: ModelConfiguration, lastOnly: Bool,
         tuning: (_ task: Int) -> TextTuning = { _ in TextTuning() }
@@ -72,7 +72,7 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
             return text.rows(of: sequence, in: configuration) { !lastOnly || $0 == last }
         case .full(let full):
             var rows = full.rows(of: sequence, promptLength: configuration.promptLength, lastOnly: lastOnly)
-            // Its soft prompt rows are given one by one.
+            // The full form gives its soft-prompt rows one by one.
             for row in rows.indices { rows[row].adapter = tuning(2).adapter }
             return rows
         }

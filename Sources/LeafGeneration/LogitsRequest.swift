@@ -4,8 +4,8 @@ public import LeafFormat
 
 /// A text whose logits are wanted, row by row: they are lent, not kept.
 public struct LogitsRequest: Sendable {
-    /// Handed each wanted row's number, from 0, and its logits, `[vocabSize]`, which are there until it returns. Called on
-    /// the engine's thread. What it throws ends the request.
+    /// Handed each wanted row's number, from 0, and its logits, `[vocabSize]`, which are there until it returns. Called
+    /// on the engine's thread. What it throws ends the request.
     public typealias Sink =
         @Sendable (_ row: Int, _ logits: UnsafeBufferPointer<Float>) throws(LeafError) -> Void
 

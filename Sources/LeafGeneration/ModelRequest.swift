@@ -7,7 +7,7 @@ package import LeafTokenizer
 public protocol ModelRequest: Sendable {
     associatedtype Answer: Sendable
 
-    /// - Throws: `.usage` for what makes no sense with this model.
+    /// - Throws: `.usage` if the request is invalid for this model.
     func validate(for configuration: ModelConfiguration) throws(LeafError)
 
     /// What the request can come to need of a model, one part of it after the other if it has several.
@@ -36,7 +36,7 @@ public struct SessionOrigin: Sendable {
     }
 }
 
-/// How requests of one kind are worked on.
+/// How requests of one kind are carried out.
 public struct RequestWork<Answer: Sendable>: Sendable {
     /// Makes the tracks with which a valid request begins, on the engine's thread, where they live.
     package let begin: @Sendable (RequestContext<Answer>) -> [any Track]
@@ -78,7 +78,7 @@ extension GenerationRequest: ModelRequest {
         }
     }
 
-    /// - Parameter onEvent: called on the model's thread; it should return soon.
+    /// - Parameter onEvent: called on the model's thread; it must return quickly.
     package func track(
         for configuration: ModelConfiguration, vocabulary: Vocabulary?, cancellation: Cancellation,
         onEvent: @escaping @Sendable (GenerationEvent) -> Void

@@ -4,13 +4,13 @@ package import LeafFormat
 
 /// A request that one sweep answers.
 package protocol OneSweepRequest: ModelRequest {
-    /// What is known when some of its rows have been read.
+    /// The state of an answer after some of its rows were read.
     associatedtype Partial
 
-    /// The rows of the sweep; those that want an output are read.
+    /// The rows of its sweep. Rows that want an output will be read.
     func rows(of sequence: SequenceID, in configuration: ModelConfiguration) throws(LeafError) -> [RowBatch.Row]
     func begin(in configuration: ModelConfiguration) -> Partial
-    /// - Parameter place: counts the rows that want an output.
+    /// - Parameter place: the number of the row among those that want an output.
     func read(
         _ row: LogitsRow, at place: Int, into partial: inout Partial, workspace: inout SamplingWorkspace
     ) throws(LeafError)
@@ -24,7 +24,7 @@ extension OneSweepRequest {
 }
 
 extension Demand {
-    /// Of a request that is over after one sweep with these rows.
+    /// The demand of a request that is done after one sweep with these rows.
     static func oneSweep(rows: Int, logitRows: Int) -> Demand {
         Demand(
             pages: pages(holding: rows), sequences: 1, positions: rows, firstRows: rows, stepRows: 0,
@@ -39,7 +39,7 @@ package final class OneSweepTrack<Request: OneSweepRequest>: Track {
     private let context: RequestContext<Request.Answer>
     private var sequence: SequenceID?
     private var partial: Request.Partial
-    /// Rows that have not been read.
+    /// The number of rows that have not been read yet.
     private var missing: Int?
 
     /// - Parameter request: a valid one.

@@ -1,15 +1,15 @@
-/// Random numbers as a function of where they are used: the same seed, sample and step give the same number whatever
-/// was drawn before, on every machine.
+/// Random numbers as a function of where they are used: the same seed, sample and step give the same number on every
+/// machine, whatever was drawn before.
 ///
 /// Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011). The key is the
-/// request's seed, low word first; the counter is `[step, sample, 0, 0]`. A batch mate, a resumed run or another order
-/// of work therefore changes nothing.
+/// request's seed, low word first; the counter is `[step, sample, 0, 0]`. So other requests, an interruption or another
+/// order of work change nothing.
 package struct Philox: Sendable {
     package typealias Words = (UInt32, UInt32, UInt32, UInt32)
 
     private static let rounds = 10
     private static let multipliers: (UInt32, UInt32) = (0xD251_1F53, 0xCD9E_8D57)
-    /// Added to the key after each round: the golden ratio and the root of 3 less 1.
+    /// Added to the key after each round: the golden ratio, and the root of 3 less 1.
     private static let weyl: (UInt32, UInt32) = (0x9E37_79B9, 0xBB67_AE85)
 
     private let key: (UInt32, UInt32)
@@ -18,7 +18,7 @@ package struct Philox: Sendable {
         key = (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
     }
 
-    /// The 128 bits that belong to a counter.
+    /// The 128 bits of a counter.
     package func words(_ counter: Words) -> Words {
         var (a, b, c, d) = counter
         var key = key
@@ -31,11 +31,11 @@ package struct Philox: Sendable {
         return (a, b, c, d)
     }
 
-    /// The number in 0..<1, a multiple of 2^-53, that decides one token.
+    /// The number in 0..<1, a multiple of 2^-53, that chooses one token.
     ///
     /// - Parameters:
-    ///   - step: tokens of the sample before this one.
-    ///   - sample: the sample's number within its request.
+    ///   - step: the number of tokens of the sample before this one.
+    ///   - sample: the number of the sample in its request.
     package func uniform(step: Int, sample: Int) -> Double {
         let (low, high, _, _) = words((UInt32(truncatingIfNeeded: step), UInt32(truncatingIfNeeded: sample), 0, 0))
         let bits = UInt64(high) << 32 | UInt64(low)

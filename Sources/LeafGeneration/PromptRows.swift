@@ -2,11 +2,11 @@ public import CPMAntShape
 public import LeafExecutor
 public import LeafFormat
 
-/// What was trained for a text's task and loaded with the model (`ModelTuning`).
+/// The adapter and the soft prompt of a text, which are loaded with the model (`ModelTuning`).
 public struct TextTuning: Sendable, Equatable {
-    /// The place of an adapter; nil for none.
+    /// The index of an adapter; nil for none.
     public var adapter: Int?
-    /// The first row of the soft prompt that stands in front; nil for the one of the task.
+    /// The first row of its soft prompt; nil for the task's own.
     public var softPromptRow: Int?
 
     public init(adapter: Int? = nil, softPromptRow: Int? = nil) {
@@ -15,21 +15,21 @@ public struct TextTuning: Sendable, Equatable {
     }
 }
 
-/// A text as CPM-Ant wants to read it: a soft prompt, then the tokens, all of them context.
+/// A text as CPM-Ant reads it: a soft prompt, then the tokens, all of them context.
 ///
-/// - Source: CPM-Ant reference, sections 2.1 and 5.1. Generated tokens are not context: with a cache that is what the
-///   original computes, and a full pass with this mask gives the same numbers.
+/// - Source: CPM-Ant reference, sections 2.1 and 5.1. Generated tokens are not context: the original computes the same
+///   numbers with a cache, and one full pass with this mask gives them too.
 public struct PromptRows: Sendable, Equatable {
     public var ids: [Int32]
-    /// Which soft prompt stands in front.
+    /// The number of its soft prompt.
     public var task: Int
     public var segment: Int32
     public var tuning = TextTuning()
-    /// transformers takes id 0 for padding wherever it stands: it is of segment 0, and for each of them one more token at
-    /// the beginning of the text is out of sight.
+    /// transformers treats every id 0 as padding: it gets segment 0, and hides one more token at the beginning of the
+    /// text.
     var zeroIsPadding = false
 
-    /// - Throws: `.usage` when the model has no such task or segment, or an id is outside its vocabulary.
+    /// - Throws: `.usage` if the model has no such task or segment, or an id is outside of its vocabulary.
     public init(ids: [Int32], task: Int, segment: Int, for configuration: ModelConfiguration) throws(LeafError) {
         guard (0..<configuration.segmentTypes).contains(segment) else {
             throw LeafError(
@@ -60,12 +60,12 @@ public struct PromptRows: Sendable, Equatable {
         }
     }
 
-    /// Positions, those of the soft prompt included, that CPM-Ant saw in training. Longer texts work, less well.
+    /// The number of positions, soft prompt included, that CPM-Ant saw in training. Longer texts work less well.
     public static let trainedLength = 1024
 
     /// The rows of the whole prompt, for one sweep.
     /// - Parameters:
-    ///   - wantsLogits: told the place of a token in `ids`, says whether its row wants logits.
+    ///   - wantsLogits: returns whether the row of the token with this index in `ids` wants logits.
     public func rows(
         of sequence: SequenceID, in configuration: ModelConfiguration, wantsLogits: (Int) -> Bool
     ) -> [RowBatch.Row] {
@@ -87,8 +87,8 @@ public struct PromptRows: Sendable, Equatable {
 
     /// The row of a generated token.
     /// - Parameters:
-    ///   - token: an id of the vocabulary, or behind it a row of the soft prompts' table.
-    ///   - step: how many tokens were generated before it.
+    ///   - token: an id of the vocabulary, or after it a row of the soft-prompt table.
+    ///   - step: the number of tokens generated before it.
     public func row(
         of sequence: SequenceID, generated token: Int32, step: Int, in configuration: ModelConfiguration
     ) -> RowBatch.Row {
@@ -125,6 +125,6 @@ public struct PromptRows: Sendable, Equatable {
         }
     }
 
-    /// Cached positions that the prompt takes.
+    /// The number of cached positions of the prompt.
     public func length(in configuration: ModelConfiguration) -> Int { configuration.promptLength + ids.count }
 }

@@ -1,6 +1,6 @@
 public import LeafFormat
 
-/// What a request gives while it is under way.
+/// An event of a request.
 public enum RequestEvent<Answer: Sendable>: Sendable {
     /// A token of a generation, in the order of its samples. Beams are told when they have ended.
     case piece(GeneratedPiece)

@@ -3,17 +3,17 @@ public import CPMAntShape
 package import LeafExecutor
 package import LeafFormat
 
-/// The room in which one token after another is chosen, for one sequence after another; nothing is allocated later.
+/// The buffers for choosing tokens, for one sequence after another. They are allocated once.
 public struct SamplingWorkspace: ~Copyable, Sendable {
-    /// `[vocabSize]`; -infinity: this id cannot be chosen.
+    /// `[vocabSize]`; -infinity means that this id cannot be chosen.
     let logits: FloatRow
-    /// `[vocabSize]`; what the last `computeProbabilities` found.
+    /// `[vocabSize]`; the result of the last `computeProbabilities`.
     let probabilities: FloatRow
-    /// A row of the vocabulary's logits and the soft prompts', before they are loaded.
+    /// The logits of the vocabulary and of the soft prompts together, before they are loaded.
     let joined: FloatRow
-    /// Room for ids in the order of their probabilities.
+    /// Memory for ids in the order of their probabilities.
     var order: [Int32]
-    /// By id: the round in which it was marked last.
+    /// For each id, the round in which it was marked last.
     private var marks: [UInt32]
     private var round: UInt32 = 0
 
@@ -41,7 +41,7 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
         marks = Array(repeating: 0, count: capacity)
     }
 
-    /// Numbers in the row that was loaded last.
+    /// The number of logits in the current row.
     public var vocabSize: Int { logits.count }
 
     /// Bytes of a workspace, for the memory plan.
@@ -50,9 +50,9 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
         return 3 * FloatRow.byteCount(capacity) + 2 * capacity * MemoryLayout<Int32>.stride
     }
 
-    /// Takes a row of the model's logits to work on.
+    /// Loads a row of the model's logits.
     ///
-    /// - Throws: `.badInput` if it holds a NaN or an infinity, which only damaged weights make.
+    /// - Throws: `.badInput` for a NaN or an infinity, which only damaged weights produce.
     package mutating func load(_ row: Span<Float>) throws(LeafError) {
         logits.resize(to: row.count)
         probabilities.resize(to: row.count)
@@ -66,12 +66,12 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
         }
     }
 
-    /// Softmax of the logits as they are now.
+    /// Computes the softmax of the present logits.
     mutating func computeProbabilities() {
         probabilities.setToSoftmax(of: logits)
     }
 
-    /// The logarithm of the sum of the logits' exponentials; overwrites the probabilities.
+    /// The logarithm of the sum of the exponentials of the logits. Overwrites the probabilities.
     mutating func logOfSum() -> Double {
         let largest = logits[logits.placeOfLargest()]
         guard largest > -.infinity else { return -.infinity }
@@ -81,34 +81,34 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
         return naturalLogarithm(sum) + Double(largest)
     }
 
-    /// Shuts out every id that does not pass.
+    /// Forbids every id that does not pass.
     mutating func keep(where passes: (_ id: Int) -> Bool) {
         for id in 0..<vocabSize where !passes(id) { logits[id] = -.infinity }
     }
 
-    /// Forgets all marks.
+    /// Removes all marks.
     mutating func clearMarks() {
         round += 1
-        // After four billion rounds marks of the first ones would count again.
+        // After four billion rounds, marks of the first rounds would become valid again.
         if round == .max {
             for id in marks.indices { marks[id] = 0 }
             round = 1
         }
     }
 
-    /// Whether the id was not marked since `clearMarks`; it is then.
+    /// Marks the id, and returns whether it had no mark since `clearMarks`.
     mutating func mark(_ id: Int32) -> Bool {
         guard marks[Int(id)] != round else { return false }
         marks[Int(id)] = round
         return true
     }
 
-    /// The logits as they are now, to look at.
+    /// A copy of the present logits, for tests.
     package var currentLogits: [Float] {
         (0..<vocabSize).map { logits[$0] }
     }
 
-    /// The softmax of the logits as they are now, to look at.
+    /// The softmax of the present logits, for tests.
     package mutating func currentProbabilities() -> [Float] {
         computeProbabilities()
         return (0..<vocabSize).map { probabilities[$0] }

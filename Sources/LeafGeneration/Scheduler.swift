@@ -2,8 +2,8 @@ package import Dispatch
 package import LeafExecutor
 package import LeafFormat
 
-/// Runs any number of tracks on shared sweeps: new ones join at the next sweep, finished ones leave, the prompt of one
-/// and the steps of others ride together.
+/// Runs any number of tracks on shared sweeps. New tracks join at the next sweep and finished ones leave. A sweep can
+/// have the prompt of one track and steps of others.
 ///
 /// Tracks join in the order in which they came. One that does not fit beside those under way waits, and those behind
 /// it wait too, so that none starves. Everything happens on the engine's queue.
@@ -15,12 +15,12 @@ package final class Scheduler {
     private var waiting: [any Track] = []
     private var active: [any Track] = []
     private var batch = RowBatch()
-    /// For each row of the sweep that wants an output, those with logits first: whose it is, and its number among the
-    /// owner's.
+    /// For each row of the sweep that wants an output, those with logits first: its track, and the row's number among
+    /// that track's outputs.
     private var owners: [(track: Int, place: Int)] = []
-    /// Those of rows without logits, while they are collected.
+    /// The same for rows without logits, while they are collected.
     private var otherOwners: [(track: Int, place: Int)] = []
-    /// What ended tracks of this sweep early, by their places in `active`.
+    /// The errors that ended tracks during this sweep, by their indices in `active`.
     private var failures: [Int: LeafError] = [:]
     /// Blocks that the sweep under way has begun.
     private var blocksBegun = 0
@@ -32,7 +32,7 @@ package final class Scheduler {
     /// - Parameters:
     ///   - queue: the one on which everything else here is called.
     ///   - interest: learns who wants each sweep.
-    /// - Throws: `.budget` when the system refuses the memory for a few rows.
+    /// - Throws: `.budget` if the system refuses the memory for a few rows.
     package init(
         model: Executor, queue: DispatchQueue, interest: SweepInterest
     ) throws(LeafError) {
@@ -47,7 +47,7 @@ package final class Scheduler {
 
     package var hasWork: Bool { !waiting.isEmpty || !active.isEmpty }
 
-    /// Takes a track; it joins as soon as there is room. One that can never fit ends at once with the reason.
+    /// Adds a track, which joins as soon as there is capacity. A track that can never fit ends at once with the reason.
     package func add(_ track: any Track) {
         dispatchPrecondition(condition: .onQueue(queue))
         if let reason = model.refusal(of: track.demand) {
@@ -57,7 +57,7 @@ package final class Scheduler {
         }
     }
 
-    /// One sweep with the rows of all that are under way, if any are.
+    /// Runs one sweep with the rows of all active tracks, if there are any.
     package func sweep() {
         dispatchPrecondition(condition: .onQueue(queue))
         letGo()
@@ -87,7 +87,7 @@ package final class Scheduler {
         waiting.removeFirst(admitted)
     }
 
-    /// Whether a newcomer wants a sweep; else it has ended.
+    /// Begins a new track. Returns whether it wants a sweep; otherwise it has ended.
     private func begins(_ track: any Track) -> Bool {
         var failure: LeafError?
         do throws(LeafError) {
@@ -122,7 +122,7 @@ package final class Scheduler {
         active = active.enumerated().filter { failures[$0] == nil && !$1.isFinished }.map(\.element)
     }
 
-    /// A sweep takes seconds: it is given up when nobody wants it any more, and not before.
+    /// A sweep takes seconds, so it is abandoned once no track wants it any more, but not before.
     private func pass() throws(LeafError) {
         blocksBegun = 0
         try interest.whileWanted(by: active.lazy.map(\.cancellation)) { () throws(LeafError) in
@@ -186,7 +186,7 @@ package final class Scheduler {
     }
 }
 
-/// What a model has left beside the tracks that are under way.
+/// The capacity that the active tracks leave.
 private struct Room {
     private var pages: Int
     private var sequences: Int
@@ -201,7 +201,7 @@ private struct Room {
         for track in active { take(track.demand, rows: track.demand.stepRows) }
     }
 
-    /// Whether a newcomer fits on the next sweep; it has its place then.
+    /// Reserves the demand of a new track, and returns true, if it fits on the next sweep.
     mutating func take(_ demand: Demand) -> Bool {
         guard
             demand.pages <= pages, demand.sequences <= sequences, demand.rows <= rows, demand.logitRows <= logitRows
@@ -219,7 +219,7 @@ private struct Room {
 }
 
 extension Executor {
-    /// Why a track can never run, however empty the model is; nil if it can.
+    /// The reason why a track can never run, even alone; nil if it can.
     fileprivate func refusal(of demand: Demand) -> LeafError? {
         func refusal(
             _ wanted: Int, _ what: String, _ planned: Int, _ hint: String, _ advice: LeafError.Advice? = nil

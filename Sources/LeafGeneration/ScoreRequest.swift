@@ -2,11 +2,11 @@ public import CPMAntShape
 package import LeafExecutor
 public import LeafFormat
 
-/// A text whose probability after another is wanted.
+/// A request for the probability of one text after another.
 public struct ScoreRequest: Sendable {
-    /// Seen by everyone, as a prompt is.
+    /// The text before the target. Every position sees it, like a prompt.
     public var context: PromptRows
-    /// Each token sees the context and the tokens before it: nothing of what it is scored for.
+    /// The tokens to score. Each sees the context and the tokens before it, and nothing that it is scored for.
     public var target: [Int32]
 
     public init(context: PromptRows, target: [Int32]) {
@@ -14,7 +14,7 @@ public struct ScoreRequest: Sendable {
         self.target = target
     }
 
-    /// - Throws: `.usage` for what makes no sense with this model.
+    /// - Throws: `.usage` if the request is invalid for this model.
     public func validate(for configuration: ModelConfiguration) throws(LeafError) {
         try context.validate(for: configuration)
         guard !context.ids.isEmpty else { throw LeafError(.usage, "the context has no ids; give at least <s> (6)") }
@@ -24,19 +24,19 @@ public struct ScoreRequest: Sendable {
         }
     }
 
-    /// What the request needs of a model: one sweep, in which nobody reads the last token.
+    /// The demand of the request: one sweep, which does not need the last token.
     public func demand(in configuration: ModelConfiguration) -> Demand {
         .oneSweep(rows: context.length(in: configuration) + max(1, target.count) - 1, logitRows: target.count)
     }
 }
 
-/// What the model makes of one token where it stands.
+/// The model's probability of one token at its position.
 public struct TokenScore: Sendable, Equatable {
     public let id: Int32
     public let logit: Float
     /// The natural logarithm of its probability.
     public let logprob: Double
-    /// 1 if it is the most likely token; of equals the smaller id comes first.
+    /// 1 for the most likely token; of equal ones the smaller id comes first.
     public let rank: Int
 }
 
@@ -66,7 +66,7 @@ extension ScoreRequest: OneSweepRequest {
 }
 
 extension SamplingWorkspace {
-    /// Overwrites the probabilities.
+    /// Computes the score of a token. Overwrites the probabilities.
     mutating func score(of id: Int32) -> TokenScore {
         let logit = logits[Int(id)]
         var rank = 1

@@ -2,28 +2,28 @@ public import LeafFormat
 
 /// Why a text ended.
 public enum FinishReason: String, Sendable, Codable {
-    /// The model ended it, or a stop string did.
+    /// The model ended it, or it reached a stop string.
     case stop
-    /// It has as many tokens as were asked for.
+    /// It has as many tokens as requested.
     case length
-    /// Somebody stopped it.
+    /// The caller stopped it.
     case interrupted
 }
 
 /// Chooses the tokens of one greedy or random sequence from the rows of logits that the model computes for it.
 ///
-/// A value: a copy goes on by itself. What it chooses depends on the logits, the options, the seed and the sample's
-/// number, and on nothing else.
+/// This is a value: a copy continues by itself. Its choices depend only on the logits, the options, the seed and the
+/// sample's number.
 public struct SequenceDecoder: Sendable {
     /// A token that was chosen.
     public struct Token: Sendable, Equatable {
         public let id: Int32
-        /// There if the options ask for them.
+        /// Present if the options ask for them.
         public let logprobs: TokenLogprobs?
     }
 
     package private(set) var history: TokenHistory
-    /// Nil while the sequence wants another row of logits.
+    /// Nil while the sequence needs another row of logits.
     public private(set) var finishReason: FinishReason?
 
     private let options: GenerationOptions
@@ -32,11 +32,11 @@ public struct SequenceDecoder: Sendable {
     private let sample: Int
 
     /// - Parameters:
-    ///   - options: valid ones, without beams.
-    ///   - seed: stands for the options' own, which may be missing.
-    ///   - sample: the number of the sample within its request.
-    ///   - prompt: its ids, which some rules count.
-    ///   - earlier: tokens that were generated before, which count as this sequence's.
+    ///   - options: valid options, without beams.
+    ///   - seed: replaces the options' own, which may be missing.
+    ///   - sample: the number of the sample in its request.
+    ///   - prompt: the prompt's ids, which some rules count.
+    ///   - earlier: tokens generated before, which count as part of this sequence.
     public init(
         _ options: GenerationOptions, seed: UInt64, sample: Int = 0, prompt: [Int32] = [],
         continuing earlier: [Int32] = []
@@ -57,7 +57,7 @@ public struct SequenceDecoder: Sendable {
     /// - Parameters:
     ///   - logits: `[vocabSize]`, the model's row after the last token.
     /// - Returns: nil if the sequence ends here.
-    /// - Throws: `.badInput` for logits that are no numbers, or if every token is forbidden.
+    /// - Throws: `.badInput` for logits that are not numbers, or if every token is forbidden.
     public mutating func accept(
         _ logits: Span<Float>, workspace: inout SamplingWorkspace
     ) throws(LeafError) -> Token? {
@@ -75,14 +75,14 @@ public struct SequenceDecoder: Sendable {
         return Token(id: id, logprobs: logprobs)
     }
 
-    /// Ends the sequence from outside: a stop string was met, or somebody interrupted.
+    /// Ends the sequence from outside: it reached a stop string, or the caller interrupted it.
     public mutating func finish(_ reason: FinishReason) {
         finishReason = reason
     }
 
-    /// Takes tokens that were chosen before.
+    /// Continues with tokens that were chosen before.
     ///
-    /// - Parameter hasStopped: whether the sequence ended with them otherwise than by its length.
+    /// - Parameter hasStopped: whether the sequence ended with them for another reason than its length.
     mutating func resume(_ ids: [Int32], hasStopped: Bool) {
         for id in ids { history.append(id) }
         if hasStopped {
@@ -107,9 +107,10 @@ public struct SequenceDecoder: Sendable {
 }
 
 extension SamplingWorkspace {
-    /// The id at which the probabilities, summed in double precision by rising id, pass a share of their total.
+    /// The id at which the cumulative probability, summed in double precision in order of ids, exceeds a share of the
+    /// total.
     ///
-    /// Every operation is exact or rounded alike everywhere, so all machines draw the same id.
+    /// Every operation is exact, or rounds in the same way everywhere, so all machines draw the same id.
     ///
     /// - Parameter share: in 0..<1.
     package mutating func draw(_ share: Double) -> Int32 {

@@ -1,20 +1,20 @@
-/// Finds stop strings in a text that comes in pieces, and holds back what may be the beginning of one.
+/// Finds stop strings in a text that arrives in pieces, and holds back text that may be the beginning of one.
 ///
-/// The first stop string to be complete ends the text; of those complete at the same place the longest counts. Texts
-/// are compared scalar by scalar, without normalization.
+/// The stop string that is complete first ends the text; of several that are complete at the same byte, the longest.
+/// Texts are compared by Unicode scalars, without normalization.
 public struct StopMatcher: Sendable {
     private var automata: [PrefixAutomaton]
     /// The end of the text so far that may become a stop string, in UTF-8.
     private var held: [UInt8] = []
-    /// Whether a stop string was met; no text comes any more.
+    /// Whether a stop string was found. No more text follows then.
     public private(set) var hasStopped = false
 
-    /// - Parameter stops: none of them empty.
+    /// - Parameter stops: strings that are not empty.
     public init(_ stops: [String]) {
         automata = stops.map { PrefixAutomaton(Array($0.utf8)) }
     }
 
-    /// The text that is certain once `piece` has come, without the stop string.
+    /// The text that is certain after `piece`, without any part of a stop string.
     public mutating func append(_ piece: String) -> String {
         guard !hasStopped else { return "" }
         guard !automata.isEmpty else { return piece }
@@ -33,7 +33,7 @@ public struct StopMatcher: Sendable {
         return take(held.count - (automata.map(\.matched).max() ?? 0))
     }
 
-    /// What was held back, once no more text comes.
+    /// The text that was held back, once no more text follows.
     public mutating func finish() -> String {
         hasStopped ? "" : take(held.count)
     }
@@ -44,10 +44,10 @@ public struct StopMatcher: Sendable {
     }
 }
 
-/// How much of one string the end of a text matches: Knuth, Morris and Pratt.
+/// The length of the longest prefix of one string that the text ends with (Knuth, Morris and Pratt).
 private struct PrefixAutomaton: Sendable {
     private let pattern: [UInt8]
-    /// For each length of a match the length of the longest shorter one that ends at the same place.
+    /// For each length of a match, the length of the longest shorter match that ends at the same byte.
     private let fallback: [Int]
     private(set) var matched = 0
 
@@ -66,7 +66,7 @@ private struct PrefixAutomaton: Sendable {
         self.fallback = fallback
     }
 
-    /// Whether the string is complete with this byte.
+    /// Whether this byte completes the string.
     mutating func advance(_ byte: UInt8) -> Bool {
         while matched > 0, matched == pattern.count || pattern[matched] != byte { matched = fallback[matched] }
         if pattern[matched] == byte { matched += 1 }

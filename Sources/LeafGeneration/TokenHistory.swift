@@ -1,7 +1,6 @@
-/// The tokens that rules look back on: the generated ones, and the prompt's where the imitated implementation counts
-/// them.
+/// The tokens that rules look at: the generated ones, and those of the prompt if the chosen implementation counts them.
 package struct TokenHistory: Sendable {
-    /// All that count, in order.
+    /// All tokens that count, in order.
     package private(set) var counted: [Int32]
     private let promptCount: Int
 

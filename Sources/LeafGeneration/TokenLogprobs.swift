@@ -1,4 +1,4 @@
-/// How likely the model itself found a chosen token, and which others it found likely: natural logarithms, before
+/// The model's own log-probability of a chosen token, and the most likely other tokens: natural logarithms, before
 /// temperature, penalties and filters.
 public struct TokenLogprobs: Sendable, Equatable {
     public struct Entry: Sendable, Equatable {
@@ -12,7 +12,7 @@ public struct TokenLogprobs: Sendable, Equatable {
     }
 
     public let chosen: Entry
-    /// The most likely tokens, the first one first; of equals the smaller id first.
+    /// The most likely tokens, best first; of equal ones the smaller id comes first.
     public let top: [Entry]
 
     public init(chosen: Entry, top: [Entry]) {
@@ -39,7 +39,7 @@ extension SamplingWorkspace {
         return TokenLogprobs(chosen: entry(chosen), top: top.map(entry))
     }
 
-    /// The places of the `count` largest numbers in falling order.
+    /// The indices of the `count` largest numbers, in descending order.
     private static func largest(_ count: Int, of row: Span<Float>) -> [Int32] {
         guard count > 0 else { return [] }
         var best: [Int32] = []

@@ -7,13 +7,13 @@ package import LeafFormat
 /// Texts, blanks and scored texts differ only here. A track lives on the engine's thread; whom it rides with changes
 /// nothing for it.
 package protocol Track: AnyObject {
-    /// What it can come to need; never changes.
+    /// The most that it can need. It never changes.
     var demand: Demand { get }
     /// Of its request.
     var cancellation: Cancellation { get }
     /// Whether somebody wants it to stop. Asked before each sweep and before each block of one.
     var isCancelled: Bool { get }
-    /// Whether it wants no more sweeps.
+    /// Whether it needs no more sweeps.
     var isFinished: Bool { get }
 
     /// Goes on from what a session has kept, if there is one. Called once, when the track has its place.
@@ -26,23 +26,24 @@ package protocol Track: AnyObject {
     /// - Throws: what ends this track, and no other.
     func addRows(to batch: inout RowBatch, _ model: Executor) throws(LeafError)
 
-    /// Takes the output of one of these rows.
+    /// Takes the output of one of its rows.
     ///
-    /// - Parameter place: counts the track's rows that want an output, from 0 in the order in which it added them.
-    /// - Throws: what ends this track, and no other.
+    /// - Parameter place: the number of the row among those of this track that want an output, from 0, in the order in
+    ///   which it added them.
+    /// - Throws: an error that ends this track and no other.
     func accept(
         _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
     ) throws(LeafError)
 
-    /// All of a sweep's rows have been accepted.
+    /// Called when all rows of a sweep have been accepted.
     func endSweep(_ model: Executor)
 
     /// Tells whoever waits where it is: some times a second, also while it waits for its place.
     func tell(_ progress: SweepProgress)
 
-    /// Removes its sequences, and tells whoever waits what became of it. Nothing is called afterwards.
+    /// Removes its sequences and delivers the result. Nothing is called afterwards.
     ///
-    /// - Parameter error: why it ends before it has finished; nil when it has, or was cancelled.
+    /// - Parameter error: the reason if it ends before it has finished; nil if it has finished or was cancelled.
     func end(_ error: LeafError?, _ model: Executor)
 }
 
@@ -52,17 +53,17 @@ extension Track {
     package func endSweep(_ model: Executor) {}
 }
 
-/// A row's output where the model left it; gone with the next sweep.
+/// The output of one row, in the model's memory; valid until the next sweep.
 package struct LogitsRow {
     package let model: Executor
-    /// Counts the sweep's rows that want an output.
+    /// The number of the row among the sweep's rows that want an output.
     package let number: Int
-    /// `[vocabSize]`; none for a row that wants its hidden state alone.
+    /// `[vocabSize]`; empty for a row that wants its hidden state alone.
     package let logits: UnsafeBufferPointer<Float>
 }
 
 extension LogitsRow {
-    /// The row that a text is chosen from: with the soft prompts' rows behind the vocabulary where they count.
+    /// The row of logits to choose from: with the soft-prompt rows after the vocabulary if these count.
     func joined(
         _ compatibility: Compatibility, _ workspace: borrowing SamplingWorkspace
     ) throws(LeafError) -> UnsafeBufferPointer<Float> {

@@ -5,9 +5,9 @@ public import LeafFormat
 ///
 /// - Source: CPM-Ant reference, section 7.1.
 public struct AdapterFile: Sendable {
-    /// What stands beside one matrix.
+    /// The two factors beside one matrix.
     public struct Factors: Sendable {
-        /// As in `ModelShape`.
+        /// The name of the matrix, as in `ModelShape`.
         public let matrix: String
         public let rank: Int
         /// `alpha / rank`
@@ -15,24 +15,24 @@ public struct AdapterFile: Sendable {
         let a: SourceTensor
         let b: SourceTensor
 
-        /// Of both as float32.
+        /// Bytes of both factors as float32.
         var byteCount: Int { [a, b].reduce(0) { $0 + $1.shape.reduce(4, *) } }
 
-        /// Reads `[rank, columns]` and `[rows, rank]`.
+        /// Reads `[rank, columns]` and `[outputs, rank]`.
         ///
-        /// - Throws: `.io`, and `.badInput` for numbers that are not finite or not floats, and damaged bytes.
+        /// - Throws: `.io`, and `.badInput` for damaged bytes, and for numbers that are not finite or not floats.
         package func floats(_ kernels: WeightKernels) throws(LeafError) -> (a: [Float], b: [Float]) {
             for tensor in [a, b] where tensor.storage.checksum != nil { try tensor.checkStorage() }
             return (try RowReader(a).floats(kernels), try RowReader(b).floats(kernels))
         }
     }
 
-    /// As given.
+    /// The path that the caller gave.
     public let path: String
     public let factors: [Factors]
     let identities: [CheckpointFiles.Identity]
 
-    /// What tells one merge from another.
+    /// A text that distinguishes one merge from another.
     var description: String {
         let scales = Set(factors.map { "\($0.scale)" }).sorted().joined(separator: ", ")
         return identities.map { "\($0.name) (\($0.byteCount) bytes, scale \(scales))" }.joined(separator: ", ")
@@ -41,14 +41,14 @@ public struct AdapterFile: Sendable {
     /// A bound on the heap bytes while an adapter is opened, and of what is held of it until its numbers are read.
     package static let openingHeapBound = CheckpointReader.smallHeapBound
 
-    /// What CPM-Live's examples train with.
+    /// The alpha that CPM-Live's examples train with.
     public static let usualAlpha: Float = 16
 
-    /// Finds out what an adapter holds, without reading its numbers.
+    /// Finds the factors of an adapter, without reading its numbers.
     ///
     /// - Parameters:
-    ///   - alpha: nil for what the folder's `config.json` says, or else 16.
-    /// - Throws: `.badInput` naming tensors that do not belong to this model, are missing or have the wrong shape.
+    ///   - alpha: nil for the value in the folder's `config.json`, otherwise 16.
+    /// - Throws: `.badInput` naming tensors that do not belong to this model, are missing, or have the wrong shape.
     public init(path: String, alpha: Float? = nil, for configuration: ModelConfiguration) throws(LeafError) {
         self.path = path
         try configuration.checkLimits(in: path)
@@ -80,12 +80,12 @@ public struct AdapterFile: Sendable {
     }
 }
 
-/// OpenDelta's `config.json`; what has its usual value may be missing there.
+/// OpenDelta's `config.json`, where a value that has its default may be missing.
 private struct AdapterConfiguration: Decodable {
     var kind: String?
     var rank: Int?
     var alpha: Float?
-    /// Ends of the names of modules.
+    /// The ends of module names.
     var modules: [String]?
 
     private static let maximumBytes = 64 << 10
@@ -108,7 +108,7 @@ private struct AdapterConfiguration: Decodable {
     }
 }
 
-/// Pairs an adapter's tensors by the matrices that they stand beside.
+/// Groups the tensors of an adapter by the matrices that they are beside.
 private struct AdapterAssembly {
     let path: String
     let shapes: [FileShape.Matrix]
@@ -127,7 +127,7 @@ private struct AdapterAssembly {
         }
     }
 
-    /// - Throws: `.badInput` for the first of what is wrong.
+    /// - Throws: `.badInput` for the first fault.
     func factors(_ json: AdapterConfiguration, alpha: Float) throws(LeafError) -> [AdapterFile.Factors] {
         var unused = tensors
         var factors: [AdapterFile.Factors] = []
@@ -166,12 +166,12 @@ private struct AdapterAssembly {
         return factors
     }
 
-    /// Those that the configuration lists; without one, a module that one layer has, every layer must have.
+    /// The modules that the configuration lists. Without a list, every layer must have each module that any layer has.
     private func wantedModules(_ json: AdapterConfiguration) -> Set<String> {
         let modules = shapes.map { Self.module($0.name) }
         let isWanted: (String) -> Bool
         if let listed = json.modules {
-            // What begins so is a regular expression: nothing is known to be missing then.
+            // A name with this prefix is a regular expression, so it is not known which modules could be missing.
             guard !listed.contains(where: { $0.hasPrefix("[r]") }) else { return [] }
             isWanted = { module in listed.contains { module == $0 || module.hasSuffix("." + $0) } }
         } else {

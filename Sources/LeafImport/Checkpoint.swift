@@ -6,7 +6,7 @@ package struct Checkpoint: Sendable {
     /// The numbers of one matrix.
     package enum MatrixSource: Sendable {
         case floats(SourceTensor)
-        /// BMCook's: int8 rows and a scale a row.
+        /// BMCook's form: int8 values, and a scale for each output.
         case quantized(values: SourceTensor, scales: SourceTensor)
 
         package var rows: SourceTensor {
@@ -21,12 +21,12 @@ package struct Checkpoint: Sendable {
     package let configuration: ModelConfiguration
     /// Every matrix of `ModelShape`, by name.
     package let matrices: [String: MatrixSource]
-    /// Norms, position bias, segment and prompt embedding, by `TensorName`.
+    /// Norms, position bias, segment and soft-prompt tables, by `TensorName`.
     package let residents: [String: SourceTensor]
-    /// An output projection that is stored though it should equal the token table.
+    /// A head that is stored although it should equal the token table.
     package let head: SourceTensor?
 
-    /// Tensors that are read.
+    /// The number of tensors to read.
     package var tensorCount: Int {
         residents.count
             + matrices.values.reduce(0) {
@@ -34,12 +34,13 @@ package struct Checkpoint: Sendable {
             }
     }
 
-    /// Opens a checkpoint and checks that it is whole: nothing is missing, nothing is too much, all shapes are right.
+    /// Opens a checkpoint and checks that it is complete: no tensor is missing, none is unknown, and all shapes are
+    /// right.
     ///
     /// - Parameters:
     ///   - path: a transformers folder, or a `.pt`, `.bin` or `.safetensors` file.
-    ///   - configurationPath: of the JSON, if it is not beside the weights.
-    ///   - masksPath: of BMCook's masks, which tell the heads that a pruned model kept.
+    ///   - configurationPath: the path of the JSON, if it is not beside the weights.
+    ///   - masksPath: the path of BMCook's masks, which say which heads a pruned model kept.
     ///   - kernels: those that widen the masks.
     package init(
         path: String, configurationPath: String? = nil, masksPath: String? = nil, kernels: WeightKernels
@@ -51,13 +52,13 @@ package struct Checkpoint: Sendable {
     }
 }
 
-/// Names what a checkpoint's tensors are, from their names and shapes and the JSON.
+/// Identifies the tensors of a checkpoint from their names, their shapes and the JSON.
 private struct CheckpointAssembly {
     private let path: String
     private let json: CheckpointConfiguration
     private let pruning: PruningRecord?
     private let isFolded: Bool
-    /// By CPM-Live's names, without transformers' prefix.
+    /// Tensors by CPM-Live's names, without transformers' prefix.
     private var tensors: [String: SourceTensor] = [:]
     private var unused: Set<String>
 
@@ -84,7 +85,7 @@ private struct CheckpointAssembly {
 
     // MARK: configuration
 
-    /// The numbers of the JSON; what it leaves out is told by the shapes.
+    /// The sizes from the JSON; sizes that it lacks follow from the shapes.
     mutating func configuration(_ kernels: WeightKernels) throws(LeafError) -> ModelConfiguration {
         guard let table = tensors[TensorName.tokenTable] else {
             throw LeafError(.badInput, "\(path) has no tensor \(TensorName.tokenTable), so it is no CPM-Ant")
@@ -124,8 +125,8 @@ private struct CheckpointAssembly {
         return configuration
     }
 
-    /// Which half layers are there, by the tensors and by the JSON, which must agree, and `mask_modules` of the JSON: of a
-    /// model that BMCook pruned, what it was made of.
+    /// Finds the half layers that exist, from the tensors and from the JSON, which must agree. Also returns
+    /// `mask_modules` of the JSON, which for a model that BMCook pruned describes the model before pruning.
     private mutating func layers() throws(LeafError) -> ([ModelConfiguration.Layer], masks: [[Bool]]) {
         var found: [Int: ModelConfiguration.Layer] = [:]
         for name in tensors.keys {
@@ -177,7 +178,7 @@ private struct CheckpointAssembly {
         return (layers, whole)
     }
 
-    /// BMCook may write the matrices of a half layer that it removed once more, though not its norm.
+    /// Drops matrices of a removed half layer. BMCook may write these, but not its norm.
     private mutating func dropRemains(of masks: [[Bool]], from found: inout [Int: ModelConfiguration.Layer]) {
         for (index, mask) in masks.enumerated() {
             var names: [String] = []
@@ -248,7 +249,7 @@ private struct CheckpointAssembly {
         return (residents, matrices, head)
     }
 
-    /// Parts the table that has the prompt rows behind the token rows.
+    /// Splits a table whose soft-prompt rows follow the token rows.
     private mutating func splitTokenTable(_ vocabSize: Int, _ promptRows: Int) throws(LeafError) {
         guard tensors[TensorName.promptEmbedding] == nil, let table = tensors[TensorName.tokenTable],
             table.shape.count == 2, table.shape[0] == vocabSize + promptRows

@@ -1,12 +1,12 @@
 import LeafFormat
 
-/// The JSON beside the weights: transformers' `config.json` or CPM-Live's. Keys that are not known are ignored.
+/// The JSON beside the weights: transformers' `config.json`, or CPM-Live's. Unknown keys are ignored.
 struct CheckpointConfiguration: Decodable {
-    /// Whose names and whose scaling of the weights.
+    /// Whose names the JSON uses, and whose scaling the weights have.
     enum Style {
-        /// `1/sqrt(fan-in)` is inside the weights.
+        /// The weights contain `1/sqrt(fan-in)`.
         case transformers
-        /// It is applied at run time.
+        /// The model multiplies by `1/sqrt(fan-in)` at run time.
         case cpmLive
     }
 
@@ -15,7 +15,7 @@ struct CheckpointConfiguration: Decodable {
     let positionBiasNumBuckets, positionBiasMaxDistance: Int?
     let eps: Float?
     let promptTypes, promptLength, segmentTypes: Int?
-    /// For each layer whether attention and feed-forward are removed.
+    /// For each layer, whether attention and feed-forward are removed.
     let masks: [[Bool]]?
 
     private static let maximumBytes = 256 << 10
@@ -74,7 +74,7 @@ struct CheckpointConfiguration: Decodable {
         masks = try container.decodeIfPresent([[Flag]].self, forKey: .maskModules)?.map { $0.map(\.value) }
     }
 
-    /// `true`, or `1` as some tools write it.
+    /// `true`, or `1`, which some tools write.
     private struct Flag: Decodable {
         let value: Bool
 

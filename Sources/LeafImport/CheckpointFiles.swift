@@ -2,46 +2,46 @@ import LeafFormat
 
 /// The files of a checkpoint, and every tensor in them.
 package struct CheckpointFiles: Sendable {
-    /// What a file was when it was opened; tells whether an interrupted conversion may go on.
+    /// The state of a file when it was opened. It decides whether an interrupted conversion may continue.
     package struct Identity: Sendable, Equatable {
         package let name: String
         package let byteCount: Int
         package let modified: Int
 
-        /// As a model file tells of its source.
+        /// The text that a model file has about its source.
         var text: String { "\(name) (\(byteCount) bytes)" }
     }
 
-    /// A file that holds weights.
+    /// A file that contains weights.
     struct WeightFile: Sendable {
-        /// As the checkpoint names it; the file has another name while it is being consumed.
+        /// The name in the checkpoint. The file has another name while it is being consumed.
         let path: String
         let file: InputFile
 
         var isConsumed: Bool { file.path != path }
     }
 
-    /// Where the weights are.
+    /// The type of the files that contain the weights.
     package enum Container: String, Sendable {
         case safetensors
         case torch
     }
 
-    /// As given.
+    /// The path that the caller gave.
     package let path: String
     package let container: Container
     package let identities: [Identity]
     let weightFiles: [WeightFile]
-    /// Of the file that names the shards, if there is one.
+    /// The path of the file that lists the shards, if there is one.
     let indexPath: String?
     package let tensors: [SourceTensor]
     /// `vocab.txt` beside the weights, if there is one.
     package let vocabularyPath: String?
     let json: CheckpointConfiguration
-    /// Of a model that BMCook pruned.
+    /// The record of a model that BMCook pruned.
     let pruning: PruningRecord?
 
-    /// - Throws: `.badInput` naming what is not there or not what it should be.
+    /// - Throws: `.badInput` naming what is missing or invalid.
     init(path: String, configurationPath: String?, masksPath: String?) throws(LeafError) {
         self.path = path
         let isFolder = FilePath.isDirectory(path)
@@ -87,7 +87,7 @@ package struct CheckpointFiles: Sendable {
     /// Whether a part of the weights may be gone.
     var isConsumed: Bool { weightFiles.contains(where: \.isConsumed) }
 
-    /// The paths of the weights, and of their index, of a checkpoint that need not be there any more.
+    /// The paths of the weights and of their index. The files need not exist any more.
     static func names(_ path: String) throws(LeafError) -> (shards: [String], index: String?) {
         guard FilePath.isDirectory(path) else { return ([path], nil) }
         guard let main = try? weights(in: path) else { return ([], nil) }
@@ -96,7 +96,7 @@ package struct CheckpointFiles: Sendable {
         return (index.shards.map { "\(path)/\($0)" }, main)
     }
 
-    /// Whether nothing is left of a checkpoint's weights, and they went into a model file, by what that says of its source.
+    /// Whether all weights of a checkpoint are gone, and the model file says that it was made from them.
     static func areGone(
         _ path: String, configurationPath: String?, into file: LeafFile
     ) throws(LeafError) -> Bool {
@@ -113,7 +113,7 @@ package struct CheckpointFiles: Sendable {
             && (isFolder || source.contains { $0.hasPrefix("\(FilePath.name(of: path)) (") })
     }
 
-    /// The names that transformers gives to weights, the preferred first.
+    /// The file names that transformers uses for weights, preferred first.
     private static let names = [
         "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
     ]
@@ -146,7 +146,7 @@ package struct CheckpointFiles: Sendable {
     }
 }
 
-/// Collects the tensors of one file after the other.
+/// Collects the tensors of one file after another.
 struct CheckpointReader {
     var tensors: [SourceTensor] = []
     var identities: [CheckpointFiles.Identity] = []
@@ -166,7 +166,7 @@ struct CheckpointReader {
             .init(name: FilePath.name(of: path ?? file.path), byteCount: file.byteCount, modified: file.modified))
     }
 
-    /// Adds all tensors of a safetensors or torch file, also of one that is being consumed.
+    /// Adds all tensors of a safetensors or torch file, even of one that is being consumed.
     mutating func read(_ path: String) throws(LeafError) {
         let consumed = path + Consumption.suffix
         let isConsumed = !FilePath.exists(path) && FilePath.exists(consumed)
@@ -191,13 +191,13 @@ struct CheckpointReader {
         }
     }
 
-    /// Adds all tensors of the shards that an index names; those that the index leaves out too.
+    /// Adds all tensors of the shards that an index names, including tensors that the index omits.
     mutating func readIndex(_ path: String) throws(LeafError) {
         let file = try InputFile(path: path)
         note(file)
         let index = try ShardIndex(file)
         let map = index.map
-        // Of a tensor that several shards hold, the one that the index names counts.
+        // If several shards have the same tensor, use the one that the index names.
         var found: [String: SourceTensor] = [:]
         for shard in index.shards {
             tensors = []
@@ -213,11 +213,11 @@ struct CheckpointReader {
     }
 }
 
-/// The file that tells which shard holds which tensor.
+/// The file that says which shard has which tensor.
 private struct ShardIndex {
     /// The shard of each tensor.
     let map: [String: String]
-    /// Names of files beside it.
+    /// File names beside the index.
     let shards: [String]
 
     /// That of the 10B model has 50 KB.

@@ -1,7 +1,7 @@
 import CZlib
 import LeafFormat
 
-/// CRC-32 as zip archives have it, of bytes that come in parts; the parts may be summed at the same time.
+/// The CRC-32 of a zip archive, for bytes that arrive in parts. Several threads may compute parts at the same time.
 struct Checksum {
     private(set) var value: UInt32 = 0
 
@@ -11,18 +11,18 @@ struct Checksum {
         value = UInt32(crc32_z(0, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count))
     }
 
-    /// The sum of these bytes and the `byteCount` that follow them.
+    /// Combines this sum with the sum of the `byteCount` bytes that follow.
     mutating func append(_ next: Checksum, byteCount: Int) {
         value = UInt32(crc32_combine(uLong(value), uLong(next.value), byteCount))
     }
 }
 
 extension Checkpoint {
-    /// Compares with their checksums those storages that no pass over a whole matrix will.
+    /// Checks the storages that are not checked while a whole matrix is read.
     ///
-    /// - Throws: `.badInput` naming a tensor of the first storage that differs.
+    /// - Throws: `.badInput` naming a tensor of the first storage with a wrong checksum.
     func checkSharedStorages() throws(LeafError) {
-        // Of a checkpoint that is being consumed parts are gone; they were right before.
+        // If a checkpoint is being consumed, parts are gone. They were checked before.
         guard !files.isConsumed else { return }
         var done = Set(matrices.values.map(\.rows).filter(\.fillsStorage).map(\.storage.place))
         for tensor in files.tensors
@@ -42,12 +42,12 @@ extension TensorStorage {
 }
 
 extension SourceTensor {
-    /// Whether its rows are all the bytes of its storage, in their order.
+    /// Whether its rows are all the bytes of its storage, in order.
     var fillsStorage: Bool {
         offset == 0 && range.count == storage.byteCount && strides == Self.rowMajor(shape)
     }
 
-    /// - Throws: `.badInput` if the bytes of the storage do not have its checksum.
+    /// - Throws: `.badInput` if the bytes of the storage have another checksum.
     func checkStorage() throws(LeafError) {
         let room = try AlignedBuffer(count: 1 << 20)
         var sum = Checksum()

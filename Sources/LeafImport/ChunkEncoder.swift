@@ -1,6 +1,6 @@
 import LeafFormat
 
-/// Turns rows of a checkpoint into the bytes of a chunk: int8 tiles with a scale a row, or plain float rows.
+/// Encodes outputs of a checkpoint's matrix as a chunk: int8 tiles with a scale for each output, or plain floats.
 ///
 /// A row's bytes depend on that row alone.
 struct ChunkEncoder: Sendable {
@@ -10,17 +10,17 @@ struct ChunkEncoder: Sendable {
     private let tensor: SourceTensor
     /// What is still to be done to stored int8 scales; float numbers keep it for the forward pass.
     private let scale: FanInScale
-    /// BMCook's scales, one a row of the matrix; nil for float weights.
+    /// BMCook's scales, one for each output of the matrix; nil for float weights.
     private let givenScales: [Float]?
     private let converter: FloatConverter?
-    /// Merged adapters.
+    /// Adapters to merge.
     private let additions: [LowRankAddition]
     private let kernels: WeightKernels
 
     /// - Parameters:
-    ///   - columns: of the matrix, its fan-in.
+    ///   - columns: the columns of the matrix, which is its fan-in.
     ///   - scale: of the numbers of `source`.
-    ///   - additions: to be added to the numbers first.
+    ///   - additions: adapters to add to the numbers first.
     init(
         _ source: Checkpoint.MatrixSource, columns: Int, weights: WeightFormat, scale: FanInScale,
         additions: [LowRankAddition] = [], kernels: WeightKernels
@@ -46,12 +46,12 @@ struct ChunkEncoder: Sendable {
     }
 
     /// - Parameters:
-    ///   - rows: row-major, in the source's element type.
-    ///   - firstRow: of the matrix; its number in `scales` too.
-    ///   - rowCount: rows of the source; rows of padding in the last tile become zeros.
-    ///   - target: `ChunkGeometry.bytes` of the chunk, or rows without tiles if `isTiled` is false.
-    ///   - scales: one a row of the chunk, for int8.
-    /// - Throws: `.badInput` naming the first row with a number that cannot be stored.
+    ///   - rows: the outputs, row-major, in the source's element type.
+    ///   - firstRow: the number of the first output in the matrix, and so in BMCook's scales.
+    ///   - rowCount: the number of outputs; the last tile is padded with zeros.
+    ///   - target: `ChunkGeometry.bytes` of the chunk, or outputs without tiles if `isTiled` is false.
+    ///   - scales: one for each output of the chunk, for int8.
+    /// - Throws: `.badInput` naming the first output with a number that cannot be stored.
     func encode(
         _ rows: UnsafeRawPointer, firstRow: Int, rowCount: Int, into target: UnsafeMutableRawPointer,
         scales: UnsafeMutablePointer<Float>, isTiled: Bool = true
@@ -72,7 +72,7 @@ struct ChunkEncoder: Sendable {
         let rowCount: Int
     }
 
-    /// - Returns: the first row that cannot be stored, nil if all can.
+    /// - Returns: the first output that cannot be stored; nil if all can.
     private func encode(_ job: Job, isTiled: Bool) -> Int? {
         withUnsafeTemporaryAllocation(byteCount: paddedColumns * 5, alignment: 64) { scratch in
             let floats = scratch.baseAddress!.bindMemory(to: Float.self, capacity: paddedColumns)
@@ -95,7 +95,7 @@ struct ChunkEncoder: Sendable {
         }
     }
 
-    /// One row to int8, its scale to `scales`; nil if a number is not finite.
+    /// Quantizes one output to int8 and writes its scale to `scales`; nil if a number is not finite.
     private func quantize(
         _ source: UnsafeRawPointer, _ job: Job, _ row: Int, _ floats: UnsafeMutablePointer<Float>,
         _ values: UnsafeMutablePointer<Int8>
@@ -115,7 +115,7 @@ struct ChunkEncoder: Sendable {
         return UnsafePointer(values)
     }
 
-    /// Puts a row into its tile, `[paddedColumns / 4][16][4]`.
+    /// Writes an output into its tile, `[paddedColumns / 4][16][4]`.
     private func interleave(_ row: UnsafePointer<Int8>, _ index: Int, _ target: UnsafeMutableRawPointer) {
         let (tile, output) = index.quotientAndRemainder(dividingBy: WeightTile.outputs)
         let start = target + tile * WeightTile.outputs * paddedColumns
@@ -127,7 +127,7 @@ struct ChunkEncoder: Sendable {
         }
     }
 
-    /// One row to float32, merged adapters added.
+    /// Widens one output to float32 and adds merged adapters.
     private func widen(_ source: UnsafeRawPointer, _ job: Job, _ row: Int, _ floats: UnsafeMutablePointer<Float>) {
         if let givenScales {
             let values = source.assumingMemoryBound(to: Int8.self)
@@ -148,7 +148,7 @@ struct ChunkEncoder: Sendable {
             target.copyMemory(from: floats, byteCount: columns * 4)
             return true
         }
-        // What rounds to 65536 is an infinity in float16.
+        // A number that rounds to 65536 becomes an infinity in float16.
         guard kernels.largestMagnitude(floats, count: columns) < 65_520 else { return false }
         kernels.narrow(floats, count: columns, to: target.assumingMemoryBound(to: UInt16.self))
         return true
@@ -161,7 +161,7 @@ struct ChunkEncoder: Sendable {
         return carry & 0x8000_0000 == 0
     }
 
-    /// Why a row was refused.
+    /// The error for an output that was refused.
     private func refusal(ofRow row: Int, in source: UnsafeRawPointer) -> LeafError {
         let place = "\(tensor.storage.path): tensor \(tensor.name) holds"
         guard let converter else {

@@ -2,26 +2,27 @@ import CPMAntShape
 import Glibc
 import LeafFormat
 
-/// Deletes a checkpoint piece by piece while it is converted, so that it and the model need little more disk than it alone.
+/// Deletes a checkpoint piece by piece while it is converted, so that checkpoint and model together need little more
+/// disk than the checkpoint.
 ///
-/// What a block was made from is given back to the disk, as a hole in its file, once the block is safe. The files keep their
-/// sizes and tables, so that an interrupted conversion finds its way, but get another name before the first hole: nobody
-/// is to take them for a whole checkpoint. They are removed when the model file has its name.
+/// When a block is durable, the pages that it was made from are freed, as a hole in their file. The files keep their
+/// sizes and tables, so that an interrupted conversion can continue. Before the first hole they are renamed, so that
+/// nobody takes them for a complete checkpoint. They are removed when the model file has its name.
 package struct Consumption: Sendable {
-    /// Behind the name of a file that is being consumed.
+    /// The suffix of a file that is being consumed.
     static let suffix = ".consumed"
 
-    /// What the disk gets back once each block is safe; empty if it is not the disk of the model file.
+    /// Disk space that is freed once each block is durable; empty if the model file is on another disk.
     let freedBytes: [Int]
     private let files: [CheckpointFiles.WeightFile]
     private let indexPath: String?
     private let outputs: [OutputFile]
-    /// Of each block: the file's number and a range of whole pages.
+    /// For each block, numbers of files and ranges of whole pages.
     private let holes: [[(file: Int, range: Range<Int>)]]
 
-    /// Touches nothing.
+    /// Changes nothing yet.
     ///
-    /// - Throws: `.usage` if the files cannot be consumed, or somebody else has them too.
+    /// - Throws: `.usage` if the files cannot be consumed, or if they have other names too.
     init(_ checkpoint: Checkpoint, output: String, calls: WriteCalls) throws(LeafError) {
         files = checkpoint.files.weightFiles
         indexPath = checkpoint.files.indexPath
@@ -55,14 +56,14 @@ package struct Consumption: Sendable {
         LeafError(.usage, "\(path) cannot be deleted: it \(reason)", advice: .without("consume"))
     }
 
-    /// Gives the files the name of consumed ones.
+    /// Renames the files to the names of consumed files.
     func begin() throws(LeafError) {
         for file in files where FilePath.exists(file.path) {
             try FilePath.rename(file.path, to: file.path + Self.suffix)
         }
     }
 
-    /// Gives back what a block was made from.
+    /// Frees the pages that a block was made from.
     func free(block: Int) throws(LeafError) {
         for (file, range) in holes[block] { try outputs[file].free(range) }
     }
@@ -70,13 +71,13 @@ package struct Consumption: Sendable {
     /// Removes the files.
     func finish() throws(LeafError) { try Self.remove(files.map(\.path), indexPath) }
 
-    /// Removes what an earlier run left when it was killed behind its last step.
+    /// Removes what an earlier run left, if it was killed after its last step.
     static func finish(path: String) throws(LeafError) {
         let (shards, index) = try CheckpointFiles.names(path)
         try remove(shards, index)
     }
 
-    /// The index goes last, since it tells the names of the others.
+    /// The index is removed last, because it lists the other files.
     private static func remove(_ paths: [String], _ indexPath: String?) throws(LeafError) {
         for path in paths { try FilePath.remove(path + suffix) }
         if let indexPath { try FilePath.remove(indexPath) }
@@ -84,7 +85,8 @@ package struct Consumption: Sendable {
 
     // MARK: what belongs to which block
 
-    /// Whole pages that nothing else needs once a block is there. Tensors may share bytes; the last to need them counts.
+    /// The whole pages that nothing else needs once a block is durable. Tensors may share bytes; then the last block
+    /// that needs them counts.
     private static func holes(_ checkpoint: Checkpoint, _ files: [InputFile]) -> [[(file: Int, range: Range<Int>)]] {
         let shape = ModelShape(checkpoint.configuration, weights: .float32)
         var needs = files.map { _ in [(range: Range<Int>, block: Int)]() }
@@ -93,7 +95,7 @@ package struct Consumption: Sendable {
                 needs[file].append((tensor.range, block))
             }
         }
-        // Read by every run, and small.
+        // Every run reads these tensors, and they are small.
         for tensor in checkpoint.residents.values { need(tensor, Int.max) }
         if let head = checkpoint.head { need(head, 0) }
         for (index, block) in shape.blocks.enumerated() {
@@ -119,7 +121,7 @@ package struct Consumption: Sendable {
         return holes
     }
 
-    /// Parts overlapping ranges where one begins or ends, and tells of each part the highest number.
+    /// Splits overlapping ranges at all their ends, and returns each part with the highest block number that needs it.
     package static func lastNeeds(_ needs: [(range: Range<Int>, block: Int)]) -> [(range: Range<Int>, block: Int)] {
         let sorted = needs.sorted { $0.range.lowerBound < $1.range.lowerBound }
         let borders = Set(needs.flatMap { [$0.range.lowerBound, $0.range.upperBound] }).sorted()

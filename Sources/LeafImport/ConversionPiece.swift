@@ -1,17 +1,18 @@
 import LeafFormat
 
-/// Some rows of a matrix that become one chunk.
+/// Some outputs of a matrix that become one chunk.
 struct ConversionPiece {
     /// Index into the shape's blocks.
     let block: Int
     let matrix: FileShape.Matrix
-    /// Of the source; the chunk may have rows of padding beyond them.
+    /// Outputs in the source; the chunk may have padding after them.
     let rows: Range<Int>
-    /// Whether it is the first, or the last, of its matrix.
+    /// Whether it is the first piece of its matrix.
     let isFirst: Bool
+    /// Whether it is the last piece of its matrix.
     let isLast: Bool
 
-    /// The pieces of blocks, in the order of the file.
+    /// The pieces of these blocks, in the order of the file.
     static func all(_ shape: FileShape, blocks: Range<Int>) -> [ConversionPiece] {
         blocks.flatMap { block in
             shape.blocks[block].matrices.flatMap { matrix in
@@ -31,11 +32,11 @@ struct ConversionPiece {
 struct EncodedPiece {
     let piece: ConversionPiece
     let tensor: SourceTensor
-    /// As they are in the checkpoint.
+    /// The bytes of the checkpoint.
     let source: UnsafeRawBufferPointer
-    /// Of `source`, where the sum of all the pieces is known.
+    /// The checksum of `source`, if the checksum of all pieces together is known.
     let checksum: Checksum?
     let chunk: PackedChunk
-    /// A float32 each stored row, for int8.
+    /// The float32 scale of each stored output, for int8.
     let scales: UnsafeRawBufferPointer
 }

@@ -3,7 +3,7 @@ import Dispatch
 import LeafFormat
 import Synchronization
 
-/// One conversion under way: a pipeline of pieces, written in order, and a thread that makes finished blocks safe.
+/// Runs one conversion: a pipeline of pieces, written in order, and a thread that makes finished blocks durable.
 struct ConversionRun {
     private let checkpoint: Checkpoint
     private let writer: LeafWriter
@@ -13,14 +13,14 @@ struct ConversionRun {
     private let pipeline: EncodingPipeline
     private let totalBytes: Int
 
-    /// Executable, libraries, stacks, the tokenizer's data and the tables of a large checkpoint.
+    /// Bytes for executable, libraries, stacks, the tokenizer's data and the tables of a large checkpoint.
     private static let programBytes = 64 << 20
-    /// The most memory that is taken where nobody says how much.
+    /// The most memory to use if the user gives no limit.
     private static let usualBytes = 768 << 20
-    /// Fewer than these, and reading, encoding and writing do not overlap.
+    /// With fewer slots, reading, encoding and writing do not overlap.
     private static let minimumSlots = 3
     private static let maximumSlots = 18
-    /// Two that are read, one that is written, one that waits.
+    /// Two slots being read, one being written, one waiting.
     private static let slotsBesideEncoding = 4
 
     init(
@@ -45,7 +45,7 @@ struct ConversionRun {
             pieceBytes: pieces.map(\.bytes).max()!, chunkBytes: pieces.map(\.chunkBytes).max()!,
             scaleBytes: pieces.map(\.rows).max()! * 4)
 
-        // The widened prompt table twice, the writer's room, and the program itself.
+        // The widened soft-prompt table twice, the writer's buffers, and the program itself.
         let promptBytes = checkpoint.configuration.promptRows * checkpoint.configuration.dimModel
         let fixed =
             promptBytes * 8 + PackedChunk.roomBytes + Self.programBytes + Self.gatheredBytes(checkpoint)
@@ -66,18 +66,18 @@ struct ConversionRun {
         matrix.columns * (checkpoint.matrices[matrix.name]?.rows.type.byteCount ?? 4)
     }
 
-    /// Of the largest tensor that is not row-major, which is read whole.
+    /// Bytes of the largest tensor that is not row-major, which is read whole.
     private static func gatheredBytes(_ checkpoint: Checkpoint) -> Int {
         let gathered = checkpoint.matrices.values.map(\.rows).filter { $0.strides.last != 1 }
         return gathered.map { $0.shape.reduce($0.type.byteCount, *) }.max() ?? 0
     }
 
-    /// Of the largest factors that are held for one matrix while the next is opened, and as much to read them.
+    /// Bytes of the largest factors held for one matrix while the next is opened, and as much for reading them.
     private static func adapterBytes(_ adapters: [AdapterFile]) -> Int {
         3 * adapters.reduce(0) { $0 + ($1.factors.map(\.byteCount).max() ?? 0) }
     }
 
-    /// - Returns: bytes of matrices that were read.
+    /// - Returns: the bytes of matrices that were read.
     func convert(
         isCancelled: () -> Bool, progress: (ConversionProgress) -> Void
     ) throws(LeafError) -> Int {
@@ -90,7 +90,7 @@ struct ConversionRun {
         }
         let commits = CommitQueue(
             writer.committer, consumption, batchBytes: consumption == nil ? options.commitBytes : 0)
-        // What was written before an error need not be written again.
+        // Blocks written before an error need not be written again.
         defer { try? commits.finish() }
         try commits.consume(0..<first)
         var done = resumed
@@ -135,7 +135,7 @@ struct ConversionRun {
         return done - resumed
     }
 
-    /// Norms, position bias, segment and prompt embedding.
+    /// Writes norms, position bias, segment and soft-prompt tables.
     private func writeResidents() throws(LeafError) {
         for (name, tensor) in checkpoint.residents where name != TensorName.promptEmbedding {
             var floats = try RowReader(tensor).floats(sources.kernels)
@@ -171,7 +171,7 @@ struct ConversionRun {
 /// The matrices of a checkpoint, and how they become chunks.
 struct MatrixSources: Sendable {
     let checkpoint: Checkpoint
-    /// Merged into them.
+    /// Adapters to merge into them.
     let adapters: [AdapterFile]
     let weights: WeightFormat
     let kernels: WeightKernels
@@ -198,9 +198,9 @@ struct MatrixSources: Sendable {
     }
 }
 
-/// Makes finished blocks safe on a thread of its own, a few at a time, then lets go of what they were made from.
+/// Makes finished blocks durable on its own thread, a few at a time, and then frees what they were made from.
 ///
-/// Blocks of at most one batch are under way while the next are written.
+/// At most one batch of blocks is being committed while the next is written.
 private final class CommitQueue {
     private let committer: BlockCommitter
     private let consumption: Consumption?
@@ -214,21 +214,21 @@ private final class CommitQueue {
         let error = Mutex<LeafError?>(nil)
     }
 
-    /// - Parameter batchBytes: how much may be lost by a crash, besides what is under way.
+    /// - Parameter batchBytes: the most that a crash may lose, besides the batch being committed.
     init(_ committer: BlockCommitter, _ consumption: Consumption?, batchBytes: Int) {
         self.committer = committer
         self.consumption = consumption
         self.batchBytes = batchBytes
     }
 
-    /// - Throws: what an earlier block met.
+    /// - Throws: an error from an earlier block.
     func commit(_ closed: BlockCommitter.Block, block: Int) throws(LeafError) {
         blocks = (batch.isEmpty ? block : blocks.lowerBound)..<block + 1
         batch.append(closed)
         if batch.reduce(0, { $0 + $1.byteCount }) >= batchBytes { try begin() }
     }
 
-    /// Commits what is left, and waits.
+    /// Commits the remaining blocks, and waits.
     func finish() throws(LeafError) {
         try begin()
         try wait()
@@ -253,7 +253,7 @@ private final class CommitQueue {
         batch = []
     }
 
-    /// Deletes what committed blocks were made from, if that is wanted.
+    /// Deletes what committed blocks were made from, if the user asked for that.
     func consume(_ blocks: Range<Int>) throws(LeafError) { try Self.consume(blocks, consumption, committer) }
 
     private static func consume(

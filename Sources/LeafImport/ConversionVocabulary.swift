@@ -2,11 +2,11 @@ import CPMAntShape
 import LeafFormat
 import LeafTokenizer
 
-/// Which vocabulary a converted model gets.
+/// Chooses the vocabulary of a converted model.
 struct ConversionVocabulary {
-    /// Verbatim; nil for a model that takes ids only.
+    /// The file unchanged; nil for a model that takes only ids.
     let bytes: [UInt8]?
-    /// Whether its texts are cut into words first.
+    /// Whether texts are cut into words before they are encoded.
     let needsSegmenter: Bool
     let warning: String?
 

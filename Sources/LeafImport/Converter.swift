@@ -2,9 +2,9 @@ import CPMAntShape
 public import LeafFormat
 import LeafTokenizer
 
-/// What to make of a checkpoint.
+/// How to convert a checkpoint.
 public struct ConversionOptions: Sendable {
-    /// Where an adapter is, and its alpha if it is not what the file says.
+    /// The path of an adapter, and its alpha if it differs from the file's.
     public struct Adapter: Sendable {
         public var path: String
         public var alpha: Float?
@@ -18,72 +18,72 @@ public struct ConversionOptions: Sendable {
     public var weights = WeightFormat.int8
     /// The JSON, if it is not beside the weights.
     public var configurationPath: String?
-    /// BMCook's masks, which tell the heads that a pruned model kept.
+    /// BMCook's masks, which say which heads a pruned model kept.
     public var masksPath: String?
     /// `vocab.txt`, if it is not beside the weights.
     public var vocabularyPath: String?
-    /// The most memory that the conversion may take, in bytes; nil for as much as it wants, which is under 1 GiB.
+    /// The most memory that the conversion may use, in bytes; nil for the usual amount, which is under 1 GiB.
     public var memoryBudget: Int?
     public var replacesExisting = false
-    /// Go on with an interrupted conversion of the same checkpoint with the same options.
+    /// Whether to continue an interrupted conversion of the same checkpoint with the same options.
     public var resumes = true
     public var threads = 2
     /// Of the kernels that convert numbers, such as `avx2`; nil for the fastest that this processor has.
     public var instructionSet: String?
-    /// Delete the checkpoint piece by piece as it is converted. There is no way back: who asks for it should be sure.
+    /// Whether to delete the checkpoint piece by piece while it is converted. This cannot be undone.
     public var consumes = false
     /// Adapters to merge into the weights.
     public var adapters: [Adapter] = []
-    /// The vocabulary for models of its size that bring none.
+    /// The vocabulary for models of its size that come without one.
     public var bundledVocabulary = Tokenizer.bundledVocabulary
-    /// The segmenter's dictionary and tables, put beside any vocabulary but CPM-Ant+'s.
+    /// The segmenter's dictionary and tables, stored with any vocabulary except CPM-Ant+'s.
     public var segmenterData = Tokenizer.bundledSegmenterData
     /// Written into the file.
     public var software = "leafcutter 0.1.0"
-    /// How much of the result a crash may cost; each time it is made safe the disk has to flush.
+    /// How much of the result a crash may lose. Making it durable takes a flush of the disk each time.
     package var commitBytes = 128 << 20
     package var calls = WriteCalls()
 
     public init() {}
 }
 
-/// How far a conversion is. Bytes are those of the checkpoint's matrices.
+/// The progress of a conversion, in bytes of the checkpoint's matrices.
 public struct ConversionProgress: Sendable, Equatable {
     public let bytesDone: Int
     public let bytesTotal: Int
     public let blocksDone: Int
     public let blocksTotal: Int
-    /// What an interrupted conversion had done already; a rate should leave it out.
+    /// Bytes that an interrupted conversion had done already; a rate should not count them.
     public let bytesResumed: Int
 }
 
-/// What came out of a conversion.
+/// The result of a conversion.
 public struct ConversionResult: Sendable, Equatable {
     public let output: String
-    /// Weights, each counted once.
+    /// The number of parameters, each counted once.
     public let parameters: Int
-    /// Of the file.
+    /// Bytes of the file.
     public let bytes: Int
     public let seconds: Double
-    /// Read from the checkpoint.
+    /// The number of tensors read from the checkpoint.
     public let tensors: Int
     public let weights: WeightFormat
-    /// The most memory that the process has had.
+    /// The largest resident size of the process.
     public let peakBytes: Int
-    /// Of the checkpoint's matrices, those that this run read.
+    /// Bytes per second of the checkpoint's matrices that this run read.
     public let bytesPerSecond: Double
     /// Blocks that an interrupted run had left.
     public let blocksResumed: Int
-    /// Whether an earlier run, which consumed the checkpoint, had made the file already.
+    /// Whether an earlier run had made the file already and consumed the checkpoint.
     public let wasMadeEarlier: Bool
-    /// What the user should know, a sentence each.
+    /// Warnings for the user, one sentence each.
     public let warnings: [String]
 }
 
-/// Makes a `.leaf` file of a CPM-Ant checkpoint.
+/// Makes a `.leaf` file from a CPM-Ant checkpoint.
 ///
-/// Matrices go through a chunk at a time, so that memory does not grow with the model. An error, a crash or a cancellation
-/// leaves `OUTPUT.part` and `OUTPUT.journal`, with which the same conversion goes on.
+/// It handles one chunk of a matrix at a time, so memory does not grow with the model. After an error, a crash or a
+/// cancellation, `OUTPUT.part` and `OUTPUT.journal` remain, and the same conversion continues with them.
 public struct Converter: Sendable {
     private let source: String
     private let output: String
@@ -91,7 +91,7 @@ public struct Converter: Sendable {
 
     /// - Parameters:
     ///   - source: a transformers folder, a CPM-Live `.pt`, or a single `.safetensors` or `.bin` file.
-    ///   - output: the file to make.
+    ///   - output: the path of the new file.
     public init(source: String, output: String, options: ConversionOptions = ConversionOptions()) {
         self.source = source
         self.output = output
@@ -101,7 +101,8 @@ public struct Converter: Sendable {
     /// Converts.
     ///
     /// - Parameters:
-    ///   - isCancelled: asked after each chunk; true ends the conversion with `.cancelled` and a resumable file.
+    ///   - isCancelled: called after each chunk; true ends the conversion with `.cancelled` and a file that can be
+    ///     resumed.
     ///   - progress: called after each chunk, on the calling thread.
     public func run(
         isCancelled: () -> Bool = { false }, progress: (ConversionProgress) -> Void = { _ in }
@@ -160,14 +161,15 @@ public struct Converter: Sendable {
             warnings: warnings)
     }
 
-    /// The model file, if a run that consumed the checkpoint was killed after the file had its name; does what is left.
+    /// The model file, if a run that consumed the checkpoint was killed after it renamed the file. Does the remaining
+    /// steps.
     private func madeEarlier(_ isCancelled: () -> Bool) throws(LeafError) -> CPMAntFile? {
         if try LeafWriter.isNamed(output) {
             try Consumption.finish(path: source)
             try FilePath.remove(output + ".journal")
             return try CPMAntFile.open(path: output)
         }
-        // Behind the very last step the journal is gone too.
+        // After the very last step, the journal is gone too.
         guard !FilePath.exists(output + ".journal"), !FilePath.exists(output + ".part"),
             let file = try? CPMAntFile.open(path: output), file.weights == options.weights,
             try CheckpointFiles.areGone(source, configurationPath: options.configurationPath, into: file.leaf)
@@ -191,7 +193,7 @@ public struct Converter: Sendable {
         for checkpoint: Checkpoint, _ adapters: [AdapterFile], _ vocabulary: ConversionVocabulary, freedBytes: [Int]
     ) throws(LeafError) -> LeafWriter {
         var configuration = checkpoint.configuration
-        // The scales of int8 rows always contain 1/sqrt(fan-in).
+        // Int8 scales always contain 1/sqrt(fan-in).
         if options.weights == .int8 { configuration.isScaleFolded = true }
         let files = checkpoint.files.identities
         var contents = try LeafWriter.Contents(

@@ -12,7 +12,7 @@ struct EncodingPipeline {
         let chunkBytes: Int
         let scaleBytes: Int
 
-        /// Of the buffers of one slot.
+        /// Bytes of the buffers of one slot.
         var slotBytes: Int {
             pieceBytes + RowReader.pageRoom + chunkBytes + PackedChunk.roomBytes + scaleBytes + 4096
         }
@@ -22,8 +22,8 @@ struct EncodingPipeline {
     private let threads: Int
 
     /// - Parameters:
-    ///   - slots: 3 let reading, encoding and writing overlap.
-    ///   - threads: that encode at the same time.
+    ///   - slots: with 3, reading, encoding and writing overlap.
+    ///   - threads: the number of threads that encode at the same time.
     init(slots: Int, threads: Int, sizes: Sizes) throws(LeafError) {
         var made: [Slot] = []
         for _ in 0..<slots { made.append(try Slot(sizes)) }
@@ -34,8 +34,9 @@ struct EncodingPipeline {
     /// Calls `use` with each piece, in order, on the calling thread.
     ///
     /// - Parameters:
-    ///   - packs: whether chunks of a block are to be packed if that pays.
-    /// - Throws: the first error, in the order of the pieces, of reading, encoding or `use`. Nothing runs any more then.
+    ///   - packs: whether to pack the chunks of a block if that saves space.
+    /// - Throws: the first error of reading, encoding or `use`, in the order of the pieces. All threads have stopped
+    ///   then.
     func run(
         _ pieces: [ConversionPiece], of sources: MatrixSources, packs: [Bool],
         _ use: (EncodedPiece) throws(LeafError) -> Void
@@ -61,7 +62,7 @@ struct EncodingPipeline {
         }
     }
 
-    /// What the threads share. `source` belongs to the thread whose turn it is.
+    /// State that the threads share. `source` belongs to the thread whose turn it is.
     private final class Work: @unchecked Sendable {
         private let pieces: [ConversionPiece]
         private let sources: MatrixSources
@@ -89,7 +90,7 @@ struct EncodingPipeline {
             let storedRows = geometry.layout.storedOutputs(piece.rows.count)
             let bytes = slot.chunk.bytes[0..<geometry.bytes(outputs: storedRows)]
             let chunk = UnsafeMutableRawBufferPointer(rebasing: bytes)
-            // Rows and columns of padding are zeros.
+            // Padded outputs and columns are zeros.
             if storedRows > piece.rows.count { chunk.initializeMemory(as: UInt8.self, repeating: 0) }
             let scales = slot.scales.bytes.assumingMemoryBound(to: Float.self)
             scales[piece.rows.count..<storedRows].update(repeating: 0)
@@ -115,7 +116,7 @@ struct EncodingPipeline {
 
         /// Waits for the turn of a piece, opens the matrix if need be and passes the turn on.
         ///
-        /// - Returns: the rows too, where they had to be read meanwhile.
+        /// - Returns: the rows too, if they had to be read during the turn.
         private func takeTurn(
             _ index: Int, in slot: Slot
         ) throws(LeafError) -> (RowReader, ChunkEncoder, UnsafeRawBufferPointer?) {

@@ -3,7 +3,7 @@ import LeafFormat
 
 /// Which tensors go into which file of an exported checkpoint.
 struct ExportShards {
-    /// Where the rows of a tensor come from, one part behind the other.
+    /// The sources of a tensor's rows, concatenated.
     enum Part {
         case matrix(String)
         case resident(String)
@@ -11,7 +11,7 @@ struct ExportShards {
     }
 
     struct Tensor {
-        /// transformers' name.
+        /// The name in transformers.
         let name: String
         let shape: [Int]
         let parts: [Part]
@@ -20,7 +20,7 @@ struct ExportShards {
     struct File {
         let name: String
         let tensors: [Tensor]
-        /// Offsets from the start of the data.
+        /// Offsets are from the start of the data.
         let entries: [TensorEntry]
     }
 
@@ -61,7 +61,7 @@ struct ExportShards {
         }
     }
 
-    /// The JSON that tells which tensor is in which file; nil for a single file.
+    /// The JSON that says which tensor is in which file; nil for a single file.
     var index: [UInt8]? {
         guard files.count > 1 else { return nil }
         let map = files.flatMap { file in file.tensors.map { "    \"\($0.name)\": \"\(file.name)\"" } }.sorted()
@@ -84,7 +84,7 @@ struct ExportShards {
         return String(repeating: "0", count: max(0, 5 - text.count)) + text
     }
 
-    /// Token and prompt rows are one table in transformers.
+    /// transformers has token and soft-prompt rows in one table.
     private static func tensors(of configuration: ModelConfiguration) -> [Tensor] {
         let shape = ModelShape(configuration, weights: .float32)
         let rows = configuration.vocabSize + configuration.promptRows
@@ -108,7 +108,7 @@ struct ExportShards {
 extension ModelConfiguration {
     /// `config.json` as transformers' `CpmAntConfig` reads it. The special ids are those of CPM-Ant's vocabulary.
     ///
-    /// - Parameter isPlus: of CPM-Ant+'s tokenizer transformers knows nothing.
+    /// - Parameter isPlus: whether the tokenizer is CPM-Ant+'s, which transformers does not know.
     func transformersJSON(_ weights: WeightFormat, isPlus: Bool) -> String {
         let tokenizer = isPlus ? "" : "\"tokenizer_class\": \"CpmAntTokenizer\",\n  "
         return """

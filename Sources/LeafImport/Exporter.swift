@@ -1,9 +1,9 @@
 import CPMAntShape
 public import LeafFormat
 
-/// How to write a checkpoint.
+/// How to export a model.
 public struct ExportOptions: Sendable {
-    /// nil: float16 where that loses nothing (float16 weights with the scaling inside), else float32.
+    /// Nil for float16 if that loses nothing (float16 weights that contain the scaling), otherwise float32.
     public var weights: WeightFormat?
     /// The most bytes of tensors in one file.
     public var shardBytes = 4_000_000_000
@@ -14,17 +14,17 @@ public struct ExportOptions: Sendable {
     public init() {}
 }
 
-/// How far an export is, in bytes of the files to be written.
+/// The progress of an export, in bytes of the files to write.
 public struct ExportProgress: Sendable, Equatable {
     public let bytesDone: Int
     public let bytesTotal: Int
 }
 
-/// What came out of an export.
+/// The result of an export.
 public struct ExportResult: Sendable, Equatable {
     public let output: String
     public let parameters: Int
-    /// Of all files.
+    /// Bytes of all files.
     public let bytes: Int
     public let seconds: Double
     public let tensors: Int
@@ -33,9 +33,10 @@ public struct ExportResult: Sendable, Equatable {
     public let peakBytes: Int
 }
 
-/// Makes a transformers folder (`CpmAntForCausalLM`, safetensors) of a model file.
+/// Makes a transformers folder (`CpmAntForCausalLM`, safetensors) from a model file.
 ///
-/// Int8 weights are dequantized, CPM-Live's scaling is folded in. There is no `lm_head.weight`: transformers ties it.
+/// Int8 weights are dequantized, and CPM-Live's scaling is folded in. There is no `lm_head.weight`, because
+/// transformers ties it.
 public struct Exporter: Sendable {
     private let model: String
     private let folder: String
@@ -43,16 +44,17 @@ public struct Exporter: Sendable {
 
     /// - Parameters:
     ///   - model: a `.leaf` file.
-    ///   - folder: is made if it is not there.
+    ///   - folder: the path of the folder, which is created if it does not exist.
     public init(model: String, folder: String, options: ExportOptions = ExportOptions()) {
         self.model = model
         self.folder = folder
         self.options = options
     }
 
-    /// Exports. Files get their names when they are whole, `config.json` last.
+    /// Exports the model. Files are renamed to their final names when they are complete, `config.json` last.
     ///
-    /// - Throws: `.badInput` for a model that transformers cannot hold or a damaged one, `.usage` if there are files already.
+    /// - Throws: `.badInput` for a damaged model or one that transformers cannot hold, `.usage` if there are files
+    ///   already.
     public func run(
         isCancelled: () -> Bool = { false }, progress: (ExportProgress) -> Void = { _ in }
     ) throws(LeafError) -> ExportResult {
@@ -155,7 +157,7 @@ public struct Exporter: Sendable {
     }
 }
 
-/// One safetensors file that is being written, from its first tensor to its last.
+/// Writes one safetensors file from its first tensor to its last.
 private struct ShardWriter {
     private let file: OutputFile
     private let weights: WeightFormat
@@ -174,7 +176,7 @@ private struct ShardWriter {
         end = header.count
     }
 
-    /// - Returns: bytes written.
+    /// - Returns: the bytes written.
     mutating func append(_ floats: UnsafeBufferPointer<Float>) throws(LeafError) -> Int {
         let begin = end
         if weights == .float32 {

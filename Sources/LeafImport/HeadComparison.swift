@@ -1,7 +1,8 @@
 import CPMAntShape
 import LeafFormat
 
-/// CPM-Ant's output projection is its token table. Checkpoints that store it a second time must mean the same.
+/// Compares a stored head with the token table. CPM-Ant ties them, so a checkpoint that stores both must have the same
+/// numbers.
 struct HeadComparison {
     private let head: SourceTensor?
     private let table: SourceTensor?
@@ -19,7 +20,7 @@ struct HeadComparison {
         rows = checkpoint.configuration.vocabSize
     }
 
-    /// - Returns: a sentence if the two differ a little.
+    /// - Returns: a warning if the two differ a little.
     /// - Throws: `.badInput` if they differ by more than rounding.
     func warning() throws(LeafError) -> String? {
         guard let head, let table, !head.isSame(as: table) else { return nil }

@@ -1,7 +1,7 @@
 package import CPMAntShape
 package import LeafFormat
 
-/// The weights of a model file as float32 rows with `1/sqrt(fan-in)` folded in, every chunk verified.
+/// Reads the weights of a model file as float32 with `1/sqrt(fan-in)` folded in, and verifies every chunk.
 package struct LeafRows {
     package let file: CPMAntFile
     private let input: InputFile
@@ -19,9 +19,9 @@ package struct LeafRows {
         floats = try AlignedBuffer(count: most * MemoryLayout<Float>.size)
     }
 
-    /// Calls `use` with the rows of one chunk after the other; rows of padding are left out.
+    /// Calls `use` with the outputs of one chunk after another, without padding.
     ///
-    /// - Throws: `.badInput` naming the block that fails its checksum, `.io` when reading fails.
+    /// - Throws: `.badInput` naming the block whose digest is wrong, `.io` if reading fails.
     package func forEachChunk(
         ofMatrix name: String, _ use: (Range<Int>, UnsafeBufferPointer<Float>) throws(LeafError) -> Void
     ) throws(LeafError) {
@@ -75,7 +75,7 @@ package struct LeafRows {
         return floats
     }
 
-    /// A tensor outside the blocks, as it is stored.
+    /// A tensor outside of the blocks, as it is stored.
     package func bytes(of name: String) throws(LeafError) -> [UInt8] {
         guard let tensor = file.leaf.tensor(name) else {
             throw LeafError(.badInput, "\(file.path) has no tensor \(name)")
@@ -96,7 +96,7 @@ package struct LeafRows {
         for index in 0..<count { target[index] = Float(Double(target[index]) / scale.divisor) }
     }
 
-    /// Tiles `[rows / 16][paddedColumns / 4][16][4]` to rows.
+    /// Converts tiles `[outputs / 16][paddedColumns / 4][16][4]` to rows of floats.
     private func dequantize(
         _ bytes: UnsafeRawBufferPointer, _ matrix: Matrix, _ rows: Range<Int>, _ scales: [Float],
         _ target: UnsafeMutablePointer<Float>

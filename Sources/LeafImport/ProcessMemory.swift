@@ -1,8 +1,8 @@
 import Glibc
 
-/// What the system says about this process.
+/// Counters that the system keeps for this process.
 enum ProcessMemory {
-    /// The most bytes of memory that were resident at once (VmHWM); 0 where the system does not tell.
+    /// The largest resident size in bytes (VmHWM); 0 if the system does not report it.
     static var peakBytes: Int {
         let descriptor = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return 0 }

@@ -1,19 +1,21 @@
 import CPMAntShape
 import LeafFormat
 
-/// What BMCook tells beside a model whose heads and neurons it pruned: `FILE.cnofig.json` (spelled so) how much is left, and
-/// the file of its masks which heads. The position bias keeps its columns, so those of the heads that are left must be known.
+/// The records that BMCook writes beside a model whose heads and neurons it pruned: `FILE.cnofig.json` (spelled so)
+/// says how much is left, and the file of masks says which heads. The position bias keeps all its columns, so the
+/// columns of the remaining heads must be known.
 ///
-/// There are two forms of the first: one entry a layer with `mask_modules`, and later `att` and `ffn`, which name what was
-/// removed. `dim_ff` is not read: it is a sum of float16 numbers, rounded beyond 2048, and the shapes tell it.
+/// The JSON has two forms: one entry for each layer with `mask_modules`, and a later one with `att` and `ffn`, which
+/// list what was removed. `dim_ff` is not read. It is a sum of float16 numbers, rounded beyond 2048, and follows from
+/// the shapes.
 ///
 /// - Source: CPM-Ant reference, section 7.2; `bmcook/store.py` of September 2022 and of March 2023.
 struct PruningRecord: Sendable {
-    /// Those that were read.
+    /// The files that were read.
     let files: [InputFile]
     private let path: String
     private let json: Stored
-    /// `[attentions, heads]`, ones for the heads that are left; nil without a file of masks.
+    /// `[attentions, heads]`, with ones for the remaining heads; nil without a file of masks.
     private let headMasks: SourceTensor?
 
     static let suffix = ".cnofig.json"
@@ -21,7 +23,7 @@ struct PruningRecord: Sendable {
     /// The most heads of all layers together; no model within the limits has more.
     private static let maximumHeads = 4096 * 4096
 
-    /// - Parameter masksPath: of the masks, nil if all heads are left.
+    /// - Parameter masksPath: the path of the masks; nil if all heads are left.
     init(path: String, masksPath: String?) throws(LeafError) {
         self.path = path
         let file = try InputFile(path: path)
@@ -40,14 +42,14 @@ struct PruningRecord: Sendable {
         headMasks = heads
     }
 
-    /// Which halves are removed, given what the model was made of.
+    /// The half layers that are removed, given those of the model before pruning.
     ///
     /// - Parameter base: `mask_modules` of the model before BMCook pruned it.
     func masks(of base: [[Bool]]) throws(LeafError) -> [[Bool]] {
         if let masks = json.maskModules { return masks }
         var masks = base
         for (half, removed) in [json.att, json.ffn].enumerated() {
-            // A number counts the halves that were there.
+            // A number is the index among the half layers that existed.
             let layers = base.indices.filter { !base[$0][half] }
             for (number, isRemoved) in removed ?? [:] where isRemoved {
                 guard let place = Int(digits: number.utf8), layers.indices.contains(place) else {
@@ -59,20 +61,20 @@ struct PruningRecord: Sendable {
         return masks
     }
 
-    /// The sizes of what is left.
+    /// Sets the sizes of the remaining parts.
     ///
     /// - Parameters:
-    ///   - configuration: its layers say what is left; its sizes are those before pruning.
-    ///   - base: as above.
+    ///   - configuration: its layers say which half layers are left; its sizes are those before pruning.
+    ///   - base: `mask_modules` of the model before pruning.
     ///   - kernels: those that widen the masks.
-    ///   - neurons: rows of a layer's gate matrix.
+    ///   - neurons: returns the outputs of a layer's gate matrix.
     func prune(
         _ configuration: inout ModelConfiguration, base: [[Bool]], _ kernels: WeightKernels, neurons: (Int) -> Int?
     ) throws(LeafError) {
         let before = base.indices.filter { !base[$0][0] }
         let left = configuration.attentionLayers
         func index(_ layer: Int, among entries: Int, _ name: String) throws(LeafError) -> Int {
-            // One for each attention that there was, or for each that is left.
+            // The list has one entry for each attention before pruning, or for each that is left.
             if entries == before.count, let index = before.firstIndex(of: layer) { return index }
             if entries == left.count, let index = left.firstIndex(of: layer) { return index }
             throw LeafError(
@@ -141,7 +143,7 @@ struct PruningRecord: Sendable {
 
     private struct Stored: Decodable {
         let maskModules: [[Bool]]?
-        /// `{"3": true}`: what is removed.
+        /// For example `{"3": true}`: the half layers that were removed.
         let att, ffn: [String: Bool]?
         let numHeads, dimHead: [Int]
 

@@ -2,8 +2,8 @@ package import LeafFormat
 
 /// Reads rows of a tensor in row-major order, whatever order they are stored in.
 ///
-/// A vector is one row. Row-major tensors are read in place, a few rows at a time; others, such as the column-major ones
-/// that pruning tools write, are read whole once and gathered from memory.
+/// A vector is one row. Row-major tensors are read in place, a few rows at a time. Other tensors, such as the
+/// column-major ones of pruning tools, are read whole once, and their rows are gathered from memory.
 package final class RowReader {
     package let tensor: SourceTensor
     package let rows: Int
@@ -12,10 +12,10 @@ package final class RowReader {
     private let columnStride: Int
     private var whole: AlignedBuffer?
 
-    /// The most memory that a tensor which is not row-major may take: a float32 token table of 10B.
+    /// The most memory for a tensor that is not row-major: a float32 token table of the 10B.
     private static let maximumWholeBytes = 512 << 20
 
-    /// - Parameter tensor: of one or two axes, none of size 0.
+    /// - Parameter tensor: has one or two axes, none of size 0.
     package init(_ tensor: SourceTensor) throws(LeafError) {
         guard (1...2).contains(tensor.shape.count), !tensor.shape.contains(0) else {
             throw LeafError(.badInput, "\(tensor.storage.path): tensor \(tensor.name) has the shape \(tensor.shape)")
@@ -27,7 +27,7 @@ package final class RowReader {
         columnStride = columns == 1 ? 1 : tensor.strides.last!
     }
 
-    /// Whether rows are read in place, so that several threads may do it at once.
+    /// Whether rows are read in place, so that several threads can read at the same time.
     var isRowMajor: Bool { columnStride == 1 }
 
     package var rowBytes: Int { columns * tensor.type.byteCount }
@@ -50,13 +50,13 @@ package final class RowReader {
         }
     }
 
-    /// Room that a buffer for `readPages` has beyond the rows.
+    /// Bytes that a buffer for `readPages` needs besides the rows.
     package static let pageRoom = InputFile.pageRoom
 
-    /// Reads rows that are not needed again, and leaves nothing of them in the page cache.
+    /// Reads rows that are not needed again, and leaves none of them in the page cache.
     ///
-    /// - Parameter target: begins at a page, and has `pageRoom` more bytes than the rows take.
-    /// - Returns: where in `target` the rows are, aligned for their element type.
+    /// - Parameter target: begins at a page, and has `pageRoom` more bytes than the rows.
+    /// - Returns: the rows, somewhere in `target`, aligned for their element type.
     package func readPages(
         rows range: Range<Int>, into target: UnsafeMutableRawBufferPointer
     ) throws(LeafError) -> UnsafeRawBufferPointer {
@@ -78,7 +78,7 @@ package final class RowReader {
     /// All rows as float32.
     ///
     /// - Parameter kernels: those that widen.
-    /// - Throws: `.badInput` for element types that hold no weights, and for numbers that are not finite.
+    /// - Throws: `.badInput` for element types that no weights have, and for numbers that are not finite.
     package func floats(_ kernels: WeightKernels) throws(LeafError) -> [Float] {
         let bytes = try AlignedBuffer(count: rows * rowBytes)
         try read(rows: 0..<rows, into: bytes.bytes)
@@ -136,7 +136,7 @@ struct FloatConverter {
     private let type: SourceTensor.ElementType
     private let kernels: WeightKernels
 
-    /// - Throws: `.badInput` if the tensor holds no floating-point numbers.
+    /// - Throws: `.badInput` if the tensor has no floating-point numbers.
     init(_ tensor: SourceTensor, _ kernels: WeightKernels) throws(LeafError) {
         guard [.f16, .bf16, .f32, .f64].contains(tensor.type) else {
             throw LeafError(

@@ -1,12 +1,13 @@
 public import CPMAntShape
 public import LeafFormat
 
-/// A trained soft prompt: one `[promptLength, dimModel]`, or a whole table with the rows of each task.
+/// A trained soft prompt: one `[promptLength, dimModel]`, or a whole table with rows for each task.
 public struct SoftPromptFile: Sendable {
-    /// As given.
+    /// The path that the caller gave.
     public let path: String
+    /// The number of outputs; the last chunk of a matrix counts its padding.
     public let rowCount: Int
-    /// Whether it has rows for each task, which picks them as it does in the model's own table.
+    /// Whether it has rows for each task, which then selects them as in the model's own table.
     public let isTable: Bool
     private let tensor: SourceTensor
 
@@ -37,7 +38,7 @@ public struct SoftPromptFile: Sendable {
 
     /// Reads `[rowCount, dimModel]`.
     ///
-    /// - Throws: `.io`, and `.badInput` for numbers that are not finite or not floats, and damaged bytes.
+    /// - Throws: `.io`, and `.badInput` for damaged bytes, and for numbers that are not finite or not floats.
     package func floats(_ kernels: WeightKernels) throws(LeafError) -> [Float] {
         if tensor.storage.checksum != nil { try tensor.checkStorage() }
         return try RowReader(tensor).floats(kernels)

@@ -1,15 +1,15 @@
 package import LeafFormat
 
-/// Bytes of a checkpoint that can be read at any place: a file, or an entry of a zip archive.
+/// Bytes of a checkpoint that can be read at any offset: a file, or an entry of a zip archive.
 package struct TensorStorage: Sendable {
     package let file: InputFile
-    /// Where in the file they begin.
+    /// Their offset in the file.
     package let begin: Int
     package let byteCount: Int
-    /// CRC-32 of all the bytes, where the file tells it.
+    /// The CRC-32 of all the bytes, if the file has it.
     let checksum: UInt32?
 
-    /// For messages.
+    /// The file's path, for messages.
     package var path: String { file.path }
 
     package init(_ file: InputFile) {
@@ -35,17 +35,17 @@ package struct TensorStorage: Sendable {
     }
 }
 
-/// A tensor of a checkpoint: a view of a storage that need not be row-major nor alone there.
+/// A tensor of a checkpoint: a view of a storage. It may have strides, and other tensors may use the same storage.
 package struct SourceTensor: Sendable {
     package typealias ElementType = TensorEntry.ElementType
 
     package let name: String
     package let type: ElementType
     package let shape: [Int]
-    /// In elements, one an axis; none is negative.
+    /// For each axis, the distance in elements; none is negative.
     package let strides: [Int]
     package let storage: TensorStorage
-    /// Bytes from the start of the storage.
+    /// The offset in the storage, in bytes.
     package let offset: Int
 
     /// - Throws: `.badInput` if the view leaves its storage, or has more elements than that.
@@ -71,7 +71,7 @@ package struct SourceTensor: Sendable {
         self.offset = offset
     }
 
-    /// A row-major tensor of a safetensors file.
+    /// Makes a row-major tensor of a safetensors file.
     package init(_ entry: TensorEntry, in file: InputFile) throws(LeafError) {
         try self.init(
             name: entry.name, type: entry.type, shape: entry.shape, strides: Self.rowMajor(entry.shape),
@@ -81,7 +81,7 @@ package struct SourceTensor: Sendable {
     static func rowMajor(_ shape: [Int]) -> [Int] {
         var strides = [Int](repeating: 1, count: shape.count)
         for axis in stride(from: shape.count - 2, through: 0, by: -1) {
-            // A header that was checked has no shape whose product overflows, but may have sizes of 0.
+            // A checked header has no shape whose product overflows, but it may have sizes of 0.
             strides[axis] = strides[axis + 1].multiplied(by: max(shape[axis + 1], 1)) ?? 0
         }
         return strides
@@ -100,8 +100,8 @@ package struct SourceTensor: Sendable {
         return shape.contains(0) ? 0 : last.adding(1)
     }
 
-    /// Of all elements; nil where it does not fit, also if the axes of size 0 are left out, so that sizes may be multiplied in
-    /// any order.
+    /// Of all elements; nil where it does not fit, also if the axes of size 0 are left out, so that sizes may be
+    /// multiplied in any order.
     private static func byteCount(_ shape: [Int], _ type: ElementType) -> Int? {
         var bytes = type.byteCount
         for size in shape where size > 0 {
@@ -111,7 +111,7 @@ package struct SourceTensor: Sendable {
         return shape.contains(0) ? 0 : bytes
     }
 
-    /// Rows of a matrix, as a tensor of their own.
+    /// Some rows of a matrix, as a tensor of their own.
     package func rows(_ range: Range<Int>, name: String) throws(LeafError) -> SourceTensor {
         precondition(shape.count == 2 && range.lowerBound >= 0 && range.upperBound <= shape[0])
         return try SourceTensor(
@@ -119,7 +119,7 @@ package struct SourceTensor: Sendable {
             offset: offset + range.lowerBound * strides[0] * type.byteCount)
     }
 
-    /// From its first byte in the file to its last; where it is strided, others may lie between.
+    /// The bytes in the file from its first to its last. If it has strides, other tensors' bytes may lie between.
     package var range: Range<Int> {
         let last = shape.contains(0) ? -1 : zip(shape, strides).reduce(0) { $0 + ($1.0 - 1) * $1.1 }
         let begin = storage.begin + offset

@@ -1,11 +1,12 @@
 import LeafFormat
 
-/// A file by `torch.save`: a zip archive of one pickle, the table of tensors, and one entry a storage.
+/// A file written by `torch.save`: a zip archive with one pickle, which is the table of tensors, and one entry for each
+/// storage.
 enum TorchFile {
-    /// What the first bytes of a file tell.
+    /// The type of a file, by its first bytes.
     enum Kind {
         case zip
-        /// torch before 1.6: pickles one behind the other.
+        /// torch before 1.6: several pickles, concatenated.
         case legacy
         case other
     }
@@ -13,12 +14,12 @@ enum TorchFile {
     static func kind(of file: InputFile) throws(LeafError) -> Kind {
         let magic = try file.bytes(at: 0, count: min(4, file.byteCount))
         if magic.starts(with: [0x50, 0x4B, 0x03, 0x04]) { return .zip }
-        // A pickle of protocol 2 that begins with a long number, torch's magic.
+        // A pickle of protocol 2 that begins with a long number, which is torch's magic number.
         if magic.starts(with: [0x80, 0x02, 0x8A]) { return .legacy }
         return .other
     }
 
-    /// Every tensor of the state dict that the file holds.
+    /// Every tensor of the state dict in the file.
     static func tensors(of file: InputFile) throws(LeafError) -> [SourceTensor] {
         let path = file.path
         let archive = try ZipArchive(file)

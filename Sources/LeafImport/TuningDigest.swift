@@ -1,9 +1,9 @@
 package import LeafFormat
 
 extension AdapterFile {
-    /// The XXH3-64 of everything that the adapter does to a model, however its file is written.
+    /// The XXH3-64 of everything in the adapter that affects a model, whatever form its file has.
     ///
-    /// - Throws: `.io` and `.badInput` when it cannot be read.
+    /// - Throws: `.io` and `.badInput` if it cannot be read.
     package func digest(_ kernels: WeightKernels) throws(LeafError) -> UInt64 {
         var digest = try ChunkDigest()
         for factors in factors {
@@ -19,7 +19,7 @@ extension AdapterFile {
 extension SoftPromptFile {
     /// The XXH3-64 of its numbers.
     ///
-    /// - Throws: `.io` and `.badInput` when it cannot be read.
+    /// - Throws: `.io` and `.badInput` if it cannot be read.
     package func digest(_ kernels: WeightKernels) throws(LeafError) -> UInt64 {
         var digest = try ChunkDigest()
         digest.update(try floats(kernels))

@@ -2,14 +2,14 @@ package import LeafFormat
 
 /// Reads the pickles that torch writes for state dicts, and nothing else.
 ///
-/// A pickle is a program. This one runs those few instructions that build numbers, strings, tuples, lists, dictionaries and
-/// tensors, and knows the names that torch's tensors need; any other name is refused before anything happens. Containers
-/// refer to each other by number, so neither depth nor cycles cost anything.
+/// A pickle is a program. This reader runs only the instructions that build numbers, strings, tuples, lists,
+/// dictionaries and tensors, and knows only the names that torch's tensors need. It refuses any other name before
+/// anything happens. Containers refer to each other by number, so neither depth nor cycles cost anything.
 package struct Unpickler {
-    /// What stands behind a name in a state dict.
+    /// The value of a name in a state dict.
     package struct Tensor: Equatable {
         let storage: Storage
-        /// In elements.
+        /// The offset in elements.
         let offset: Int
         let shape: [Int]
         let strides: [Int]
@@ -17,9 +17,9 @@ package struct Unpickler {
 
     package struct Storage: Equatable {
         let type: SourceTensor.ElementType
-        /// Names the entry of the archive.
+        /// The name of the entry in the archive.
         let key: String
-        /// In elements.
+        /// The number of elements.
         let count: Int
     }
 
@@ -37,7 +37,7 @@ package struct Unpickler {
         case tensor(Int)
     }
 
-    /// The names that a pickle may ask for.
+    /// The names that a pickle may use.
     private enum Name: Equatable {
         case orderedDictionary
         case rebuildTensor
@@ -56,13 +56,15 @@ package struct Unpickler {
         "torch.storage.UntypedStorage": .storage(.u8), "torch.UntypedStorage": .storage(.u8),
     ]
 
-    /// The largest released state dict takes 0.1 MB.
+    /// The largest released state dict has 0.1 MB.
     package static let maximumBytes = 1 << 20
-    /// Values on the stack, remembered, and in containers, and the containers; the largest released state dict needs 16,000.
+    /// Values on the stack, remembered, and in containers, and the containers; the largest released state dict needs
+    /// 16,000.
     private static let maximumValues = 1 << 17
     private static let maximumString = 1 << 16
     private static let maximumRank = 16
-    /// The most heap bytes that a pickle can make of itself: values, small arrays, strings, and the tensors that come of them.
+    /// The most heap bytes that a pickle can make of itself: values, small arrays, strings, and the tensors that come
+    /// of them.
     package static let heapBound = 32 << 20
 
     private let path: String
@@ -81,8 +83,8 @@ package struct Unpickler {
 
     /// Runs a pickle whose result is a dictionary of tensors.
     ///
-    /// - Parameter path: for messages.
-    /// - Throws: `.badInput` naming the instruction or the name that is refused, and where it stands.
+    /// - Parameter path: the file's name, for messages.
+    /// - Throws: `.badInput` naming the instruction or the name that is refused, and its offset.
     package static func stateDict(_ bytes: [UInt8], path: String) throws(LeafError) -> [(name: String, tensor: Tensor)]
     {
         guard bytes.count <= maximumBytes else {
@@ -166,7 +168,7 @@ package struct Unpickler {
         case UInt8(ascii: "Q"): try loadStorage()
         case UInt8(ascii: "R"): try reduce()
         case UInt8(ascii: "b"):
-            // torch keeps versions of modules as attributes of the dictionary; they do not matter here.
+            // torch stores versions of modules as attributes of the dictionary; they do not matter here.
             _ = try pop()
             guard case .dictionary = try top() else { throw misuse(opcode) }
         default: throw misuse(opcode)
@@ -298,7 +300,7 @@ package struct Unpickler {
 
     private mutating func byte() throws(LeafError) -> UInt8 { try take(1).first! }
 
-    /// A little-endian number of up to eight bytes; what exceeds 63 bits becomes the largest number.
+    /// A little-endian number of up to eight bytes; one of more than 63 bits becomes the largest number.
     private mutating func unsigned(_ count: Int) throws(LeafError) -> Int {
         Int(clamping: try take(count).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
     }
@@ -320,7 +322,7 @@ package struct Unpickler {
         return text
     }
 
-    /// Up to a newline, without it.
+    /// The bytes up to a line break, without it.
     private mutating func line() throws(LeafError) -> String {
         guard let end = bytes[position...].prefix(256).firstIndex(of: UInt8(ascii: "\n")) else {
             throw fault("the pickle has a name without an end")

@@ -2,14 +2,14 @@ package import LeafFormat
 
 /// The table of a zip archive whose entries are stored as they are, as torch writes them, with or without zip64.
 ///
-/// Packed and encrypted entries are refused, so nothing grows when it is read. Nothing is held but names, sizes and places;
-/// an entry's bytes are read from the archive's file, where they lie.
+/// Packed and encrypted entries are refused, so nothing grows when it is read. Nothing is held but names, sizes and
+/// places; an entry's bytes are read from the archive's file, where they lie.
 ///
 /// - Source: PKWARE's APPNOTE.TXT 6.3, sections 4.3 and 4.5.3.
 package struct ZipArchive: Sendable {
     package struct Entry: Sendable {
         package let byteCount: Int
-        /// CRC-32; nil where torch was told not to compute it, and wrote 0.
+        /// The CRC-32; nil if torch was told not to compute it and wrote 0.
         let checksum: UInt32?
         /// Where the entry's own header begins, in front of its bytes.
         fileprivate let header: Int

@@ -4,11 +4,11 @@ public import LeafFormat
 /// Chunks of one model, swept over and over by a fixed number of consumers, inside the plan.
 ///
 /// Each of the `consumers` threads leases every chunk exactly once a sweep, in the sweep's order and at its own pace; a
-/// pinned chunk and a streamed one look the same. Readers keep up to `RequestShape.depth` reads in flight as long as a slot
-/// is free, and go on from the last chunk of one sweep to the first of the next, so the disk never rests between sweeps.
-/// Reading begins when the store is made. Nothing is allocated after that.
+/// pinned chunk and a streamed one look the same. Readers keep up to `RequestShape.depth` reads in flight as long as a
+/// slot is free, and go on from the last chunk of one sweep to the first of the next, so the disk never rests between
+/// sweeps. Reading begins when the store is made. Nothing is allocated after that.
 public final class BlockStore: Sendable {
-    /// The mode that runs; never `auto`.
+    /// The mode in use; never `auto`.
     public var mode: IOMode { loader.mode }
 
     private let loader: ChunkLoader
@@ -18,12 +18,12 @@ public final class BlockStore: Sendable {
     /// - Parameters:
     ///   - chunks: which of the file's chunks are swept, by their indices; all of them when it is nil.
     ///   - plan: made from just these chunks.
-    ///   - order: which way each sweep goes, a pattern that repeats. Where it turns, a sweep begins with the chunks that the
-    ///     last one ended with; they are not read again as long as they are in a slot. Not empty.
+    ///   - order: which way each sweep goes, a pattern that repeats. Where it turns, a sweep begins with the chunks
+    ///     that the last one ended with; they are not read again as long as they are in a slot. Not empty.
     ///   - consumers: how many threads lease every chunk.
-    ///   - trace: is told of reads and waits.
-    /// - Throws: `.io` or `.badInput` when a file cannot be opened or is shorter than its table says, `.budget` when the
-    ///   system refuses the memory, `.usage` for a mirror beside `map`.
+    ///   - trace: records reads and waits.
+    /// - Throws: `.io` or `.badInput` if a file cannot be opened or is shorter than its table says, `.budget` if the
+    ///   system refuses the memory, `.usage` for a mirror together with `map`.
     public convenience init(
         file: LeafFile, chunks: Range<Int>? = nil, plan: MemoryPlan, order: [SweepDirection] = [.forward],
         reading: ReadingOptions = ReadingOptions(), consumers: Int, trace: TraceRecorder? = nil
@@ -52,8 +52,8 @@ public final class BlockStore: Sendable {
             maxBytesPerSecond: reading.maxBytesPerSecond, trace: trace)
         self.loader = loader
         self.readAhead = readAhead
-        // The loops hold the memory, not the store: `deinit` can stop them, and nothing is freed under a read.
-        // A serial queue each: Dispatch gives those a thread whatever the other queues do.
+        // The loops hold the memory, not the store, so `deinit` can stop them and nothing is freed during a read. Each
+        // loop has a serial queue of its own, because Dispatch gives such a queue a thread whatever other queues do.
         let pieces = range.reduce(0) { $0 + loader.pieceCount(of: $1) }
         for reader in 0..<min(request.depth, max(1, pieces)) {
             DispatchQueue(label: "leafcutter.reader.\(reader)", qos: .userInitiated).async(group: readers) {
@@ -69,15 +69,16 @@ public final class BlockStore: Sendable {
 
     /// Waits until the chunk is there, verified and unpacked.
     ///
-    /// A consumer may hold several leases, as long as it ends them before it waits for a chunk `slotCount` or more streamed
-    /// chunks ahead. Where the sweep turns, all consumers end their lease of a chunk before one of them asks for it again.
+    /// A consumer may hold several leases, as long as it ends them before it waits for a chunk `slotCount` or more
+    /// streamed chunks ahead. Where the sweep turns, all consumers end their lease of a chunk before one of them asks
+    /// for it again.
     ///
     /// - Parameters:
     ///   - chunk: its index in the file, one of the chunks that this store sweeps.
     ///   - consumer: its number, for a timeline.
-    /// - Throws: `.cancelled` where it would have to wait after `interrupt()`; else an error that names matrix, rows, offset
-    ///   and reason. All consumers get the same error for the same chunk; afterwards the store is dead: every later call
-    ///   throws it again.
+    /// - Throws: `.cancelled` where it would have to wait after `interrupt()`; else an error that names matrix, rows,
+    ///   offset and reason. All consumers get the same error for the same chunk; afterwards the store is dead: every
+    ///   later call throws it again.
     public func lease(_ chunk: Int, consumer: Int = 0) throws(LeafError) -> ChunkLease {
         try ChunkLease(of: chunk, in: readAhead, consumer: consumer)
     }
@@ -94,36 +95,38 @@ public final class BlockStore: Sendable {
 
     // MARK: Stopping
 
-    /// Ends all waiting for the disk: from now on `lease` throws `.cancelled` where it would have to wait, and does so at
-    /// once where it waits already. Chunks that are there are still leased.
+    /// Ends all waiting for the disk: from now on `lease` throws `.cancelled` where it would have to wait, and does so
+    /// at once where it waits already. Chunks that are there are still leased.
     ///
-    /// It may be called from any thread at any time and stays in force until `abandonSweep()` or `resume()`. If sweeps of
-    /// several owners follow each other, one that cancels must not hit the next one's sweep: calls of `interrupt()` and
+    /// It may be called from any thread at any time and stays in force until `abandonSweep()` or `resume()`. If sweeps
+    /// of several owners follow each other, one that cancels must not hit the next one's sweep: calls of `interrupt()`
+    /// and
     /// `resume()` then belong under one lock of the caller, with the note of whose sweep is under way.
     public func interrupt() { readAhead.interrupt() }
 
     /// Takes `interrupt()` back, before a sweep begins.
     public func resume() { readAhead.resume() }
 
-    /// Stops in the middle of a sweep: the next `lease` is of the first chunk of the pattern again. Reads that wait for their
-    /// time under a limited rate are dropped, so this takes as long as the reads that the kernel has begun. It ends what
+    /// Stops in the middle of a sweep: the next `lease` is of the first chunk of the pattern again. Reads that wait for
+    /// their time under a limited rate are dropped, so this takes as long as the reads that the kernel has begun. It
+    /// ends what
     /// `interrupt()` began. No consumer may hold or wait for a chunk.
     public func abandonSweep() { readAhead.abandonSweep() }
 
     // MARK: The working set
 
-    /// Bytes of chunks that may leave memory: what the plan pinned, but for chunks that no slot can hold.
+    /// Bytes of chunks that may leave memory: all that the plan pinned, except chunks that no slot can hold.
     public var movableBytes: Int { readAhead.residency.maximum }
     /// How many of them were asked for; all of them at first.
     public var wantedPinnedBytes: Int { readAhead.residency.askedBytes }
     /// How many of them are meant to stay now: what was asked for, as far as it is allowed.
     public var allowedPinnedBytes: Int { readAhead.residency.wantedBytes }
 
-    /// What a sweep reads as long as everything stays where it is.
+    /// Bytes that a sweep reads while no chunk leaves or enters memory.
     public var streamedBytesPerSweep: Int { readAhead.streamedBytesPerSweep }
 
-    /// Asks for more or less of the model in memory, from any thread; `settle` carries it out. Where everything was
-    /// pinned, the first to leave make room for slots, and only that much comes back.
+    /// Asks for more or less of the model in memory, from any thread; `settle` carries it out. If everything was
+    /// pinned, the first chunks that leave make room for slots, and that room does not come back.
     public func want(pinnedBytes: Int) { readAhead.residency.ask(for: pinnedBytes) }
 
     /// Limits what `want(pinnedBytes:)` gets, for the sake of other programs; what was asked for is not forgotten.
@@ -131,14 +134,14 @@ public final class BlockStore: Sendable {
 
     // MARK: Beside the sweep
 
-    /// Reads any bytes of the file (resident tensors, rows of the token table), past the sweep and without waiting for a
-    /// limited rate; copies them where they are pinned. These bytes are not checked here: the token table's chunks are when
-    /// the sweep comes to them, and `LeafFile.regions` has digests for the rest.
+    /// Reads any bytes of the file (resident tensors, rows of the token table), past the sweep and without waiting for
+    /// a limited rate; copies them where they are pinned. These bytes are not checked here: the token table's chunks
+    /// are when the sweep comes to them, and `LeafFile.regions` has digests for the rest.
     public func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
         if !readAhead.copyPinned(at: offset, into: target) { try loader.read(at: offset, into: target) }
     }
 
-    /// Copies bytes that lie in one pinned chunk; false when they do not, or are not there.
+    /// Copies bytes that lie in one pinned chunk; false if they do not, or if that chunk is not loaded.
     package func copyPinned(at offset: Int, into target: UnsafeMutableRawBufferPointer) -> Bool {
         readAhead.copyPinned(at: offset, into: target)
     }

@@ -1,6 +1,7 @@
 internal import LeafFormat
 
-/// One consumer's use of one chunk: the bytes stay where they are until the lease ends, which is at the end of its scope.
+/// One consumer's use of one chunk: the bytes stay where they are until the lease ends, which is at the end of its
+/// scope.
 ///
 /// It holds the store's memory, so that it may outlive the store.
 public struct ChunkLease: ~Copyable, @unchecked Sendable {

@@ -1,16 +1,16 @@
 internal import LeafFormat
 
-/// Brings chunks from the file to where they are used: the one place of this target that owns weights' memory.
+/// Brings chunks from the file into memory. It alone owns the memory of weights.
 ///
-/// A chunk is read in pieces, by several readers at once, and finished by the one that brings the last.
+/// Several readers read a chunk in pieces at the same time; the one that reads the last piece finishes the chunk.
 final class ChunkLoader: Sendable {
     let file: LeafFile
     /// Those of the file's chunks that are loaded here.
     private let range: Range<Int>
-    /// The mode that runs; never `auto`.
+    /// The mode in use; never `auto`.
     let mode: IOMode
     let meter = ReadMeter()
-    /// A chunk is read in pieces of so many bytes.
+    /// The size of the pieces in which a chunk is read.
     let requestBytes: Int
 
     /// The file and its copies.
@@ -19,11 +19,11 @@ final class ChunkLoader: Sendable {
     private let slotBytes: Int
     private let slots: Slab
     private let pinned: Slab
-    /// Where each pinned chunk begins in `pinned`; -1 for the others.
+    /// The offset of each pinned chunk in `pinned`; -1 for other chunks.
     private let pinnedOffsets: [Int]
 
     private struct Source {
-        /// Through the page cache: rows, and chunks in `buffered` mode.
+        /// Reads through the page cache: rows, and chunks in `buffered` mode.
         let buffered: ReadableFile
         let direct: ReadableFile?
     }
@@ -40,7 +40,7 @@ final class ChunkLoader: Sendable {
         for path in reading.paths(of: file.path) {
             sources.append(try Self.open(path, file.chunks[range], mode, system))
         }
-        // Both copies are read alike: past the page cache if both can be.
+        // Both copies are read in the same way: past the page cache if both support that.
         if mode == .auto, sources.contains(where: { $0.direct == nil }) {
             sources = sources.map { Source(buffered: $0.buffered, direct: nil) }
         }
@@ -52,7 +52,7 @@ final class ChunkLoader: Sendable {
                 sources[0].buffered, chunks: file.chunks[range], isGuarded: reading.guardsMapping, system: system)
             : nil
 
-        // A mapped chunk lies in the mapping; only what has to be unpacked needs memory of its own.
+        // A raw chunk is used in the mapping. Only packed chunks need memory of their own.
         func needsMemory(_ chunk: Chunk) -> Bool { mode != .map || chunk.codec != .raw }
         var pinnedOffsets = [Int](repeating: -1, count: file.chunks.count)
         var pinnedBytes = 0
@@ -62,8 +62,8 @@ final class ChunkLoader: Sendable {
         }
         self.pinnedOffsets = pinnedOffsets
         slotBytes = plan.slotBytes
-        // Reserves addresses for slots even when everything is pinned, in case chunks leave later. Untouched pages cost no
-        // memory.
+        // Reserves addresses for slots even when everything is pinned, in case chunks leave later. Untouched pages cost
+        // no memory.
         let slotCount = plan.slotCount > 0 ? plan.slotCount : MemoryPlan.preferredSlotCount
         slots = try Slab(
             count: file.chunks[range].contains(where: needsMemory) ? slotBytes * slotCount : 0, system: system)
@@ -106,9 +106,9 @@ final class ChunkLoader: Sendable {
         min(requestBytes, file.chunks[chunk].paddedBytes - piece * requestBytes)
     }
 
-    /// Brings one piece of a chunk to its place.
+    /// Reads one piece of a chunk into its memory.
     ///
-    /// - Parameter slot: the slot that the chunk may use; nil for a pinned one.
+    /// - Parameter slot: the slot for the chunk; nil for a pinned chunk.
     func read(piece: Int, of index: Int, slot: Int?, from source: Int) throws(LeafError) {
         let chunk = file.chunks[index]
         let start = piece * requestBytes
@@ -129,14 +129,14 @@ final class ChunkLoader: Sendable {
         }
     }
 
-    /// Verifies and unpacks a chunk all of whose pieces are there.
+    /// Verifies and unpacks a chunk whose pieces have all been read.
     ///
-    /// - Parameter isVerified: the digest of these bytes has been checked by an earlier read.
+    /// - Parameter isVerified: true if an earlier read checked the digest of these bytes.
     /// - Returns: `rawBytes` bytes.
     func finish(_ index: Int, slot: Int?, isVerified: Bool) throws(LeafError) -> UnsafeRawPointer {
         let chunk = file.chunks[index]
         let room = room(of: index, slot: slot)
-        // Unpacking checks the digest again; it costs little beside it.
+        // Unpacking checks the digest again, which costs little in comparison.
         if !isVerified || chunk.codec != .raw { _ = try file.verifyAndUnpack(index, in: room) }
         return address(of: index, slot: slot)
     }
@@ -146,18 +146,18 @@ final class ChunkLoader: Sendable {
         UnsafeRawPointer(room(of: index, slot: slot).baseAddress!)
     }
 
-    /// The chunk is used by nobody any more and its slot will take another.
+    /// Frees the memory of a chunk that no consumer uses any more, so that its slot can take another.
     func unload(_ index: Int, slot: Int) {
         guard let mapping else { return }
         if file.chunks[index].codec == .raw {
             mapping.drop(file.chunks[index])
         } else {
-            // The next chunk of this slot's share may be a mapped one.
+            // The next chunk of this slot may be a mapped one, so free the slot's pages.
             slots.discard(at: slot * slotBytes, count: slotBytes)
         }
     }
 
-    /// A pinned chunk leaves; it may come back.
+    /// Removes a pinned chunk from memory; it may come back.
     func unpin(_ index: Int) {
         let chunk = file.chunks[index]
         if let mapping, chunk.codec == .raw {
@@ -190,7 +190,7 @@ final class ChunkLoader: Sendable {
         throw LeafError(.io, "\(file.path) \(sentence)")
     }
 
-    /// `slotBytes` bytes of the chunk, or its mapped bytes.
+    /// The memory of a chunk: `slotBytes` bytes, or its mapped bytes.
     private func room(of index: Int, slot: Int?) -> UnsafeMutableRawBufferPointer {
         let chunk = file.chunks[index]
         if let mapping, chunk.codec == .raw { return mapping.bytes(of: chunk) }

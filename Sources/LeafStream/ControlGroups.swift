@@ -1,11 +1,11 @@
-/// The limits that the control groups of this process (its container) set, in version 1, version 2 or a mixture.
+/// The limits that control groups (a container) set for this process, in version 1, version 2 or a mixture.
 ///
-/// A limit holds for a group and everything below it, so each level from the process's own group up to what is mounted
-/// is asked and the smallest counts.
+/// A limit holds for a group and everything below it. So every level is read, from the process's own group up to the
+/// mount point, and the smallest limit counts.
 package struct ControlGroups: Sendable {
     /// The smallest memory limit; nil without one.
     package let memoryLimitBytes: Int?
-    /// The least that any limited level has left, its reclaimable page cache not counted as used.
+    /// The least memory that any limited level has left; its reclaimable page cache counts as free.
     package let memoryRoomBytes: Int?
     /// Processors' worth of time that the group may use; nil without a quota.
     package let cores: Double?
@@ -26,7 +26,7 @@ package struct ControlGroups: Sendable {
                 rooms.append(max(0, limit - max(0, used - cache)))
             }
         }
-        // Version 1 writes "no limit" as a number near the largest there is.
+        // Version 1 writes "no limit" as a number near the largest possible.
         memoryLimitBytes = limits.min().flatMap { $0 < 1 << 60 ? $0 : nil }
         memoryRoomBytes = memoryLimitBytes == nil ? nil : rooms.min()
 
@@ -46,7 +46,7 @@ package struct ControlGroups: Sendable {
         }.min()
     }
 
-    /// What the process's own group says of waiting for memory (version 2 only).
+    /// The memory pressure of the process's own group (version 2 only).
     static func memoryPressure(reader: SmallFileReader) -> String? {
         let groups = reader.read("/proc/self/cgroup") ?? ""
         let mounts = (reader.read("/proc/self/mountinfo") ?? "").split(separator: "\n").compactMap(Mount.init)
@@ -54,14 +54,14 @@ package struct ControlGroups: Sendable {
             .compactMap { reader.read($0.directory + "/memory.pressure") }.first
     }
 
-    /// File pages that the kernel would give up first.
+    /// File pages that the kernel would reclaim first.
     private static func reclaimable(_ stat: String, version: Int) -> Int {
         let name = version == 2 ? "inactive_file " : "total_inactive_file "
         guard let line = stat.split(separator: "\n").first(where: { $0.hasPrefix(name) }) else { return 0 }
         return max(0, Int(line.dropFirst(name.count)) ?? 0)
     }
 
-    /// Directories of the process's groups for one controller, from its own up to the mounted root.
+    /// The directories of the process's groups for one controller, from its own up to the mounted root.
     private static func levels(
         _ controller: Substring, groups: String, mounts: [Mount]
     ) -> [(directory: String, version: Int)] {
@@ -80,7 +80,7 @@ package struct ControlGroups: Sendable {
     private struct Mount {
         let version: Int
         let controllers: [Substring]
-        /// The group that is seen at `point`.
+        /// The group that is mounted at `point`.
         let root: String
         let point: String
 
@@ -98,7 +98,8 @@ package struct ControlGroups: Sendable {
             point = Self.unescaped(words[4])
         }
 
-        /// Where the group `path` and those above it are seen; only the mount itself where the path lies outside.
+        /// The directories of the group `path` and of those above it; only the mount point if the path lies outside of
+        /// it.
         func directories(of path: Substring) -> [String] {
             let base = root == "/" ? "" : root
             var rest = path == root || !path.hasPrefix(base + "/") ? "" : path.dropFirst(base.count)
@@ -133,5 +134,5 @@ package struct ControlGroups: Sendable {
     }
 }
 
-/// The whole number that a file consists of; nil for `max` or anything else.
+/// The whole number in a file; nil for `max` or anything else.
 private func number(_ text: String?) -> Int? { text.flatMap { Int(trimmed($0[...])) } }

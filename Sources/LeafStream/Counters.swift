@@ -4,17 +4,17 @@ internal import Dispatch
 public struct Counters: Sendable, Equatable {
     /// Bytes that came from the file, row reads included.
     public var bytesRead = 0
-    /// Bytes of chunks that each copy of the file brought, the model itself first.
+    /// Bytes of chunks read from each copy of the file, the model itself first.
     public var bytesBySource: [Int] = []
-    /// Time during which at least one read was in flight.
+    /// Nanoseconds in which at least one read was in flight.
     public var readNanoseconds = 0
-    /// Time for which a consumer waited for chunks, the mean over the consumers.
+    /// The mean, over all consumers, of the nanoseconds that a consumer waited for chunks.
     public var waitNanoseconds = 0
-    /// Requests: pieces of chunks, and row reads.
+    /// The number of requests: pieces of chunks, and rows.
     public var reads = 0
-    /// Chunks that all consumers were given, pinned ones included.
+    /// Chunks delivered to all consumers, pinned ones included.
     public var chunksServed = 0
-    /// Sweeps whose last chunk all consumers were given.
+    /// Sweeps whose last chunk was delivered to all consumers.
     public var sweeps = 0
 
     public init() {}
@@ -54,7 +54,7 @@ final class ReadMeter: Sendable {
         }
     }
 
-    /// Adds what was counted so far, a read in flight up to now.
+    /// Adds what was counted so far, including the time of reads in flight.
     func add(to counters: inout Counters) {
         let now = DispatchTime.now().uptimeNanoseconds
         let state = state.withLock { $0 }

@@ -2,23 +2,24 @@ internal import Dispatch
 public import LeafFormat
 internal import Synchronization
 
-/// The rate at which a file can be read, measured as a store reads: the same depth and request size, request after
-/// request, in runs that begin all over the file.
+/// Measures the rate at which a file can be read, in the way a store reads: the same depth and request size, request
+/// after request, in runs that begin at places all over the file.
 public struct DiskProbe: Sendable, Equatable {
     /// `direct` or `buffered`.
     public let mode: IOMode
-    /// What was counted, and the time that it took.
+    /// The counted bytes.
     public let bytesRead: Int
+    /// The seconds that reading them took.
     public let seconds: Double
 
     public var bytesPerSecond: Double { seconds > 0 ? Double(bytesRead) / seconds : 0 }
 
     /// - Parameters:
-    ///   - reading: its mode and its mirror, which is read at the same time, count; its limit does not.
-    ///   - seconds: how long to read. The first third is not counted: rented disks begin with a burst at a multiple of what
-    ///     they sustain.
-    ///   - request: its bytes are a multiple of 4096. Each of `depth` readers holds a buffer of this size meanwhile.
-    /// - Throws: `.io` when the file cannot be read, `.badInput` when it is shorter than a page.
+    ///   - reading: its mode counts, and its mirror, which is read at the same time. Its limit does not count.
+    ///   - seconds: the time to read. The first third is not counted, because rented disks begin with a burst at a
+    ///     multiple of their sustained rate.
+    ///   - request: its bytes must be a multiple of 4096. Each of `depth` readers holds a buffer of this size.
+    /// - Throws: `.io` if the file cannot be read, `.badInput` if it is shorter than a page.
     public static func measure(
         path: String, reading: ReadingOptions = ReadingOptions(), seconds: Double = 2,
         request: RequestShape = .suited()
@@ -69,7 +70,7 @@ public struct DiskProbe: Sendable, Equatable {
             seconds: Double(counts.map { $0.last - $0.first }.max() ?? 0) * 1e-9)
     }
 
-    /// One copy of the file, open.
+    /// One copy of the file, opened.
     private struct Copy {
         let file: ReadableFile
         let wholePagesBytes: Int
@@ -94,17 +95,17 @@ public struct DiskProbe: Sendable, Equatable {
 
     private static func now() -> UInt64 { DispatchTime.now().uptimeNanoseconds }
 
-    /// What the readers of one copy share.
+    /// State that the readers of one copy share.
     private final class Progress: Sendable {
         struct Counts {
-            /// Counted bytes, which came after `first` and up to `last`.
+            /// Bytes counted between `first` and `last`.
             var bytes = 0
             var first: UInt64
             var last: UInt64
             var failure: ReadFailure?
         }
 
-        /// Requests that follow each other before the next place.
+        /// The number of consecutive requests before the next offset is chosen.
         private static let runLength: UInt64 = 128
 
         private let requestBytes: Int
@@ -120,7 +121,7 @@ public struct DiskProbe: Sendable, Equatable {
             state = Monitor(Counts(first: begin, last: begin))
         }
 
-        /// Multiples of the golden ratio fall all over the file, and far from each other.
+        /// Multiples of the golden ratio spread over the file, far from each other.
         func nextOffset() -> Int {
             let turn = turn.add(1, ordering: .relaxed).oldValue
             let (run, step) = turn.quotientAndRemainder(dividingBy: Self.runLength)
@@ -128,7 +129,7 @@ public struct DiskProbe: Sendable, Equatable {
             return Int((start + step) % UInt64(places)) * requestBytes
         }
 
-        /// Whether to go on.
+        /// Returns whether to continue.
         func add(_ outcome: Result<Void, ReadFailure>, at now: UInt64) -> Bool {
             state.withLock { state in
                 switch outcome {

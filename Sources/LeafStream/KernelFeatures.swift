@@ -1,6 +1,6 @@
-/// What the kernel and the processor say about themselves.
+/// Facts that the kernel and the processor report about themselves.
 public struct KernelFeatures: Sendable, Equatable {
-    /// The processor's name; empty where the kernel does not tell.
+    /// The processor's name; empty if the kernel does not report it.
     public let processor: String
     /// Transparent huge pages: `always`, `madvise` or `never`; nil where the kernel has none.
     public let hugePages: String?
@@ -24,7 +24,7 @@ public struct KernelFeatures: Sendable, Equatable {
         ["always", "madvise"].contains(hugePages(reader))
     }
 
-    /// "always [madvise] never": the brackets hold what is set.
+    /// In "always [madvise] never" the brackets mark the current setting.
     private static func hugePages(_ reader: SmallFileReader) -> String? {
         let setting = reader.read("/sys/kernel/mm/transparent_hugepage/enabled") ?? ""
         return setting.split(whereSeparator: { $0 == " " || $0 == "\n" }).first { $0.hasPrefix("[") }

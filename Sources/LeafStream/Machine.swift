@@ -1,14 +1,14 @@
-/// Memory and processors that this process may use: the machine's, less what affinity and the container take away.
+/// Memory and processors that this process may use: the machine's, reduced by affinity and by the container's limits.
 public struct Machine: Sendable, Equatable {
     public let totalBytes: Int
-    /// What new programs could have without swapping, by the kernel's estimate (`MemAvailable`).
+    /// Memory that new programs could have without swapping, by the kernel's estimate (`MemAvailable`).
     public let availableBytes: Int
     /// The memory limit of the container; nil without one.
     public let containerLimitBytes: Int?
-    /// What the container has left of it, page cache that it can give up not counted.
+    /// Memory that the container has left; page cache that it can reclaim counts as free.
     public let containerRoomBytes: Int?
-    /// Processors that this process may run on (affinity), at most what the container's quota is worth, rounded up:
-    /// two threads on 1.5 processors do more than one.
+    /// Processors that this process may run on (affinity), at most the container's quota, rounded up: two threads on
+    /// 1.5 processors do more than one.
     public let cores: Int
 
     public static func current() -> Machine { Machine(reader: .real) }
@@ -29,10 +29,10 @@ public struct Machine: Sendable, Equatable {
         cores = max(1, min(allowed, quota))
     }
 
-    /// The budget when none is given: what is free, at most what the container has left, less a reserve.
+    /// The budget if the user gives none: the free memory, at most what the container has left, less a reserve.
     public var defaultBudget: Int { max(0, freeBytes - reserveBytes) }
 
-    /// What others will want meanwhile: an eighth, at least 32 MiB and at most 1 GiB.
+    /// Memory for other programs: an eighth of what is free, at least 32 MiB and at most 1 GiB.
     public var reserveBytes: Int { min(1 << 30, max(32 << 20, freeBytes / 8)) }
 
     private var freeBytes: Int { min(availableBytes, containerRoomBytes ?? containerLimitBytes ?? .max) }

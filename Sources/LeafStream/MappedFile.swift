@@ -2,9 +2,9 @@ internal import CSystem
 internal import Glibc
 internal import LeafFormat
 
-/// The file in memory, a window of it: populated ahead of its use, dropped behind it.
+/// A mapped file, of which a window is in memory: populated ahead of its use, dropped behind it.
 final class MappedFile: @unchecked Sendable {
-    /// What one request for read-ahead asks for: the kernel shortens longer ones to the device's own limit.
+    /// The size of one request for read-ahead. The kernel shortens longer ones to the device's own limit.
     private static let readAheadBytes = 128 << 10
 
     private let base: UnsafeMutableRawPointer
@@ -27,7 +27,7 @@ final class MappedFile: @unchecked Sendable {
     init(
         _ file: ReadableFile, chunks: ArraySlice<Chunk>, isGuarded: Bool, system: SystemCalls
     ) throws(LeafError) {
-        // A chunk could not be dropped alone where pages are larger than its alignment.
+        // If pages are larger than the alignment of chunks, a chunk cannot be dropped by itself.
         guard sysconf(Int32(_SC_PAGESIZE)) == ReadableFile.alignment else {
             throw LeafError(
                 .io,
@@ -45,7 +45,7 @@ final class MappedFile: @unchecked Sendable {
         self.base = base
         self.file = file
         self.system = system
-        // A page beyond the end of a file that was cut raises SIGBUS when it is looked at.
+        // A page beyond the end of a file that was cut raises SIGBUS when it is touched.
         guardNumber = isGuarded ? leaf_guard_mapping(base, count) : -1
         guard !isGuarded || guardNumber >= 0 else {
             system.unmap(base, count)
@@ -53,7 +53,7 @@ final class MappedFile: @unchecked Sendable {
                 .io, "\(file.path): too many mapped models in one process",
                 advice: .setting("io", ["direct", "buffered"]))
         }
-        // A touched page must not bring its neighbours: they would stay behind the window.
+        // A touched page must not bring in its neighbours, which would stay behind the window.
         _ = system.adviseMemory(base, count, .random)
     }
 
@@ -62,7 +62,7 @@ final class MappedFile: @unchecked Sendable {
         system.unmap(base, count)
     }
 
-    /// Where a chunk's bytes are once they are populated. Not writable; raw chunks are only looked at.
+    /// The mapped bytes of a chunk, once they are populated. They are not writable; raw chunks are only read.
     func bytes(of chunk: Chunk) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(start: base + chunk.offset, count: chunk.paddedBytes)
     }
@@ -78,7 +78,8 @@ final class MappedFile: @unchecked Sendable {
         while result == -EINTR { result = system.adviseMemory(base + offset, count, .populate) }
         if result < 0 {
             try checkSize(offset + count)
-            // Linux before 5.14 does not know the request; a touch does the same, only without an error when it fails.
+            // Linux before 5.14 does not know the request. Touching the pages does the same, except that a failure
+            // gives no error.
             guard result == -EINVAL else { throw .system(result == -EFAULT || result == -EHWPOISON ? EIO : -result) }
             touch(UnsafeRawBufferPointer(start: base + offset, count: count))
         }
@@ -96,7 +97,7 @@ final class MappedFile: @unchecked Sendable {
         return size < count ? .wasCut : .unreadable
     }
 
-    /// Gives the chunk's pages back, to the process's account and to the page cache's.
+    /// Frees the chunk's pages in the process and in the page cache.
     func drop(_ chunk: Chunk) {
         _ = system.adviseMemory(base + chunk.offset, chunk.paddedBytes, .dontNeed)
         file.forget(from: chunk.offset, count: chunk.paddedBytes)

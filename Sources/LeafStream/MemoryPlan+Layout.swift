@@ -1,4 +1,4 @@
-/// How chunks share what the reserved parts leave: slots of one size, and the chunks that stay.
+/// How chunks share the memory that the reserved parts leave: slots of one size, and pinned chunks.
 struct Layout {
     var slotBytes: Int
     var slotCount: Int
@@ -9,10 +9,10 @@ struct Layout {
 
     static let minimumSlotCount = 2
 
-    /// The layout of the fewest bytes: two slots, or none.
+    /// The smallest layout: two slots, or none.
     ///
-    /// A slot takes the largest streamed chunk, so a few outsize chunks are cheaper pinned than provided for twice.
-    /// Every size is tried as the slot's, the chunks beyond it pinned.
+    /// A slot must hold the largest streamed chunk. So a few unusually large chunks cost less if they are pinned than
+    /// if every slot has room for them. This tries every size of a slot, with all larger chunks pinned.
     static func smallest(for needs: [Int]) -> Layout {
         let descending = needs.sorted(by: >)
         let everything = needs.reduce(0, saturatingSum)
@@ -22,7 +22,7 @@ struct Layout {
         while first < descending.count {
             let size = descending[first]
             let cost = saturatingSum(larger, saturatingSum(size, size))
-            // At most as many slots as streamed chunks less one, or pinning them all would cost no more.
+            // More slots than streamed chunks less one would cost as much as pinning them all.
             if descending.count - first > minimumSlotCount, cost < best.bytes { best = (cost, size) }
             var next = first
             while next < descending.count, descending[next] == size {
@@ -37,10 +37,10 @@ struct Layout {
             pinnedBytes: best.bytes - 2 * best.slotBytes)
     }
 
-    /// The same layout with `room` bytes to fill: everything if it fits, else slots up to the preferred count, then
-    /// pinned chunks.
+    /// Extends this layout to `room` bytes: everything pinned if that fits, otherwise first slots up to the preferred
+    /// count, then pinned chunks.
     ///
-    /// A larger room pins what a smaller one does, up to the last few chunks.
+    /// A larger room pins all that a smaller one pins, except for the last few chunks.
     func grown(to room: Int, needs: [Int]) -> Layout {
         var layout = self
         let everything = needs.reduce(0, saturatingSum)
@@ -62,9 +62,9 @@ struct Layout {
 
     /// Chunks in the order of `index * golden ratio mod 1`.
     ///
-    /// Any first part of that order is spread evenly over the sweep (the three-gap theorem: neighbours in it are 1, 2 or 3
-    /// typical distances apart), so what is pinned can grow and shrink without moving weights. BMInf's rule, equal
-    /// distances for one given count of equal layers, does not have this property.
+    /// Every prefix of that order is spread evenly over the sweep (three-gap theorem: distances between neighbours have
+    /// 3 lengths at most). So the pinned set can grow and shrink without moving weights. BMInf's rule, equal distances
+    /// for one given count of equal layers, does not have this property.
     static func spread(_ chunks: [Int]) -> [Int] {
         let goldenRatio: UInt64 = 0x9E37_79B9_7F4A_7C15
         return chunks.sorted { UInt64($0) &* goldenRatio < UInt64($1) &* goldenRatio }

@@ -1,43 +1,45 @@
 public import LeafFormat
 
-/// Where every byte of the budget goes, decided before anything is allocated.
+/// The use of every byte of the budget, decided before anything is allocated.
 ///
-/// Pure: the same input gives the same plan. What the reserved parts and the slots leave goes to pinned chunks, spread
-/// evenly over the sweep so that their compute hides the reads of the others.
+/// The same input gives the same plan. Memory that the reserved parts and the slots leave goes to pinned chunks. These
+/// are spread evenly over the sweep, so that computing with them hides the reads of the others.
 public struct MemoryPlan: Sendable, Equatable {
-    /// Slots that a plan has when the budget allows: of chunks of 2 MiB two or three are being read, one is in use, and the
-    /// others let reading go on while something else is computed.
+    /// The number of slots that a plan has if the budget allows: with chunks of 2 MiB two or three are being read, one
+    /// is in use, and the others let reading continue while something else is computed.
     public static let preferredSlotCount = 6
 
     public let budget: Int
     /// Parts that do not depend on the weights' residency; page tables are not among them.
     public let reserved: [Part]
-    /// Bytes of one slot, a multiple of 4096: the room that the largest streamed chunk needs, also where none is.
+    /// Bytes of one slot, a multiple of 4096: the memory that the largest streamed chunk needs, even if no chunk is
+    /// streamed.
     public let slotBytes: Int
-    /// Zero when everything is pinned, at least 2 otherwise, and always fewer than there are streamed chunks.
+    /// Zero if everything is pinned, otherwise at least 2 and fewer than there are streamed chunks.
     public let slotCount: Int
     /// Indices of the chunks that never leave, ascending.
     public let pinnedChunks: [Int]
-    /// Room for the pinned chunks, each rounded up to 4096.
+    /// Bytes for the pinned chunks, each rounded up to 4096.
     public let pinnedBytes: Int
-    /// All chunks of the model, and what one sweep reads once the pinned ones are there.
+    /// The number of chunks of the model.
     public let chunkCount: Int
+    /// Bytes that one sweep reads once the pinned chunks are in memory.
     public let streamedBytesPerSweep: Int
-    /// The smallest budget that works for the same reserved parts.
+    /// The smallest budget that works with the same reserved parts.
     public let minimum: Int
 
     public var slotsBytes: Int { slotBytes * slotCount }
-    /// What the kernel's tables for all the rest take; part of the runtime's share.
+    /// Bytes of the kernel's page tables for everything else; part of the runtime's share.
     public var pageTableBytes: Int { Self.pageTableBytes(for: reserved.total + slotsBytes + pinnedBytes) }
-    /// Everything that is planned; at most `budget`.
+    /// The sum of all parts; at most `budget`.
     public var total: Int { reserved.total + slotsBytes + pinnedBytes + pageTableBytes }
 
     /// - Parameters:
     ///   - budget: bytes for the whole process.
-    ///   - isGiven: whether somebody asked for just that, for the message; else the machine has no more.
+    ///   - isGiven: true if the user asked for this budget, false if the machine has no more; it decides the message.
     ///   - chunks: the model's chunks in sweep order.
     ///   - reserved: everything but slots and pinned chunks.
-    /// - Throws: `.budget` naming the smallest budget that works.
+    /// - Throws: `.budget` with the smallest budget that works.
     public init(
         budget: Int, isGiven: Bool = true, chunks: [Chunk], reserved: [Part]
     ) throws(LeafError) {

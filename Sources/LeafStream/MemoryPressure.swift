@@ -1,14 +1,15 @@
-/// Decides how much of a model may stay in memory while others want some of it too: the policy behind `--memory auto`.
+/// Decides how much of a model stays in memory while other programs need some of it too: the policy of an automatic
+/// budget.
 ///
-/// A value without clock: it is fed what the kernel says, once a second or so, and answers with the bytes that may stay, a
-/// limit on what others ask for. Memory is given back at once and taken again with hesitation.
+/// A value without clock: it is fed what the kernel says, once a second or so, and answers with the bytes that may
+/// stay, a limit on what others ask for. Memory is given back at once and taken again with hesitation.
 public struct MemoryPressure: Sendable {
-    /// What the kernel says.
+    /// A reading of the kernel's counters.
     public struct Reading: Sendable, Equatable {
-        /// What is left to this process: of the machine and of its container, whichever is less.
+        /// Memory left for this process: in the machine or in its container, whichever is less.
         public var roomBytes: Int
-        /// The share of the last ten seconds in which something waited for memory, in percent; nil where the kernel does
-        /// not tell.
+        /// The share of the last ten seconds in which a task waited for memory, in percent; nil if the kernel does not
+        /// report it.
         public var stalledPercent: Double?
 
         public init(roomBytes: Int, stalledPercent: Double?) {
@@ -28,20 +29,20 @@ public struct MemoryPressure: Sendable {
         }
     }
 
-    /// Bytes that are to be left to others.
+    /// Bytes to leave to other programs.
     private let reserveBytes: Int
     private let movableBytes: Int
     /// What may stay now.
     private var allowedBytes: Int
-    /// Readings in a row with room to spare.
+    /// The number of consecutive readings with memory to spare.
     private var calmReadings = 0
 
     private static let stallLimitPercent = 5.0
     private static let calmReadingsToGrow = 5
 
     /// - Parameters:
-    ///   - reserveBytes: what the budget was meant to leave to others when it was made.
-    ///   - movableBytes: of the model's chunks that may leave memory.
+    ///   - reserveBytes: the bytes that the budget left to other programs when it was made.
+    ///   - movableBytes: the bytes of the model's chunks that may leave memory.
     public init(reserveBytes: Int, movableBytes: Int) {
         self.reserveBytes = reserveBytes
         self.movableBytes = movableBytes
@@ -52,7 +53,7 @@ public struct MemoryPressure: Sendable {
     /// - Returns: what may stay from now on; within 0 and `movableBytes`.
     public mutating func allowedBytes(after reading: Reading, now pinnedBytes: Int) -> Int {
         let isStalling = reading.stalledPercent.map { $0 > Self.stallLimitPercent } ?? false
-        // Half of the reserve may come and go without weights moving.
+        // Half of the reserve may be used and freed without moving weights.
         if isStalling || reading.roomBytes < reserveBytes / 2 {
             calmReadings = 0
             let missing = max(reserveBytes - reading.roomBytes, isStalling ? movableBytes / 8 : 0)
@@ -62,8 +63,8 @@ public struct MemoryPressure: Sendable {
         let spare = reading.roomBytes - reserveBytes
         calmReadings = spare > 0 ? calmReadings + 1 : 0
         if calmReadings >= Self.calmReadingsToGrow {
-            // What has just been given back takes a sweep to fill: half of the room at a time, beyond what is there and not
-            // beyond what somebody might ask for one day.
+            // What has just been given back takes a sweep to fill: half of the room at a time, beyond what is there and
+            // not beyond what somebody might ask for one day.
             allowedBytes = max(allowedBytes, min(movableBytes, pinnedBytes + spare / 2))
         }
         return allowedBytes

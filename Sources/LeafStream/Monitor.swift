@@ -1,21 +1,21 @@
 internal import Glibc
 
-/// State behind a lock, with threads that sleep until it changes.
+/// State behind a lock, and threads that sleep until it changes.
 ///
-/// The standard library's `Mutex` has no way to sleep, and the thread sanitizer does not see it.
+/// The standard library's `Mutex` cannot wait, and the thread sanitizer does not see it.
 final class Monitor<State>: @unchecked Sendable {
     private var state: State
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let conditions = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: Event.allCases.count)
 
-    /// What threads wait for.
+    /// The events that threads wait for.
     enum Event: Int, CaseIterable {
-        /// A chunk is there, or never will be.
+        /// A chunk was loaded, or never will be.
         case loaded
         /// There may be something to read, or a reason to stop.
         case work
-        /// A read that waits for its time may not be wanted any more. Apart from `work`, whose single wake-ups must reach
-        /// a reader that can take it.
+        /// A read that waits for its time may not be wanted any more. Apart from `work`, whose single wake-ups must
+        /// reach a reader that can take it.
         case pace
     }
 
@@ -42,7 +42,7 @@ final class Monitor<State>: @unchecked Sendable {
         return body(&state)
     }
 
-    /// Sleeps until `answer` has one; it is asked with the lock held, again after every wake-up.
+    /// Sleeps until `answer` returns a value. It is called with the lock held, and again after every wake-up.
     func wait<Answer>(for event: Event, _ answer: (inout State) -> Answer?) -> Answer {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }

@@ -1,11 +1,11 @@
-/// What the kernel counts for this process.
+/// Counters that the kernel keeps for this process.
 public struct ProcessMemory: Sendable, Equatable {
-    /// The most that was ever resident, mapped file pages included (`VmHWM`).
+    /// The largest resident size so far, mapped file pages included (`VmHWM`).
     public let peakBytes: Int
-    /// What is resident now (`VmRSS`).
+    /// The present resident size (`VmRSS`).
     public let residentBytes: Int
 
-    /// Nil where there is no `/proc`.
+    /// Nil without `/proc`.
     public static func now() -> ProcessMemory? { ProcessMemory(reader: .real) }
 
     package init?(reader: SmallFileReader) {
@@ -16,7 +16,7 @@ public struct ProcessMemory: Sendable, Equatable {
         residentBytes = resident
     }
 
-    /// Bytes that this process has caused to be written to a disk so far; nil where the kernel does not count them.
+    /// Bytes that this process has caused to be written to a disk so far; nil if the kernel does not count them.
     public static func bytesWritten() -> Int? { bytesWritten(reader: .real) }
 
     package static func bytesWritten(reader: SmallFileReader) -> Int? {
@@ -24,7 +24,7 @@ public struct ProcessMemory: Sendable, Equatable {
     }
 }
 
-/// `name: value` lines, as `/proc` has them, without the blanks around either.
+/// The `name: value` lines of a file of `/proc`, without blanks around name and value.
 func colonFields(_ text: String) -> [Substring: Substring] {
     var fields: [Substring: Substring] = [:]
     for line in text.split(separator: "\n") {

@@ -12,7 +12,7 @@ extension ReadAhead {
         let source: Int
         /// Reads in flight from the source, this one included.
         let depth: Int
-        /// When the read may begin.
+        /// The earliest time at which the read may begin.
         let start: UInt64
     }
 
@@ -23,7 +23,7 @@ extension ReadAhead {
         case stop
     }
 
-    /// One reader: claims and reads pieces until the store stops.
+    /// Runs one reader: claims and reads pieces until the store stops.
     func run(as reader: Int) {
         while true {
             switch nextWork() {
@@ -151,8 +151,8 @@ extension ReadAhead {
         }
     }
 
-    /// Notes what became of a piece.
-    /// - Returns: whether the chunk's bytes are known to be right, if this was its last piece; nil otherwise.
+    /// Records the result of reading a piece.
+    /// - Returns: for the last piece of a chunk, whether the chunk's bytes are already verified; nil for other pieces.
     private func account(for piece: Piece, _ outcome: Result<Void, LeafError>, nanoseconds: UInt64) -> Bool? {
         let (isLast, isVerified, isOver) = monitor.withLock { state -> (Bool, Bool, Bool) in
             let count = loader.bytes(ofPiece: piece.number, of: piece.chunk)
@@ -161,7 +161,7 @@ extension ReadAhead {
                 state.sources.finish(piece.source, depth: piece.depth, bytes: count, nanoseconds: nanoseconds)
                 state.pieces[piece.chunk].loaded |= 1 << UInt64(piece.source * 32 + piece.number)
                 let pieces = state.pieces[piece.chunk]
-                // The reader of the last piece finishes the chunk and stays in flight meanwhile.
+                // The reader of the last piece finishes the chunk, and counts as in flight until then.
                 if pieces.loaded.nonzeroBitCount == loader.pieceCount(of: piece.chunk) {
                     return (true, pieces.loaded & ~pieces.verified == 0, false)
                 }

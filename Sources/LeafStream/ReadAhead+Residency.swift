@@ -1,19 +1,20 @@
 internal import LeafFormat
 internal import Synchronization
 
-/// Chunks leave memory and come back while the store runs, without a consumer noticing.
+/// Lets chunks leave memory and come back while the store runs, unnoticed by consumers.
 extension ReadAhead {
-    /// Carries out what is wanted, as far as that is possible now. Call it while no consumer holds or waits for a chunk.
+    /// Carries out the wanted residency, as far as that is possible now. Call it while no consumer holds or waits for a
+    /// chunk.
     ///
-    /// A chunk changes its kind only outside of the positions that the readers have prepared for the consumers, so whoever
-    /// asks for a chunk finds it, or its read still to come. What lies inside is left for a later call.
+    /// A chunk changes its kind only outside of the positions that the readers have prepared for the consumers, so
+    /// whoever asks for a chunk finds it, or its read still to come. What lies inside is left for a later call.
     func settleResidency() {
         guard let target = residency.change else { return }
         let consumed = consumed
         var unpinned: [Int] = []
         let isDone = monitor.withLock { state -> Bool in
             if state.failure != nil || state.isPaused { return true }
-            // Readers without work leave the cursor behind.
+            // Readers that have no work leave the cursor behind; move it.
             while state.cursor < consumed, state.open == nil, isThere(order.chunk(at: state.cursor), state) {
                 state.cursor += 1
             }
@@ -32,7 +33,7 @@ extension ReadAhead {
 
     private func isThere(_ chunk: Int, _ state: State) -> Bool { state.isPinned[chunk] && !state.isUnclaimed[chunk] }
 
-    /// Bytes of the chunks that do not stay in memory.
+    /// Bytes of the chunks that are streamed.
     var streamedBytesPerSweep: Int {
         monitor.withLock { state in
             order.chunks.reduce(0) { state.isPinned[$1] ? $0 : $0 + chunks[$1].paddedBytes }
@@ -68,7 +69,7 @@ extension ReadAhead {
     private func leave(_ leaving: [Int], _ state: inout State) -> [Int]? {
         if leaving.isEmpty { return [] }
         if state.occupants.isEmpty {
-            // Nothing was streamed so far: the first to leave make room for the slots.
+            // Nothing was streamed before: the first chunks that leave make room for slots.
             let freed = leaving.reduce(0) { $0 + chunks[$1].slotBytes }
             let slotCount = min(MemoryPlan.preferredSlotCount, freed / residency.slotBytes, leaving.count - 1)
             guard slotCount >= Layout.minimumSlotCount else { return nil }
@@ -95,7 +96,8 @@ extension ReadAhead {
         let slotsBytes = residency.borrowsSlots ? state.occupants.count * residency.slotBytes : 0
         var pinned = residency.order.reduce(0) { state.isPinned[$1] ? $0 + chunks[$1].slotBytes : $0 }
         for chunk in entering {
-            // Slots that came out of pinned memory stay, and more chunks than slots are streamed, or none.
+            // Slots that were made from pinned memory stay. Either no chunk is streamed, or more chunks than there are
+            // slots.
             guard pinned + chunks[chunk].slotBytes + slotsBytes <= residency.maximum,
                 state.streamedCount - 1 > state.occupants.count
             else { break }

@@ -2,11 +2,12 @@ internal import Dispatch
 internal import LeafFormat
 internal import Synchronization
 
-/// Schedules reads: hands pieces of chunks to reader threads in sweep order, assigns slots, counts the consumers of each
-/// chunk, and lets threads sleep that have nothing to do.
+/// Schedules reads: hands pieces of chunks to reader threads in sweep order, assigns slots, counts the consumers of
+/// each chunk, and lets threads sleep that have nothing to do.
 ///
-/// Readers open chunks in the order of `SweepOrder` and share out their pieces. A pinned chunk is opened once and stays. A
-/// streamed one needs a free slot; the last of the consumers to release it frees the slot. A chunk's address is published in
+/// Readers open chunks in the order of `SweepOrder` and share out their pieces. A pinned chunk is opened once and
+/// stays. A streamed one needs a free slot; the last of the consumers to release it frees the slot. A chunk's address
+/// is published in
 /// `ChunkState.address` by the reader that brings its last piece, and taken back when all consumers have released it.
 /// An address therefore belongs to one position: between two sweeps of the same direction lie more streamed chunks than
 /// there are slots, so nobody can be a whole sweep ahead of another; and where the direction turns consumers have
@@ -15,15 +16,16 @@ final class ReadAhead: Sendable {
     struct State {
         /// The position of the next chunk to open, since the pattern of sweeps was last begun anew.
         var cursor = 0
-        /// The chunk whose pieces are being shared out.
+        /// The chunk whose pieces are being handed out.
         var open: Load?
         var isPinned: [Bool]
-        /// Whether a pinned chunk still has to be read.
+        /// Whether a pinned chunk has not been read yet.
         var isUnclaimed: [Bool]
         var unclaimedPinned: Int
         var streamedCount: Int
         var pieces: [Pieces]
-        /// In the order in which they became free. The last is taken first: it is the one that caches still hold.
+        /// Free slots in the order in which they became free. The last one is taken first, because caches still hold
+        /// its memory.
         var freeSlots: [Int]
         /// The last chunk in each slot, which a free slot keeps, whole, until it takes the next.
         var occupants: [Int?]
@@ -36,7 +38,7 @@ final class ReadAhead: Sendable {
         var isStopping = false
         /// Whether no consumer may wait until the sweep is abandoned.
         var isInterrupted = false
-        /// Why the store is dead: the first claim that failed.
+        /// The first failure by order of claims; the store is dead once it is set.
         var failure: LeafError?
         var failedClaim = Int.max
 
@@ -48,7 +50,7 @@ final class ReadAhead: Sendable {
         }
     }
 
-    /// A chunk on its way.
+    /// A chunk that is being loaded.
     struct Load {
         let chunk: Int
         /// Nil for a pinned chunk.
@@ -57,21 +59,21 @@ final class ReadAhead: Sendable {
         var nextPiece = 0
     }
 
-    /// What the fast path touches, one for each chunk.
+    /// The state of one chunk that the path without a lock uses.
     struct ChunkState: ~Copyable {
-        /// Address of the unpacked bytes; 0 when they are not there.
+        /// The address of the unpacked bytes; 0 if they are not in memory.
         let address = Atomic<UInt>(0)
-        /// Consumers that have not released it yet.
+        /// The number of consumers that have not released the chunk yet.
         let users = Atomic<Int>(0)
-        /// -1 for a pinned chunk. Written by the reader before the address.
+        /// The slot; -1 for a pinned chunk. The reader writes it before the address.
         let slot = Atomic<Int>(-1)
     }
 
-    /// Pieces of a chunk, each with its source, a bit each.
+    /// Sets of pieces of a chunk; each piece, together with its source, is one bit.
     struct Pieces {
-        /// Those that are there, of the load under way.
+        /// Pieces of the current load that have been read.
         var loaded: UInt64 = 0
-        /// Those whose bytes a digest has vouched for.
+        /// Pieces whose bytes a digest has confirmed.
         var verified: UInt64 = 0
     }
 
@@ -137,7 +139,7 @@ final class ReadAhead: Sendable {
         let outcome: Result<UInt, LeafError> = monitor.wait(for: .loaded) { state in
             let address = states[chunk].address.load(ordering: .acquiring)
             if address != 0 { return .success(address) }
-            // Reads in flight may still bring this chunk, which lies before the one that failed.
+            // Reads in flight may still bring this chunk, if it lies before the one that failed.
             if let failure = state.failure, state.inFlight == 0 { return .failure(failure) }
             return state.isInterrupted ? .failure(LeafError(.cancelled, "stopped")) : nil
         }
@@ -200,7 +202,7 @@ final class ReadAhead: Sendable {
         state.cursor = 0
         state.isPaused = false
         state.isInterrupted = false
-        // A dead store gives nothing any more, pinned chunks included.
+        // A dead store delivers nothing more, not even pinned chunks.
         if state.failure != nil {
             for chunk in order.chunks { states[chunk].address.store(0, ordering: .relaxed) }
         }
@@ -209,7 +211,7 @@ final class ReadAhead: Sendable {
     /// Positions that the consumers have passed since the pattern was last begun anew. Not while any of them works.
     var consumed: Int { history.withLock { (acquired.load(ordering: .relaxed) - $0.acquired) / consumers } }
 
-    /// Copies bytes that lie in one pinned chunk; false when they do not, or are not there yet.
+    /// Copies bytes that lie in one pinned chunk; false if they do not, or if that chunk is not loaded yet.
     func copyPinned(at offset: Int, into target: UnsafeMutableRawBufferPointer) -> Bool {
         var low = order.chunks.lowerBound
         var high = order.chunks.upperBound

@@ -1,4 +1,4 @@
-/// Spreads reads so that no stretch of time sees more bytes than a given rate allows, on a machine that is shared.
+/// Spreads reads over time, so that no interval has more bytes than a given rate allows; for a shared machine.
 package struct ReadPacer {
     private let nanosecondsPerByte: Double
     /// When the next read may begin.
@@ -9,7 +9,7 @@ package struct ReadPacer {
         nanosecondsPerByte = bytesPerSecond.map { 1e9 / Double(max(1, $0)) } ?? 0
     }
 
-    /// When a read may begin. Time in which nothing was read is not made up for.
+    /// The time at which a read may begin. Time without reads is not made up for.
     package mutating func start(bytes: Int, now: UInt64) -> UInt64 {
         guard nanosecondsPerByte > 0 else { return now }
         let start = max(now, next)

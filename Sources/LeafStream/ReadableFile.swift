@@ -1,14 +1,14 @@
 internal import Glibc
 internal import LeafFormat
 
-/// Why bytes did not come, before anyone has said which bytes they were.
+/// Why a read failed, before the caller adds which bytes were read.
 enum ReadFailure: Error {
     /// The file ends at this byte.
     case ends(at: Int)
     /// The system's `errno`.
     case system(Int32)
 
-    /// What happened, in a few words.
+    /// The reason, in a few words.
     var reason: String {
         switch self {
         case .ends(let byte): "the file ends at byte \(byte)"
@@ -16,7 +16,7 @@ enum ReadFailure: Error {
         }
     }
 
-    /// What happened and what to do, to stand behind the name of the place.
+    /// The reason and the remedy, to follow the name of the file and the bytes.
     var sentence: String {
         switch self {
         case .ends:
@@ -31,7 +31,7 @@ enum ReadFailure: Error {
 final class ReadableFile: Sendable {
     /// The unit of address, offset and length in direct reads.
     static let alignment = 4096
-    /// How much of the page cache one buffered read takes up: it is dropped again after every such piece.
+    /// The page cache that one buffered read may use. It is freed after every such piece.
     static let bufferedPieceBytes = 256 << 10
 
     let path: String
@@ -52,7 +52,7 @@ final class ReadableFile: Sendable {
 
     deinit { system.close(descriptor) }
 
-    /// Opens a file past the page cache and reads its page at `offset`, since some file systems refuse only then.
+    /// Opens a file for direct reads, and reads its page at `offset`, because some file systems refuse only then.
     static func direct(path: String, probing offset: Int, system: SystemCalls) throws(ReadFailure) -> ReadableFile {
         let file = try ReadableFile(path: path, direct: true, system: system)
         let page = UnsafeMutableRawBufferPointer.allocate(byteCount: alignment, alignment: alignment)
@@ -67,9 +67,9 @@ final class ReadableFile: Sendable {
         return size
     }
 
-    /// Reads exactly `target.count` bytes, however many calls that takes.
+    /// Reads exactly `target.count` bytes, in as many calls as that takes.
     ///
-    /// A direct file wants address, offset and count to be multiples of `alignment`.
+    /// For a direct file, address, offset and count must be multiples of `alignment`.
     func fill(_ target: UnsafeMutableRawBufferPointer, from offset: Int) throws(ReadFailure) {
         guard let base = target.baseAddress else { return }
         assert(!isDirect || (Int(bitPattern: base) | offset | target.count) % Self.alignment == 0)
@@ -80,7 +80,7 @@ final class ReadableFile: Sendable {
             let moved = system.read(descriptor, base + done, piece, offset + done)
             if moved == -Int(EINTR) { continue }
             guard moved >= 0 else { throw .system(Int32(-moved)) }
-            // The next direct read has to begin at a multiple of the alignment again.
+            // The next direct read must again begin at a multiple of the alignment.
             let kept = isDirect ? moved / Self.alignment * Self.alignment : moved
             guard kept > 0 else { throw .ends(at: offset + done + moved) }
             done += kept
@@ -88,7 +88,7 @@ final class ReadableFile: Sendable {
         }
     }
 
-    /// Drops the pages of a range from the page cache, those that it covers in part included.
+    /// Drops the pages of a range from the page cache, including pages that it covers only in part.
     func forget(from offset: Int, count: Int) {
         let start = offset / Self.alignment * Self.alignment
         let end = (offset + count + Self.alignment - 1) / Self.alignment * Self.alignment

@@ -1,30 +1,32 @@
 /// How weights are read.
 public enum IOMode: String, Sendable, CaseIterable {
-    /// `direct` where the file system takes it, else `buffered`.
+    /// `direct` if the file system supports it, otherwise `buffered`.
     case auto
-    /// A window of the mapped file, populated ahead and dropped behind, used in place.
+    /// Maps a window of the file, populated ahead and dropped behind; weights are used in place.
     case map
-    /// Past the page cache, into slots.
+    /// Reads past the page cache into slots.
     case direct
-    /// Through the page cache, which is emptied behind every read, into slots.
+    /// Reads through the page cache into slots, and frees the page cache behind every read.
     case buffered
 
-    /// Whether direct reads are tried first.
+    /// Whether to try direct reads first.
     var triesDirect: Bool { self == .auto || self == .direct }
 }
 
-/// Where weights are read from, how, and how fast.
+/// Where weights are read from, in which way, and how fast.
 public struct ReadingOptions: Sendable, Equatable {
-    /// `direct` is an error where the file system refuses it; only `auto` falls back.
+    /// With `direct`, it is an error if the file system refuses direct reads; only `auto` falls back.
     public var mode: IOMode
-    /// The path of a second copy of the model, on another drive, read at the same time; each brings as much as it is fast.
+    /// The path of a second copy of the model on another drive. Both are read at the same time, each in proportion to
+    /// its speed.
     public var mirror: String?
-    /// Of all reads of weights together; nil for no limit.
+    /// The limit for all reads of weights together; nil for none.
     public var maxBytesPerSecond: Int?
     /// Whether a mapped file (`mode` is `map`) is guarded against losing pages that are in use: when somebody cuts the
-    /// file, or the disk fails. With a guard the sweep ends in an error. It takes a handler of SIGBUS, which is a matter of
-    /// the whole process, so a program has to ask for it; SIGBUS that is not about a guarded mapping goes on to the handler
-    /// that was there before. Without a guard such a page ends the process by SIGBUS, as with any mapped file.
+    /// file, or the disk fails. With a guard the sweep ends in an error. It takes a handler of SIGBUS, which is a
+    /// matter of the whole process, so a program has to ask for it; SIGBUS that is not about a guarded mapping goes on
+    /// to the handler that was there before. Without a guard such a page ends the process by SIGBUS, as with any mapped
+    /// file.
     public var guardsMapping: Bool
 
     public init(

@@ -4,18 +4,18 @@ internal import Synchronization
 /// How much of the model is meant to stay in memory, changed at any time: what somebody asks for, at most what others
 /// leave room for.
 final class Residency: Sendable {
-    /// Chunks that may leave, those that leave last first.
+    /// Chunks that may leave memory, in order: the last chunk leaves first.
     let order: [Int]
-    /// Bytes of the chunks in `order`: what may be pinned at most.
+    /// Bytes of the chunks in `order`: the most that may be pinned.
     let maximum: Int
-    /// Room that a streamed chunk needs.
+    /// Bytes that a streamed chunk needs.
     let slotBytes: Int
-    /// Whether slots, once they are needed, come out of what was planned for pinned chunks.
+    /// Whether slots, if they are needed, take memory that was planned for pinned chunks.
     let borrowsSlots: Bool
     // Each is written by one side alone, so that neither undoes what the other said.
     private let asked: Atomic<Int>
     private let allowed: Atomic<Int>
-    /// What was carried out last.
+    /// The last value that was carried out.
     private let settled: Atomic<Int>
 
     /// - Parameter pinned: the plan's pinned chunks, by their indices in the file.
@@ -38,7 +38,7 @@ final class Residency: Sendable {
     /// What is meant to stay: what was asked for, as far as it is allowed.
     var wantedBytes: Int { min(askedBytes, allowed.load(ordering: .relaxed)) }
 
-    /// What is wanted, if that was not carried out yet.
+    /// The wanted value, if it has not been carried out yet.
     var change: Int? {
         let wanted = wantedBytes
         return wanted == settled.load(ordering: .relaxed) ? nil : wanted

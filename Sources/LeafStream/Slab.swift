@@ -1,13 +1,13 @@
 internal import LeafFormat
 
-/// One piece of anonymous memory for many chunks, in huge pages where the system has them.
+/// One piece of anonymous memory for many chunks, in huge pages if the system has them.
 ///
-/// Its resident size never exceeds `count`: a huge page has to lie inside the mapping as a whole.
+/// Its resident size never exceeds `count`, because a huge page must lie in the mapping as a whole.
 final class Slab: @unchecked Sendable {
     private static let hugePageBytes = 2 << 20
 
     let base: UnsafeMutableRawPointer
-    /// Bytes, a multiple of the page size; may be zero.
+    /// The size, a multiple of the page size; may be zero.
     let count: Int
     private let system: SystemCalls
 
@@ -18,7 +18,7 @@ final class Slab: @unchecked Sendable {
             base = UnsafeMutableRawPointer(bitPattern: Self.hugePageBytes)!
             return
         }
-        // Room to begin at a huge page's boundary; what lies before and behind is given back at once.
+        // Maps enough to begin at a huge page's boundary, and unmaps the parts before and after at once.
         let alignment = count >= Self.hugePageBytes ? Self.hugePageBytes : ReadableFile.alignment
         let room = count + alignment - ReadableFile.alignment
         let address = system.map(nil, room)
@@ -40,7 +40,7 @@ final class Slab: @unchecked Sendable {
         return UnsafeMutableRawBufferPointer(start: base + offset, count: count)
     }
 
-    /// Gives pages back until they are written again.
+    /// Frees pages until they are written again.
     func discard(at offset: Int, count: Int) {
         _ = system.adviseMemory(bytes(at: offset, count: count).baseAddress!, count, .dontNeed)
     }

@@ -1,8 +1,8 @@
 internal import Glibc
 
-/// Reads the small text files in which the kernel tells about itself; a test puts its own in their place.
+/// Reads the small text files in which the kernel reports facts; a test can replace them.
 package struct SmallFileReader: Sendable {
-    /// The whole file, nil when it is not there, is not text or is longer than any such file.
+    /// The whole file; nil if it does not exist, is not text, or is longer than any such file.
     package var read: @Sendable (_ path: String) -> String?
 
     package init(_ read: @escaping @Sendable (_ path: String) -> String?) { self.read = read }

@@ -1,11 +1,12 @@
-/// Which of several copies of a file the next piece is read from: the one that is expected to bring it soonest.
+/// Chooses the copy of a file from which to read the next piece: the one that is expected to deliver it first.
 ///
-/// A copy's rate is estimated from the pieces that it brought. Reads in flight then settle in proportion to the rates, so
-/// a piece takes as long from any copy, and a slow one holds up nobody. A value without clock or lock.
+/// The rate of a copy is estimated from the pieces that it delivered. Reads in flight then become proportional to the
+/// rates, so a piece takes the same time from any copy, and a slow copy delays nothing. This value has no clock and no
+/// lock.
 package struct SourceRates {
     private struct Source {
         var inFlight = 0
-        /// Bytes a second, a moving mean; nil before the first piece.
+        /// The moving mean of bytes per second; nil before the first piece.
         var rate: Double?
         var lastChoice = 0
         /// Bytes that this copy brought.
@@ -17,7 +18,7 @@ package struct SourceRates {
 
     /// Weight of the newest piece in the mean.
     private static let weight = 1.0 / 16
-    /// A copy that is not asked for so many choices is tried once more: it may have become faster.
+    /// A copy that was not chosen this many times is tried once more, because it may have become faster.
     private static let patience = 256
 
     package init(count: Int) { sources = Array(repeating: Source(), count: count) }
@@ -25,7 +26,7 @@ package struct SourceRates {
     /// Bytes that each copy brought.
     package var bytes: [Int] { sources.map(\.bytes) }
 
-    /// - Returns: the copy to read from, and its reads in flight with this one.
+    /// - Returns: the copy to read from, and the number of its reads in flight, with this one.
     package mutating func choose() -> (source: Int, depth: Int) {
         choices += 1
         var best = 0
@@ -36,7 +37,7 @@ package struct SourceRates {
                 break
             }
             let expected = Double(source.inFlight + 1) / (source.rate ?? .greatestFiniteMagnitude)
-            // Between copies of unknown rates the one with fewer reads in flight.
+            // Among copies of unknown rate, prefer the one with fewer reads in flight.
             if expected < soonest || (expected == soonest && source.inFlight < sources[best].inFlight) {
                 (best, soonest) = (index, expected)
             }
@@ -46,10 +47,10 @@ package struct SourceRates {
         return (best, sources[best].inFlight)
     }
 
-    /// A read is over.
+    /// Records that a read has ended.
     /// - Parameters:
-    ///   - depth: as `choose` gave it.
-    ///   - bytes: what came; 0 for a failure.
+    ///   - depth: the value from `choose`.
+    ///   - bytes: the bytes read; 0 for a failure.
     package mutating func finish(_ source: Int, depth: Int, bytes: Int, nanoseconds: UInt64) {
         sources[source].inFlight -= 1
         sources[source].bytes += bytes

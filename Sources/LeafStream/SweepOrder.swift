@@ -9,7 +9,8 @@ public enum SweepDirection: Sendable, Equatable {
 /// The order in which chunks are read and used: sweeps over a range of a file's chunks, whose directions are a pattern
 /// that repeats.
 ///
-/// A *position* counts chunks in that order: 0 is the first chunk of the pattern's first sweep, and there is no last one.
+/// A *position* counts chunks in that order: 0 is the first chunk of the pattern's first sweep, and there is no last
+/// one.
 package struct SweepOrder: Sendable {
     /// Indices into the file's chunks.
     package let chunks: Range<Int>
@@ -35,8 +36,8 @@ package struct SweepOrder: Sendable {
         return here >= position ? here : (sweep + 1) * chunks.count + index(of: chunk, in: sweep + 1)
     }
 
-    /// Whether the sweep of this position goes the other way than the sweep before it, so that it begins with the chunks
-    /// that were used last.
+    /// Whether the sweep of this position goes the other way than the sweep before it, so that it begins with the
+    /// chunks that were used last.
     package func isAfterTurn(_ position: Int) -> Bool {
         let sweep = position / chunks.count
         return sweep > 0 && direction(of: sweep) != direction(of: sweep - 1)

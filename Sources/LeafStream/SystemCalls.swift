@@ -1,7 +1,7 @@
 internal import CSystem
 internal import Glibc
 
-/// The system calls that reading makes, as values, so that a test can make each of them fail.
+/// The system calls for reading, as values, so that a test can make each of them fail.
 ///
 /// A call that fails returns the negative `errno`.
 package struct SystemCalls: Sendable {
@@ -13,16 +13,17 @@ package struct SystemCalls: Sendable {
     package var read:
         @Sendable (_ descriptor: Int32, _ target: UnsafeMutableRawPointer, _ count: Int, _ offset: Int) -> Int
     package var adviseFile: @Sendable (_ descriptor: Int32, _ offset: Int, _ count: Int, _ advice: FileAdvice) -> Int32
-    /// Maps a file for reading, or anonymous memory where there is no descriptor; the address, or a negative `errno`.
+    /// Maps a file for reading, or anonymous memory if the descriptor is nil. Returns the address, or a negative
+    /// `errno`.
     package var map: @Sendable (_ descriptor: Int32?, _ count: Int) -> Int
     package var unmap: @Sendable (_ address: UnsafeMutableRawPointer, _ count: Int) -> Void
     package var adviseMemory:
         @Sendable (_ address: UnsafeMutableRawPointer, _ count: Int, _ advice: MemoryAdvice) -> Int32
 
     package enum FileAdvice: Sendable {
-        /// No read-ahead: a read brings in what it asks for.
+        /// No read-ahead: a read brings in only what it asks for.
         case random
-        /// Begin to read into the page cache.
+        /// Begin reading into the page cache.
         case willNeed
         /// Drop from the page cache.
         case dontNeed
@@ -30,7 +31,7 @@ package struct SystemCalls: Sendable {
 
     package enum MemoryAdvice: Sendable {
         case random, hugePages
-        /// Map every page now, reading what is missing; an error where a touch would raise SIGBUS (Linux 5.14).
+        /// Map every page now, and read missing ones. Gives an error where a touch would raise SIGBUS (Linux 5.14).
         case populate
         case dontNeed
     }

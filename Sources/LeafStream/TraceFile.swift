@@ -1,8 +1,8 @@
 internal import Glibc
 internal import LeafFormat
 
-/// A file in the trace-event format, which chrome://tracing and Perfetto open: complete events (`"ph":"X"`) with times in
-/// microseconds, one thread number for each line of the timeline.
+/// A file in the trace-event format, which chrome://tracing and Perfetto open: complete events (`"ph":"X"`) with times
+/// in microseconds, and one thread number for each line of the timeline.
 ///
 /// - Source: "Trace Event Format" by the Chromium project.
 struct TraceFile {
@@ -43,7 +43,8 @@ struct TraceFile {
         try output.finish()
     }
 
-    /// What an event is called. Names of the file's blocks and matrices are ASCII without quotes: the reader checks them.
+    /// The name of an event. Names of the file's blocks and matrices are ASCII without quotes: opening the file checks
+    /// them.
     private struct Label {
         let name: String
         let category: String

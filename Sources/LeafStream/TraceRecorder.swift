@@ -1,36 +1,36 @@
 internal import Dispatch
 public import LeafFormat
 
-/// What a run did when: reads, waits, kernels and sweeps, for a timeline.
+/// Records when a run did what, for a timeline: reads, waits, kernels and sweeps.
 ///
 /// The buffer is allocated once and counted by the plan (`byteCount`). Recording takes a short lock and allocates
-/// nothing; when the buffer is full it stops, and the file says what is missing. Who records holds an optional recorder,
-/// so that a run without one pays a comparison with nil.
+/// nothing. When the buffer is full, recording stops, and the file says what is missing. A caller that records holds an
+/// optional recorder, so a run without one pays a comparison with nil.
 public final class TraceRecorder: @unchecked Sendable {
-    /// What an event tells, and what its detail counts.
+    /// The kinds of events, and the meaning of each one's detail.
     package enum Kind: UInt8 {
-        /// A sweep with rows of a prompt, and one without; the detail is the number of rows.
+        /// A sweep with rows of a prompt; the detail is the number of rows. `decode` is a sweep without.
         case prompt, decode
         /// A block of the model, by its index.
         case block
         /// One thread's part of a matrix, by the matrix's index.
         case linear
-        /// One thread's part of a layer's attention; the layer counts those with attention.
+        /// One thread's part of a layer's attention; the detail counts layers that have attention.
         case attention
         /// Norms and quantization of rows.
         case rows
-        /// A consumer slept until the chunk was there.
+        /// A consumer slept until a chunk was loaded.
         case wait
-        /// A piece of a chunk was brought from the disk; see `detail(_:ofChunk:)`.
+        /// A piece of a chunk was read from the disk; see `detail(_:ofChunk:)`.
         case read
     }
 
     /// A chunk has at most 32 pieces.
     static func detail(_ piece: Int, ofChunk chunk: Int) -> Int { chunk << 5 | piece }
 
-    /// Whose line of the timeline an event stands on.
+    /// The line of the timeline on which an event is drawn.
     package enum Lane {
-        /// Sweeps and blocks.
+        /// The line of sweeps and blocks.
         case steps
         case compute(Int)
         case reader(Int)
@@ -60,9 +60,9 @@ public final class TraceRecorder: @unchecked Sendable {
         var isRecording = true
     }
 
-    /// Events that fit: a sweep of the 10B model makes up to 40,000, most of them reads.
+    /// The number of events that fit. A sweep of the 10B model makes up to 40,000, most of them reads.
     public static let capacity = 1 << 19
-    /// Bytes that a recorder takes, for the memory plan.
+    /// Bytes of a recorder, for the memory plan.
     public static let byteCount = capacity * MemoryLayout<Event>.stride
 
     private let slab: Slab
@@ -71,8 +71,8 @@ public final class TraceRecorder: @unchecked Sendable {
     private let state = Monitor(State())
     private let output: TraceFile
 
-    /// Opens the file, so that a path that cannot be written is known before the run.
-    /// - Throws: `.io` when the file cannot be made, `.budget` when the system refuses the memory.
+    /// Opens the file, so that a path that cannot be written is found before the run.
+    /// - Throws: `.io` if the file cannot be made, `.budget` if the system refuses the memory.
     public convenience init(path: String) throws(LeafError) { try self.init(path: path, capacity: Self.capacity) }
 
     package init(path: String, capacity: Int) throws(LeafError) {
@@ -83,13 +83,13 @@ public final class TraceRecorder: @unchecked Sendable {
         self.capacity = capacity
     }
 
-    /// The time to hand to `record` later; zero when nothing is recorded.
+    /// The time to pass to `record` later; zero if nothing is recorded.
     @inline(__always)
     package static func now(_ trace: TraceRecorder?) -> UInt64 {
         trace == nil ? 0 : DispatchTime.now().uptimeNanoseconds
     }
 
-    /// Something that began at `begin` has just ended.
+    /// Records something that began at `begin` and has just ended.
     package func record(_ kind: Kind, on lane: Lane, since begin: UInt64, _ detail: Int) {
         let now = DispatchTime.now().uptimeNanoseconds
         let event = Event(
@@ -106,10 +106,10 @@ public final class TraceRecorder: @unchecked Sendable {
         }
     }
 
-    /// Ends the recording and writes the file, which gets its name when it is whole.
+    /// Ends the recording and writes the file, which is renamed to its final name when it is complete.
     ///
-    /// - Parameter file: names blocks and matrices.
-    /// - Returns: how many events did not fit.
+    /// - Parameter file: gives the names of blocks and matrices.
+    /// - Returns: the number of events that did not fit.
     @discardableResult
     public func finish(naming file: LeafFile) throws(LeafError) -> Int {
         let (count, dropped) = state.withLock { state in

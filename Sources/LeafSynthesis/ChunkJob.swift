@@ -9,12 +9,12 @@ struct ChunkJob: Sendable {
     let isLastOfBlock: Bool
 }
 
-/// What a job fills: its rows, and a scale for each of them.
+/// The memory for one job: its outputs, and a scale for each of them.
 struct ChunkSlot: @unchecked Sendable {
     let bytes: AlignedBuffer
     let scales: AlignedBuffer
 
-    /// - Parameter rows: the most of a job.
+    /// - Parameter rows: the most outputs of a job.
     init(rows: Int) throws(LeafError) {
         bytes = try AlignedBuffer(count: ChunkGeometry.maximumBytes)
         scales = try AlignedBuffer(count: rows * MemoryLayout<Float>.size)

@@ -1,36 +1,38 @@
 import CPMAntShape
 import LeafFormat
 
-/// Where a small model's numbers lie in a large one, so that the large one computes exactly what the small one does.
+/// Places the numbers of a small model in a large one, so that the large one computes exactly the same.
 ///
-/// Dimensions, heads, neurons and layers of the small model come first. Beyond its dimensions the residual stream is zero, so
-/// whatever weight meets it there is free; zero must be only what would bring something in. See Documentation/enlargement.md.
+/// The small model's dimensions, heads, neurons and layers come first. Beyond its dimensions the residual stream is
+/// zero, so the weights of those columns may be anything. Only weights that would add something to the stream must be
+/// zero. See Documentation/enlargement.md.
 struct Enlargement: Sendable {
     let small: SmallModel
-    /// Of the large model.
+    /// The configuration of the large model.
     let configuration: ModelConfiguration
-    /// By block of the large model: the block of the small one that it takes over; nil where it has nothing to add.
+    /// For each block of the large model, the block of the small one that it takes; nil if the small model has none for
+    /// it.
     let smallBlocks: [Int?]
-    /// The square root of the models' ratio, a power of two: norms give so many times more here, so their weights are divided
-    /// by it.
+    /// The square root of the ratio of the widths, a power of two. Norms give values larger by this factor in the large
+    /// model, so their weights are divided by it.
     let root: Float
     private let corners: [Corner]
 
-    /// The first rows and columns of a matrix, where the small model's activations come and go.
+    /// The first outputs and columns of a matrix, which the small model's activations use.
     struct Corner: Sendable, Equatable {
-        /// Index into the small model's matrices; nil in a block that it lacks.
+        /// Index into the small model's matrices; nil in a block that the small model lacks.
         var matrix: Int?
-        /// Columns that may meet something.
+        /// The columns whose inputs may differ from zero.
         var columns: Int
-        /// Whether the rows below the small model's must give zero.
+        /// Whether the outputs after the small model's must give zero.
         var endsInZeros: Bool
-        /// Whether the columns beyond must be zero too: the token table's rows are embeddings as well.
+        /// Whether the columns after these must be zero too, because the token table's rows are also embeddings.
         var isAlone: Bool
     }
 
-    /// Groups of activation columns that share a scale; they stay either the small model's or free.
+    /// The group of activation columns that share a scale. Each group belongs to the small model or is free.
     private static let groupColumns = 128
-    /// Below this a mean square could lose bits that `eps` does not hide.
+    /// With a smaller `eps`, a mean square could lose bits that `eps` does not hide.
     private static let smallestEps: Float = 0x1p-90
 
     /// - Throws: `.usage` with the reason why this small model does not fit into a model of that shape.
@@ -108,14 +110,15 @@ struct Enlargement: Sendable {
 
     /// The corners of a block's matrices.
     ///
-    /// - Parameter first: the first of the small model's block, nil where it has none.
+    /// - Parameter first: the first matrix of the small model's block; nil if it has none.
     private static func corners(
         _ kind: ModelShape.BlockKind, _ first: Int?, _ small: ModelConfiguration
     ) -> [Corner] {
         func corner(_ ordinal: Int, _ columns: Int, endsInZeros: Bool, isAlone: Bool = false) -> Corner {
             Corner(matrix: first.map { $0 + ordinal }, columns: columns, endsInZeros: endsInZeros, isAlone: isAlone)
         }
-        // In a block that the small model lacks, values and up projection give zeros, so that its output has none to take.
+        // In a block that the small model lacks, values and up projection give zeros, so the output matrix has nothing
+        // to add.
         let outputEndsInZeros = first != nil
         switch kind {
         case .attention:
@@ -134,7 +137,7 @@ struct Enlargement: Sendable {
         }
     }
 
-    /// Puts the small model's tiles and scales, and the zeros, over the random rows of a job.
+    /// Writes the small model's tiles and scales, and the zeros, over the random outputs of a job.
     func put(_ job: ChunkJob, in slot: ChunkSlot) throws(LeafError) {
         let corner = corners[job.matrix]
         let tileBytes = job.byteCount / (job.rows.count / WeightTile.outputs)
@@ -143,7 +146,7 @@ struct Enlargement: Sendable {
             let start = (row - job.rows.lowerBound) / WeightTile.outputs * tileBytes
             return UnsafeMutableRawBufferPointer(rebasing: slot.bytes.bytes[start..<start + tileBytes])
         }
-        // Quads of columns follow one another in a tile, so the corner is its beginning.
+        // Quads of columns follow one another in a tile, so the corner is the beginning of the tile.
         func clear(_ bytes: Slice<UnsafeMutableRawBufferPointer>) {
             UnsafeMutableRawBufferPointer(rebasing: bytes).initializeMemory(as: UInt8.self, repeating: 0)
         }
@@ -164,7 +167,7 @@ struct Enlargement: Sendable {
 }
 
 extension ModelShape.BlockKind {
-    /// Whether both are the same half of a layer, whichever layer, or both the token table.
+    /// Whether both are the same half of a layer, of any layer, or both are the token table.
     fileprivate func isLike(_ other: Self) -> Bool {
         switch (self, other) {
         case (.attention, .attention), (.feedForward, .feedForward), (.tokenTable, .tokenTable): true

@@ -1,15 +1,15 @@
 import CPMAntShape
 import LeafFormat
 
-/// The numbers of the matrices: random ones of the right statistics, and a small model's among them.
+/// The numbers of the matrices: random ones with a trained model's statistics, and those of a small model among them.
 ///
-/// Immutable, and a chunk depends on its place alone, so any thread makes any chunk.
+/// It is immutable, and a chunk depends only on its place, so any thread can make any chunk.
 struct MatrixSource: Sendable {
-    /// Of a trained model's weights before `1/sqrt(fan-in)`, about 1. Embeddings are larger, so that the logits that the tied
-    /// table gives are spread as a trained model's are.
+    /// The deviation of a trained model's weights before `1/sqrt(fan-in)`, about 1. Embeddings are larger, so that the
+    /// logits of the tied table are spread like a trained model's.
     static let weightDeviation: Float = 1
     static let embeddingDeviation: Float = 3
-    /// By how much rows differ: part of the deviation.
+    /// How much outputs differ, as a part of the deviation.
     static let rowSpread: Float = 0.15
 
     private let matrices: [FileShape.Matrix]
@@ -18,10 +18,11 @@ struct MatrixSource: Sendable {
     private let seed: UInt64
     private let normal: NormalDistribution
     private let enlargement: Enlargement?
-    /// By columns of a matrix.
+    /// Tables of bytes, by columns of a matrix.
     private let bytes: [Int: [Int8]]
-    /// Float numbers of the layers, and of the token table.
+    /// Float16 numbers of the layers.
     private let halves: [UInt16]
+    /// Float16 numbers of the token table.
     private let tableHalves: [UInt16]
     private let tableFloats: [Float]
 
@@ -44,7 +45,7 @@ struct MatrixSource: Sendable {
         tableHalves = weights == .float16 ? tableFloats.map { Float16($0).bitPattern } : []
     }
 
-    /// Makes the stored rows of a job; scales beside int8 only.
+    /// Makes the stored outputs of a job, and their scales for int8.
     func make(_ job: ChunkJob, into slot: ChunkSlot) throws(LeafError) {
         let matrix = matrices[job.matrix]
         let isTable = matrix.name == TensorName.tokenTable
@@ -90,7 +91,7 @@ struct MatrixSource: Sendable {
         try enlargement?.put(job, in: slot)
     }
 
-    /// One tile, `[paddedColumns / 4][16][4]`; a row's largest number is 127, as quantization leaves it.
+    /// Makes one tile, `[paddedColumns / 4][16][4]`. The largest number of an output is 127, as after quantization.
     private func makeTile(
         _ number: Int, of index: Int, _ table: UnsafePointer<Int8>, _ tile: UnsafeMutableBufferPointer<Int8>,
         _ scales: UnsafeMutableBufferPointer<Float>
@@ -113,7 +114,8 @@ struct MatrixSource: Sendable {
         }
     }
 
-    /// Of an int8 row whose numbers have that deviation before `1/sqrt(columns)`, which the scale contains.
+    /// The scale of an int8 output whose numbers have this deviation before `1/sqrt(columns)`; the scale contains that
+    /// factor.
     func scale(deviation: Float, spread: Float, columns: Int) -> Float {
         deviation * (1 + Self.rowSpread * spread) * Float(normal.largest(of: columns))
             / (127 * Float(columns).squareRoot())

@@ -1,11 +1,11 @@
-/// The standard normal distribution as a table: what turns random bits into weights.
+/// The standard normal distribution as a table, which turns random bits into weights.
 ///
-/// Made of additions, multiplications and divisions alone, so that every machine has the same bits.
+/// It uses only additions, multiplications and divisions, so that every machine computes the same bits.
 struct NormalDistribution: Sendable {
-    /// Numbers of a table that is looked up with 16 random bits.
+    /// The size of a table that is looked up with 16 random bits.
     static let count = 1 << 16
 
-    /// `quantiles[i]` stands for the i-th of 65536 equally likely parts.
+    /// `quantiles[i]` is the value for the i-th of 65536 equally likely parts.
     let quantiles: [Float]
     /// `cumulative[j]` is the probability between 0 and j times `step`.
     private let cumulative: [Double]
@@ -14,7 +14,7 @@ struct NormalDistribution: Sendable {
     private static let end = 6 * 1024
 
     init() {
-        // The density's ratio between neighbours is exp(-step^2 (j + 1/2)): a power series of four terms is exact here.
+        // The density's ratio between neighbours is exp(-step^2 (j + 1/2)). A power series of four terms is exact here.
         let square = Self.step * Self.step
         func exponential(_ x: Double) -> Double { 1 + x * (1 + x / 2 * (1 + x / 3)) }
         var density = 0.398_942_280_401_432_7
@@ -34,12 +34,12 @@ struct NormalDistribution: Sendable {
         quantiles = upper.reversed().map { -$0 } + upper
     }
 
-    /// The magnitude that one in `count` numbers exceeds: 3.67 for 4096.
+    /// The magnitude that one of `count` numbers exceeds: 3.67 for 4096.
     func largest(of count: Int) -> Double {
         Self.quantile(cumulative, 0.5 - 0.5 / Double(max(2, count)))
     }
 
-    /// Where the probability from 0 on reaches `share`, which is between 0 and 1/2.
+    /// The value at which the probability from 0 on reaches `share`, which is between 0 and 1/2.
     private static func quantile(_ cumulative: [Double], _ share: Double) -> Double {
         var low = 0
         var high = end
@@ -51,7 +51,7 @@ struct NormalDistribution: Sendable {
         return (Double(low) + min(1, part)) * step
     }
 
-    /// Int8 weights as `absmax / 127` makes them of a row of `columns` numbers.
+    /// Int8 weights, as `absmax / 127` makes them from an output of `columns` numbers.
     func quantized(columns: Int) -> [Int8] {
         let scale = 127 / largest(of: columns)
         return quantiles.map { Int8(min(127, max(-127, (Double($0) * scale).rounded(.toNearestOrEven)))) }

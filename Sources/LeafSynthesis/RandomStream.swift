@@ -1,20 +1,21 @@
 import LeafFormat
 
-/// Random numbers as a function of where they are used: the same seed, tensor and place give the same ones, whichever
-/// thread asks, and whatever was drawn before.
+/// Random numbers as a function of where they are used: the same seed, tensor and place give the same numbers, on any
+/// thread, whatever was drawn before.
 ///
-/// SplitMix64 of Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014), begun at a mix of all three.
+/// SplitMix64 of Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014), started from a mix of
+/// all three.
 struct RandomStream {
     private var state: UInt64
 
     /// - Parameters:
-    ///   - tensor: its name.
-    ///   - place: a tile or row of it.
+    ///   - tensor: the number of the tensor's name.
+    ///   - place: a tile or row of the tensor.
     init(seed: UInt64, tensor: UInt64, place: Int) {
         state = Self.mix(Self.mix(Self.mix(seed) &+ tensor) &+ UInt64(place))
     }
 
-    /// What a tensor's name is to a stream.
+    /// The number of a tensor's name.
     static func number(of tensor: String) -> UInt64 { ChunkDigest.of(Array(tensor.utf8)) }
 
     mutating func next() -> UInt64 {
@@ -46,7 +47,7 @@ struct RandomStream {
         for rest in place..<target.count { target[rest] = table[Int(word >> (16 * (rest - place)) & 0xFFFF)] }
     }
 
-    /// That many numbers of a table of 65536.
+    /// This many numbers of a table of 65536.
     mutating func numbers<Number>(_ count: Int, from table: [Number]) -> [Number] {
         [Number](unsafeUninitializedCapacity: count) { buffer, initialized in
             table.withUnsafeBufferPointer {

@@ -1,7 +1,7 @@
 import CPMAntShape
 import LeafFormat
 
-/// The tensors outside the blocks: norms, position bias, segment and prompt rows.
+/// The tensors outside of the blocks: norms, position bias, segment and soft-prompt tables.
 struct ResidentSource {
     private let shape: ModelShape
     private let configuration: ModelConfiguration
@@ -11,7 +11,7 @@ struct ResidentSource {
     private let matrices: MatrixSource
     private let enlargement: Enlargement?
 
-    /// Of the weights of norms, around 1.
+    /// The deviation of norm weights, around 1.
     private static let normDeviation: Float = 0.1
 
     init(
@@ -41,7 +41,7 @@ struct ResidentSource {
         try writePrompts(to: writer)
     }
 
-    /// The norm whose result a block reads.
+    /// The norm whose result is a block's input.
     private static func norm(of kind: ModelShape.BlockKind) -> String {
         switch kind {
         case .attention(let layer): TensorName.attentionNorm(layer: layer)
@@ -55,7 +55,7 @@ struct ResidentSource {
         return random.normals(count, normal)
     }
 
-    /// - Parameter small: the small model's norm that stands first.
+    /// - Parameter small: the name of the small model's norm, whose numbers come first.
     private func norm(_ name: String, _ small: String?) throws(LeafError) -> [Float] {
         var weights = normals(name, configuration.dimModel).map { 1 + Self.normDeviation * $0 }
         guard let enlargement, let small else { return weights }
@@ -71,7 +71,7 @@ struct ResidentSource {
         return weights
     }
 
-    /// `[positionBiasRows, numHeads]`; the small model's heads stand first in each row.
+    /// `[positionBiasRows, numHeads]`; the small model's heads come first in each row.
     private func positionBias() throws(LeafError) -> [Float] {
         let heads = configuration.numHeads
         var table = normals(TensorName.positionBias, configuration.positionBiasRows * heads)
@@ -83,7 +83,7 @@ struct ResidentSource {
         return table
     }
 
-    /// `[segmentTypes, dimModel]`, `1/sqrt(dimModel)` folded in.
+    /// `[segmentTypes, dimModel]`, with `1/sqrt(dimModel)` folded in.
     private func segments() throws(LeafError) -> [Float] {
         let columns = configuration.dimModel
         guard let small = enlargement?.small else {
@@ -125,7 +125,7 @@ struct ResidentSource {
         if weights == .int8 { try writer.write(TensorName.promptScale, scales) }
     }
 
-    /// Rows of `columns` numbers as rows of `wide` numbers, zeros behind.
+    /// Widens rows of `columns` numbers to `wide` numbers, with zeros at the end.
     private static func widened<Number: Numeric>(_ rows: [Number], from columns: Int, to wide: Int) -> [Number] {
         var result = [Number](repeating: 0, count: rows.count / columns * wide)
         for (place, number) in rows.enumerated() { result[place / columns * wide + place % columns] = number }

@@ -1,22 +1,22 @@
 import CPMAntShape
 import LeafFormat
 
-/// The model whose numbers a large one takes over. Nothing of it is kept in memory.
+/// The model whose numbers a large one takes. Nothing of it stays in memory.
 struct SmallModel: Sendable {
     let file: CPMAntFile
     private let input: InputFile
 
-    /// - Throws: `.io` and `.badInput` when it cannot be read, or what lies outside its chunks is damaged.
+    /// - Throws: `.io` and `.badInput` if it cannot be read, or if bytes outside of its chunks are damaged.
     init(path: String) throws(LeafError) {
         file = try CPMAntFile.open(path: path)
         input = try InputFile(path: path)
         for region in file.leaf.regions { try file.leaf.verify(region, in: input) }
     }
 
-    /// Names this file among all others: the digest of the header, which holds every other digest.
+    /// The digest of the header, which contains every other digest and so identifies the file.
     var digest: String { file.leaf.digest }
 
-    /// A tensor outside the chunks, as it is stored.
+    /// A tensor outside of the chunks, as it is stored.
     func bytes(of name: String) throws(LeafError) -> [UInt8] {
         guard let tensor = file.leaf.tensor(name) else {
             throw LeafError(.badInput, "\(file.path) has no tensor \(name)")

@@ -3,12 +3,12 @@ import LeafConversion
 public import LeafFormat
 import LeafTokenizer
 
-/// What to put into a model that nobody trained.
+/// How to make a model without a checkpoint.
 public struct SynthesisOptions: Sendable {
     public var weights = WeightFormat.int8
     /// The same seed gives the same bytes, whatever the number of threads.
     public var seed: UInt64 = 0
-    /// A small int8 model, of which the large one is to compute exactly the same logits.
+    /// The path of a small int8 model. The large model will compute exactly the same logits.
     public var smallModelPath: String?
     public var replacesExisting = false
     public var threads = 2
@@ -19,35 +19,35 @@ public struct SynthesisOptions: Sendable {
     public init() {}
 }
 
-/// How far a synthesis is. Bytes are those of the matrices as they are stored.
+/// The progress of a synthesis, in stored bytes of the matrices.
 public struct SynthesisProgress: Sendable, Equatable {
     public let bytesDone: Int
     public let bytesTotal: Int
-    /// What an interrupted run had left; a rate should leave it out.
+    /// Bytes that an interrupted run had left; a rate should not count them.
     public let bytesResumed: Int
 }
 
-/// What came out of a synthesis.
+/// The result of a synthesis.
 public struct SynthesisResult: Sendable, Equatable {
     public let output: String
-    /// Weights, each counted once.
+    /// The number of parameters, each counted once.
     public let parameters: Int
-    /// Of the file.
+    /// Bytes of the file.
     public let bytes: Int
     public let seconds: Double
-    /// Of the matrices, those that this run wrote.
+    /// Bytes per second of the matrices that this run wrote.
     public let bytesPerSecond: Double
     /// Blocks that an interrupted run had left.
     public let blocksResumed: Int
-    /// What the user should know, a sentence each.
+    /// Warnings for the user, one sentence each.
     public let warnings: [String]
 }
 
-/// Makes a `.leaf` file of any shape without a checkpoint: random weights of a trained model's statistics, or a small model
-/// grown to a large one's size.
+/// Makes a `.leaf` file of any shape without a checkpoint: random weights with a trained model's statistics, or a small
+/// model enlarged to a large one's size.
 ///
-/// All chunks are stored as they are, because such a file is there to be read. What is interrupted goes on when the same is
-/// asked again.
+/// All chunks are stored without packing, because such a file is made for measuring how it is read. An interrupted run
+/// continues if the same call is made again.
 public struct Synthesizer: Sendable {
     private let name: String
     private let configuration: ModelConfiguration
@@ -56,14 +56,15 @@ public struct Synthesizer: Sendable {
 
     /// - Parameters:
     ///   - preset: the shape.
-    ///   - output: the file to make.
+    ///   - output: the path of the new file.
     public init(_ preset: ModelPreset, output: String, options: SynthesisOptions = SynthesisOptions()) {
         self.init(name: preset.rawValue, preset.configuration, output: output, options: options)
     }
 
     /// - Parameters:
-    ///   - name: what the file says it is.
-    ///   - configuration: the shape; with a small model, heads become of that one's size and there are as many tokens as it has.
+    ///   - name: the name that the file has for its source.
+    ///   - configuration: the shape. With a small model, heads take that model's size, and there are as many tokens as
+    ///     it has.
     public init(
         name: String, _ configuration: ModelConfiguration, output: String, options: SynthesisOptions
     ) {
@@ -74,9 +75,9 @@ public struct Synthesizer: Sendable {
     }
 
     /// - Parameters:
-    ///   - isCancelled: asked after each chunk; true ends the run with `.cancelled` and a resumable file.
+    ///   - isCancelled: called after each chunk; true ends the run with `.cancelled` and a file that can be resumed.
     ///   - progress: called after each chunk, on the calling thread.
-    /// - Throws: `.usage` when the small model does not fit the shape, `.io` and `.badInput` from reading and writing.
+    /// - Throws: `.usage` if the small model does not fit the shape, `.io` and `.badInput` from reading and writing.
     public func run(
         isCancelled: () -> Bool = { false }, progress: (SynthesisProgress) -> Void = { _ in }
     ) throws(LeafError) -> SynthesisResult {
@@ -144,16 +145,16 @@ public struct Synthesizer: Sendable {
         return (writer, ModelShape(configuration, weights: options.weights))
     }
 
-    /// The first tokens of CPM-Ant's vocabulary; nil if it has not so many.
+    /// The first tokens of CPM-Ant's vocabulary; nil if it has fewer.
     private static func vocabulary(tokens: Int) -> [UInt8]? {
         let lines = Tokenizer.bundledVocabulary.split(separator: UInt8(ascii: "\n"))
         return lines.count >= tokens ? Array(lines[..<tokens].joined(separator: [UInt8(ascii: "\n")])) : nil
     }
 
-    /// Slots beyond one a thread: what is made while the disk is waited for.
+    /// Slots besides one for each thread, for chunks that are made while the disk is slow.
     private static let slotsAhead = 4
 
-    /// - Returns: bytes of matrices that were written.
+    /// - Returns: the bytes of matrices that were written.
     private func write(
         to writer: LeafWriter, _ shape: ModelShape, _ enlargement: Enlargement?, _ isCancelled: () -> Bool,
         _ progress: (SynthesisProgress) -> Void

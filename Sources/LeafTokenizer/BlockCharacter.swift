@@ -1,18 +1,18 @@
 /// The characters that jieba segments: `[\u4E00-\u9FD5a-zA-Z0-9+#&._%\-]`.
 ///
-/// A run of them is a *block*; every other character is a word of its own. A block is UTF-8 of two
-/// kinds only, one byte (ASCII) or three (Han), so it is read without decoding into another form.
-/// A *slot* numbers them densely: ASCII as it is, Han characters from 128 on.
+/// A run of them is a *block*; every other character is a word of its own. A block has only UTF-8 characters of one
+/// byte (ASCII) or three bytes (Han), so it is read without decoding. A *slot* numbers these characters densely: ASCII
+/// characters have their codes, Han characters follow from 128 on.
 enum BlockCharacter {
     private static let firstHan = 0x4E00
     private static let lastHan = 0x9FD5
 
-    /// Number of Han characters.
+    /// The number of Han characters.
     static let hanCount = lastHan - firstHan + 1
-    /// Number of slots.
+    /// The number of slots.
     static let count = 128 + hanCount
 
-    /// The slot of a character given as a UTF-16 unit, if it may stand in a block.
+    /// The slot of a character given as a UTF-16 unit; nil if it cannot be in a block.
     static func slot(of unit: UInt16) -> Int? {
         if unit < 128 { return isBlockASCII(UInt8(unit)) ? Int(unit) : nil }
         let han = Int(unit) - firstHan
@@ -34,12 +34,12 @@ enum BlockCharacter {
         return (high | middle | Int(text[position + 2] & 0x3F)) - firstHan
     }
 
-    /// Whether the character at `position` of a valid text may stand in a block.
+    /// Whether the character at `position` of a valid text can be in a block.
     @inline(__always)
     static func isPresent(in text: Span<UInt8>, at position: Int) -> Bool {
         let lead = text[position]
         if lead < 0x80 { return isBlockASCII(lead) }
-        // U+4E00...U+9FD5 begin with E4 to E9, and so do neighbours.
+        // U+4E00...U+9FD5 begin with E4 to E9, and so do other characters near them.
         return (0xE4...0xE9).contains(lead) && (0..<hanCount).contains(hanIndex(in: text, at: position))
     }
 

@@ -1,10 +1,10 @@
-/// jieba's model of new words: each Han character begins (B), continues (M) or ends (E) a word, or
-/// is one (S).
+/// jieba's model of unknown words: each Han character begins (B), continues (M) or ends (E) a word, or is a word by
+/// itself (S).
 ///
 /// States are numbered in the order of their letters, B, E, M, S, because jieba breaks ties by the
 /// letter: the larger one wins.
 struct HiddenMarkovModel: Sendable {
-    /// jieba's log-probability of what was never seen.
+    /// jieba's log-probability of events that never occurred.
     static let impossible = -3.14e100
 
     private enum State {
@@ -15,11 +15,12 @@ struct HiddenMarkovModel: Sendable {
     }
 
     private let start: SIMD4<Double>
-    /// Log-probability of each state after its first and its second predecessor: E and S come
-    /// before B and S, B and M before E and M.
+    /// The log-probability of each state after its first predecessor. First predecessors are E for B and S, B for M and
+    /// E.
     private let fromFirst: SIMD4<Double>
+    /// The log-probability of each state after its second predecessor: S for B and S, M for M and E.
     private let fromSecond: SIMD4<Double>
-    /// By Han character, from U+4E00 on.
+    /// Emissions by Han character, from U+4E00 on.
     private let emissions: [SIMD4<Double>]
 
     /// - Parameters:
@@ -41,14 +42,14 @@ struct HiddenMarkovModel: Sendable {
     ///
     /// - Parameters:
     ///   - run: a range of `text`, not empty, Han characters only.
-    ///   - steps: working memory, grown to a byte a character.
+    ///   - steps: working memory; it grows to one byte for each character.
     ///   - emit: called with each word's range, in order.
     func cut(_ run: Range<Int>, of text: Span<UInt8>, steps: inout [UInt8], emit: (Range<Int>) -> Void) {
         let count = run.count / 3
         if steps.count < count { steps = [UInt8](repeating: 0, count: count) }
         var state = forward(run, of: text, steps: &steps)
 
-        // From steps (which predecessor was better, a bit a state) to states, in place.
+        // Turns steps (a bit for each state: which predecessor was better) into states, in place.
         for index in stride(from: count - 1, through: 0, by: -1) {
             let isSecond = steps[index] >> state & 1 == 1
             steps[index] = UInt8(state)
@@ -62,10 +63,9 @@ struct HiddenMarkovModel: Sendable {
         }
     }
 
-    /// Fills `steps` with a bit for each state, set where its second predecessor is the better one,
-    /// and returns the best last state.
+    /// Sets in `steps` a bit for each state whose second predecessor is better, and returns the best last state.
     ///
-    /// Sums are taken in jieba's order, so that they round as there.
+    /// Sums are computed in jieba's order, so that they round in the same way.
     private func forward(_ run: Range<Int>, of text: Span<UInt8>, steps: inout [UInt8]) -> Int {
         var best = start + emissions[BlockCharacter.hanIndex(in: text, at: run.lowerBound)]
         steps[0] = 0

@@ -1,17 +1,17 @@
 /// A set of strings that share prefixes, with a value at each node.
 ///
-/// Nodes lie in breadth-first order in one array, so that the children of a node are neighbours,
-/// sorted by label. The root is node 0.
+/// Nodes are in one array in breadth-first order, so the children of a node are neighbours, sorted by label. The root
+/// is node 0.
 struct PrefixTrie<Label: FixedWidthInteger & UnsignedInteger & Sendable, Value: Sendable>: Sendable {
     private struct Node {
-        /// The children reach up to the first child of the next node.
+        /// The node's first child. Its children end where those of the next node begin.
         var firstChild: UInt32
-        /// Label of the edge that leads here; the root's is meaningless.
+        /// The label of the edge to this node; undefined for the root.
         let label: Label
         var value: Value
     }
 
-    /// One more than there are nodes: the last one bounds the children of the one before.
+    /// One more than the number of nodes: the last one ends the children of the one before.
     private let nodes: [Node]
 
     /// Heap bytes.
@@ -19,11 +19,11 @@ struct PrefixTrie<Label: FixedWidthInteger & UnsignedInteger & Sendable, Value: 
 
     var root: Int { 0 }
 
-    /// What lies at a node.
+    /// The value at a node.
     @inline(__always)
     func value(of node: Int) -> Value { nodes[node].value }
 
-    /// The child of `node` by `label`, if there is one.
+    /// The child of `node` with this label; nil if there is none.
     @inline(__always)
     func child(of node: Int, by label: Label) -> Int? {
         var low = Int(nodes[node].firstChild)
@@ -45,23 +45,23 @@ extension PrefixTrie {
         private var nodes: [Node] = []
         private let none: Value
 
-        /// Begins with the root, unopened.
+        /// Begins with the root, which is not opened yet.
         ///
         /// - Parameters:
-        ///   - capacity: nodes to come, the root included; at most `UInt32.max`.
-        ///   - none: the value of a node that has none.
+        ///   - capacity: the number of nodes, the root included; at most `UInt32.max`.
+        ///   - none: the value of nodes without one.
         init(capacity: Int, none: Value) {
             nodes.reserveCapacity(capacity + 1)
             self.none = none
             append(0)
         }
 
-        /// Nodes so far, the root included.
+        /// The number of nodes so far, the root included.
         var count: Int { nodes.count }
-        /// Nodes opened so far.
+        /// The number of nodes opened so far.
         private(set) var openedCount = 0
 
-        /// What is appended from here on is a child of the next node, whose number is returned.
+        /// Opens the next node and returns its number. Nodes appended from now on are its children.
         mutating func open() -> Int {
             precondition(openedCount < count)
             nodes[openedCount].firstChild = UInt32(count)
@@ -69,7 +69,7 @@ extension PrefixTrie {
             return openedCount - 1
         }
 
-        /// A node without a value, if none is given.
+        /// Appends a node; without `value`, a node without one.
         mutating func append(_ label: Label, _ value: Value? = nil) {
             nodes.append(Node(firstChild: 0, label: label, value: value ?? none))
         }
@@ -78,7 +78,7 @@ extension PrefixTrie {
             nodes[node].value = value
         }
 
-        /// Nodes that have not been opened have no children.
+        /// Finishes the trie. Nodes that were not opened have no children.
         consuming func finish() -> PrefixTrie {
             let count = UInt32(self.count)
             append(0)

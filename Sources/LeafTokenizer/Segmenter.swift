@@ -3,23 +3,24 @@ public import LeafFormat
 /// Cuts text into words exactly as jieba 0.42.1 does by default (`jieba.cut(text, cut_all=False)`,
 /// with its HMM).
 ///
-/// The words are consecutive and cover the text. All work is done on UTF-8, scalar by scalar:
-/// nothing is normalized, and characters of several scalars are not kept together.
+/// The words are consecutive and cover the text. All work is done on UTF-8, by Unicode scalars: nothing is normalized,
+/// and characters of several scalars are not kept together.
 ///
 /// Source: CPM-Ant reference, section 4.3; jieba (MIT).
 public struct Segmenter: Sendable {
     private let dictionary: WordDictionary
     private let model: HiddenMarkovModel
 
-    /// - Parameter data: what `Scripts/make-segmenter-data.py` makes, from a model file or `Tokenizer.bundledSegmenterData`.
-    /// - Throws: `.badInput` if the bytes are anything else.
+    /// - Parameter data: the output of `Scripts/make-segmenter-data.py`, from a model file or from
+    ///   `Tokenizer.bundledSegmenterData`.
+    /// - Throws: `.badInput` for any other bytes.
     public init(data: [UInt8]) throws(LeafError) {
         let parts = try SegmenterData(data)
         self.dictionary = parts.dictionary
         self.model = parts.model
     }
 
-    /// Heap bytes held.
+    /// The bytes on the heap.
     public var byteCount: Int { dictionary.byteCount + model.byteCount }
 
     public func words(in text: String) -> [String] {
@@ -35,8 +36,8 @@ public struct Segmenter: Sendable {
 
     /// Calls `emit` with the byte range of each word, in order.
     ///
-    /// Besides the text this needs a byte for each byte of the longest block and a third of that
-    /// for its new words.
+    /// Besides the text, this needs a byte for each byte of the longest block, and a third of that for its unknown
+    /// words.
     func cut(_ text: Span<UInt8>, emit: (Range<Int>) -> Void) {
         var scratch = Scratch()
         var position = 0
@@ -61,17 +62,17 @@ public struct Segmenter: Sendable {
 extension Segmenter {
     /// Working memory, reused from block to block.
     private struct Scratch {
-        /// Bytes of the best word at each position of a block.
+        /// The length in bytes of the best word at each position of a block.
         var wordBytes: [UInt8] = []
-        /// The model's.
+        /// Working memory of the hidden Markov model.
         var steps: [UInt8] = []
-        /// Log-probability of the best path from here to the block's end, by the number of
-        /// characters that are left, modulo the count. A power of two above the longest word.
+        /// The log-probability of the best path from here to the block's end, by the number of remaining characters
+        /// modulo the count. The count is a power of two larger than the longest word.
         var paths = [Double](repeating: 0, count: 2 * WordDictionary.maximumLength)
     }
 
-    /// The most probable path through the dictionary's words; what it leaves as single characters
-    /// in a row may be new words.
+    /// Finds the most probable path through the dictionary's words. Consecutive single characters on it may be unknown
+    /// words.
     private func cutBlock(
         _ block: Range<Int>, of text: Span<UInt8>, scratch: inout Scratch, emit: (Range<Int>) -> Void
     ) {
@@ -90,8 +91,8 @@ extension Segmenter {
         cutSingles(unused..<position, of: text, scratch: &scratch, emit: emit)
     }
 
-    /// From the block's end to its start: the word at each position that makes the path from there
-    /// most probable, the longer one of equals.
+    /// Goes from the block's end to its start, and finds at each position the word with the most probable path; of
+    /// equal ones, the longer.
     private func findBestPath(_ block: Range<Int>, of text: Span<UInt8>, scratch: inout Scratch) {
         if scratch.wordBytes.count < block.count { scratch.wordBytes = [UInt8](repeating: 0, count: block.count) }
         let mask = scratch.paths.count - 1
@@ -126,10 +127,10 @@ extension Segmenter {
         }
     }
 
-    /// A row of characters that are words by themselves on the best path.
+    /// Handles consecutive characters that are single words on the best path.
     ///
-    /// One alone stays, a row that the dictionary has as a word stays apart (the path knew it and
-    /// preferred this), any other may hold new words.
+    /// A single one stays. Characters that form a word of the dictionary stay apart, because the path knew that word
+    /// and preferred this. Any other run may contain unknown words.
     private func cutSingles(
         _ row: Range<Int>, of text: Span<UInt8>, scratch: inout Scratch, emit: (Range<Int>) -> Void
     ) {
@@ -153,9 +154,9 @@ extension Segmenter {
         }
     }
 
-    /// Numbers, names and percentages (`[a-zA-Z0-9]+(?:\.\d+)?%?`), and what lies between them.
+    /// Cuts out numbers, names and percentages (`[a-zA-Z0-9]+(?:\.\d+)?%?`), and the parts between them.
     private func cutASCII(_ run: Range<Int>, of text: Span<UInt8>, emit: (Range<Int>) -> Void) {
-        /// The first position from `start` on where `belongs` no longer holds.
+        /// The first position from `start` on that does not belong.
         func end(from start: Int, _ belongs: (UInt8) -> Bool) -> Int {
             var position = start
             while position < run.upperBound, belongs(text[position]) { position += 1 }

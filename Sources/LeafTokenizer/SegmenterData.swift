@@ -1,9 +1,9 @@
 internal import LeafFormat
 
-/// Reads `segmenter.bin`, made by `Scripts/make-segmenter-data.py` and carried in every model file.
+/// Reads `segmenter.bin`, which `Scripts/make-segmenter-data.py` makes and every model file contains.
 ///
-/// All numbers are little-endian; a varint has seven bits a byte, the lowest first, the top bit
-/// says that more follow. In this order, without gaps, to the last byte:
+/// All numbers are little-endian. A varint has seven bits in each byte, lowest first; the top bit says that more bytes
+/// follow. The parts come in this order, without gaps, up to the last byte:
 ///
 /// | what | how |
 /// | --- | --- |
@@ -17,7 +17,7 @@ internal import LeafFormat
 /// | emissions | `e` records: varint distance to the Han character before, less one (the first counts from U+4DFF); a byte of flags, bit s for state s; a varint index of a value for each flag |
 /// | trie | `n` records in breadth-first order, without the root: varint distance to the label of the sibling before, less one (the first child: the label); varint `weight << 2 | hasChildren << 1 | isLastSibling`, weight 0 where no word ends |
 ///
-/// The file may come from anywhere: every number is checked, memory is bounded by the file's size.
+/// The file may come from anywhere, so every number is checked, and memory is bounded by the file's size.
 struct SegmenterData {
     static let version: UInt32 = 1
     private static let magic = Array("LEAFSEGM".utf8)
@@ -58,7 +58,7 @@ struct SegmenterData {
         guard reader.position == bytes.count else { throw Self.error("has bytes after its end") }
     }
 
-    /// The label of each block character, `WordDictionary.noLabel` for those in no word.
+    /// The label of each block character; `WordDictionary.noLabel` for characters in no word.
     private static func alphabet(_ reader: inout Reader, count: Int) throws(LeafError) -> [UInt16] {
         var labels = [UInt16](repeating: WordDictionary.noLabel, count: BlockCharacter.count)
         for label in 0..<count {
@@ -148,14 +148,14 @@ extension SegmenterData {
             return value
         }
 
-        /// A number of things, as the header gives it.
+        /// A count from the header.
         mutating func count(upTo limit: Int = .max) throws(LeafError) -> Int {
             let count = Int(try integer(UInt32.self))
             guard count <= limit else { throw error("counts more than it can hold") }
             return count
         }
 
-        /// At most four bytes, hence below 2^28.
+        /// A number of at most four bytes, so it is below 2^28.
         mutating func varint() throws(LeafError) -> Int {
             var value = 0
             for shift in stride(from: 0, to: 28, by: 7) {
@@ -168,7 +168,7 @@ extension SegmenterData {
             throw error("has a number that is too long")
         }
 
-        /// Finite and not above zero: then no sum of them is NaN.
+        /// Numbers that are finite and not above zero, so that no sum of them is NaN.
         mutating func logProbabilities(count: Int) throws(LeafError) -> [Double] {
             guard count <= (bytes.count - position) / 8 else { throw error("ends too early") }
             var values: [Double] = []

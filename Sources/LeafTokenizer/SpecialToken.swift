@@ -1,4 +1,4 @@
-/// The tokens with a meaning of their own, under CPM-Ant's ids, which the whole runtime relies on.
+/// The tokens with a special meaning, by CPM-Ant's ids, which the whole runtime uses.
 enum SpecialToken: Int32, CaseIterable {
     case pad = 0
     case unknown = 1
@@ -7,7 +7,7 @@ enum SpecialToken: Int32, CaseIterable {
     case begin = 6
     case end = 7
 
-    /// How a vocabulary file spells it.
+    /// The spelling in a vocabulary file.
     var name: String {
         switch self {
         case .pad: "<pad>"
@@ -19,7 +19,7 @@ enum SpecialToken: Int32, CaseIterable {
         }
     }
 
-    /// What it stands for in a text: white space, or its own name.
+    /// The text of the token: white space, or its own name.
     var text: String {
         switch self {
         case .newline: "\n"
@@ -28,7 +28,7 @@ enum SpecialToken: Int32, CaseIterable {
         }
     }
 
-    /// The special token that a line of a vocabulary file spells.
+    /// The special token with this spelling in a vocabulary file.
     init?(name line: Substring) {
         guard let token = Self.allCases.first(where: { $0.name.utf8.elementsEqual(line.utf8) }) else { return nil }
         self = token

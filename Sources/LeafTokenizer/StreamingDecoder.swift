@@ -1,23 +1,23 @@
-/// Turns ids into text as they come, never half a character.
+/// Turns ids into text as they arrive, and never gives half a character.
 ///
-/// A token is whole scalars, so its text is given out at once, unless its last character could be
-/// continued by another token of this vocabulary (a base letter by an accent, half a flag by the
-/// other half). No character of CPM-Ant's own vocabulary can.
+/// A token consists of whole Unicode scalars, so its text is given out at once, unless another token of this vocabulary
+/// could continue its last character (an accent after a base letter, the second half of a flag). No token of CPM-Ant's
+/// own vocabulary can.
 public struct StreamingDecoder: Sendable {
-    /// A character of more scalars is given out in pieces; Unicode's Stream-Safe Text Format has
-    /// the same idea and the same number plus two.
+    /// A character with more scalars is given out in parts. Unicode's Stream-Safe Text Format has the same idea, with a
+    /// limit two less.
     private static let longestCharacter = 32
 
     private let vocabulary: Vocabulary
-    /// At most one character.
+    /// Text that is held back: at most one character.
     private var held = ""
 
     public init(vocabulary: Vocabulary) {
         self.vocabulary = vocabulary
     }
 
-    /// The text that is certain once `id` has come, possibly empty. Negative ids have no text, ids
-    /// beyond the vocabulary show as U+FFFD.
+    /// The text that is certain after this token; may be empty. Negative ids have no text, and ids beyond the
+    /// vocabulary give U+FFFD.
     public mutating func append(_ id: Int32) -> String {
         guard id >= 0 else { return "" }
         held += vocabulary.token(id) ?? "\u{FFFD}"
@@ -27,7 +27,7 @@ public struct StreamingDecoder: Sendable {
         return String(ready)
     }
 
-    /// What was held back. The decoder is then as new.
+    /// The text that was held back. The decoder is then in its first state.
     public mutating func finish() -> String {
         defer { held = "" }
         return held

@@ -1,18 +1,18 @@
-/// Finds tokens by their bytes: built once from a vocabulary's text.
+/// Finds tokens by their bytes. It is built once from a vocabulary's text.
 struct TokenIndex: Sendable {
     /// The value of a node is the token that ends there, or -1.
     private let trie: PrefixTrie<UInt8, Int32>
 
     /// - Parameters:
-    ///   - text: the tokens, one behind the other.
-    ///   - starts: token i is `text[starts[i]..<starts[i + 1]]`, and not empty.
-    ///   - isIndexed: whether a token is to be found.
+    ///   - text: the tokens, concatenated.
+    ///   - starts: token i is `text[starts[i]..<starts[i + 1]]`, and is not empty.
+    ///   - isIndexed: whether a token can be found.
     init(text: [UInt8], starts: [UInt32], where isIndexed: (Int32) -> Bool) {
         let order = Self.order(text: text, starts: starts).filter(isIndexed)
         var trie = PrefixTrie<UInt8, Int32>.Builder(
             capacity: 1 + Self.prefixCount(order, text: text, starts: starts), none: -1)
 
-        // A node is the range of tokens in `order` that share its path; a level at a time.
+        // A node is the range of tokens in `order` that share its path. This loop builds one level at a time.
         var level = [order.indices]
         var depth = 0
         while !level.isEmpty {
@@ -20,7 +20,7 @@ struct TokenIndex: Sendable {
             for range in level {
                 let node = trie.open()
                 var low = range.lowerBound
-                // The tokens that end here come first, equal ones by id: the last one stays.
+                // The tokens that end here come first, equal ones by id; the last one is kept.
                 while low < range.upperBound, Self.count(of: order[low], starts) == depth {
                     trie.setValue(order[low], of: node)
                     low += 1
@@ -43,7 +43,7 @@ struct TokenIndex: Sendable {
     /// Heap bytes.
     var byteCount: Int { trie.byteCount }
 
-    /// The longest token at the beginning of a part of a text, if any, and its bytes.
+    /// The longest token at the beginning of a part of a text, with its length in bytes; nil if there is none.
     @inline(__always)
     func longestMatch(at range: Range<Int>, of text: Span<UInt8>) -> (token: Int32, byteCount: Int)? {
         var best: (token: Int32, byteCount: Int)?
@@ -58,7 +58,7 @@ struct TokenIndex: Sendable {
         return best
     }
 
-    /// Different prefixes of all tokens, the empty one left out.
+    /// The number of different prefixes of all tokens, without the empty one.
     private static func prefixCount(_ order: [Int32], text: [UInt8], starts: [UInt32]) -> Int {
         guard let first = order.first else { return 0 }
         var count = Self.count(of: first, starts)
@@ -77,9 +77,9 @@ struct TokenIndex: Sendable {
         Int(starts[Int(token) + 1] - starts[Int(token)])
     }
 
-    /// Tokens in the order of their bytes, equal ones in the order of their ids.
+    /// Tokens in the order of their bytes; equal ones in the order of their ids.
     private static func order(text: [UInt8], starts: [UInt32]) -> [Int32] {
-        /// The first eight bytes decide nearly always, and compare as one number.
+        /// The first eight bytes decide almost always, and compare as one number.
         struct Key {
             let prefix: UInt64
             let token: Int32

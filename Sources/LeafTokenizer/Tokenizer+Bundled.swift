@@ -1,8 +1,8 @@
 internal import CTokenizerData
 public import LeafFormat
 
-/// CPM-Ant's own data, which conversion puts into a model file. At run time a tokenizer is made from
-/// the bytes in that file; these here stay on disk.
+/// CPM-Ant's own data, which conversion stores in a model file. At run time a tokenizer is made from the bytes in that
+/// file, so these bytes stay on disk.
 extension Tokenizer {
     /// CPM-Ant's `vocab.txt`: 30720 tokens.
     public static var bundledVocabulary: [UInt8] { copy(leaf_vocabulary()) }

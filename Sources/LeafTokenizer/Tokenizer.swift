@@ -2,9 +2,9 @@ public import LeafFormat
 
 /// Text to ids and back, as CPM-Live does for CPM-Ant and CPM-Ant+.
 ///
-/// jieba's words are cut into tokens, each time the longest one at the left; a scalar that begins
-/// none is `unknownID`. CPM-Ant+ cuts the whole text so, and gives neighbouring unknowns one id.
-/// Nothing is normalized, and special tokens in a text are not recognised: `<s>` is three characters.
+/// jieba's words are cut into tokens, always the longest token from the left. A scalar that begins no token is
+/// `unknownID`. CPM-Ant+ cuts the whole text in this way, and gives neighbouring unknown scalars one id. Nothing is
+/// normalized, and special tokens in a text are not recognised: `<s>` is three characters.
 ///
 /// Source: CPM-Ant reference, sections 4.2 and 4.5.
 public struct Tokenizer: Sendable {
@@ -14,23 +14,23 @@ public struct Tokenizer: Sendable {
     public static let eosID = SpecialToken.end.rawValue
 
     public let vocabulary: Vocabulary
-    /// Nil for CPM-Ant+, which knows no words.
+    /// Nil for CPM-Ant+, which does not cut texts into words.
     public let segmenter: Segmenter?
 
-    /// - Parameter segmenter: nil beside a vocabulary of CPM-Ant+'s.
+    /// - Parameter segmenter: nil with a vocabulary of CPM-Ant+.
     public init(vocabulary: Vocabulary, segmenter: Segmenter?) {
         self.vocabulary = vocabulary
         self.segmenter = segmenter
     }
 
-    /// Heap bytes held, with dictionary and vocabulary.
+    /// The bytes on the heap, with dictionary and vocabulary.
     public var byteCount: Int { vocabulary.byteCount + (segmenter?.byteCount ?? 0) }
 
-    /// A bound on the heap bytes while a tokenizer is made, the two files included, and after, for a
-    /// plan that is made before either is read: 14 MB for CPM-Ant's, of which 6 stay in use.
+    /// An upper bound of the bytes on the heap while a tokenizer is made and after that, both files included. It serves
+    /// a plan that is made before the files are read: 14 MB for CPM-Ant's, of which 6 MB stay in use.
     package static func heapBound(vocabularyBytes: Int, segmenterBytes: Int) -> Int {
-        // Twelve bytes a node and one node a byte, besides texts and indices; eight bytes a node and
-        // one node for two bytes. The tables by character are of a fixed size.
+        // The vocabulary needs twelve bytes for each node and one node for each byte, besides texts and indices; the
+        // segmenter eight bytes for each node and one node for two bytes. The tables by character have a fixed size.
         20 * vocabularyBytes + 6 * segmenterBytes + 1 << 20
     }
 
@@ -40,10 +40,10 @@ public struct Tokenizer: Sendable {
         return heapBound(vocabularyBytes: sizes.vocabulary, segmenterBytes: sizes.dictionary) + sizes.readingBytes
     }
 
-    /// The ids of a text, without `<s>`, unknowns included.
+    /// The ids of a text, without `<s>`, with unknown ones.
     public func encode(_ text: String) -> [Int32] {
         let bytes = text.utf8Span.span
-        // A copy of its own, or the closure copies all of `self` for each word.
+        // A local copy, because the closure would otherwise copy all of `self` for each word.
         let vocabulary = vocabulary
         var ids: [Int32] = []
         if let segmenter {
@@ -54,13 +54,13 @@ public struct Tokenizer: Sendable {
         return ids
     }
 
-    /// jieba's words, which cover the text; for CPM-Ant+ the text is one.
+    /// jieba's words, which cover the text; for CPM-Ant+ the whole text is one word.
     public func words(_ text: String) -> [String] {
         segmenter?.words(in: text) ?? (text.isEmpty ? [] : [text])
     }
 
-    /// The text of a row of ids. Negative ones are dropped; special tokens show as their names. CPM-Live's
-    /// CPM-Ant+ would write `<` twice.
+    /// The text of some ids. Negative ids are dropped, and special tokens give their names. CPM-Live's CPM-Ant+ would
+    /// write `<` twice.
     ///
     /// - Throws: `.badInput` for an id that is not in the vocabulary.
     public func decode(_ ids: [Int32]) throws(LeafError) -> String {
@@ -74,7 +74,7 @@ public struct Tokenizer: Sendable {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// The text of one id, `nil` if it is out of range.
+    /// The text of one id; nil if it is out of range.
     public func token(_ id: Int32) -> String? {
         vocabulary.token(id)
     }

@@ -1,6 +1,6 @@
-/// UTF-8 by hand, for text that is known to be valid.
+/// Decodes UTF-8 that is known to be valid.
 enum UTF8Scalar {
-    /// Bytes of the scalar that begins with `lead`.
+    /// The number of bytes of the scalar that begins with `lead`.
     @inline(__always)
     static func width(lead: UInt8) -> Int {
         lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4

@@ -1,18 +1,18 @@
 public import LeafFormat
 
-/// The tokens of a model, by id and by their text.
+/// The tokens of a model, by id and by text.
 ///
-/// Everything is compared as UTF-8, scalar by scalar: two spellings of `é` are two texts.
+/// Everything is compared as UTF-8, by scalars: two spellings of `é` are two texts.
 ///
 /// Source: CPM-Ant reference, sections 4.1 and 4.5.
 public struct Vocabulary: Sendable {
-    /// Whose file it is.
+    /// The model that the file belongs to.
     public enum Style: Sendable {
         case ant
-        /// CPM-Ant+ has spaces inside and around tokens, and keeps what stands between `<` and `>` out of texts.
+        /// CPM-Ant+ has spaces inside and around tokens, and its texts never contain tokens between `<` and `>`.
         case antPlus
 
-        /// CPM-Ant+'s file has a token `<eod>`, CPM-Ant's has none.
+        /// Recognises the file: CPM-Ant+'s has a token `<eod>`, CPM-Ant's has none.
         public init(of text: [UInt8]) {
             self = .ant
             var rest = text[...]
@@ -24,12 +24,12 @@ public struct Vocabulary: Sendable {
         }
     }
 
-    /// Most bytes of a vocabulary file; the largest known (CPM-Ant+) has one million.
+    /// The most bytes of a vocabulary file; the largest known one (CPM-Ant+) has one million.
     public static let maximumBytes = LeafFile.maximumVocabularyBytes
-    /// Most bytes of a token.
+    /// The most bytes of a token.
     public static let maximumTokenBytes = 1024
 
-    /// The tokens' text, one behind the other, valid UTF-8.
+    /// The tokens' text, concatenated, valid UTF-8.
     private let text: [UInt8]
     /// Token i is `text[starts[i]..<starts[i + 1]]`.
     private let starts: [UInt32]
@@ -37,13 +37,12 @@ public struct Vocabulary: Sendable {
     /// Scalars that begin a token and can continue the character before them, such as accents.
     let joiners: [Unicode.Scalar]
 
-    /// Reads a `vocab.txt`: a token a line, white space around it dropped (CPM-Ant+ keeps it), its id
-    /// the number of tokens before it. Empty lines have no id. `</n>` stands for a line feed and
-    /// `</_>` for a space. Of equal tokens the last one is used to encode; all decode.
+    /// Reads a `vocab.txt` with one token per line. White space around a token is dropped (CPM-Ant+ keeps it); its id
+    /// is the number of tokens before it. Empty lines have no id. `</n>` is a line feed and `</_>` a space. Of equal
+    /// tokens the last one is used to encode; all decode.
     ///
-    /// - Throws: `.badInput` for bytes that are not UTF-8, hold no token, are more than
-    ///   `maximumBytes`, have a token of more than `maximumTokenBytes`, or one of CPM-Ant's special
-    ///   tokens under another id.
+    /// - Throws: `.badInput` for bytes that are not UTF-8, have no token, are more than `maximumBytes`, have a token of
+    ///   more than `maximumTokenBytes`, or have one of CPM-Ant's special tokens with another id.
     public init(text bytes: [UInt8], style: Style = .ant) throws(LeafError) {
         guard bytes.count <= Self.maximumBytes else {
             throw Self.error("has \(bytes.count) bytes, the limit is \(Self.maximumBytes)")
@@ -87,14 +86,13 @@ public struct Vocabulary: Sendable {
         self.joiners = Self.joiners(text: text, starts: starts)
     }
 
-    /// Number of tokens; ids are below it.
+    /// The number of tokens; ids are smaller.
     public var count: Int { starts.count - 1 }
 
-    /// Heap bytes held.
+    /// The bytes on the heap.
     public var byteCount: Int { text.capacity + 4 * starts.capacity + index.byteCount }
 
-    /// The text of a token, `nil` for an id that is out of range. Special tokens other than white
-    /// space have their names as text.
+    /// The text of a token; nil for an id that is out of range. Special tokens other than white space give their names.
     public func token(_ id: Int32) -> String? {
         bytes(of: id).map { String(decoding: $0, as: UTF8.self) }
     }
@@ -108,11 +106,11 @@ public struct Vocabulary: Sendable {
 }
 
 extension Vocabulary {
-    /// A word of more scalars is one unknown.
+    /// A word of more scalars than this is one unknown.
     private static let longestWord = 200
 
-    /// Appends the tokens of a word: from the left the longest each time, and an unknown for a
-    /// scalar that begins none.
+    /// Appends the tokens of a word: always the longest from the left, and an unknown for each scalar that begins no
+    /// token.
     func encode(_ word: Range<Int>, of text: Span<UInt8>, into ids: inout [Int32]) {
         guard !isTooLong(word, of: text) else {
             ids.append(SpecialToken.unknown.rawValue)
@@ -130,8 +128,8 @@ extension Vocabulary {
         }
     }
 
-    /// Appends the tokens of a text that is not cut into words, as CPM-Ant+ does: from the left the
-    /// longest each time, and one unknown for all neighbours that begin none.
+    /// Appends the tokens of a text that is not cut into words, as for CPM-Ant+: always the longest from the left, and
+    /// one unknown for all neighbouring scalars that begin no token.
     func encode(_ text: Span<UInt8>, into ids: inout [Int32]) {
         var position = 0
         var isUnknown = false
@@ -157,7 +155,7 @@ extension Vocabulary {
 }
 
 extension Vocabulary {
-    /// What Python's `str.strip` leaves, with which the reference reads the file.
+    /// The line as Python's `str.strip` leaves it, with which the reference reads the file.
     private static func trimmed(_ line: Substring) -> Substring {
         func isSpace(_ scalar: Unicode.Scalar) -> Bool {
             scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
@@ -168,21 +166,22 @@ extension Vocabulary {
         return Substring(scalars)
     }
 
-    /// Whether a text may contain it: no special token, and line feed and space under the ids that
-    /// stand for them, whatever other lines say.
+    /// Whether a text may contain the token: it is not special, and a line feed or a space has the id of its special
+    /// token.
     private static func isPlainPlusToken(_ token: ArraySlice<UInt8>, _ id: Int32) -> Bool {
         if token.elementsEqual(SpecialToken.newline.text.utf8) { return id == SpecialToken.newline.rawValue }
         if token.elementsEqual(SpecialToken.space.text.utf8) { return id == SpecialToken.space.rawValue }
         return token.first != UInt8(ascii: "<") || token.last != UInt8(ascii: ">")
     }
 
-    /// Tries every scalar that begins a token behind one character of each kind that can go on.
+    /// Finds the scalars by trying every scalar that begins a token after one character of each kind that can be
+    /// continued.
     private static func joiners(text: [UInt8], starts: [UInt32]) -> [Unicode.Scalar] {
         let open = ["a", "\u{1100}", "\u{AC00}", "\u{1F1E8}", "\u{1F469}\u{200D}"]
         var tried: Set<Unicode.Scalar> = []
         for (start, end) in zip(starts, starts.dropFirst()) {
-            // ASCII and ideographs join nothing (no token ends in a carriage return), and nearly all
-            // tokens begin with one.
+            // ASCII and ideographs continue no character (no token ends in a carriage return), and almost all tokens
+            // begin with one.
             let lead = text[Int(start)]
             if lead < 0x80 || (0xE4...0xE9).contains(lead) { continue }
             let token = String(decoding: text[Int(start)..<Int(end)], as: UTF8.self)

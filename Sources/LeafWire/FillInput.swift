@@ -20,9 +20,9 @@ package struct FillInput: Sendable {
     package var options: GenerationOptions
     package var longest: Int
 
-    /// Who gives one of these wants to sample.
+    /// Options that turn sampling on.
     private static let randomness: Set<String> = ["temperature", "top_p", "top_k", "min_p"]
-    /// What has no meaning in a blank.
+    /// Options that have no effect in a blank and are refused.
     private static let others: Set<String> = [
         "max_tokens", "allow_empty", "eos_id", "stop", "length_penalty", "early_stopping", "compat", "logprobs",
     ]

@@ -5,7 +5,7 @@ package import Leafcutter
 
 /// A text to continue: `{"id","prompt" or "input_ids","n", any option in snake_case}`.
 package struct GenerateInput: Sendable {
-    /// Options and samples of requests that say nothing about them.
+    /// Options and samples for requests that do not give them.
     package struct Defaults: Sendable {
         package var options: GenerationOptions
         package var samples: Int

@@ -2,7 +2,7 @@ package import LeafFormat
 package import LeafGeneration
 package import Leafcutter
 
-/// What one generation gave, as JSON.
+/// The answer to one generation, as JSON.
 package struct GenerationAnswer {
     private let request: GenerationRequest
     private let generation: Generation
@@ -13,7 +13,7 @@ package struct GenerationAnswer {
         (self.request, self.generation, self.model, self.loadSeconds) = (request, generation, model, loadSeconds)
     }
 
-    /// - Parameter id: stands in front, for answers that come in any order.
+    /// - Parameter id: the first field, for answers that come in any order.
     package func json(id: JSON? = nil) -> JSON {
         let hasChoices = generation.samples.count > 1 || isBeamSearch
         var object: [(key: String, value: JSON)] = []
@@ -54,7 +54,7 @@ package struct GenerationAnswer {
         return fields
     }
 
-    /// What was there before, and the size of the file that was saved; 0 if there was nothing new to save.
+    /// The tokens that a session had before, and the bytes that were saved; 0 if nothing new was saved.
     private var session: JSON? {
         request.session.map {
             [

@@ -4,8 +4,8 @@ package import LeafGeneration
 /// Texts whose logits are wanted: a case, `{"id","input_ids","task","segment"}` or
 /// `{"id","input","length","context","segment","span"}`, or many, `{"cases":[..]}`.
 package enum LogitsInput {
-    /// Bytes that reading a file of cases takes at most, the file's own among them: the shortest case has 24 and becomes a
-    /// value in an array that has doubled, with arrays of its own.
+    /// Bytes that reading a file of cases takes at most, the file's own among them: the shortest case has 24 and
+    /// becomes a value in an array that has doubled, with arrays of its own.
     package static func heapBound(byteCount: Int) -> Int { 18 *| byteCount }
 
     /// Bytes that cases take while their logits are computed and written: themselves in an array that has doubled, a

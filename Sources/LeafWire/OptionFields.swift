@@ -57,7 +57,7 @@ enum OptionFields {
         return true
     }
 
-    /// `{"103": -5}`: JSON's keys are strings.
+    /// Biases as JSON has them, `{"103": -5}`: keys are strings.
     private static func biases(_ reader: inout JSONReader) throws(LeafError) -> [Int32: Float] {
         var biases: [Int32: Float] = [:]
         try reader.object { name, reader throws(LeafError) in
@@ -89,9 +89,9 @@ extension GenerationOptions {
 }
 
 extension GenerationOptions.Decoding {
-    /// What was chosen of three.
+    /// Chooses between greedy, sampling and beams; takes `other` if none is given.
     ///
-    /// - Throws: `.usage` if more than one was.
+    /// - Throws: `.usage` if more than one is given.
     package init(greedy: Bool?, sample: Bool?, beams: Int?, default other: Self) throws(LeafError) {
         let chosen: [Self] =
             (greedy == true ? [.greedy] : []) + (sample == true ? [.sampling] : []) + (beams.map { [.beams($0)] } ?? [])

@@ -4,7 +4,8 @@ package import LeafGeneration
 package import LeafTokenizer
 package import Leafcutter
 
-/// A text to be predicted: `{"id","text" or "input_ids","context","stride","prefix"}`, with `task`, `segment`, `delta` and
+/// A text to be predicted: `{"id","text" or "input_ids","context","stride","prefix"}`, with `task`, `segment`, `delta`
+/// and
 /// `prompt_embedding`. The ids are without `<s>`.
 package struct PerplexityInput: Sendable {
     /// What holds for texts that say nothing about it.
@@ -85,7 +86,7 @@ extension TextWindows.Window {
 
 /// How well a text was predicted: the sums over its windows, added in their order.
 package struct PerplexityReport: Sendable {
-    /// Of all that was counted.
+    /// The sum over all counted tokens.
     package private(set) var logprob = 0.0
     package private(set) var tokens = 0
     package private(set) var characters = 0

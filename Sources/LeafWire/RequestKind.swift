@@ -30,7 +30,8 @@ package enum RequestID: Sendable, Equatable {
         }
     }
 
-    /// The id of a request that is broken elsewhere, so that whoever asked knows which one it was; nil if it can not be read.
+    /// The id of a request that is broken elsewhere, so that whoever asked knows which one it was; nil if it can not be
+    /// read.
     package init?(rescuedFrom json: ArraySlice<UInt8>) {
         var id: RequestID?
         var reader = JSONReader(json)

@@ -6,11 +6,11 @@ package import Leafcutter
 
 /// How an input is scored.
 package enum ScoreRule: String, Sendable, CaseIterable {
-    /// CPM-Live's: which option the model calls right.
+    /// CPM-Live's rule: the option that the model judges to be right.
     case choice
-    /// Which option is the most likely continuation.
+    /// The option that is the most likely continuation.
     case likelihood
-    /// How right the model calls an input.
+    /// The model's judgement of an input.
     case rank
 }
 
@@ -53,7 +53,7 @@ package struct ScoreInput: Sendable {
             case "id": fields.id = try RequestID(&reader)
             case "context": fields.context = try reader.text()
             case "context_ids": fields.contextIDs = try reader.integers()
-            // Beside an input it is the number of the right option, which is of no use here.
+            // With a choice this may be the number of the right option, which is not used here.
             case "target":
                 if try reader.kind() == .text { fields.target = try reader.text() } else { try reader.skip() }
             case "target_ids": fields.targetIDs = try reader.integers()
@@ -139,7 +139,7 @@ package struct ScoreQuestion: Sendable {
     let kind: Kind
     package let texts: [ScoreRequest]
 
-    /// - Parameter scores: for each text the scores of its target's tokens.
+    /// - Parameter scores: for each text, the scores of its target's tokens.
     package func answer(_ scores: [[TokenScore]]) -> JSON {
         switch kind {
         case .target:

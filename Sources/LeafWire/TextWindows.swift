@@ -4,11 +4,11 @@ import LeafTokenizer
 /// A long text in pieces that a model can read; its ids come in any portions, and no more than a window is kept.
 package struct TextWindows: Sendable {
     package struct Window: Sendable, Equatable {
-        /// `<s>` and what is read as a prompt.
+        /// `<s>` and the tokens that are read as a prompt.
         package let prefix: [Int32]
-        /// What the model says of each token of it.
+        /// The tokens that the model scores.
         package let target: [Int32]
-        /// Tokens of the target that an earlier window has scored.
+        /// The number of target tokens that an earlier window has scored.
         package let alreadyScored: Int
 
         package init(prefix: [Int32], target: [Int32], alreadyScored: Int) {
@@ -67,8 +67,8 @@ package struct TextWindows: Sendable {
         return windows
     }
 
-    /// Takes more of the text; `nextFull` gives the windows one by one, since those of a short stride are far larger than
-    /// the text.
+    /// Takes more of the text; `nextFull` gives the windows one by one, since those of a short stride are far larger
+    /// than the text.
     package mutating func add(_ ids: [Int32]) {
         pending += ids
         count += ids.count

@@ -4,7 +4,7 @@ public import LeafFormat
 public import LeafGeneration
 import LeafStream
 
-/// What `leafcutter bench` measures of one model in one process: sweeps alone, without choosing tokens.
+/// A benchmark of one model in one process, for `leafcutter bench`: sweeps alone, without choosing tokens.
 public struct Benchmark: Sendable, Equatable {
     public var promptTokens: Int
     public var generatedTokens: Int
@@ -20,13 +20,13 @@ public struct Benchmark: Sendable, Equatable {
     }
 
     public struct Times: Sendable, Equatable {
-        /// The warm-up: everything is read and checked for the first time.
+        /// Seconds of the warm-up prompt, which reads and checks everything for the first time.
         public var firstPrefillSeconds = 0.0
-        /// One each repeat.
+        /// Seconds of each counted prompt, one number for each repeat.
         public var prefillSeconds: [Double] = []
-        /// One each repeat: the mean decoding step, which gives every sequence a token.
+        /// Seconds of the mean decoding step, one number for each repeat. A step gives every sequence a token.
         public var decodeSecondsPerToken: [Double] = []
-        /// Over all counted decoding steps.
+        /// Seconds that all counted decoding steps waited for the disk.
         public var decodeWaitSeconds = 0.0
         public var decodeBytesRead = 0
         public var decodeReadSeconds = 0.0
@@ -53,7 +53,7 @@ public struct Benchmark: Sendable, Equatable {
     /// Rows of the prompt's sweep.
     public func promptRows(in configuration: ModelConfiguration) -> Int { configuration.promptLength +| promptTokens }
 
-    /// What the model must be opened for.
+    /// The capacity that a model needs for this benchmark.
     public func capacity(for configuration: ModelConfiguration) -> ModelOptions.Capacity {
         let shared = promptRows(in: configuration)
         return ModelOptions.Capacity(
@@ -68,7 +68,7 @@ extension Model {
     ///
     /// - Parameters:
     ///   - cancellation: ends it with `.cancelled`.
-    ///   - onSweep: called after every sweep with the number of sweeps done and all there are.
+    ///   - onSweep: called after every sweep with the number of sweeps done and the number of all sweeps.
     /// - Throws: `.usage` for numbers that make no sense, `.busy` while requests are under way, `.cancelled`, and what
     ///   sweeps throw.
     public func run(
@@ -124,8 +124,8 @@ extension Model {
         }
     }
 
-    /// Bytes a second at which all threads copy pinned weights into their caches: what this machine's memory gives.
-    /// It takes some hundredths of a second and no memory; nil when too little is pinned.
+    /// Measures the memory of this machine: bytes per second at which all threads copy pinned weights into their
+    /// caches. Takes some hundredths of a second and no memory. Returns nil if too few weights are pinned.
     public func measureMemoryRate() -> Double? {
         try? engine.perform { model throws(LeafError) in model.measureMemoryRate(pinned: plan.pinnedChunks) }
     }

@@ -2,14 +2,14 @@ public import LeafFormat
 public import LeafGeneration
 import LeafTokenizer
 
-/// A text with blanks, as people write it: `床前<blank:2>光`, or `<blank>` where the number of tokens is not known.
+/// A text with blanks as people write it: `床前<blank:2>光`, or `<blank>` if the number of tokens is not known.
 public struct BlankText: Sendable, Equatable {
-    /// What stands before, between and behind the blanks: one more than there are blanks.
+    /// The texts before, between and after the blanks: one more than there are blanks.
     public private(set) var pieces: [String]
-    /// Tokens of each blank; nil where the number is not known.
+    /// The number of tokens of each blank; nil if it is not given.
     public private(set) var lengths: [Int?]
 
-    /// - Throws: `.usage` for a blank whose number makes no sense.
+    /// - Throws: `.usage` for a blank whose number is out of range.
     public init(_ text: String) throws(LeafError) {
         let bytes = Array(text.utf8)
         let opening = Array("<blank".utf8)
@@ -29,12 +29,12 @@ public struct BlankText: Sendable, Equatable {
         pieces.append(String(decoding: bytes[begin...], as: UTF8.self))
     }
 
-    /// One blank between two texts, of as many tokens as are best.
+    /// Makes one blank of open length between two texts.
     public init(before: String, after: String) {
         (pieces, lengths) = ([before, after], [nil])
     }
 
-    /// What stands behind `<blank`: `>`, `:3>`, or something else, which makes it an ordinary text.
+    /// Parses the rest of a tag after `<blank`: `>` or `:3>`. Returns nil for anything else, which is ordinary text.
     private static func blank(_ rest: ArraySlice<UInt8>) throws(LeafError) -> (length: Int?, end: Int)? {
         switch rest.first {
         case UInt8(ascii: ">"): return (nil, rest.startIndex + 1)
@@ -55,18 +55,18 @@ public struct BlankText: Sendable, Equatable {
         }
     }
 
-    /// The text with something in its blanks.
+    /// The text with `texts` in its blanks.
     public func filled(with texts: [String]) -> String {
         zip(pieces, texts + [""]).map { $0 + $1 }.joined()
     }
 }
 
 extension ModelFile {
-    /// The request that a text with blanks becomes. Its pieces are encoded one by one, and characters that the vocabulary
-    /// lacks are dropped.
+    /// Makes a request of a text with blanks. Encodes its pieces one by one and drops characters that the vocabulary
+    /// lacks.
     ///
-    /// - Parameter longest: tokens of a blank without a number at most.
-    /// - Throws: `.usage` for what the model does not have, or a model without a vocabulary.
+    /// - Parameter longest: the most tokens of a blank without a number.
+    /// - Throws: `.usage` if the model has no vocabulary, or lacks what the options name.
     public func request(
         toFill text: BlankText, _ options: GenerationOptions = .filling, longest: Int = FillRequest.usualLongest
     ) throws(LeafError) -> FillRequest {

@@ -5,9 +5,10 @@ extension ModelOptions.Capacity {
     /// Sequences that are tried at most.
     private static let mostSequences = 1 << 20
 
-    /// Room for all of these at the same time.
+    /// Makes a capacity for all of these demands at the same time.
     ///
-    /// - Parameter startTogether: their prompts on one sweep; else one prompt a sweep, beside the steps of the others.
+    /// - Parameter startTogether: true to fit all prompts on one sweep; false for one prompt per sweep, beside the
+    ///   decoding steps of the other texts.
     public init(for demands: [Demand], startTogether: Bool = true) {
         let all = demands.reduce(.nothing, +)
         let rows =
@@ -15,18 +16,18 @@ extension ModelOptions.Capacity {
             ? demands.reduce(0) { $0 +| $1.rows }
             : demands.map { all.stepRows -| $0.stepRows +| $0.rows }.max() ?? 1
         self.init(
-            // Every sequence but one has a page beside those of `context`.
+            // A sequence beyond the first needs a page that `context` does not count.
             context: max(1, all.pages -| (all.sequences -| 1)) *| Demand.pageKeys, longest: all.positions,
             logitRows: all.logitRows, sequences: max(1, all.sequences))
         self.rows = max(1, rows)
     }
 
-    /// Room for as many of these at the same time as the budget allows, and for each of them alone.
+    /// Finds the largest capacity inside the budget for these demands; each of them alone always fits.
     ///
-    /// The rule: up to `sequences` sequences of the demands that need most; fewer if the plan does not fit. Prompts start
-    /// together if that fits too, else one a sweep.
+    /// Takes the demands that need most, up to `sequences` sequences, and fewer if the plan does not fit. Their prompts
+    /// start together if that fits too, otherwise one per sweep.
     ///
-    /// - Throws: `.budget` naming the smallest budget that works for one at a time.
+    /// - Throws: `.budget` with the smallest budget that works for one demand at a time.
     public static func fitting(
         _ demands: [Demand], sequences: Int, _ file: ModelFile, _ options: ModelOptions
     ) throws(LeafError) -> Self {
@@ -77,10 +78,10 @@ extension ModelOptions.Capacity {
     }
 }
 
-/// Those of many demands that decide what a model must have room for, so that the others need not be kept.
+/// Finds the demands that decide the capacity, so that a caller need not keep all of them.
 public struct DemandSurvey: Sendable {
     private let sequences: Int
-    /// Those of most pages, no more than can run together.
+    /// The demands with the most pages, no more of them than can run together.
     private var largest: [Demand] = []
     /// The one that needs most of each other thing.
     private var extremes: [Demand?] = Array(repeating: nil, count: Self.measures.count)
@@ -88,14 +89,14 @@ public struct DemandSurvey: Sendable {
     public private(set) var count = 0
     /// Cached positions of the longest.
     public private(set) var positions = 0
-    /// Rows of all first sweeps.
+    /// The sum of the rows of all first sweeps.
     public private(set) var firstRows = 0
 
     private static let measures: [@Sendable (Demand) -> Int] = [
         { $0.firstRows }, { $0.stepRows }, { $0.logitRows }, { $0.sequences }, { $0.positions },
     ]
 
-    /// - Parameter sequences: how many run together at most.
+    /// - Parameter sequences: the most sequences that run together.
     public init(sequences: Int) { self.sequences = sequences }
 
     public mutating func add(_ demand: Demand) {
@@ -110,7 +111,7 @@ public struct DemandSurvey: Sendable {
         if largest.count > sequences { largest.removeLast() }
     }
 
-    /// For `ModelOptions.Capacity.fitting`.
+    /// The demands to pass to `ModelOptions.Capacity.fitting`.
     public var demands: [Demand] {
         var demands = largest
         for demand in extremes { if let demand, !demands.contains(demand) { demands.append(demand) } }

@@ -8,10 +8,10 @@ package import LeafStream
 import LeafTokenizer
 import Synchronization
 
-/// Owns what runs: the store, the compute threads, the model and its scheduler, which one serial queue alone touches.
+/// Owns the store, the compute threads, the model and its scheduler. Only its serial queue touches them.
 package final class Engine: @unchecked Sendable {
     package let store: BlockStore
-    /// Never a thread of Swift's cooperative pool: a sweep blocks for seconds.
+    /// Not a thread of Swift's cooperative pool, because a sweep blocks for seconds.
     package let queue = DispatchQueue(label: "leafcutter.engine", qos: .userInitiated)
     /// Who wants the sweep under way.
     package let interest: SweepInterest
@@ -23,7 +23,7 @@ package final class Engine: @unchecked Sendable {
     /// Requests that have not finished, and how many there may be.
     private let open = Atomic<Int>(0)
     private let requestLimit: Int
-    /// Gives memory back where the budget was left to us.
+    /// Gives memory back when other programs need it; nil if the caller chose the budget.
     private let pressureWatch: PressureWatch?
 
     /// - Parameter system: the calls that reading makes.
@@ -108,7 +108,7 @@ package final class Engine: @unchecked Sendable {
         return { work.begin(context) }
     }
 
-    /// Adds tracks, all before the next sweep; they join as soon as there is room.
+    /// Adds all tracks before the next sweep. A track starts as soon as there is capacity for it.
     package func add(_ makers: [TrackMaker]) {
         queue.async { [self] in
             for make in makers { for track in make() { scheduler.add(track) } }
@@ -116,7 +116,7 @@ package final class Engine: @unchecked Sendable {
         }
     }
 
-    /// One sweep is one piece of the queue's work, so that whoever came meanwhile has a turn before the next.
+    /// Queues one sweep as one item of work, so that other work on the queue runs between sweeps.
     private func queueSweep() {
         guard scheduler.hasWork, !isSweepQueued else { return }
         isSweepQueued = true

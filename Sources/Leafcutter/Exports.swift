@@ -1,4 +1,4 @@
-// One import gives a program everything that the facade's signatures mention.
+// Re-exports all types of the facade's signatures, so that programs need one import.
 @_exported import CPMAntShape
 @_exported import LeafEvaluation
 @_exported import LeafExecutor

@@ -8,8 +8,8 @@ import Synchronization
 ///     for try await piece in text { print(piece.text, terminator: "") }
 ///     let answer = try await text.answer        // ids, text, finish reason, seed, timing
 ///
-/// Cancelling the task that reads it, or letting go of it, ends the generation. Pieces that nobody has read yet are kept:
-/// no more than the text has.
+/// Cancelling the task that reads it, or letting go of it, ends the generation. Pieces that nobody has read yet are
+/// kept: no more than the text has.
 public struct GenerationStream: AsyncSequence, Sendable {
     public typealias Element = GeneratedPiece
 
@@ -54,11 +54,11 @@ public struct GenerationStream: AsyncSequence, Sendable {
         }
     }
 
-    /// Everything that the generation gave, once it is over; the pieces need not have been read. Of a generation that was
-    /// cancelled, what there was then.
+    /// Everything that the generation gave, once it is over; the pieces need not have been read. Of a generation that
+    /// was cancelled, what there was then.
     ///
-    /// - Throws: `LeafError`: `.usage` for options that make no sense, `.busy`, `.tooLong` when the model was opened for
-    ///   less, and what reading throws.
+    /// - Throws: `LeafError`: `.usage` for options that make no sense, `.busy`, `.tooLong` when the model was opened
+    ///   for less, and what reading throws.
     public var answer: Generation {
         get async throws(LeafError) { try await outcome.value(cancelling: ticket).get() }
     }

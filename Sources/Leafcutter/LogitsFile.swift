@@ -1,24 +1,24 @@
 public import LeafFormat
 public import LeafGeneration
 
-/// What `Model.writeLogits` wrote.
+/// The result of `Model.writeLogits`.
 public struct LogitsSummary: Sendable, Equatable {
     public let cases: Int
     public let rows: Int
-    /// Of the file.
+    /// Bytes of the file.
     public let bytes: Int
 }
 
 extension Model {
-    /// Computes the logits of whole texts and writes them to a safetensors file: tensor `<id>`, float32
-    /// `[rows, vocabSize]`, for each case, all rows after the soft prompt.
+    /// Computes the logits of whole texts and writes them to a safetensors file. For each case it has a tensor `<id>`,
+    /// float32 `[rows, vocabSize]`, with all rows after the soft prompt.
     ///
-    /// The file gets its name when it is whole.
+    /// The file is renamed to its final name when it is complete.
     ///
     /// - Parameters:
-    ///   - lastOnly: writes the last row of each case only.
+    ///   - lastOnly: writes only the last row of each case.
     ///   - progress: called after each case with the number of cases done.
-    /// - Throws: `.usage` for cases that make no sense or share an id, `.io` when writing fails.
+    /// - Throws: `.usage` for invalid cases or two cases with one id, `.io` when writing fails.
     public func writeLogits(
         of cases: [LogitsCase], to path: String, lastOnly: Bool = false, progress: (Int) -> Void = { _ in }
     ) throws(LeafError) -> LogitsSummary {

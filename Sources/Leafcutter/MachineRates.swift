@@ -2,21 +2,22 @@ public import LeafExecutor
 public import LeafFormat
 import LeafStream
 
-/// What a disk reads, and how well reading and computing hide each other.
+/// How fast a disk reads, and how much reading and computing slow each other down.
 public struct DiskRate: Sendable, Equatable {
-    /// Sustained.
+    /// The sustained rate of reading.
     public var bytesPerSecond: Double
-    /// What it is allowed to read; infinite without a limit.
+    /// The most that may be read per second; infinite without a limit.
     public var limit: Double
-    /// What each second of computing adds where reading takes longer, and each second of reading where computing takes
-    /// longer, in seconds. Nothing on a machine whose disk writes to memory by itself; where a hypervisor copies what is read
-    /// with the cores that compute, up to all of it.
+    /// How much computing slows reading down while reading takes longer: seconds added for each second of computing. 0
+    /// with DMA; up to 1 on a virtual disk, where the hypervisor copies with the cores that compute.
     public var costOfComputing: Double
+    /// How much reading slows computing down while computing takes longer: seconds added for each second of reading. 0
+    /// with DMA; up to 1 on a virtual disk.
     public var costOfReading: Double
-    /// Whether it is read past the page cache.
+    /// Whether reading bypasses the page cache.
     public var isDirect: Bool
 
-    /// - Parameter bytesPerSecond: of a disk that takes nothing from those who compute.
+    /// - Parameter bytesPerSecond: the rate while nothing is computed.
     public init(
         bytesPerSecond: Double, limit: Double = .infinity, costOfComputing: Double = 0, costOfReading: Double = 0,
         isDirect: Bool = true
@@ -30,15 +31,15 @@ public struct DiskRate: Sendable, Equatable {
 
     public var allowedBytesPerSecond: Double { min(bytesPerSecond, limit) }
 
-    /// How long it takes to read so much beside computing that takes `seconds` by itself. A disk that waits for its limit
-    /// makes up for what computing took from it.
+    /// Seconds for reading `bytes` beside computing that alone takes `seconds`: `max(R + a C, C + b R)`, where `a` is
+    /// the cost of computing and `b` the cost of reading, and never less than the limit allows.
     func seconds(reading bytes: Double, computing seconds: Double) -> Double {
         let reading = bytes / bytesPerSecond
         return max(bytes / limit, reading + costOfComputing * seconds, seconds + costOfReading * reading)
     }
 }
 
-/// What was measured of this machine.
+/// Measured rates of this machine.
 public struct MachineRates: Sendable, Equatable {
     public var kernels: KernelProbe
     public var disk: DiskRate
@@ -48,16 +49,16 @@ public struct MachineRates: Sendable, Equatable {
         self.disk = disk
     }
 
-    /// Measures for one file, in some fifteen seconds: its weights, the rows that will be on a sweep, the disk that it lies on.
-    /// Takes no more than a quarter of the memory that is free.
+    /// Measures in about fifteen seconds for one file: kernels with its weights and these numbers of rows, and the disk
+    /// that it is on. Uses at most a quarter of the free memory.
     ///
     /// - Parameters:
-    ///   - rows: numbers of rows beside one.
-    ///   - reading: how a run will read. A limit counts in what is predicted, and not while measuring.
-    ///   - disk: what somebody says that it reads; it is not measured then.
+    ///   - rows: numbers of rows to measure, besides one.
+    ///   - reading: how a run will read. A limit affects predictions, not the measurement.
+    ///   - disk: the disk's rate, if the caller knows it; it is not measured then.
     ///   - onStep: told what is measured next; what it throws ends the measurement.
-    /// - Throws: `.io` when the file cannot be read, `.budget` without the memory for it, `.usage` for float weights without
-    ///   OpenBLAS.
+    /// - Throws: `.io` if the file cannot be read, `.budget` if there is not enough memory, `.usage` for float weights
+    ///   without OpenBLAS.
     public static func measure(
         for file: ModelFile, rows: [Int], threads: Int? = nil, activations: ActivationPrecision = .int16,
         reading: ReadingOptions = ReadingOptions(), disk: DiskRate? = nil,
@@ -84,7 +85,7 @@ public struct MachineRates: Sendable, Equatable {
         try onStep("measuring reading beside computing")
         let computingSeconds = SweepCost(file.ant, file.leaf.blocks.indices, first).seconds(rows: 1, logitRows: 1)
         let readingSeconds = Double(file.leaf.chunks.paddedBytes) / rate.bytesPerSecond
-        /// With so much read in each pass that it takes `ratio` times as long as computing.
+        /// Measures passes in which reading takes `ratio` times as long as computing.
         func stream(_ ratio: Double) throws(LeafError) -> StreamProbe? {
             try StreamProbe.measure(
                 file.ant, reading, streamedShare: ratio * computingSeconds / readingSeconds,
@@ -93,7 +94,7 @@ public struct MachineRates: Sendable, Equatable {
         }
         let balanced = try stream(1)
         let boundByDisk = try stream(4)
-        // What memory gives wanders: it is measured on both sides of what it is compared with.
+        // The rate of memory varies, so it is measured before and after the passes that are compared with it.
         try onStep("measuring the processor again")
         let kernels = first.averaged(with: try kernels([]))
         if let balanced, let boundByDisk {
@@ -104,19 +105,20 @@ public struct MachineRates: Sendable, Equatable {
 }
 
 extension DiskRate {
-    /// What a pass took beyond reading and computing is what they cost each other. The disk is as fast as the probes
-    /// found it, at places all over the file and in its first blocks.
+    /// Derives both costs from the time that passes took beyond reading and computing alone. The disk's rate becomes
+    /// the mean of the probe at places all over the file and of the passes over its first blocks.
     ///
     /// - Parameters:
-    ///   - balanced: reading and computing are about as long.
-    ///   - boundByDisk: reading takes much longer.
-    ///   - computing: seconds that a row takes for these blocks by itself.
+    ///   - balanced: a probe in which reading takes about as long as computing.
+    ///   - boundByDisk: a probe in which reading takes much longer.
+    ///   - computing: seconds that one row takes for these blocks without reading.
     package mutating func learn(
         from balanced: StreamProbe, _ boundByDisk: StreamProbe, computing: (_ blocks: Range<Int>) -> Double
     ) {
         let times = [balanced.readingSeconds, computing(balanced.blocks)].sorted()
         costOfReading = min(max(0, balanced.bothSeconds - times[1]) / times[0], 1)
-        // It is less when most of the time nobody computes; more is the disk's moods.
+        // Computing is rare in this pass, so the cost is at most that of a balanced pass. More than that is variation
+        // of the disk's rate.
         let beyond = boundByDisk.bothSeconds - boundByDisk.readingSeconds
         costOfComputing = min(max(0, beyond / computing(boundByDisk.blocks)), costOfReading)
         bytesPerSecond = (2 * bytesPerSecond + balanced.bytesPerSecond + boundByDisk.bytesPerSecond) / 4

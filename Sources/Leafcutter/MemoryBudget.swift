@@ -1,6 +1,6 @@
 /// A hard ceiling on everything the process is charged for.
 public enum MemoryBudget: Sendable, Equatable {
-    /// What is free, at most the container's limit, less a reserve.
+    /// The free memory, at most the container's limit, less a reserve.
     case automatic
     case bytes(Int)
 

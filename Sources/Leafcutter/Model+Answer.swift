@@ -2,15 +2,16 @@ public import LeafFormat
 public import LeafGeneration
 
 extension Model {
-    /// Answers requests of one kind, as many on a sweep as the model was opened for. Those of others ride along.
+    /// Answers requests of one kind, as many on a sweep as the model has capacity for. Requests of other kinds share
+    /// the sweeps.
     ///
     ///     try model.answer([ScoreRequest(context: prompt, target: ids)]) { place, scores in ... }
     ///
     /// - Parameters:
     ///   - cancellation: what has not been computed when it is cancelled fails with `.cancelled`.
-    ///   - onAnswer: handed a request's place and its answer, on the calling thread.
+    ///   - onAnswer: called on the calling thread with a request's index and its answer.
     ///   - onProgress: told where one of them is, some times a second at most, on the calling thread.
-    /// - Throws: `.usage` if any request makes no sense; none has begun then.
+    /// - Throws: `.usage` if any request is invalid; no request has started then.
     public func answer<Request: ModelRequest>(
         _ requests: [Request], cancellation: Cancellation = Cancellation(),
         onAnswer: (_ place: Int, _ answer: Result<Request.Answer, LeafError>) -> Void,
@@ -25,16 +26,16 @@ extension Model {
         }
     }
 
-    /// Answers requests as they come; no more of them are held than `ahead`.
+    /// Answers requests from a stream; holds at most `ahead` of them.
     ///
     /// - Parameters:
-    ///   - ahead: twice what rides together keeps every sweep full.
+    ///   - ahead: the most requests to hold; twice the number that share a sweep keeps every sweep full.
     ///   - cancellation: when it is cancelled no further request is taken, and those begun fail with `.cancelled`.
-    ///   - next: nil after the last one.
-    ///   - onAnswer: handed the number of a request, from 0, and its answer, on the calling thread.
+    ///   - next: returns the next request, nil after the last one.
+    ///   - onAnswer: called on the calling thread with a request's number, from 0, and its answer.
     ///   - onProgress: told where one of them is, some times a second at most, on the calling thread.
-    /// - Throws: what `next` throws, and `.usage` for a request that makes no sense; those begun are cancelled and
-    ///   answered before.
+    /// - Throws: what `next` throws, and `.usage` for an invalid request; active requests are cancelled and answered
+    ///   first.
     public func answer<Request: ModelRequest>(
         ahead: Int, cancellation: Cancellation = Cancellation(), next: () throws(LeafError) -> Request?,
         onAnswer: (_ number: Int, _ answer: Result<Request.Answer, LeafError>) -> Void,

@@ -3,12 +3,12 @@ public import LeafFormat
 public import LeafGeneration
 
 extension ModelFile {
-    /// How a task's texts become rows of this model.
+    /// How the texts of a task become rows of this model.
     ///
     /// - Parameters:
-    ///   - options: what generation does; soft prompt, segment and adapter of all tasks.
-    ///   - maxLength: positions of a text at most, its beginning is cut away; nil reads texts whole.
-    /// - Throws: `.usage` for a model without a vocabulary, or a length that leaves nothing.
+    ///   - options: the soft prompt, segment and adapter of all tasks, and the options of tasks that generate text.
+    ///   - maxLength: the most positions of a text, whose beginning is cut away; nil reads texts whole.
+    /// - Throws: `.usage` for a model without a vocabulary, or a length that leaves no token.
     public func evaluationForm(
         of task: some EvaluationTask, _ options: GenerationOptions, maxLength: Int?
     ) throws(LeafError) -> EvaluationForm {
@@ -19,15 +19,15 @@ extension ModelFile {
 }
 
 extension Model {
-    /// Runs a task over items as they come, on shared sweeps.
+    /// Runs a task over a stream of items, on shared sweeps.
     ///
     /// - Parameters:
-    ///   - form: `ModelFile.evaluationForm`.
-    ///   - ahead: requests that are held at most; twice what rides together keeps every sweep full.
+    ///   - form: the result of `ModelFile.evaluationForm`.
+    ///   - ahead: the most requests to hold; twice the number that share a sweep keeps every sweep full.
     ///   - cancellation: items that are not done when it is cancelled are left out.
-    ///   - next: nil after the last item.
-    ///   - onOutput: told of the items in their order, on the calling thread.
-    /// - Throws: what `next` throws, `.usage` for an item that makes no sense, and the first failure.
+    ///   - next: returns the next item, nil after the last one.
+    ///   - onOutput: called on the calling thread for each item, in the order of the items.
+    /// - Throws: what `next` throws, `.usage` for an invalid item, and the first failure.
     public func evaluate<Task: EvaluationTask>(
         _ task: Task, _ form: EvaluationForm, ahead: Int, cancellation: Cancellation = Cancellation(),
         next: () throws(LeafError) -> Task.Item?,
@@ -63,7 +63,7 @@ extension Model {
     }
 }
 
-/// Items some of whose answers are missing.
+/// Items that still wait for answers.
 private struct OpenItems<Task: EvaluationTask> {
     private struct Entry {
         let item: Task.Item
@@ -72,11 +72,11 @@ private struct OpenItems<Task: EvaluationTask> {
         var answers: [Task.Request.Answer?]
     }
 
-    /// Requests of the last item that nobody has taken.
+    /// Requests of the newest item that have not been taken yet.
     var waiting: ArraySlice<Task.Request> = []
     private var entries: [Int: Entry] = [:]
     private var items = 0
-    /// By request: the number of its item.
+    /// The number of the item that each request belongs to.
     private var owners: [Int: Int] = [:]
     private var requests = 0
 
@@ -88,7 +88,7 @@ private struct OpenItems<Task: EvaluationTask> {
         waiting = texts[...]
     }
 
-    /// - Returns: the item that this answer completes.
+    /// - Returns: the item that this answer completes; nil if answers are still missing.
     mutating func take(
         _ answer: Task.Request.Answer, to request: Int
     ) -> (number: Int, item: Task.Item, answers: [Task.Request.Answer])? {

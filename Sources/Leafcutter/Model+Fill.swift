@@ -3,13 +3,14 @@ public import LeafFormat
 public import LeafGeneration
 
 extension Model {
-    /// Fills the blanks of a text: `<blank:3>` is three tokens, `<blank>` as many as are best.
+    /// Fills the blanks of a text: `<blank:3>` has three tokens, `<blank>` the best number of tokens.
     ///
     /// - Parameters:
-    ///   - longest: tokens of a blank without a number at most.
+    ///   - longest: the most tokens of a blank without a number.
     ///   - cancellation: ends it with `.cancelled`.
-    /// - Returns: the whole text, and what was found.
-    /// - Throws: `.usage` for what makes no sense, `.busy`, `.tooLong` when the model was opened for less, `.cancelled`.
+    /// - Returns: the whole text, and the blanks.
+    /// - Throws: `.usage` for what makes no sense, `.busy`, `.tooLong` when the model was opened for less,
+    ///   `.cancelled`.
     public func fill(
         _ text: String, _ options: GenerationOptions = .filling, longest: Int = FillRequest.usualLongest,
         cancellation: Cancellation = Cancellation()

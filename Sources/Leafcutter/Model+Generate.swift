@@ -2,17 +2,17 @@ public import LeafFormat
 public import LeafGeneration
 import LeafTokenizer
 
-/// What generation starts from.
+/// The beginning of a text to generate.
 public enum Prompt: Sendable, Equatable {
-    /// `<s>` is put in front, and characters that the vocabulary lacks are dropped, as CPM-Live does.
+    /// A text. `<s>` is put in front, and characters that the vocabulary lacks are dropped, as in CPM-Live.
     case text(String)
-    /// Taken as they are; they should begin with `<s>` (6).
+    /// Token ids, used unchanged; they should begin with `<s>` (6).
     case ids([Int32])
 }
 
 extension ModelFile {
-    /// The rows that a prompt becomes.
-    /// - Throws: `.usage` for ids that the model does not have, or a text without a vocabulary.
+    /// Turns a prompt into rows of this model.
+    /// - Throws: `.usage` for ids that the model does not have, or for a text if there is no vocabulary.
     public func rows(of prompt: Prompt, _ options: GenerationOptions) throws(LeafError) -> PromptRows {
         let ids: [Int32]
         switch prompt {
@@ -27,10 +27,10 @@ extension ModelFile {
 }
 
 extension Model {
-    /// Runs a request to its end. Requests of other threads and tasks ride on the same sweeps.
+    /// Runs a request to its end. Requests of other threads and tasks share its sweeps.
     ///
     /// - Parameters:
-    ///   - session: where the generation is kept, and what it goes on from; `failure` tells whether it was saved.
+    ///   - session: the file that keeps the generation and continues it; its `failure` says whether saving failed.
     ///   - cancellation: when it is cancelled, what was generated so far is the result.
     ///   - onPiece: called for every token, on the calling thread.
     ///   - onProgress: told where the generation is, some times a second at most, on the calling thread.
@@ -53,12 +53,12 @@ extension Model {
         return try result.get()
     }
 
-    /// Runs any number of requests to their ends, as many at once as the model was opened for.
+    /// Runs any number of requests to their ends, as many at once as the model has capacity for.
     ///
     /// - Parameters:
     ///   - cancellation: when it is cancelled, all requests end with what they have.
-    ///   - onEvent: handed a request's place and what happened, on the calling thread.
-    /// - Throws: `.usage` if any request makes no sense; none has begun then.
+    ///   - onEvent: called on the calling thread with a request's index and an event.
+    /// - Throws: `.usage` if any request is invalid; no request has started then.
     public func generate(
         _ requests: [GenerationRequest], cancellation: Cancellation = Cancellation(),
         onEvent: (_ place: Int, _ event: GenerationEvent) -> Void

@@ -21,11 +21,11 @@ extension Model {
     /// The logits of whole texts, each in one sweep, which others may share.
     ///
     /// - Parameters:
-    ///   - lastOnly: the last row of each case instead of all rows after the soft prompt.
+    ///   - lastOnly: gives only the last row of each case, otherwise all rows after the soft prompt.
     ///   - body: is handed the case's place, the row, and `[vocabSize]` logits that are there until it returns; case by
     ///     case in order, while the calling thread waits.
-    /// - Throws: `.usage` for cases that make no sense, `.tooLong` when the model was opened for less, `.cancelled`, and
-    ///   whatever `body` throws.
+    /// - Throws: `.usage` for cases that make no sense, `.tooLong` when the model was opened for less, `.cancelled`,
+    ///   and whatever `body` throws.
     public func logits(
         of cases: [LogitsCase], lastOnly: Bool = false, cancellation: Cancellation = Cancellation(),
         _ body: (_ place: Int, _ row: Int, _ logits: UnsafeBufferPointer<Float>) throws(LeafError) -> Void

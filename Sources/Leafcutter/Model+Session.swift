@@ -4,9 +4,9 @@ public import LeafGeneration
 import LeafImport
 
 extension Session {
-    /// Checks, before a model is opened, that a request can begin in this session or go on from it.
+    /// Checks, before a model is opened, that a request can start in this session or continue it.
     ///
-    /// - Throws: `.usage` naming what is not as it was, `.badInput` for a damaged file, `.io`.
+    /// - Throws: `.usage` naming what differs from the session, `.badInput` for a damaged file, `.io`.
     public static func check(
         _ request: GenerationRequest, for file: ModelFile, _ options: ModelOptions
     ) throws(LeafError) {
@@ -16,7 +16,7 @@ extension Session {
 }
 
 extension Settings {
-    /// What decides a request's texts beside the request.
+    /// Everything besides the request that decides its texts.
     ///
     /// - Throws: `.io` and `.badInput` when an adapter or a soft prompt cannot be read.
     func sessionOrigin(of request: GenerationRequest) throws(LeafError) -> [SessionHead.Field] {

@@ -51,8 +51,8 @@ extension Model {
         }
     }
 
-    /// Requests that are under way at the same time where one call has many: twice what rides together keeps every sweep
-    /// full.
+    /// Requests that are under way at the same time where one call has many: twice what rides together keeps every
+    /// sweep full.
     var usualAhead: Int { 2 * settings.capacity.sequences }
 
     /// Carries out requests that come one after another, no more than `ahead` at a time, and waits for all of them.
@@ -61,8 +61,8 @@ extension Model {
     ///   - takesAll: whether those that come after a cancellation are taken as well: each ends at once.
     ///   - next: nil after the last one.
     ///   - onEvent: handed the number of a request, from 0, and what happened, on the calling thread.
-    /// - Throws: what `next` throws, `.usage` for a request that makes no sense, `.busy` if not even one may begin; those
-    ///   that have begun are cancelled and finished before.
+    /// - Throws: what `next` throws, `.usage` for a request that makes no sense, `.busy` if not even one may begin;
+    ///   those that have begun are cancelled and finished before.
     func carryOut<Request: ModelRequest>(
         ahead: Int, _ cancellation: Cancellation, takesAll: Bool = false,
         next: () throws(LeafError) -> Request?, onEvent: (_ number: Int, _ event: Request.Event) -> Void

@@ -10,8 +10,8 @@ public import LeafTokenizer
 ///     let model = try Model(path: "cpm-ant-10b.leaf", memory: .gibibytes(2))
 ///     for try await piece in model.generate("《登鹳雀楼》王之涣\n") { print(piece.text, terminator: "") }
 ///
-/// Everything is planned and allocated when the model is opened. Calls may come from any thread; generations ride
-/// together on the sweeps of a thread of the model's own.
+/// All memory is planned and allocated when the model is opened. Any thread may call it; generations share the sweeps
+/// of the model's own thread.
 public final class Model: Sendable {
     public let file: ModelFile
     public let plan: MemoryPlan
@@ -30,7 +30,7 @@ public final class Model: Sendable {
         try self.init(ModelFile(path: path, memory: options.memory), options)
     }
 
-    /// Opens a model whose header and tokenizer have been read already.
+    /// Opens a model whose header and tokenizer have already been read.
     public convenience init(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) {
         try self.init(file, options, system: .real)
     }
@@ -46,7 +46,7 @@ public final class Model: Sendable {
         engine = try Engine(settings, plan, system: system)
     }
 
-    /// The memory plan that `init` would carry out. Allocates nothing.
+    /// The memory plan that `init` would use. Allocates nothing.
     /// - Throws: `.budget` naming the smallest budget that works, `.usage`.
     public static func plan(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) -> MemoryPlan {
         try Settings(file, options).plan()
@@ -57,13 +57,13 @@ public final class Model: Sendable {
     public var tokenizer: Tokenizer? { file.tokenizer }
     public var counters: Counters { engine.store.counters }
 
-    /// How much of the model is meant to stay in memory, beyond what has to: at most what the plan gave. It may be changed
-    /// at any time, from any thread, and takes effect between layers; the results stay the same.
+    /// How many bytes of the model should stay in memory, beyond the minimum; at most what the plan has. Any thread may
+    /// change it at any time. A change takes effect between blocks and does not change results.
     public var pinnedBytes: Int {
         get { engine.store.wantedPinnedBytes }
         set { engine.store.want(pinnedBytes: newValue) }
     }
 
-    /// What one sweep reads from the disk as things are now.
+    /// Bytes that one sweep reads from the disk at present.
     public var streamedBytesPerSweep: Int { engine.store.streamedBytesPerSweep }
 }

@@ -2,16 +2,18 @@ public import CPMAntShape
 public import LeafFormat
 public import LeafTokenizer
 
-/// A `.leaf` file whose header has been read: everything about the model but its weights.
+/// A `.leaf` file whose header and tokenizer have been read: everything about the model except its weights.
 public struct ModelFile: Sendable {
     let ant: CPMAntFile
-    /// Nil when the file holds no vocabulary: such a model takes and gives ids only.
+    /// Nil if the file has no vocabulary; such a model takes and gives only ids.
     public let tokenizer: Tokenizer?
     /// Adapters and soft prompts that are loaded with the weights.
     public var tunings = Tunings()
 
-    /// - Parameter memory: the budget that the model will have: a header or a tokenizer that does not fit it is not read.
-    /// - Throws: `.io` and `.badInput` when the file cannot be read or is no model, `.budget` when it needs more memory.
+    /// - Parameter memory: the budget that the model will have: a header or a tokenizer that does not fit it is not
+    ///   read.
+    /// - Throws: `.io` and `.badInput` when the file cannot be read or is no model, `.budget` when it needs more
+    ///   memory.
     public init(path: String, memory: MemoryBudget = .automatic) throws(LeafError) {
         let most: Int? = if case .bytes(let bytes) = memory { bytes } else { nil }
         ant = try CPMAntFile.open(path: path, memory: most)
@@ -32,7 +34,8 @@ public struct ModelFile: Sendable {
         }
     }
 
-    /// A published size, with CPM-Ant's tokenizer where it is that model's: enough to plan with. It cannot be opened as a model.
+    /// Describes a published size, with CPM-Ant's tokenizer if it is that model. It is enough to plan with and cannot
+    /// be opened as a model.
     public init(preset: ModelPreset, weights: WeightFormat = .int8) throws(LeafError) {
         ant = try CPMAntFile(preset: preset, weights: weights)
         tokenizer = preset == .cpmAntPlus10B ? nil : try Tokenizer.bundled()

@@ -4,36 +4,36 @@ public import LeafStream
 /// How a model is opened.
 public struct ModelOptions: Sendable {
     public var memory: MemoryBudget
-    /// Compute threads; nil for the cores that are available to the process.
+    /// Compute threads; nil for the cores that the process may use.
     public var threads: Int?
     public var reading: ReadingOptions
     /// Precision of activations beside int8 weights.
     public var activations: ActivationPrecision
     /// Precision of the KV cache; nil for float16 beside int8 weights and float32 beside float weights.
     public var kv: KVPrecision?
-    /// The kernels; nil for the best that `LEAFCUTTER_ISA` or the processor allows.
+    /// The kernels; nil for those that `LEAFCUTTER_ISA` names, otherwise the best.
     public var instructionSet: InstructionSet?
     public var capacity: Capacity
-    /// Records a timeline of everything that the model does; its buffer is part of the plan.
+    /// Records a timeline of the model's work; the plan counts its buffer.
     public var trace: TraceRecorder?
-    /// Whether generations can be kept in sessions; the buffers for it are part of the plan.
+    /// Whether generations can be kept in sessions; the plan counts the buffers for it.
     public var keepsSessions: Bool
     /// Bytes that the program holds beside the model, such as lines of requests; part of the plan.
     public var callerBytes: Int
     /// Requests that may be under way or wait at the same time; one more is refused with `.busy`.
     public var requestLimit: Int
 
-    /// What the buffers are sized for.
+    /// The sizes of the buffers.
     public struct Capacity: Sendable, Equatable {
-        /// Cached positions of all sequences: soft prompts, texts and generated tokens.
+        /// Cached positions of all sequences together: soft prompts, texts and generated tokens.
         public var context: Int
         /// Of these, those of the longest sequence.
         public var longest: Int
-        /// Positions that may be computed in one sweep; the longest prompt with its soft prompt.
+        /// The most positions computed in one sweep: the longest prompt with its soft prompt.
         public var rows: Int
-        /// Rows whose logits are wanted in one sweep.
+        /// The most rows with logits in one sweep.
         public var logitRows: Int
-        /// Sequences that are under way at the same time.
+        /// The most sequences at the same time.
         public var sequences: Int
 
         /// - Parameter longest: nil for all of `context`.

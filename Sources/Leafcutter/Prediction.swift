@@ -3,37 +3,38 @@ import LeafExecutor
 import LeafFormat
 public import LeafStream
 
-/// What a plan will cost in time on a disk and a machine of measured rates.
+/// Predicts the seconds per token of a plan, from measured rates of a disk and a machine.
 ///
-/// Computing hides behind reading, since pinned chunks are spread over the sweep and slots buffer several chunks: both go on
-/// at once, as far as the machine lets them.
+/// Reading and computing happen at the same time, as far as the machine allows: pinned chunks are spread over the
+/// sweep, and slots buffer several chunks.
 public struct Prediction: Sendable, Equatable {
-    /// What a decoding step waits for.
+    /// What limits a decoding step.
     public enum Bound: String, Sendable {
         case disk, memory, compute
     }
 
-    /// Of one decoding step, which gives every sequence a token, at a full context.
+    /// Seconds of one decoding step at a full context. A step gives every sequence a token.
     public let secondsPerToken: Double
-    /// What it would take if there were nothing but reading, and nothing but computing.
+    /// Seconds for reading alone.
     public let readingSecondsPerToken: Double
+    /// Seconds for computing alone.
     public let computingSecondsPerToken: Double
-    /// The first sweep, which reads and checks everything once, with the prompt's rows.
+    /// Seconds of the first sweep, which has the prompt's rows, and reads and checks everything once.
     public let prefillSeconds: Double
-    /// The same prompt later, when pinned chunks are there.
+    /// Seconds of the same prompt later, when pinned chunks are in memory.
     public let laterPrefillSeconds: Double
     public let bound: Bound
-    /// How much sooner a token would come with one GiB more, or with as much as is still streamed.
+    /// Seconds per token saved by one GiB more, or by as much as is still streamed.
     public let secondsSavedByOneGibibyte: Double
 
-    /// Weights whose rows read less than this share of what memory gives wait for the processor.
+    /// If weights are used at less than this share of memory's rate, the processor is the limit.
     static let memoryBoundShare = 0.6
-    /// Attention's float kernels reach about half the multiply-adds of the int8 ones (Benchmarks/RESULTS.md).
+    /// Attention's float kernels reach about half of the multiply-adds of the int8 ones (Benchmarks/RESULTS.md).
     private static let attentionCost = 2.0
 
     /// - Parameters:
     ///   - promptRows: rows of the prompt, soft prompt included.
-    ///   - batch: sequences that decode together.
+    ///   - batch: the number of sequences that decode together.
     public init(_ file: ModelFile, _ plan: MemoryPlan, promptRows: Int, batch: Int = 1, _ rates: MachineRates) {
         let machine = rates.kernels
         let disk = rates.disk
@@ -68,7 +69,7 @@ public struct Prediction: Sendable, Equatable {
     }
 }
 
-/// What some blocks of a sweep compute, whatever is read meanwhile.
+/// Seconds that some blocks of a sweep take to compute, without reading.
 struct SweepCost {
     private let layerBytes: Double
     private let tableBytes: Double
@@ -92,7 +93,7 @@ struct SweepCost {
         self.machine = machine
     }
 
-    /// - Parameter logitRows: only rows that want logits meet the token table.
+    /// - Parameter logitRows: rows that want logits; only these use the token table.
     func seconds(rows: Int, logitRows: Int) -> Double {
         layerBytes / machine.weightBytesPerSecond(rows: rows)
             + tableBytes / machine.weightBytesPerSecond(rows: logitRows) + joins * machine.joinSeconds

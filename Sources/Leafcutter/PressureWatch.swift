@@ -1,8 +1,8 @@
 import Dispatch
 package import LeafStream
 
-/// Looks once a second how much memory the machine has left, and limits the weights that stay accordingly. What the program
-/// itself asked to keep (`Model.pinnedBytes`) is never exceeded and never forgotten.
+/// Looks once a second how much memory the machine has left, and limits the weights that stay accordingly. What the
+/// program itself asked to keep (`Model.pinnedBytes`) is never exceeded and never forgotten.
 package final class PressureWatch: @unchecked Sendable {
     /// What makes the watch look: it is handed what to do, and returns what ends that.
     package typealias Clock = (_ look: @escaping @Sendable () -> Void) -> @Sendable () -> Void

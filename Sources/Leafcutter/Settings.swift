@@ -5,12 +5,12 @@ import LeafGeneration
 import LeafStream
 import LeafTokenizer
 
-/// Options made definite for one file and this machine.
+/// The options of one file on this machine, with every open choice made.
 struct Settings {
     let file: ModelFile
     let budget: Int
     let reading: ReadingOptions
-    /// What an automatic budget left to others; nil for a given budget.
+    /// Bytes that an automatic budget leaves to other programs; nil for a given budget.
     let reserveBytes: Int?
     let activations: ActivationPrecision
     let kv: KVPrecision
@@ -21,8 +21,8 @@ struct Settings {
     let callerBytes: Int
     let requestLimit: Int
 
-    /// Positions of all sequences, rows of a sweep, and sequences that a model may be opened for: products of them and of
-    /// what a header may hold fit a number.
+    /// Positions of all sequences, rows of a sweep, and sequences that a model may be opened for: products of them and
+    /// of what a header may hold fit a number.
     private static let mostPositions = 1 << 24
     private static let mostSequences = 1 << 20
     private static let threadCounts = 1...1024
@@ -89,7 +89,7 @@ struct Settings {
         }
     }
 
-    /// - Throws: `.budget` naming the smallest budget that works.
+    /// - Throws: `.budget` with the smallest budget that works.
     func plan() throws(LeafError) -> MemoryPlan {
         let bytes = try CPMAnt.plannedBytes(
             file.ant, capacity: capacity, activations: activations, kv: kv, tuning: file.tuning(instructionSet))

@@ -4,18 +4,19 @@ import LeafExecutor
 import LeafFormat
 import LeafStream
 
-/// How long blocks of a model take that are read past nothing, and past one row: its own file, its own kernels, so much of
-/// them in memory that reading takes as long as whoever asks wants it beside computing.
+/// Times passes over a model's first blocks twice: reading only, and reading while one row is computed. The share kept
+/// in memory is chosen so that reading takes `ratio` times as long as computing.
 ///
-/// The first blocks pass over and over, by turns with and without the row: a virtual disk gives one part of a file faster than
-/// another, and one second more than the next.
+/// The two kinds of passes alternate, because a virtual disk reads one part of a file faster than another, and varies
+/// from second to second.
 package struct StreamProbe {
-    /// Of one pass.
+    /// The blocks of one pass.
     let blocks: Range<Int>
-    /// Bytes a second of the passes without the row.
+    /// Bytes per second of passes that only read.
     let bytesPerSecond: Double
-    /// Of a pass without the row and of one with it, on average.
+    /// The mean seconds of a pass that only reads.
     let readingSeconds: Double
+    /// The mean seconds of a pass that reads and computes.
     let bothSeconds: Double
 
     package init(blocks: Range<Int>, bytesPerSecond: Double, readingSeconds: Double, bothSeconds: Double) {
@@ -26,14 +27,14 @@ package struct StreamProbe {
     }
 
     /// - Parameters:
-    ///   - reading: as a run reads, but for its limit.
-    ///   - streamedShare: how much of the weights is read in each pass.
-    ///   - memoryBytes: the most of the model that may be touched, but for one block.
-    ///   - duration: in seconds, of the passes that are counted, and half of it the most for the one before them, which also
-    ///     checks what it reads.
-    /// - Returns: nil for a model that has nothing to stream.
-    /// - Throws: `.io` and `.badInput` when the file cannot be read, `.budget` without memory for it, `.usage` for float
-    ///   weights without OpenBLAS.
+    ///   - reading: as in a run, without its limit.
+    ///   - streamedShare: the share of the weights that each pass reads.
+    ///   - memoryBytes: the most of the model to touch, except for one block.
+    ///   - duration: seconds of the counted passes. The first pass, which also checks what it reads, is not counted and
+    ///     takes at most half as long.
+    /// - Returns: nil for a model with nothing to stream.
+    /// - Throws: `.io` and `.badInput` if the file cannot be read, `.budget` if there is not enough memory, `.usage`
+    ///   for float weights without OpenBLAS.
     static func measure(
         _ file: CPMAntFile, _ reading: ReadingOptions, streamedShare: Double, memoryBytes: Int, threads: Int,
         instructionSet: InstructionSet, activations: ActivationPrecision, duration: Double = 4
@@ -52,7 +53,7 @@ package struct StreamProbe {
             of: file, store: store, pool: pool, capacity: capacity,
             activations: activations, kv: .f32)
 
-        /// - Returns: how many blocks the row passed before it was time.
+        /// - Returns: the number of blocks that the row passed in the time.
         func compute(until isOver: (_ passed: Int) -> Bool) throws(LeafError) -> Int {
             let sequence = model.cache.makeSequence()
             defer { model.cache.remove(sequence) }
@@ -106,7 +107,7 @@ package struct StreamProbe {
             bothSeconds: (end - begin - readingSeconds) / passes)
     }
 
-    /// All slots, the pinned share, and as little else as possible.
+    /// Plans all slots, the pinned share, and as little else as possible.
     private static func plan(
         _ file: CPMAntFile, _ capacity: ForwardCapacity, _ activations: ActivationPrecision, _ streamedShare: Double
     ) throws(LeafError) -> MemoryPlan {

@@ -6,7 +6,7 @@ public import LeafImport
 
 /// The adapters and soft prompts that a model is opened with; requests choose among them by name.
 public struct Tunings: Sendable {
-    /// A file and the name that requests know it by; the unnamed one is for those that name none.
+    /// A file and the name by which requests choose it; requests that name none use the file without a name.
     public struct Named<File: Sendable>: Sendable {
         public let name: String?
         public let file: File
@@ -39,16 +39,16 @@ public struct Tunings: Sendable {
         files.append(Named(name: name, file: file))
     }
 
-    /// What requests that name nothing have.
+    /// The adapter and soft prompt of requests that name none.
     func unnamed(task: Int, for configuration: ModelConfiguration) -> TextTuning {
         TextTuning(
             adapter: adapters.firstIndex { $0.name == nil },
             softPromptRow: softPrompts.firstIndex { $0.name == nil }.map { row($0, task: task, for: configuration) })
     }
 
-    /// What a request has.
+    /// The adapter and soft prompt of a request.
     ///
-    /// - Throws: `.usage` for a name that there is not.
+    /// - Throws: `.usage` for an unknown name.
     func tuning(
         of options: GenerationOptions, for configuration: ModelConfiguration
     ) throws(LeafError) -> TextTuning {
@@ -58,9 +58,9 @@ public struct Tunings: Sendable {
         return tuning
     }
 
-    /// The place of a request's soft prompt; nil where it has the task's.
+    /// The index of a request's soft prompt; nil if it uses the task's own.
     ///
-    /// - Throws: `.usage` for a name that there is not.
+    /// - Throws: `.usage` for an unknown name.
     func softPrompt(of options: GenerationOptions) throws(LeafError) -> Int? {
         guard let name = options.promptEmbedding else { return softPrompts.firstIndex { $0.name == nil } }
         return try Self.place(of: name, in: softPrompts, "soft prompt")
@@ -77,7 +77,7 @@ public struct Tunings: Sendable {
                 + (names.isEmpty ? "; none was given by a name" : "; there are \(names.joined(separator: ", "))"))
     }
 
-    /// The first row of a soft prompt, behind the model's own table.
+    /// The first row of a soft prompt; such rows follow the model's own table.
     private func row(_ place: Int, task: Int, for configuration: ModelConfiguration) -> Int {
         configuration.promptRows + softPrompts[..<place].reduce(0) { $0 + $1.file.rowCount }
             + (softPrompts[place].file.isTable ? task * configuration.promptLength : 0)
@@ -85,7 +85,7 @@ public struct Tunings: Sendable {
 }
 
 extension ModelFile {
-    /// What the model has to load.
+    /// The adapters and soft prompts as the model loads them.
     ///
     /// - Parameter instructionSet: of the kernels that widen the numbers.
     func tuning(_ instructionSet: InstructionSet) -> ModelTuning {
@@ -114,7 +114,8 @@ extension ModelFile {
         return ModelTuning(adapters: adapters, softPrompts: softPrompts)
     }
 
-    /// A soft prompt is trained beside a checkpoint and scaled as it: CPM-Live divides by `sqrt(dimModel)` at run time.
+    /// The divisor for numbers of a soft prompt. It was trained beside a checkpoint and has its scaling: CPM-Live
+    /// divides by `sqrt(dimModel)` at run time.
     private var softPromptDivisor: Double {
         leaf.metadata["source.form"] == "transformers"
             ? FanInScale.folded.divisor : FanInScale.pending(fanIn: configuration.dimModel).divisor

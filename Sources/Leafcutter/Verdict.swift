@@ -1,38 +1,39 @@
 import LeafFormat
 
-/// What a run was waiting for, from what it counted.
+/// What limited a run, from its counters.
 public enum Verdict: Sendable, Equatable {
-    /// Most of the time no thread had weights to compute with.
-    /// - share: of the run's time; savedSeconds: a token would come sooner by this with `moreBytes` more memory.
+    /// Threads waited for weights most of the time.
+    /// - share: share of the run's time; savedSeconds: seconds per token that `moreBytes` more memory would save.
     case disk(share: Double, bytesPerSecond: Double, moreBytes: Int, savedSeconds: Double)
-    /// Weights went through the processor about as fast as memory gives them.
+    /// Weights were used about as fast as memory delivers them.
     case memory(bytesPerSecond: Double, share: Double, waitShare: Double)
-    /// The processor computed.
+    /// The processor was busy computing.
     case compute(multiplyAddsPerSecond: Double, rows: Int, isPrompt: Bool, waitShare: Double)
 
-    /// What a run took and counted.
+    /// The times and counters of a run.
     public struct Run: Sendable, Equatable {
         public var promptRows = 0
         public var prefillSeconds = 0.0
         public var prefillWaitSeconds = 0.0
         public var decodeSweeps = 0
-        /// Rows of a decoding sweep, the mean.
+        /// The mean number of rows of a decoding sweep.
         public var decodeRows = 1.0
         public var decodeSeconds = 0.0
         public var decodeWaitSeconds = 0.0
-        /// While reading.
+        /// The rate while something was being read.
         public var diskBytesPerSecond = 0.0
         /// What reading was allowed (`ReadingOptions.maxBytesPerSecond`); infinite without a limit.
         public var diskLimit = Double.infinity
         public var streamedBytesPerSweep = 0
-        /// Weights that meet the rows of a sweep.
+        /// Bytes of weights that each sweep uses.
         public var weightBytes = 0
         public var elementBytes = 1
 
         public init() {}
     }
 
-    /// - Parameter memoryBytesPerSecond: what memory gives; asked for only where it matters, nil when it is not known.
+    /// - Parameter memoryBytesPerSecond: measures the rate of memory; called only if it matters, nil if the rate is
+    ///   unknown.
     public init(_ run: Run, memoryBytesPerSecond: () -> Double?) {
         let seconds = run.prefillSeconds + run.decodeSeconds
         let waitShare = seconds > 0 ? min(1, (run.prefillWaitSeconds + run.decodeWaitSeconds) / seconds) : 0

@@ -1,2 +1,2 @@
-/// Leafcutter's version, by the rules of semantic versioning.
+/// The version of Leafcutter, by semantic versioning.
 public let leafcutterVersion = "0.1.0"

@@ -145,8 +145,9 @@ struct CommandBudgetTests {
 }
 
 @Suite("The promise to a program that embeds the library") struct EmbeddedBudgetTests {
-    /// `Examples/Embedding` opens its model with 128 MiB. The library leaves the allocator as the program has it, so this
-    /// promise includes what glibc keeps in the arenas of as many threads as there are, and the Swift runtime's libraries.
+    /// `Examples/Embedding` opens its model with 128 MiB. The library leaves the allocator as the program has it, so
+    /// this promise includes what glibc keeps in the arenas of as many threads as there are, and the Swift runtime's
+    /// libraries.
     @Test func theExampleStaysWithinTheBudgetThatItGives() throws {
         let directory = try TemporaryDirectory()
         let program = try #require(Program.url, "LEAFCUTTER_BIN names no program; make test sets it")

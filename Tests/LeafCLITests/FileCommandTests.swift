@@ -117,7 +117,8 @@ import Testing
         #expect(try Leafcutter.run(options + ["--memory", "\(minimum - 1)"]).status == 3)
         let parts = try #require(run.json?["parts"] as? [String: Int])
         #expect(parts.values.reduce(0, +) <= minimum)
-        #expect(Set(parts.keys).isSuperset(of: ["runtime", "tokenizer", "resident", "kv", "scratch", "slots", "pinned"]))
+        #expect(
+            Set(parts.keys).isSuperset(of: ["runtime", "tokenizer", "resident", "kv", "scratch", "slots", "pinned"]))
         for key in [
             "budget", "blocks", "streamed_bytes_per_sweep", "kv_bytes_per_token", "max_context",
             "disk_bytes_per_second", "cost_of_computing", "cost_of_reading", "predicted",

@@ -2,7 +2,8 @@ import Foundation
 import GoldenSupport
 import Testing
 
-/// Files of formats that were released are read for as long as there is a Leafcutter, and give the bytes that they gave.
+/// Files of formats that were released are read for as long as there is a Leafcutter, and give the bytes that they
+/// gave.
 @Suite struct ReleasedFormatTests {
     private static let folder = Golden.root.appendingPathComponent("formats")
 

@@ -5,7 +5,8 @@ import LeafExecutor
 import LeafFormat
 import LeafStream
 
-/// Another family's model, as small as it can be: causal, rotary positions, grouped keys, a head of its own, no soft prompts.
+/// Another family's model, as small as it can be: causal, rotary positions, grouped keys, a head of its own, no soft
+/// prompts.
 ///
 /// The file has the layers first, then the head, and last the token table, which no sweep reads.
 final class RotaryModel: Architecture {

@@ -19,7 +19,8 @@ final class Mistakes: Sendable {
     var all: [String] { list.withLock { $0.sorted() } }
 }
 
-/// Runs the body on that many threads at once and waits; `concurrentPerform` would take only as many as there are cores.
+/// Runs the body on that many threads at once and waits; `concurrentPerform` would take only as many as there are
+/// cores.
 func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
     let done = DispatchSemaphore(value: 0)
     for index in 0..<count {

@@ -55,7 +55,8 @@ private final class Meeting: Sendable {
         }
     }
 
-    /// Random ranges, patterns, slots, consumers, request sizes and working sets; some sweeps are given up in the middle.
+    /// Random ranges, patterns, slots, consumers, request sizes and working sets; some sweeps are given up in the
+    /// middle.
     @Test(.timeLimit(.minutes(2)), arguments: [IOMode.direct, .map], patterns)
     func everyOrderGivesTheFilesBytes(mode: IOMode, pattern: [SweepDirection]) throws {
         let seed = UInt64.random(in: 0 ... .max)
@@ -95,8 +96,8 @@ private final class Meeting: Sendable {
         let consumers: Int
         let mistakes = Mistakes()
 
-        /// - Parameter giveUpAfter: how many chunks the consumers use, some more or fewer; the first to stop interrupts the
-        ///   others.
+        /// - Parameter giveUpAfter: how many chunks the consumers use, some more or fewer; the first to stop interrupts
+        ///   the others.
         mutating func sweeps(
             _ count: Int, changing: Bool = false, giveUpAfter: Int? = nil, _ random: inout SplitMix
         ) {
@@ -170,7 +171,8 @@ private final class Meeting: Sendable {
             #expect(store.counters.sweeps == 2 * pairs)
         }
         let reads = counts.withLock { counts in model.file.chunks.map { counts[$0.offset] ?? 0 } }
-        // The last chunk is read on the way there and used twice; the first is read on the way back for the next way there.
+        // The last chunk is read on the way there and used twice; the first is read on the way back for the next way
+        // there.
         #expect(reads[23] == pairs)
         #expect(reads[0] == pairs + 1)
         #expect(reads[12] >= 2 * pairs - 1)

@@ -92,7 +92,8 @@ import Testing
             #expect(numbers.map(\.magnitude).max() == 127)
             let variance = numbers.reduce(0) { $0 + $1 * $1 } / 4096
             let fourth = numbers.reduce(0) { $0 + $1 * $1 * $1 * $1 } / 4096
-            // Of 4096 normal numbers: mean 0 +- 1/64, deviation +- 1/90, kurtosis 3 +- 0.08; five times that is allowed.
+            // Of 4096 normal numbers: mean 0 +- 1/64, deviation +- 1/90, kurtosis 3 +- 0.08; five times that is
+            // allowed.
             #expect(abs(numbers.reduce(0, +) / 4096) < 5 * variance.squareRoot() / 64)
             #expect(abs(variance.squareRoot() / (127 / 3.67) - 1) < 5.0 / 90)
             #expect(abs(fourth / (variance * variance) - 3) < 5 * 0.08)

@@ -83,7 +83,8 @@ import Testing
         let all = Mutex<[Float]>([])
     }
 
-    /// A text, a score, a vector, blanks and logits: their rows meet on one sweep, and each answer is the one it has alone.
+    /// A text, a score, a vector, blanks and logits: their rows meet on one sweep, and each answer is the one it has
+    /// alone.
     @Test func requestsOfAllKindsShareASweep() throws {
         let model = try open()
         let prompt = try file.rows(of: .ids([6, 40, 41]), GenerationOptions())

@@ -9,8 +9,8 @@ import Testing
 
 /// The engine on disks of all kinds, with requests that come, go and are cancelled at random.
 ///
-/// `LEAFCUTTER_SIMULATION_ROUNDS` makes it longer; the seed that a failure names repeats what was asked, though not when
-/// threads ran.
+/// `LEAFCUTTER_SIMULATION_ROUNDS` makes it longer; the seed that a failure names repeats what was asked, though not
+/// when threads ran.
 @Suite("Engine simulation", .timeLimit(.minutes(60))) struct SimulationTests {
     enum Disk: String, CaseIterable, Sendable {
         case quiet, slow, short, paced, failing

@@ -1,8 +1,8 @@
 import Glibc
 import Leafcutter
 
-/// Memory against speed as SVG: both axes logarithmic, a line for each series, the prediction dashed. No scripts and no
-/// fonts of its own; colours follow the reader's light or dark background.
+/// Draws memory against speed as SVG: both axes are logarithmic, each series is a line, predictions are dashed. It has
+/// no scripts and no fonts of its own; colours follow the reader's light or dark background.
 struct BenchChart {
     private static let width = 720.0
     private static let height = 440.0
@@ -10,14 +10,14 @@ struct BenchChart {
     private static let right = 40.0
     private static let top = 56.0
     private static let bottom = 64.0
-    /// Told apart by people who cannot tell red from green, on white and on black.
+    /// Colours that people with red-green blindness can distinguish, on white and on black.
     private static let colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
 
     private let series: [(name: String, runs: [BenchRun])]
     private let memory: Axis
     private let speed: Axis
 
-    /// - Parameter runs: sound ones, at least one.
+    /// - Parameter runs: at least one run; all of them sound.
     init(_ runs: [BenchRun]) {
         var series: [(name: String, runs: [BenchRun])] = []
         for run in runs {
@@ -40,7 +40,7 @@ struct BenchChart {
         run.predictedSecondsPerToken.map { Double(run.batch ?? 1) / $0 }
     }
 
-    /// Logarithmic, with ends on ticks.
+    /// A logarithmic axis, whose ends are ticks.
     private struct Axis {
         let ticks: [Double]
         private let low: Double
@@ -49,7 +49,7 @@ struct BenchChart {
         private let to: Double
 
         /// - Parameters:
-        ///   - factors: a tick stands at each of them times a power of `base`.
+        ///   - factors: there is a tick at each of them times a power of `base`.
         init(of values: [Double], factors: [Double], base: Double, from: Double, to: Double) {
             let least = values.min() ?? 1
             let most = values.max() ?? 1
@@ -166,7 +166,7 @@ struct BenchChart {
         }
         var y = 18.0
         for entry in entries {
-            // Letters of this size are about 7 wide, Chinese ones twice that.
+            // Letters of this size are about 7 wide, Chinese characters twice that.
             let width = 54 + entry.name.unicodeScalars.reduce(0.0) { $0 + ($1.value > 0x2E7F ? 14 : 7) }
             if x > Self.left, x + width > Self.width {
                 (x, y) = (Self.left, y + 20)
@@ -184,7 +184,7 @@ struct BenchChart {
         bytes >= 0x1p30 ? plain(bytes / 0x1p30) + " GiB" : plain(bytes / 0x1p20) + " MiB"
     }
 
-    /// Without zeros at the end.
+    /// The number without trailing zeros.
     private static func plain(_ value: Double) -> String {
         let text = value.fixed(6)
         let cut = text.reversed().drop { $0 == "0" }.drop { $0 == "." }

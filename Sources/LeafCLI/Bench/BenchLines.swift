@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Leafcutter
 
-/// Results in jsonl.
+/// Reads and writes results as JSON lines.
 enum BenchLines {
     private static let limitBytes = 64 << 20
 

@@ -2,7 +2,7 @@ import Glibc
 import LeafExecutor
 import Leafcutter
 
-/// Where and when a benchmark ran.
+/// The machine and the time of a benchmark.
 struct BenchMachine: Decodable {
     var processor: String
     var threads: Int
@@ -18,7 +18,7 @@ struct BenchMachine: Decodable {
 }
 
 extension BenchMachine {
-    /// This one, now.
+    /// Describes this machine, now.
     init(threads: Int, _ instructionSet: InstructionSet) {
         self.threads = threads
         self.instructionSet = instructionSet.rawValue

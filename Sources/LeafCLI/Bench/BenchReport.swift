@@ -1,12 +1,12 @@
 import LeafArguments
 import Leafcutter
 
-/// The forms of a benchmark's result.
+/// The output formats of a benchmark.
 enum BenchFormat: String, CaseIterable, ArgumentValue {
     case md, csv, json, jsonl, svg
 }
 
-/// A benchmark's result as text.
+/// Formats the result of a benchmark.
 struct BenchReport {
     let runs: [BenchRun]
 
@@ -108,7 +108,7 @@ struct BenchReport {
 }
 
 extension Double {
-    /// Three digits that count: `0.107`, `3.42`, `16.8`, `420`.
+    /// The number with three significant digits: `0.107`, `3.42`, `16.8`, `420`.
     var significant: String {
         switch magnitude {
         case ..<1: fixed(3)

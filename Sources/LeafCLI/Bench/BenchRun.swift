@@ -1,22 +1,22 @@
 import Leafcutter
 
-/// One line of a benchmark: what one budget gave. Lines of other programs may hold name, budget and times alone.
+/// The result of a benchmark for one budget. Lines of other programs may have only name, budget and times.
 struct BenchRun: Decodable {
-    /// The series that it belongs to.
+    /// The name of its series.
     var name: String?
     var budget: Int
     var batch: Int?
     var promptRows: Int?
     var firstPrefillSeconds: Double?
     var prefillSeconds: [Double]?
-    /// Of a decoding step, which gives each of `batch` sequences a token.
+    /// Seconds of each decoding step, which gives each of `batch` sequences a token.
     var decodeSecondsPerToken: [Double]
     var weightBytes: Int?
     var streamedBytesPerSweep: Int?
-    /// Measured beside the run.
+    /// The disk's rate measured beside the run.
     var diskBytesPerSecond: Double?
     var ramBytesPerSecond: Double?
-    /// While the run was reading.
+    /// The rate while the run was reading.
     var readBytesPerSecond: Double?
     var waitShare: Double?
     var io: String?
@@ -44,7 +44,7 @@ struct BenchRun: Decodable {
         case predictedFirstPrefillSeconds = "predicted_first_prefill_seconds"
     }
 
-    /// What is plotted or divided by must be a number above nothing, and a name must fit into a cell of a table.
+    /// Whether numbers that are plotted or divided by are positive, and the name fits into a cell of a table.
     var isSound: Bool {
         (name ?? "").unicodeScalars.allSatisfy { $0 >= " " && $0 != "|" } && budget > 0
             && !decodeSecondsPerToken.isEmpty && (batch ?? 1) > 0
@@ -53,10 +53,10 @@ struct BenchRun: Decodable {
     }
 
     var secondsPerToken: Sample { Sample(decodeSecondsPerToken) }
-    /// Of all sequences together.
+    /// Tokens per second of all sequences together.
     var tokensPerSecond: Double { Double(batch ?? 1) / secondsPerToken.mean }
 
-    /// The least time that the disk and the memory allow a decoding step, and which of the two it is.
+    /// The least time for a decoding step that disk and memory allow, and which of them it is.
     var limit: (seconds: Double, isDisk: Bool)? {
         let disk = streamedBytesPerSweep.flatMap { bytes in diskBytesPerSecond.map { Double(bytes) / $0 } }
         let memory = weightBytes.flatMap { bytes in ramBytesPerSecond.map { Double(bytes) / $0 } }
@@ -64,14 +64,14 @@ struct BenchRun: Decodable {
         return disk >= memory ? (disk, true) : (memory, false)
     }
 
-    /// How much of what the limit allows was reached.
+    /// The share of the limit that was reached.
     var limitShare: Double? { limit.map { $0.seconds / secondsPerToken.mean } }
 }
 
-/// A mean and how far the values lie from it.
+/// A mean, and the deviation from it.
 struct Sample {
     let mean: Double
-    /// Of a sample; zero for a single value.
+    /// The standard deviation; zero for a single value.
     let deviation: Double
 
     init(_ values: [Double]) {
@@ -83,7 +83,7 @@ struct Sample {
 }
 
 extension BenchRun {
-    /// What was not measured is left out.
+    /// Values that were not measured are left out.
     var json: JSON {
         var fields: [(key: String, value: JSON)] = []
         func add(_ key: CodingKeys, _ value: JSON?) {

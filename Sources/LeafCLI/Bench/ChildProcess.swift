@@ -1,7 +1,7 @@
 import Glibc
 import Leafcutter
 
-/// This program, run again with other words: peak memory is counted for a whole process, so each budget needs its own.
+/// Runs this program again with other words. Peak memory is counted for a whole process, so each budget needs its own.
 struct ChildProcess {
     enum End: Equatable {
         case exited(Int32)
@@ -11,9 +11,9 @@ struct ChildProcess {
     let output: [UInt8]
     let end: End
 
-    /// Runs `leafcutter WORDS` and waits; its standard error is this one's.
+    /// Runs `leafcutter WORDS` and waits; both processes share standard error.
     /// - Parameter signals: go on to the child meanwhile.
-    /// - Throws: `.io` when the system starts no process.
+    /// - Throws: `.io` if the system cannot start a process.
     init(_ words: [String], passing signals: PassedSignals) throws(LeafError) {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw Self.failure(errno) }

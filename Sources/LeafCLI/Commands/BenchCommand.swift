@@ -71,7 +71,7 @@ struct BenchCommand: Command {
         if isInProcess { return try measureHere(file, terminal) }
         let budgets = try memory.budgets.map { budget throws(LeafError) in try plan(file, budget).budget }
         let output = try openOutput()
-        // One that cannot be written should not be found out after the run.
+        // Fail before the run if the timeline cannot be written.
         _ = try engine.makeTrace()
         var runs: [BenchRun] = []
         let interrupt = terminal.interrupt
@@ -81,7 +81,7 @@ struct BenchCommand: Command {
                 runs.append(try measure(file, budget, interrupt, signals, terminal))
             }
         } catch {
-            // An hour's results are not thrown away with the last one.
+            // Keep the results of an hour even if the last run failed.
             if !runs.isEmpty { try report(runs, terminal, to: output) }
             throw error
         }
@@ -121,7 +121,7 @@ struct BenchCommand: Command {
 
     // MARK: One budget
 
-    /// Measures the machine, lets another process run the model, and measures the disk again.
+    /// Measures the machine, runs the model in another process, and measures the disk again.
     private func measure(
         _ file: ModelFile, _ budget: Int, _ interrupt: Interrupt, _ signals: PassedSignals, _ terminal: Terminal
     ) throws(LeafError) -> BenchRun {
@@ -161,7 +161,7 @@ struct BenchCommand: Command {
         return run
     }
 
-    /// The words for the process that measures one budget.
+    /// The command line of the process that measures one budget.
     private func words(_ budget: Int) -> [String] {
         var words = [
             "bench", "--in-process", "--memory", "\(budget)", "--prompt", "\(benchmark.promptTokens)", "--generate",
@@ -216,7 +216,7 @@ struct BenchCommand: Command {
 
     // MARK: The result
 
-    /// Made before the hour of measuring, not after it.
+    /// Creates the output before the hour of measuring, not after it.
     private func openOutput() throws(LeafError) -> UnfinishedFile? {
         try output.map { path throws(LeafError) in try UnfinishedFile(path: path) }
     }
@@ -229,7 +229,7 @@ struct BenchCommand: Command {
     }
 }
 
-/// `--memory` of several sizes.
+/// Several values of `--memory`.
 struct MemoryBudgets: ArgumentValue {
     let budgets: [MemoryBudget]
 

@@ -39,7 +39,7 @@ struct ConvertCommand: Command {
             "convert cpm-ant-10b/ ant.leaf", "convert cpm-ant-10b.pt ant.leaf --config cpm-ant-10b.json --weights f16",
         ])
 
-    /// Those that `merge` has too.
+    /// Options that `merge` has too.
     static let options: [CommandOption<ConvertCommand>] =
         [
             .value(

@@ -13,7 +13,7 @@ struct DoctorCommand: Command {
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
         options: CommonOptions.all.map { $0.lifted(\.common) }, examples: ["doctor", "doctor ant.leaf"])
 
-    /// Many rows, where computing takes the time.
+    /// Enough rows to make the processor the limit.
     private static let manyRows = 64
     private static let context = 512
 
@@ -38,14 +38,14 @@ struct DoctorCommand: Command {
         terminal.output.write(common.isJSON ? facts.json.line + "\n" : facts.text)
     }
 
-    /// What was found out.
+    /// The facts to report.
     private struct Facts {
         let instructionSet: InstructionSet
         let kernels: KernelProbe
         let machine = Machine.current()
         let features = KernelFeatures.current()
         var disk: DiskRate?
-        /// What the model does, by budget; empty without one.
+        /// The speed of the model by budget; empty without a model.
         var steps: [Outlook.Step] = []
 
         private var fits: Bool { (steps.first?.plan.minimum ?? 0) <= machine.defaultBudget }

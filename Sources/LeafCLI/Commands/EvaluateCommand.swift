@@ -98,7 +98,7 @@ struct EvaluateCommand: Command {
 
         var lines: DataLines<Task.Item> = try items()
         var report = EvaluationReport(task: task.name, metrics: task.metrics)
-        // Ids of items that are under way.
+        // The ids of items that are being evaluated.
         var ids: [Int: JSON] = [:]
         var failure: LeafError?
         var taken = 0
@@ -127,7 +127,7 @@ struct EvaluateCommand: Command {
             failure = failure ?? error
         }
         terminal.progress.clear()
-        // What is there so far is of use after an interruption or a failure too.
+        // Results so far are useful after an interruption or a failure too.
         if report.items > 0 { try predictions?.finish() }
         if let failure { throw failure }
         terminal.output.write(
@@ -150,7 +150,7 @@ struct EvaluateCommand: Command {
         return try DataLines(path: data, limit: limit)
     }
 
-    /// CPM-Live's beam search, with what was asked for in its place.
+    /// CPM-Live's beam search, with the options that the user gave.
     private func decoding(of task: some EvaluationTask) throws(LeafError) -> GenerationOptions {
         if let maxLength, maxLength < 0 {
             throw LeafError(.usage, "--max-length \(maxLength) is negative; 0 reads texts whole")

@@ -19,7 +19,7 @@ struct FillCommand: Command {
     var engine = EngineOptions()
     var common = CommonOptions()
 
-    /// Who sets one of these wants to sample.
+    /// Options that turn sampling on.
     private var sampled: GenerationOptions {
         get { options }
         set {

@@ -70,7 +70,8 @@ extension GenerateCommand {
         try run.finish(tally)
     }
 
-    /// Log-probabilities a token that lines of a pipe may ask for: what their answers take is planned for before they come.
+    /// Log-probabilities a token that lines of a pipe may ask for: what their answers take is planned for before they
+    /// come.
     private static func logprobsOfPipe(_ defaults: GenerateInput.Defaults) -> Int {
         max(20, defaults.options.logprobs ?? 0)
     }
@@ -103,7 +104,7 @@ extension GenerationRequest {
         .generation(tokens: options.maxTokens, samples: samples, logprobs: options.logprobs)
     }
 
-    /// What to tell of a prompt that is longer than those CPM-Ant learned from; nil if it is not.
+    /// The warning for a prompt that is longer than the texts CPM-Ant was trained on; nil if it is not.
     func lengthWarning(in configuration: ModelConfiguration) -> String? {
         let length = prompt.length(in: configuration)
         guard length > PromptRows.trainedLength else { return nil }

@@ -1,7 +1,7 @@
 import LeafWire
 import Leafcutter
 
-/// `leafcutter generate MODEL PROMPT --suffix TEXT`: one blank between the two.
+/// `leafcutter generate MODEL PROMPT --suffix TEXT`: one open blank between the two.
 extension GenerateCommand {
     func runSuffix(_ suffix: String, _ options: GenerationOptions, _ terminal: Terminal) throws(LeafError) {
         let began = ContinuousClock.now

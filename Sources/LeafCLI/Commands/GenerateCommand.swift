@@ -4,7 +4,7 @@ import Leafcutter
 
 /// `leafcutter generate MODEL [PROMPT | -]`
 struct GenerateCommand: Command {
-    /// Drafts change no output, and there are none yet.
+    /// Drafts do not change the output. There are none yet.
     enum Speculation: String, CaseIterable, ArgumentValue {
         case off
     }
@@ -135,7 +135,7 @@ struct GenerateCommand: Command {
         try runRequests(requests, GenerateInput.Defaults(options: options, samples: samples), terminal)
     }
 
-    /// The options with those put in that are typed in another form.
+    /// The options, including those that have another form on the command line.
     private func definiteOptions() throws(LeafError) -> GenerationOptions {
         var options = options
         guard beams == nil || !isGreedy else { throw LeafError(.usage, "give --greedy or --beams, not both") }
@@ -194,7 +194,7 @@ struct GenerateCommand: Command {
             },
             onProgress: { _ in
                 watch.show(on: terminal, streams: streams)
-                // What fails at the end is told there.
+                // A failure of the last saving is reported at the end.
                 if let failure = session?.passingFailure, failure != told {
                     told = failure
                     terminal.warn("\(failure); it is tried again later")
@@ -234,7 +234,7 @@ struct GenerateCommand: Command {
         return try Session(path: session, interval: sessionInterval)
     }
 
-    /// - Parameter session: has the prompt if it is not typed again.
+    /// - Parameter session: has the prompt if the user does not give it again.
     /// - Throws: `.usage` unless there is exactly one prompt.
     func readPrompt(or session: Session? = nil) throws(LeafError) -> Prompt {
         let saved = try session?.contents()

@@ -101,7 +101,7 @@ struct InspectCommand: Command {
         return file.tensor(LeafMetadata.dictionaryTensor) == nil ? "inside, CPM-Ant+'s" : "inside"
     }
 
-    /// `3`, or `2 to 4` where layers differ.
+    /// `3`, or `2 to 4` if layers differ.
     private func range(_ sizes: [Int]) -> String {
         guard let least = sizes.min(), let most = sizes.max() else { return "none" }
         return least == most ? "\(most)" : "\(least) to \(most)"
@@ -109,7 +109,7 @@ struct InspectCommand: Command {
 
     private func hasTokenizer(_ file: LeafFile) -> Bool { file.tensor(LeafMetadata.vocabularyTensor) != nil }
 
-    /// Where the file came from, as its metadata tell.
+    /// The source of the file, from its metadata.
     private func sources(_ file: LeafFile) -> [(key: String, value: String)] {
         let keys = ["software", "source", "source.form", "source.container", "source.adapters", "source.digest"]
         return keys.compactMap { key in file.metadata[key].map { (key, $0) } }
@@ -139,7 +139,7 @@ extension ModelConfiguration {
         return .object(fields)
     }
 
-    /// What a half layer lacks is absent.
+    /// A missing half layer has no sizes.
     private func sizes(ofLayer layer: Int) -> JSON {
         var fields: [(key: String, value: JSON)] = []
         if layers[layer].hasAttention {

@@ -45,7 +45,7 @@ struct PlanCommand: Command {
         try validate()
         let file = try openFile()
         let options = modelOptions(context: context)
-        // With all memory in the world the plan tells the smallest budget that works.
+        // With unlimited memory the plan gives the smallest budget that works.
         var unlimited = options
         unlimited.memory = .bytes(Int.max)
         let minimum = try Model.plan(file, unlimited).minimum
@@ -100,7 +100,7 @@ struct PlanCommand: Command {
         return options
     }
 
-    /// Nil where it can be measured.
+    /// The disk that the user described; nil if it can be measured.
     private func statedDisk() throws(LeafError) -> DiskRate? {
         if let diskRate { return DiskRate(bytesPerSecond: Double(diskRate.bytesPerSecond)) }
         guard model != nil else {
@@ -109,7 +109,7 @@ struct PlanCommand: Command {
         return nil
     }
 
-    /// The longest context whose plan fits, found by halving: more context never takes less.
+    /// Finds the longest context whose plan fits by bisection: more context never needs less memory.
     private func longestContext(_ file: ModelFile, within budget: Int) throws(LeafError) -> Int {
         func fits(_ context: Int) throws(LeafError) -> Bool {
             var options = modelOptions(context: context)
@@ -126,7 +126,7 @@ struct PlanCommand: Command {
         return longest
     }
 
-    /// KV bytes of one more token; the cache grows by pages.
+    /// Bytes of the KV cache for one more token; the cache grows by pages.
     private func bytesPerToken(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) -> Int {
         let span = 1024
         var larger = options

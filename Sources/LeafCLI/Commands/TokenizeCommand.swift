@@ -52,7 +52,7 @@ struct TokenizeCommand: Command {
         }
     }
 
-    /// One line.
+    /// The answer for one text, one line.
     private func answer(_ text: String, _ tokenizer: Tokenizer) throws(LeafError) -> String {
         if decodes {
             let ids = try TokenIDs(text).ids
@@ -64,11 +64,11 @@ struct TokenizeCommand: Command {
     }
 }
 
-/// Token ids as people type them: `6,20,30` or `6 20 30`.
+/// Token ids in the form that people type: `6,20,30` or `6 20 30`.
 struct TokenIDs {
     let ids: [Int32]
 
-    /// - Throws: `.usage` for what is no id.
+    /// - Throws: `.usage` for a word that is no id.
     init(_ text: String) throws(LeafError) {
         var ids: [Int32] = []
         for word in text.split(whereSeparator: { $0 == "," || $0.isWhitespace }) {

@@ -2,7 +2,7 @@ import FoundationEssentials
 import LeafWire
 import Leafcutter
 
-/// The items of a data file and their ids, as many as are wanted.
+/// Reads the items of a data file and their ids, up to a limit.
 struct DataLines<Item: EvaluationItem> {
     private let reader: LineReader
     private var left: Int
@@ -20,7 +20,7 @@ struct DataLines<Item: EvaluationItem> {
         }
     }
 
-    /// - Parameter check: what else a line has to stand.
+    /// - Parameter check: a further check of each line.
     /// - Throws: `.usage` naming a line that makes no sense, or a file without any.
     mutating func next(
         check: (Item) throws(LeafError) -> Void = { _ in }
@@ -62,13 +62,13 @@ struct DataLines<Item: EvaluationItem> {
     }
 }
 
-/// What a data file asks for, found out before a model is opened: every line is known to make sense then.
+/// What a data file needs, found before a model is opened. It also validates every line.
 struct DataSurvey {
     private(set) var demands: DemandSurvey
     private(set) var items = 0
-    /// Items that say what is wanted.
+    /// The number of items with a target.
     private(set) var wanted = 0
-    /// Items whose beginning is cut away.
+    /// The number of items whose beginning is cut away.
     private(set) var cut = 0
     /// Bytes that items under way, a line that is read, and their answers take.
     private(set) var bytes = 0
@@ -93,7 +93,9 @@ struct DataSurvey {
             terminal.progress.show("reading: \(Quantity.count(items, "item"))")
         }
         let room = AnswerRoom.generation(tokens: demands.positions, samples: 1, logprobs: nil)
-        bytes = 2 << 16 +| 20 *| lines.longestLine +| 2 *| batch *| (2 *| lines.longestLine +| room.held)
+        let needed =
+            2 << 16 +| 20 *| lines.longestLine +| 2 *| batch *| (2 *| lines.longestLine +| room.held)
             +| room.written
+        bytes = needed
     }
 }

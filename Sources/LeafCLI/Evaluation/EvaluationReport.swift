@@ -1,7 +1,7 @@
 import LeafWire
 import Leafcutter
 
-/// What is known of an evaluation so far.
+/// The results of an evaluation so far.
 struct EvaluationReport<Metrics: EvaluationMetrics>
 where Metrics.Item: EvaluationItem, Metrics.Output: EvaluationOutput {
     let task: String

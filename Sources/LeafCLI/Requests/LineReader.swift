@@ -1,6 +1,7 @@
 import Leafcutter
 
-/// Lines of a file, of standard input or of a pipe, one after another: memory holds one line and one piece of the input.
+/// Lines of a file, of standard input or of a pipe, one after another: memory holds one line and one piece of the
+/// input.
 final class LineReader {
     struct Line {
         /// From 1.

@@ -3,8 +3,8 @@ import Leafcutter
 
 /// Requests that come one a line, from a file or a pipe.
 ///
-/// A file is read twice: `survey` finds what is wrong and what the model must have room for before anything runs. What can
-/// be read but once is planned for by `--context`.
+/// A file is read twice: `survey` finds what is wrong and what the model must have room for before anything runs. What
+/// can be read but once is planned for by `--context`.
 final class RequestStream<Request> {
     enum Next {
         case request(Request)
@@ -105,8 +105,8 @@ final class RequestStream<Request> {
     }
 
     /// A line, in an array that has grown, becomes a text of as many bytes, and an id of four bytes for each of them at
-    /// most, in an array that has doubled, and without unknowns. Those under way keep the text and the ids, and what there
-    /// is of their answers.
+    /// most, in an array that has doubled, and without unknowns. Those under way keep the text and the ids, and what
+    /// there is of their answers.
     private static func bytes(longest: Int, positions: Int, _ room: AnswerRoom, ahead: Int) -> Int {
         2 << 16 +| 20 *| longest +| ahead *| (longest +| 8 *| positions +| room.held) +| room.written
     }

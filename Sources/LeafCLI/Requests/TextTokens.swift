@@ -1,6 +1,7 @@
 import Leafcutter
 
-/// The ids of a text of any length, without unknowns: it is encoded piece by piece, cut where the tokenizer cuts anyway.
+/// The ids of a text of any length, without unknowns: it is encoded piece by piece, cut where the tokenizer cuts
+/// anyway.
 final class TextTokens {
     enum Next {
         case ids([Int32])
@@ -80,8 +81,8 @@ final class TextTokens {
         return tokenizer.encode(text).filter { $0 != Tokenizer.unknownID }
     }
 
-    /// Bytes that a text and its ids take while they are read: the text in an array that has grown and in a string, and an
-    /// id of four bytes for each byte at most, in an array that has doubled, without unknowns, and behind those of the
-    /// piece before.
+    /// Bytes that a text and its ids take while they are read: the text in an array that has grown and in a string, and
+    /// an id of four bytes for each byte at most, in an array that has doubled, without unknowns, and behind those of
+    /// the piece before.
     func bytes(longest: Int) -> Int { 2 << 16 +| 28 *| longest }
 }

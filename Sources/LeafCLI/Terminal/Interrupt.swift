@@ -3,8 +3,9 @@ import Glibc
 import Leafcutter
 import Synchronization
 
-/// Ctrl-C, SIGTERM, or the end of the terminal: asks for a clean stop. The same signal a second time ends the process at once,
-/// but for SIGHUP, which a closed terminal sends twice. A signal that was ignored when the program began stays ignored.
+/// Ctrl-C, SIGTERM, or the end of the terminal: asks for a clean stop. The same signal a second time ends the process
+/// at once, but for SIGHUP, which a closed terminal sends twice. A signal that was ignored when the program began stays
+/// ignored.
 ///
 /// A handler needs no thread of its own, so that the program can be stopped where no thread can be started either.
 final class Interrupt: Sendable {
@@ -15,7 +16,7 @@ final class Interrupt: Sendable {
     private static let signals = [SIGINT, SIGTERM, SIGHUP]
     /// Where a handler writes, so that a thread learns of the signal: a handler must not take a lock.
     private static let bell = Atomic<Int32>(-1)
-    /// Touched in `init` alone.
+    /// Only `init` touches it.
     private nonisolated(unsafe) let source: any DispatchSourceRead
 
     /// Lets the signals through. A program that is started by a thread that blocks them, as Foundation and Dispatch do,

@@ -1,7 +1,7 @@
 import Glibc
 import Leafcutter
 
-/// Standard output. A reader that goes away ends it quietly; other failures are told by `finish`.
+/// Standard output. If its reader goes away, output ends quietly; `finish` reports other failures.
 final class Output {
     private static let bufferBytes = 1 << 16
 
@@ -13,10 +13,10 @@ final class Output {
     /// Told once, when writing has come to make no sense.
     var whenClosed: () -> Void = {}
 
-    /// Whether writing makes no sense any more.
+    /// Whether nobody reads the output any more.
     var isClosed: Bool { failure != nil }
 
-    /// Takes a text; it is out after `flush`, or when much has come together.
+    /// Writes a text, at the next `flush` or when the buffer is full.
     func write(_ text: String) {
         guard !isClosed else { return }
         pending += text.utf8
@@ -32,7 +32,7 @@ final class Output {
         pending.removeAll(keepingCapacity: true)
     }
 
-    /// - Throws: `.io` if something could not be written, unless the reader just went away.
+    /// - Throws: `.io` if something could not be written, except because the reader went away.
     func finish() throws(LeafError) {
         flush()
         guard let failure, failure != EPIPE else { return }
@@ -48,7 +48,7 @@ final class Output {
 }
 
 enum StandardError {
-    /// A failure here has nobody to be told to.
+    /// A failure here cannot be reported to anybody.
     static func write(_ text: String) {
         _ = writeAll(Array(text.utf8), to: STDERR_FILENO)
     }
@@ -87,10 +87,10 @@ enum TerminalWidth {
     }
 }
 
-/// Writes in pieces that a pipe takes at once when it takes any, so that a reader who rests does not keep the program from
-/// being stopped.
+/// Writes in pieces that a pipe takes at once when it takes any, so that a reader who rests does not keep the program
+/// from being stopped.
 ///
-/// - Returns: the error number if not all bytes could be written.
+/// - Returns: the error number if some bytes could not be written.
 private func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Int32? {
     var status = stat()
     let mayBlock = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT != S_IFREG

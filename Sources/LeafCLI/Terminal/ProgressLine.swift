@@ -21,7 +21,7 @@ final class ProgressLine {
         self.output = output
         isLive = isatty(STDERR_FILENO) == 1
         interval = isLive ? .milliseconds(100) : isVerbose ? .seconds(3) : .seconds(10)
-        // Elsewhere short work stays silent.
+        // If it is not a terminal, short work prints nothing.
         lastShown = isLive ? nil : .now
     }
 
@@ -45,7 +45,7 @@ final class ProgressLine {
         StandardError.write("\u{1B}[K" + fitting + "\u{1B}[\(width)D")
     }
 
-    /// Takes the line away, before something else is written.
+    /// Clears the line before something else is written.
     func clear() {
         guard hasLine else { return }
         hasLine = false

@@ -1,6 +1,6 @@
 import Leafcutter
 
-/// How far work on a known number of bytes is, how fast it goes and how long it will take.
+/// The progress of work on a known number of bytes: how far, how fast, and how long it will take.
 struct ProgressMeter {
     private let label: String
     private let began = ContinuousClock.now
@@ -11,7 +11,7 @@ struct ProgressMeter {
 
     /// `converting: 43 %, 3.97 GiB of 9.27 GiB, 98 MB/s, 1 min 23 s left`
     ///
-    /// - Parameter skipped: bytes that an earlier run had done; they do not count for the rate.
+    /// - Parameter skipped: bytes that an earlier run had done; the rate does not count them.
     func text(done: Int, of total: Int, skipped: Int = 0) -> String {
         let share = total > 0 ? 100 * Double(done) / Double(total) : 100
         let counts = "\(label): \(share.fixed(0)) %, \(ByteCount(bytes: done)) of \(ByteCount(bytes: total))"

@@ -4,7 +4,7 @@ import Leafcutter
 
 /// Standard input as one text in UTF-8.
 enum StandardInput {
-    /// Whether somebody types it.
+    /// Whether a person types the input.
     static var isTerminal: Bool { isatty(STDIN_FILENO) == 1 }
 
     /// All of it, as it is.

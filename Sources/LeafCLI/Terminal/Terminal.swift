@@ -1,7 +1,7 @@
 import Glibc
 import Leafcutter
 
-/// Where a command writes: results to standard output, everything else to standard error.
+/// The output of a command: results go to standard output, everything else to standard error.
 final class Terminal {
     let output: Output
     let progress: ProgressLine
@@ -17,14 +17,14 @@ final class Terminal {
         progress = ProgressLine(isShown: !options.isQuiet, isVerbose: isVerbose, beside: output)
     }
 
-    /// One answer of many, as soon as it is there.
+    /// Prints one of many answers at once.
     func print(_ answer: JSON) {
         progress.clear()
         output.write(answer.line + "\n")
         output.flush()
     }
 
-    /// A line for the person at the terminal, left out with `--quiet`.
+    /// Prints a line for the user, unless `--quiet` was given.
     func note(_ line: String) {
         guard !isQuiet else { return }
         progress.clear()
@@ -34,12 +34,12 @@ final class Terminal {
         }
     }
 
-    /// A line with `--verbose` only.
+    /// Prints a line only with `--verbose`.
     func detail(_ line: @autoclosure () -> String) {
         if isVerbose { note(line()) }
     }
 
-    /// Something that the user should know even with `--quiet`.
+    /// Prints a warning, even with `--quiet`.
     func warn(_ sentence: String) {
         progress.clear()
         StandardError.write("warning: \(sentence.printable)\n")

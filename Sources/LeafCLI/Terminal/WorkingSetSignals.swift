@@ -2,13 +2,13 @@ import Dispatch
 import Glibc
 import Leafcutter
 
-/// SIGUSR1 halves what stays of the model in memory, SIGUSR2 doubles it, between the least that works and what the budget
+/// SIGUSR1 halves the weights that stay in memory, and SIGUSR2 doubles them, between the minimum and what the budget
 /// gave at the start.
 final class WorkingSetSignals: Sendable {
-    /// Touched in `init` alone.
+    /// Only `init` touches it.
     private nonisolated(unsafe) let sources: [any DispatchSourceSignal]
 
-    /// Until there is a model the signals mean nothing; their default action would end the process.
+    /// Ignores the signals until there is a model, because their default action would end the process.
     static func ignore() {
         signal(SIGUSR1, SIG_IGN)
         signal(SIGUSR2, SIG_IGN)
@@ -23,7 +23,7 @@ final class WorkingSetSignals: Sendable {
             source.setEventHandler { [weak model] in
                 guard let model else { return }
                 let now = model.pinnedBytes
-                // Doubling nothing would stay nothing.
+                // Doubling zero would stay zero.
                 model.pinnedBytes = number == SIGUSR1 ? now / 2 : max(2 * now, most / 16)
             }
             source.activate()

@@ -1,15 +1,15 @@
 import Glibc
 
-/// Values of expressions as Math23K writes them: `x=(11-1)*2`, `25%`, `3(1/2)` for three and a half, `5^2`.
+/// Evaluates expressions as Math23K writes them: `x=(11-1)*2`, `25%`, `3(1/2)` for three and a half, `5^2`.
 struct Arithmetic {
-    /// What published evaluations of Math23K allow.
+    /// The tolerance of published evaluations of Math23K.
     private static let tolerance = 1e-4
     private static let deepest = 64
 
     private var rest: ArraySlice<UInt8>
     private var depth = 0
 
-    /// Nil for what is no expression, or has no finite value.
+    /// The value of a text; nil if it is no expression, or has no finite value.
     static func value(of text: String) -> Double? {
         var bytes: [UInt8] = []
         for scalar in text.unicodeScalars where !scalar.properties.isWhitespace {
@@ -27,7 +27,7 @@ struct Arithmetic {
         return value
     }
 
-    /// Whether both are expressions of one value.
+    /// Whether both are expressions with the same value.
     static func agree(_ a: String, _ b: String) -> Bool {
         guard let a = value(of: a), let b = value(of: b) else { return false }
         return abs(a - b) < tolerance
@@ -93,7 +93,7 @@ struct Arithmetic {
             guard let number = Double(String(decoding: digits, as: UTF8.self)) else { return nil }
             rest = rest[digits.endIndex...]
             value = number
-            // A mixed number: the fraction stands behind in brackets.
+            // In a mixed number the fraction follows in brackets.
             if take("(") {
                 guard let fraction = sum(), take(")") else { return nil }
                 value += fraction

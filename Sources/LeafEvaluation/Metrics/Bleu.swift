@@ -2,8 +2,8 @@ import Glibc
 
 /// BLEU-1 to BLEU-4 of characters over the whole corpus.
 ///
-/// - Source: Papineni and others 2002; the numbers of sacreBLEU with `tokenize="char"` and its default smoothing (a
-///   precision of 0 counts as half, a quarter, .. of one hit), divided by 100.
+/// - Source: Papineni and others 2002. The same numbers as sacreBLEU with `tokenize="char"` and its default smoothing
+///   (a precision of 0 counts as half, a quarter, .. of one hit), divided by 100.
 public struct Bleu: TextMetric {
     private static let orders = 4
 
@@ -29,7 +29,7 @@ public struct Bleu: TextMetric {
     }
 
     private func bleu(_ orders: Int) -> Double {
-        // Without a single hit nothing is smoothed.
+        // If there is no hit at all, nothing is smoothed.
         guard hits[..<orders].contains(where: { $0 > 0 }), totals[..<orders].allSatisfy({ $0 > 0 }) else { return 0 }
         var (sum, smoothing) = (0.0, 1.0)
         for order in 0..<orders {

@@ -1,4 +1,5 @@
-/// Distinct-1 and Distinct-2 of characters: how many different n-grams all texts have together, by how many they have.
+/// Distinct-1 and Distinct-2 of characters: the number of different n-grams of all texts together, divided by the
+/// number of all their n-grams.
 ///
 /// - Source: Li and others 2016.
 public struct Distinct: TextMetric {

@@ -1,9 +1,10 @@
 import Glibc
 
-/// nDCG of the lines of one query, ranked by their scores: the mean over the queries, for the first 1, 5, 10 and all.
+/// nDCG of the lines of one query, ranked by their scores: the mean over the queries, for the first 1, 5, 10 and all
+/// lines.
 ///
-/// - Source: Järvelin and Kekäläinen 2002; the numbers of scikit-learn's `ndcg_score`: the gain is the relevance itself,
-///   lines of equal score share their places, and a query without a relevant line counts as 0.
+/// - Source: Järvelin and Kekäläinen 2002. The same numbers as scikit-learn's `ndcg_score`: the gain is the relevance
+///   itself, lines of equal score share their ranks, and a query without a relevant line counts as 0.
 public struct RankingGain: Sendable {
     private struct Line {
         let score: Double
@@ -13,12 +14,12 @@ public struct RankingGain: Sendable {
     private static let cutoffs = [1, 5, 10, Int.max]
 
     private var places: [String: Int] = [:]
-    /// By query, in the order in which they came first, so that sums do not depend on hashes.
+    /// Lines by query, in the order of first occurrence, so that sums do not depend on hashes.
     private var queries: [[Line]] = []
 
     public init() {}
 
-    /// - Parameter relevance: not negative.
+    /// - Parameter relevance: a number that is not negative.
     public mutating func add(score: Double, relevance: Double, query: String) {
         let place = places[query] ?? queries.count
         if place == queries.count {

@@ -1,6 +1,6 @@
-/// ROUGE-1, ROUGE-2 and ROUGE-L of characters: the mean over the texts of each one's F1.
+/// ROUGE-1, ROUGE-2 and ROUGE-L of characters: the mean of the F1 of all texts.
 ///
-/// - Source: Lin 2004; the numbers of Python's rouge-score with characters for tokens.
+/// - Source: Lin 2004. The same numbers as Python's rouge-score with characters as tokens.
 public struct Rouge: TextMetric {
     private var means = [Mean(), Mean(), Mean()]
 
@@ -27,7 +27,7 @@ public struct Rouge: TextMetric {
         return 2 * precision * recall / (precision + recall)
     }
 
-    /// The length of the longest subsequence of both.
+    /// The length of the longest common subsequence.
     private static func longestCommon(_ a: [UInt32], _ b: [UInt32]) -> Int {
         var row = Array(repeating: 0, count: a.count + 1)
         for y in b {

@@ -1,4 +1,4 @@
-/// The share of texts that are the wanted ones, white space at both ends aside.
+/// The share of texts that equal the target, ignoring white space at both ends.
 public struct TextAccuracy: TextMetric {
     private var mean = Mean()
 
@@ -11,8 +11,8 @@ public struct TextAccuracy: TextMetric {
     public var values: [MetricValue] { [MetricValue(name: "accuracy", value: mean.value)] }
 }
 
-/// The share of answers to sums that are right: the same text (`exact_match`), or an expression of the same value
-/// (`accuracy`), for another way to the same number is no error.
+/// The share of right answers to arithmetic problems: the same text (`exact_match`), or an expression with the same
+/// value (`accuracy`), since another way to the same number is no error.
 public struct AnswerAccuracy: TextMetric {
     private var exact = Mean()
     private var right = Mean()
@@ -31,7 +31,7 @@ public struct AnswerAccuracy: TextMetric {
 }
 
 extension String {
-    /// By scalars: two spellings of one character are two texts.
+    /// Compared by scalars: two spellings of one character are two texts.
     fileprivate var trimmed: [Unicode.Scalar] {
         let scalars = Array(unicodeScalars).drop { $0.properties.isWhitespace }
         return scalars.lastIndex { !$0.properties.isWhitespace }.map { Array(scalars[...$0]) } ?? []

@@ -1,4 +1,4 @@
-/// A number that says how well generated texts agree with those that were wanted.
+/// A metric that compares generated texts with references.
 public protocol TextMetric: Sendable {
     /// Counts one pair of texts.
     mutating func add(_ text: String, reference: String)
@@ -11,7 +11,7 @@ public struct MetricValue: Sendable, Equatable {
     public let value: Double
 }
 
-/// A mean of numbers that come one by one; 0 of none.
+/// The mean of numbers that are added one by one; 0 if there are none.
 struct Mean: Sendable {
     private var sum = 0.0
     private var count = 0
@@ -24,10 +24,10 @@ struct Mean: Sendable {
     var value: Double { count == 0 ? 0 : sum / Double(count) }
 }
 
-/// A text as the metrics read it: its characters (Unicode scalars) without white space. Chinese has no words that one
-/// could count without a segmenter, and its publications count characters.
+/// A text as the metrics read it: its characters (Unicode scalars) without white space. Chinese words cannot be counted
+/// without a segmenter, and publications on Chinese count characters.
 struct Characters {
-    /// Up to four characters in a row, the rest is 0.
+    /// Up to four consecutive characters; the rest is 0.
     typealias Ngram = SIMD4<UInt32>
 
     let scalars: [UInt32]
@@ -50,7 +50,7 @@ struct Characters {
         ngrams(order).reduce(into: [:]) { $0[$1, default: 0] += 1 }
     }
 
-    /// N-grams of this text that another one has too, each as often as both have it.
+    /// The number of n-grams that both texts have, each as often as both have it.
     func overlap(_ order: Int, with other: Characters) -> Int {
         let others = other.ngramCounts(order)
         return ngramCounts(order).reduce(0) { $0 + min($1.value, others[$1.key] ?? 0) }

@@ -2,34 +2,34 @@ import LeafFormat
 
 /// Chooses the tokens of a text's blanks from rows of logits, for one text or for several beams.
 protocol BlankDecoder {
-    /// Takes the row that tells the next token of a beam, beam by beam in order.
+    /// Takes the row that predicts the next token of a beam; call it for the beams in order.
     ///
-    /// - Throws: `.badInput` for logits that are no numbers, or if every token is forbidden.
+    /// - Throws: `.badInput` for logits that are not numbers, or if every token is forbidden.
     mutating func accept(
         _ row: LogitsRow, ofBeam beam: Int, workspace: inout SamplingWorkspace
     ) throws(LeafError)
 
-    /// Decides, once every beam's row was taken.
+    /// Chooses the next tokens, once the row of every beam was taken.
     ///
-    /// - Returns: the beams that go on, the best one first.
+    /// - Returns: the beams that continue, best first.
     mutating func advance(_ workspace: inout SamplingWorkspace) throws(LeafError) -> [BlankToken]
 }
 
 /// A token that was chosen for a beam.
 struct BlankToken {
-    /// Of the earlier beams the one that the token is put behind.
+    /// The earlier beam that this token continues.
     let beam: Int
     let token: TokenLogprobs
 }
 
 extension FillRequest {
     /// - Parameters:
-    ///   - earlier: the tokens of known blanks, on which penalties look back.
-    ///   - count: tokens to be chosen.
-    ///   - sample: tells apart the random choices of texts that are tried together.
+    ///   - earlier: the tokens of known blanks, which penalties count.
+    ///   - count: the number of tokens to choose.
+    ///   - sample: a number that separates the random choices of texts that are tried together.
     func decoder(after earlier: [Int32], count: Int, seed: UInt64, sample: Int) -> any BlankDecoder {
         var options = options
-        // A blank ends by its length, and any token may stand in it.
+        // Only its length ends a blank, and it may contain any token.
         options.eosID = -1
         options.allowEmpty = true
         options.maxTokens = earlier.count + count
@@ -65,7 +65,7 @@ private struct SampleBlankDecoder: BlankDecoder {
 
 private struct BeamBlankDecoder: BlankDecoder {
     var search: BeamSearch
-    /// The rows that were taken, which lie where the model left them until the next sweep.
+    /// The rows so far. They stay in the model's memory until the next sweep.
     private var rows: [LogitsRow] = []
 
     init(search: BeamSearch) {

@@ -2,22 +2,23 @@ import CPMAntShape
 import LeafExecutor
 import LeafFormat
 
-/// A text whose blanks have definite lengths: which row stands where, and which row tells of which token.
+/// A text whose blanks have definite lengths: the positions of its rows, and which row predicts which token.
 ///
-/// The mask is the one of training: context sees context on both sides of it; tokens of blanks see that, and what is to
-/// their left in blanks. So the rows of the context are computed once, whatever the blanks will hold. A token is told by
-/// the row before it: inside a blank that of the token before, at its beginning one that is known from the start.
+/// The mask is that of training: context sees the context on both sides; tokens of blanks see the context, and blanks
+/// to their left. So context rows are computed once, whatever the blanks will hold. The row before a token predicts it.
+/// In a blank that is the row of the token before; for the first token of a blank it is a row that is known from the
+/// start.
 package struct FillLayout: Sendable {
     private let request: FillRequest
-    /// Of every blank.
+    /// The lengths of all blanks.
     package let lengths: [Int]
-    /// The blanks whose tokens are sought. Those before them are known, those behind them left out: nothing is there.
+    /// The blanks to fill. Those before them are known; those after them are left empty.
     package let wanted: Range<Int>
-    /// For each blank the place of its first token in the text, counted from `<s>`.
+    /// For each blank, the index of its first token in the text, counted from `<s>`.
     package let starts: [Int]
-    /// Tokens of the whole text.
+    /// The number of tokens of the whole text.
     package let count: Int
-    /// The places of the tokens that are sought.
+    /// The indices of the tokens to find.
     package let places: [Int]
 
     init(_ request: FillRequest, lengths: [Int], wanted: Range<Int>) {
@@ -34,7 +35,8 @@ package struct FillLayout: Sendable {
         places = wanted.flatMap { starts[$0]..<starts[$0] + lengths[$0] }
     }
 
-    /// The sought tokens from one on that rows tell which are known from the start.
+    /// The run of unknown tokens, beginning at `token`, each of which is predicted by a context row (the first token of
+    /// its blank).
     func told(from token: Int) -> Range<Int> {
         func isTold(_ token: Int) -> Bool { token == 0 || places[token - 1] + 1 < places[token] }
         var end = token
@@ -71,7 +73,7 @@ package struct FillLayout: Sendable {
         return rows
     }
 
-    /// The row of the context that tells the first token of a blank, to ask it again.
+    /// The context row that predicts the first token of a blank, to compute it again.
     func tellingRow(
         _ token: Int, of sequence: SequenceID, in configuration: ModelConfiguration
     ) -> RowBatch.Row {
@@ -101,10 +103,10 @@ package struct FillLayout: Sendable {
         return row
     }
 
-    /// What the text can come to need of a model.
+    /// The most that the text can need of a model.
     ///
-    /// Beams share the pages to which nothing is written after the first sweep: those without a sought token or the row
-    /// before it.
+    /// Beams share the pages that do not change after the first sweep: those without an unknown token and without the
+    /// row before one.
     func demand(in configuration: ModelConfiguration) -> Demand {
         let width = request.options.width(samples: 1)
         let positions = configuration.promptLength + count

@@ -3,13 +3,13 @@ public import LeafFormat
 
 /// A text with blanks, and how to fill them.
 ///
-/// - Source: CPM-Ant reference, section 5.5; Documentation/infilling.md says what is computed when.
+/// - Source: CPM-Ant reference, section 5.5; Documentation/infilling.md says what is computed, and when.
 public struct FillRequest: Sendable {
-    /// Tokens that are missing in a text.
+    /// Missing tokens in a text.
     public struct Blank: Sendable, Equatable {
-        /// How many tokens of the context stand before it.
+        /// The number of context tokens before it.
         public var place: Int
-        /// How many tokens it has; nil for the best number.
+        /// The number of its tokens; nil for the best number.
         public var length: Int?
 
         public init(place: Int, length: Int?) {
@@ -18,22 +18,22 @@ public struct FillRequest: Sendable {
         }
     }
 
-    /// Tokens of one blank at most.
+    /// Possible lengths of a blank.
     public static let lengths = 1...4096
-    /// What an open blank may be tried up to.
+    /// Possible values of `longest`.
     public static let openLengths = 1...256
-    /// What it is tried up to if nobody says more.
+    /// The usual value of `longest`.
     public static let usualLongest = 8
-    /// Blanks of one text.
+    /// Possible numbers of blanks in a text.
     public static let blankCounts = 1...256
 
-    /// The text without its blanks, between `<s>` and `</s>`, as it was in training.
+    /// The text without its blanks, between `<s>` and `</s>`, as in training.
     public var context: PromptRows
-    /// From left to right.
+    /// The blanks, from left to right.
     public var blanks: [Blank]
-    /// Tokens of a blank without a length at most.
+    /// The most tokens of a blank without a length.
     public var longest: Int
-    /// What ends a text has no meaning here: a blank has as many tokens as it has.
+    /// How to choose tokens. Options that end a text have no effect, because only its length ends a blank.
     public var options: GenerationOptions
 
     public init(
@@ -45,7 +45,7 @@ public struct FillRequest: Sendable {
         self.options = options
     }
 
-    /// - Throws: `.usage` for what makes no sense with this model.
+    /// - Throws: `.usage` if the request is invalid for this model.
     public func validate(for configuration: ModelConfiguration) throws(LeafError) {
         try options.validate(for: configuration)
         try context.validate(for: configuration)
@@ -78,26 +78,26 @@ public struct FillRequest: Sendable {
         }
     }
 
-    /// What can be filled after the first `known` blanks without computing the context anew: the next one, whose length
-    /// is tried if it has none, and those of a given length behind it.
+    /// The blanks that can be filled after the first `known` ones without computing the context again: the next one,
+    /// whose lengths are tried if it is open, and the blanks of a given length after it.
     func stage(after known: Int) -> Range<Int> {
         known..<(blanks[(known + 1)...].firstIndex { $0.length == nil } ?? blanks.count)
     }
 
-    /// The lengths that are tried of one blank.
+    /// The lengths to try for a blank.
     func lengths(of blank: Int) -> ClosedRange<Int> { blanks[blank].length.map { $0...$0 } ?? 1...longest }
 
-    /// The length of open blanks while those to their left are filled.
+    /// The length that open blanks have while those to their left are filled.
     private var meanwhile: Int { (longest + 1) / 2 }
 
-    /// A text of definite lengths: those of the known blanks, of the first one of the next stage, and of the rest.
+    /// The text with definite lengths: those of the known blanks, `length` for the next blank, and those of the rest.
     func layout(known: [Int], length: Int) -> FillLayout {
         let rest = blanks[(known.count + 1)...].map { $0.length ?? meanwhile }
         return FillLayout(self, lengths: known + [length] + rest, wanted: stage(after: known.count))
     }
 
-    /// What each of the texts that are tried can come to need of a model: those of one stage are tried together. None for
-    /// a request that `validate` refuses.
+    /// What each of the texts that are tried can come to need of a model: those of one stage are tried together. None
+    /// for a request that `validate` refuses.
     public func demands(in configuration: ModelConfiguration) -> [Demand] {
         guard (try? validate(for: configuration)) != nil else { return [] }
         var (demands, known): ([Demand], [Int]) = ([], [])
@@ -110,7 +110,7 @@ public struct FillRequest: Sendable {
         return demands
     }
 
-    /// Sequences that are under way at the same time, if there is room for them.
+    /// The number of sequences at the same time, if there is capacity for them.
     public var sequences: Int {
         let lengths = blanks.contains { $0.length == nil } ? max(1, longest) : 1
         return lengths *| options.width(samples: 1)
@@ -118,6 +118,6 @@ public struct FillRequest: Sendable {
 }
 
 extension GenerationOptions {
-    /// The soft prompt and the segment that were trained on blanks; the most likely token each time.
+    /// Options with the soft prompt and the segment that were trained on blanks, and the most likely token each time.
     public static var filling: GenerationOptions { GenerationOptions(decoding: .greedy, task: 1, segment: 1) }
 }

@@ -13,14 +13,14 @@ extension FillRequest: ModelRequest {
     public var work: RequestWork<Filling> { RequestWork { FillRun(self, $0).tracks() } }
 }
 
-/// One request on its way: the texts that are tried together, then those that come of them. Made on the engine's thread,
-/// which alone touches it.
+/// One request on its way: the texts that are tried together, then those that come of them. Made on the engine's
+/// thread, which alone touches it.
 private final class FillRun: @unchecked Sendable {
     private let request: FillRequest
     private let context: RequestContext<Filling>
     private let progress: FillProgress
     private var search: FillSearch
-    /// Of the candidates under way.
+    /// Results of the candidates that are running.
     private var results: [Result<[[TokenLogprobs]], LeafError>?] = []
 
     init(_ request: FillRequest, _ context: RequestContext<Filling>) {
@@ -60,7 +60,7 @@ private final class FillRun: @unchecked Sendable {
         }
     }
 
-    /// Why it failed, rather than that the others were stopped then.
+    /// The first failure that is not the cancellation which followed it.
     private var reason: LeafError? {
         for case .failure(let error)? in results where error.kind != .cancelled { return error }
         return nil

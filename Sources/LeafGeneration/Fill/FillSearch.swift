@@ -1,10 +1,10 @@
-/// Which texts are tried next for a request, and what is known after them: blanks are filled from left to right, and of
-/// the lengths of an open one that stays whose tokens have the best mean log-probability.
+/// Decides which texts a request tries next. Blanks are filled from left to right. Of the lengths of an open blank, the
+/// one whose tokens have the best mean log-probability wins.
 package struct FillSearch {
     private let request: FillRequest
-    /// The tokens of the blanks that are known.
+    /// The tokens of the known blanks.
     package private(set) var filled: [[TokenLogprobs]] = []
-    /// The texts that are tried next; none when all is known.
+    /// The texts to try next; none when all blanks are known.
     package private(set) var candidates: [FillLayout] = []
 
     package init(_ request: FillRequest) {
@@ -14,14 +14,14 @@ package struct FillSearch {
 
     package var known: [[Int32]] { filled.map { $0.map(\.chosen.id) } }
 
-    /// Where each blank begins in the text.
+    /// The index of each blank's first token in the text.
     package var starts: [Int] {
         zip(request.blanks, filled.indices).map { blank, place in
             blank.place + filled[..<place].reduce(0) { $0 + $1.count }
         }
     }
 
-    /// The text with what is known, from `<s>` on.
+    /// The text with the known blanks, from `<s>` on.
     package var ids: [Int32] {
         var (ids, place): ([Int32], Int) = ([], 0)
         for (blank, tokens) in zip(request.blanks, known) {
@@ -31,8 +31,8 @@ package struct FillSearch {
         return ids + request.context.ids[place...]
     }
 
-    /// Takes what was found for the candidates, in their order: the tokens of each wanted blank. Of equals the shortest
-    /// stays.
+    /// Takes the results of the candidates, in their order: the tokens of each wanted blank. Of equal lengths the
+    /// shortest wins.
     package mutating func take(_ results: [[[TokenLogprobs]]]) {
         func mean(_ place: Int) -> Double {
             let blank = results[place][0]

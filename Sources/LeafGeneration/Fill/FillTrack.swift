@@ -4,7 +4,7 @@ package import LeafFormat
 
 /// Fills the wanted blanks of one layout, from left to right.
 package final class FillTrack: Track {
-    /// One way to fill them, so far.
+    /// One candidate for the wanted blanks, as far as it is filled.
     private struct Beam {
         var sequence: SequenceID
         var tokens: [TokenLogprobs] = []
@@ -19,19 +19,20 @@ package final class FillTrack: Track {
     private let progress: FillProgress
     private let deliver: (Result<[[TokenLogprobs]], LeafError>) -> Void
     private var decoder: any BlankDecoder
-    /// The best one first; empty before the first sweep.
+    /// Best first; empty before the first sweep.
     private var beams: [Beam] = []
-    /// Tokens whose rows every beam has in the cache.
+    /// The number of tokens whose rows every beam has in the cache.
     private var fed = 0
-    /// Tokens that every beam has chosen.
+    /// The number of tokens that every beam has chosen.
     private var decided = 0
-    /// The beams' own rows of this sweep that want logits; those that tell the beginnings of blanks come after them.
+    /// The number of the beams' own rows on this sweep that want logits. Rows that predict the first tokens of blanks
+    /// come after them.
     private var ownRows = 0
 
     /// - Parameters:
-    ///   - request: a valid one.
+    ///   - request: a valid request.
     ///   - known: the tokens of the blanks before the wanted ones.
-    ///   - deliver: is told the tokens of each wanted blank.
+    ///   - deliver: called with the tokens of each wanted blank.
     package init(
         _ request: FillRequest, _ layout: FillLayout, known: [[Int32]], for configuration: ModelConfiguration,
         progress: FillProgress, deliver: @escaping (Result<[[TokenLogprobs]], LeafError>) -> Void
@@ -65,7 +66,7 @@ package final class FillTrack: Track {
                 batch.rows.append(row)
             }
         }
-        // They are the same for all beams.
+        // These rows are the same for all beams.
         for token in layout.told(from: decided + 1) {
             batch.rows.append(layout.tellingRow(token, of: last.sequence, in: configuration))
         }
@@ -140,7 +141,7 @@ package final class FillProgress {
         told = progress
     }
 
-    /// Every text calls it before the sweep begins: they ride together.
+    /// Every text calls it before a sweep, because they share sweeps.
     func countSweep(rows more: Int) {
         rows += more
         began = began ?? .now
@@ -153,7 +154,7 @@ package final class FillProgress {
         isRiding = false
     }
 
-    /// Before the first sweep, until the first tokens were there, and after that.
+    /// Seconds before the first sweep, until the first tokens, and after them.
     package var seconds: (wait: Double, prefill: Double, decode: Double) {
         let now = ContinuousClock.now
         let (began, firstToken) = (began ?? now, firstToken ?? now)

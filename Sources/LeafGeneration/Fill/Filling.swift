@@ -1,11 +1,11 @@
-/// A text whose blanks were filled.
+/// A text with filled blanks.
 public struct Filling: Sendable {
     public struct Blank: Sendable {
-        /// Place of the first token in `ids`.
+        /// The index of its first token in `ids`.
         public var start: Int
-        /// How likely the model found each one.
+        /// Its tokens with the model's log-probabilities.
         public var tokens: [TokenLogprobs]
-        /// Empty for a model without a vocabulary.
+        /// Its text; empty for a model without a vocabulary.
         public var text: String
 
         public init(start: Int, tokens: [TokenLogprobs], text: String) {
@@ -18,19 +18,19 @@ public struct Filling: Sendable {
         public var logprob: Double { tokens.reduce(0) { $0 + $1.chosen.logprob } }
     }
 
-    /// The whole text as the model saw it, from `<s>` to `</s>`.
+    /// The whole text as the model reads it, from `<s>` to `</s>`.
     public var ids: [Int32]
     public var blanks: [Blank]
     public var seed: UInt64
-    /// Sweeps on which rows of the request were.
+    /// Sweeps that had rows of the request.
     public var sweeps: Int
-    /// All that were computed, for all lengths that were tried.
+    /// The rows computed for all lengths that were tried.
     public var rows: Int
-    /// Before its first sweep.
+    /// Seconds before its first sweep.
     public var waitSeconds: Double
-    /// Its first sweep, after which the first tokens were there.
+    /// Seconds of its first sweep, which gives the first tokens.
     public var prefillSeconds: Double
-    /// After it.
+    /// Seconds after its first sweep.
     public var decodeSeconds: Double
 
     public init(
@@ -47,13 +47,13 @@ public struct Filling: Sendable {
         self.decodeSeconds = decodeSeconds
     }
 
-    /// Tokens that were found.
+    /// The number of tokens in all blanks.
     public var tokenCount: Int { blanks.reduce(0) { $0 + $1.tokens.count } }
 }
 
 extension Generation {
-    /// What stands in the one blank of a text, as if it had been generated: it stopped by itself unless it is as long as
-    /// it might be.
+    /// The one blank of a text as if it had been generated. It counts as stopped by itself unless it has the largest
+    /// length.
     public init(_ filling: Filling, of request: FillRequest) {
         let blank = filling.blanks[0]
         let isBeamSearch = if case .beams = request.options.decoding { true } else { false }

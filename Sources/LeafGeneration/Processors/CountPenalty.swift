@@ -1,7 +1,7 @@
-/// Makes tokens less likely that came already: `frequency` is taken off the logit for each time, `presence` once.
-/// Negative ones make them more likely.
+/// Makes tokens that occurred before less likely: subtracts `frequency` from the logit for each occurrence, and
+/// `presence` once. Negative values make them more likely.
 ///
-/// As OpenAI's API defines them; 0.1 to 1 is usual.
+/// Defined as in OpenAI's API; 0.1 to 1 is usual.
 package struct CountPenalty: LogitsProcessor {
     private let frequency: Float
     private let presence: Float

@@ -1,6 +1,6 @@
 import LeafTokenizer
 
-/// The first token is neither the end nor a line break, so that there is a text.
+/// Forbids the end and a line break as the first token, so that there is a text.
 ///
 /// Source: CPM-Ant reference, section 5.1.
 package struct FirstTokenBan: LogitsProcessor {

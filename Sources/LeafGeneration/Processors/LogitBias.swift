@@ -1,4 +1,4 @@
-/// Adds a number to the logits of single tokens: above 0 makes them more likely, -100 all but forbids them.
+/// Adds a number to the logits of single tokens. Above 0 makes them more likely; -100 practically forbids them.
 package struct LogitBias: LogitsProcessor {
     private let biases: [(id: Int, bias: Float)]
 

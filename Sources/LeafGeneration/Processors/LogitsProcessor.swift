@@ -1,16 +1,16 @@
 /// One rule that changes the logits before a token is chosen.
 package protocol LogitsProcessor: Sendable {
     /// - Parameters:
-    ///   - workspace: its logits are changed in place.
+    ///   - workspace: the logits, changed in place.
     ///   - history: the tokens of this sequence so far.
     func process(_ workspace: inout SamplingWorkspace, after history: TokenHistory)
 }
 
 extension GenerationOptions {
-    /// The rules in CPM-Live's order, those that change nothing left out.
+    /// The rules in CPM-Live's order, without those that change nothing.
     ///
-    /// Source: CPM-Ant reference, sections 5.1 and 5.3. Logit bias, the penalties by count, n-grams and min-p are not
-    /// CPM-Live's.
+    /// Source: CPM-Ant reference, sections 5.1 and 5.3. CPM-Live has no logit bias, no penalties by count, no n-gram
+    /// rule and no min-p.
     package var processors: [any LogitsProcessor] {
         var rules: [any LogitsProcessor] = []
         if !logitBias.isEmpty { rules.append(LogitBias(logitBias)) }

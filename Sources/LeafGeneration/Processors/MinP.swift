@@ -1,4 +1,4 @@
-/// Drops tokens whose probability is under a share of the most likely one's.
+/// Drops tokens whose probability is below a share of the most likely token's.
 ///
 /// Nguyen and others, "Turning up the heat: min-p sampling" (2024); 0.05 to 0.1 is usual.
 package struct MinP: LogitsProcessor {

@@ -1,4 +1,4 @@
-/// Forbids every token that would make a run of `length` tokens come a second time.
+/// Forbids every token that would make a run of `length` tokens occur a second time.
 ///
 /// Paulus, Xiong and Socher, "A deep reinforced model for abstractive summarization" (2017); 3 or 4 is usual.
 package struct NgramBan: LogitsProcessor {

@@ -1,5 +1,5 @@
-/// Makes tokens that were generated already less likely: a positive logit is divided by the penalty, a negative one
-/// multiplied, once however often the token came. The prompt counts only where transformers is followed.
+/// Makes tokens that were generated before less likely: divides a positive logit by the penalty, multiplies a negative
+/// one, once for each different token. The prompt counts only with transformers' rules.
 ///
 /// Keskar and others, "CTRL" (2019); 1.2 is usual. Source: CPM-Ant reference, section 5.1.
 package struct RepetitionPenalty: LogitsProcessor {

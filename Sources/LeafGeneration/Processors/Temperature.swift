@@ -1,4 +1,4 @@
-/// Divides the logits: above 1 the probabilities even out, below 1 they sharpen.
+/// Divides the logits: above 1 makes probabilities more even, below 1 more different.
 package struct Temperature: LogitsProcessor {
     private let temperature: Float
 

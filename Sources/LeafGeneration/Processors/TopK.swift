@@ -1,4 +1,4 @@
-/// Keeps the `count` largest logits, and all that are equal to the smallest of these.
+/// Keeps the `count` largest logits, and all logits equal to the smallest of these.
 ///
 /// Fan, Lewis and Dauphin, "Hierarchical neural story generation" (2018). Source: CPM-Ant reference, section 5.3.
 package struct TopK: LogitsProcessor {
@@ -15,7 +15,7 @@ package struct TopK: LogitsProcessor {
         workspace.keep { logits[$0] >= threshold }
     }
 
-    /// The `count`-th largest, found bit by bit: no sorting, and the same time for every row.
+    /// The `count`-th largest logit, found bit by bit, without sorting and in the same time for every row.
     private func smallestKept(_ logits: FloatRow) -> Float {
         var threshold: UInt32 = 0
         for bit in (0..<32).reversed() {

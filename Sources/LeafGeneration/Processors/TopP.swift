@@ -1,4 +1,4 @@
-/// Keeps the most likely tokens: one is dropped when those before it together exceed `mass`, so the first always
+/// Keeps the most likely tokens. A token is dropped if the tokens before it together exceed `mass`, so the first always
 /// stays. Of equal ones the smaller id comes first.
 ///
 /// Holtzman and others, "The curious case of neural text degeneration" (2020); 0.9 is usual. Source: CPM-Ant
@@ -19,7 +19,7 @@ package struct TopP: LogitsProcessor {
         }
     }
 
-    /// Takes ids out of a heap until their probabilities exceed the mass: only those that stay are sorted.
+    /// Takes ids from a heap until their probabilities exceed the mass, so only the ids that stay are sorted.
     private func lastKept(_ workspace: inout SamplingWorkspace) -> (id: Int, probability: Float)? {
         let probabilities = workspace.probabilities
         var heap = ProbabilityHeap(storage: workspace.order)
@@ -36,7 +36,7 @@ package struct TopP: LogitsProcessor {
     }
 }
 
-/// Ids, the most likely on top, of equals the smallest.
+/// A heap of ids: most likely first, and of equal ones the smaller id first.
 private struct ProbabilityHeap {
     private(set) var storage: [Int32]
 
@@ -44,7 +44,7 @@ private struct ProbabilityHeap {
         self.storage = storage
     }
 
-    /// Takes every id that is possible at all.
+    /// Fills the heap with every id that is possible.
     mutating func fill(from probabilities: FloatRow) {
         storage.removeAll(keepingCapacity: true)
         for id in 0..<probabilities.count where probabilities[id] > 0 { storage.append(Int32(id)) }

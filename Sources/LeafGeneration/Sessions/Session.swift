@@ -1,13 +1,13 @@
 public import LeafFormat
 import Synchronization
 
-/// A file that keeps one generation, so that it can go on another time and give the same bytes as if it had never stopped.
+/// A file that keeps one generation, so that it can be continued later and gives the same bytes as without the stop.
 ///
-/// The file is written at the end, when somebody stops the generation, and on the way if asked for; always beside the old
-/// one, which is whole until the new one is. Documentation/session.md describes it.
+/// The file is written at the end, when the caller stops the generation, and at an interval if requested. Each time a
+/// new file is written beside the old one, which stays complete until then. Documentation/session.md describes it.
 public final class Session: Sendable {
     public let path: String
-    /// Tokens of a text after which it is saved on the way; nil for at the end alone.
+    /// The number of tokens of a text between two savings; nil to save only at the end.
     public let interval: Int?
 
     private struct Status {
@@ -20,9 +20,9 @@ public final class Session: Sendable {
     private let target: String
     private let calls: WriteCalls
 
-    /// Names a session; nothing is read or written yet.
+    /// Names a session, but reads and writes nothing yet.
     ///
-    /// - Throws: `.usage` for an interval that makes no sense, `.io` where no file can be written.
+    /// - Throws: `.usage` for an invalid interval, `.io` if no file can be written there.
     public convenience init(path: String, interval: Int? = nil) throws(LeafError) {
         try self.init(path: path, interval: interval, calls: WriteCalls())
     }
@@ -41,30 +41,30 @@ public final class Session: Sendable {
         self.calls = calls
     }
 
-    /// What a session's file holds.
+    /// The contents of a session's file.
     public struct Contents: Sendable, Equatable {
-        /// `<s>` first, the soft prompt left out.
+        /// `<s>` first, without the soft prompt.
         public let promptIDs: [Int32]
         public let seed: UInt64
-        /// Of the longest text so far.
+        /// Tokens of the longest text so far.
         public let tokens: Int
     }
 
-    /// What the file holds; nil if there is none yet.
+    /// Reads the file; nil if there is none yet.
     ///
     /// - Throws: `.io`, and `.badInput` for a file that is damaged or no session.
     public func contents() throws(LeafError) -> Contents? {
         try read { head, _ throws(LeafError) in head.contents }
     }
 
-    /// Why the last saving failed; nil if it did not.
+    /// The error of the last saving; nil if it succeeded.
     public var failure: LeafError? { status.withLock(\.failure) }
-    /// The same while the generation goes on, which tries again; nil once it has ended.
+    /// The error of the last saving while the generation goes on and will try again; nil once it has ended.
     public var passingFailure: LeafError? { status.withLock { $0.wasLast ? nil : $0.failure } }
-    /// Bytes of the file that was saved last; 0 if nothing was saved.
+    /// Bytes of the last saved file; 0 if nothing was saved.
     public var savedBytes: Int { status.withLock(\.bytes) }
 
-    /// Hands what the file holds to `body`, unless there is none.
+    /// Passes the contents of the file to `body`, if there is a file.
     func read<Value>(
         _ body: (_ head: SessionHead, _ rest: SessionReader) throws(LeafError) -> Value
     ) throws(LeafError) -> Value? {
@@ -73,10 +73,10 @@ public final class Session: Sendable {
         return try body(SessionHead(reader), reader)
     }
 
-    /// Replaces the file by what `body` writes, or leaves it as it is.
+    /// Replaces the file by the output of `body`, or leaves it unchanged on an error.
     ///
     /// - Parameter isLast: whether the generation has ended.
-    /// - Returns: whether it is saved; else `failure` says why not.
+    /// - Returns: whether it was saved; if not, `failure` says why.
     func save(isLast: Bool, _ body: (SessionWriter) throws(LeafError) -> Void) -> Bool {
         do throws(LeafError) {
             let bytes = try write(body)
@@ -101,7 +101,7 @@ public final class Session: Sendable {
             try FilePath.rename(part, to: target)
             return writer.byteCount
         } catch {
-            // On a full disk its room is wanted elsewhere.
+            // On a full disk other files need the space.
             try? FilePath.remove(part)
             throw error
         }

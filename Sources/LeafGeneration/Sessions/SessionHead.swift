@@ -1,8 +1,8 @@
 import LeafFormat
 
-/// What a session was begun with: it goes on only where all of this is the same.
+/// Everything that a session was started with. It can be continued only if all of it is the same.
 package struct SessionHead: Sendable, Equatable {
-    /// Something that decides the text, in the words of the command line.
+    /// One value that decides the text, with the name that users know.
     package struct Field: Sendable, Equatable {
         package enum Name: String, Sendable, CaseIterable {
             case rules, software, model, kv, activations, delta
@@ -37,14 +37,14 @@ package struct SessionHead: Sendable, Equatable {
 
     /// The number of the rules by which texts go on: everything that makes the bytes of a generation and is no option.
     ///
-    /// Raised when a session that was begun under the old rules could not be finished with the same bytes. While it is 1 it
-    /// is not written, so that files of the first program are those of this one.
+    /// Raised when a session that was begun under the old rules could not be finished with the same bytes. While it is
+    /// 1 it is not written, so that files of the first program are those of this one.
     private static let rules = 1
 
     let fields: [Field]
     let promptIDs: [Int32]
     let seed: UInt64
-    /// Of the longest text.
+    /// Tokens of the longest text.
     var tokens = 0
 
     private static let mostFields = 64
@@ -65,7 +65,7 @@ package struct SessionHead: Sendable, Equatable {
 
     var contents: Session.Contents { Session.Contents(promptIDs: promptIDs, seed: seed, tokens: tokens) }
 
-    /// - Throws: `.badInput` for what no program wrote.
+    /// - Throws: `.badInput` for contents that no program writes.
     init(_ reader: SessionReader) throws(LeafError) {
         var fields: [Field] = []
         var isKnown = true
@@ -106,7 +106,7 @@ package struct SessionHead: Sendable, Equatable {
         try writer.append(UInt32(tokens))
     }
 
-    /// - Throws: `.usage` for what a session cannot hold.
+    /// - Throws: `.usage` for values that a session cannot hold.
     func validate() throws(LeafError) {
         for field in fields where field.value.utf8.count > Self.longestValue {
             throw LeafError(.usage, "\(field.name.rawValue) is too long for a session; at most 1 MiB can be kept")
@@ -121,10 +121,10 @@ package struct SessionHead: Sendable, Equatable {
         }
     }
 
-    /// Checks that a generation with this head can go on from one that was saved.
+    /// Checks that a generation with this head can continue a saved one.
     ///
-    /// - Parameter path: the session's.
-    /// - Throws: `.usage` naming the first thing that is not the same.
+    /// - Parameter path: the path of the session.
+    /// - Throws: `.usage` naming the first difference.
     func check(against saved: SessionHead, of path: String) throws(LeafError) {
         // The rules tell whether another program can go on, not its version.
         for field in fields where field.name != .software && field.name != .rules {
@@ -160,7 +160,7 @@ extension SessionHead.Field {
 }
 
 extension GenerationRequest {
-    /// All of the request that decides its texts but prompt, seed, and a length that only ends them.
+    /// All values of the request that decide its texts, without the prompt, the seed, and a length that only ends them.
     var sessionFields: [SessionHead.Field] {
         let options = options
         let bias = options.logitBias.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
@@ -178,7 +178,7 @@ extension GenerationRequest {
             .init(.segment, options.segment), .init(.logprobs, options.logprobs.map { "\($0)" } ?? "none"),
             .init(.number, samples),
         ]
-        // Beam search ends otherwise, not only earlier.
+        // With beams the length changes the search itself.
         if case .beams = options.decoding { fields.append(.init(.maxTokens, options.maxTokens)) }
         return fields
     }

@@ -1,6 +1,6 @@
 public import LeafFormat
 
-/// One track's hold on its session.
+/// Saves and restores one track's session.
 package final class SessionKeeper {
     private let session: Session
     private var head: SessionHead
@@ -14,9 +14,9 @@ package final class SessionKeeper {
     /// Whether the request is known to fit its session.
     private let isChecked: Bool
 
-    /// Nil without a session.
+    /// Nil for a request without a session.
     ///
-    /// - Parameter request: one that `resumed(from:)` has given; another fails when it begins.
+    /// - Parameter request: a result of `resumed(from:)`; any other request fails when it begins.
     package init?(_ request: GenerationRequest, seed: UInt64) {
         guard let session = request.session else { return nil }
         self.session = session
@@ -25,9 +25,9 @@ package final class SessionKeeper {
             fields: (request.sessionOrigin ?? []) + request.sessionFields, promptIDs: request.prompt.ids, seed: seed)
     }
 
-    /// Hands over what was saved, if anything was.
+    /// Passes the saved state to `body`, if there is one.
     ///
-    /// - Throws: `.badInput` for a damaged file, `.usage` for one that belongs to something else.
+    /// - Throws: `.badInput` for a damaged file, `.usage` for one of another request.
     func restore(_ body: (SessionReader) throws(LeafError) -> Void) throws(LeafError) {
         guard isChecked else {
             throw LeafError(.usage, "\(session.path) was not compared with the model; sessions go with Model.generate")
@@ -49,11 +49,11 @@ package final class SessionKeeper {
         return session.interval.map { tokens - savedTokens >= $0 } ?? false
     }
 
-    /// Whether the file does not hold the latest.
+    /// Whether the file lacks the latest state.
     var isStale: Bool { isNew || hasNews }
 
     /// - Parameters:
-    ///   - tokens: of the longest text.
+    ///   - tokens: tokens of the longest text.
     ///   - isLast: whether the generation has ended.
     func save(tokens: Int, isLast: Bool, _ body: (SessionWriter) throws(LeafError) -> Void) {
         head.tokens = tokens
@@ -72,10 +72,10 @@ extension GenerationRequest {
         return try resumed(from: origin.fields(self))
     }
 
-    /// The request as it goes on: with the seed that was saved, where it names none.
+    /// The request to continue with: it takes the saved seed if it has none.
     ///
-    /// - Parameter origin: what decides the text beside the request.
-    /// - Throws: `.usage` naming what is not as it was, `.badInput` for a damaged file, `.io`.
+    /// - Parameter origin: everything besides the request that decides the text.
+    /// - Throws: `.usage` naming what differs, `.badInput` for a damaged file, `.io`.
     package func resumed(from origin: [SessionHead.Field]) throws(LeafError) -> GenerationRequest {
         guard let session else { return self }
         let head = SessionHead(
@@ -91,7 +91,7 @@ extension GenerationRequest {
                     "\(session.path) was begun with seed \(saved.seed), this run has seed \(seed); leave it out, "
                         + "or begin another session")
             }
-            // Beam search has one token more than it is asked for, and the same length as before.
+            // Beam search gives one token more than requested, and the length is the same as before.
             if case .beams = options.decoding {
             } else if saved.tokens > options.maxTokens {
                 throw LeafError(

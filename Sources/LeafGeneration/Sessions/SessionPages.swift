@@ -2,9 +2,9 @@ import CPMAntShape
 import LeafExecutor
 import LeafFormat
 
-/// The pages of the KV cache that sequences have, and what is in them.
+/// Writes and restores the pages of the KV cache that sequences have.
 enum SessionPages {
-    /// - Parameter length: positions of each sequence that are to be kept.
+    /// - Parameter length: the number of positions to keep of each sequence.
     static func write(
         _ sequences: [SequenceID], lengths: [Int], of cache: KVCache, to writer: SessionWriter
     ) throws(LeafError) {
@@ -23,12 +23,12 @@ enum SessionPages {
         for page in order { try writer.append(UnsafeRawBufferPointer(cache.contents(ofPage: page))) }
     }
 
-    /// Makes sequences again that `write` wrote.
+    /// Makes the sequences that `write` wrote.
     ///
     /// - Parameters:
-    ///   - lengths: those that were written.
-    ///   - most: pages that the sequences may have together.
-    ///   - rows: those of a sequence, by its place, as many as it is long.
+    ///   - lengths: the lengths that were written.
+    ///   - most: the most pages that the sequences may have together.
+    ///   - rows: returns the rows of a sequence by its index; as many as its length.
     static func restore(
         lengths: [Int], most: Int, into cache: KVCache, from reader: SessionReader,
         rows: (_ place: Int, _ sequence: SequenceID) -> [RowBatch.Row]
@@ -57,7 +57,7 @@ enum SessionPages {
 }
 
 extension PromptRows {
-    /// The rows of the prompt and of tokens that were generated after it, none of which wants logits.
+    /// The rows of the prompt and of the tokens generated after it. None of them wants logits.
     func rows(
         of sequence: SequenceID, followedBy generated: ArraySlice<Int32>, in configuration: ModelConfiguration
     ) -> [RowBatch.Row] {

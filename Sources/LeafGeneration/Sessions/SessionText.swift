@@ -1,12 +1,12 @@
 import CPMAntShape
 import LeafFormat
 
-/// A text that has been generated so far, as a session keeps it.
+/// A generated text as a session keeps it.
 struct SessionText {
     var ids: [Int32]
-    /// Whether it has ended otherwise than by its length.
+    /// Whether it ended for another reason than its length.
     var hasStopped: Bool
-    /// One a token, if they were asked for.
+    /// One entry for each token, if they were requested.
     var logprobs: [TokenLogprobs]
 
     func write(to writer: SessionWriter) throws(LeafError) {

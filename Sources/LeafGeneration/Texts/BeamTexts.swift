@@ -2,7 +2,7 @@ package import CPMAntShape
 package import LeafFormat
 package import LeafTokenizer
 
-/// The beams of one prompt: they share its pages of the KV cache, and what they have in common after it.
+/// The beams of one prompt. They share the prompt's pages of the KV cache, and whatever they have in common after it.
 package struct BeamTexts: TextChoice {
     private let request: GenerationRequest
     private let configuration: ModelConfiguration
@@ -12,7 +12,7 @@ package struct BeamTexts: TextChoice {
 
     /// - Parameters:
     ///   - request: a valid one.
-    ///   - width: beams.
+    ///   - width: the number of beams.
     ///   - vocabulary: nil for a model that gives ids only.
     package init(
         _ request: GenerationRequest, width: Int, for configuration: ModelConfiguration, vocabulary: Vocabulary?,

@@ -3,7 +3,8 @@ package import LeafFormat
 
 /// What becomes of a request's texts as rows of logits come: samples go their own ways, beams compete.
 ///
-/// Texts under way are counted from 0, as their sequences in the cache are. Before the first row there is one, the prompt.
+/// Texts under way are counted from 0, as their sequences in the cache are. Before the first row there is one, the
+/// prompt.
 package protocol TextChoice {
     /// Texts under way.
     var count: Int { get }
@@ -52,8 +53,8 @@ extension KVCache {
     /// that share its pages.
     ///
     /// - Parameters:
-    ///   - parents: for each of them from which of the earlier ones it comes.
-    ///   - sequences: of the earlier ones; those that nobody comes from are removed.
+    ///   - parents: for each child, the number of its earlier beam.
+    ///   - sequences: the sequences of the earlier beams. Those without a child are removed.
     func follow(_ parents: [Int], of sequences: [SequenceID]) -> [SequenceID] {
         if parents.elementsEqual(sequences.indices) { return sequences }
         var isTaken = Array(repeating: false, count: sequences.count)

@@ -2,8 +2,8 @@ package import CPMAntShape
 package import LeafExecutor
 package import LeafFormat
 
-/// The texts that go on from one prompt: the sequences of the cache in which their past lies, the rows that they want on
-/// each sweep, and their session.
+/// The texts that go on from one prompt: the sequences of the cache in which their past lies, the rows that they want
+/// on each sweep, and their session.
 ///
 /// A text may have any number of rows on a sweep; its `TextChoice` gets them together, when the last one is there, and
 /// decides what becomes of it.
@@ -126,14 +126,14 @@ extension TextTrack {
                 }
             }
         }
-        // Told only now that all of the file is known to be whole.
+        // Reported only now, when the whole file is known to be undamaged.
         report.noteResumed(tokens: choice.tellResumed())
     }
 
     private func save(_ keeper: SessionKeeper, _ model: Executor, isLast: Bool) {
         keeper.save(tokens: choice.length, isLast: isLast) { writer throws(LeafError) in
             guard try choice.write(to: writer) else { return }
-            // A sweep that was broken off has left rows behind the tokens that there are.
+            // A cancelled sweep may have left rows after the last token.
             try SessionPages.write(
                 sequences,
                 lengths: sequences.indices.map {
@@ -144,7 +144,7 @@ extension TextTrack {
 
     private var isCached: Bool { request.options.compatibility != .transformersUncached }
 
-    /// Positions that are worth keeping once so many generated tokens have been fed back.
+    /// The number of positions worth keeping when this many generated tokens have been fed back.
     private func cachedLength(generated: Int) -> Int {
         isCached ? prompt.length(in: configuration) + generated : 0
     }
