@@ -41,7 +41,7 @@ struct BudgetTests {
         model = directory.path("demo.leaf")
         let converted = try Program.run(["convert", Golden.demoModel.path, model, "--quiet"])
         try #require(converted.status == 0, "\(converted.errors)")
-        let refused = try Program.run(["generate", model, Self.prompt, "--memory", "1MiB"] + Self.options)
+        let refused = try Program.run(["generate", model, Self.prompt, "--memory", "16MiB"] + Self.options)
         try #require(refused.status == 3, "\(refused.errors)")
         let number = try #require(refused.errors.split(separator: "--memory ").last?.prefix { $0.isNumber })
         minimum = try #require(Int(number)) << 20

@@ -175,7 +175,7 @@ import Testing
         let example = try examples()[0]
         let arguments = ["fill", model, example.marked(open: true), "--json", "-q"]
         let text = try #require(try Leafcutter.run(arguments).json?["text"] as? String)
-        let refused = try Leafcutter.run(arguments + ["--memory", "1MiB"])
+        let refused = try Leafcutter.run(arguments + ["--memory", "16MiB"])
         #expect(refused.status == 3)
         let number = try #require(refused.error.split(separator: "--memory ").last?.prefix { $0.isNumber })
         let least = try #require(Int(number))
@@ -218,7 +218,7 @@ import Testing
             (try requests("{}"), 2, "'text' is missing"),
             (try requests(#"{"text":"山"}"#), 2, "no blank"),
             (try requests(#"{"text":"山<blank:0>"}"#), 2, "'<blank:0' is no blank"),
-            (try requests(#"{"text":7}"#), 2, "'text' has a value of the wrong kind"),
+            (try requests(#"{"text":7}"#), 2, "'text' is a number, where a text is wanted"),
             (try requests(#"{"text":"山<blank>","stop":"x"}"#), 2, "no option 'stop'"),
             (try requests(#"{"text":"山<blank>","nothing":1}"#), 2, "no option 'nothing'"),
             (try requests(#"{"text":"山<blank>","delta":"other"}"#), 2, "no adapter is called 'other'"),

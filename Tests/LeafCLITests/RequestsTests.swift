@@ -78,7 +78,7 @@ import Testing
             (#"{"prompt":"a","seed":-1}"#, "'seed'"),
             (#"{"prompt":"a","compat":"other"}"#, "transformers"),
             (#"{"prompt":"a","logit_bias":{"x":1}}"#, "'x'"),
-            (#"{"prompt":"a","n":0}"#, "-n 0"),
+            (#"{"prompt":"a","n":0}"#, "0 texts"),
             (#"{"prompt":"a","n":4,"beams":3}"#, "3 beams"),
             (#"{"input_ids":[6,99999]}"#, "99999"),
             (#"{"input_ids":[]}"#, "no ids"),
@@ -121,7 +121,7 @@ import Testing
     @Test func aTightBudgetRunsFewerAtATime() throws {
         let model = try Models.shared.get().demo
         let path = try folder.file((0..<6).map { #"{"id":\#($0),"prompt":"春","seed":\#($0),"max_tokens":40}"# })
-        let refused = try Leafcutter.run("generate", model, "--requests", path, "--memory", "1MiB")
+        let refused = try Leafcutter.run("generate", model, "--requests", path, "--memory", "16MiB")
         let smallest = try #require(refused.error.split(separator: "--memory ").last).trimmingCharacters(in: .newlines)
         let tight = try Leafcutter.run("generate", model, "--requests", path, "--memory", smallest, "-q")
         let roomy = try Leafcutter.run("generate", model, "--requests", path, "--memory", "1GiB", "-q")
