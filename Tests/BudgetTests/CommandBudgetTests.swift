@@ -83,7 +83,7 @@ struct CommandBudgetTests {
 
     @Test(arguments: runs) func staysWithinItsBudget(_ run: Run) throws {
         try makeInputs(of: run)
-        let refused = try start(run, budget: 1 << 20)
+        let refused = try start(run, budget: 16 << 20)
         try #require(refused.status == 3, "\(refused.errors)")
         #expect(refused.peak < 64 << 20)
         let number = try #require(refused.errors.split(separator: "--memory ").last?.prefix { $0.isNumber })

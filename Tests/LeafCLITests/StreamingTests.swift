@@ -23,7 +23,7 @@ import Testing
     private func answers(_ run: Leafcutter.Run) throws -> [Int: String] {
         try run.objects.reduce(into: [:]) { answers, object in
             var object = object
-            for name in ["timing", "memory", "io"] { object[name] = nil }
+            for name in ["timing", "memory", "io", "seed"] { object[name] = nil }
             let data = try JSONSerialization.data(withJSONObject: object, options: .sortedKeys)
             answers[object["id"] as? Int ?? -1] = String(decoding: data, as: UTF8.self)
         }
@@ -71,7 +71,7 @@ import Testing
             let good = lines(line, 3)
             let bad = [
                 (#"{"id":"b","prompt":"春\ud83d天"}"#, "lone surrogate"), ("nonsense", "not valid JSON"),
-                (String(repeating: "[", count: 5000), "deep"), (#"{"id":"c"}"#, "missing"),
+                (String(repeating: "[", count: 5000), "it is a list, where an object is wanted"), (#"{"id":"c"}"#, "missing"),
                 ("{\"id\":\"long\",\"prompt\":\"\(String(repeating: "a", count: 2 << 20))\"}", "longer than 1.0 MiB"),
             ]
             for (text, part) in bad {

@@ -109,7 +109,7 @@ import Testing
             failure { _ = try Converter(source: copy.source, output: other, options: options).run() }?.kind == .usage)
         options.consumes = true
         let error = failure { _ = try Converter(source: copy.source, output: other, options: options).run() }
-        #expect(error?.description.contains("only that command can go on") == true)
+        #expect(error?.description.contains("only that conversion can go on") == true)
         #expect(!FileManager.default.fileExists(atPath: other + ".part"))
         _ = try copy.convert()
     }

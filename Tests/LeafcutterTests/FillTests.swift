@@ -181,6 +181,7 @@ import Testing
         for demand in demands {
             let capacity = ModelOptions.Capacity(for: [demand])
             narrow.context = max(narrow.context, capacity.context)
+            narrow.longest = max(narrow.longest, capacity.longest)
             narrow.rows = max(narrow.rows, capacity.rows)
             narrow.logitRows = max(narrow.logitRows, capacity.logitRows)
             narrow.sequences = max(narrow.sequences, capacity.sequences)
