@@ -71,7 +71,7 @@ import Testing
             let good = lines(line, 3)
             let bad = [
                 (#"{"id":"b","prompt":"春\ud83d天"}"#, "lone surrogate"), ("nonsense", "not valid JSON"),
-                (String(repeating: "[", count: 5000), "it is a list, where an object is wanted"), (#"{"id":"c"}"#, "missing"),
+                (String(repeating: "[", count: 5000), "it is a list"), (#"{"id":"c"}"#, "missing"),
                 ("{\"id\":\"long\",\"prompt\":\"\(String(repeating: "a", count: 2 << 20))\"}", "longer than 1.0 MiB"),
             ]
             for (text, part) in bad {

@@ -176,9 +176,8 @@ import Testing
         }
         let roomy = try open(file)
         let alone = try requests.map { try fill([$0], roomy)[0] }
-        let demands = requests.flatMap { $0.demands(in: file.configuration) }
         var narrow = ModelOptions.Capacity(context: 1)
-        for demand in demands {
+        for demand in requests.flatMap({ $0.demands(in: file.configuration) }) {
             let capacity = ModelOptions.Capacity(for: [demand])
             narrow.context = max(narrow.context, capacity.context)
             narrow.longest = max(narrow.longest, capacity.longest)
