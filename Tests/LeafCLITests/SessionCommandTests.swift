@@ -41,6 +41,7 @@ import Testing
         for _ in 0..<60 {
             let run = try Leafcutter.shell(
                 """
+                set -m
                 "$0" generate "$1" \(words) --max-read-rate 40MB/s & program=$!
                 sleep 0.$((RANDOM % 5 + 3)); kill -\(signal) $program 2> /dev/null; wait $program
                 """, model)
@@ -136,7 +137,7 @@ import Testing
         ) throws { try Leafcutter.expectRefusal(arguments, status, words, sourceLocation: sourceLocation) }
         let same = ["generate", model, "春", "--seed", "5", "--eos-id", "0", "-q"]
         try expectRefusal(
-            2, "--temperature 0.9, this run has --temperature 0.5", same + options + ["--temperature", "0.5"])
+            2, "temperature 0.9, this run has temperature 0.5", same + options + ["--temperature", "0.5"])
         try expectRefusal(2, "sampling, this run has greedy", same + options + ["--greedy"])
         try expectRefusal(2, "kv f16, this run has kv f32", same + options + ["--kv", "f32"])
         try expectRefusal(2, "seed 5", same + options + ["--seed", "6"])
