@@ -18,7 +18,7 @@ package final class SweepInterest: Sendable {
     /// - Parameters:
     ///   - interrupt: makes whoever waits for the disk fail with `.cancelled`, until `resume`. Called on the thread of
     ///     whoever loses interest, during a sweep.
-    ///   - resume: called after a sweep that was interrupted and ended otherwise.
+    ///   - resume: called after a sweep that was interrupted, whatever became of it.
     package init(interrupt: @escaping @Sendable () -> Void, resume: @escaping @Sendable () -> Void) {
         self.interrupt = interrupt
         self.resume = resume
@@ -34,14 +34,9 @@ package final class SweepInterest: Sendable {
             for rider in riders { sweep.riders.append(rider) }
             (sweep.isUnderWay, sweep.isBroken) = (true, false)
         }
-        do throws(LeafError) {
-            try body()
-        } catch {
-            // A sweep that fails with `.cancelled` has been abandoned, and the store with it is as it was.
-            if end(), error.kind != .cancelled { resume() }
-            throw error
-        }
-        if end() { resume() }
+        // The next sweep must not find the interruption of this one, which may have come too late for it.
+        defer { if end() { resume() } }
+        try body()
     }
 
     /// To be called after each cancellation, from any thread.

@@ -95,7 +95,7 @@ import Testing
                 throw LeafError(kind, "over")
             }
         }
-        // Who fails with `.cancelled` has abandoned the sweep, and with it the interruption.
-        #expect(disk.all == (kind == .cancelled ? ["interrupt"] : ["interrupt", "resume"]))
+        // The interruption may have come after the sweep was abandoned.
+        #expect(disk.all == ["interrupt", "resume"])
     }
 }
