@@ -31,12 +31,8 @@ package struct FillAnswer {
     }
 
     private var timing: JSON {
-        let rate =
-            filling.decodeSeconds > 0 ? Double(max(0, filling.tokenCount - 1)) / filling.decodeSeconds : 0
-        return [
-            "load": .number(loadSeconds), "wait": .number(filling.waitSeconds),
-            "prefill": .number(filling.prefillSeconds), "decode": .number(filling.decodeSeconds),
-            "tokens_per_second": .number(rate), "sweeps": .integer(filling.sweeps),
-        ]
+        .timing(
+            load: loadSeconds, wait: filling.waitSeconds, prefill: filling.prefillSeconds,
+            decode: filling.decodeSeconds, decoded: filling.tokenCount - 1, sweeps: filling.sweeps)
     }
 }

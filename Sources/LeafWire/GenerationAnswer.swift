@@ -65,12 +65,9 @@ package struct GenerationAnswer {
     }
 
     private var timing: JSON {
-        let decoded = generation.newTokens - generation.samples.count
-        let rate = generation.decodeSeconds > 0 ? Double(max(0, decoded)) / generation.decodeSeconds : 0
-        return [
-            "load": .number(loadSeconds), "wait": .number(generation.waitSeconds),
-            "prefill": .number(generation.prefillSeconds), "decode": .number(generation.decodeSeconds),
-            "tokens_per_second": .number(rate), "sweeps": .integer(generation.sweeps),
-        ]
+        .timing(
+            load: loadSeconds, wait: generation.waitSeconds, prefill: generation.prefillSeconds,
+            decode: generation.decodeSeconds, decoded: generation.newTokens - generation.samples.count,
+            sweeps: generation.sweeps)
     }
 }

@@ -25,6 +25,19 @@ extension JSON {
         ]
     }
 
+    /// `{"load","wait","prefill","decode","tokens_per_second","sweeps"}`: seconds, and the rate of decoding.
+    ///
+    /// - Parameter decoded: tokens that came after the first of each text.
+    static func timing(
+        load: Double, wait: Double, prefill: Double, decode: Double, decoded: Int, sweeps: Int
+    ) -> JSON {
+        [
+            "load": .number(load), "wait": .number(wait), "prefill": .number(prefill), "decode": .number(decode),
+            "tokens_per_second": .number(decode > 0 ? Double(max(0, decoded)) / decode : 0),
+            "sweeps": .integer(sweeps),
+        ]
+    }
+
     package static func logprobs(_ logprobs: [TokenLogprobs]) -> JSON {
         func entry(_ entry: TokenLogprobs.Entry) -> [(key: String, value: JSON)] {
             [("id", .integer(Int(entry.id))), ("logprob", .number(entry.logprob))]

@@ -53,12 +53,6 @@ package struct TextWindows: Sendable {
         scoredUpTo = prefix - 1
     }
 
-    /// Tokens of the text that are scored, of those that came.
-    package var scoredTokens: Int { max(0, count - (prefix - 1)) }
-
-    /// How many of the next ids are not scored, as they belong to the first prompt.
-    package var unscored: Int { max(0, prefix - 1 - count) }
-
     /// - Returns: the windows that are full now.
     package mutating func append(_ ids: [Int32]) -> [Window] {
         add(ids)

@@ -116,16 +116,22 @@ import Testing
         ("tokenizer=", "tokenizes=", "accepted"),
     ])
     func aWrongHeaderIsRefused(old: String, new: String, reason: String) throws {
+        #expect(old.utf8.count == new.utf8.count)
+        try Self.expectRefusal(replacing: old, with: new, reason)
+    }
+
+    /// Replaces a part of a small model's header, and expects a refusal of the file.
+    private static func expectRefusal(replacing old: String, with new: String, _ reason: String) throws {
         let directory = try TemporaryDirectory()
         let path = directory.path("m.leaf")
         try SmallModel().write(to: path)
         let original = try Data(contentsOf: URL(filePath: path))
         let end = try LeafFile.open(path: path).regions[0].offset
         let text = String(decoding: original[8..<end], as: UTF8.self)
-        #expect(text.contains(old) && old.utf8.count == new.utf8.count)
-        let forged = Array(text.replacing(old, with: new).utf8)
-        let error = try Self.openForged(forged, path)
-        let description = error?.description ?? "accepted"
+        #expect(text.contains(old))
+        // The padding gives or takes what the change needs.
+        let forged = Array(text.replacing(old, with: new).utf8) + [UInt8](repeating: 0x20, count: 64)
+        let description = try openForged(Array(forged.prefix(end - 8)), path)?.description ?? "accepted"
         #expect(description.contains(reason), "\(description)")
     }
 
@@ -151,18 +157,7 @@ import Testing
         ("\"tokenizer.dictionary.bytes\":\"3000\"", "\"tokenizer.dictionary.bytez\":\"3000\"", "no sensible size"),
     ])
     func aDictionaryOfImpossibleSizeIsRefused(old: String, new: String, reason: String) throws {
-        let directory = try TemporaryDirectory()
-        let path = directory.path("m.leaf")
-        try SmallModel().write(to: path)
-        let original = try Data(contentsOf: URL(filePath: path))
-        let end = try LeafFile.open(path: path).regions[0].offset
-        let text = String(decoding: original[8..<end], as: UTF8.self)
-        #expect(text.contains(old))
-        // The padding gives or takes what the change needs.
-        var forged = Array(text.replacing(old, with: new).utf8)
-        forged = Array((forged + [UInt8](repeating: 0x20, count: 64)).prefix(end - 8))
-        let description = try Self.openForged(forged, path)?.description ?? "accepted"
-        #expect(description.contains(reason), "\(description)")
+        try Self.expectRefusal(replacing: old, with: new, reason)
     }
 
     @Test func aDictionaryThatUnpacksToAnotherSizeIsFound() throws {
