@@ -42,7 +42,8 @@ struct LogitsCommand: Command {
         let rowCounts = cases.map { $0.rowCount(in: file.configuration) }
         let rows = max(1, rowCounts.max() ?? 1)
         options.capacity = ModelOptions.Capacity(context: rows, rows: rows, logitRows: lastOnly ? 1 : rows)
-        options.callerBytes = max(options.callerBytes, LogitsInput.byteCount(of: cases))
+        // What reading took besides is given back before the model is opened.
+        options.callerBytes = LogitsInput.byteCount(of: cases)
         let loaded = try Model(file, options)
         let summary = try loaded.writeLogits(of: cases, to: output, lastOnly: lastOnly) { done in
             terminal.progress.show("computing: \(done) of \(cases.count) cases")

@@ -1,0 +1,164 @@
+import Foundation
+import GoldenSupport
+import Testing
+
+/// Every command that runs a model, with the smallest budget that its refusal names and with twice that.
+@Suite(
+    "The promise of each command", .serialized,
+    .enabled(if: Program.isBuilt, "LEAFCUTTER_BIN names no program; make test sets it"))
+struct CommandBudgetTests {
+    /// What is run, and what must come of it.
+    struct Run: CustomTestStringConvertible, Sendable {
+        let name: String
+        /// `MODEL` and the names of `Inputs` stand for paths.
+        let arguments: [String]
+        /// One of `Inputs`.
+        var input: String? = nil
+        var isPiped = false
+        /// Lines on standard output; nil where that is no count of answers.
+        var answers: Int?
+
+        var testDescription: String { name }
+    }
+
+    /// Lines of requests, each so long that a program that holds all of them overruns a small budget.
+    private static let lineCount = 600
+    private static let requestCount = 64
+
+    static let runs: [Run] = [
+        Run(name: "generate", arguments: ["generate", "MODEL", "今天", "--max-tokens", "8"]),
+        Run(name: "generate -n 8", arguments: ["generate", "MODEL", "今天", "--max-tokens", "8", "-n", "8"]),
+        Run(name: "generate --beams 4", arguments: ["generate", "MODEL", "今天", "--max-tokens", "8", "--beams", "4"]),
+        Run(
+            name: "generate --logprobs 1000",
+            arguments: [
+                "generate", "MODEL", "今天", "--max-tokens", "100", "--logprobs", "1000", "--logit-bias", "7=-1000",
+                "--json",
+            ], answers: 1),
+        Run(
+            name: "generate --session",
+            arguments: ["generate", "MODEL", "今天", "--max-tokens", "8", "--session", "OUTPUT", "--seed", "1"]),
+        Run(
+            name: "generate --trace",
+            arguments: ["generate", "MODEL", "今天", "--max-tokens", "8", "--trace", "OUTPUT"]),
+        Run(
+            name: "generate --requests FILE",
+            arguments: ["generate", "MODEL", "--requests", "prompts.jsonl", "--max-tokens", "1"], answers: lineCount),
+        Run(
+            name: "generate --requests -, a pipe",
+            arguments: ["generate", "MODEL", "--requests", "-", "--max-tokens", "1"], input: "prompts.jsonl",
+            isPiped: true, answers: lineCount),
+        Run(
+            name: "score FILE", arguments: ["score", "MODEL", "--requests", "scores.jsonl"], answers: requestCount),
+        Run(
+            name: "score, a pipe", arguments: ["score", "MODEL", "--requests", "-"], input: "scores.jsonl",
+            isPiped: true, answers: requestCount),
+        Run(name: "fill FILE", arguments: ["fill", "MODEL", "--requests", "blanks.jsonl"], answers: requestCount),
+        Run(
+            name: "fill, a pipe", arguments: ["fill", "MODEL", "--requests", "-"], input: "blanks.jsonl",
+            isPiped: true, answers: requestCount),
+        Run(name: "embed, a file", arguments: ["embed", "MODEL", "-"], input: "texts.txt", answers: requestCount),
+        Run(
+            name: "embed --pool none, a pipe", arguments: ["embed", "MODEL", "-", "--pool", "none"],
+            input: "long.txt", isPiped: true, answers: 8),
+        Run(
+            name: "perplexity FILE", arguments: ["perplexity", "MODEL", "long.txt", "--context", "64"]),
+        Run(
+            name: "perplexity, a pipe", arguments: ["perplexity", "MODEL", "-", "--context", "64"], input: "long.txt",
+            isPiped: true),
+        Run(
+            name: "logits", arguments: ["logits", "MODEL", "--input", "cases.json", "--output", "OUTPUT", "--json"],
+            answers: 1),
+        Run(name: "evaluate", arguments: ["evaluate", "MODEL", "C3", "C3.jsonl"]),
+        Run(name: "convert", arguments: ["convert", "CHECKPOINT", "OUTPUT", "--force", "--quiet"], answers: 0),
+    ]
+
+    let directory: TemporaryDirectory
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        let converted = try Program.run(["convert", Golden.demoModel.path, directory.path("MODEL"), "--quiet"])
+        try #require(converted.status == 0, "\(converted.errors)")
+    }
+
+    @Test(arguments: runs) func staysWithinItsBudget(_ run: Run) throws {
+        try makeInputs(of: run)
+        let refused = try start(run, budget: 16 << 20)
+        try #require(refused.status == 3, "\(refused.errors)")
+        #expect(refused.peak < 64 << 20)
+        let number = try #require(refused.errors.split(separator: "--memory ").last?.prefix { $0.isNumber })
+        let smallest = try #require(Int(number)) << 20
+        for budget in [smallest, 2 * smallest] {
+            let outcome = try start(run, budget: budget)
+            #expect(outcome.status == 0, "\(budget): \(outcome.errors)")
+            #expect(outcome.peak <= budget, "\(outcome.errors)")
+            if let answers = run.answers {
+                #expect(outcome.output.count { $0 == UInt8(ascii: "\n") } == answers)
+            }
+            try? FileManager.default.removeItem(atPath: directory.path("OUTPUT"))
+        }
+    }
+
+    private func start(_ run: Run, budget: Int) throws -> Program.Outcome {
+        let arguments = run.arguments.map { word in
+            switch word {
+            case "CHECKPOINT": Golden.demoModel.path
+            case "C3.jsonl": Golden.root.appendingPathComponent("evaluation/C3.jsonl").path
+            case "MODEL", "OUTPUT": directory.path(word)
+            default: Self.inputs[word] == nil ? word : directory.path(word)
+            }
+        }
+        let input = run.input.map { run.isPiped ? Program.Input.pipe(directory.path($0)) : .file(directory.path($0)) }
+        return try Program.run(arguments + ["--memory", "\(budget)"], input ?? .none)
+    }
+
+    private func makeInputs(of run: Run) throws {
+        for name in run.arguments + [run.input].compactMap({ $0 }) {
+            guard let make = Self.inputs[name] else { continue }
+            try make().write(toFile: directory.path(name), atomically: false, encoding: .utf8)
+        }
+    }
+
+    private static let inputs: [String: @Sendable () -> String] = [
+        // A request keeps its stop string: long lines, and little to compute.
+        "prompts.jsonl": {
+            lines(lineCount) { _ in
+                #"{"prompt":"春天","stop":[""# + String(repeating: "☃", count: 20_000) + #""]}"#
+            }
+        },
+        "scores.jsonl": {
+            lines(requestCount) {
+                #"{"context":"今天","target":""# + String(repeating: "天", count: $0 % 8 == 0 ? 400 : 4) + #""}"#
+            }
+        },
+        "blanks.jsonl": { lines(requestCount) { _ in #"{"text":"今天<blank:1>气"}"# } },
+        "texts.txt": { lines(requestCount) { _ in "今天天气" } },
+        "long.txt": { lines(8) { _ in String(repeating: "天气", count: 220) } },
+        // Recorded cases hold what they were made of as well.
+        "cases.json": {
+            #"{"cases":[{"id":"a","input_ids":[6,20,30],"made_of":""# + String(repeating: "x", count: 48 << 20)
+                + #""}]}"#
+        },
+    ]
+
+    private static func lines(_ count: Int, _ line: (Int) -> String) -> String {
+        (0..<count).map { line($0) + "\n" }.joined()
+    }
+}
+
+@Suite("The promise to a program that embeds the library") struct EmbeddedBudgetTests {
+    /// `Examples/Embedding` opens its model with 128 MiB. The library leaves the allocator as the program has it, so
+    /// this promise includes what glibc keeps in the arenas of as many threads as there are, and the Swift runtime's
+    /// libraries.
+    @Test func theExampleStaysWithinTheBudgetThatItGives() throws {
+        let directory = try TemporaryDirectory()
+        let program = try #require(Program.url, "LEAFCUTTER_BIN names no program; make test sets it")
+        let converted = try Program.run(program, ["convert", Golden.demoModel.path, directory.path("demo.leaf"), "-q"])
+        try #require(converted.status == 0, "\(converted.errors)")
+        let outcome = try Program.run(
+            Golden.builtProduct("embedding"), [directory.path("demo.leaf"), "《登鹳雀楼》王之涣\n"])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.peak <= 128 << 20)
+        #expect(outcome.peak > 8 << 20, "nothing was measured")
+    }
+}
