@@ -116,6 +116,19 @@ import Testing
         }
     }
 
+    @Test func aReaderWhoRestsDoesNotHoldUpTheEnd() throws {
+        let requests = try folder.file(
+            Array(repeating: #"{"context":"床前明月","target":"光"}"#, count: 30_000))
+        let run = try Leafcutter.shell(
+            #"""
+            # In braces: a part of a pipeline has no jobs of its own, and lets them ignore SIGINT.
+            { set -m; "$0" score "$1" --requests "$2" -q & pid=$!; sleep 3; kill -INT $pid
+              for i in $(seq 40); do kill -0 $pid 2> /dev/null || break; sleep 0.1; done
+              kill -9 $pid 2> /dev/null && echo late >&2; } | sleep 8
+            """#, model, requests)
+        #expect(!run.error.contains("late"), "\(run.error)")
+    }
+
     @Test func argumentsNeedNoProc() throws {
         let run = try Leafcutter.shell(
             #"unshare -m sh -c 'mount -t tmpfs none /proc || exit 77; "$0" tokenize "$1" 春 --json' "$0" "$1""#, model)
