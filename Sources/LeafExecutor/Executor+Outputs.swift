@@ -30,8 +30,7 @@ extension Executor {
     }
 
     /// The hidden state of a row after the last norm, `[dModel]`: what its logits are made of. It can be read only
-    /// inside
-    /// `forward`'s callback.
+    /// inside `forward`'s callback.
     ///
     /// - Parameter row: the number that `forward`'s callback gets.
     public func finalHiddenState(ofRow row: Int) -> UnsafeBufferPointer<Float> {

@@ -100,8 +100,7 @@ public final class BlockStore: Sendable {
     ///
     /// It may be called from any thread at any time and stays in force until `abandonSweep()` or `resume()`. If sweeps
     /// of several owners follow each other, one that cancels must not hit the next one's sweep: calls of `interrupt()`
-    /// and
-    /// `resume()` then belong under one lock of the caller, with the note of whose sweep is under way.
+    /// and `resume()` then belong under one lock of the caller, with the note of whose sweep is under way.
     public func interrupt() { readAhead.interrupt() }
 
     /// Takes `interrupt()` back, before a sweep begins.
@@ -109,8 +108,7 @@ public final class BlockStore: Sendable {
 
     /// Stops in the middle of a sweep: the next `lease` is of the first chunk of the pattern again. Reads that wait for
     /// their time under a limited rate are dropped, so this takes as long as the reads that the kernel has begun. It
-    /// ends what
-    /// `interrupt()` began. No consumer may hold or wait for a chunk.
+    /// ends what `interrupt()` began. No consumer may hold or wait for a chunk.
     public func abandonSweep() { readAhead.abandonSweep() }
 
     // MARK: The working set

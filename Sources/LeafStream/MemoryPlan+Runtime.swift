@@ -11,9 +11,9 @@ extension MemoryPlan {
     /// | dynamic Swift libraries | 16.1 MiB | 26 MiB |
     ///
     /// The charge is higher because a cold start reads the files of the executable and the libraries ahead into the
-    /// page cache. The kernel can reclaim that but counts it. libzip brings libcrypto, libstdc++, bzip2 and zlib, 2 MiB
-    /// resident. Each further thread costs 75 KiB with its kernel stack. Buffered reading keeps up to 1 MiB in the page
-    /// cache.
+    /// page cache. The kernel can reclaim that but counts it. The program linked libzip when this was measured: up to
+    /// 2 MiB more than today. Each further thread costs 75 KiB with its kernel stack. Buffered reading keeps up to
+    /// 1 MiB in the page cache.
     public static let runtimeBytes = 28 << 20
 
     /// Bytes of page tables: eight for each page of 4096. A huge page reserves as much, in case it has to be split.

@@ -5,8 +5,7 @@ package import LeafTokenizer
 package import Leafcutter
 
 /// A text to be predicted: `{"id","text" or "input_ids","context","stride","prefix"}`, with `task`, `segment`, `delta`
-/// and
-/// `prompt_embedding`. The ids are without `<s>`.
+/// and `prompt_embedding`. The ids are without `<s>`.
 package struct PerplexityInput: Sendable {
     /// What holds for texts that say nothing about it.
     package struct Defaults: Sendable {

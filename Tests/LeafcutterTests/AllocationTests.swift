@@ -59,7 +59,8 @@ private enum Counts {
         let path = directory.path("model.leaf")
         try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .int8, to: path)
         let file = try ModelFile(path: path)
-        var options = ModelOptions(memory: .gibibytes(1), threads: 2, capacity: .init(context: 2000, sequences: 8))
+        var options = ModelOptions(
+            memory: .gibibytes(1), threads: 2, capacity: .init(context: 2000, logitRows: 8, sequences: 8))
         let resident = try Model(file, options)
         options.memory = .bytes(try Model.plan(file, options).minimum)
         let streamed = try Model(file, options)

@@ -7,7 +7,8 @@ import Synchronization
 /// at once, but for SIGHUP, which a closed terminal sends twice. A signal that was ignored when the program began stays
 /// ignored.
 ///
-/// A handler needs no thread of its own, so that the program can be stopped where no thread can be started either.
+/// A handler sets a flag, which needs no thread: the program can be stopped where no thread can be started. The handler
+/// also rings a bell, whose thread cancels what waits.
 final class Interrupt: Sendable {
     /// What a first signal cancels.
     let cancellation = Cancellation()

@@ -53,8 +53,8 @@ extension KVCache {
     /// that share its pages.
     ///
     /// - Parameters:
-    ///   - parents: for each child, the number of its earlier beam.
-    ///   - sequences: the sequences of the earlier beams. Those without a child are removed.
+    ///   - parents: for each text that goes on, the number of the one it comes from.
+    ///   - sequences: the sequences of the earlier texts. Those without a child are removed.
     func follow(_ parents: [Int], of sequences: [SequenceID]) -> [SequenceID] {
         if parents.elementsEqual(sequences.indices) { return sequences }
         var isTaken = Array(repeating: false, count: sequences.count)
