@@ -9,29 +9,26 @@ extension CPMAnt {
     /// - Throws: `.io` and `.badInput` if resident tensors cannot be read, `.budget` if the system refuses memory,
     ///   `.usage` for float weights on a machine without OpenBLAS.
     public static func executor(
-        of file: CPMAntFile, store: BlockStore, pool: ComputePool,
-        capacity: ForwardCapacity, activations: ActivationPrecision, kv: KVPrecision,
-        tuning: ModelTuning = ModelTuning(), trace: TraceRecorder? = nil
+        of file: CPMAntFile, store: BlockStore, pool: ComputePool, _ options: ExecutorOptions,
+        trace: TraceRecorder? = nil
     ) throws(LeafError) -> Executor {
         let residents = try ResidentTensors(file.leaf, file.wantedTensors(), store: store)
         return try Executor(
-            CPMAnt(file, residents: residents, longest: capacity.longest), file: file.leaf, residents: residents,
-            store: store, pool: pool, capacity: capacity, activations: activations, kv: kv, tuning: tuning,
-            trace: trace)
+            CPMAnt(file, residents: residents, longest: options.capacity.longest), file: file.leaf,
+            residents: residents, store: store, pool: pool, options, trace: trace)
     }
 
-    /// Bytes of everything that `executor` allocates, for the memory plan.
+    /// The parts of the memory plan that hold everything that `executor` allocates.
     ///
     /// - Throws: `.badInput` when the file lacks a tensor.
-    public static func plannedBytes(
-        _ file: CPMAntFile, capacity: ForwardCapacity, activations: ActivationPrecision, kv: KVPrecision,
-        tuning: ModelTuning = ModelTuning()
-    ) throws(LeafError) -> (resident: Int, kv: Int, scratch: Int) {
-        Executor.plannedBytes(
+    public static func parts(
+        _ file: CPMAntFile, _ options: ExecutorOptions
+    ) throws(LeafError) -> [MemoryPlan.Part] {
+        Executor.parts(
             file.leaf, file.facts,
             residentBytes: ResidentTensors.byteCount(try file.wantedTensors())
                 + PositionBuckets.byteCount(
-                    maxDistance: file.configuration.positionBiasMaxDistance, longest: capacity.longest),
-            capacity: capacity, activations: activations, kv: kv, tuning: tuning)
+                    maxDistance: file.configuration.positionBiasMaxDistance, longest: options.capacity.longest),
+            options)
     }
 }

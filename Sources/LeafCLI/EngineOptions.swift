@@ -47,7 +47,7 @@ struct EngineOptions: Sendable {
     /// - Parameters:
     ///   - capacity: the sizes of the buffers.
     ///   - trace: records a timeline.
-    func modelOptions(_ capacity: ModelOptions.Capacity, trace: TraceRecorder? = nil) -> ModelOptions {
+    func modelOptions(_ capacity: Demand, trace: TraceRecorder? = nil) -> ModelOptions {
         ModelOptions(
             memory: memory, threads: threads, reading: reading, activations: activations, kv: kv, capacity: capacity,
             trace: trace)

@@ -20,9 +20,9 @@ struct FillJob {
     ) throws(LeafError) {
         try noteUnknowns(in: text, terminal)
         let demands = request.demands(in: file.configuration)
-        let positions = demands.map(\.positions).max() ?? 0
+        let positions = demands.map(\.longest).max() ?? 0
         let run = try SharedRun(
-            demands, count: 1, bytes: AnswerRoom.generation(tokens: positions, samples: 1, logprobs: nil).bytes,
+            demands, count: 1, bytes: AnswerRoom.generation(tokens: positions, samples: 1, logprobs: nil).written,
             sequences: request.sequences, of: "sequence", engine, file, since: began,
             terminal)
         if positions > PromptRows.trainedLength { terminal.warn(Self.lengthWarning(positions)) }

@@ -44,11 +44,11 @@ struct SharedRun {
         self.cancellation = cancellation
         terminal.output.whenClosed = { cancellation.cancel() }
         trace = try engine.makeTrace()
-        var options = engine.modelOptions(ModelOptions.Capacity(context: 1), trace: trace)
+        var options = engine.modelOptions(Demand(context: 1), trace: trace)
         options.callerBytes = bytes
         // No more are taken than `ahead`.
         options.requestLimit = 1_000_000
-        options.capacity = try ModelOptions.Capacity.fitting(demands, sequences: sequences, file, options)
+        options.capacity = try Demand.fitting(demands, sequences: sequences, file, options)
         model = try Model(file, options)
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)

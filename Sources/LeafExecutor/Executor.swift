@@ -9,7 +9,7 @@ public import LeafStream
 public final class Executor {
     public let file: LeafFile
     public let facts: ModelFacts
-    public let capacity: ForwardCapacity
+    public let capacity: Demand
     public let cache: KVCache
 
     let architecture: any Architecture
@@ -28,7 +28,7 @@ public final class Executor {
     let blocks: Range<Int>
     private let residents: ResidentTensors
     /// The rows that are on the sweep now, and which block.
-    var step = Step()
+    var step: Step
     // The jobs that the threads run. They are made once, because making a closure for each block would allocate.
     private lazy var filling: ComputePool.Job = { [unowned self] worker throws(LeafError) in fillBiasRows(worker) }
     private lazy var passing: ComputePool.Job = { [unowned self] worker throws(LeafError) in
@@ -36,50 +36,55 @@ public final class Executor {
     }
 
     /// - Parameters:
-    ///   - residents: of the architecture, with the scales of the matrices of `blocks`.
-    ///   - blocks: those that are run, which `store` holds; nil for all.
+    ///   - residents: of the architecture, with the scales of the matrices of the blocks that are run.
+    ///   - store: holds the blocks that are run.
+    ///   - pool: of `options.threads` threads.
     /// - Throws: `.io` and `.badInput` when adapters cannot be read, `.budget` when the system refuses memory, `.usage`
     ///   when float weights meet a machine without OpenBLAS.
     public init(
         _ architecture: any Architecture, file: LeafFile, residents: ResidentTensors, store: BlockStore,
-        pool: ComputePool, capacity: ForwardCapacity,
-        activations: ActivationPrecision, kv: KVPrecision, tuning: ModelTuning = ModelTuning(),
-        blocks: Range<Int>? = nil, trace: TraceRecorder? = nil
+        pool: ComputePool, _ options: ExecutorOptions, trace: TraceRecorder? = nil
     ) throws(LeafError) {
+        precondition(pool.threadCount == options.threads)
         self.architecture = architecture
         self.file = file
         self.residents = residents
         self.store = store
         self.trace = trace
         self.pool = pool
-        self.capacity = capacity
+        capacity = options.capacity
+        step = Step(capacity)
         let facts = architecture.facts
         self.facts = facts
-        self.blocks = blocks ?? file.blocks.indices
+        blocks = options.blocks ?? file.blocks.indices
         claims = TileClaims(chunkCount: file.chunks.count)
-        product = try LinearProduct(pool.kernels, activations, layouts: file.matrices.map(\.layout))
+        product = try LinearProduct(pool.kernels, options.activations, layouts: file.matrices.map(\.layout))
         rowScales = file.matrices.map { residents.floats(FileShape.scaleName(of: $0.name)) }
-        self.tuning = try ResidentTuning(tuning, file, facts, rows: capacity.rows)
-        scratch = try Scratch(file, facts, capacity, activations)
-        cache = try KVCache(
-            facts.attentions(in: self.blocks), kv, positions: capacity.positions, sequences: capacity.sequences)
+        tuning = try ResidentTuning(options.tuning, file, facts, rows: capacity.rows)
+        scratch = try Scratch(file, facts, options)
+        cache = try KVCache(facts.attentions(in: blocks), options.kv, capacity)
     }
 
-    /// Bytes of everything that `init` allocates, and of the resident tensors, for the memory plan.
-    public static func plannedBytes(
-        _ file: LeafFile, _ facts: ModelFacts, residentBytes: Int, capacity: ForwardCapacity,
-        activations: ActivationPrecision, kv: KVPrecision, tuning: ModelTuning = ModelTuning()
-    ) -> (resident: Int, kv: Int, scratch: Int) {
-        let needsBLAS = file.matrices.contains { !$0.layout.isQuantized }
-        return (
-            residentBytes.roundedUp(to: 4096)
-                + ResidentTuning.byteCount(tuning, file, facts, rows: capacity.rows).roundedUp(to: 4096),
-            KVCache.byteCount(
-                facts.attentions, kv, positions: capacity.positions, sequences: capacity.sequences
-            ).roundedUp(to: 4096),
-            Scratch.Sizes(file, facts, capacity, activations).total.roundedUp(to: 4096)
-                + (needsBLAS ? LinearProduct.blasBytes(threads: capacity.threads) : 0)
-        )
+    /// The parts of the memory plan that hold everything that `init` allocates, and the resident tensors.
+    ///
+    /// - Parameter residentBytes: of the architecture's tensors and tables.
+    public static func parts(
+        _ file: LeafFile, _ facts: ModelFacts, residentBytes: Int, _ options: ExecutorOptions
+    ) -> [MemoryPlan.Part] {
+        let capacity = options.capacity
+        let tuning = ResidentTuning.byteCount(options.tuning, file, facts, rows: capacity.rows)
+        let blas = file.matrices.contains { !$0.layout.isQuantized }
+        let kv = KVCache.byteCount(
+            facts.attentions(in: options.blocks ?? file.blocks.indices), options.kv, capacity)
+        return [
+            MemoryPlan.Part(.resident, residentBytes.roundedUp(to: 4096) + tuning.roundedUp(to: 4096)),
+            MemoryPlan.Part(.kv, kv.roundedUp(to: 4096)),
+            MemoryPlan.Part(
+                .scratch,
+                Scratch.Sizes(file, facts, options).total.roundedUp(to: 4096)
+                    + Step.byteCount(capacity).roundedUp(to: 4096)
+                    + (blas ? LinearProduct.blasBytes(threads: options.threads) : 0)),
+        ]
     }
 
     /// Runs one sweep: every row passes through every block, its keys and values enter the cache, and rows that want
@@ -141,6 +146,7 @@ public final class Executor {
             let biasStride: Int
         }
         var rowCount = 0
+        /// As many as there are sequences, or rows.
         var groups: [Group] = []
         /// For each row of the batch, its position in its sequence's cache.
         var places: [Int] = []
@@ -149,6 +155,19 @@ public final class Executor {
         var logitRowCount = 0
         var block = 0
         var direction = SweepDirection.forward
+
+        /// Reserves what the largest sweep needs, so that a sweep allocates nothing.
+        init(_ capacity: Demand) {
+            groups.reserveCapacity(Self.groupCount(capacity))
+            places.reserveCapacity(capacity.rows)
+            outputRows.reserveCapacity(capacity.rows)
+        }
+
+        static func byteCount(_ capacity: Demand) -> Int {
+            groupCount(capacity) *| MemoryLayout<Group>.stride +| 2 *| capacity.rows *| MemoryLayout<Int>.stride
+        }
+
+        private static func groupCount(_ capacity: Demand) -> Int { max(1, min(capacity.sequences, capacity.rows)) }
     }
 
     /// Whether the rows that these matrices read are to be quantized.

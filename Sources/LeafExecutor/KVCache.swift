@@ -25,7 +25,7 @@ public final class KVCache {
 
     /// A class, because changing a dictionary's value in place allocates.
     private final class Sequence {
-        /// Its capacity is the number of all pages, so that a step allocates nothing.
+        /// Its capacity is the longest sequence's, so that a step allocates nothing.
         var pages: [UInt32] = []
         var length = 0
         /// Positions that later rows do not see any more. Forks share pages, so this is not in the pages.
@@ -37,14 +37,14 @@ public final class KVCache {
     }
 
     public let precision: KVPrecision
-    /// The most positions, over all sequences.
-    public let capacity: Int
     /// The most pages of 16 positions.
     public let pageCount: Int
     /// Those that no sequence has.
     public var freePageCount: Int { freePages.count }
     /// Sequences that there are.
     public var sequenceCount: Int { sequences.count }
+    /// The most pages of one sequence.
+    private let longestPages: Int
     private let layout: Layout
     private let arena: Arena
     private let base: UnsafeMutableRawPointer
@@ -81,36 +81,38 @@ public final class KVCache {
         var pageBytes: Int { positionsOffset + 16 * MemoryLayout<Position>.stride }
     }
 
-    /// Bytes for `positions` positions in `sequences` sequences. Each sequence may leave a part of a page unused.
+    /// Bytes of all pages, of the lists of who has which, and of the sequences.
     public static func byteCount(
-        _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, positions: Int, sequences: Int
+        _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, _ capacity: Demand
     ) -> Int {
-        pageCount(positions: positions, sequences: sequences) * Layout(attentions, precision).pageBytes
+        // A page has an owner count and a place in the list of free pages.
+        let pages = capacity.pages *| (Layout(attentions, precision).pageBytes + 8 + 4)
+        return pages +| capacity.sequences *| (Demand.pages(holding: capacity.longest) *| 4 +| sequenceBytes)
     }
 
-    private static func pageCount(positions: Int, sequences: Int) -> Int {
-        positions.roundedUp(to: 16) / 16 + (sequences - 1)
-    }
+    /// What a sequence takes beside its list of pages: its object, its entry of the table, headers of lists.
+    private static let sequenceBytes = 256
 
+    /// - Parameter capacity: its pages and sequences are allocated.
     /// - Throws: `.budget` if the system refuses the memory.
     public init(
-        _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, positions: Int, sequences sequenceCount: Int
+        _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, _ capacity: Demand
     ) throws(LeafError) {
         self.precision = precision
         layout = Layout(attentions, precision)
-        pageCount = Self.pageCount(positions: positions, sequences: sequenceCount)
-        capacity = positions
+        pageCount = capacity.pages
+        longestPages = Demand.pages(holding: capacity.longest)
         arena = try Arena(byteCount: pageCount * layout.pageBytes)
         base = UnsafeMutableRawPointer(arena.take(pageCount * layout.pageBytes, of: UInt8.self))
         freePages = (0..<UInt32(pageCount)).reversed()
-        sequences.reserveCapacity(sequenceCount)
+        sequences.reserveCapacity(capacity.sequences)
         owners = Array(repeating: 0, count: pageCount)
     }
 
     public func makeSequence() -> SequenceID {
         defer { nextSequence += 1 }
         let id = SequenceID(number: nextSequence)
-        sequences[id] = Sequence(room: owners.count)
+        sequences[id] = Sequence(room: longestPages)
         return id
     }
 
@@ -181,9 +183,10 @@ public final class KVCache {
             if !isCounted, isShared(page, of: state) { copies += 1 }
             before = Int(row.index)
         }
-        guard pagesWanted - state.pages.count + copies <= freePages.count else {
+        guard pagesWanted <= longestPages, pagesWanted - state.pages.count + copies <= freePages.count else {
             throw LeafError(
-                .tooLong, "the KV cache holds \(capacity) tokens, \(length) are wanted; plan for a longer context")
+                .tooLong, "the KV cache holds \(pageCount * 16) tokens, \(length) are wanted; plan for a longer context"
+            )
         }
         if let lastPage { unshare(lastPage, of: state) }
         for row in rows { unshare(Int(row.index) / 16, of: state) }

@@ -43,10 +43,9 @@ public final class Scratch {
 
     private let arena: Arena
 
-    init(_ file: LeafFile, _ facts: ModelFacts, _ capacity: ForwardCapacity, _ activations: ActivationPrecision)
-        throws(LeafError)
-    {
-        let sizes = Sizes(file, facts, capacity, activations)
+    init(_ file: LeafFile, _ facts: ModelFacts, _ options: ExecutorOptions) throws(LeafError) {
+        let sizes = Sizes(file, facts, options)
+        let capacity = options.capacity
         arena = try Arena(byteCount: sizes.total)
         let rows = capacity.rows
         self.rows = rows
@@ -68,7 +67,7 @@ public final class Scratch {
         tableUnit = UnsafeMutableRawPointer(arena.take(sizes.tableUnitBytes, of: UInt8.self))
         perThreadBytes = sizes.perThreadBytes
         scoreFloats = sizes.scoreFloats
-        perThread = UnsafeMutableRawPointer(arena.take(perThreadBytes * capacity.threads, of: UInt8.self))
+        perThread = UnsafeMutableRawPointer(arena.take(perThreadBytes * options.threads, of: UInt8.self))
     }
 
     /// The most query rows in one call of the attention kernel, which widens each page of the cache once for all of
@@ -110,9 +109,8 @@ public final class Scratch {
         let perThreadBytes: Int
         let total: Int
 
-        init(
-            _ file: LeafFile, _ facts: ModelFacts, _ capacity: ForwardCapacity, _ activations: ActivationPrecision
-        ) {
+        init(_ file: LeafFile, _ facts: ModelFacts, _ options: ExecutorOptions) {
+            let (capacity, threads) = (options.capacity, options.threads)
             let rows = capacity.rows
             func widest(_ widths: some Sequence<Int>) -> Int { (widths.max() ?? 0).roundedUp(to: 64) }
             dModel = facts.dModel.roundedUp(to: 64)
@@ -121,11 +119,12 @@ public final class Scratch {
             feedForward = facts.feedForwardWidth.roundedUp(to: 64)
             vocab = facts.vocabSize.roundedUp(to: 64)
             self.widest = max(dModel, query, feedForward, widest(file.matrices.map(\.columns)))
-            upStride = Self.largestUpPart(file, facts, threads: capacity.threads)
+            upStride = Self.largestUpPart(file, facts, threads: threads)
             quantizedBytes =
                 file.matrices.contains { $0.layout.isQuantized }
-                ? max(rows, capacity.logitRows) * leaf_activation_row_bytes(activations.kernelType, self.widest) : 0
-            sharedFloats = rows * max(query + 2 * key, feedForward + upStride * capacity.threads)
+                ? max(rows, capacity.logitRows) * leaf_activation_row_bytes(options.activations.kernelType, self.widest)
+                : 0
+            sharedFloats = rows * max(query + 2 * key, feedForward + upStride * threads)
             // A row looks at its own sequence alone.
             biasRowCount = rows * (capacity.longest + 16).roundedUp(to: 16)
             let table = file.matrices[facts.tokenTable]
@@ -145,7 +144,7 @@ public final class Scratch {
                 + Arena.bytes(biasRowCount, of: UInt16.self)
                 + Arena.bytes(capacity.logitRows * vocab, of: Float.self)
                 + Arena.bytes(tableUnitBytes, of: UInt8.self)
-                + Arena.bytes(perThreadBytes * capacity.threads, of: UInt8.self)
+                + Arena.bytes(perThreadBytes * threads, of: UInt8.self)
         }
 
         /// Outputs of the largest part of an up projection's chunk that one thread computes, padded.

@@ -1,5 +1,5 @@
 public import CPMAntShape
-package import LeafExecutor
+public import LeafExecutor
 public import LeafFormat
 
 /// How the hidden states of a text become the answer.
@@ -28,9 +28,16 @@ public struct EmbeddingRequest: Sendable {
         guard !text.ids.isEmpty else { throw LeafError(.usage, "the text has no ids; give at least <s> (6)") }
     }
 
+    /// Bytes of the answer, in an array that has doubled.
+    package static func answerBytes(tokens: Int, _ pooling: Pooling, in configuration: ModelConfiguration) -> Int {
+        2 * MemoryLayout<Float>.stride *| (pooling == .none ? tokens : 1) *| configuration.dimModel
+    }
+
     /// The demand of the request: one sweep, and no logits.
     public func demand(in configuration: ModelConfiguration) -> Demand {
-        .oneSweep(rows: text.length(in: configuration), logitRows: 0)
+        .oneSweep(
+            rows: text.length(in: configuration), logitRows: 0,
+            answerBytes: Self.answerBytes(tokens: text.ids.count, pooling, in: configuration))
     }
 }
 

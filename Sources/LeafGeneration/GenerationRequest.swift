@@ -1,4 +1,5 @@
 public import CPMAntShape
+public import LeafExecutor
 public import LeafFormat
 
 /// A prompt, and what to generate from it.
@@ -50,19 +51,30 @@ public struct GenerationRequest: Sendable {
         let all = shared +| generated
         if options.compatibility == .transformersUncached {
             return Demand(
-                pages: width *| Demand.pages(holding: all), sequences: width, positions: all, firstRows: shared,
-                stepRows: width *| all, logitRows: width)
+                pages: width *| Demand.pages(holding: all), sequences: width, longest: all, firstRows: shared,
+                stepRows: width *| all, logitRows: width, heapBytes: heapBytes(positions: all))
         }
         let ownPages = max(1, Demand.pages(holding: shared % Demand.pageKeys +| generated))
         return Demand(
-            pages: shared / Demand.pageKeys +| width *| ownPages, sequences: width, positions: all, firstRows: shared,
-            stepRows: width, logitRows: width)
+            pages: shared / Demand.pageKeys +| width *| ownPages, sequences: width, longest: all, firstRows: shared,
+            stepRows: width, logitRows: width, heapBytes: heapBytes(positions: all))
+    }
+
+    private func heapBytes(positions: Int) -> Int {
+        // Beams keep as many that have ended.
+        let isSearch = if case .beams = options.decoding { true } else { false }
+        return (isSearch ? 2 : 1) *| options.width(samples: samples) *| positions *| options.tokenHeapBytes
     }
 }
 
 extension GenerationOptions {
     /// The most sequences of one request.
     public static let mostSequences = 1024
+
+    /// Bytes on the heap for a token under way: ids and text, in arrays that have doubled, and log-probabilities.
+    public var tokenHeapBytes: Int {
+        72 +| (logprobs.map { 128 +| ($0 +| 1) *| MemoryLayout<TokenLogprobs.Entry>.stride } ?? 0)
+    }
 
     /// The number of sequences that run at the same time.
     func width(samples: Int) -> Int {

@@ -1,5 +1,5 @@
 public import CPMAntShape
-package import LeafExecutor
+public import LeafExecutor
 public import LeafFormat
 
 /// A text whose logits are wanted, row by row: they are lent, not kept.
@@ -33,7 +33,8 @@ public struct LogitsRequest: Sendable {
     /// What the request needs of a model: one sweep.
     public func demand(in configuration: ModelConfiguration) -> Demand {
         let rows = text.rowCount(in: configuration)
-        return .oneSweep(rows: rows, logitRows: lastOnly ? 1 : max(0, rows - configuration.promptLength))
+        return .oneSweep(
+            rows: rows, logitRows: lastOnly ? 1 : max(0, rows - configuration.promptLength), answerBytes: 0)
     }
 }
 

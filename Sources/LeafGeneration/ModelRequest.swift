@@ -1,4 +1,5 @@
 public import CPMAntShape
+public import LeafExecutor
 public import LeafFormat
 package import LeafTokenizer
 

@@ -24,11 +24,16 @@ extension OneSweepRequest {
 }
 
 extension Demand {
+    /// Bytes on the heap for a row's ids, in arrays that have doubled.
+    private static let rowHeapBytes = 32
+
     /// The demand of a request that is done after one sweep with these rows.
-    static func oneSweep(rows: Int, logitRows: Int) -> Demand {
+    ///
+    /// - Parameter answerBytes: of its answer.
+    package static func oneSweep(rows: Int, logitRows: Int, answerBytes: Int) -> Demand {
         Demand(
-            pages: pages(holding: rows), sequences: 1, positions: rows, firstRows: rows, stepRows: 0,
-            logitRows: logitRows)
+            pages: pages(holding: rows), sequences: 1, longest: rows, firstRows: rows, stepRows: 0,
+            logitRows: logitRows, heapBytes: rows *| Self.rowHeapBytes +| answerBytes)
     }
 }
 

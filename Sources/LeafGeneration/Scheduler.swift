@@ -43,6 +43,12 @@ package final class Scheduler {
             vocabSize: model.facts.vocabSize, softPromptRows: model.facts.softPromptRows, kernels: model.kernels)
         batch.rows.reserveCapacity(model.capacity.rows)
         owners.reserveCapacity(model.capacity.rows)
+        otherOwners.reserveCapacity(model.capacity.rows)
+    }
+
+    /// Bytes of the lists of a sweep's rows, for the memory plan.
+    package static func byteCount(_ capacity: Demand) -> Int {
+        capacity.rows *| (MemoryLayout<RowBatch.Row>.stride + 2 * MemoryLayout<(track: Int, place: Int)>.stride)
     }
 
     package var hasWork: Bool { !waiting.isEmpty || !active.isEmpty }
@@ -80,9 +86,12 @@ package final class Scheduler {
     }
 
     private func admit() {
-        var room = Room(model, active)
+        var taken = active.reduce(.nothing) { $0 + $1.demand.underWay }
         var admitted = 0
-        while admitted < waiting.count, room.take(waiting[admitted].demand) { admitted += 1 }
+        while admitted < waiting.count, (taken + waiting[admitted].demand).fits(in: model.capacity) {
+            taken = taken + waiting[admitted].demand
+            admitted += 1
+        }
         active += waiting[..<admitted].filter(begins)
         waiting.removeFirst(admitted)
     }
@@ -186,38 +195,6 @@ package final class Scheduler {
     }
 }
 
-/// The capacity that the active tracks leave.
-private struct Room {
-    private var pages: Int
-    private var sequences: Int
-    private var rows: Int
-    private var logitRows: Int
-
-    init(_ model: Executor, _ active: [any Track]) {
-        pages = model.cache.pageCount
-        sequences = model.capacity.sequences
-        rows = model.capacity.rows
-        logitRows = model.capacity.logitRows
-        for track in active { take(track.demand, rows: track.demand.stepRows) }
-    }
-
-    /// Reserves the demand of a new track, and returns true, if it fits on the next sweep.
-    mutating func take(_ demand: Demand) -> Bool {
-        guard
-            demand.pages <= pages, demand.sequences <= sequences, demand.rows <= rows, demand.logitRows <= logitRows
-        else { return false }
-        take(demand, rows: demand.rows)
-        return true
-    }
-
-    private mutating func take(_ demand: Demand, rows wanted: Int) {
-        pages -|= demand.pages
-        sequences -|= demand.sequences
-        rows -|= wanted
-        logitRows -|= demand.logitRows
-    }
-}
-
 extension Executor {
     /// The reason why a track can never run, even alone; nil if it can.
     fileprivate func refusal(of demand: Demand) -> LeafError? {
@@ -230,13 +207,16 @@ extension Executor {
                 advice: advice)
         }
         return refusal(
-            demand.positions, "tokens of context, soft prompt included", capacity.longest,
-            "plan for a longer context or ask for fewer tokens", .context(tokens: demand.positions))
+            demand.longest, "tokens of context, soft prompt included", capacity.longest,
+            "plan for a longer context or ask for fewer tokens", .context(tokens: demand.longest))
             ?? refusal(demand.rows, "rows on a sweep", capacity.rows, "plan for more rows")
             ?? refusal(demand.sequences, "sequences", capacity.sequences, "plan for more sequences")
             ?? refusal(demand.logitRows, "rows of logits", capacity.logitRows, "plan for more rows of logits")
             ?? refusal(
-                demand.pages, "pages of the KV cache", cache.pageCount, "plan for a longer context",
+                demand.pages, "pages of the KV cache", capacity.pages, "plan for a longer context",
                 .context(tokens: demand.pages *| Demand.pageKeys))
+            ?? refusal(
+                demand.heapBytes, "bytes for its tokens and answers", capacity.heapBytes,
+                "plan for this request, or ask for fewer log-probabilities")
     }
 }

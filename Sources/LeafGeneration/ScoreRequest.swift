@@ -1,5 +1,5 @@
 public import CPMAntShape
-package import LeafExecutor
+public import LeafExecutor
 public import LeafFormat
 
 /// A request for the probability of one text after another.
@@ -24,9 +24,14 @@ public struct ScoreRequest: Sendable {
         }
     }
 
+    /// Bytes of the answer, in an array that has doubled.
+    package static func answerBytes(tokens: Int) -> Int { 2 * MemoryLayout<TokenScore>.stride *| tokens }
+
     /// The demand of the request: one sweep, which does not need the last token.
     public func demand(in configuration: ModelConfiguration) -> Demand {
-        .oneSweep(rows: context.length(in: configuration) + max(1, target.count) - 1, logitRows: target.count)
+        .oneSweep(
+            rows: context.length(in: configuration) + max(1, target.count) - 1, logitRows: target.count,
+            answerBytes: Self.answerBytes(tokens: target.count))
     }
 }
 

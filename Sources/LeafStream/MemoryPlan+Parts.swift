@@ -17,7 +17,7 @@ extension MemoryPlan {
         case trace
         /// Buffers that save and restore texts.
         case sessions
-        /// What the program holds beside the model, such as lines of requests.
+        /// Tokens and answers under way, and what the program holds beside the model, such as lines of requests.
         case requests
         /// The ring that streamed chunks pass through.
         case slots

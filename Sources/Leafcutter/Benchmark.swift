@@ -54,9 +54,9 @@ public struct Benchmark: Sendable, Equatable {
     public func promptRows(in configuration: ModelConfiguration) -> Int { configuration.promptLength +| promptTokens }
 
     /// The capacity that a model needs for this benchmark.
-    public func capacity(for configuration: ModelConfiguration) -> ModelOptions.Capacity {
+    public func capacity(for configuration: ModelConfiguration) -> Demand {
         let shared = promptRows(in: configuration)
-        return ModelOptions.Capacity(
+        return Demand(
             context: shared +| batch *| generatedTokens +| (batch -| 1) *| (shared % Demand.pageKeys),
             rows: max(shared, batch), logitRows: batch, sequences: batch)
     }

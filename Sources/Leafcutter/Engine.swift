@@ -33,18 +33,16 @@ package final class Engine: @unchecked Sendable {
             throw LeafError(.usage, "\(mirror) is not a copy of \(file.path); copy the model there again")
         }
         let store = try BlockStore(
-            file: file, plan: plan, reading: settings.reading, consumers: settings.capacity.threads, system: system,
+            file: file, plan: plan, reading: settings.reading, consumers: settings.executor.threads, system: system,
             trace: settings.trace)
         self.store = store
         requestLimit = settings.requestLimit
         interest = SweepInterest(
             interrupt: { store.interrupt() }, resume: { store.resume() })
-        pool = try ComputePool(threadCount: settings.capacity.threads)
+        pool = try ComputePool(threadCount: settings.executor.threads)
         do {
             model = try CPMAnt.executor(
-                of: settings.file.ant, store: store, pool: pool,
-                capacity: settings.capacity, activations: settings.activations, kv: settings.kv,
-                tuning: settings.file.tuning(settings.instructionSet), trace: settings.trace)
+                of: settings.file.ant, store: store, pool: pool, settings.executor, trace: settings.trace)
             scheduler = try Scheduler(
                 model: model, queue: queue, interest: interest)
         } catch {

@@ -29,8 +29,8 @@ extension Settings {
             promptEmbedding = try file.tunings.softPrompts[place].file.digest(kernels).hexDigits
         }
         return [
-            .init(.software, leafcutterVersion), .init(.model, file.leaf.digest), .init(.kv, kv.rawValue),
-            .init(.activations, activations.rawValue), .init(.delta, delta),
+            .init(.software, leafcutterVersion), .init(.model, file.leaf.digest), .init(.kv, executor.kv.rawValue),
+            .init(.activations, executor.activations.rawValue), .init(.delta, delta),
             .init(.promptEmbedding, promptEmbedding),
         ]
     }

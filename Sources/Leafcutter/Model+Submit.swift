@@ -53,7 +53,7 @@ extension Model {
 
     /// Requests that are under way at the same time where one call has many: twice what rides together keeps every
     /// sweep full.
-    var usualAhead: Int { 2 * settings.capacity.sequences }
+    var usualAhead: Int { 2 * settings.executor.capacity.sequences }
 
     /// Carries out requests that come one after another, no more than `ahead` at a time, and waits for all of them.
     ///

@@ -42,7 +42,7 @@ public final class Model: Sendable {
         self.settings = settings
         plan = try settings.plan()
         instructionSet = settings.instructionSet
-        threads = settings.capacity.threads
+        threads = settings.executor.threads
         engine = try Engine(settings, plan, system: system)
     }
 

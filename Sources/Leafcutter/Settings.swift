@@ -12,17 +12,15 @@ struct Settings {
     let reading: ReadingOptions
     /// Bytes that an automatic budget leaves to other programs; nil for a given budget.
     let reserveBytes: Int?
-    let activations: ActivationPrecision
-    let kv: KVPrecision
     let instructionSet: InstructionSet
-    let capacity: ForwardCapacity
+    let executor: ExecutorOptions
     let trace: TraceRecorder?
     let keepsSessions: Bool
     let callerBytes: Int
     let requestLimit: Int
 
-    /// Positions of all sequences, rows of a sweep, and sequences that a model may be opened for: products of them and
-    /// of what a header may hold fit a number.
+    /// Cached positions, rows of a sweep, and sequences that a model may be opened for: products of them and of what a
+    /// header may hold fit a number.
     private static let mostPositions = 1 << 24
     private static let mostSequences = 1 << 20
     private static let threadCounts = 1...1024
@@ -37,8 +35,6 @@ struct Settings {
         trace = options.trace
         keepsSessions = options.keepsSessions
         callerBytes = max(0, options.callerBytes)
-        activations = options.activations
-        kv = options.kv ?? (file.leaf.weights == .int8 ? .f16 : .f32)
         instructionSet =
             if let wanted = options.instructionSet { wanted } else {
                 try InstructionSet(named: Environment.instructionSet)
@@ -63,22 +59,22 @@ struct Settings {
                 "a limit of \(requestLimit) requests is not between 1 and \(Self.requestLimits.upperBound)")
         }
         try Self.check(options.capacity)
-        capacity = ForwardCapacity(
-            rows: options.capacity.rows, logitRows: options.capacity.logitRows, positions: options.capacity.context,
-            longest: options.capacity.longest, sequences: options.capacity.sequences, threads: threads)
+        executor = ExecutorOptions(
+            capacity: options.capacity, threads: threads, activations: options.activations,
+            kv: options.kv ?? (file.leaf.weights == .int8 ? .f16 : .f32), tuning: file.tuning(instructionSet))
     }
 
     /// - Throws: `.usage` for numbers that make no sense, `.budget` for those that no plan can hold.
-    private static func check(_ capacity: ModelOptions.Capacity) throws(LeafError) {
-        guard capacity.context > 0 else {
-            throw LeafError(.usage, "a context of \(capacity.context) tokens makes no sense; give at least 1")
+    private static func check(_ capacity: Demand) throws(LeafError) {
+        guard capacity.longest > 0 else {
+            throw LeafError(.usage, "a context of \(capacity.longest) tokens makes no sense; give at least 1")
         }
         for (count, least, most, what) in [
-            (capacity.context, 1, mostPositions, "tokens of context"),
-            (capacity.longest, 1, mostPositions, "tokens of one text"),
+            (capacity.longest, 1, mostPositions, "tokens of context"),
             (capacity.rows, 1, mostPositions, "rows on a sweep"),
             (capacity.logitRows, 0, mostPositions, "rows of logits"),
             (capacity.sequences, 1, mostSequences, "sequences"),
+            (capacity.pages, 1, mostPositions / Demand.pageKeys + mostSequences, "pages of the KV cache"),
         ] {
             guard count >= least else {
                 throw LeafError(.usage, "a model cannot be opened for \(count) \(what); give at least \(least)")
@@ -91,19 +87,16 @@ struct Settings {
 
     /// - Throws: `.budget` with the smallest budget that works.
     func plan() throws(LeafError) -> MemoryPlan {
-        let bytes = try CPMAnt.plannedBytes(
-            file.ant, capacity: capacity, activations: activations, kv: kv, tuning: file.tuning(instructionSet))
-        return try MemoryPlan(
+        try MemoryPlan(
             budget: budget, isGiven: reserveBytes == nil, chunks: file.leaf.chunks,
-            reserved: [
+            reserved: CPMAnt.parts(file.ant, executor) + [
                 MemoryPlan.Part(.runtime, MemoryPlan.runtimeBytes),
                 MemoryPlan.Part(.tokenizer, file.tokenizer?.byteCount ?? 0),
-                MemoryPlan.Part(.resident, bytes.resident), MemoryPlan.Part(.kv, bytes.kv),
-                MemoryPlan.Part(.scratch, bytes.scratch),
+                MemoryPlan.Part(.scratch, Scheduler.byteCount(executor.capacity)),
                 MemoryPlan.Part(.sampling, SamplingWorkspace.byteCount(file.configuration)),
                 MemoryPlan.Part(.trace, trace == nil ? 0 : TraceRecorder.byteCount),
                 MemoryPlan.Part(.sessions, keepsSessions ? SessionWriter.bufferBytes : 0),
-                MemoryPlan.Part(.requests, callerBytes),
+                MemoryPlan.Part(.requests, callerBytes +| executor.capacity.heapBytes),
             ])
     }
 }

@@ -39,8 +39,9 @@ package struct StreamProbe {
         _ file: CPMAntFile, _ reading: ReadingOptions, streamedShare: Double, memoryBytes: Int, threads: Int,
         instructionSet: InstructionSet, activations: ActivationPrecision, duration: Double = 4
     ) throws(LeafError) -> StreamProbe? {
-        let capacity = ForwardCapacity(rows: 1, logitRows: 1, positions: 1, threads: threads)
-        let plan = try plan(file, capacity, activations, streamedShare)
+        let options = ExecutorOptions(
+            capacity: Demand(context: 1), threads: threads, activations: activations, kv: .f32)
+        let plan = try plan(file, options, streamedShare)
         guard plan.streamedBytesPerSweep > 0 else { return nil }
         let store = try BlockStore(
             file: file.leaf, plan: plan,
@@ -49,9 +50,7 @@ package struct StreamProbe {
             consumers: threads)
         let pool = try ComputePool(threadCount: threads)
         defer { pool.stop() }
-        let model = try CPMAnt.executor(
-            of: file, store: store, pool: pool, capacity: capacity,
-            activations: activations, kv: .f32)
+        let model = try CPMAnt.executor(of: file, store: store, pool: pool, options)
 
         /// - Returns: the number of blocks that the row passed in the time.
         func compute(until isOver: (_ passed: Int) -> Bool) throws(LeafError) -> Int {
@@ -109,16 +108,11 @@ package struct StreamProbe {
 
     /// Plans all slots, the pinned share, and as little else as possible.
     private static func plan(
-        _ file: CPMAntFile, _ capacity: ForwardCapacity, _ activations: ActivationPrecision, _ streamedShare: Double
+        _ file: CPMAntFile, _ options: ExecutorOptions, _ streamedShare: Double
     ) throws(LeafError) -> MemoryPlan {
-        let bytes = try CPMAnt.plannedBytes(file, capacity: capacity, activations: activations, kv: .f32)
+        let parts = try CPMAnt.parts(file, options)
         func plan(_ budget: Int) throws(LeafError) -> MemoryPlan {
-            try MemoryPlan(
-                budget: budget, chunks: file.leaf.chunks,
-                reserved: [
-                    MemoryPlan.Part(.resident, bytes.resident), MemoryPlan.Part(.kv, bytes.kv),
-                    MemoryPlan.Part(.scratch, bytes.scratch),
-                ])
+            try MemoryPlan(budget: budget, chunks: file.leaf.chunks, reserved: parts)
         }
         let everything = try plan(.max)
         let pinned = Int((1 - min(max(0, streamedShare), 1)) * Double(everything.pinnedBytes))

@@ -22,8 +22,9 @@ private struct Opened {
         pool = try ComputePool(threadCount: threads)
         executor = try Executor(
             RotaryModel(file, residents), file: file, residents: residents, store: store, pool: pool,
-            capacity: ForwardCapacity(rows: 32, logitRows: 32, positions: 64, threads: threads),
-            activations: .int16, kv: .f32, blocks: blocks)
+            ExecutorOptions(
+                capacity: Demand(context: 64, rows: 32, logitRows: 32), threads: threads, activations: .int16,
+                kv: .f32, blocks: blocks))
     }
 }
 
@@ -116,8 +117,8 @@ private struct Opened {
         defer { pool.stop() }
         let executor = try Executor(
             model, file: file, residents: residents, store: store, pool: pool,
-            capacity: ForwardCapacity(rows: 1, logitRows: 1, positions: 16, threads: threads), activations: .int16,
-            kv: .f32)
+            ExecutorOptions(
+                capacity: Demand(context: 16, rows: 1), threads: threads, activations: .int16, kv: .f32))
         let sequence = executor.cache.makeSequence()
         var sums: [[Double]] = []
         for direction in [SweepDirection.forward, .backward, .forward, .backward] {

@@ -8,7 +8,8 @@ import Testing
 
     private func demand(_ number: Int) -> Demand {
         Demand(
-            pages: number, sequences: number, positions: number, firstRows: number, stepRows: number, logitRows: number)
+            pages: number, sequences: number, longest: number, firstRows: number, stepRows: number, logitRows: number,
+            heapBytes: number)
     }
 
     @Test func sumsAndProductsOfAnythingAreNumbers() {
@@ -18,7 +19,7 @@ import Testing
                 let (exact, overflow) = a.addingReportingOverflow(b)
                 let expected = overflow ? (a > 0 ? Int.max : Int.min) : exact
                 #expect(sum.pages == expected)
-                #expect(sum.positions == max(a, b))
+                #expect(sum.longest == max(a, b))
                 let product = demand(a) * b
                 let times = b <= 0 ? 0 : a *| b
                 #expect(product.sequences == times)
@@ -37,7 +38,7 @@ import Testing
     }
 
     @Test func manyAtATimeNeedAsMuchAsTheirSum() {
-        let one = Demand(pages: 3, sequences: 2, positions: 40, firstRows: 30, stepRows: 2, logitRows: 2)
+        let one = Demand(pages: 3, sequences: 2, longest: 40, firstRows: 30, stepRows: 2, logitRows: 2, heapBytes: 7)
         #expect(one + one + one == one * 3)
         #expect(Demand.nothing + one == one && one * 0 == .nothing)
     }

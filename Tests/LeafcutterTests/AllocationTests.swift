@@ -43,7 +43,7 @@ struct AllocationTests {
         await #expect(processExitsWith: .success) {
             try Counts.exit { model, configuration throws(LeafError) in
                 let (fork, step) = try Counts.forks(model, configuration)
-                let pageNumbers = 4 * model.capacity.positions.roundedUp(to: 16) / 16
+                let pageNumbers = 4 * Demand.pages(holding: model.capacity.longest)
                 return fork.allocations <= 8 && fork.bytes <= pageNumbers + 1024 && step.allocations == 0
             }
         }

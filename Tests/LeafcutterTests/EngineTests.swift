@@ -12,7 +12,7 @@ import Testing
 @Suite("Engine", .timeLimit(.minutes(5))) struct EngineTests {
     private let directory: TemporaryDirectory
     private let file: ModelFile
-    private static let roomy = ModelOptions.Capacity(context: 400, rows: 260, logitRows: 60, sequences: 8)
+    private static let roomy = Demand(context: 400, rows: 260, logitRows: 60, sequences: 8)
 
     init() throws {
         directory = try TemporaryDirectory()
@@ -22,7 +22,7 @@ import Testing
     }
 
     private func open(
-        _ capacity: ModelOptions.Capacity = roomy, streams: Bool = false, limit: Int = 1024,
+        _ capacity: Demand = roomy, streams: Bool = false, limit: Int = 1024,
         system: SystemCalls = .real
     ) throws -> Model {
         var options = ModelOptions(
@@ -129,7 +129,7 @@ import Testing
         let disk = TestDisk()
         let model = try open(streams: true, system: disk.system)
         let (long, other) = (try text(2000, seed: 3), try text(40, seed: 4))
-        let capacity = ModelOptions.Capacity(
+        let capacity = Demand(
             for: [long.demand(in: file.configuration), other.demand(in: file.configuration)])
         let alone = try ids(other, model)
         let shared = try open(capacity, streams: true, system: disk.system)
@@ -197,7 +197,7 @@ import Testing
     private final class FailingTrack: Track {
         enum Way: CaseIterable { case rows, badRows, logits }
 
-        let demand = Demand(pages: 2, sequences: 1, positions: 20, firstRows: 1, stepRows: 1, logitRows: 1)
+        let demand = Demand(pages: 2, sequences: 1, longest: 20, firstRows: 1, stepRows: 1, logitRows: 1, heapBytes: 0)
         let cancellation = Cancellation()
         var isFinished: Bool { false }
         private let way: Way

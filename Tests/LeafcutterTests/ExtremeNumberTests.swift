@@ -32,7 +32,7 @@ import Testing
                 _ = try? Model.plan(file, options)
             }
             for sequences in Self.integers {
-                _ = try? ModelOptions.Capacity.fitting(demands, sequences: sequences, file, options)
+                _ = try? Demand.fitting(demands, sequences: sequences, file, options)
             }
         }
     }
@@ -164,7 +164,8 @@ import Testing
         var changes: [(inout ModelOptions) -> Void] = []
         for number in Self.integers {
             changes += [
-                { $0.capacity.context = number }, { $0.capacity.rows = number }, { $0.capacity.logitRows = number },
+                { $0.capacity.pages = number }, { $0.capacity.longest = number }, { $0.capacity.firstRows = number },
+                { $0.capacity.stepRows = number }, { $0.capacity.logitRows = number },
                 { $0.capacity.sequences = number }, { $0.threads = number }, { $0.memory = .bytes(number) },
                 { $0.requestLimit = number }, { $0.reading.maxBytesPerSecond = number },
                 {
@@ -215,8 +216,8 @@ import Testing
             for pages in Self.integers {
                 survey.add(
                     Demand(
-                        pages: pages, sequences: number, positions: pages, firstRows: number, stepRows: pages,
-                        logitRows: number))
+                        pages: pages, sequences: number, longest: pages, firstRows: number, stepRows: pages,
+                        logitRows: number, heapBytes: number))
             }
             plan(survey.demands)
             _ = try? Session(path: directory.path("a.session"), interval: number)

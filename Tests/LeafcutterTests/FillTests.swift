@@ -24,7 +24,7 @@ import Testing
         return try ModelFile(path: path)
     }
 
-    private func open(_ file: ModelFile, _ capacity: ModelOptions.Capacity) throws -> Model {
+    private func open(_ file: ModelFile, _ capacity: Demand) throws -> Model {
         try Model(file, ModelOptions(memory: .gibibytes(1), threads: 2, capacity: capacity))
     }
 
@@ -176,14 +176,8 @@ import Testing
         }
         let roomy = try open(file)
         let alone = try requests.map { try fill([$0], roomy)[0] }
-        var narrow = ModelOptions.Capacity(context: 1)
-        for demand in requests.flatMap({ $0.demands(in: file.configuration) }) {
-            let capacity = ModelOptions.Capacity(for: [demand])
-            narrow.context = max(narrow.context, capacity.context)
-            narrow.longest = max(narrow.longest, capacity.longest)
-            narrow.rows = max(narrow.rows, capacity.rows)
-            narrow.logitRows = max(narrow.logitRows, capacity.logitRows)
-            narrow.sequences = max(narrow.sequences, capacity.sequences)
+        let narrow = requests.flatMap { $0.demands(in: file.configuration) }.reduce(.nothing) {
+            $0 | Demand(together: [$1])
         }
         for model in [roomy, try open(file, narrow)] {
             for (filling, expected) in zip(try fill(requests, model), alone) {

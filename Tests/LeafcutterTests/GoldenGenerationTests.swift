@@ -62,7 +62,7 @@ import Testing
     private func open(_ model: String, _ directory: TemporaryDirectory, form: String = "cpm-live") throws -> Model {
         let path = directory.path("\(model).leaf")
         try Fixture.convert(model, form: form, weights: .float32, to: path)
-        let capacity = ModelOptions.Capacity(context: 512, rows: 128, logitRows: 16, sequences: 16)
+        let capacity = Demand(context: 512, rows: 128, logitRows: 16, sequences: 16)
         return try Model(ModelFile(path: path), ModelOptions(memory: .gibibytes(1), threads: 2, capacity: capacity))
     }
 

@@ -12,7 +12,7 @@ import Testing
     private static let vocabSize: Int32 = 300
 
     private func open(
-        _ directory: TemporaryDirectory, _ capacity: ModelOptions.Capacity, weights: WeightFormat = .int8
+        _ directory: TemporaryDirectory, _ capacity: Demand, weights: WeightFormat = .int8
     ) throws -> Model {
         let path = directory.path("model.leaf")
         if !FileManager.default.fileExists(atPath: path) {

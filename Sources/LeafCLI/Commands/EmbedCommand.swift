@@ -53,7 +53,7 @@ struct EmbedCommand: Command {
         let request = try EmbedInput(text, defaults).request(for: file)
         let demand = request.demand(in: file.configuration)
         let run = try SharedRun(
-            [demand], count: 1, bytes: answerRoom(tokens: request.text.ids.count, file.configuration).bytes,
+            [demand], count: 1, bytes: answerRoom(tokens: request.text.ids.count, file.configuration).written,
             sequences: scoring.batch.count, scoring.engine, file, terminal)
         var failure: LeafError?
         try run.model.answer([request], cancellation: run.cancellation) { _, answer in
@@ -79,7 +79,12 @@ struct EmbedCommand: Command {
         }
         guard try stream.holdsSomething() else { return }
         let survey = try stream.survey(
-            sequences: scoring.batch.count, unknown: { .text(of: $0, logitRows: 0) },
+            sequences: scoring.batch.count,
+            unknown: {
+                .oneSweep(
+                    rows: $0, logitRows: 0,
+                    answerBytes: EmbeddingRequest.answerBytes(tokens: $0, pooling, in: configuration))
+            },
             demands: { [$0.demand(in: configuration)] },
             unknownAnswer: { answerRoom(tokens: $0, configuration) },
             answer: { answerRoom(tokens: $0.text.ids.count, configuration) })

@@ -141,11 +141,11 @@ struct FillCommand: Command {
             unknownAnswer: { .generation(tokens: $0, samples: 1, logprobs: nil) },
             answer: {
                 .generation(
-                    tokens: $0.request.demands(in: file.configuration).map(\.positions).max() ?? 0,
+                    tokens: $0.request.demands(in: file.configuration).map(\.longest).max() ?? 0,
                     samples: 1, logprobs: nil)
             })
-        if survey.count != nil, survey.demands.positions > PromptRows.trainedLength {
-            terminal.warn(FillJob.lengthWarning(survey.demands.positions))
+        if survey.count != nil, survey.demands.longest > PromptRows.trainedLength {
+            terminal.warn(FillJob.lengthWarning(survey.demands.longest))
         }
         let run = try SharedRun(
             survey, sequences: stream.isRepeatable ? widest.reduce(0, +) : batch * defaults.longest, of: "sequence",
@@ -172,10 +172,10 @@ struct FillCommand: Command {
     /// What one of the texts that are tried for a line of a pipe may need.
     private static func demand(of defaults: FillInput.Defaults, context: Int) -> Demand {
         let width = if case .beams(let beams) = defaults.options.decoding { beams } else { 1 }
-        let pages = (context + Demand.pageKeys - 1) / Demand.pageKeys
         return Demand(
-            pages: width * pages, sequences: width, positions: context, firstRows: context,
-            stepRows: width + mostBlanks, logitRows: width + mostBlanks)
+            pages: width * Demand.pages(holding: context), sequences: width, longest: context, firstRows: context,
+            stepRows: width + mostBlanks, logitRows: width + mostBlanks,
+            heapBytes: 2 * width * context * defaults.options.tokenHeapBytes)
     }
 
     /// Blanks that a line of a pipe has room for: each is told by a row of its own.

@@ -79,10 +79,12 @@ extension GenerateCommand {
     /// What a request of a pipe may need.
     private static func demand(of defaults: GenerateInput.Defaults, context: Int) -> Demand {
         let width = if case .beams(let beams) = defaults.options.decoding { beams } else { defaults.samples }
-        let pages = (context + Demand.pageKeys - 1) / Demand.pageKeys
+        var options = defaults.options
+        options.logprobs = logprobsOfPipe(defaults)
         return Demand(
-            pages: width * pages, sequences: width, positions: context, firstRows: context, stepRows: width,
-            logitRows: width)
+            pages: width * Demand.pages(holding: context), sequences: width, longest: context, firstRows: context,
+            stepRows: width,
+            logitRows: width, heapBytes: 2 * width * context * options.tokenHeapBytes)
     }
 
     private static func warn(

@@ -168,9 +168,9 @@ struct GenerateCommand: Command {
         try request.validate(for: file.configuration)
         if let warning = request.lengthWarning(in: file.configuration) { terminal.warn(warning) }
         let demand = request.demand(in: file.configuration)
-        var modelOptions = engine.modelOptions(ModelOptions.Capacity(for: [demand]), trace: trace)
+        var modelOptions = engine.modelOptions(Demand(together: [demand]), trace: trace)
         modelOptions.keepsSessions = session != nil
-        modelOptions.callerBytes = common.isJSON ? request.answerRoom.bytes : request.answerRoom.held
+        modelOptions.callerBytes = common.isJSON ? request.answerRoom.written : 0
         try Session.check(request, for: file, modelOptions)
         let model = try Model(file, modelOptions)
         let loadSeconds = (ContinuousClock.now - start) / .seconds(1)

@@ -37,11 +37,11 @@ struct LogitsCommand: Command {
             throw LeafError(.usage, "--input CASES.json and --output OUT.safetensors are both needed")
         }
         let file = try tuning.open(model, memory: engine.memory)
-        var options = engine.modelOptions(ModelOptions.Capacity(context: 1))
+        var options = engine.modelOptions(Demand(context: 1))
         let cases = try read(input, file, &options)
         let rowCounts = cases.map { $0.rowCount(in: file.configuration) }
         let rows = max(1, rowCounts.max() ?? 1)
-        options.capacity = ModelOptions.Capacity(context: rows, rows: rows, logitRows: lastOnly ? 1 : rows)
+        options.capacity = Demand(context: rows, rows: rows, logitRows: lastOnly ? 1 : rows)
         // What reading took besides is given back before the model is opened.
         options.callerBytes = LogitsInput.byteCount(of: cases)
         let loaded = try Model(file, options)

@@ -94,7 +94,7 @@ struct PlanCommand: Command {
 
     private func modelOptions(context: Int) -> ModelOptions {
         var options = engine.modelOptions(
-            ModelOptions.Capacity(
+            Demand(
                 context: context * batch, rows: max(context, batch), logitRows: batch, sequences: batch))
         options.threads = cores
         return options
@@ -130,7 +130,7 @@ struct PlanCommand: Command {
     private func bytesPerToken(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) -> Int {
         let span = 1024
         var larger = options
-        larger.capacity.context += span
+        larger.capacity.pages +|= Demand.pages(holding: span)
         return (try Model.plan(file, larger).bytes(for: .kv) - Model.plan(file, options).bytes(for: .kv)) / span
     }
 }

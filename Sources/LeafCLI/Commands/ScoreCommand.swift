@@ -57,7 +57,10 @@ struct ScoreCommand: Command {
             return Asked(id: id, question: question, scores: question.texts.map { _ in nil })
         }
         let survey = try stream.survey(
-            sequences: scoring.batch.count, unknown: { .text(of: $0, logitRows: $0) },
+            sequences: scoring.batch.count,
+            unknown: {
+                .oneSweep(rows: $0, logitRows: $0, answerBytes: ScoreRequest.answerBytes(tokens: $0))
+            },
             demands: { asked in asked.question.texts.map { $0.demand(in: configuration) } },
             unknownAnswer: { .scores(tokens: $0) },
             answer: { asked in .scores(tokens: asked.question.texts.reduce(0) { $0 +| $1.target.count }) })
@@ -91,12 +94,3 @@ struct ScoreCommand: Command {
 }
 
 extension ScoreRule: ArgumentValue {}
-
-extension Demand {
-    /// Of one text of so many positions that is read on one sweep.
-    static func text(of positions: Int, logitRows: Int) -> Demand {
-        Demand(
-            pages: (positions + pageKeys - 1) / pageKeys, sequences: 1, positions: positions, firstRows: positions,
-            stepRows: 0, logitRows: logitRows)
-    }
-}

@@ -92,7 +92,7 @@ struct DataSurvey {
             for request in texts?.requests ?? [] { demands.add(request.demand(in: file.configuration)) }
             terminal.progress.show("reading: \(Quantity.count(items, "item"))")
         }
-        let room = AnswerRoom.generation(tokens: demands.positions, samples: 1, logprobs: nil)
+        let room = AnswerRoom.generation(tokens: demands.longest, samples: 1, logprobs: nil)
         let needed =
             2 << 16 +| 20 *| lines.longestLine +| 2 *| batch *| (2 *| lines.longestLine +| room.held)
             +| room.written

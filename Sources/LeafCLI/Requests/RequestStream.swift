@@ -101,7 +101,7 @@ final class RequestStream<Request> {
         return Survey(
             demands: survey, count: count,
             bytes: Self.bytes(
-                longest: reader.longestLine, positions: survey.positions, room, ahead: 2 * sequences))
+                longest: reader.longestLine, positions: survey.longest, room, ahead: 2 * sequences))
     }
 
     /// A line, in an array that has grown, becomes a text of as many bytes, and an id of four bytes for each of them at

@@ -121,8 +121,8 @@ package struct FillLayout: Sendable {
             (fed, decided) = (decided, told.upperBound)
         }
         return Demand(
-            pages: pages + (width - 1) * min(pages, written), sequences: width, positions: positions,
+            pages: pages + (width - 1) * min(pages, written), sequences: width, longest: positions,
             firstRows: positions - lengths[wanted.lowerBound...].reduce(0, +), stepRows: stepRows,
-            logitRows: logitRows)
+            logitRows: logitRows, heapBytes: 2 *| width *| positions *| request.options.tokenHeapBytes)
     }
 }

@@ -1,4 +1,5 @@
 public import CPMAntShape
+public import LeafExecutor
 import LeafFormat
 import LeafTokenizer
 

@@ -1,25 +1,22 @@
+public import LeafExecutor
 public import LeafFormat
-public import LeafGeneration
 
-extension ModelOptions.Capacity {
+extension Demand {
     /// Sequences that are tried at most.
     private static let mostSequences = 1 << 20
 
-    /// Makes a capacity for all of these demands at the same time.
+    /// What a model has to be opened for to meet all of these demands at the same time.
     ///
     /// - Parameter startTogether: true to fit all prompts on one sweep; false for one prompt per sweep, beside the
     ///   decoding steps of the other texts.
-    public init(for demands: [Demand], startTogether: Bool = true) {
-        let all = demands.reduce(.nothing, +)
-        let rows =
+    public init(together demands: [Demand], startTogether: Bool = true) {
+        self = demands.reduce(.nothing, +)
+        firstRows =
             startTogether
             ? demands.reduce(0) { $0 +| $1.rows }
-            : demands.map { all.stepRows -| $0.stepRows +| $0.rows }.max() ?? 1
-        self.init(
-            // A sequence beyond the first needs a page that `context` does not count.
-            context: max(1, all.pages -| (all.sequences -| 1)) *| Demand.pageKeys, longest: all.positions,
-            logitRows: all.logitRows, sequences: max(1, all.sequences))
-        self.rows = max(1, rows)
+            : demands.map { stepRows -| $0.stepRows +| $0.rows }.max() ?? 1
+        // A model is opened for one position at least.
+        self = self | Demand(context: 1, logitRows: 0, heapBytes: 0)
     }
 
     /// Finds the largest capacity inside the budget for these demands; each of them alone always fits.
@@ -30,27 +27,20 @@ extension ModelOptions.Capacity {
     /// - Throws: `.budget` with the smallest budget that works for one demand at a time.
     public static func fitting(
         _ demands: [Demand], sequences: Int, _ file: ModelFile, _ options: ModelOptions
-    ) throws(LeafError) -> Self {
+    ) throws(LeafError) -> Demand {
         let sequences = min(max(1, sequences), mostSequences)
         let largestFirst = demands.sorted { $0.pages > $1.pages }
-        func capacity(_ sequences: Int, startTogether: Bool) -> Self {
+        func capacity(_ sequences: Int, startTogether: Bool) -> Demand {
             var taken = 0
             let chosen = largestFirst.prefix { demand in
                 defer { taken +|= demand.sequences }
                 return taken == 0 || taken +| demand.sequences <= sequences
             }
-            var capacity = Self(for: Array(chosen), startTogether: startTogether)
-            for demand in demands {
-                let alone = Self(for: [demand])
-                capacity.context = max(capacity.context, alone.context)
-                capacity.longest = max(capacity.longest, alone.longest)
-                capacity.rows = max(capacity.rows, alone.rows)
-                capacity.logitRows = max(capacity.logitRows, alone.logitRows)
-                capacity.sequences = max(capacity.sequences, alone.sequences)
+            return demands.reduce(Demand(together: Array(chosen), startTogether: startTogether)) {
+                $0 | Demand(together: [$1])
             }
-            return capacity
         }
-        func plan(_ capacity: Self) throws(LeafError) {
+        func plan(_ capacity: Demand) throws(LeafError) {
             var options = options
             options.capacity = capacity
             _ = try Model.plan(file, options)
@@ -88,12 +78,12 @@ public struct DemandSurvey: Sendable {
     /// Of all that were added.
     public private(set) var count = 0
     /// Cached positions of the longest.
-    public private(set) var positions = 0
+    public private(set) var longest = 0
     /// The sum of the rows of all first sweeps.
     public private(set) var firstRows = 0
 
     private static let measures: [@Sendable (Demand) -> Int] = [
-        { $0.firstRows }, { $0.stepRows }, { $0.logitRows }, { $0.sequences }, { $0.positions },
+        { $0.firstRows }, { $0.stepRows }, { $0.logitRows }, { $0.sequences }, { $0.longest }, { $0.heapBytes },
     ]
 
     /// - Parameter sequences: the most sequences that run together.
@@ -101,7 +91,7 @@ public struct DemandSurvey: Sendable {
 
     public mutating func add(_ demand: Demand) {
         count += 1
-        positions = max(positions, demand.positions)
+        longest = max(longest, demand.longest)
         firstRows +|= demand.firstRows
         for (place, measure) in Self.measures.enumerated()
         where measure(demand) > extremes[place].map(measure) ?? 0 { extremes[place] = demand }
@@ -111,7 +101,7 @@ public struct DemandSurvey: Sendable {
         if largest.count > sequences { largest.removeLast() }
     }
 
-    /// The demands to pass to `ModelOptions.Capacity.fitting`.
+    /// The demands to pass to `Demand.fitting`.
     public var demands: [Demand] {
         var demands = largest
         for demand in extremes { if let demand, !demands.contains(demand) { demands.append(demand) } }
