@@ -80,7 +80,7 @@ let package = Package(
             name: "LeafcutterTests",
             dependencies: [
                 "Leafcutter", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafGeneration", "LeafImport",
-                "LeafStream", "GoldenSupport", "CAllocationCounter",
+                "LeafStream", "LeafTokenizer", "GoldenSupport", "CAllocationCounter",
             ],
             swiftSettings: strict),
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter", cSettings: c),

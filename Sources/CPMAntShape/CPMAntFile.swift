@@ -11,18 +11,24 @@ public struct CPMAntFile: Sendable, Equatable {
 
     /// Reads and checks the header; the weights are not touched.
     ///
-    /// - Parameter memory: bytes that reading the header may take; nil for as many as the largest needs.
+    /// - Parameter allowance: has to hold the header.
     /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, `.budget` if the header is too
-    ///   large for the memory.
-    public static func open(path: String, memory: Int? = nil) throws(LeafError) -> CPMAntFile {
+    ///   large for the allowance.
+    public static func open(path: String, _ allowance: inout HeapAllowance) throws(LeafError) -> CPMAntFile {
         var shape: ModelShape?
-        let leaf = try LeafFile.open(path: path, memory: memory) { json, weights throws(LeafError) in
+        let leaf = try LeafFile.open(path: path, &allowance) { json, weights throws(LeafError) in
             let asked = ModelShape(try ModelConfiguration(json: json, source: path), weights: weights)
             shape = asked
             return asked.file
         }
         guard let shape else { throw LeafError(.badInput, "\(path) holds no model") }
         return CPMAntFile(leaf: leaf, shape: shape)
+    }
+
+    /// The same with as much memory as the header needs.
+    public static func open(path: String) throws(LeafError) -> CPMAntFile {
+        var allowance = HeapAllowance.unlimited
+        return try open(path: path, &allowance)
     }
 
     /// A file that was just written with `shape`.

@@ -34,11 +34,10 @@ struct TuningOptions: Sendable {
     func beside(_ model: ModelFile) throws(LeafError) -> ModelFile {
         var file = model
         for delta in deltas {
-            try file.tunings.add(
-                AdapterFile(path: delta.path, alpha: alpha, for: file.configuration), named: delta.name)
+            try file.addAdapter(path: delta.path, alpha: alpha, named: delta.name)
         }
         for prompt in promptEmbeddings {
-            try file.tunings.add(SoftPromptFile(path: prompt.path, for: file.configuration), named: prompt.name)
+            try file.addSoftPrompt(path: prompt.path, named: prompt.name)
         }
         guard alpha == nil || !deltas.isEmpty else {
             throw LeafError(.usage, "--delta-alpha belongs to --delta FILE, which is missing")

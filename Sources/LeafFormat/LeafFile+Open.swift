@@ -5,19 +5,20 @@ extension LeafFile {
     /// regions cover every byte after the header, all at multiples of 4096, and nothing lies outside the file.
     ///
     /// - Parameters:
-    ///   - memory: bytes that reading the header may take; nil for as many as the largest needs.
+    ///   - allowance: has to hold the header while it is read; what the file holds of it stays taken.
     ///   - shape: says what the model of that configuration asks of its file.
     /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, `.budget` if the header is too
-    ///   large for the memory, and what `shape` throws.
+    ///   large for the allowance, and what `shape` throws.
     public static func open(
-        path: String, memory: Int? = nil,
+        path: String, _ allowance: inout HeapAllowance,
         shape: (_ configuration: String, _ weights: WeightFormat) throws(LeafError) -> FileShape
     ) throws(LeafError) -> LeafFile {
         let file = try InputFile(path: path)
+        let heldBefore = allowance.held
         let json: [UInt8]
         let header: SafetensorsHeader
         do {
-            json = try SafetensorsHeader.json(of: file, memory: memory)
+            json = try SafetensorsHeader.json(of: file, &allowance)
             header = try SafetensorsHeader(json: json, fileBytes: file.byteCount, path: path)
         } catch {
             guard error.kind == .badInput else { throw error }
@@ -38,7 +39,9 @@ extension LeafFile {
                     + "use a newer Leafcutter or convert again")
         }
         try checkDigest(of: json, path: path)
-        return try Assembly(path: path, fileBytes: file.byteCount, header: header).assemble(shape)
+        let leaf = try Assembly(path: path, fileBytes: file.byteCount, header: header).assemble(shape)
+        allowance.give(back: allowance.held - heldBefore - leaf.heapBytes)
+        return leaf
     }
 
     private static func checkDigest(of json: [UInt8], path: String) throws(LeafError) {

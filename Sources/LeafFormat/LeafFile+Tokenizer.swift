@@ -15,8 +15,10 @@ extension LeafFile {
         /// Unpacked; 0 without one.
         public let dictionary: Int
 
-        /// Bytes held beside the data while they are read: the packed dictionary, and a buffer.
-        package var readingBytes: Int { storedDictionary + LeafFile.regionBufferBytes }
+        /// Bytes on the heap while the data are read: packed and unpacked, and a buffer.
+        package var readingBytes: Int {
+            vocabulary +| storedDictionary +| dictionary +| LeafFile.regionBufferBytes
+        }
     }
 
     /// The largest vocabulary; that of CPM-Ant+ has one million bytes.

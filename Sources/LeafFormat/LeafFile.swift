@@ -182,8 +182,15 @@ public struct LeafFile: Sendable, Equatable {
     /// Bytes of the file in front of the data: the length and the JSON.
     public var headerBytes: Int { regions.first?.offset ?? 0 }
 
-    /// A bound on the heap bytes while the header is read.
-    public var headerHeapBound: Int { SafetensorsHeader.heapBound(byteCount: headerBytes) }
+    /// Bytes on the heap, rooms for growth included.
+    public var heapBytes: Int {
+        // An array or a string of more than 15 bytes has a header of 32.
+        let names = tensors.map(\.name) + matrices.map(\.name) + metadata.flatMap { [$0, $1] }
+        return names.reduce(0) { $0 + 32 + 2 * MemoryLayout<String>.stride + $1.utf8.count }
+            + tensors.reduce(0) { $0 + MemoryLayout<TensorEntry>.stride + 32 + 8 * $1.shape.count }
+            + 2 * chunks.count * MemoryLayout<Chunk>.stride + 2 * matrices.count * MemoryLayout<Matrix>.stride
+            + 2 * blocks.count * MemoryLayout<Block>.stride
+    }
 
     public func tensor(_ name: String) -> TensorEntry? { tensors.first { $0.name == name } }
 }

@@ -250,7 +250,8 @@ public final class LeafWriter {
     }
 
     private func open(_ path: String) throws(LeafError) -> LeafFile {
-        try LeafFile.open(path: path) { [layout] _, _ in layout.shape }
+        var allowance = HeapAllowance.unlimited
+        return try LeafFile.open(path: path, &allowance) { [layout] _, _ in layout.shape }
     }
 
     /// Whether a run that consumed its source got as far as renaming the file.

@@ -22,20 +22,25 @@ package struct SafetensorsHeader: Sendable, Equatable {
 
     /// Reads and checks the header of a safetensors file.
     ///
-    /// - Parameter most: bytes of the JSON.
-    /// - Throws: `.badInput` naming the fault and its place; `.io` if reading fails.
-    package init(reading file: InputFile, atMost most: Int = maximumBytes) throws(LeafError) {
-        try self.init(json: try Self.json(of: file, atMost: most), fileBytes: file.byteCount, path: file.path)
+    /// - Parameters:
+    ///   - most: bytes of the JSON.
+    ///   - allowance: has to hold the header with what is made of it.
+    /// - Throws: `.badInput` naming the fault and its place; `.io` if reading fails; `.budget`.
+    package init(
+        reading file: InputFile, atMost most: Int = maximumBytes, _ allowance: inout HeapAllowance
+    ) throws(LeafError) {
+        try self.init(
+            json: try Self.json(of: file, atMost: most, &allowance), fileBytes: file.byteCount, path: file.path)
     }
 
     /// The JSON of a file's header, with its padding.
     ///
     /// - Parameters:
     ///   - most: bytes of the JSON.
-    ///   - memory: bytes that reading the header may take; nil for as many as the largest needs.
-    /// - Throws: `.badInput`, `.io`, and `.budget` if the header is too large for the memory.
+    ///   - allowance: has to hold the header with what is made of it.
+    /// - Throws: `.badInput`, `.io`, `.budget`.
     static func json(
-        of file: InputFile, atMost most: Int = maximumBytes, memory: Int? = nil
+        of file: InputFile, atMost most: Int = maximumBytes, _ allowance: inout HeapAllowance
     ) throws(LeafError) -> [UInt8] {
         guard file.byteCount >= 8 else {
             throw LeafError(.badInput, "\(file.path) has \(file.byteCount) bytes, too few for a safetensors file")
@@ -48,13 +53,7 @@ package struct SafetensorsHeader: Sendable, Equatable {
                 "\(file.path) promises a header of \(length) bytes in a file of \(file.byteCount); "
                     + "it is not a safetensors file, or it is cut off")
         }
-        let needed = heapBound(byteCount: Int(length))
-        if let memory, needed > memory {
-            throw LeafError(
-                .budget,
-                "\(file.path) needs at least \(needed.sizeText) for its header alone, where \(memory.sizeText) may be "
-                    + "taken; give more")
-        }
+        try allowance.take(heapBound(byteCount: Int(length)), for: "its header", of: file.path)
         return try file.bytes(at: 8, count: Int(length))
     }
 

@@ -38,9 +38,6 @@ public struct AdapterFile: Sendable {
         return identities.map { "\($0.name) (\($0.byteCount) bytes, scale \(scales))" }.joined(separator: ", ")
     }
 
-    /// A bound on the heap bytes while an adapter is opened, and of what is held of it until its numbers are read.
-    package static let openingHeapBound = CheckpointReader.smallHeapBound
-
     /// The alpha that CPM-Live's examples train with.
     public static let usualAlpha: Float = 16
 
@@ -48,8 +45,11 @@ public struct AdapterFile: Sendable {
     ///
     /// - Parameters:
     ///   - alpha: nil for the value in the folder's `config.json`, otherwise 16.
+    ///   - allowance: has to hold the table of tensors.
     /// - Throws: `.badInput` naming tensors that do not belong to this model, are missing, or have the wrong shape.
-    public init(path: String, alpha: Float? = nil, for configuration: ModelConfiguration) throws(LeafError) {
+    package init(
+        path: String, alpha: Float? = nil, for configuration: ModelConfiguration, _ allowance: inout HeapAllowance
+    ) throws(LeafError) {
         self.path = path
         try configuration.checkLimits(in: path)
         var json = AdapterConfiguration()
@@ -59,8 +59,10 @@ public struct AdapterFile: Sendable {
             let config = "\(path)/config.json"
             if FilePath.exists(config) { json = try AdapterConfiguration(path: config) }
         }
-        var reader = CheckpointReader(maximumHeaderBytes: CheckpointReader.smallHeaderBytes)
+        var reader = CheckpointReader(
+            maximumHeaderBytes: CheckpointReader.smallHeaderBytes, allowance: allowance)
         try reader.read(weights)
+        allowance = reader.allowance
         identities = reader.identities
         let alpha = alpha ?? json.alpha ?? Self.usualAlpha
         guard alpha.isFinite, alpha > 0 else {
@@ -69,6 +71,12 @@ public struct AdapterFile: Sendable {
         var assembly = AdapterAssembly(path: path, shapes: ModelShape(configuration, weights: .float32).matrices)
         for tensor in reader.tensors { try assembly.add(tensor) }
         factors = try assembly.factors(json, alpha: alpha)
+    }
+
+    /// The same with as much memory as the table needs.
+    public init(path: String, alpha: Float? = nil, for configuration: ModelConfiguration) throws(LeafError) {
+        var allowance = HeapAllowance.unlimited
+        try self.init(path: path, alpha: alpha, for: configuration, &allowance)
     }
 
     private static func weights(in folder: String) throws(LeafError) -> String {

@@ -155,11 +155,11 @@ struct CheckpointReader {
     /// Of the table of a safetensors file, at most.
     var maximumHeaderBytes = SafetensorsHeader.maximumBytes
 
+    /// Has to hold the tables.
+    var allowance = HeapAllowance.unlimited
+
     /// Of the tables of adapters and soft prompts; those of an adapter for the 10B model have 0.1 million bytes.
     static let smallHeaderBytes = 1 << 20
-    /// A bound on the heap bytes while the tables of an adapter or a soft prompt are read, and after.
-    static let smallHeapBound = max(
-        Unpickler.heapBound + ZipArchive.heapBound, SafetensorsHeader.heapBound(byteCount: smallHeaderBytes))
 
     mutating func note(_ file: InputFile, as path: String? = nil) {
         identities.append(
@@ -176,13 +176,13 @@ struct CheckpointReader {
         switch try TorchFile.kind(of: file) {
         case .zip:
             container = .torch
-            tensors += try TorchFile.tensors(of: file)
+            tensors += try TorchFile.tensors(of: file, &allowance)
         case .legacy:
             throw LeafError(
                 .badInput,
                 "\(path) has the format of torch before 1.6; load it and save it again with a newer torch")
         case .other:
-            let header = try SafetensorsHeader(reading: file, atMost: maximumHeaderBytes)
+            let header = try SafetensorsHeader(reading: file, atMost: maximumHeaderBytes, &allowance)
             guard header.metadata[LeafMetadata.Key.format] != LeafMetadata.format else {
                 throw LeafError(
                     .usage, "\(path) is a Leafcutter model already; `leafcutter export` makes a checkpoint of it")

@@ -11,17 +11,19 @@ public struct SoftPromptFile: Sendable {
     public let isTable: Bool
     private let tensor: SourceTensor
 
-    /// A bound on the heap bytes while a soft prompt is opened, and of what is held of it until its numbers are read.
-    package static let openingHeapBound = CheckpointReader.smallHeapBound
-
     /// Finds the soft prompt in a safetensors or torch file, without reading its numbers.
     ///
+    /// - Parameter allowance: has to hold the table of tensors.
     /// - Throws: `.badInput` if there is none of the right shape, or several.
-    public init(path: String, for configuration: ModelConfiguration) throws(LeafError) {
+    package init(
+        path: String, for configuration: ModelConfiguration, _ allowance: inout HeapAllowance
+    ) throws(LeafError) {
         self.path = path
         try configuration.checkLimits(in: path)
-        var reader = CheckpointReader(maximumHeaderBytes: CheckpointReader.smallHeaderBytes)
+        var reader = CheckpointReader(
+            maximumHeaderBytes: CheckpointReader.smallHeaderBytes, allowance: allowance)
         try reader.read(path)
+        allowance = reader.allowance
         let sizes = [configuration.promptLength, configuration.promptRows].map { [$0, configuration.dimModel] }
         let fitting = reader.tensors.filter { sizes.contains($0.shape) }
         let named = fitting.filter { $0.name == TensorName.promptEmbedding }
@@ -34,6 +36,12 @@ public struct SoftPromptFile: Sendable {
         self.tensor = tensor
         rowCount = tensor.shape[0]
         isTable = rowCount != configuration.promptLength
+    }
+
+    /// The same with as much memory as the table needs.
+    public init(path: String, for configuration: ModelConfiguration) throws(LeafError) {
+        var allowance = HeapAllowance.unlimited
+        try self.init(path: path, for: configuration, &allowance)
     }
 
     /// Reads `[rowCount, dimModel]`.

@@ -20,9 +20,11 @@ enum TorchFile {
     }
 
     /// Every tensor of the state dict in the file.
-    static func tensors(of file: InputFile) throws(LeafError) -> [SourceTensor] {
+    ///
+    /// - Parameter allowance: has to hold the archive's table and the pickle.
+    static func tensors(of file: InputFile, _ allowance: inout HeapAllowance) throws(LeafError) -> [SourceTensor] {
         let path = file.path
-        let archive = try ZipArchive(file)
+        let archive = try ZipArchive(file, &allowance)
         let suffix = "/data.pkl"
         let tables = archive.entries.keys.filter { $0.hasSuffix(suffix) && !$0.dropLast(suffix.count).contains("/") }
         guard tables.count == 1, let table = tables.first else {
@@ -37,6 +39,8 @@ enum TorchFile {
         }
         var storages: [String: TensorStorage] = [:]
         var tensors: [SourceTensor] = []
+        let size = min(archive.entries[table]?.byteCount ?? 0, Unpickler.maximumBytes)
+        try allowance.take(Unpickler.heapBound(byteCount: size), for: "its pickle", of: path)
         let pickle = try archive.bytes(of: table, atMost: Unpickler.maximumBytes)
         for (name, tensor) in try Unpickler.stateDict(pickle, path: path) {
             let key = tensor.storage.key

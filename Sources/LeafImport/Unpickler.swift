@@ -65,7 +65,7 @@ package struct Unpickler {
     private static let maximumRank = 16
     /// The most heap bytes that a pickle can make of itself: values, small arrays, strings, and the tensors that come
     /// of them.
-    package static let heapBound = 32 << 20
+    package static func heapBound(byteCount: Int) -> Int { 32 *| byteCount }
 
     private let path: String
     private let bytes: [UInt8]

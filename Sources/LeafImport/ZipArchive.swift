@@ -23,21 +23,24 @@ package struct ZipArchive: Sendable {
     /// That of the largest released checkpoint has 600 entries, in 50 KB.
     private static let maximumEntries = 1 << 14
     private static let maximumDirectoryBytes = 4 << 20
-    /// A bound on the heap bytes while a table is read, and after.
-    package static let heapBound = 4 * maximumDirectoryBytes
+    /// Heap bytes for each byte of the table while it is read, and after.
+    private static let heapBytesPerByte = 4
 
     var path: String { file.path }
 
     /// Reads the table.
     ///
-    /// - Throws: `.badInput` if the file is not a whole zip archive, or has packed or encrypted entries; `.io`.
-    package init(_ file: InputFile) throws(LeafError) {
+    /// - Parameter allowance: has to hold the table.
+    /// - Throws: `.badInput` if the file is not a whole zip archive, or has packed or encrypted entries; `.io`;
+    ///   `.budget`.
+    package init(_ file: InputFile, _ allowance: inout HeapAllowance) throws(LeafError) {
         self.file = file
         let end = try ZipEnd(file)
         directory = end.directory
         guard end.entryCount <= Self.maximumEntries, directory.count <= Self.maximumDirectoryBytes else {
             throw LeafError(.badInput, "\(file.path) has \(end.entryCount) entries, too many for a checkpoint")
         }
+        try allowance.take(Self.heapBytesPerByte * directory.count, for: "its table of entries", of: file.path)
         let bytes = try file.bytes(at: directory.lowerBound, count: directory.count)
         var entries: [String: Entry] = [:]
         var place = 0

@@ -3,8 +3,10 @@ import LeafFormat
 extension MemoryPlan {
     /// What memory is for. Whatever allocates more than a page has a purpose here.
     public enum Purpose: String, Sendable, CaseIterable {
-        /// Executable, libraries, stacks, allocator, header, page tables.
+        /// Executable, libraries, stacks, allocator, page tables.
         case runtime
+        /// The model file's header, and the tables of adapters and soft prompts.
+        case tables
         case tokenizer
         /// Norms, position bias, segment and prompt rows, row scales, adapters.
         case resident
@@ -27,7 +29,7 @@ extension MemoryPlan {
         /// Those that every plan tells of, also when they take nothing.
         var isAlwaysTold: Bool {
             switch self {
-            case .runtime, .tokenizer, .resident, .kv, .scratch, .slots, .pinned: true
+            case .runtime, .tables, .tokenizer, .resident, .kv, .scratch, .slots, .pinned: true
             case .sampling, .trace, .sessions, .requests: false
             }
         }
@@ -37,6 +39,7 @@ extension MemoryPlan {
         fileprivate var note: String {
             switch self {
             case .runtime: "program, libraries, stacks, page tables"
+            case .tables: "what headers say of the files"
             case .resident: "norms, scales, position bias"
             case .scratch: "rows on a sweep"
             default: ""

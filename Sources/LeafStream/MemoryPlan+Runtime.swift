@@ -1,5 +1,5 @@
 extension MemoryPlan {
-    /// Bytes of everything that the plan does not count by part: executable, libraries, stacks, allocator, header, and
+    /// Bytes of everything that the plan does not count by part: executable, libraries, stacks, allocator, and
     /// up to 32 threads.
     ///
     /// Measured with a program that opens the demo model and generates with two threads, less the tokenizer and the

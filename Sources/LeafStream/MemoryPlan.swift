@@ -25,7 +25,7 @@ public struct MemoryPlan: Sendable, Equatable {
     public let chunkCount: Int
     /// Bytes that one sweep reads once the pinned chunks are in memory.
     public let streamedBytesPerSweep: Int
-    /// The smallest budget that works with the same reserved parts.
+    /// The smallest budget that works with the same files and reserved parts.
     public let minimum: Int
 
     public var slotsBytes: Int { slotBytes * slotCount }
@@ -37,16 +37,17 @@ public struct MemoryPlan: Sendable, Equatable {
     /// - Parameters:
     ///   - budget: bytes for the whole process.
     ///   - isGiven: true if the user asked for this budget, false if the machine has no more; it decides the message.
+    ///   - least: bytes that were taken before there was a plan, at their most; no smaller budget works.
     ///   - chunks: the model's chunks in sweep order.
     ///   - reserved: everything but slots and pinned chunks.
     /// - Throws: `.budget` with the smallest budget that works.
     public init(
-        budget: Int, isGiven: Bool = true, chunks: [Chunk], reserved: [Part]
+        budget: Int, isGiven: Bool = true, atLeast least: Int = 0, chunks: [Chunk], reserved: [Part]
     ) throws(LeafError) {
         let needs = chunks.map(\.slotBytes)
         let layout = Layout.smallest(for: needs)
-        let least = saturatingSum(reserved.total, layout.bytes)
-        minimum = saturatingSum(least, Self.pageTableBytes(for: least))
+        let planned = saturatingSum(reserved.total, layout.bytes)
+        minimum = max(least, saturatingSum(planned, Self.pageTableBytes(for: planned)))
         guard budget >= minimum else {
             let smallest = wholeMebibytes(holding: minimum)
             let offer =

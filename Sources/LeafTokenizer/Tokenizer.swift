@@ -37,7 +37,8 @@ public struct Tokenizer: Sendable {
     /// A bound on the heap bytes while the tokenizer of a model file is read and made; 0 where the file holds none.
     public static func heapBound(of file: LeafFile) -> Int {
         guard let sizes = file.tokenizerSizes else { return 0 }
-        return heapBound(vocabularyBytes: sizes.vocabulary, segmenterBytes: sizes.dictionary) + sizes.readingBytes
+        return max(
+            heapBound(vocabularyBytes: sizes.vocabulary, segmenterBytes: sizes.dictionary), sizes.readingBytes)
     }
 
     /// The ids of a text, without `<s>`, with unknown ones.

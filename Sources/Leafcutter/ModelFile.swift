@@ -1,5 +1,7 @@
 public import CPMAntShape
 public import LeafFormat
+import LeafImport
+import LeafStream
 public import LeafTokenizer
 
 /// A `.leaf` file whose header and tokenizer have been read: everything about the model except its weights.
@@ -9,21 +11,19 @@ public struct ModelFile: Sendable {
     public let tokenizer: Tokenizer?
     /// Adapters and soft prompts that are loaded with the weights.
     public var tunings = Tunings()
+    /// What reading took of the budget.
+    var allowance: HeapAllowance
 
     /// - Parameter memory: the budget that the model will have: a header or a tokenizer that does not fit it is not
     ///   read.
     /// - Throws: `.io` and `.badInput` when the file cannot be read or is no model, `.budget` when it needs more
     ///   memory.
     public init(path: String, memory: MemoryBudget = .automatic) throws(LeafError) {
-        let most: Int? = if case .bytes(let bytes) = memory { bytes } else { nil }
-        ant = try CPMAntFile.open(path: path, memory: most)
-        let needed = Tokenizer.heapBound(of: ant.leaf)
-        if let most, needed > most {
-            throw LeafError(
-                .budget,
-                "\(path) needs at least \(needed.sizeText) for its vocabulary alone, where \(most.sizeText) may be taken; "
-                    + "give more")
-        }
+        let budget: Int? = if case .bytes(let bytes) = memory { bytes } else { nil }
+        allowance = HeapAllowance(budget: budget, held: MemoryPlan.runtimeBytes)
+        ant = try CPMAntFile.open(path: path, &allowance)
+        let bound = Tokenizer.heapBound(of: ant.leaf)
+        try allowance.take(bound, for: "its vocabulary", of: path)
         if let data = try ant.leaf.readTokenizer() {
             let style: Vocabulary.Style = data.dictionary == nil ? .antPlus : .ant
             let segmenter = try data.dictionary.map { (data) throws(LeafError) in try Segmenter(data: data) }
@@ -32,6 +32,22 @@ public struct ModelFile: Sendable {
         } else {
             tokenizer = nil
         }
+        allowance.give(back: bound - (tokenizer?.byteCount ?? 0))
+    }
+
+    /// Opens an adapter and adds it.
+    ///
+    /// - Parameters:
+    ///   - alpha: nil for the value in the folder's `config.json`, otherwise 16.
+    ///   - name: by which requests choose it; nil for those that name none.
+    /// - Throws: `.io`, `.badInput`, `.usage` if the name is taken, `.budget` if its table is too large for the memory.
+    public mutating func addAdapter(path: String, alpha: Float? = nil, named name: String? = nil) throws(LeafError) {
+        try tunings.add(AdapterFile(path: path, alpha: alpha, for: configuration, &allowance), named: name)
+    }
+
+    /// Opens a soft prompt and adds it; otherwise as `addAdapter`.
+    public mutating func addSoftPrompt(path: String, named name: String? = nil) throws(LeafError) {
+        try tunings.add(SoftPromptFile(path: path, for: configuration, &allowance), named: name)
     }
 
     /// Describes a published size, with CPM-Ant's tokenizer if it is that model. It is enough to plan with and cannot
@@ -39,6 +55,8 @@ public struct ModelFile: Sendable {
     public init(preset: ModelPreset, weights: WeightFormat = .int8) throws(LeafError) {
         ant = try CPMAntFile(preset: preset, weights: weights)
         tokenizer = preset == .cpmAntPlus10B ? nil : try Tokenizer.bundled()
+        allowance = HeapAllowance(
+            budget: nil, held: MemoryPlan.runtimeBytes + ant.leaf.heapBytes + (tokenizer?.byteCount ?? 0))
     }
 
     public var leaf: LeafFile { ant.leaf }

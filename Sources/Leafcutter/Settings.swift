@@ -87,11 +87,13 @@ struct Settings {
 
     /// - Throws: `.budget` with the smallest budget that works.
     func plan() throws(LeafError) -> MemoryPlan {
-        try MemoryPlan(
-            budget: budget, isGiven: reserveBytes == nil, chunks: file.leaf.chunks,
+        let tokenizerBytes = file.tokenizer?.byteCount ?? 0
+        return try MemoryPlan(
+            budget: budget, isGiven: reserveBytes == nil, atLeast: file.allowance.peak, chunks: file.leaf.chunks,
             reserved: CPMAnt.parts(file.ant, executor) + [
                 MemoryPlan.Part(.runtime, MemoryPlan.runtimeBytes),
-                MemoryPlan.Part(.tokenizer, file.tokenizer?.byteCount ?? 0),
+                MemoryPlan.Part(.tables, file.allowance.held - MemoryPlan.runtimeBytes - tokenizerBytes),
+                MemoryPlan.Part(.tokenizer, tokenizerBytes),
                 MemoryPlan.Part(.scratch, Scheduler.byteCount(executor.capacity)),
                 MemoryPlan.Part(.sampling, SamplingWorkspace.byteCount(file.configuration)),
                 MemoryPlan.Part(.trace, trace == nil ? 0 : TraceRecorder.byteCount),

@@ -46,7 +46,10 @@ private enum Reader: String, CaseIterable {
             _ = try Unpickler.stateDict(bytes, path: "input")
         case .zip:
             Self.input.set(to: bytes)
-            for tensor in try TorchFile.tensors(of: InputFile(path: Self.input.path)) { try readEnds(of: tensor) }
+            var allowance = HeapAllowance.unlimited
+            for tensor in try TorchFile.tensors(of: InputFile(path: Self.input.path), &allowance) {
+                try readEnds(of: tensor)
+            }
         case .adapter:
             Self.input.set(to: bytes)
             _ = try AdapterFile(path: Self.input.path, for: Self.configuration)

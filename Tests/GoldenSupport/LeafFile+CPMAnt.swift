@@ -3,8 +3,8 @@ public import LeafFormat
 
 /// Model files of tests hold CPM-Ants.
 extension LeafFile {
-    public static func open(path: String, memory: Int? = nil) throws(LeafError) -> LeafFile {
-        try CPMAntFile.open(path: path, memory: memory).leaf
+    public static func open(path: String) throws(LeafError) -> LeafFile {
+        try CPMAntFile.open(path: path).leaf
     }
 
     public var configuration: ModelConfiguration {

@@ -59,9 +59,9 @@ import Testing
     @Test func promptsAndBudgetsThatDoNotFit() throws {
         let model = try Models.shared.get().demo
         try Leafcutter.expectRefusal(["generate", model, "x", "--memory", "1MiB"], 3, "needs at least")
-        // The vocabulary is not even read.
-        try Leafcutter.expectRefusal(["generate", model, "x", "--memory", "1MiB"], 3, "for its vocabulary alone")
-        try Leafcutter.expectRefusal(["generate", model, "x", "--memory", "64KiB"], 3, "for its header alone")
+        // Neither the vocabulary nor the header is even read.
+        try Leafcutter.expectRefusal(["generate", model, "x", "--memory", "30MiB"], 3, "for its vocabulary")
+        try Leafcutter.expectRefusal(["generate", model, "x", "--memory", "1MiB"], 3, "for its header")
         try Leafcutter.expectRefusal(["plan", model, "--memory", "1MiB"], 3, "needs at least")
         try Leafcutter.expectRefusal(["generate", model, "--ids", "6,30720"], 2, "30720")
         try Leafcutter.expectRefusal(["generate", model, "--ids", "6,-1"], 2, "-1")

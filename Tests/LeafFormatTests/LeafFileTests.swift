@@ -198,10 +198,18 @@ import Testing
         let path = directory.path("m.leaf")
         let file = try SmallModel().write(to: path)
         #expect(file.headerBytes == file.regions[0].offset)
-        #expect(try LeafFile.open(path: path, memory: file.headerHeapBound) == file)
-        for memory in [Int.min, -1, 0, file.headerBytes, file.headerHeapBound / 2] {
-            let error = failure { _ = try LeafFile.open(path: path, memory: memory) }
-            #expect(error?.kind == .budget && error?.description.contains("for its header alone") == true)
+        var allowance = HeapAllowance.unlimited
+        let ant = try CPMAntFile.open(path: path, &allowance)
+        #expect(ant.leaf == file)
+        #expect(allowance.held == file.heapBytes && allowance.peak > allowance.held)
+        for memory in [Int.min, -1, 0, file.headerBytes, allowance.peak - 1, allowance.peak] {
+            var tight = HeapAllowance(budget: memory, held: 0)
+            let error = failure { _ = try CPMAntFile.open(path: path, &tight) }
+            if memory == allowance.peak {
+                #expect(error == nil)
+            } else {
+                #expect(error?.kind == .budget && error?.description.contains("for its header") == true)
+            }
         }
     }
 

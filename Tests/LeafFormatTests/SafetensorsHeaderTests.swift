@@ -77,12 +77,17 @@ import Testing
         #expect(failure { _ = try SafetensorsHeader(json: invalid, fileBytes: 15, path: "x") } != nil)
     }
 
+    private func header(of path: String) throws(LeafError) -> SafetensorsHeader {
+        var allowance = HeapAllowance.unlimited
+        return try SafetensorsHeader(reading: InputFile(path: path), &allowance)
+    }
+
     @Test(arguments: [0, 1, 16_777_217, 1 << 40, UInt64(1) << 63, UInt64.max])
     func theLengthIsCheckedBeforeAnythingIsAllocated(length: UInt64) throws {
         let directory = try TemporaryDirectory()
         let data = withUnsafeBytes(of: length.littleEndian) { Data($0) } + Data("{}      ".utf8)
         try data.write(to: URL(filePath: directory.path("x")))
-        let error = failure { _ = try SafetensorsHeader(reading: InputFile(path: directory.path("x"))) }
+        let error = failure { _ = try header(of: directory.path("x")) }
         #expect(error?.description.contains("promises a header of \(length) bytes") == true)
     }
 
@@ -93,7 +98,7 @@ import Testing
         #expect(failure { _ = try InputFile(path: "/dev/null") }?.description.contains("not a regular file") == true)
         for count in [0, 7] {
             try Data(repeating: 1, count: count).write(to: URL(filePath: directory.path("short")))
-            let error = failure { _ = try SafetensorsHeader(reading: InputFile(path: directory.path("short"))) }
+            let error = failure { _ = try header(of: directory.path("short")) }
             #expect(error?.description.contains("too few") == true)
         }
     }

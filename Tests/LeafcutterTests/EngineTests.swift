@@ -130,7 +130,7 @@ import Testing
         let model = try open(streams: true, system: disk.system)
         let (long, other) = (try text(2000, seed: 3), try text(40, seed: 4))
         let capacity = Demand(
-            for: [long.demand(in: file.configuration), other.demand(in: file.configuration)])
+            together: [long.demand(in: file.configuration), other.demand(in: file.configuration)])
         let alone = try ids(other, model)
         let shared = try open(capacity, streams: true, system: disk.system)
         let (cancelled, kept) = (Log<Generation>(), Log<Generation>())

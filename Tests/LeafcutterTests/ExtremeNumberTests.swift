@@ -28,7 +28,7 @@ import Testing
             let options = ModelOptions(memory: memory, threads: 2)
             for startTogether in [true, false] {
                 var options = options
-                options.capacity = .init(for: demands, startTogether: startTogether)
+                options.capacity = .init(together: demands, startTogether: startTogether)
                 _ = try? Model.plan(file, options)
             }
             for sequences in Self.integers {

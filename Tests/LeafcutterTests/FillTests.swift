@@ -122,7 +122,7 @@ import Testing
         options.decoding = .beams(100)
         let request = try request([2], after: [3], context: [6, 20, 30, 40, 50, 7], options, for: file)
         let demands = request.demands(in: file.configuration)
-        let found = try fill([request], try open(file, .init(for: demands)))[0].blanks[0]
+        let found = try fill([request], try open(file, .init(together: demands)))[0].blanks[0]
 
         let model = try open(file)
         let pass = WholeText(request: request)
@@ -151,7 +151,7 @@ import Testing
             let request = try randomRequest(open: false, options, for: file, &random)
             let plain = try PlainFilling(request, model)
             // Exactly the room that it asks for, over and over.
-            let tight = try open(file, .init(for: request.demands(in: file.configuration)))
+            let tight = try open(file, .init(together: request.demands(in: file.configuration)))
             for _ in 0..<3 {
                 let filling = try fill([request], tight)[0]
                 #expect(filling.ids == plain.ids, "seed \(seed)")

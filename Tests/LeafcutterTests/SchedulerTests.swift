@@ -112,7 +112,7 @@ import Testing
         let demand = request.demand(in: file.configuration)
         // 99 positions in 6 full pages and 3 more; each beam has what comes then.
         #expect(demand.pages == 6 + 4)
-        let model = try open(directory, .init(for: [demand]))
+        let model = try open(directory, .init(together: [demand]))
         #expect(try run([request], on: model)[0].ids[0].count == 11)
     }
 

@@ -134,7 +134,7 @@ import Testing
         }
         let demands = requests.map { $0.demand(in: file.configuration) }
         let model = try Model(
-            file, ModelOptions(memory: .gibibytes(1), threads: 2, capacity: .init(for: demands)))
+            file, ModelOptions(memory: .gibibytes(1), threads: 2, capacity: .init(together: demands)))
         func run(_ requests: [GenerationRequest]) throws -> [Generation.Sample] {
             var samples: [Int: Generation.Sample] = [:]
             try model.generate(requests) { place, event in

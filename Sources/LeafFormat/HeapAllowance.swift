@@ -1,0 +1,43 @@
+/// What reading files may still take of a memory budget before there is a plan.
+///
+/// Readers take from it what their tables can need at most, before they read them. The plan's smallest budget is no less
+/// than the peak.
+public struct HeapAllowance: Sendable {
+    /// Bytes of the budget; nil for as many as readers need.
+    public let budget: Int?
+    /// Bytes that are taken now.
+    public private(set) var held: Int
+    /// The most bytes that were taken at the same time.
+    public private(set) var peak: Int
+
+    /// Without a budget, and with nothing held.
+    public static var unlimited: HeapAllowance { HeapAllowance(budget: nil, held: 0) }
+
+    /// - Parameter held: what the program itself takes of the budget.
+    public init(budget: Int?, held: Int) {
+        self.budget = budget
+        self.held = held
+        peak = held
+    }
+
+    /// - Parameters:
+    ///   - what: what is read, such as `its header`.
+    ///   - path: of the file.
+    /// - Throws: `.budget` with the smallest budget that holds it beside what was taken before.
+    package mutating func take(_ bytes: Int, for what: String, of path: String) throws(LeafError) {
+        let needed = held +| bytes
+        if let budget, needed > budget {
+            let smallest = needed.units(of: 1 << 20)
+            throw LeafError(
+                .budget,
+                "\(path) needs at least \(smallest) MiB to be read, \(bytes.sizeText) of it for \(what), "
+                    + "where \(budget.sizeText) may be taken",
+                advice: .memory(bytes: smallest *| (1 << 20)))
+        }
+        held = needed
+        peak = max(peak, held)
+    }
+
+    /// Gives back what is not needed any more.
+    package mutating func give(back bytes: Int) { held -= bytes }
+}
