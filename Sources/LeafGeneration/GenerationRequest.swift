@@ -1,5 +1,6 @@
 public import CPMAntShape
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// A prompt, and what to generate from it.
 public struct GenerationRequest: Sendable {

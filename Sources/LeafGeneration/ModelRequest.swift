@@ -1,5 +1,6 @@
 public import CPMAntShape
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 package import LeafTokenizer
 
 /// What a model can be asked: a text to continue, to fill, to score, to turn into a vector. All kinds ride on the same

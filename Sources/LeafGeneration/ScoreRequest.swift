@@ -1,6 +1,7 @@
 public import CPMAntShape
 package import LeafExecutor
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// A request for the probability of one text after another.
 public struct ScoreRequest: Sendable {

@@ -1,5 +1,6 @@
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 
 extension ModelOptions.Capacity {
     /// Sequences that are tried at most.

@@ -1,5 +1,6 @@
 public import CPMAntShape
 public import LeafFormat
+public import LeafSystem
 public import LeafTokenizer
 
 /// A `.leaf` file whose header and tokenizer have been read: everything about the model except its weights.

@@ -1,5 +1,6 @@
 public import CPMAntShape
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// A text with blanks, and how to fill them.
 ///

@@ -1,5 +1,6 @@
 public import CPMAntShape
 import LeafFormat
+import LeafSystem
 import LeafTokenizer
 
 extension FillRequest: ModelRequest {
