@@ -27,60 +27,71 @@ let package = Package(
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
+        // The machine: memory, files, threads, and what the kernel says.
+        .target(name: "LeafSystem", dependencies: ["CSystem"], swiftSettings: library),
         // What is in a file.
-        .target(name: "LeafFormat", dependencies: ["CSystem", "CLZ4", "CXXHash"], swiftSettings: library),
+        .target(name: "LeafFormat", dependencies: ["LeafSystem", "CLZ4", "CXXHash"], swiftSettings: library),
         // Bytes and blocks under a budget.
-        .target(name: "LeafStream", dependencies: ["LeafFormat", "CSystem"], swiftSettings: library),
+        .target(name: "LeafStream", dependencies: ["LeafSystem", "LeafFormat"], swiftSettings: library),
         // A CPM-Ant's configuration, tensors and published sizes.
-        .target(name: "CPMAntShape", dependencies: ["LeafFormat"], swiftSettings: library),
+        .target(name: "CPMAntShape", dependencies: ["LeafSystem", "LeafFormat"], swiftSettings: library),
         // Rows on a sweep: batch, cache, threads, products.
         .target(
-            name: "LeafExecutor", dependencies: ["LeafFormat", "LeafStream", "CLeafKernels", "CLeafBLAS"],
+            name: "LeafExecutor",
+            dependencies: ["LeafSystem", "LeafFormat", "LeafStream", "CLeafKernels", "CLeafBLAS"],
             swiftSettings: library),
         // The model: what a block computes.
         .target(
-            name: "CPMAnt", dependencies: ["CPMAntShape", "LeafExecutor", "LeafFormat", "LeafStream", "CLeafKernels"],
+            name: "CPMAnt",
+            dependencies: ["CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "CLeafKernels"],
             swiftSettings: library),
         // Text to ids and back.
-        .target(name: "LeafTokenizer", dependencies: ["LeafFormat", "CTokenizerData"], swiftSettings: library),
+        .target(
+            name: "LeafTokenizer", dependencies: ["LeafSystem", "LeafFormat", "CTokenizerData"], swiftSettings: library),
         // What makes model files has in common.
-        .target(name: "LeafConversion", dependencies: ["LeafFormat"], swiftSettings: library),
+        .target(name: "LeafConversion", dependencies: ["LeafSystem", "LeafFormat"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
         .target(
             name: "LeafImport",
-            dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer", "LeafConversion", "CZlib", "CLeafKernels"],
+            dependencies: [
+                "CPMAntShape", "LeafSystem", "LeafFormat", "LeafTokenizer", "LeafConversion", "CZlib", "CLeafKernels",
+            ],
             swiftSettings: library),
         // Models of any shape, without a checkpoint.
         .target(
-            name: "LeafSynthesis", dependencies: ["CPMAntShape", "LeafFormat", "LeafTokenizer", "LeafConversion"],
+            name: "LeafSynthesis",
+            dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat", "LeafTokenizer", "LeafConversion"],
             swiftSettings: library),
         // What to compute next.
         .target(
             name: "LeafGeneration",
-            dependencies: ["CPMAntShape", "LeafExecutor", "LeafFormat", "LeafTokenizer", "CLeafKernels"],
+            dependencies: ["CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafTokenizer", "CLeafKernels"],
             swiftSettings: library),
         // Published tasks: items to requests, outputs to metrics.
         .target(
-            name: "LeafEvaluation", dependencies: ["CPMAntShape", "LeafFormat", "LeafGeneration", "LeafTokenizer"],
+            name: "LeafEvaluation",
+            dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafTokenizer"],
             swiftSettings: library),
         // The facade that people embed.
         .target(
             name: "Leafcutter",
             dependencies: [
-                "LeafFormat", "LeafStream", "LeafExecutor", "CPMAntShape", "CPMAnt", "LeafTokenizer", "LeafImport",
+                "LeafSystem", "LeafFormat", "LeafStream", "LeafExecutor", "CPMAntShape", "CPMAnt", "LeafTokenizer",
+                "LeafImport",
                 "LeafSynthesis", "LeafGeneration", "LeafEvaluation",
             ],
             swiftSettings: library),
         .executableTarget(
             name: "embedding", dependencies: ["Leafcutter"], path: "Examples/Embedding", swiftSettings: strict),
         .target(
-            name: "GoldenSupport", dependencies: ["CPMAntShape", "LeafFormat"], path: "Tests/GoldenSupport",
+            name: "GoldenSupport", dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat"],
+            path: "Tests/GoldenSupport",
             swiftSettings: strict),
         .testTarget(
             name: "LeafcutterTests",
             dependencies: [
-                "Leafcutter", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafGeneration", "LeafImport",
-                "LeafStream", "LeafTokenizer", "GoldenSupport", "CAllocationCounter",
+                "Leafcutter", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafGeneration",
+                "LeafImport", "LeafStream", "LeafTokenizer", "GoldenSupport", "CAllocationCounter",
             ],
             swiftSettings: strict),
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter", cSettings: c),
@@ -88,11 +99,12 @@ let package = Package(
         .testTarget(
             name: "LeafExecutorTests",
             dependencies: [
-                "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafStream", "GoldenSupport", "CLeafKernels",
+                "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "GoldenSupport",
+                "CLeafKernels",
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "CPMAntTests", dependencies: ["CPMAnt", "CPMAntShape", "LeafFormat", "GoldenSupport"],
+            name: "CPMAntTests", dependencies: ["CPMAnt", "CPMAntShape", "LeafSystem", "LeafFormat", "GoldenSupport"],
             swiftSettings: strict),
         .target(
             name: "CKernelChecks", dependencies: ["CLeafKernels"], path: "Tests/CKernelChecks",
@@ -100,60 +112,72 @@ let package = Package(
             cSettings: c),
         .testTarget(name: "CLeafKernelsTests", dependencies: ["CLeafKernels", "CKernelChecks"], swiftSettings: strict),
         // What is typed, and what a shell completes.
-        .target(name: "LeafArguments", dependencies: ["LeafFormat"], swiftSettings: library),
+        .target(name: "LeafArguments", dependencies: ["LeafSystem", "LeafFormat"], swiftSettings: library),
         // Requests, answers and errors as JSON: for the command line, a C library, a server.
         .target(
             name: "LeafWire",
             dependencies: [
-                "LeafFormat", "LeafStream", "LeafTokenizer", "LeafGeneration",
+                "LeafSystem", "LeafFormat", "LeafStream", "LeafTokenizer", "LeafGeneration",
                 "LeafEvaluation", "Leafcutter",
             ],
             swiftSettings: library),
         .testTarget(
             name: "LeafWireTests",
             dependencies: [
-                "CPMAntShape", "LeafExecutor", "LeafWire", "LeafFormat", "LeafGeneration", "LeafTokenizer",
+                "CPMAntShape", "LeafExecutor", "LeafWire", "LeafSystem", "LeafFormat", "LeafGeneration",
+                "LeafTokenizer",
                 "Leafcutter",
             ],
             swiftSettings: strict),
         .executableTarget(
             name: "LeafCLI",
             dependencies: [
-                "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafWire", "LeafArguments", "CProgram", "CSystem",
+                "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafWire", "LeafArguments", "CProgram",
+                "CSystem",
             ],
             swiftSettings: strict),
         .testTarget(name: "LeafCLITests", dependencies: ["LeafCLI", "GoldenSupport"], swiftSettings: strict),
         .testTarget(
-            name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafFormat"], swiftSettings: strict),
+            name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafSystem", "LeafFormat"],
+            swiftSettings: strict),
         .testTarget(
             name: "LeafGenerationTests",
-            dependencies: ["CPMAntShape", "LeafExecutor", "LeafGeneration", "LeafTokenizer", "LeafFormat"],
+            dependencies: [
+                "CPMAntShape", "LeafExecutor", "LeafGeneration", "LeafTokenizer", "LeafSystem", "LeafFormat",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "LeafEvaluationTests",
             dependencies: [
-                "CPMAntShape", "LeafEvaluation", "LeafFormat", "LeafGeneration", "LeafTokenizer", "GoldenSupport",
+                "CPMAntShape", "LeafEvaluation", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafTokenizer",
+                "GoldenSupport",
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "LeafFormatTests", dependencies: ["CPMAntShape", "LeafFormat", "GoldenSupport"], swiftSettings: strict
+            name: "LeafFormatTests", dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat", "GoldenSupport"],
+            swiftSettings: strict
         ),
         .testTarget(
             name: "LeafImportTests",
             dependencies: [
-                "CPMAntShape", "LeafConversion", "LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport",
+                "CPMAntShape", "LeafConversion", "LeafSystem", "LeafFormat", "LeafImport", "LeafTokenizer",
+                "GoldenSupport",
             ],
             swiftSettings: strict),
         .testTarget(
             name: "LeafSynthesisTests",
             dependencies: [
-                "Leafcutter", "LeafSynthesis", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafFormat", "LeafGeneration",
+                "Leafcutter", "LeafSynthesis", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat",
+                "LeafGeneration",
                 "LeafImport", "LeafStream",
                 "LeafTokenizer", "GoldenSupport",
             ],
             swiftSettings: strict),
-        .testTarget(name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafFormat"], swiftSettings: strict),
-        .testTarget(name: "LeafStreamTests", dependencies: ["LeafStream", "LeafFormat"], swiftSettings: strict),
+        .testTarget(
+            name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafSystem", "LeafFormat"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "LeafStreamTests", dependencies: ["LeafStream", "LeafSystem", "LeafFormat"], swiftSettings: strict),
     ]
 )
 
@@ -163,7 +187,7 @@ if Context.environment["LEAF_FUZZ_BUILD"] != nil {
         .target(
             name: "Fuzz",
             dependencies: [
-                "CPMAntShape", "LeafFormat", "LeafGeneration", "LeafImport", "LeafTokenizer", "LeafWire",
+                "CPMAntShape", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafImport", "LeafTokenizer", "LeafWire",
             ],
             path: "Tests/Fuzz", swiftSettings: strict))
 }

@@ -1,7 +1,8 @@
 public import CPMAntShape
 public import LeafExecutor
-public import LeafFormat
+import LeafFormat
 public import LeafStream
+public import LeafSystem
 
 extension CPMAnt {
     /// An executor of a whole model.

@@ -1,7 +1,8 @@
 import CLeafKernels
 public import CPMAntShape
 public import LeafExecutor
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// CPM-Ant: what its rows, blocks and pairs of positions are. Names follow CPM-Live; every formula is that of
 /// Documentation/cpm-ant.md, section 2.

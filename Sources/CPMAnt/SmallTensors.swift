@@ -1,6 +1,7 @@
 public import CPMAntShape
 public import LeafExecutor
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// A CPM-Ant's norms, biases and embeddings of segments and soft prompts, where `ResidentTensors` put them.
 struct SmallTensors: @unchecked Sendable {

@@ -1,4 +1,5 @@
 public import LeafFormat
+public import LeafSystem
 
 /// A `.leaf` file that holds a CPM-Ant: its header, and the model that it means.
 public struct CPMAntFile: Sendable, Equatable {

@@ -1,5 +1,6 @@
 import FoundationEssentials
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 extension ModelConfiguration {
     /// Refuses numbers that no CPM-Ant model has, before anything is computed or allocated from them.

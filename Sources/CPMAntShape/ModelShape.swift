@@ -1,4 +1,5 @@
 public import LeafFormat
+import LeafSystem
 
 /// The parts of a model with a given configuration: blocks in sweep order, their matrices, and the resident tensors.
 public struct ModelShape: Sendable, Equatable {

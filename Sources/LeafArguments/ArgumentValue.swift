@@ -1,4 +1,5 @@
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// A type that the command line can have a value of.
 public protocol ArgumentValue: Sendable {

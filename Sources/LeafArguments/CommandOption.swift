@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 
 /// What a shell offers to complete a value.
 public enum ValueSuggestion: Sendable, Equatable {

@@ -1,4 +1,5 @@
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// The syntax of a command; its parsing, help and completions all come from it.
 public struct CommandSyntax<Command>: Sendable {

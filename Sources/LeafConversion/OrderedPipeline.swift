@@ -1,5 +1,6 @@
 import Dispatch
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 import Synchronization
 
 /// Makes values on several threads ahead of the one that uses them, in order, so that processors and disk work at the

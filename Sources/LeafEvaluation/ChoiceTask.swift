@@ -1,5 +1,6 @@
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 import LeafTokenizer
 
 /// A task in which the model judges each option, and the option with the highest score is its choice:

@@ -1,6 +1,7 @@
 public import CPMAntShape
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 public import LeafTokenizer
 
 /// How the texts of a task become rows of a model.

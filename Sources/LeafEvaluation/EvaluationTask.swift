@@ -1,5 +1,6 @@
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 
 /// A task of CUGE on which CPM-Ant was published: the form of its items, the requests for them, and how answers are
 /// judged.

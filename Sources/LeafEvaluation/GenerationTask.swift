@@ -1,5 +1,6 @@
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 import LeafTokenizer
 
 /// A task in which the model continues an input, and the text is compared with a target: `{"input","target"}`.

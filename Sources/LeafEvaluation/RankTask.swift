@@ -1,5 +1,6 @@
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 import LeafTokenizer
 
 /// A task in which the model judges each input, and the inputs of one query are ranked: `{"input","query","target"}`,

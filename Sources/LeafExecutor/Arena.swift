@@ -1,5 +1,6 @@
 import Glibc
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 /// One zeroed, page-aligned allocation. Hands out parts aligned to 64 bytes, and frees everything when it is released.
 ///

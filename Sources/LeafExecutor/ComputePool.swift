@@ -1,5 +1,6 @@
 import Glibc
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 import Synchronization
 
 /// A fixed set of threads that run one job at a time. The calling thread is one of them.

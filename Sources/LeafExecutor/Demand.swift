@@ -1,5 +1,5 @@
 import CLeafKernels
-import LeafFormat
+import LeafSystem
 
 /// How much is computed and cached at the same time: the most that a text needs, or that a model is opened for.
 ///

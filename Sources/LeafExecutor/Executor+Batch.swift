@@ -1,6 +1,7 @@
 import CLeafKernels
 public import LeafFormat
 import LeafStream
+public import LeafSystem
 
 /// A batch before its first block: checked, placed in the cache, embedded, and told who sees whom.
 extension Executor {

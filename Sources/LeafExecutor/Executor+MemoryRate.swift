@@ -1,5 +1,6 @@
 import LeafFormat
 import LeafStream
+import LeafSystem
 
 extension Executor {
     private static let mostBytes = 256 << 20

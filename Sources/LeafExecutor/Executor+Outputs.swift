@@ -1,4 +1,5 @@
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// What a sweep leaves behind.
 extension Executor {

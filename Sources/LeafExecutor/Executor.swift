@@ -1,6 +1,7 @@
 import CLeafKernels
 public import LeafFormat
 public import LeafStream
+public import LeafSystem
 
 /// Runs a model's blocks over streamed weights: rows in, logits out.
 ///

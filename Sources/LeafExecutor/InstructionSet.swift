@@ -1,5 +1,6 @@
 package import CLeafKernels
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// A set of kernels. All give the same bits; they differ in speed.
 public struct InstructionSet: RawRepresentable, Hashable, Sendable, CustomStringConvertible {

@@ -1,5 +1,6 @@
 import CLeafKernels
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// The precision of cached keys and values.
 public enum KVPrecision: String, Sendable, CaseIterable {

@@ -1,6 +1,7 @@
 import CLeafKernels
 import Glibc
 public import LeafFormat
+public import LeafSystem
 
 /// Measures in about two seconds how fast this machine computes linear layers and reads its memory. It works as a sweep
 /// does: chunks of 2 MiB in huge pages, too many for the caches, all threads on each chunk, the same kernels.

@@ -1,6 +1,7 @@
 import CLeafBLAS
 import CLeafKernels
 import LeafFormat
+import LeafSystem
 
 /// Rows times stored weights, whatever the layout: the one place that chooses between the kernels and OpenBLAS.
 struct LinearProduct {

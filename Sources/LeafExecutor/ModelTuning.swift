@@ -1,4 +1,5 @@
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// Small products beside a model's matrices (LoRA): `y = Lin(x) + scale * ((x A^T) B^T)`.
 ///

@@ -1,5 +1,6 @@
 public import LeafFormat
 public import LeafStream
+public import LeafSystem
 
 /// The small tensors that every sweep needs: norms, biases, embeddings, row scales. Read and verified once, laid out
 /// for the kernels. An architecture says which it wants and how.

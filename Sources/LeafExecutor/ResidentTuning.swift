@@ -1,5 +1,6 @@
 import CLeafKernels
 import LeafFormat
+import LeafSystem
 
 /// The numbers of a `ModelTuning`, laid out for the kernels.
 final class ResidentTuning {

@@ -1,5 +1,6 @@
 import CLeafKernels
 import LeafFormat
+import LeafSystem
 
 /// Every buffer of the forward pass, named once, allocated once.
 ///

@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 
 /// Adapters beside the linear layers, in float32, with the same input rows as the weights.
 extension SweepThread {

@@ -1,6 +1,7 @@
 import CLeafKernels
-public import LeafFormat
+import LeafFormat
 import LeafStream
+public import LeafSystem
 
 /// One compute thread on a sweep: what an architecture computes with.
 ///

@@ -1,3 +1,5 @@
+package import LeafSystem
+
 /// Makes finished blocks durable: first their bytes, then their line in the journal.
 ///
 /// One thread at a time uses it. Another thread may write the next block at the same time.

@@ -1,3 +1,5 @@
+public import LeafSystem
+
 extension Chunk {
     /// Bytes of the page-aligned buffer for this chunk, a multiple of 4096. A reader reads the padded bytes to
     /// `storedAt`, which ends with the buffer, and unpacks them to the start. It is `paddedBytes` for a raw chunk.

@@ -1,4 +1,5 @@
 import CXXHash
+public import LeafSystem
 
 /// Computes the XXH3-64 of bytes, at once or in pieces.
 public struct ChunkDigest: ~Copyable {

@@ -1,4 +1,5 @@
 import FoundationEssentials
+package import LeafSystem
 
 extension InputFile {
     /// Decodes a file that is one small JSON value.

@@ -1,3 +1,5 @@
+package import LeafSystem
+
 /// Reads JSON from its beginning to its end, value by value. It makes no tree: what nobody asks for takes no memory.
 ///
 ///     var reader = JSONReader(bytes)

@@ -1,3 +1,5 @@
+public import LeafSystem
+
 extension LeafFile {
     /// Reads and checks the header of a model file, but no weights.
     ///

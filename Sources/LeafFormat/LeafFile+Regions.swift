@@ -1,3 +1,5 @@
+package import LeafSystem
+
 extension LeafFile {
     /// Reads a region from its first byte to its last, a buffer at a time, and checks its digest.
     ///

@@ -1,3 +1,5 @@
+public import LeafSystem
+
 extension LeafFile {
     /// The data from which a tokenizer is made.
     public struct TokenizerData: Sendable {

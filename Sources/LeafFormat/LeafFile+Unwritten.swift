@@ -1,3 +1,5 @@
+package import LeafSystem
+
 extension LeafFile {
     /// The header that a model of this shape would have, no chunk packed. There is no such file to read.
     ///

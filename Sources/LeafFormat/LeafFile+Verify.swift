@@ -1,3 +1,5 @@
+public import LeafSystem
+
 extension LeafFile {
     /// The progress of a verification, in bytes of the file.
     public struct VerificationProgress: Sendable, Equatable {

@@ -1,3 +1,5 @@
+package import LeafSystem
+
 /// Where everything in a new model file will lie, as far as that is known before its weights are.
 ///
 /// Depends on the model's shape, the format and the sizes of the tokenizer's data alone, so that an interrupted writing

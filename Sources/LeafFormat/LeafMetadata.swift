@@ -1,3 +1,5 @@
+import LeafSystem
+
 /// The strings of a `.leaf` header: their names, and the compact tables of regions and chunks.
 package enum LeafMetadata {
     package static let format = "leafcutter"

@@ -1,3 +1,5 @@
+public import LeafSystem
+
 /// Writes a model file so that a crash at any moment leaves either the whole file, or nothing that can be opened.
 ///
 /// It uses two files beside the target: `TARGET.part` is the file without its header, and `TARGET.journal` names the

@@ -1,3 +1,5 @@
+import LeafSystem
+
 /// A chunk in the form of the file: packed if that saves space, padded with zeros to whole pages.
 package struct PackedChunk {
     /// Begins at a page. Valid as long as the buffers that it was made in.

@@ -1,3 +1,5 @@
+package import LeafSystem
+
 /// The header of a safetensors file: names, types, shapes and offsets of its tensors, and free strings.
 ///
 /// The file is an 8-byte little-endian length, that many bytes of JSON, and the data. The tensors must cover the data

@@ -1,3 +1,5 @@
+import LeafSystem
+
 /// One frame of a session file: up to 256 KiB of its contents, packed if that saves space, with its own digest.
 ///
 /// Documentation/session.md describes the bytes.

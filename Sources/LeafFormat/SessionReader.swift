@@ -1,3 +1,5 @@
+package import LeafSystem
+
 /// Reads the contents of a session in the order in which they were written. It gives out no byte of a frame before it
 /// has checked the frame's digest.
 package final class SessionReader {

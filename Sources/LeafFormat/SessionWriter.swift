@@ -1,3 +1,5 @@
+package import LeafSystem
+
 /// Writes the contents of a session piece by piece, past the page cache if possible.
 ///
 /// It needs two buffers, however much there is to write.

@@ -1,3 +1,5 @@
+import LeafSystem
+
 /// How the weights of a model file are stored, as a user asks for it: the layout of most of its matrices.
 public enum WeightFormat: String, Sendable, Codable, CaseIterable {
     /// Symmetric, one float32 scale an output.

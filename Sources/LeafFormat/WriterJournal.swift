@@ -1,3 +1,5 @@
+import LeafSystem
+
 /// The journal of a file that is being written: one line for each durable block, appended after the block itself.
 ///
 /// Every line ends with the XXH3-64 of its text, so a line that a crash cut off is not valid.

@@ -1,6 +1,7 @@
 import CPMAntShape
 import Glibc
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 /// Beam search by the rules of CPM-Live or of transformers: decides which texts continue and which have ended.
 ///

@@ -1,6 +1,7 @@
 public import CPMAntShape
 public import LeafExecutor
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// How the hidden states of a text become the answer.
 public enum Pooling: String, Sendable, CaseIterable {

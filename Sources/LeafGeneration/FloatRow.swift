@@ -1,5 +1,6 @@
 import CLeafKernels
 import LeafFormat
+import LeafSystem
 
 /// A row of floats that kernels can work on. It holds the only unsafe memory of this target.
 final class FloatRow: @unchecked Sendable {

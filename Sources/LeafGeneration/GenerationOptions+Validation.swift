@@ -1,5 +1,6 @@
 public import CPMAntShape
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 extension GenerationOptions {
     private static let temperatures: ClosedRange<Float> = 0.001...1000

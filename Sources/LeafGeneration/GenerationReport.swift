@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 
 /// Delivers the events of one request, and records when they happened.
 package final class GenerationReport {

@@ -1,6 +1,7 @@
 public import CPMAntShape
 public import LeafExecutor
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// A prompt, and what to generate from it.
 public struct GenerationRequest: Sendable {

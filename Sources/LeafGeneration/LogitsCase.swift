@@ -1,6 +1,7 @@
 public import CPMAntShape
 public import LeafExecutor
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// One input of the `logits` command: either a text as generation reads it, or every array of CPM-Live's `inference`.
 public struct LogitsCase: Sendable, Equatable, Decodable {

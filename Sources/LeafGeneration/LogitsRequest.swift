@@ -1,6 +1,7 @@
 public import CPMAntShape
 public import LeafExecutor
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// A text whose logits are wanted, row by row: they are lent, not kept.
 public struct LogitsRequest: Sendable {

@@ -1,6 +1,7 @@
 public import CPMAntShape
 public import LeafExecutor
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 package import LeafTokenizer
 
 /// What a model can be asked: a text to continue, to fill, to score, to turn into a vector. All kinds ride on the same

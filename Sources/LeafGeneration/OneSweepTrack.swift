@@ -1,6 +1,7 @@
 package import CPMAntShape
 package import LeafExecutor
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 /// A request that one sweep answers.
 package protocol OneSweepRequest: ModelRequest {

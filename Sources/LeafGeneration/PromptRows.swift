@@ -1,6 +1,7 @@
 public import CPMAntShape
 public import LeafExecutor
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// The adapter and the soft prompt of a text, which are loaded with the model (`ModelTuning`).
 public struct TextTuning: Sendable, Equatable {

@@ -1,4 +1,5 @@
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// An event of a request.
 public enum RequestEvent<Answer: Sendable>: Sendable {

@@ -1,7 +1,8 @@
 import CLeafKernels
 public import CPMAntShape
 package import LeafExecutor
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 /// The buffers for choosing tokens, for one sequence after another. They are allocated once.
 public struct SamplingWorkspace: ~Copyable, Sendable {

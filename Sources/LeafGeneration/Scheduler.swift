@@ -1,6 +1,7 @@
 package import Dispatch
 package import LeafExecutor
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 /// Runs any number of tracks on shared sweeps. New tracks join at the next sweep and finished ones leave. A sweep can
 /// have the prompt of one track and steps of others.

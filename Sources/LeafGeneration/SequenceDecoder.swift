@@ -1,4 +1,5 @@
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// Why a text ended.
 public enum FinishReason: String, Sendable, Codable {

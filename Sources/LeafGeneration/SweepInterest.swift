@@ -1,4 +1,5 @@
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 import Synchronization
 
 /// Who wants the sweep that is under way. When the last of them has lost interest it is broken off, also while it waits

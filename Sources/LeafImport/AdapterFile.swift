@@ -1,5 +1,6 @@
 public import CPMAntShape
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// A LoRA adapter as OpenDelta saves it: a state dict (`best.pt`, safetensors), or the folder of `save_finetuned`.
 ///

@@ -1,5 +1,6 @@
 package import CPMAntShape
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 /// A CPM-Ant checkpoint of any form: its configuration, and where the numbers of each tensor are.
 package struct Checkpoint: Sendable {

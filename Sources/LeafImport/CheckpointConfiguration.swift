@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 
 /// The JSON beside the weights: transformers' `config.json`, or CPM-Live's. Unknown keys are ignored.
 struct CheckpointConfiguration: Decodable {

@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 
 /// The files of a checkpoint, and every tensor in them.
 package struct CheckpointFiles: Sendable {

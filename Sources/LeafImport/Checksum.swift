@@ -1,5 +1,6 @@
 import CZlib
 import LeafFormat
+import LeafSystem
 
 /// The CRC-32 of a zip archive, for bytes that arrive in parts. Several threads may compute parts at the same time.
 struct Checksum {

@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 
 /// Encodes outputs of a checkpoint's matrix as a chunk: int8 tiles with a scale for each output, or plain floats.
 ///

@@ -1,6 +1,7 @@
 import CPMAntShape
 import Glibc
 import LeafFormat
+import LeafSystem
 
 /// Deletes a checkpoint piece by piece while it is converted, so that checkpoint and model together need little more
 /// disk than the checkpoint.

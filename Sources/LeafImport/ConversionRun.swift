@@ -1,6 +1,7 @@
 import CPMAntShape
 import Dispatch
 import LeafFormat
+import LeafSystem
 import Synchronization
 
 /// Runs one conversion: a pipeline of pieces, written in order, and a thread that makes finished blocks durable.

@@ -1,5 +1,6 @@
 import CPMAntShape
 import LeafFormat
+import LeafSystem
 import LeafTokenizer
 
 /// Chooses the vocabulary of a converted model.

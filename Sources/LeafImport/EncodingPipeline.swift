@@ -1,6 +1,7 @@
 import Dispatch
 import LeafConversion
 import LeafFormat
+import LeafSystem
 
 /// Reads and encodes the pieces of a checkpoint ahead of their use, so that disk and processors work at the same time.
 ///

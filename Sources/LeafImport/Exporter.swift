@@ -1,5 +1,6 @@
 import CPMAntShape
 public import LeafFormat
+public import LeafSystem
 
 /// How to export a model.
 public struct ExportOptions: Sendable {
@@ -108,7 +109,7 @@ public struct Exporter: Sendable {
         return ExportResult(
             output: folder, parameters: ModelShape(configuration, weights: weights).parameterCount, bytes: total,
             seconds: (clock.now - began) / .seconds(1), tensors: shards.files.reduce(0) { $0 + $1.tensors.count },
-            shards: shards.files.count, weights: weights, peakBytes: ProcessMemory.peakBytes)
+            shards: shards.files.count, weights: weights, peakBytes: ProcessMemory.now()?.peakBytes ?? 0)
     }
 
     private func prepareFolder(_ shards: ExportShards) throws(LeafError) {

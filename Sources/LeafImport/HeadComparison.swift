@@ -1,5 +1,6 @@
 import CPMAntShape
 import LeafFormat
+import LeafSystem
 
 /// Compares a stored head with the token table. CPM-Ant ties them, so a checkpoint that stores both must have the same
 /// numbers.

@@ -1,5 +1,6 @@
 package import CPMAntShape
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 /// Reads the weights of a model file as float32 with `1/sqrt(fan-in)` folded in, and verifies every chunk.
 package struct LeafRows {

@@ -1,5 +1,6 @@
 import CPMAntShape
 import LeafFormat
+import LeafSystem
 
 /// The records that BMCook writes beside a model whose heads and neurons it pruned: `FILE.cnofig.json` (spelled so)
 /// says how much is left, and the file of masks says which heads. The position bias keeps all its columns, so the

@@ -1,4 +1,5 @@
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 /// Reads rows of a tensor in row-major order, whatever order they are stored in.
 ///

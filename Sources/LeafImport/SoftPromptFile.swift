@@ -1,5 +1,6 @@
 public import CPMAntShape
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// A trained soft prompt: one `[promptLength, dimModel]`, or a whole table with rows for each task.
 public struct SoftPromptFile: Sendable {

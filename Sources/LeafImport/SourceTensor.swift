@@ -1,4 +1,5 @@
 package import LeafFormat
+package import LeafSystem
 
 /// Bytes of a checkpoint that can be read at any offset: a file, or an entry of a zip archive.
 package struct TensorStorage: Sendable {

@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 
 /// A file written by `torch.save`: a zip archive with one pickle, which is the table of tensors, and one entry for each
 /// storage.

@@ -1,4 +1,5 @@
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 extension AdapterFile {
     /// The XXH3-64 of everything in the adapter that affects a model, whatever form its file has.

@@ -1,4 +1,5 @@
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 /// Reads the pickles that torch writes for state dicts, and nothing else.
 ///

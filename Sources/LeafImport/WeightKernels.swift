@@ -1,5 +1,6 @@
 import CLeafKernels
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 /// The C functions that turn weights of one type into another, of one instruction set.
 ///

@@ -1,4 +1,5 @@
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 /// The table of a zip archive whose entries are stored as they are, as torch writes them, with or without zip64.
 ///

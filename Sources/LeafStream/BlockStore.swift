@@ -1,5 +1,6 @@
 internal import Dispatch
 public import LeafFormat
+public import LeafSystem
 
 /// Chunks of one model, swept over and over by a fixed number of consumers, inside the plan.
 ///

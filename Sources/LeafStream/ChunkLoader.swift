@@ -1,4 +1,5 @@
 internal import LeafFormat
+internal import LeafSystem
 
 /// Brings chunks from the file into memory. It alone owns the memory of weights.
 ///
@@ -49,7 +50,8 @@ final class ChunkLoader: Sendable {
         mapping =
             mode == .map
             ? try MappedFile(
-                sources[0].buffered, chunks: file.chunks[range], isGuarded: reading.guardsMapping, system: system)
+                sources[0].buffered, count: file.chunks[range].map { $0.offset + $0.paddedBytes }.max() ?? 0,
+                isGuarded: reading.guardsMapping, system: system)
             : nil
 
         // A raw chunk is used in the mapping. Only packed chunks need memory of their own.
@@ -207,4 +209,13 @@ final class ChunkLoader: Sendable {
         return
             "\(sources[source].buffered.path): \(file.blockName(ofChunk: index)) outputs \(chunk.firstOutput)-\(chunk.firstOutput + chunk.outputCount - 1) at byte \(chunk.offset)"
     }
+}
+
+/// A raw chunk is used where it is mapped.
+extension MappedFile {
+    fileprivate func bytes(of chunk: Chunk) -> UnsafeMutableRawBufferPointer {
+        bytes(at: chunk.offset, count: chunk.paddedBytes)
+    }
+
+    fileprivate func drop(_ chunk: Chunk) { drop(at: chunk.offset, count: chunk.paddedBytes) }
 }

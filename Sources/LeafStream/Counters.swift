@@ -1,4 +1,5 @@
 internal import Dispatch
+import LeafSystem
 
 /// What a store has done since it was opened.
 public struct Counters: Sendable, Equatable {

@@ -1,5 +1,6 @@
 internal import Dispatch
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 internal import Synchronization
 
 /// Measures the rate at which a file can be read, in the way a store reads: the same depth and request size, request

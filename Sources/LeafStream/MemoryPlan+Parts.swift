@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 
 extension MemoryPlan {
     /// What memory is for. Whatever allocates more than a page has a purpose here.

@@ -1,4 +1,5 @@
 public import LeafFormat
+public import LeafSystem
 
 /// The use of every byte of the budget, decided before anything is allocated.
 ///

@@ -1,3 +1,5 @@
+package import LeafSystem
+
 /// Decides how much of a model stays in memory while other programs need some of it too: the policy of an automatic
 /// budget.
 ///

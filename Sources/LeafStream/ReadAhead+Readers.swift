@@ -1,5 +1,6 @@
 internal import Dispatch
 internal import LeafFormat
+internal import LeafSystem
 internal import Synchronization
 
 /// What reader threads do.

@@ -1,4 +1,5 @@
 internal import LeafFormat
+import LeafSystem
 internal import Synchronization
 
 /// Lets chunks leave memory and come back while the store runs, unnoticed by consumers.

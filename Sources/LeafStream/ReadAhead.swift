@@ -1,5 +1,6 @@
 internal import Dispatch
 internal import LeafFormat
+internal import LeafSystem
 internal import Synchronization
 
 /// Schedules reads: hands pieces of chunks to reader threads in sweep order, assigns slots, counts the consumers of
@@ -114,7 +115,8 @@ final class ReadAhead: Sendable {
                 pieces: Array(repeating: Pieces(), count: chunks.count), freeSlots: Array(0..<plan.slotCount),
                 occupants: [Int?](repeating: nil, count: plan.slotCount),
                 sources: SourceRates(count: loader.sourceCount),
-                pacer: ReadPacer(bytesPerSecond: maxBytesPerSecond)))
+                pacer: ReadPacer(bytesPerSecond: maxBytesPerSecond)),
+            events: 3)
         states = .allocate(capacity: max(1, chunks.count))
         for chunk in chunks.indices { (states + chunk).initialize(to: ChunkState()) }
     }
@@ -246,4 +248,15 @@ final class ReadAhead: Sendable {
         }
         return counters
     }
+}
+
+/// What consumers and readers wait for.
+extension Monitor.Event {
+    /// A chunk was loaded, or never will be.
+    static var loaded: Self { Self(0) }
+    /// There may be something to read, or a reason to stop.
+    static var work: Self { Self(1) }
+    /// A read that waits for its time may not be wanted any more. Apart from `work`, whose single wake-ups must reach a
+    /// reader that can take it.
+    static var pace: Self { Self(2) }
 }

@@ -1,3 +1,5 @@
+public import LeafSystem
+
 /// How a disk is read: the number of requests in flight, and the bytes of each.
 public struct RequestShape: Sendable, Equatable {
     public let bytes: Int

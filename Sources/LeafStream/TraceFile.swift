@@ -1,5 +1,6 @@
 internal import Glibc
 internal import LeafFormat
+internal import LeafSystem
 
 /// A file in the trace-event format, which chrome://tracing and Perfetto open: complete events (`"ph":"X"`) with times
 /// in microseconds, and one thread number for each line of the timeline.

@@ -1,5 +1,6 @@
 internal import Dispatch
 public import LeafFormat
+public import LeafSystem
 
 /// Records when a run did what, for a timeline: reads, waits, kernels and sweeps.
 ///

@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 
 /// Some stored rows of a matrix that are to be made.
 struct ChunkJob: Sendable {

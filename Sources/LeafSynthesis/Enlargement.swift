@@ -1,5 +1,6 @@
 import CPMAntShape
 import LeafFormat
+import LeafSystem
 
 /// Places the numbers of a small model in a large one, so that the large one computes exactly the same.
 ///

@@ -1,5 +1,6 @@
 import CPMAntShape
 import LeafFormat
+import LeafSystem
 
 /// The numbers of the matrices: random ones with a trained model's statistics, and those of a small model among them.
 ///

@@ -1,5 +1,6 @@
 import CPMAntShape
 import LeafFormat
+import LeafSystem
 
 /// The tensors outside of the blocks: norms, position bias, segment and soft-prompt tables.
 struct ResidentSource {

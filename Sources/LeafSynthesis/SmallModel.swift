@@ -1,5 +1,6 @@
 import CPMAntShape
 import LeafFormat
+import LeafSystem
 
 /// The model whose numbers a large one takes. Nothing of it stays in memory.
 struct SmallModel: Sendable {

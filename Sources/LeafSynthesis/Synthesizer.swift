@@ -1,6 +1,7 @@
 public import CPMAntShape
 import LeafConversion
 public import LeafFormat
+public import LeafSystem
 import LeafTokenizer
 
 /// How to make a model without a checkpoint.

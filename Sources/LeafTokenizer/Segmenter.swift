@@ -1,4 +1,5 @@
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// Cuts text into words exactly as jieba 0.42.1 does by default (`jieba.cut(text, cut_all=False)`,
 /// with its HMM).

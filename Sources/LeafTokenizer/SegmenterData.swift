@@ -1,4 +1,5 @@
 internal import LeafFormat
+internal import LeafSystem
 
 /// Reads `segmenter.bin`, which `Scripts/make-segmenter-data.py` makes and every model file contains.
 ///

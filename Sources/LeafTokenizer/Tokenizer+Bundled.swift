@@ -1,5 +1,6 @@
 internal import CTokenizerData
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// CPM-Ant's own data, which conversion stores in a model file. At run time a tokenizer is made from the bytes in that
 /// file, so these bytes stay on disk.

@@ -1,4 +1,5 @@
 public import LeafFormat
+public import LeafSystem
 
 /// Text to ids and back, as CPM-Live does for CPM-Ant and CPM-Ant+.
 ///

@@ -1,5 +1,6 @@
-package import LeafFormat
+import LeafFormat
 package import LeafGeneration
+import LeafSystem
 package import Leafcutter
 
 /// A text with blanks: `{"id","text","max_blank", any option in snake_case}`.

@@ -1,5 +1,6 @@
-package import LeafFormat
+import LeafFormat
 package import LeafGeneration
+import LeafSystem
 import LeafTokenizer
 package import Leafcutter
 

@@ -1,6 +1,7 @@
 package import LeafFormat
 package import LeafGeneration
 import LeafStream
+import LeafSystem
 package import Leafcutter
 
 extension JSON {

@@ -1,5 +1,6 @@
-package import LeafFormat
+import LeafFormat
 package import LeafGeneration
+package import LeafSystem
 
 /// Texts whose logits are wanted: a case, `{"id","input_ids","task","segment"}` or
 /// `{"id","input","length","context","segment","span"}`, or many, `{"cases":[..]}`.

@@ -1,5 +1,6 @@
-package import LeafFormat
+import LeafFormat
 package import LeafGeneration
+package import LeafSystem
 
 /// The options of generation by their names in JSON.
 enum OptionFields {

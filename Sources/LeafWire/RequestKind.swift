@@ -1,4 +1,5 @@
 package import LeafFormat
+package import LeafSystem
 
 /// What a request asks for.
 package enum RequestKind: String, Sendable, CaseIterable {

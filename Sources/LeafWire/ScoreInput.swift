@@ -1,6 +1,7 @@
 import LeafEvaluation
 package import LeafFormat
 package import LeafGeneration
+import LeafSystem
 import LeafTokenizer
 package import Leafcutter
 

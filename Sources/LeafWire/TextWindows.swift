@@ -1,4 +1,5 @@
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 import LeafTokenizer
 
 /// A long text in pieces that a model can read; its ids come in any portions, and no more than a window is kept.

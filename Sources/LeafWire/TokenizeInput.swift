@@ -1,4 +1,5 @@
 package import LeafFormat
+package import LeafSystem
 package import LeafTokenizer
 
 /// A text to turn into ids: `{"id","text","words"}`; with `words` the words that it is cut into first are wanted.

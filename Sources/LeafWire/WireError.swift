@@ -1,4 +1,5 @@
 package import LeafFormat
+package import LeafSystem
 
 extension LeafError {
     /// The kind by its name in JSON.

@@ -1,5 +1,6 @@
-package import LeafFormat
+import LeafFormat
 package import LeafGeneration
+package import LeafSystem
 
 /// A request of any kind. It has one shape wherever it comes from: the JSON object of a line, of a body, of a call.
 package enum WireRequest: Sendable {

@@ -1,8 +1,9 @@
 public import CPMAntShape
 import LeafExecutor
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
 import LeafStream
+public import LeafSystem
 
 /// A benchmark of one model in one process, for `leafcutter bench`: sweeps alone, without choosing tokens.
 public struct Benchmark: Sendable, Equatable {

@@ -1,5 +1,6 @@
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 import LeafTokenizer
 
 /// A text with blanks as people write it: `床前<blank:2>光`, or `<blank>` if the number of tokens is not known.

@@ -1,5 +1,6 @@
 public import LeafExecutor
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 extension Demand {
     /// Sequences that are tried at most.

@@ -2,9 +2,10 @@ import CPMAnt
 import CPMAntShape
 package import Dispatch
 package import LeafExecutor
-package import LeafFormat
+import LeafFormat
 package import LeafGeneration
 package import LeafStream
+package import LeafSystem
 import LeafTokenizer
 import Synchronization
 

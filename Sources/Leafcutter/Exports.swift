@@ -7,4 +7,5 @@
 @_exported import LeafImport
 @_exported import LeafStream
 @_exported import LeafSynthesis
+@_exported import LeafSystem
 @_exported import LeafTokenizer

@@ -1,5 +1,6 @@
 import LeafFormat
 public import LeafGeneration
+import LeafSystem
 import Synchronization
 
 /// The pieces of a text as they are generated, and the whole answer.

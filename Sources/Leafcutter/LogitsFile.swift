@@ -1,5 +1,6 @@
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 
 /// The result of `Model.writeLogits`.
 public struct LogitsSummary: Sendable, Equatable {

@@ -1,6 +1,7 @@
 public import LeafExecutor
-public import LeafFormat
+import LeafFormat
 import LeafStream
+public import LeafSystem
 
 /// How fast a disk reads, and how much reading and computing slow each other down.
 public struct DiskRate: Sendable, Equatable {

@@ -1,5 +1,6 @@
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 
 extension Model {
     /// Answers requests of one kind, as many on a sweep as the model has capacity for. Requests of other kinds share

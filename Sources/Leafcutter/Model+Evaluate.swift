@@ -1,6 +1,7 @@
 public import LeafEvaluation
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 
 extension ModelFile {
     /// How the texts of a task become rows of this model.

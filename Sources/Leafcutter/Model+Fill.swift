@@ -1,6 +1,7 @@
 import CPMAntShape
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 
 extension Model {
     /// Fills the blanks of a text: `<blank:3>` has three tokens, `<blank>` the best number of tokens.

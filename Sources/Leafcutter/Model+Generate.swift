@@ -1,5 +1,6 @@
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 import LeafTokenizer
 
 /// The beginning of a text to generate.

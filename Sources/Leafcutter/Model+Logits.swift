@@ -1,5 +1,6 @@
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 
 extension ModelFile {
     /// A request for a text's logits, with what the model was tuned by.

@@ -1,7 +1,8 @@
 import LeafExecutor
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
 import LeafImport
+public import LeafSystem
 
 extension Session {
     /// Checks, before a model is opened, that a request can start in this session or continue it.

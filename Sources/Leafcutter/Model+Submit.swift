@@ -1,6 +1,7 @@
 import Dispatch
-public import LeafFormat
+import LeafFormat
 public import LeafGeneration
+public import LeafSystem
 
 /// A request under way.
 public struct Ticket: Sendable {

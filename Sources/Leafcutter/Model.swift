@@ -1,8 +1,9 @@
 import Dispatch
 public import LeafExecutor
-public import LeafFormat
+import LeafFormat
 import LeafGeneration
 public import LeafStream
+public import LeafSystem
 public import LeafTokenizer
 
 /// A CPM-Ant model that is ready to run inside its memory budget.

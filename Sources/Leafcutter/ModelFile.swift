@@ -2,6 +2,7 @@ public import CPMAntShape
 public import LeafFormat
 import LeafImport
 import LeafStream
+public import LeafSystem
 public import LeafTokenizer
 
 /// A `.leaf` file whose header and tokenizer have been read: everything about the model except its weights.

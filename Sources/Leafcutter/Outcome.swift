@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 import Synchronization
 
 /// An answer that comes once, for tasks that wait for it.

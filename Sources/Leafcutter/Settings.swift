@@ -3,6 +3,7 @@ import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafStream
+import LeafSystem
 import LeafTokenizer
 
 /// The options of one file on this machine, with every open choice made.

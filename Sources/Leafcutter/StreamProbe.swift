@@ -3,6 +3,7 @@ import CPMAntShape
 import LeafExecutor
 import LeafFormat
 import LeafStream
+import LeafSystem
 
 /// Times passes over a model's first blocks twice: reading only, and reading while one row is computed. The share kept
 /// in memory is chosen so that reading takes `ratio` times as long as computing.

@@ -1,8 +1,9 @@
 import CPMAntShape
 import LeafExecutor
-public import LeafFormat
+import LeafFormat
 import LeafGeneration
 public import LeafImport
+public import LeafSystem
 
 /// The adapters and soft prompts that a model is opened with; requests choose among them by name.
 public struct Tunings: Sendable {

@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 
 /// What limited a run, from its counters.
 public enum Verdict: Sendable, Equatable {

@@ -1,6 +1,7 @@
 import CPMAntShape
 import Glibc
 import LeafFormat
+import LeafSystem
 import LeafWire
 
 @testable import LeafGeneration

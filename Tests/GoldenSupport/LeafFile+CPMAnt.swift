@@ -1,5 +1,6 @@
 public import CPMAntShape
 public import LeafFormat
+import LeafSystem
 
 /// Model files of tests hold CPM-Ants.
 extension LeafFile {

@@ -1,5 +1,6 @@
 import LeafArguments
 import LeafFormat
+import LeafSystem
 import Testing
 
 /// A command with one of everything.

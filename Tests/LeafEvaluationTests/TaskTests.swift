@@ -2,6 +2,7 @@ import CPMAntShape
 import LeafEvaluation
 import LeafFormat
 import LeafGeneration
+import LeafSystem
 import LeafTokenizer
 import Testing
 

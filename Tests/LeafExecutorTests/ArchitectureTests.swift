@@ -3,6 +3,7 @@ import GoldenSupport
 import LeafExecutor
 import LeafFormat
 import LeafStream
+import LeafSystem
 import Testing
 
 /// What an executor of some blocks needs, opened together.

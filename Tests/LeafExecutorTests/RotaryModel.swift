@@ -4,6 +4,7 @@ import GoldenSupport
 import LeafExecutor
 import LeafFormat
 import LeafStream
+import LeafSystem
 
 /// Another family's model, as small as it can be: causal, rotary positions, grouped keys, a head of its own, no soft
 /// prompts.

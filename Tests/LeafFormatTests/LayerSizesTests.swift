@@ -1,6 +1,7 @@
 import CPMAntShape
 import GoldenSupport
 import LeafFormat
+import LeafSystem
 import Testing
 
 @Suite("sizes by layer") struct LayerSizesTests {

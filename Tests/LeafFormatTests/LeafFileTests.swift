@@ -2,6 +2,7 @@ import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafFormat
+import LeafSystem
 import Testing
 
 @Suite("model file") struct LeafFileTests {

@@ -1,6 +1,7 @@
 import Foundation
 import GoldenSupport
 import LeafFormat
+import LeafSystem
 import Testing
 
 @Suite("Session files") struct SessionFileTests {

@@ -2,6 +2,7 @@ import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafFormat
+import LeafSystem
 
 /// A small model of random bytes, written by the writer itself.
 struct SmallModel {

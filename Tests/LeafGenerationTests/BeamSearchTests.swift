@@ -1,6 +1,7 @@
 import Foundation
 import LeafFormat
 import LeafGeneration
+import LeafSystem
 import Testing
 
 /// Against the definitions, on rows of logits that depend on the tokens before them; golden cases are elsewhere.

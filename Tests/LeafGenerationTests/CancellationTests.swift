@@ -1,6 +1,7 @@
 import Dispatch
 import LeafFormat
 import LeafGeneration
+import LeafSystem
 import Synchronization
 import Testing
 

@@ -1,6 +1,7 @@
 import LeafExecutor
 import LeafFormat
 import LeafGeneration
+import LeafSystem
 import Testing
 
 @Suite("Demand") struct DemandTests {

@@ -1,6 +1,7 @@
 import CPMAntShape
 import LeafFormat
 import LeafGeneration
+import LeafSystem
 import Testing
 
 @Suite struct GenerationOptionsTests {

@@ -1,6 +1,7 @@
 import Foundation
 import LeafFormat
 import LeafGeneration
+import LeafSystem
 import Testing
 
 /// The logits and their softmax after some processors.

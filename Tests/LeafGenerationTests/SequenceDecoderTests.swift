@@ -1,6 +1,7 @@
 import Foundation
 import LeafFormat
 import LeafGeneration
+import LeafSystem
 import Testing
 
 /// Rows of logits that depend on the tokens before them, in place of a model.

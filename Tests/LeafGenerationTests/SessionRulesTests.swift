@@ -1,6 +1,7 @@
 import Foundation
 import LeafFormat
 import LeafGeneration
+import LeafSystem
 import Testing
 
 /// A head that names other rules is refused by its number, whatever else it holds.

@@ -3,6 +3,7 @@ import Foundation
 import GoldenSupport
 import LeafFormat
 import LeafImport
+import LeafSystem
 import Testing
 
 /// `Tests/Golden/tuning`: adapters and soft prompts by `Scripts/make-tuning-fixtures.py`.

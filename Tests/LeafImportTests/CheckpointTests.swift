@@ -2,6 +2,7 @@ import Foundation
 import GoldenSupport
 import LeafFormat
 import LeafImport
+import LeafSystem
 import Testing
 
 /// A transformers folder that a test can bend.

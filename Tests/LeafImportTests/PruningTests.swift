@@ -3,6 +3,7 @@ import Foundation
 import GoldenSupport
 import LeafFormat
 import LeafImport
+import LeafSystem
 import Testing
 
 /// A copy of the pruned model whose record a test can bend.

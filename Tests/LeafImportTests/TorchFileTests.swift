@@ -3,6 +3,7 @@ import Foundation
 import GoldenSupport
 import LeafFormat
 import LeafImport
+import LeafSystem
 import Testing
 
 /// `Tests/Golden/import`: one model in every way that torch saves, by `Scripts/make-import-fixtures.py`.

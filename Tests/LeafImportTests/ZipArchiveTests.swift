@@ -2,6 +2,7 @@ import Foundation
 import GoldenSupport
 import LeafFormat
 import LeafImport
+import LeafSystem
 import Testing
 
 @Suite("zip archives") struct ZipArchiveTests {

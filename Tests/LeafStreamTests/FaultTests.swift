@@ -1,6 +1,7 @@
 import Foundation
 import LeafFormat
 import LeafStream
+import LeafSystem
 import Testing
 
 /// Every way in which reading can go wrong ends in one sentence that names the place, for all consumers alike.

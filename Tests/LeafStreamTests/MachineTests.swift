@@ -1,6 +1,7 @@
 import Foundation
 import LeafFormat
 import LeafStream
+import LeafSystem
 import Testing
 
 @Suite("machine") struct MachineTests {

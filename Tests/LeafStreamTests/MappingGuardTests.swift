@@ -1,6 +1,7 @@
 import Foundation
 import LeafFormat
 import LeafStream
+import LeafSystem
 import Testing
 
 /// What happens when pages of a mapped file go while they are in use. SIGBUS is a matter of the whole process, so each

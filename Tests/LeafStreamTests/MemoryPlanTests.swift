@@ -1,5 +1,6 @@
 import LeafFormat
 import LeafStream
+import LeafSystem
 import Testing
 
 /// A budget that holds so many bytes and their page tables.

@@ -1,6 +1,7 @@
 import Foundation
 import LeafFormat
 import LeafStream
+import LeafSystem
 import Testing
 
 /// Chunks leave memory and come back between blocks, and no consumer sees a wrong byte or waits for ever.

@@ -1,6 +1,7 @@
 import Foundation
 import LeafFormat
 import LeafStream
+import LeafSystem
 import Testing
 
 /// A second copy of the file, and a limit on the rate.

@@ -1,6 +1,7 @@
 import Foundation
 import LeafFormat
 import LeafStream
+import LeafSystem
 
 /// A file of random chunks with a table, as `BlockStore` wants it; deleted at the end.
 final class TestModel: Sendable {

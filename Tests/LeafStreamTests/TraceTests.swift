@@ -1,6 +1,7 @@
 import Foundation
 import LeafFormat
 import LeafStream
+import LeafSystem
 import Testing
 
 /// The timeline that `--trace` writes.

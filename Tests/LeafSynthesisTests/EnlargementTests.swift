@@ -5,6 +5,7 @@ import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafSynthesis
+import LeafSystem
 import Leafcutter
 import Testing
 

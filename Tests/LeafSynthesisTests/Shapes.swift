@@ -3,6 +3,7 @@ import Foundation
 import GoldenSupport
 import LeafFormat
 import LeafSynthesis
+import LeafSystem
 import Leafcutter
 
 /// Small shapes with room for all that differs between models.

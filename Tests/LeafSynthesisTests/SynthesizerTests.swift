@@ -4,6 +4,7 @@ import GoldenSupport
 import LeafFormat
 import LeafGeneration
 import LeafSynthesis
+import LeafSystem
 import Leafcutter
 import Testing
 

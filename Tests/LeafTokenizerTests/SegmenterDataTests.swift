@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 import LeafTokenizer
 import Testing
 

@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 import Testing
 
 /// Values out and in.

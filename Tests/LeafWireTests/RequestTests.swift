@@ -1,5 +1,6 @@
 import LeafFormat
 import LeafGeneration
+import LeafSystem
 import LeafWire
 import Leafcutter
 import Testing

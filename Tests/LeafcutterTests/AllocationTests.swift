@@ -5,6 +5,7 @@ import GoldenSupport
 import LeafExecutor
 import LeafFormat
 import LeafGeneration
+import LeafSystem
 import Leafcutter
 import Testing
 

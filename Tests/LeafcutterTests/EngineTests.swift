@@ -4,6 +4,7 @@ import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafStream
+import LeafSystem
 import Leafcutter
 import Synchronization
 import Testing

@@ -2,6 +2,7 @@ import Foundation
 import GoldenSupport
 import LeafFormat
 import LeafGeneration
+import LeafSystem
 import Leafcutter
 import Testing
 

@@ -6,6 +6,7 @@ import LeafFormat
 import LeafGeneration
 import LeafImport
 import LeafStream
+import LeafSystem
 import Leafcutter
 
 /// Golden models, converted and opened.

@@ -5,6 +5,7 @@ import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafStream
+import LeafSystem
 import Leafcutter
 import Testing
 

@@ -8,6 +8,7 @@ import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafStream
+import LeafSystem
 import LeafTokenizer
 import Leafcutter
 import Testing

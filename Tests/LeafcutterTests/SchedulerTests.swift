@@ -3,6 +3,7 @@ import Foundation
 import GoldenSupport
 import LeafFormat
 import LeafGeneration
+import LeafSystem
 import Leafcutter
 import Synchronization
 import Testing

@@ -3,6 +3,7 @@ import GoldenSupport
 import LeafFormat
 import LeafGeneration
 import LeafStream
+import LeafSystem
 import Leafcutter
 import Synchronization
 import Testing

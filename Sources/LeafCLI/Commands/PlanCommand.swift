@@ -1,5 +1,6 @@
 public import CPMAntShape
 import LeafArguments
+import LeafSystem
 import Leafcutter
 
 /// `leafcutter plan MODEL|--preset NAME`

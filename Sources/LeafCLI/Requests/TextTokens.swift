@@ -1,3 +1,4 @@
+import LeafSystem
 import Leafcutter
 
 /// The ids of a text of any length, without unknowns: it is encoded piece by piece, cut where the tokenizer cuts

@@ -1,6 +1,7 @@
 public import CPMAntShape
 public import LeafExecutor
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// A text with blanks, and how to fill them.
 ///

@@ -1,6 +1,7 @@
 public import CPMAntShape
 public import LeafExecutor
 import LeafFormat
+import LeafSystem
 import LeafTokenizer
 
 extension FillRequest: ModelRequest {

@@ -1,6 +1,7 @@
 package import CPMAntShape
 package import LeafExecutor
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 /// Fills the wanted blanks of one layout, from left to right.
 package final class FillTrack: Track {

@@ -1,4 +1,5 @@
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 import Synchronization
 
 /// A file that keeps one generation, so that it can be continued later and gives the same bytes as without the stop.

@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafSystem
 
 /// Everything that a session was started with. It can be continued only if all of it is the same.
 package struct SessionHead: Sendable, Equatable {

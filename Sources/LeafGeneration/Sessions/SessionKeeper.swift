@@ -1,4 +1,5 @@
-public import LeafFormat
+import LeafFormat
+public import LeafSystem
 
 /// Saves and restores one track's session.
 package final class SessionKeeper {

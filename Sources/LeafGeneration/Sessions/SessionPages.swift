@@ -1,6 +1,7 @@
 import CPMAntShape
 import LeafExecutor
 import LeafFormat
+import LeafSystem
 
 /// Writes and restores the pages of the KV cache that sequences have.
 enum SessionPages {

@@ -1,5 +1,6 @@
 import CPMAntShape
 import LeafFormat
+import LeafSystem
 
 /// A generated text as a session keeps it.
 struct SessionText {

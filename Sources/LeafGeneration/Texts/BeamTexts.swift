@@ -1,5 +1,6 @@
 package import CPMAntShape
 package import LeafFormat
+package import LeafSystem
 package import LeafTokenizer
 
 /// The beams of one prompt. They share the prompt's pages of the KV cache, and whatever they have in common after it.

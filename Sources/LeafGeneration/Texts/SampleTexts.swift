@@ -1,5 +1,6 @@
 package import CPMAntShape
 package import LeafFormat
+package import LeafSystem
 package import LeafTokenizer
 
 /// Greedy or random continuations of one prompt, each by itself.

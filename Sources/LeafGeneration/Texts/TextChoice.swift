@@ -1,5 +1,6 @@
 import LeafExecutor
 package import LeafFormat
+package import LeafSystem
 
 /// What becomes of a request's texts as rows of logits come: samples go their own ways, beams compete.
 ///

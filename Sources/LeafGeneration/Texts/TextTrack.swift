@@ -1,6 +1,7 @@
 package import CPMAntShape
 package import LeafExecutor
-package import LeafFormat
+import LeafFormat
+package import LeafSystem
 
 /// The texts that go on from one prompt: the sequences of the cache in which their past lies, the rows that they want
 /// on each sweep, and their session.

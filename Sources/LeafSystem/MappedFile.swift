@@ -1,9 +1,8 @@
 internal import CSystem
 internal import Glibc
-internal import LeafFormat
 
 /// A mapped file, of which a window is in memory: populated ahead of its use, dropped behind it.
-final class MappedFile: @unchecked Sendable {
+package final class MappedFile: @unchecked Sendable {
     /// The size of one request for read-ahead. The kernel shortens longer ones to the device's own limit.
     private static let readAheadBytes = 128 << 10
 
@@ -15,7 +14,7 @@ final class MappedFile: @unchecked Sendable {
     private let guardNumber: Int32
 
     /// Why bytes that were used were not the file's.
-    enum Fault {
+    package enum Fault {
         case wasCut
         /// The file is long enough, and the disk does not give the page.
         case unreadable
@@ -23,18 +22,18 @@ final class MappedFile: @unchecked Sendable {
         case brokenMemory
     }
 
-    /// - Parameter isGuarded: whether a page that cannot be read becomes a `fault`, and not a SIGBUS.
-    init(
-        _ file: ReadableFile, chunks: ArraySlice<Chunk>, isGuarded: Bool, system: SystemCalls
-    ) throws(LeafError) {
-        // If pages are larger than the alignment of chunks, a chunk cannot be dropped by itself.
+    /// - Parameters:
+    ///   - count: bytes from the file's beginning, a multiple of the alignment.
+    ///   - isGuarded: whether a page that cannot be read becomes a `fault`, and not a SIGBUS.
+    package init(_ file: ReadableFile, count: Int, isGuarded: Bool, system: SystemCalls) throws(LeafError) {
+        // Where pages are larger, a part that begins at a multiple of the alignment cannot be dropped by itself.
         guard sysconf(Int32(_SC_PAGESIZE)) == ReadableFile.alignment else {
             throw LeafError(
                 .io,
                 "\(file.path): this machine's pages are not \(ReadableFile.alignment) bytes",
                 advice: .setting("io", ["direct", "buffered"]))
         }
-        count = chunks.map { $0.offset + $0.paddedBytes }.max() ?? 0
+        self.count = count
         let address = count > 0 ? system.map(file.descriptor, count) : -Int(EINVAL)
         guard address > 0, let base = UnsafeMutableRawPointer(bitPattern: address) else {
             throw LeafError(
@@ -62,13 +61,13 @@ final class MappedFile: @unchecked Sendable {
         system.unmap(base, count)
     }
 
-    /// The mapped bytes of a chunk, once they are populated. They are not writable; raw chunks are only read.
-    func bytes(of chunk: Chunk) -> UnsafeMutableRawBufferPointer {
-        UnsafeMutableRawBufferPointer(start: base + chunk.offset, count: chunk.paddedBytes)
+    /// Mapped bytes, to be used once they are populated. They are not writable.
+    package func bytes(at offset: Int, count: Int) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: base + offset, count: count)
     }
 
     /// Brings pages into memory and into the page table.
-    func populate(at offset: Int, count: Int) throws(ReadFailure) {
+    package func populate(at offset: Int, count: Int) throws(ReadFailure) {
         try checkSize(offset + count)
         for start in stride(from: 0, to: count, by: Self.readAheadBytes) {
             _ = system.adviseFile(
@@ -87,7 +86,7 @@ final class MappedFile: @unchecked Sendable {
     }
 
     /// What happened to bytes that were used; nil as long as all were the file's, and always without a guard.
-    var fault: Fault? {
+    package var fault: Fault? {
         guard guardNumber >= 0 else { return nil }
         let faults = leaf_guarded_faults(guardNumber)
         if faults.memory > 0 { return .brokenMemory }
@@ -97,10 +96,10 @@ final class MappedFile: @unchecked Sendable {
         return size < count ? .wasCut : .unreadable
     }
 
-    /// Frees the chunk's pages in the process and in the page cache.
-    func drop(_ chunk: Chunk) {
-        _ = system.adviseMemory(base + chunk.offset, chunk.paddedBytes, .dontNeed)
-        file.forget(from: chunk.offset, count: chunk.paddedBytes)
+    /// Frees pages in the process and in the page cache.
+    package func drop(at offset: Int, count: Int) {
+        _ = system.adviseMemory(base + offset, count, .dontNeed)
+        file.forget(from: offset, count: count)
     }
 
     private func checkSize(_ end: Int) throws(ReadFailure) {

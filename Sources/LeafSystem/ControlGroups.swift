@@ -47,7 +47,7 @@ package struct ControlGroups: Sendable {
     }
 
     /// The memory pressure of the process's own group (version 2 only).
-    static func memoryPressure(reader: SmallFileReader) -> String? {
+    package static func memoryPressure(reader: SmallFileReader) -> String? {
         let groups = reader.read("/proc/self/cgroup") ?? ""
         let mounts = (reader.read("/proc/self/mountinfo") ?? "").split(separator: "\n").compactMap(Mount.init)
         return levels("memory", groups: groups, mounts: mounts).lazy.filter { $0.version == 2 }

@@ -1,15 +1,14 @@
 internal import Glibc
-internal import LeafFormat
 
 /// Why a read failed, before the caller adds which bytes were read.
-enum ReadFailure: Error {
+package enum ReadFailure: Error {
     /// The file ends at this byte.
     case ends(at: Int)
     /// The system's `errno`.
     case system(Int32)
 
     /// The reason, in a few words.
-    var reason: String {
+    package var reason: String {
         switch self {
         case .ends(let byte): "the file ends at byte \(byte)"
         case .system(let code): String(cString: strerror(code)).lowercased()
@@ -17,7 +16,7 @@ enum ReadFailure: Error {
     }
 
     /// The reason and the remedy, to follow the name of the file and the bytes.
-    var sentence: String {
+    package var sentence: String {
         switch self {
         case .ends:
             "\(reason), before the end that its table gives; copy or convert it again"
@@ -28,19 +27,19 @@ enum ReadFailure: Error {
 }
 
 /// A file open for reading, through the page cache or past it. Closes itself.
-final class ReadableFile: Sendable {
+package final class ReadableFile: Sendable {
     /// The unit of address, offset and length in direct reads.
-    static let alignment = 4096
+    package static let alignment = 4096
     /// The page cache that one buffered read may use. It is freed after every such piece.
-    static let bufferedPieceBytes = 256 << 10
+    package static let bufferedPieceBytes = 256 << 10
 
-    let path: String
-    let isDirect: Bool
+    package let path: String
+    package let isDirect: Bool
     let descriptor: Int32
     private let system: SystemCalls
 
     /// - Throws: the `errno` of opening, as `ReadFailure.system`.
-    init(path: String, direct: Bool, system: SystemCalls) throws(ReadFailure) {
+    package init(path: String, direct: Bool, system: SystemCalls) throws(ReadFailure) {
         let descriptor = system.open(path, direct)
         guard descriptor >= 0 else { throw .system(-descriptor) }
         self.path = path
@@ -53,7 +52,9 @@ final class ReadableFile: Sendable {
     deinit { system.close(descriptor) }
 
     /// Opens a file for direct reads, and reads its page at `offset`, because some file systems refuse only then.
-    static func direct(path: String, probing offset: Int, system: SystemCalls) throws(ReadFailure) -> ReadableFile {
+    package static func direct(path: String, probing offset: Int, system: SystemCalls) throws(ReadFailure)
+        -> ReadableFile
+    {
         let file = try ReadableFile(path: path, direct: true, system: system)
         let page = UnsafeMutableRawBufferPointer.allocate(byteCount: alignment, alignment: alignment)
         defer { page.deallocate() }
@@ -61,7 +62,7 @@ final class ReadableFile: Sendable {
         return file
     }
 
-    func size() throws(ReadFailure) -> Int {
+    package func size() throws(ReadFailure) -> Int {
         let size = system.size(descriptor)
         guard size >= 0 else { throw .system(Int32(-size)) }
         return size
@@ -70,7 +71,7 @@ final class ReadableFile: Sendable {
     /// Reads exactly `target.count` bytes, in as many calls as that takes.
     ///
     /// For a direct file, address, offset and count must be multiples of `alignment`.
-    func fill(_ target: UnsafeMutableRawBufferPointer, from offset: Int) throws(ReadFailure) {
+    package func fill(_ target: UnsafeMutableRawBufferPointer, from offset: Int) throws(ReadFailure) {
         guard let base = target.baseAddress else { return }
         assert(!isDirect || (Int(bitPattern: base) | offset | target.count) % Self.alignment == 0)
         var done = 0
@@ -89,7 +90,7 @@ final class ReadableFile: Sendable {
     }
 
     /// Drops the pages of a range from the page cache, including pages that it covers only in part.
-    func forget(from offset: Int, count: Int) {
+    package func forget(from offset: Int, count: Int) {
         let start = offset / Self.alignment * Self.alignment
         let end = (offset + count + Self.alignment - 1) / Self.alignment * Self.alignment
         if end > start { _ = system.adviseFile(descriptor, start, end - start, .dontNeed) }

@@ -1,17 +1,15 @@
-internal import LeafFormat
-
 /// One piece of anonymous memory for many chunks, in huge pages if the system has them.
 ///
 /// Its resident size never exceeds `count`, because a huge page must lie in the mapping as a whole.
-final class Slab: @unchecked Sendable {
+package final class Slab: @unchecked Sendable {
     private static let hugePageBytes = 2 << 20
 
-    let base: UnsafeMutableRawPointer
+    package let base: UnsafeMutableRawPointer
     /// The size, a multiple of the page size; may be zero.
-    let count: Int
+    package let count: Int
     private let system: SystemCalls
 
-    init(count: Int, system: SystemCalls) throws(LeafError) {
+    package init(count: Int, system: SystemCalls) throws(LeafError) {
         self.count = count
         self.system = system
         guard count > 0 else {
@@ -35,13 +33,13 @@ final class Slab: @unchecked Sendable {
 
     deinit { if count > 0 { system.unmap(base, count) } }
 
-    func bytes(at offset: Int, count: Int) -> UnsafeMutableRawBufferPointer {
+    package func bytes(at offset: Int, count: Int) -> UnsafeMutableRawBufferPointer {
         assert(offset >= 0 && count >= 0 && offset + count <= self.count)
         return UnsafeMutableRawBufferPointer(start: base + offset, count: count)
     }
 
     /// Frees pages until they are written again.
-    func discard(at offset: Int, count: Int) {
+    package func discard(at offset: Int, count: Int) {
         _ = system.adviseMemory(bytes(at: offset, count: count).baseAddress!, count, .dontNeed)
     }
 }
