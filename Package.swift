@@ -122,7 +122,10 @@ let package = Package(
                 "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafWire", "LeafArguments", "CProgram", "CSystem",
             ],
             swiftSettings: strict),
-        .testTarget(name: "LeafCLITests", dependencies: ["LeafCLI", "GoldenSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "LeafCLITests",
+            dependencies: ["LeafCLI", "LeafArguments", "LeafFormat", "Leafcutter", "GoldenSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafFormat"], swiftSettings: strict),
         .testTarget(

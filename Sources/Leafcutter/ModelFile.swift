@@ -19,10 +19,8 @@ public struct ModelFile: Sendable {
         ant = try CPMAntFile.open(path: path, memory: most)
         let needed = Tokenizer.heapBound(of: ant.leaf)
         if let most, needed > most {
-            throw LeafError(
-                .budget,
-                "\(path) needs at least \(needed.sizeText) for its vocabulary alone, where \(most.sizeText) may be taken; "
-                    + "give more")
+            tokenizer = nil
+            throw try tooLarge(vocabulary: needed, most)
         }
         if let data = try ant.leaf.readTokenizer() {
             let style: Vocabulary.Style = data.dictionary == nil ? .antPlus : .ant
@@ -39,6 +37,19 @@ public struct ModelFile: Sendable {
     public init(preset: ModelPreset, weights: WeightFormat = .int8) throws(LeafError) {
         ant = try CPMAntFile(preset: preset, weights: weights)
         tokenizer = preset == .cpmAntPlus10B ? nil : try Tokenizer.bundled()
+    }
+
+    /// Names what a usual text needs with all its parts, since the text that is meant cannot be counted yet.
+    private func tooLarge(vocabulary: Int, _ most: Int) throws(LeafError) -> LeafError {
+        let tokens = 512
+        let least = try Model.plan(
+            self, ModelOptions(memory: .bytes(.max), capacity: ModelOptions.Capacity(context: tokens))
+        ).minimum
+        let whole = ((least +| (1 << 20 - 1)) >> 20) << 20
+        return LeafError(
+            .budget,
+            "\(leaf.path) needs at least \(vocabulary.sizeText) for its vocabulary alone, and \(whole.sizeText) with a text "
+                + "of \(tokens) tokens, where \(most.sizeText) may be taken", advice: .memory(bytes: whole))
     }
 
     public var leaf: LeafFile { ant.leaf }
