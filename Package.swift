@@ -136,7 +136,10 @@ let package = Package(
                 "CSystem",
             ],
             swiftSettings: strict),
-        .testTarget(name: "LeafCLITests", dependencies: ["LeafCLI", "GoldenSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "LeafCLITests",
+            dependencies: ["LeafCLI", "LeafArguments", "LeafFormat", "Leafcutter", "GoldenSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafSystem", "LeafFormat"],
             swiftSettings: strict),

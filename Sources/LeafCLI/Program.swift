@@ -6,7 +6,7 @@ import Leafcutter
 
 /// The command line: finds the command, runs it, and turns its result into an exit code.
 @main
-enum Program {
+package enum Program {
     static let commands: [any Command.Type] = [
         ConvertCommand.self, MergeCommand.self, GenerateCommand.self, FillCommand.self, PlanCommand.self,
         DoctorCommand.self, InspectCommand.self, VerifyCommand.self, TokenizeCommand.self, ScoreCommand.self,
@@ -26,7 +26,10 @@ enum Program {
           leafcutter generate ant.leaf '今天天气真好，' --memory 2GiB
         """
 
-    static func main() {
+    /// What all of them look like.
+    package static var outlines: [CommandOutline] { commands.map { $0.outline } }
+
+    package static func main() {
         StandardDescriptors.occupy()
         Interrupt.unblock()
         // If a reader goes away, that is an error of `write` and must not end the process.
@@ -46,7 +49,8 @@ enum Program {
         }
     }
 
-    private static func run(_ words: [String]) throws(LeafError) {
+    /// - Parameter words: the command and what follows it.
+    package static func run(_ words: [String]) throws(LeafError) {
         guard let first = words.first else {
             StandardError.write(help)
             throw LeafError(.usage, "a command is missing")
@@ -61,7 +65,7 @@ enum Program {
     }
 
     private static var help: String {
-        CommandOutline.overview(commands.map { $0.outline }, introduction: introduction, closing: closing)
+        CommandOutline.overview(outlines, introduction: introduction, closing: closing)
     }
 
     /// The command's name for a message, if there is a command.

@@ -88,7 +88,7 @@ final class RequestTally {
     fileprivate(set) var failed = 0
 }
 
-/// What became of a request.
+/// What became of what a line asks for.
 enum RequestOutcome {
     case answered(JSON)
     case failed(LeafError, id: JSON?)
@@ -96,31 +96,42 @@ enum RequestOutcome {
     case cancelled
 }
 
+/// What a line asks for, until it has its answer.
+private struct AskedLine<Line> {
+    /// Counts the lines that ask for something, from 0.
+    let number: Int
+    var asked: Line
+    var isAnswered = false
+}
+
 extension SharedRun {
-    /// Answers requests as they come, each with a line as soon as it is there.
+    /// Answers requests as they come, each line with a line as soon as the answer is there.
     ///
     /// - Parameters:
     ///   - phase: for the progress: `generating`.
-    ///   - begin: what makes a request join the sweeps.
-    ///   - take: handed what comes of a request; nil while more is to come.
+    ///   - requests: what a line asks the model for.
+    ///   - take: handed what comes of one of these requests; nil while more of the line is to come.
     ///   - print: hands an answer to standard output; `number` counts the lines that ask for something, from 0.
     /// - Throws: a bad line where such are not answered, once the requests before it have been.
-    func answer<Request, Message: Sendable>(
-        _ stream: RequestStream<Request>, _ tally: RequestTally, phase: String,
-        begin: (_ request: Request, _ cancellation: Cancellation, _ deliver: @escaping @Sendable (Message) -> Void)
-            throws(LeafError) -> Submission,
-        take: (_ request: inout Request, _ message: Message) -> RequestOutcome?,
+    func answer<Line, Request: ModelRequest>(
+        _ stream: RequestStream<Line>, _ tally: RequestTally, phase: String,
+        requests: (_ line: Line) -> [Request],
+        take: (_ line: inout Line, _ place: Int, _ event: Request.Event) -> RequestOutcome?,
         print: ((_ number: Int, _ answer: JSON) -> Void)? = nil
     ) throws(LeafError) {
         var clock = SweepClock()
         var lines = 0
         // A model that cannot be read answers no other request either.
         var fatal: LeafError?
+        var bad: LeafError?
+        let own = Cancellation(parent: cancellation)
         func finish(_ number: Int, _ outcome: RequestOutcome) {
             switch outcome {
             case .cancelled: return
             case .failed(let error, _) where error.kind == .cancelled: return
-            case .failed(let error, _) where error.kind == .io || error.kind == .badInput: fatal = fatal ?? error
+            case .failed(let error, _) where error.kind == .io || error.kind == .badInput:
+                fatal = fatal ?? error
+                own.cancel()
             case .failed(let error, let id):
                 tally.failed += 1
                 tally.finished += 1
@@ -141,34 +152,35 @@ extension SharedRun {
             terminal.progress.show(progress.text)
         }
         defer { terminal.progress.clear() }
-        try RequestFlow<(number: Int, request: Request), Message>(model: model, ahead: ahead).run(
-            isCancelled: {
-                show()
-                return isCancelled || fatal != nil
-            },
-            next: { milliseconds throws(LeafError) in
+        try model.carryOut(
+            ahead: ahead, own,
+            next: { milliseconds -> Arrival<Asked<AskedLine<Line>, Request>> in
                 while true {
-                    switch try stream.next(waiting: milliseconds) {
-                    case .later: return .later
-                    case .end: return .end
-                    case .request(let request):
-                        defer { lines += 1 }
-                        return .request((lines, request))
-                    case .bad(let line, let id, let error):
-                        finish(lines, .failed(error, id: id?.json ?? .integer(line)))
-                        lines += 1
+                    do throws(LeafError) {
+                        switch try stream.next(waiting: milliseconds) {
+                        case .later: return .later
+                        case .end: return .end
+                        case .request(let asked):
+                            defer { lines += 1 }
+                            return .value((AskedLine(number: lines, asked: asked), requests(asked)))
+                        case .bad(let line, let id, let error):
+                            finish(lines, .failed(error, id: id?.json ?? .integer(line)))
+                            lines += 1
+                        }
+                    } catch {
+                        // Those before it are answered first.
+                        bad = error
+                        return .end
                     }
                 }
             },
-            begin: { entry, cancellation, deliver throws(LeafError) in
-                try begin(entry.request, cancellation, deliver)
-            },
-            take: { entry, message in
-                guard let outcome = take(&entry.request, message) else { return false }
-                finish(entry.number, outcome)
-                return true
+            onEvent: { (line: inout AskedLine<Line>, place: Int, event: Request.Event) in
+                show()
+                guard !line.isAnswered, let outcome = take(&line.asked, place, event) else { return }
+                line.isAnswered = true
+                finish(line.number, outcome)
             })
-        if let fatal { throw fatal }
+        if let error = bad ?? fatal { throw error }
     }
 
     /// Tells what it took, writes the timeline, and says by which error the run ends, if it does.

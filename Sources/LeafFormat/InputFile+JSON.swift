@@ -18,7 +18,7 @@ extension InputFile {
         } catch let error as LeafError {
             throw LeafError(error.kind, "\(path): \(error.description)")
         } catch {
-            throw LeafError(.badInput, "\(path) is not \(what): \(Self.explain(error))")
+            throw LeafError(.badInput, "\(path) is not \(what): \(DecodingProblem(error))")
         }
     }
 
@@ -30,20 +30,5 @@ extension InputFile {
             throw LeafError(.badInput, "\(path) has \(byteCount.sizeText), too much for \(what)")
         }
         return try bytes(at: 0, count: byteCount)
-    }
-
-    /// What a decoder of JSON met: `num_heads is missing`.
-    static func explain(_ error: any Error) -> String {
-        func name(_ path: [any CodingKey]) -> String {
-            path.isEmpty ? "the JSON" : path.map(\.stringValue).joined(separator: ".")
-        }
-        return switch error as? DecodingError {
-        case .keyNotFound(let key, let context): "\(name(context.codingPath + [key])) is missing"
-        case .typeMismatch(_, let context), .valueNotFound(_, let context):
-            "\(name(context.codingPath)) has the wrong type"
-        case .dataCorrupted(let context) where !context.codingPath.isEmpty:
-            "\(name(context.codingPath)) has an impossible value"
-        default: "the JSON is broken"
-        }
     }
 }

@@ -52,19 +52,21 @@ package enum JSON: Sendable, ExpressibleByStringLiteral, ExpressibleByArrayLiter
         }
     }
 
-    /// Appends a string in quotes. What is not ASCII stays as it is.
+    /// Appends a string in quotes. What is not ASCII stays as it is, but for what a terminal that shows the line would
+    /// take for a command.
     package static func write(_ string: String, to text: inout [UInt8]) {
         text.append(UInt8(ascii: "\""))
-        for byte in string.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                text.append(UInt8(ascii: "\\"))
-                text.append(byte)
-            case UInt8(ascii: "\n"): text += "\\n".utf8
-            case UInt8(ascii: "\r"): text += "\\r".utf8
-            case UInt8(ascii: "\t"): text += "\\t".utf8
-            case 0..<0x20: text += "\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8
-            default: text.append(byte)
+        for scalar in string.unicodeScalars {
+            switch scalar {
+            case "\"": text += "\\\"".utf8
+            case "\\": text += "\\\\".utf8
+            case "\n": text += "\\n".utf8
+            case "\r": text += "\\r".utf8
+            case "\t": text += "\\t".utf8
+            case _ where scalar.isControl:
+                let digits = String(scalar.value, radix: 16)
+                text += "\\u\(String(repeating: "0", count: 4 - digits.count))\(digits)".utf8
+            default: text += scalar.utf8
             }
         }
         text.append(UInt8(ascii: "\""))

@@ -20,17 +20,19 @@ public struct DiskProbe: Sendable, Equatable {
     ///   - seconds: the time to read. The first third is not counted, because rented disks begin with a burst at a
     ///     multiple of their sustained rate.
     ///   - request: its bytes must be a multiple of 4096. Each of `depth` readers holds a buffer of this size.
+    ///   - isCancelled: asked between requests, on several threads; true ends the measurement early.
     /// - Throws: `.io` if the file cannot be read, `.badInput` if it is shorter than a page.
     public static func measure(
         path: String, reading: ReadingOptions = ReadingOptions(), seconds: Double = 2,
-        request: RequestShape = .suited()
+        request: RequestShape = .suited(), isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws(LeafError) -> DiskProbe {
-        try measure(path: path, reading: reading, seconds: seconds, request: request, system: .real)
+        try measure(
+            path: path, reading: reading, seconds: seconds, request: request, system: .real, isCancelled: isCancelled)
     }
 
     package static func measure(
         path: String, reading: ReadingOptions = ReadingOptions(), seconds: Double, request: RequestShape,
-        system: SystemCalls
+        system: SystemCalls, isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws(LeafError) -> DiskProbe {
         let copies = try reading.paths(of: path).map { path throws(LeafError) in
             try Copy(path: path, mayBeDirect: reading.mode.triesDirect, system: system)
@@ -57,7 +59,7 @@ public struct DiskProbe: Sendable, Equatable {
                             slab.bytes(at: reader * requestBytes, count: requestBytes), from: progress.nextOffset())
                     }
                     if !progress.add(outcome, at: now()) { return }
-                } while now() < end
+                } while now() < end && !isCancelled()
             }
         }
         readers.wait()

@@ -14,10 +14,20 @@ extension String {
     /// write over other lines, and a mark of direction could make a name look like another. Each such scalar becomes
     /// `\u{1b}`; there is nothing left to escape in a text that was escaped before.
     package var printable: String {
-        guard unicodeScalars.contains(where: Self.isControl) else { return self }
+        escapingControls()
+    }
+
+    /// The same for a text of several lines: line breaks and tabs stay.
+    package var printableLines: String {
+        escapingControls(except: ["\n", "\t"])
+    }
+
+    private func escapingControls(except kept: [Unicode.Scalar] = []) -> String {
+        func isEscaped(_ scalar: Unicode.Scalar) -> Bool { scalar.isControl && !kept.contains(scalar) }
+        guard unicodeScalars.contains(where: isEscaped) else { return self }
         var text = ""
         for scalar in unicodeScalars {
-            if Self.isControl(scalar) {
+            if isEscaped(scalar) {
                 text += "\\u{\(String(scalar.value, radix: 16))}"
             } else {
                 text.unicodeScalars.append(scalar)
@@ -25,10 +35,13 @@ extension String {
         }
         return text
     }
+}
 
-    /// C0, DEL and C1, the separators of lines and paragraphs, and the marks that embed or override a direction.
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.value {
+extension Unicode.Scalar {
+    /// Whether a terminal takes it for a command: C0, DEL and C1, the separators of lines and paragraphs,
+    /// and the marks that embed or override a direction.
+    var isControl: Bool {
+        switch value {
         case 0..<0x20, 0x7F..<0xA0, 0x061C, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
         default: false
         }

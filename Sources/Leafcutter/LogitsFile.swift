@@ -18,10 +18,12 @@ extension Model {
     ///
     /// - Parameters:
     ///   - lastOnly: writes only the last row of each case.
+    ///   - cancellation: ends it with `.cancelled`; nothing of the file is left then.
     ///   - progress: called after each case with the number of cases done.
     /// - Throws: `.usage` for invalid cases or two cases with one id, `.io` when writing fails.
     public func writeLogits(
-        of cases: [LogitsCase], to path: String, lastOnly: Bool = false, progress: (Int) -> Void = { _ in }
+        of cases: [LogitsCase], to path: String, lastOnly: Bool = false, cancellation: Cancellation = Cancellation(),
+        progress: (Int) -> Void = { _ in }
     ) throws(LeafError) -> LogitsSummary {
         let vocabSize = file.configuration.vocabSize
         let rowCounts = cases.map {
@@ -43,7 +45,7 @@ extension Model {
             try output.append(UnsafeRawBufferPointer(bytes))
         }
         var (rows, done) = (0, 0)
-        try logits(of: cases, lastOnly: lastOnly) { place, _, logits throws(LeafError) in
+        try logits(of: cases, lastOnly: lastOnly, cancellation: cancellation) { place, _, logits throws(LeafError) in
             if place > done {
                 done = place
                 progress(done)

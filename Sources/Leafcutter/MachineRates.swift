@@ -1,5 +1,6 @@
 public import LeafExecutor
 import LeafFormat
+import LeafGeneration
 import LeafStream
 public import LeafSystem
 
@@ -57,13 +58,14 @@ public struct MachineRates: Sendable, Equatable {
     ///   - rows: numbers of rows to measure, besides one.
     ///   - reading: how a run will read. A limit affects predictions, not the measurement.
     ///   - disk: the disk's rate, if the caller knows it; it is not measured then.
+    ///   - cancellation: ends the measurement with `.cancelled`.
     ///   - onStep: told what is measured next; what it throws ends the measurement.
     /// - Throws: `.io` if the file cannot be read, `.budget` if there is not enough memory, `.usage` for float weights
     ///   without OpenBLAS.
     public static func measure(
         for file: ModelFile, rows: [Int], threads: Int? = nil, activations: ActivationPrecision = .int16,
         reading: ReadingOptions = ReadingOptions(), disk: DiskRate? = nil,
-        onStep: (String) throws(LeafError) -> Void = { _ in }
+        cancellation: Cancellation = Cancellation(), onStep: (String) throws(LeafError) -> Void = { _ in }
     ) throws(LeafError) -> MachineRates {
         let machine = Machine.current()
         let set = try InstructionSet.wanted()
@@ -75,13 +77,16 @@ public struct MachineRates: Sendable, Equatable {
                 rows: rows, memoryBytes: machine.defaultBudget / 4)
         }
         let first = try kernels(rows)
+        try check(cancellation)
         let limit = reading.maxBytesPerSecond.map(Double.init) ?? .infinity
         if var disk {
             disk.limit = limit
             return MachineRates(kernels: first, disk: disk)
         }
         try onStep("measuring the disk")
-        let probe = try DiskProbe.measure(path: file.leaf.path, reading: reading)
+        let probe = try DiskProbe.measure(
+            path: file.leaf.path, reading: reading, isCancelled: { cancellation.isCancelled })
+        try check(cancellation)
         var rate = DiskRate(bytesPerSecond: probe.bytesPerSecond, limit: limit, isDirect: probe.mode == .direct)
         try onStep("measuring reading beside computing")
         let computingSeconds = SweepCost(file.ant, file.leaf.blocks.indices, first).seconds(rows: 1, logitRows: 1)
@@ -91,7 +96,7 @@ public struct MachineRates: Sendable, Equatable {
             try StreamProbe.measure(
                 file.ant, reading, streamedShare: ratio * computingSeconds / readingSeconds,
                 memoryBytes: min(machine.defaultBudget / 4, 1 << 30), threads: first.threads, instructionSet: set,
-                activations: activations)
+                activations: activations, cancellation: cancellation)
         }
         let balanced = try stream(1)
         let boundByDisk = try stream(4)
@@ -102,6 +107,10 @@ public struct MachineRates: Sendable, Equatable {
             rate.learn(from: balanced, boundByDisk) { SweepCost(file.ant, $0, kernels).seconds(rows: 1, logitRows: 1) }
         }
         return MachineRates(kernels: kernels, disk: rate)
+    }
+
+    private static func check(_ cancellation: Cancellation) throws(LeafError) {
+        if cancellation.isCancelled { throw LeafError(.cancelled, "interrupted") }
     }
 }
 

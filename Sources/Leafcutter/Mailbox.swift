@@ -47,11 +47,15 @@ final class Mailbox<Answer: Sendable>: Sendable {
     }
 
     /// The next event; waits until there is one.
-    func next() -> (number: Int, event: Event) {
-        while true {
-            arrivals.wait()
+    ///
+    /// - Parameter milliseconds: how long to wait at most; nil for as long as it takes.
+    /// - Returns: nil if none came in time.
+    func next(within milliseconds: Int? = nil) -> (number: Int, event: Event)? {
+        let end: DispatchTime = milliseconds.map { .now() + .milliseconds($0) } ?? .distantFuture
+        while arrivals.wait(timeout: end) == .success {
             // Nothing is there where a progress was replaced by a newer one.
             if let next = contents.withLock({ $0.next() }) { return next }
         }
+        return nil
     }
 }

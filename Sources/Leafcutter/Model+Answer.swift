@@ -42,13 +42,21 @@ extension Model {
         onAnswer: (_ number: Int, _ answer: Result<Request.Answer, LeafError>) -> Void,
         onProgress: (RequestProgress) -> Void = { _ in }
     ) throws(LeafError) {
-        try carryOut(ahead: ahead, cancellation, next: next) { (number, event: Request.Event) in
-            switch event {
-            case .piece: break
-            case .progress(let progress): onProgress(progress)
-            case .finished(let answer): onAnswer(number, answer)
-            }
-        }
+        var count = 0
+        try carryOut(
+            ahead: ahead, cancellation,
+            next: { _ throws(LeafError) -> Arrival<Asked<Int, Request>> in
+                guard let request = try next() else { return .end }
+                defer { count += 1 }
+                return .value((count, [request]))
+            },
+            onEvent: { (number: inout Int, _, event: Request.Event) in
+                switch event {
+                case .piece: break
+                case .progress(let progress): onProgress(progress)
+                case .finished(let answer): onAnswer(number, answer)
+                }
+            })
     }
 
     /// Answers one request. Cancelling the task ends it.
@@ -66,20 +74,5 @@ extension Model {
             }
         }
         return try await outcome.value(cancelling: ticket).get()
-    }
-
-    /// Carries out requests that are there, all of them checked first.
-    func carryOut<Request: ModelRequest>(
-        _ requests: [Request], _ cancellation: Cancellation, onEvent: (_ place: Int, _ event: Request.Event) -> Void
-    ) throws(LeafError) {
-        let origin = sessionOrigin
-        var rest: [Request] = []
-        for request in requests {
-            try request.validate(for: file.configuration)
-            rest.append(try request.resumed(from: origin))
-        }
-        rest.reverse()
-        try carryOut(
-            ahead: usualAhead, cancellation, takesAll: true, next: { rest.popLast() }, onEvent: onEvent)
     }
 }

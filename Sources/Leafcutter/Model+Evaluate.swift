@@ -34,28 +34,30 @@ extension Model {
         next: () throws(LeafError) -> Task.Item?,
         onOutput: (_ number: Int, _ item: Task.Item, _ output: Task.Output) -> Void
     ) throws(LeafError) {
-        var open = OpenItems<Task>()
         var outputs = InOrder<(item: Task.Item, output: Task.Output)>()
+        var items = 0
         var failure: LeafError?
         let own = Cancellation(parent: cancellation)
-        try answer(
-            ahead: ahead, cancellation: own,
-            next: { () throws(LeafError) -> Task.Request? in
-                while open.waiting.isEmpty {
-                    guard let item = try next() else { return nil }
-                    open.add(item, try task.texts(of: item, in: form).requests)
-                }
-                return open.waiting.removeFirst()
+        try carryOut(
+            ahead: ahead, own,
+            next: { _ throws(LeafError) -> Arrival<Asked<OpenItem<Task>, Task.Request>> in
+                guard let item = try next() else { return .end }
+                let requests = try task.texts(of: item, in: form).requests
+                defer { items += 1 }
+                return .value((OpenItem(number: items, item: item, answers: requests.map { _ in nil }), requests))
             },
-            onAnswer: { number, answer in
-                switch answer {
+            onEvent: { (open: inout OpenItem<Task>, place: Int, event: Task.Request.Event) in
+                switch event.answer {
+                case nil: break
                 case .failure(let error):
                     guard error.kind != .cancelled else { return }
                     failure = failure ?? error
                     own.cancel()
                 case .success(let answer):
-                    guard let done = open.take(answer, to: number) else { return }
-                    outputs.add((done.item, task.output(of: done.answers)), at: done.number) {
+                    open.answers[place] = answer
+                    let known = open.answers.compactMap { $0 }
+                    guard known.count == open.answers.count else { return }
+                    outputs.add((open.item, task.output(of: known)), at: open.number) {
                         onOutput($0, $1.item, $1.output)
                     }
                 }
@@ -64,44 +66,9 @@ extension Model {
     }
 }
 
-/// Items that still wait for answers.
-private struct OpenItems<Task: EvaluationTask> {
-    private struct Entry {
-        let item: Task.Item
-        /// The number of its first request.
-        let first: Int
-        var answers: [Task.Request.Answer?]
-    }
-
-    /// Requests of the newest item that have not been taken yet.
-    var waiting: ArraySlice<Task.Request> = []
-    private var entries: [Int: Entry] = [:]
-    private var items = 0
-    /// The number of the item that each request belongs to.
-    private var owners: [Int: Int] = [:]
-    private var requests = 0
-
-    mutating func add(_ item: Task.Item, _ texts: [Task.Request]) {
-        entries[items] = Entry(item: item, first: requests, answers: texts.map { _ in nil })
-        for request in requests..<requests + texts.count { owners[request] = items }
-        requests += texts.count
-        items += 1
-        waiting = texts[...]
-    }
-
-    /// - Returns: the item that this answer completes; nil if answers are still missing.
-    mutating func take(
-        _ answer: Task.Request.Answer, to request: Int
-    ) -> (number: Int, item: Task.Item, answers: [Task.Request.Answer])? {
-        guard let number = owners.removeValue(forKey: request), var entry = entries.removeValue(forKey: number) else {
-            return nil
-        }
-        entry.answers[request - entry.first] = answer
-        let known = entry.answers.compactMap { $0 }
-        guard known.count == entry.answers.count else {
-            entries[number] = entry
-            return nil
-        }
-        return (number, entry.item, known)
-    }
+/// An item that waits for answers.
+private struct OpenItem<Task: EvaluationTask> {
+    let number: Int
+    let item: Task.Item
+    var answers: [Task.Request.Answer?]
 }

@@ -24,7 +24,12 @@ public struct ModelFile: Sendable {
         allowance = HeapAllowance(budget: budget, held: MemoryPlan.runtimeBytes)
         ant = try CPMAntFile.open(path: path, &allowance)
         let bound = Tokenizer.heapBound(of: ant.leaf)
-        try allowance.take(bound, for: "its vocabulary", of: path)
+        do throws(LeafError) {
+            try allowance.take(bound, for: "its vocabulary", of: path)
+        } catch {
+            tokenizer = nil
+            throw try tooLarge(error)
+        }
         if let data = try ant.leaf.readTokenizer() {
             let style: Vocabulary.Style = data.dictionary == nil ? .antPlus : .ant
             let segmenter = try data.dictionary.map { (data) throws(LeafError) in try Segmenter(data: data) }
@@ -58,6 +63,14 @@ public struct ModelFile: Sendable {
         tokenizer = preset == .cpmAntPlus10B ? nil : try Tokenizer.bundled()
         allowance = HeapAllowance(
             budget: nil, held: MemoryPlan.runtimeBytes + ant.leaf.heapBytes + (tokenizer?.byteCount ?? 0))
+    }
+
+    /// Advises what a usual text needs, since the text that is meant cannot be counted without a vocabulary.
+    private func tooLarge(_ error: LeafError) throws(LeafError) -> LeafError {
+        guard case .memory(let reading) = error.advice else { return error }
+        let usual = ModelOptions(memory: .bytes(.max), capacity: Demand(context: 512))
+        let planned = try Model.plan(self, usual).minimum.units(of: 1 << 20) *| (1 << 20)
+        return LeafError(.budget, error.description, advice: .memory(bytes: max(reading, planned)))
     }
 
     public var leaf: LeafFile { ant.leaf }

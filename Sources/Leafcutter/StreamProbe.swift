@@ -2,6 +2,7 @@ import CPMAnt
 import CPMAntShape
 import LeafExecutor
 import LeafFormat
+import LeafGeneration
 import LeafStream
 import LeafSystem
 
@@ -27,28 +28,30 @@ package struct StreamProbe {
         self.bothSeconds = bothSeconds
     }
 
+    /// Seconds of the counted passes. The first pass, which also checks what it reads, is not counted and takes at most
+    /// half as long.
+    private static let duration = 4.0
+
     /// - Parameters:
     ///   - reading: as in a run, without its limit.
     ///   - streamedShare: the share of the weights that each pass reads.
     ///   - memoryBytes: the most of the model to touch, except for one block.
-    ///   - duration: seconds of the counted passes. The first pass, which also checks what it reads, is not counted and
-    ///     takes at most half as long.
     /// - Returns: nil for a model with nothing to stream.
     /// - Throws: `.io` and `.badInput` if the file cannot be read, `.budget` if there is not enough memory, `.usage`
-    ///   for float weights without OpenBLAS.
+    ///   for float weights without OpenBLAS, `.cancelled`.
     static func measure(
         _ file: CPMAntFile, _ reading: ReadingOptions, streamedShare: Double, memoryBytes: Int, threads: Int,
-        instructionSet: InstructionSet, activations: ActivationPrecision, duration: Double = 4
+        instructionSet: InstructionSet, activations: ActivationPrecision, cancellation: Cancellation
     ) throws(LeafError) -> StreamProbe? {
         let options = ExecutorOptions(
             capacity: Demand(context: 1), threads: threads, activations: activations, kv: .f32)
         let plan = try plan(file, options, streamedShare)
         guard plan.streamedBytesPerSweep > 0 else { return nil }
-        let store = try BlockStore(
-            file: file.leaf, plan: plan,
-            reading: ReadingOptions(
-                mode: reading.mode, mirror: reading.mirror, guardsMapping: reading.guardsMapping),
-            consumers: threads)
+        var unlimited = reading
+        unlimited.maxBytesPerSecond = nil
+        let store = try BlockStore(file: file.leaf, plan: plan, reading: unlimited, consumers: threads)
+        let watch = cancellation.watch { store.interrupt() }
+        defer { cancellation.unwatch(watch) }
         let pool = try ComputePool(threadCount: threads)
         defer { pool.stop() }
         let model = try CPMAnt.executor(of: file, store: store, pool: pool, options)
@@ -64,11 +67,11 @@ package struct StreamProbe {
                 try model.forward(
                     RowBatch(rows: [row]),
                     isCancelled: {
-                        if isOver(begun) { return true }
+                        if isOver(begun) || cancellation.isCancelled { return true }
                         begun += 1
                         return false
                     }, logits: { _, _ in })
-            } catch  where error.kind == .cancelled {}
+            } catch  where error.kind == .cancelled && !cancellation.isCancelled {}
             return begun
         }
         func read(_ chunks: Range<Int>) throws(LeafError) {
@@ -84,7 +87,7 @@ package struct StreamProbe {
         let blocks =
             0..<(try compute { passed in
                 passed > 0
-                    && (elapsed() > duration / 2
+                    && (elapsed() > Self.duration / 2
                         || file.leaf.chunks[chunks(ofFirst: passed + 1)].paddedBytes > memoryBytes)
             })
         let begin = elapsed()
@@ -101,7 +104,7 @@ package struct StreamProbe {
             _ = try compute { $0 == blocks.count }
             end = elapsed()
             passes += 1
-        } while end - begin < duration
+        } while end - begin < Self.duration
         return StreamProbe(
             blocks: blocks, bytesPerSecond: Double(bytesRead) / readingSeconds, readingSeconds: readingSeconds / passes,
             bothSeconds: (end - begin - readingSeconds) / passes)

@@ -12,39 +12,65 @@ import Testing
         model = try Models.shared.get().demo
     }
 
-    /// Long runs of every command that can last.
-    private func runs() throws -> [(words: String, input: String)] {
-        let generate = try folder.file(Array(repeating: #"{"prompt":"春眠不觉晓","max_tokens":200,"seed":1}"#, count: 3000))
+    /// A run that would last, and what it may leave.
+    private struct Lasting {
+        let words: String
+        /// What stands on standard input, whose other end stays open.
+        var input: String?
+        /// What must not be there in the end, whole or not.
+        var target: String?
+    }
+
+    /// Every command that can last, while it reads, waits for its input, waits for the disk, computes, or writes.
+    private func lasting() throws -> [Lasting] {
+        let prompt = #"{"prompt":"春眠不觉晓","max_tokens":200,"seed":1}"#
+        let generate = try folder.file(Array(repeating: prompt, count: 3000))
         let fill = try folder.file(Array(repeating: #"{"text":"床前<blank:3>光"}"#, count: 30_000))
         let score = try folder.file(Array(repeating: #"{"context":"床前明月","target":"光"}"#, count: 60_000))
         let items = try folder.file(Array(repeating: #"{"input":"春","target":"眠"}"#, count: 20_000))
-        let text = folder.path("text")
-        try Data(String(repeating: "白日依山尽，黄河入海流。\n", count: 60_000).utf8).write(to: URL(filePath: text))
+        let text = try folder.file(Array(repeating: "白日依山尽，黄河入海流。", count: 60_000))
+        let logits = folder.path("cases.json")
+        let ids = Array(repeating: "20", count: 100).joined(separator: ",")
+        let cases = (0..<2000).map { #"{"id":"\#($0)","input_ids":[6,\#(ids)]}"# }
+        try Data(#"{"cases":[\#(cases.joined(separator: ","))]}"#.utf8).write(to: URL(filePath: logits))
+        let slow = "--max-read-rate 1MB/s --memory 160MiB"
+        let endless = "--max-tokens 100000 --allow-empty --eos-id 0 --seed 1"
+        let output = folder.path("result")
         return [
-            ("generate \(model) 春 --max-tokens 100000 --allow-empty --eos-id 0 --seed 1", ""),
-            ("generate \(model) --requests \(generate)", ""), ("generate \(model) --requests -", generate),
-            ("fill \(model) --requests \(fill)", ""), ("score \(model) --requests \(score)", ""),
-            ("perplexity \(model) \(text)", ""), ("embed \(model) -", text),
-            ("evaluate \(model) LCSTS \(items)", ""),
+            Lasting(words: "generate \(model) 春 \(endless)"), Lasting(words: "generate \(model) 春 \(slow)"),
+            Lasting(words: "generate \(model) 春 \(slow) --trace \(output)", target: output),
+            Lasting(words: "generate \(model) 春 --suffix 光 \(slow)"), Lasting(words: "generate \(model) -", input: "春"),
+            Lasting(words: "generate \(model) --requests \(generate)"),
+            Lasting(words: "generate \(model) --requests \(generate) \(slow)"),
+            Lasting(words: "generate \(model) --requests -", input: "{\"prompt\":\"春\"}\n"),
+            Lasting(words: "fill \(model) 床前<blank:3>光 \(slow)"), Lasting(words: "fill \(model) --requests \(fill)"),
+            Lasting(words: "score \(model) --requests \(score)"),
+            Lasting(words: "score \(model) --requests -", input: "{"),
+            Lasting(words: "perplexity \(model) \(text) \(slow)"), Lasting(words: "perplexity \(model) -", input: "春"),
+            Lasting(words: "embed \(model) 春 \(slow)"), Lasting(words: "embed \(model) -", input: "春\n"),
+            Lasting(words: "tokenize \(model) -", input: "春\n"),
+            Lasting(words: "evaluate \(model) LCSTS \(items)"),
+            Lasting(
+                words: "evaluate \(model) LCSTS - --output \(output)", input: "{\"input\":\"春\"}\n", target: output),
+            Lasting(words: "logits \(model) --input \(logits) --output \(output) \(slow)", target: output),
+            Lasting(words: "bench \(model) --memory 60MiB --repeat 10000 --output \(output)", target: output),
+            // Goes on when it is run again.
+            Lasting(words: "synthesize \(folder.path("large.leaf")) --preset cpm-ant-1b"),
         ]
     }
 
-    @Test func everySignalEndsEveryCommandSoon() throws {
-        for (words, input) in try runs() {
-            for signal in ["INT", "TERM", "HUP"] {
-                let source = input.isEmpty ? "< /dev/null" : "< <(cat \(input); sleep 60)"
-                let run = try Leafcutter.shell(
-                    #"""
-                    set -m
-                    "$0" \#(words) \#(source) > "$1" 2> "$1.error" & pid=$!
-                    sleep 2; kill -\#(signal) $pid
-                    for i in $(seq 40); do kill -0 $pid 2> /dev/null || break; sleep 0.1; done
-                    kill -0 $pid 2> /dev/null && echo late && kill -9 $pid
-                    wait $pid; echo "status $?"; cat "$1.error"
-                    """#, folder.path("out"))
-                #expect(
-                    run.text.contains("status 130") && !run.text.contains("late"), "\(words) \(signal): \(run.text)")
-                #expect(run.text.contains("interrupted"), "\(words): \(run.text)")
+    @Test func everySignalEndsEveryCommandSoonAndLeavesNothingHalfWritten() throws {
+        for (number, run) in try lasting().enumerated() {
+            let signal = [SIGINT, SIGTERM, SIGHUP][number % 3]
+            let started = try StartedProgram(run.words.split(separator: " ").map(String.init), input: run.input, folder)
+            try started.waitUntilItCatches(signal)
+            let end = started.end(by: signal)
+            #expect(end.status == 130, "\(run.words), signal \(signal): \(end)")
+            let last = end.error.split(separator: "\n").last ?? ""
+            #expect(last.contains("interrupted") || last.contains("stopped"), "\(run.words): \(end)")
+            #expect(end.output.isEmpty || end.output.hasSuffix("\n") || number == 0, "\(run.words): \(end)")
+            for name in [run.target, run.target.map { $0 + ".part" }].compactMap({ $0 }) {
+                #expect(!FileManager.default.fileExists(atPath: name), "\(run.words)")
             }
         }
     }
@@ -135,5 +161,89 @@ import Testing
         // 77, or 1 where nothing may be mounted.
         guard run.status != 77, !run.error.contains("unshare") else { return }
         #expect(run.status == 0 && run.json?["ids"] != nil, "\(run.error)")
+    }
+}
+
+/// The program, started with the signals that a terminal gives it.
+private struct StartedProgram {
+    struct End {
+        /// 128 and the number of a signal that ended it.
+        let status: Int32
+        let output: String
+        let error: String
+    }
+
+    let process: pid_t
+    private let input: Int32
+    private let paths: [String]
+
+    /// - Parameter input: nil for none; else the other end stays open behind it.
+    init(_ words: [String], input: String?, _ folder: TemporaryDirectory) throws {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        defer { close(ends[0]) }
+        self.input = input == nil ? -1 : ends[1]
+        _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
+        paths = ["output", "error"].map { folder.path("\(UUID().uuidString).\($0)") }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, ends[0], STDIN_FILENO)
+        posix_spawn_file_actions_addclose(&actions, ends[0])
+        for (number, path) in zip([STDOUT_FILENO, STDERR_FILENO], paths) {
+            posix_spawn_file_actions_addopen(&actions, number, path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        }
+        // A job in the background of a script would ignore SIGINT.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        for number in [SIGINT, SIGTERM, SIGHUP] { sigaddset(&signals, number) }
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
+        var arguments = ([Leafcutter.path] + words).map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        var process: pid_t = 0
+        try #require(posix_spawn(&process, Leafcutter.path, &actions, &attributes, &arguments, environ) == 0)
+        self.process = process
+        let bytes = Array((input ?? "").utf8)
+        _ = write(ends[1], bytes, bytes.count)
+        if input == nil { close(ends[1]) }
+    }
+
+    /// Waits for a handler, and a moment more, so that it is at work.
+    func waitUntilItCatches(_ signal: Int32) throws {
+        for _ in 0..<600 {
+            let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
+            let caught = status.firstMatch(of: /SigCgt:\s*([0-9a-f]+)/).flatMap { UInt64($0.output.1, radix: 16) } ?? 0
+            if caught & 1 << UInt64(signal - 1) != 0 {
+                usleep(400_000)
+                return
+            }
+            usleep(50_000)
+        }
+        kill(process, SIGKILL)
+        Issue.record("no handler")
+    }
+
+    /// Sends a signal and waits; what does not end in ten seconds is killed.
+    func end(by signal: Int32) -> End {
+        kill(process, signal)
+        var status: Int32 = 0
+        var hasEnded = false
+        for _ in 0..<200 where !hasEnded {
+            hasEnded = waitpid(process, &status, WNOHANG) == process
+            if !hasEnded { usleep(50_000) }
+        }
+        if !hasEnded {
+            kill(process, SIGKILL)
+            waitpid(process, &status, 0)
+        }
+        if input >= 0 { close(input) }
+        let texts = paths.map { (try? String(contentsOfFile: $0, encoding: .utf8)) ?? "not UTF-8" }
+        return End(
+            status: status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F, output: texts[0], error: texts[1])
     }
 }

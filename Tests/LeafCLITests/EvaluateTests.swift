@@ -127,6 +127,26 @@ import Testing
         #expect(try peak(1000) < few + 4_000_000)
     }
 
+    @Test func aPipeGivesWhatAFileGives() throws {
+        let data = Self.data("KdConv")
+        let file = try Leafcutter.run("evaluate", model, "KdConv", data, "--json", "-q")
+        for source in ["- < <(cat \"$2\")", "<(cat \"$2\")", "/dev/stdin < <(cat \"$2\")"] {
+            let pipe = try Leafcutter.shell(#""$0" evaluate "$1" KdConv \#(source) --json -q"#, model, data)
+            #expect(pipe.json?["metrics"] as? NSDictionary == file.json?["metrics"] as? NSDictionary, "\(pipe.error)")
+            #expect(pipe.json?["items"] as? Int == file.json?["items"] as? Int)
+        }
+    }
+
+    @Test func aPipeWithoutEndIsReadAsFarAsItMayBeKept() throws {
+        let endless = #"yes '{"input":"春","target":"眠"}' | "$0" evaluate "$1" CCPM - -q "#
+        let refused = try Leafcutter.shell(endless + "--memory 60MiB; exit ${PIPESTATUS[1]}", model)
+        #expect(refused.status == 2 && refused.output.isEmpty)
+        #expect(refused.error.contains("standard input brings more than "), "\(refused.error)")
+        #expect(refused.error.contains("write it to a file first"))
+        let few = try Leafcutter.shell(endless + "--limit 3; exit ${PIPESTATUS[1]}", model)
+        #expect(few.status == 0 && few.text.hasPrefix("CCPM, 3 items\n"), "\(few.error)")
+    }
+
     @Test func wrongInputEndsInOneSentence() throws {
         let none = folder.path("none.jsonl")
         func file(_ line: String) throws -> String {
@@ -146,10 +166,10 @@ import Testing
             (["C3", try file(#"{"input":"好"}"#)], 2, "line 3: 'options' is missing"),
             (["C3", try file(#"{"input":"好","options":[]}"#)], 2, "line 3: 'options' is empty"),
             (["C3", try file(#"{"input":"好","options":["一"],"target":1}"#)], 2, "line 3: 'target' 1"),
-            (["C3", try file(#"{"input":"好","options":["一"],"target":"一"}"#)], 2, "right kind at target"),
+            (["C3", try file(#"{"input":"好","options":["一"],"target":"一"}"#)], 2, "'target' is not of the right kind"),
             (["Sogou-Log", try file(#"{"input":"好","target":1}"#)], 2, "line 3: 'query' is missing"),
             (["Sogou-Log", try file(#"{"input":"好","query":1,"target":-1}"#)], 2, "line 3: 'target' -1"),
-            (["LCSTS", try file("{}")], 2, "line 2: a value is not of the right kind at target"),
+            (["LCSTS", try file("{}")], 2, "line 2: 'target' is not of the right kind"),
             (["LCSTS", Self.data("LCSTS"), "--beams", "3", "--greedy"], 2, "not both"),
             (["LCSTS", Self.data("LCSTS"), "--max-tokens", "300"], 2, "leaves no room"),
             (["C3", good, "--beams", "3"], 2, "C3 generates nothing"),

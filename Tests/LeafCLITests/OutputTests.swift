@@ -26,6 +26,19 @@ import Testing
         ]
     }
 
+    @Test(.enabled(if: FileManager.default.fileExists(atPath: "/usr/bin/script"), "script is missing"))
+    func aTextCommandsNoTerminalAndReachesAPipeUnchanged() throws {
+        let script = folder.path("words.sh")
+        let words = #""$PROGRAM" tokenize "$MODEL" "$(printf 'a\033[31mb\302\233c')" --words"#
+        try Data(words.utf8).write(to: URL(filePath: script))
+        let names = #"export PROGRAM="$0" MODEL="$1"; "#
+        let pipe = try Leafcutter.shell(names + #"bash "$2""#, model, script)
+        #expect(pipe.text.contains("\u{1B}") && pipe.text.contains("\u{9B}"), "\(pipe.error)")
+        let terminal = try Leafcutter.shell(names + #"script -qec "bash $2" /dev/null"#, model, script)
+        #expect(!terminal.text.contains("\u{1B}") && !terminal.text.contains("\u{9B}"))
+        #expect(terminal.text.contains(#"\u{1b}"#) && terminal.text.contains(#"\u{9b}"#), "\(terminal.text)")
+    }
+
     private func kind(_ path: String) throws -> FileAttributeType? {
         try FileManager.default.attributesOfItem(atPath: path)[.type] as? FileAttributeType
     }

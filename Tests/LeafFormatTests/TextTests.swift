@@ -15,6 +15,7 @@ import Testing
         for text in ["", "春眠不觉晓 é \\u{1b} 👩‍👩‍👧", "a b.leaf"] { #expect(text.printable == text) }
         let all = String(String.UnicodeScalarView((0...0x2100).compactMap(Unicode.Scalar.init)))
         #expect(all.printable.printable == all.printable)
+        #expect("\u{1B}a\r\n\tb\u{9B}\n".printableLines == "\\u{1b}a\\u{d}\n\tb\\u{9b}\n")
         #expect(!all.printable.unicodeScalars.contains { $0.properties.generalCategory == .control })
     }
 
@@ -43,9 +44,9 @@ import Testing
     }
 
     @Test(arguments: [
-        ("{}", "is not a list of sizes: sizes is missing"), ("{\"sizes\":4}", "sizes has the wrong type"),
-        ("{\"sizes\":[1,\"a\"]}", "sizes.Index 1 has the wrong type"), ("[]", "the JSON has the wrong type"),
-        ("{", "the JSON is broken"), ("", "the JSON is broken"), ("\u{0}", "the JSON is broken"),
+        ("{}", "is not a list of sizes: 'sizes' is missing"), ("{\"sizes\":4}", "'sizes' is not of the right kind"),
+        ("{\"sizes\":[1,\"a\"]}", "'sizes[1]' is not of the right kind"), ("[]", "the value is not of the right kind"),
+        ("{", "it is not valid JSON"), ("", "it is not valid JSON"), ("\u{0}", "it is not valid JSON"),
         ("{\"sizes\":[]}" + String(repeating: " ", count: 100), "has 112 B, too much for a list of sizes"),
     ])
     func aSmallJSONThatIsNotWhatItShouldBeIsExplained(json: String, reason: String) throws {

@@ -142,8 +142,9 @@ private struct Folder {
             "disagree about the feed-forward of layer 0"
         ),
         ("\"mask_modules\": null", "\"mask_modules\": [[0, 0]]", "one pair for each of 2 layers"),
-        ("\"eps\": 1e-06", "\"eps\": -1", "eps is -1"), ("\"eps\": 1e-06", "\"eps\": \"x\"", "eps has the wrong type"),
-        ("{", "[", "the JSON is broken"), ("}", "", "the JSON is broken"),
+        ("\"eps\": 1e-06", "\"eps\": -1", "eps is -1"),
+        ("\"eps\": 1e-06", "\"eps\": \"x\"", "'eps' is not of the right kind"),
+        ("{", "[", "it is not valid JSON"), ("}", "", "it is not valid JSON"),
     ])
     func aWrongConfigurationIsRefused(old: String, new: String, reason: String) throws {
         var folder = try Folder()
@@ -202,7 +203,7 @@ private struct Folder {
     }
 
     @Test(arguments: [
-        ("{}", "weight_map is missing"), ("{\"weight_map\":{}}", "names no shard"),
+        ("{}", "'weight_map' is missing"), ("{\"weight_map\":{}}", "names no shard"),
         ("{\"weight_map\":{\"a\":\"../x\"}}", "not a file beside it"),
         ("{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "not a file beside it"),
         ("{\"weight_map\":{\"a\":\"none.bin\"}}", "no such file"),

@@ -16,6 +16,20 @@ import Testing
         )
     }
 
+    @Test func whatATerminalTakesForACommandIsEscapedAndReadBack() throws {
+        let text = "\u{1B}[31m\u{7F}\u{80}\u{9B}\u{9F}\u{A0}\u{200E}\u{200F}\u{2028}\u{202E}\u{2066}\u{2069}天😀"
+        let line = JSON.object([(text, .string(text))]).line
+        let escaped =
+            #"\u001b[31m\u007f\u0080\u009b\u009f"# + "\u{A0}" + #"\u200e\u200f\u2028\u202e\u2066\u2069天😀"#
+        #expect(line == "{\"\(escaped)\":\"\(escaped)\"}")
+        try read(line) { reader throws(LeafError) in
+            try reader.object { name, reader throws(LeafError) in
+                #expect(Array(name.utf8) == Array(text.utf8))
+                #expect(Array(try reader.text().utf8) == Array(text.utf8))
+            }
+        }
+    }
+
     @Test func whatJSONHasNoNumberForIsNull() {
         #expect(JSON.array([.number(.infinity), .number(-.infinity), .number(.nan)]).line == "[null,null,null]")
     }

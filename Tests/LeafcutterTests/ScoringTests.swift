@@ -219,6 +219,50 @@ import Testing
         }
     }
 
+    @Test func aSlowSourceDoesNotHoldUpTheRequestsBefore() throws {
+        let directory = try TemporaryDirectory()
+        let model = try open(directory, "ant-tiny-a", .int8)
+        let texts = try (0..<3).map { try request([6, 30], [40, Int32(50 + $0)], model) }
+        let expected = try scores(texts, model)
+        // Items of two requests; the second comes when the first has been answered, and not before.
+        var (asked, finished) = (0, [Int]())
+        try model.carryOut(
+            ahead: 8, Cancellation(),
+            next: { wait throws(LeafError) -> Arrival<Asked<[[TokenScore]?], ScoreRequest>> in
+                // Nobody is kept waiting while anything is under way.
+                #expect((wait == 0) == (asked > finished.count))
+                if asked > finished.count { return .later }
+                guard asked < 3 else { return .end }
+                asked += 1
+                return .value(([nil, nil], [texts[asked - 1], texts[0]]))
+            },
+            onEvent: { (scores: inout [[TokenScore]?], place: Int, event: ScoreRequest.Event) in
+                guard let answer = event.answer else { return }
+                #expect(scores[place] == nil)
+                scores[place] = try? answer.get()
+                if scores.allSatisfy({ $0 != nil }) {
+                    #expect(scores == [expected[finished.count], expected[0]])
+                    finished.append(place)
+                }
+            })
+        #expect(finished.count == 3)
+    }
+
+    @Test func cancellingASilentSourceEnds() throws {
+        let directory = try TemporaryDirectory()
+        let model = try open(directory, "ant-tiny-a", .int8)
+        let cancellation = Cancellation()
+        var asked = 0
+        try model.carryOut(
+            ahead: 1, cancellation,
+            next: { _ throws(LeafError) -> Arrival<Asked<Int, ScoreRequest>> in
+                asked += 1
+                if asked == 3 { cancellation.cancel() }
+                return .later
+            }, onEvent: { _, _, _ in Issue.record("nothing was asked for") })
+        #expect(asked == 3)
+    }
+
     @Test func cancellingTakesNoMoreRequests() throws {
         let directory = try TemporaryDirectory()
         let model = try open(directory, "ant-tiny-a", .int8)

@@ -12,43 +12,41 @@ struct ChildProcess {
     let end: End
 
     /// Runs `leafcutter WORDS` and waits; both processes share standard error.
-    /// - Parameter signals: go on to the child meanwhile.
+    /// - Parameter interrupt: its signals go on to the child meanwhile.
     /// - Throws: `.io` if the system cannot start a process.
-    init(_ words: [String], passing signals: PassedSignals) throws(LeafError) {
+    init(_ words: [String], passing interrupt: Interrupt) throws(LeafError) {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw Self.failure(errno) }
         defer { close(ends[0]) }
-        let started = Self.spawn(words, output: ends, signals)
+        let started = Self.spawn(words, output: ends)
         close(ends[1])
         let process = try started.get()
-        signals.begin(passingTo: process)
+        interrupt.passOn(to: process)
         output = Self.readAll(ends[0])
         // Its number belongs to nobody else before it has been waited for in earnest.
         var information = siginfo_t()
         while waitid(P_PID, id_t(process), &information, WEXITED | WNOWAIT) < 0, errno == EINTR {}
-        signals.end()
+        interrupt.passOnNoMore()
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
         let signal = status & 0x7F
         end = signal == 0 ? .exited(status >> 8 & 0xFF) : .killed(signal: signal)
     }
 
-    private static func spawn(
-        _ words: [String], output ends: [Int32], _ passed: PassedSignals
-    ) -> Result<pid_t, LeafError> {
+    private static func spawn(_ words: [String], output ends: [Int32]) -> Result<pid_t, LeafError> {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
         for end in ends where end > STDERR_FILENO { posix_spawn_file_actions_addclose(&actions, end) }
-        // A signal that is ignored or blocked here would stay so in the child. Ctrl-C goes to both.
+        // What this program ignores or blocks would stay so in the child. What it was told to ignore stays so.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
         var signals = sigset_t()
         sigemptyset(&signals)
         posix_spawnattr_setsigmask(&attributes, &signals)
-        for number in [SIGINT, SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2] + passed.numbers { sigaddset(&signals, number) }
+        for number in [SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2] { sigaddset(&signals, number) }
         posix_spawnattr_setsigdefault(&attributes, &signals)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
 

@@ -70,15 +70,14 @@ struct BenchCommand: Command {
         let file = try tuning.open(model)
         if isInProcess { return try measureHere(file, terminal) }
         let budgets = try memory.budgets.map { budget throws(LeafError) in try plan(file, budget).budget }
+        let interrupt = terminal.interrupt
         let output = try openOutput()
         // Fail before the run if the timeline cannot be written.
         _ = try engine.makeTrace()
         var runs: [BenchRun] = []
-        let interrupt = terminal.interrupt
-        let signals = PassedSignals()
         do throws(LeafError) {
             for budget in budgets {
-                runs.append(try measure(file, budget, interrupt, signals, terminal))
+                runs.append(try measure(file, budget, interrupt, terminal))
             }
         } catch {
             // Keep the results of an hour even if the last run failed.
@@ -123,10 +122,10 @@ struct BenchCommand: Command {
 
     /// Measures the machine, runs the model in another process, and measures the disk again.
     private func measure(
-        _ file: ModelFile, _ budget: Int, _ interrupt: Interrupt, _ signals: PassedSignals, _ terminal: Terminal
+        _ file: ModelFile, _ budget: Int, _ interrupt: Interrupt, _ terminal: Terminal
     ) throws(LeafError) -> BenchRun {
         func checkForSignals() throws(LeafError) {
-            if interrupt.isRequested || signals.hasReceived { throw LeafError(.cancelled, "interrupted") }
+            if interrupt.isRequested { throw LeafError(.cancelled, "interrupted") }
         }
         func show(_ step: String) throws(LeafError) {
             try checkForSignals()
@@ -136,15 +135,17 @@ struct BenchCommand: Command {
         let threads = engine.threads ?? Machine.current().cores
         var rates = try MachineRates.measure(
             for: file, rows: [benchmark.batch, rows], threads: threads, activations: engine.activations,
-            reading: engine.reading, onStep: show)
+            reading: engine.reading, cancellation: interrupt.cancellation, onStep: show)
         try show("measuring the model")
         terminal.progress.clear()
-        let child = try ChildProcess(words(budget), passing: signals)
+        let child = try ChildProcess(words(budget), passing: interrupt)
         try checkForSignals()
         guard child.end == .exited(0) else { throw Self.failure(of: child, budget) }
         var run = try BenchLines.parse(child.output, "the measurement's process")[0]
         try show("measuring the disk")
-        let after = try DiskProbe.measure(path: file.leaf.path, reading: engine.reading)
+        let after = try DiskProbe.measure(
+            path: file.leaf.path, reading: engine.reading, isCancelled: { interrupt.isRequested })
+        try checkForSignals()
         rates.disk.bytesPerSecond = (rates.disk.bytesPerSecond + after.bytesPerSecond) / 2
         let prediction = Prediction(
             file, try plan(file, .bytes(budget)), promptRows: rows, batch: benchmark.batch, rates)
@@ -191,9 +192,9 @@ struct BenchCommand: Command {
     }
 
     private func measureHere(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
+        let interrupt = terminal.interrupt
         let trace = try engine.makeTrace()
         let model = try Model(file, modelOptions(file, memory.budgets[0], trace: trace))
-        let interrupt = terminal.interrupt
         let times = try model.run(
             benchmark, cancellation: interrupt.cancellation,
             onSweep: { done, all in

@@ -21,6 +21,6 @@ struct CompletionsCommand: Command {
         guard let shell = Shell(argument: shell) else {
             throw LeafError(.usage, "\(shell) is not \(Shell.expectation)")
         }
-        terminal.output.write(shell.completions(Program.commands.map { $0.outline }))
+        terminal.output.write(shell.completions(Program.outlines))
     }
 }

@@ -119,7 +119,7 @@ struct ConvertCommand: Command {
         }
         StandardError.write("\(source.printable) will be deleted while it is converted. Go on? [y/N] ")
         let input = try LineReader(path: "-", limit: 1024)
-        guard case .line(let line) = try input.next(), ["y", "yes"].contains(try line.text().lowercased()) else {
+        guard case .value(let line) = try input.next(), ["y", "yes"].contains(try line.text().lowercased()) else {
             throw LeafError(.usage, "nothing was done")
         }
     }

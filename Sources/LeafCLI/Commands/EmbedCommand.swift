@@ -94,11 +94,10 @@ struct EmbedCommand: Command {
         var lines = InOrder<JSON>()
         try run.answer(
             stream, tally, phase: "embedding",
-            begin: { request, cancellation, deliver throws(LeafError) in
-                try run.model.submission(of: request, cancellation, onAnswer: deliver)
-            },
-            take: { request, answer in
-                switch answer {
+            requests: { [$0] },
+            take: { (request, _, event: EmbeddingRequest.Event) in
+                switch event.answer {
+                case nil: return nil
                 case .failure(let error): return .failed(error, id: nil)
                 case .success(let vector):
                     tally.tokens += request.text.ids.count

@@ -30,7 +30,8 @@ struct EvaluateCommand: Command {
             for LCSTS ROUGE-1, 2 and L; for KdConv BLEU-1 to 4 and Distinct-1 and 2, all of characters; for Sogou-Log \
             nDCG of the first 1, 5, 10 and all lines.
 
-            Lines are read as they are needed and ride on shared sweeps. CPM-Live's adapters for these tasks were tuned \
+            Lines are read twice, as they are needed, and ride on shared sweeps. What comes from a pipe is kept in memory \
+            meanwhile, up to 64 MiB or half of what --memory leaves. CPM-Live's adapters for these tasks were tuned \
             with soft prompt 1 and texts of 256 positions at most (C3 1024, KdConv 1500), the soft prompt and what is \
             generated included; of a longer input the beginning is cut away.
             """,
@@ -39,7 +40,7 @@ struct EvaluateCommand: Command {
             .required(
                 "TASK", "CCPM, C3, Sogou-Log, LCSTS, KdConv or Math23K.", \.task,
                 suggest: .words(EvaluationTasks.all.map(\.name))),
-            .required("DATA", "The items, one JSON object a line.", \.data, suggest: .file),
+            .required("DATA", "The items, one JSON object a line; - is standard input.", \.data, suggest: .file),
         ],
         options: [
             .value(
@@ -80,7 +81,8 @@ struct EvaluateCommand: Command {
         let file = try scoring.open(model, terminal)
         let form = try file.evaluationForm(
             of: task, options, maxLength: maxLength == 0 ? nil : maxLength ?? task.maxLength)
-        let survey = try DataSurvey(task, form, items(), batch: scoring.batch.count, file, terminal)
+        var lines: DataLines<Task.Item> = try items(file, terminal)
+        let survey = try DataSurvey(task, form, &lines, batch: scoring.batch.count, file, terminal)
         guard survey.wanted > 0 || output != nil else {
             throw LeafError(.usage, "no line of \(data) has a 'target'; give --output FILE to have predictions alone")
         }
@@ -96,7 +98,6 @@ struct EvaluateCommand: Command {
             survey.demands.demands, count: survey.items, bytes: survey.bytes, sequences: scoring.batch.count,
             scoring.engine, file, terminal)
 
-        var lines: DataLines<Task.Item> = try items()
         var report = EvaluationReport(task: task.name, metrics: task.metrics)
         // The ids of items that are being evaluated.
         var ids: [Int: JSON] = [:]
@@ -145,10 +146,17 @@ struct EvaluateCommand: Command {
         }
     }
 
-    private func items<Item>() throws(LeafError) -> DataLines<Item> {
+    private func items<Item>(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) -> DataLines<Item> {
         if let limit, limit < 1 { throw LeafError(.usage, "--limit \(limit) leaves nothing; give at least 1") }
-        return try DataLines(path: data, limit: limit)
+        return try DataLines(path: data, limit: limit, terminal) { () throws(LeafError) in
+            // The other half is for the texts themselves.
+            let plan = try Model.plan(file, scoring.engine.modelOptions(Demand(context: 1)))
+            return min(Self.mostKept, (plan.budget - plan.minimum) / 2)
+        }
     }
+
+    /// Bytes that are kept of a pipe at most.
+    private static let mostKept = 64 << 20
 
     /// CPM-Live's beam search, with the options that the user gave.
     private func decoding(of task: some EvaluationTask) throws(LeafError) -> GenerationOptions {

@@ -153,11 +153,10 @@ struct FillCommand: Command {
         let tally = RequestTally()
         try run.answer(
             stream, tally, phase: "filling",
-            begin: { asked, cancellation, deliver throws(LeafError) in
-                try run.model.submission(of: asked.request, cancellation, onAnswer: deliver)
-            },
-            take: { asked, outcome in
-                switch outcome {
+            requests: { [$0.request] },
+            take: { (asked, _, event: FillRequest.Event) in
+                switch event.answer {
+                case nil: return nil
                 case .failure(let error): return .failed(error, id: asked.id)
                 case .success(let filling):
                     tally.tokens += filling.tokenCount

@@ -49,10 +49,8 @@ extension GenerateCommand {
         let tally = RequestTally()
         try run.answer(
             stream, tally, phase: "generating",
-            begin: { asked, cancellation, deliver throws(LeafError) in
-                try run.model.submission(of: asked.request, cancellation, onEvent: deliver)
-            },
-            take: { asked, event in
+            requests: { [$0.request] },
+            take: { (asked, _, event: GenerationEvent) in
                 switch event {
                 case .piece(let piece):
                     tally.tokens += piece.id == nil ? 0 : 1

@@ -91,7 +91,10 @@ struct GenerateCommand: Command {
             "session-every", "N", "With --session: save after every N tokens too (default: at the end alone).",
             \.sessionInterval),
         .values("stop", "STRING", "End before this string; may be given several times.", \.options.stop),
-        .value("logprobs", "K", "With --json: log-probabilities of each token and the K best.", \.options.logprobs),
+        .value(
+            "logprobs", "K",
+            "With --json: log-probabilities of each token and the K best. Lines from a pipe may ask for as many, at "
+                + "least for 20: memory for their answers is planned before they come.", \.options.logprobs),
     ]
 
     private static let sampling: [CommandOption<GenerateCommand>] =
@@ -220,7 +223,8 @@ struct GenerateCommand: Command {
             throw LeafError(
                 .cancelled,
                 "interrupted after \(Quantity.count(generation.completionTokens, "token"))"
-                    + (session.map { "; \($0.path) has them, and the same command goes on" } ?? ""))
+                    + (session.flatMap { FilePath.exists($0.path) ? $0 : nil }
+                        .map { "; \($0.path) has them, and the same command goes on" } ?? ""))
         }
     }
 

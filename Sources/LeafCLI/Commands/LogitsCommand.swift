@@ -36,6 +36,8 @@ struct LogitsCommand: Command {
         guard let input, let output else {
             throw LeafError(.usage, "--input CASES.json and --output OUT.safetensors are both needed")
         }
+        let interrupt = terminal.interrupt
+        terminal.progress.show("opening \(model)")
         let file = try tuning.open(model, memory: engine.memory)
         var options = engine.modelOptions(Demand(context: 1))
         let cases = try read(input, file, &options)
@@ -45,8 +47,20 @@ struct LogitsCommand: Command {
         // What reading took besides is given back before the model is opened.
         options.callerBytes = LogitsInput.byteCount(of: cases)
         let loaded = try Model(file, options)
-        let summary = try loaded.writeLogits(of: cases, to: output, lastOnly: lastOnly) { done in
-            terminal.progress.show("computing: \(done) of \(cases.count) cases")
+        var done = 0
+        let summary: LogitsSummary
+        do throws(LeafError) {
+            summary = try loaded.writeLogits(
+                of: cases, to: output, lastOnly: lastOnly, cancellation: interrupt.cancellation
+            ) {
+                done = $0
+                terminal.progress.show("computing: \(done) of \(Quantity.count(cases.count, "case"))")
+            }
+        } catch {
+            guard error.kind == .cancelled else { throw error }
+            throw LeafError(
+                .cancelled,
+                "interrupted after \(done) of \(Quantity.count(cases.count, "case")); \(output) was not written")
         }
         terminal.note(
             "\(output): \(Quantity.count(summary.rows, "row")) of \(Quantity.count(summary.cases, "case")), "

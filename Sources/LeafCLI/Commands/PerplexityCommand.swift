@@ -76,7 +76,6 @@ struct PerplexityCommand: Command {
     private func measure(
         _ source: WindowSource, _ tokenizer: Tokenizer, _ count: Int?, _ run: SharedRun, _ terminal: Terminal
     ) throws(LeafError) {
-        typealias Answer = Result<[TokenScore], LeafError>
         var source = source
         var report = PerplexityReport()
         // Sums do not depend on the order in which windows finish.
@@ -84,39 +83,34 @@ struct PerplexityCommand: Command {
         var (begun, rows) = (0, 0)
         var failure: LeafError?
         var clock = SweepClock()
-        try RequestFlow<(number: Int, window: TextWindows.Window), Answer>(
-            model: run.model, ahead: 2 * scoring.batch.count
-        ).run(
-            isCancelled: {
-                var progress = Progress(phase: "scoring")
-                progress.done = (report.windows, count, "window")
-                progress.sweep = clock.read(run.model)
-                terminal.progress.show(progress.text)
-                return run.isCancelled || failure != nil
-            },
-            next: { milliseconds throws(LeafError) in
+        let own = Cancellation(parent: run.cancellation)
+        try run.model.carryOut(
+            ahead: 2 * scoring.batch.count, own,
+            next: { milliseconds throws(LeafError) -> Arrival<Asked<NumberedWindow, ScoreRequest>> in
                 switch try source.next(waiting: milliseconds) {
                 case .later: return .later
                 case .end: return .end
-                case .window(let window):
+                case .value(let window):
                     defer { begun += 1 }
-                    return .request((begun, window))
+                    return .value(((begun, window), [try window.request(for: run.model.file, scoring.form)]))
                 }
             },
-            begin: { entry, cancellation, deliver throws(LeafError) in
-                let request = try entry.window.request(for: run.model.file, scoring.form)
-                return try run.model.submission(of: request, cancellation, onAnswer: deliver)
-            },
-            take: { entry, answer in
-                switch answer {
-                case .failure(let error): failure = failure ?? error
+            onEvent: { (entry: inout NumberedWindow, _, event: ScoreRequest.Event) in
+                switch event.answer {
+                case nil: break
+                case .failure(let error):
+                    failure = failure ?? error
+                    own.cancel()
                 case .success(let scores):
                     rows += entry.window.prefix.count + entry.window.target.count - 1
                     inOrder.add((entry.window, scores), at: entry.number) {
                         report.add($1.window, $1.scores, tokenizer)
                     }
                 }
-                return true
+                var progress = Progress(phase: "scoring")
+                progress.done = (report.windows, count, "window")
+                progress.sweep = clock.read(run.model)
+                terminal.progress.show(progress.text)
             })
         terminal.progress.clear()
         if failure == nil, !run.isCancelled {
@@ -131,15 +125,10 @@ struct PerplexityCommand: Command {
     }
 }
 
+private typealias NumberedWindow = (number: Int, window: TextWindows.Window)
+
 /// The windows of a text, as it is read.
 private struct WindowSource {
-    enum Next {
-        case window(TextWindows.Window)
-        /// Nothing came in time.
-        case later
-        case end
-    }
-
     private let text: TextTokens
     private var windows: TextWindows
     private var last: ArraySlice<TextWindows.Window> = []
@@ -147,13 +136,13 @@ private struct WindowSource {
 
     init(_ text: TextTokens, _ windows: TextWindows) { (self.text, self.windows) = (text, windows) }
 
-    mutating func next(waiting milliseconds: Int32) throws(LeafError) -> Next {
+    mutating func next(waiting milliseconds: Int32) throws(LeafError) -> Arrival<TextWindows.Window> {
         while true {
-            if let window = last.popFirst() ?? windows.nextFull() { return .window(window) }
+            if let window = last.popFirst() ?? windows.nextFull() { return .value(window) }
             if isAtEnd { return .end }
             switch try text.next(waiting: milliseconds) {
             case .later: return .later
-            case .ids(let ids): windows.add(ids)
+            case .value(let ids): windows.add(ids)
             case .end:
                 isAtEnd = true
                 last = try windows.finish()[...]
@@ -164,7 +153,7 @@ private struct WindowSource {
     /// The next window of a file; nil after the last one.
     mutating func next(_ terminal: Terminal) throws(LeafError) -> TextWindows.Window? {
         guard !terminal.interrupt.isRequested else { throw LeafError(.cancelled, "interrupted") }
-        if case .window(let window) = try next(waiting: -1) { return window }
+        if case .value(let window) = try next(waiting: -1) { return window }
         return nil
     }
 }

@@ -69,16 +69,10 @@ struct ScoreCommand: Command {
         let tally = RequestTally()
         try run.answer(
             stream, tally, phase: "scoring",
-            begin: { asked, cancellation, deliver throws(LeafError) in
-                var all: [Submission] = []
-                for (place, text) in asked.question.texts.enumerated() {
-                    all.append(try run.model.submission(of: text, cancellation, onAnswer: { deliver((place, $0)) }))
-                }
-                return Submission(all)
-            },
-            take: { asked, message -> RequestOutcome? in
-                let (place, result): (Int, Result<[TokenScore], LeafError>) = message
-                switch result {
+            requests: { $0.question.texts },
+            take: { (asked, place, event: ScoreRequest.Event) in
+                switch event.answer {
+                case nil: return nil
                 case .failure(let error): return .failed(error, id: asked.id)
                 case .success(let scores): asked.scores[place] = scores
                 }

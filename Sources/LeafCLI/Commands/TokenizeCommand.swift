@@ -40,7 +40,18 @@ struct TokenizeCommand: Command {
         }
         let input = try LineReader(path: "-", limit: WireRequest.byteLimit)
         if input.isTerminal { terminal.note("reading texts, one a line; Ctrl-D ends them") }
-        while !terminal.output.isClosed, case .line(let line) = try input.next() {
+        let interrupt = terminal.interrupt
+        reading: while !terminal.output.isClosed {
+            guard !interrupt.isRequested else { throw LeafError(.cancelled, "interrupted") }
+            let line: LineReader.Line
+            switch try input.next(waiting: 100) {
+            case .value(let next): line = next
+            case .later:
+                // Whoever asks slowly waits for an answer.
+                terminal.output.flush()
+                continue
+            case .end: break reading
+            }
             do throws(LeafError) {
                 guard !line.isTooLong else {
                     throw LeafError(.usage, "it is longer than \(ByteCount(bytes: input.limit))")

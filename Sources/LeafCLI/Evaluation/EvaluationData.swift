@@ -3,30 +3,53 @@ import LeafSystem
 import LeafWire
 import Leafcutter
 
-/// Reads the items of a data file and their ids, up to a limit.
+/// Reads the items of a data file and their ids, up to a limit, twice.
 struct DataLines<Item: EvaluationItem> {
     private let reader: LineReader
+    private let interrupt: Interrupt
+    private let limit: Int
     private var left: Int
     private var isEmpty = true
     /// Bytes of the longest line that came.
     var longestLine: Int { reader.longestLine }
 
-    /// - Throws: `.io`, and `.usage` for what can be read but once.
-    init(path: String, limit: Int?) throws(LeafError) {
+    /// Bytes that are kept of what can be read but once.
+    var keptBytes: Int { reader.keptBytes }
+
+    /// - Parameter mostKept: how much may be kept of what can be read but once, in bytes.
+    /// - Throws: `.io` if it cannot be opened, and what `mostKept` throws.
+    init(
+        path: String, limit: Int?, _ terminal: Terminal, mostKept: () throws(LeafError) -> Int
+    ) throws(LeafError) {
         reader = try LineReader(path: path, limit: WireRequest.byteLimit)
-        left = limit ?? .max
-        guard reader.isRepeatable else {
-            throw LeafError(
-                .usage, "\(reader.name) is read twice, so it has to be a file; write the lines to one first")
-        }
+        interrupt = terminal.interrupt
+        self.limit = limit ?? .max
+        left = self.limit
+        if !reader.isRepeatable { reader.keep(atMost: try mostKept()) }
+        if reader.isTerminal { terminal.note("reading lines; Ctrl-D ends them") }
+    }
+
+    /// Begins again.
+    mutating func rewind() {
+        reader.rewind()
+        left = limit
     }
 
     /// - Parameter check: a further check of each line.
-    /// - Throws: `.usage` naming a line that makes no sense, or a file without any.
+    /// - Throws: `.usage` naming a line that makes no sense, or a file without any; `.cancelled` after an interruption
+    ///   of waiting.
     mutating func next(
         check: (Item) throws(LeafError) -> Void = { _ in }
     ) throws(LeafError) -> (id: JSON, item: Item)? {
-        while left > 0, case .line(let line) = try reader.next() {
+        reading: while left > 0 {
+            let line: LineReader.Line
+            switch try reader.next(waiting: 100) {
+            case .value(let next): line = next
+            case .later:
+                guard !interrupt.isRequested else { throw LeafError(.cancelled, "interrupted") }
+                continue
+            case .end: break reading
+            }
             guard !line.isBlank else { continue }
             isEmpty = false
             left -= 1
@@ -63,7 +86,8 @@ struct DataLines<Item: EvaluationItem> {
     }
 }
 
-/// What a data file needs, found before a model is opened. It also validates every line.
+/// What a data file needs, found before a model is opened. It also validates every line, and leaves the file at its
+/// beginning.
 struct DataSurvey {
     private(set) var demands: DemandSurvey
     private(set) var items = 0
@@ -75,11 +99,10 @@ struct DataSurvey {
     private(set) var bytes = 0
 
     init<Task: EvaluationTask>(
-        _ task: Task, _ form: EvaluationForm, _ lines: DataLines<Task.Item>, batch: Int, _ file: ModelFile,
+        _ task: Task, _ form: EvaluationForm, _ lines: inout DataLines<Task.Item>, batch: Int, _ file: ModelFile,
         _ terminal: Terminal
     ) throws(LeafError) {
         demands = DemandSurvey(sequences: batch)
-        var lines = lines
         var texts: EvaluationTexts<Task.Request>?
         while let line = try lines.next(check: { item throws(LeafError) in
             let asked = try task.texts(of: item, in: form)
@@ -96,7 +119,8 @@ struct DataSurvey {
         let room = AnswerRoom.generation(tokens: demands.longest, samples: 1, logprobs: nil)
         let needed =
             2 << 16 +| 20 *| lines.longestLine +| 2 *| batch *| (2 *| lines.longestLine +| room.held)
-            +| room.written
+            +| room.written +| lines.keptBytes
         bytes = needed
+        lines.rewind()
     }
 }

@@ -13,6 +13,8 @@ final class InputBytes {
     /// Where a file begins: standard input may have been read up to somewhere.
     private let beginning: Int
     private var offset: Int
+    /// What was read of a pipe; nil where nothing is kept.
+    private var kept: KeptBytes?
 
     /// - Parameter path: `-` is standard input.
     /// - Throws: `.io` if it cannot be opened, `.badInput` for a directory.
@@ -55,10 +57,19 @@ final class InputBytes {
         }
     }
 
-    /// Begins again. Only what `isRepeatable` can do it.
+    /// Keeps what comes from now on of what can be read but once, so that `rewind` gives it again.
+    ///
+    /// - Parameter most: bytes; reading more throws `.usage`.
+    func keep(atMost most: Int) { if !isRepeatable { kept = KeptBytes(most: most) } }
+
+    /// Bytes that are kept.
+    var keptBytes: Int { kept?.count ?? 0 }
+
+    /// Begins again. Only what `isRepeatable` or kept can do it.
     func rewind() {
-        precondition(isRepeatable)
+        precondition(isRepeatable || kept != nil)
         offset = beginning
+        kept?.rewind()
     }
 
     /// The next piece, empty at the end.
@@ -67,6 +78,7 @@ final class InputBytes {
     /// - Returns: nil if nothing came in time.
     /// - Throws: `.io` when reading fails.
     func next(waiting milliseconds: Int32) throws(LeafError) -> [UInt8]? {
+        if let piece = kept?.next() { return piece }
         if !isRepeatable, try !isReady(milliseconds) { return nil }
         var failure: Int32 = 0
         let piece = [UInt8](unsafeUninitializedCapacity: Self.pieceBytes) { room, count in
@@ -83,6 +95,7 @@ final class InputBytes {
         if failure == EAGAIN { return nil }
         guard failure == 0 else { throw .system("\(name) cannot be read", failure) }
         offset += piece.count
+        try kept?.add(piece, of: name)
         return piece
     }
 
@@ -91,5 +104,49 @@ final class InputBytes {
         let count = poll(&waited, 1, milliseconds)
         guard count >= 0 || errno == EINTR else { throw .system("\(name) cannot be read", errno) }
         return count > 0
+    }
+}
+
+/// What was read of an input that gives it but once.
+private struct KeptBytes {
+    private static let blockBytes = InputBytes.pieceBytes
+
+    let most: Int
+    private(set) var count = 0
+    /// All but the last are full, so that many short pieces take no more than few long ones.
+    private var blocks: [[UInt8]] = []
+    /// The block that is given again next; nil while everything is new.
+    private var place: Int?
+
+    init(most: Int) { self.most = most }
+
+    mutating func rewind() { place = 0 }
+
+    /// The next piece of what is given again, empty at its end; nil while everything is new.
+    mutating func next() -> [UInt8]? {
+        guard let place else { return nil }
+        self.place = place + 1
+        return place < blocks.count ? blocks[place] : []
+    }
+
+    /// - Throws: `.usage` for more than may be kept.
+    mutating func add(_ piece: [UInt8], of name: String) throws(LeafError) {
+        guard count + piece.count <= most else {
+            throw LeafError(
+                .usage,
+                "\(name) brings more than \(ByteCount(bytes: most)), which is all that is kept of what can be read but "
+                    + "once; write it to a file first")
+        }
+        count += piece.count
+        var rest = piece[...]
+        while !rest.isEmpty {
+            if blocks.last.map({ $0.count == Self.blockBytes }) ?? true {
+                blocks.append([])
+                blocks[blocks.count - 1].reserveCapacity(Self.blockBytes)
+            }
+            let part = rest.prefix(Self.blockBytes - blocks[blocks.count - 1].count)
+            blocks[blocks.count - 1] += part
+            rest = rest.dropFirst(part.count)
+        }
     }
 }

@@ -11,13 +11,6 @@ final class LineReader {
         let isTooLong: Bool
     }
 
-    enum Next {
-        case line(Line)
-        /// Nothing came in time.
-        case later
-        case end
-    }
-
     /// Bytes of a line at most.
     var limit: Int
     /// Of the longest line that came.
@@ -47,11 +40,11 @@ final class LineReader {
     ///
     /// - Parameter milliseconds: how long to wait for it; -1 for as long as it takes.
     /// - Throws: `.io` when reading fails.
-    func next(waiting milliseconds: Int32 = -1) throws(LeafError) -> Next {
+    func next(waiting milliseconds: Int32 = -1) throws(LeafError) -> Arrival<Line> {
         var searched = consumed
         while true {
-            if let end = pending[searched...].firstIndex(of: UInt8(ascii: "\n")) { return .line(take(upTo: end, 1)) }
-            if isAtEnd { return pending.count > consumed ? .line(take(upTo: pending.count, 0)) : .end }
+            if let end = pending[searched...].firstIndex(of: UInt8(ascii: "\n")) { return .value(take(upTo: end, 1)) }
+            if isAtEnd { return pending.count > consumed ? .value(take(upTo: pending.count, 0)) : .end }
             pending.removeFirst(consumed)
             consumed = 0
             // What is too long is passed without being kept.
@@ -63,7 +56,11 @@ final class LineReader {
         }
     }
 
-    /// Begins again. Only what `isRepeatable` can do it.
+    /// As `InputBytes` does.
+    func keep(atMost most: Int) { input.keep(atMost: most) }
+    var keptBytes: Int { input.keptBytes }
+
+    /// Begins again. Only what `isRepeatable` or kept can do it.
     func rewind() {
         input.rewind()
         (consumed, number, isAtEnd) = (0, 0, false)

@@ -123,7 +123,7 @@ final class RequestStream<Request> {
                     throw LeafError(.usage, "\(name) holds no requests; give one a line")
                 }
                 return .end
-            case .line(let line):
+            case .value(let line):
                 do throws(LeafError) {
                     guard !line.isTooLong else { throw tooLong }
                     guard let request = try parse(line) else { continue }

@@ -4,13 +4,6 @@ import Leafcutter
 /// The ids of a text of any length, without unknowns: it is encoded piece by piece, cut where the tokenizer cuts
 /// anyway.
 final class TextTokens {
-    enum Next {
-        case ids([Int32])
-        /// Nothing came in time.
-        case later
-        case end
-    }
-
     /// Bytes of a piece that can not be cut at most.
     let limit: Int
     /// Of the longest piece that came.
@@ -40,16 +33,16 @@ final class TextTokens {
 
     /// - Parameter milliseconds: how long to wait; -1 for as long as it takes.
     /// - Throws: `.badInput` for what is not UTF-8, `.usage` for a piece without any place to cut, `.io`.
-    func next(waiting milliseconds: Int32) throws(LeafError) -> Next {
+    func next(waiting milliseconds: Int32) throws(LeafError) -> Arrival<[Int32]> {
         while true {
             if isAtEnd {
                 guard !pending.isEmpty else { return .end }
-                return .ids(try encode(upTo: pending.count))
+                return .value(try encode(upTo: pending.count))
             }
             guard let piece = try input.next(waiting: milliseconds) else { return .later }
             isAtEnd = piece.isEmpty
             pending += piece
-            if let cut = lastCut { return .ids(try encode(upTo: cut)) }
+            if let cut = lastCut { return .value(try encode(upTo: cut)) }
             guard pending.count <= limit || isAtEnd else {
                 throw LeafError(
                     .usage,

@@ -5,18 +5,23 @@ import Synchronization
 
 /// Ctrl-C, SIGTERM, or the end of the terminal: asks for a clean stop. The same signal a second time ends the process
 /// at once, but for SIGHUP, which a closed terminal sends twice. A signal that was ignored when the program began stays
-/// ignored.
+/// ignored, in a child too.
 ///
 /// A handler sets a flag, which needs no thread: the program can be stopped where no thread can be started. The handler
 /// also rings a bell, whose thread cancels what waits.
 final class Interrupt: Sendable {
+    /// Signals belong to the process, and so does this. Whoever looks first catches them.
+    static let shared = Interrupt()
+
     /// What a first signal cancels.
     let cancellation = Cancellation()
-    /// One bit for each signal that came. Signals belong to the process, and so does this.
+    /// One bit for each signal that came.
     private static let seen = Atomic<UInt64>(0)
     private static let signals = [SIGINT, SIGTERM, SIGHUP]
     /// Where a handler writes, so that a thread learns of the signal: a handler must not take a lock.
     private static let bell = Atomic<Int32>(-1)
+    /// A process that learns of the signals too; 0 while there is none.
+    private static let child = Atomic<pid_t>(0)
     /// Only `init` touches it.
     private nonisolated(unsafe) let source: any DispatchSourceRead
 
@@ -29,9 +34,10 @@ final class Interrupt: Sendable {
         pthread_sigmask(SIG_UNBLOCK, &set, nil)
     }
 
-    init() {
+    private init() {
         // Initialized before a handler reads them.
         _ = Self.seen.load(ordering: .relaxed)
+        _ = Self.child.load(ordering: .relaxed)
         var ends: [Int32] = [-1, -1]
         _ = pipe(&ends)
         for end in ends {
@@ -52,8 +58,9 @@ final class Interrupt: Sendable {
             action.__sigaction_handler.sa_handler = { number in
                 let bit: UInt64 = 1 << UInt64(number)
                 let before = Interrupt.seen.bitwiseOr(bit, ordering: .acquiringAndReleasing).oldValue
-                if before & bit != 0, number != SIGHUP { _exit(130) }
                 let code = errno
+                Interrupt.pass(number)
+                if before & bit != 0, number != SIGHUP { _exit(130) }
                 var byte: UInt8 = 1
                 _ = write(Interrupt.bell.load(ordering: .acquiring), &byte, 1)
                 errno = code
@@ -67,6 +74,22 @@ final class Interrupt: Sendable {
 
     /// The same without an object, for what has to end whoever asked for it.
     static var isAnyRequested: Bool { seen.load(ordering: .acquiring) != 0 }
+
+    /// From now on signals go on to a child; so does one that came before.
+    func passOn(to process: pid_t) {
+        Self.child.store(process, ordering: .sequentiallyConsistent)
+        let seen = Self.seen.load(ordering: .sequentiallyConsistent)
+        for number in Self.signals where seen & 1 << UInt64(number) != 0 { Self.pass(number) }
+    }
+
+    /// The child is gone.
+    func passOnNoMore() { Self.child.store(0, ordering: .sequentiallyConsistent) }
+
+    /// Ctrl-C goes to both anyway. As SIGTERM it does not count there as a second one.
+    private static func pass(_ number: Int32) {
+        let process = child.load(ordering: .sequentiallyConsistent)
+        if process > 0 { kill(process, number == SIGINT ? SIGTERM : number) }
+    }
 
     private static func isIgnored(_ number: Int32) -> Bool {
         var action = sigaction()

@@ -2,6 +2,9 @@ import Glibc
 import Leafcutter
 
 /// Standard output. If its reader goes away, output ends quietly; `finish` reports other failures.
+///
+/// On a terminal a text commands nothing: what a model wrote, or the names in a file, may hold escape sequences. A file
+/// or a pipe gets the bytes as they are.
 final class Output {
     private static let bufferBytes = 1 << 16
 
@@ -19,6 +22,7 @@ final class Output {
     /// Writes a text, at the next `flush` or when the buffer is full.
     func write(_ text: String) {
         guard !isClosed else { return }
+        let text = isTerminal ? text.printableLines : text
         pending += text.utf8
         if isTerminal { column = TerminalWidth.column(after: text, from: column) }
         if pending.count >= Self.bufferBytes { flush() }

@@ -8,7 +8,7 @@ final class Terminal {
     let isQuiet: Bool
     let isVerbose: Bool
     /// Whoever looks at it is stopped cleanly from then on; a command that never does is ended by the system.
-    private(set) lazy var interrupt = Interrupt()
+    var interrupt: Interrupt { .shared }
 
     init(_ options: CommonOptions) {
         output = Output()

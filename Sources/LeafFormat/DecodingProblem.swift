@@ -1,0 +1,24 @@
+/// What a decoder of JSON met, in the words of `JSONReader`: `'num_heads' is missing`.
+package struct DecodingProblem: CustomStringConvertible {
+    package let description: String
+
+    package init(_ error: any Error) {
+        description =
+            switch error {
+            case DecodingError.keyNotFound(let key, let context):
+                "\(Self.name(context.codingPath + [key])) is missing"
+            case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
+                "\(Self.name(context.codingPath)) is not of the right kind"
+            case DecodingError.dataCorrupted(let context) where !context.codingPath.isEmpty:
+                "\(Self.name(context.codingPath)) makes no sense"
+            default: "it is not valid JSON"
+            }
+    }
+
+    /// `'layers[2].heads'`
+    private static func name(_ path: [any CodingKey]) -> String {
+        guard !path.isEmpty else { return "the value" }
+        let text = path.map { $0.intValue.map { "[\($0)]" } ?? ".\($0.stringValue)" }.joined()
+        return "'\(text.drop { $0 == "." })'"
+    }
+}

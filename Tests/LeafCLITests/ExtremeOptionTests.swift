@@ -1,0 +1,112 @@
+import Foundation
+import GoldenSupport
+import LeafArguments
+import LeafCLI
+import LeafFormat
+import Leafcutter
+import Testing
+
+/// Whatever stands behind an option: a value, or one sentence. In this process, so that a trap ends the tests.
+@Suite struct ExtremeOptionTests {
+    private static let values = [
+        "", "0", "-0", "-1", "1", "9223372036854775807", "-9223372036854775808", "9223372036854775808",
+        "-9223372036854775809", "18446744073709551615", "2147483647", "-2147483648", "2147483648", "1099511627776",
+        "0.0",
+        "-0.0", "1e-400", "1e-45", "1e38", "-1e38", "1e400", "-1e400", "nan", "-nan", "inf", "-inf", "infinity", "0x10",
+        "1e", "+1", "1,2", "1=2", "=", "1=", "-1=1e38", "0=-1e38", "9223372036854775807GiB", "1e400GiB", "0GB", "-1MiB",
+        "9223372036854775807B", "0MB/s", "1e400GB/s", "-1MB/s", "\u{FFFD}", "\u{0}", "\u{301}", "٣", "１２",
+        String(repeating: "9", count: 400), "auto", ",", "6,,7",
+    ]
+
+    /// Nil if it ran.
+    private func refusal(_ words: [String]) -> LeafError? {
+        do throws(LeafError) {
+            try Program.run(words)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func expectSentence(_ error: LeafError, _ words: [String]) {
+        #expect(!error.description.isEmpty && !error.description.hasSuffix("."), "\(words): \(error)")
+        #expect(error.description.utf8.count < 2000, "\(words): \(error)")
+    }
+
+    /// Every option of every command. What parses is refused behind it: nothing was named to work with.
+    @Test func everyOptionTakesEveryValueOrRefusesIt() {
+        var tried = 0
+        for command in Program.outlines where command.name != "completions" {
+            for option in command.options {
+                guard option.placeholder != nil else { continue }
+                for value in Self.values {
+                    let words = [command.name, "--\(option.name)=\(value)"]
+                    guard let error = refusal(words) else {
+                        Issue.record("\(words) ran")
+                        continue
+                    }
+                    expectSentence(error, words)
+                    #expect(error.kind == .usage || option.name == "from", "\(words): \(error)")
+                    tried += 1
+                }
+            }
+        }
+        #expect(tried > 5000)
+    }
+
+    /// What parses goes on as far as the plan, which needs more memory than there may be.
+    @Test func everyNumberReachesThePlanOrIsRefused() throws {
+        let folder = try TemporaryDirectory()
+        let model = try Models.shared.get().demo
+        let least = try Model.plan(
+            ModelFile(path: model), ModelOptions(memory: .bytes(.max), capacity: .init(context: 1))
+        ).minimum
+        let generate = try folder.file([#"{"prompt":"春"}"#])
+        let fill = try folder.file([#"{"text":"床<blank>光"}"#])
+        let score = try folder.file([#"{"context":"床","target":"光"}"#])
+        let items = try folder.file([#"{"input":"春","target":"眠"}"#])
+        let text = try folder.file([String(repeating: "白日依山尽。", count: 40)])
+        let cases = folder.path("cases.json")
+        try Data(#"{"cases":[{"id":"a","input_ids":[6,20]}]}"#.utf8).write(to: URL(filePath: cases))
+        let commands = [
+            ["generate", model, "春"], ["fill", model, "床<blank>光"], ["score", model, "--requests", score],
+            ["perplexity", model, text], ["embed", model, "春"], ["evaluate", model, "LCSTS", items],
+            ["logits", model, "--input", cases, "--output", folder.path("logits")],
+            ["plan", model, "--disk-rate", "1GB/s"], ["bench", model],
+            ["generate", model, "春", "--suffix", "光"], ["generate", model, "--requests", generate],
+            ["fill", model, "--requests", fill],
+            // What can be read but once is planned for by options alone.
+            ["generate", model, "--requests", "/dev/null"], ["fill", model, "--requests", "/dev/null"],
+            ["score", model, "--requests", "/dev/null"], ["perplexity", model, "/dev/null"],
+        ]
+        // What names files, and what ends before there is a plan.
+        let others: Set = [
+            "memory", "output", "input", "trace", "session", "requests", "delta", "prompt-embedding", "mirror", "from",
+            "ids", "suffix", "preset",
+        ]
+        // What decides how much a plan holds, tried with every command.
+        let sizes: Set = ["context", "batch", "number", "beams", "max-tokens", "max-blank", "prefix", "logprobs"]
+        let values = ["0", "-1", "9223372036854775807", "-9223372036854775808", "2147483647", "1e38", "-1e38", "0.0"]
+        var planned = 0
+        // What several commands declare once is tried once.
+        var declarations: Set<String> = []
+        for command in commands {
+            let outline = try #require(Program.outlines.first { $0.name == command[0] })
+            for option in outline.options where option.placeholder != nil && !others.contains(option.name) {
+                let isNew = declarations.insert(option.name + option.help).inserted
+                guard isNew || sizes.contains(option.name) else { continue }
+                for value in values {
+                    let words = command + ["-q", "--memory=\(least - 1)", "--\(option.name)=\(value)"]
+                    guard let error = refusal(words) else {
+                        Issue.record("\(words) ran")
+                        continue
+                    }
+                    expectSentence(error, words)
+                    if error.kind == .budget { planned += 1 }
+                }
+            }
+        }
+        #expect(declarations.count > 30 && planned > 50, "\(declarations.count) \(planned)")
+        #expect(!FileManager.default.fileExists(atPath: folder.path("logits")))
+    }
+}
