@@ -37,24 +37,30 @@ let package = Package(
         .target(name: "CPMAntShape", dependencies: ["LeafSystem", "LeafFormat"], swiftSettings: library),
         // Rows on a sweep: batch, cache, threads, products.
         .target(
-            name: "LeafExecutor", dependencies: ["LeafSystem", "LeafFormat", "LeafStream", "CLeafKernels", "CLeafBLAS"],
+            name: "LeafExecutor",
+            dependencies: ["LeafSystem", "LeafFormat", "LeafStream", "CLeafKernels", "CLeafBLAS"],
             swiftSettings: library),
         // The model: what a block computes.
         .target(
-            name: "CPMAnt", dependencies: ["CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "CLeafKernels"],
+            name: "CPMAnt",
+            dependencies: ["CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "CLeafKernels"],
             swiftSettings: library),
         // Text to ids and back.
-        .target(name: "LeafTokenizer", dependencies: ["LeafSystem", "LeafFormat", "CTokenizerData"], swiftSettings: library),
+        .target(
+            name: "LeafTokenizer", dependencies: ["LeafSystem", "LeafFormat", "CTokenizerData"], swiftSettings: library),
         // What makes model files has in common.
-        .target(name: "LeafConversion", dependencies: ["LeafSystem", "LeafFormat"], swiftSettings: library),
+        .target(name: "LeafConversion", dependencies: ["LeafSystem"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
         .target(
             name: "LeafImport",
-            dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat", "LeafTokenizer", "LeafConversion", "CZlib", "CLeafKernels"],
+            dependencies: [
+                "CPMAntShape", "LeafSystem", "LeafFormat", "LeafTokenizer", "LeafConversion", "CZlib", "CLeafKernels",
+            ],
             swiftSettings: library),
         // Models of any shape, without a checkpoint.
         .target(
-            name: "LeafSynthesis", dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat", "LeafTokenizer", "LeafConversion"],
+            name: "LeafSynthesis",
+            dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat", "LeafTokenizer", "LeafConversion"],
             swiftSettings: library),
         // What to compute next.
         .target(
@@ -63,25 +69,29 @@ let package = Package(
             swiftSettings: library),
         // Published tasks: items to requests, outputs to metrics.
         .target(
-            name: "LeafEvaluation", dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafTokenizer"],
+            name: "LeafEvaluation",
+            dependencies: ["CPMAntShape", "LeafSystem", "LeafGeneration", "LeafTokenizer"],
             swiftSettings: library),
         // The facade that people embed.
         .target(
             name: "Leafcutter",
             dependencies: [
-                "LeafSystem", "LeafFormat", "LeafStream", "LeafExecutor", "CPMAntShape", "CPMAnt", "LeafTokenizer", "LeafImport",
+                "LeafSystem", "LeafFormat", "LeafStream", "LeafExecutor", "CPMAntShape", "CPMAnt", "LeafTokenizer",
+                "LeafImport",
                 "LeafSynthesis", "LeafGeneration", "LeafEvaluation",
             ],
             swiftSettings: library),
         .executableTarget(
             name: "embedding", dependencies: ["Leafcutter"], path: "Examples/Embedding", swiftSettings: strict),
         .target(
-            name: "GoldenSupport", dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat"], path: "Tests/GoldenSupport",
+            name: "GoldenSupport", dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat"],
+            path: "Tests/GoldenSupport",
             swiftSettings: strict),
         .testTarget(
             name: "LeafcutterTests",
             dependencies: [
-                "Leafcutter", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafImport",
+                "Leafcutter", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafGeneration",
+                "LeafImport",
                 "LeafStream", "GoldenSupport", "CAllocationCounter",
             ],
             swiftSettings: strict),
@@ -90,7 +100,8 @@ let package = Package(
         .testTarget(
             name: "LeafExecutorTests",
             dependencies: [
-                "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "GoldenSupport", "CLeafKernels",
+                "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "GoldenSupport",
+                "CLeafKernels",
             ],
             swiftSettings: strict),
         .testTarget(
@@ -114,7 +125,8 @@ let package = Package(
         .testTarget(
             name: "LeafWireTests",
             dependencies: [
-                "CPMAntShape", "LeafExecutor", "LeafWire", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafTokenizer",
+                "CPMAntShape", "LeafExecutor", "LeafWire", "LeafSystem", "LeafFormat", "LeafGeneration",
+                "LeafTokenizer",
                 "Leafcutter",
             ],
             swiftSettings: strict),
@@ -126,36 +138,47 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "LeafCLITests", dependencies: ["LeafCLI", "GoldenSupport"], swiftSettings: strict),
         .testTarget(
-            name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafSystem", "LeafFormat"], swiftSettings: strict),
+            name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafSystem", "LeafFormat"],
+            swiftSettings: strict),
         .testTarget(
             name: "LeafGenerationTests",
-            dependencies: ["CPMAntShape", "LeafExecutor", "LeafGeneration", "LeafTokenizer", "LeafSystem", "LeafFormat"],
+            dependencies: [
+                "CPMAntShape", "LeafExecutor", "LeafGeneration", "LeafTokenizer", "LeafSystem", "LeafFormat",
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "LeafEvaluationTests",
             dependencies: [
-                "CPMAntShape", "LeafEvaluation", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafTokenizer", "GoldenSupport",
+                "CPMAntShape", "LeafEvaluation", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafTokenizer",
+                "GoldenSupport",
             ],
             swiftSettings: strict),
+        .testTarget(name: "LeafSystemTests", dependencies: ["LeafSystem", "GoldenSupport"], swiftSettings: strict),
         .testTarget(
-            name: "LeafFormatTests", dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat", "GoldenSupport"], swiftSettings: strict
+            name: "LeafFormatTests", dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat", "GoldenSupport"],
+            swiftSettings: strict
         ),
         .testTarget(
             name: "LeafImportTests",
             dependencies: [
-                "CPMAntShape", "LeafConversion", "LeafSystem", "LeafFormat", "LeafImport", "LeafTokenizer", "GoldenSupport",
+                "CPMAntShape", "LeafConversion", "LeafSystem", "LeafFormat", "LeafImport", "LeafTokenizer",
+                "GoldenSupport",
             ],
             swiftSettings: strict),
         .testTarget(
             name: "LeafSynthesisTests",
             dependencies: [
-                "Leafcutter", "LeafSynthesis", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafGeneration",
+                "Leafcutter", "LeafSynthesis", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat",
+                "LeafGeneration",
                 "LeafImport", "LeafStream",
                 "LeafTokenizer", "GoldenSupport",
             ],
             swiftSettings: strict),
-        .testTarget(name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafSystem", "LeafFormat"], swiftSettings: strict),
-        .testTarget(name: "LeafStreamTests", dependencies: ["LeafStream", "LeafSystem", "LeafFormat"], swiftSettings: strict),
+        .testTarget(
+            name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafSystem", "LeafFormat"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "LeafStreamTests", dependencies: ["LeafStream", "LeafSystem", "LeafFormat"], swiftSettings: strict),
     ]
 )
 

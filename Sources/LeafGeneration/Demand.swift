@@ -1,5 +1,4 @@
 import CLeafKernels
-import LeafFormat
 import LeafSystem
 
 /// The most that a track can need of a model at the same time. The scheduler reserves it from the first sweep on, so no

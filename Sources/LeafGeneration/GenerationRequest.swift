@@ -1,5 +1,4 @@
 public import CPMAntShape
-import LeafFormat
 public import LeafSystem
 
 /// A prompt, and what to generate from it.

@@ -1,5 +1,4 @@
 internal import Dispatch
-import LeafFormat
 public import LeafSystem
 internal import Synchronization
 
@@ -37,7 +36,7 @@ public struct DiskProbe: Sendable, Equatable {
         }
         let requestBytes = min(request.bytes, copies.map(\.wholePagesBytes).min() ?? 0)
         let readerCount = max(request.depth, copies.count)
-        let slab = try Slab(count: readerCount * requestBytes, system: system)
+        let memory = try PageMemory(count: readerCount * requestBytes, .reserved, system: system)
         let nanoseconds = UInt64(min(max(0, seconds), 3600) * 1e9)
         let begin = now()
         let end = begin + nanoseconds
@@ -46,18 +45,16 @@ public struct DiskProbe: Sendable, Equatable {
                 requestBytes: requestBytes, places: $0.wholePagesBytes / requestBytes, begin: begin,
                 countFrom: begin + nanoseconds / 3)
         }
-        let readers = DispatchGroup()
+        let readers = ThreadGroup(system: system)
+        defer { readers.wait() }
         for reader in 0..<readerCount {
             let file = copies[reader % copies.count].file
-            let progress = progress[reader % copies.count]
-            DispatchQueue(label: "leafcutter.probe.\(reader)", qos: .userInitiated).async(group: readers) {
-                repeat {
-                    let outcome = Result { () throws(ReadFailure) in
-                        try file.fill(
-                            slab.bytes(at: reader * requestBytes, count: requestBytes), from: progress.nextOffset())
-                    }
-                    if !progress.add(outcome, at: now()) { return }
-                } while now() < end
+            let own = progress[reader % copies.count]
+            do {
+                try readers.start { own.read(file, into: memory, at: reader * requestBytes, until: end) }
+            } catch {
+                for progress in progress { progress.stop() }
+                throw error
             }
         }
         readers.wait()
@@ -86,7 +83,7 @@ public struct DiskProbe: Sendable, Equatable {
             } catch {
                 throw LeafError(.io, "\(path): \(error.sentence)")
             }
-            wholePagesBytes = bytes / ReadableFile.alignment * ReadableFile.alignment
+            wholePagesBytes = bytes / PageMemory.pageBytes * PageMemory.pageBytes
             guard wholePagesBytes > 0 else {
                 throw LeafError(
                     .badInput, "\(path) has \(bytes) bytes, too few to measure a disk with; name a larger file")
@@ -104,6 +101,7 @@ public struct DiskProbe: Sendable, Equatable {
             var first: UInt64
             var last: UInt64
             var failure: ReadFailure?
+            var isStopped = false
         }
 
         /// The number of consecutive requests before the next offset is chosen.
@@ -130,8 +128,19 @@ public struct DiskProbe: Sendable, Equatable {
             return Int((start + step) % UInt64(places)) * requestBytes
         }
 
+        func read(_ file: ReadableFile, into memory: PageMemory, at place: Int, until end: UInt64) {
+            let room = memory.bytes(at: place, count: requestBytes)
+            repeat {
+                let outcome = Result { () throws(ReadFailure) in try file.fill(room, from: nextOffset()) }
+                if !add(outcome, at: DiskProbe.now()) { return }
+            } while DiskProbe.now() < end
+        }
+
+        /// Ends the readers, each after its read.
+        func stop() { state.withLock { $0.isStopped = true } }
+
         /// Returns whether to continue.
-        func add(_ outcome: Result<Void, ReadFailure>, at now: UInt64) -> Bool {
+        private func add(_ outcome: Result<Void, ReadFailure>, at now: UInt64) -> Bool {
             state.withLock { state in
                 switch outcome {
                 case .failure(let failure): state.failure = state.failure ?? failure
@@ -143,7 +152,7 @@ public struct DiskProbe: Sendable, Equatable {
                         state.bytes += requestBytes
                     }
                 }
-                return state.failure == nil
+                return state.failure == nil && !state.isStopped
             }
         }
 

@@ -1,5 +1,4 @@
 public import LeafExecutor
-import LeafFormat
 import LeafStream
 public import LeafSystem
 

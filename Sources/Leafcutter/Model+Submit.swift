@@ -1,5 +1,3 @@
-import Dispatch
-import LeafFormat
 public import LeafGeneration
 public import LeafSystem
 
@@ -68,7 +66,7 @@ extension Model {
         ahead: Int, _ cancellation: Cancellation, takesAll: Bool = false,
         next: () throws(LeafError) -> Request?, onEvent: (_ number: Int, _ event: Request.Event) -> Void
     ) throws(LeafError) {
-        dispatchPrecondition(condition: .notOnQueue(engine.queue))
+        precondition(!engine.queue.isCurrent)
         let mailbox = Mailbox<Request.Answer>()
         let own = Cancellation(parent: cancellation)
         var (begun, open, isAtEnd) = (0, 0, false)

@@ -1,5 +1,4 @@
 import LeafConversion
-import LeafFormat
 import LeafSystem
 import Synchronization
 import Testing

@@ -1,4 +1,3 @@
-import Dispatch
 import Glibc
 import Leafcutter
 import Synchronization
@@ -17,8 +16,6 @@ final class Interrupt: Sendable {
     private static let signals = [SIGINT, SIGTERM, SIGHUP]
     /// Where a handler writes, so that a thread learns of the signal: a handler must not take a lock.
     private static let bell = Atomic<Int32>(-1)
-    /// Only `init` touches it.
-    private nonisolated(unsafe) let source: any DispatchSourceRead
 
     /// Lets the signals through. A program that is started by a thread that blocks them, as Foundation and Dispatch do,
     /// would never get any.
@@ -34,19 +31,15 @@ final class Interrupt: Sendable {
         _ = Self.seen.load(ordering: .relaxed)
         var ends: [Int32] = [-1, -1]
         _ = pipe(&ends)
-        for end in ends {
-            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-            _ = fcntl(end, F_SETFL, O_NONBLOCK)
-        }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
         Self.bell.store(ends[1], ordering: .releasing)
         let listening = ends[0]
-        source = DispatchSource.makeReadSource(fileDescriptor: listening, queue: .global(qos: .userInteractive))
-        source.setEventHandler { [cancellation] in
+        // Where no thread can be started, nothing waits that would have to be cancelled.
+        _ = SystemCalls.real.startThread { [cancellation] in
             var byte: UInt8 = 0
-            _ = read(listening, &byte, 1)
-            cancellation.cancel()
+            while retrying({ checked(read(listening, &byte, 1)) }) > 0 { cancellation.cancel() }
         }
-        source.activate()
         for number in Self.signals where !Self.isIgnored(number) {
             var action = sigaction()
             action.__sigaction_handler.sa_handler = { number in

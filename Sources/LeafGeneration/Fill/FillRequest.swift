@@ -1,5 +1,4 @@
 public import CPMAntShape
-import LeafFormat
 public import LeafSystem
 
 /// A text with blanks, and how to fill them.

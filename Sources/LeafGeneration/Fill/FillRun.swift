@@ -1,5 +1,4 @@
 public import CPMAntShape
-import LeafFormat
 import LeafSystem
 import LeafTokenizer
 

@@ -1,18 +1,17 @@
 import Foundation
-import LeafFormat
-import LeafStream
+import GoldenSupport
 import LeafSystem
 import Testing
 
 @Suite("machine") struct MachineTests {
-    private func reader(_ files: [String: String]) -> SmallFileReader { SmallFileReader { files[$0] } }
+    private func reader(_ files: [String: String]) -> KernelReports { KernelReports { files[$0] } }
     private let memory = ["/proc/meminfo": "MemTotal:       16000000 kB\nMemFree:  1 kB\nMemAvailable:    8000000 kB\n"]
     private let mask = [
         "/proc/self/status": "Name:\tx\nCpus_allowed:\t0000,000000ff\nVmHWM:\t  2048 kB\nVmRSS:\t    1024 kB\n"
     ]
 
     private func machine(_ files: [String: String]) -> Machine {
-        Machine(reader: reader(memory.merging(mask) { a, _ in a }.merging(files) { _, b in b }))
+        Machine(reader(memory.merging(mask) { a, _ in a }.merging(files) { _, b in b }))
     }
 
     @Test func withoutAContainerTheMachineCounts() {
@@ -80,7 +79,7 @@ import Testing
 
     @Test func rubbishIsNoLimitAndNoTrap() {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let pieces = [
             ":", "::", "0::", "/", "..", " ", "\n", "-", "cgroup2", "cgroup", "memory", "max", "99999999999999999999",
             "-5", "\\04", "\\777",
@@ -90,22 +89,50 @@ import Testing
             var text = ""
             for _ in 0..<Int.random(in: 0..<30, using: &random) { text += pieces.randomElement(using: &random)! }
             let rubbish = text
-            let everything = SmallFileReader { _ in rubbish }
-            let machine = Machine(reader: everything)
+            let everything = KernelReports { _ in rubbish }
+            let machine = Machine(everything)
             #expect(machine.cores >= 1 && machine.defaultBudget >= 0, "seed \(seed)")
-            _ = ProcessMemory(reader: everything)
-            _ = ProcessMemory.bytesWritten(reader: everything)
+            _ = ProcessMemory.peakBytes(everything)
+            _ = ProcessMemory.bytesWritten(everything)
         }
     }
 
     @Test func thisProcessHasMemoryAndCores() throws {
-        let memory = try #require(ProcessMemory.now())
-        #expect(memory.peakBytes >= memory.residentBytes && memory.residentBytes > 1 << 20)
-        #expect(ProcessMemory(reader: reader(mask)) == ProcessMemory(reader: reader(mask)))
-        #expect(ProcessMemory(reader: reader(mask))?.peakBytes == 2 << 20)
+        #expect(ProcessMemory.peakBytes > 1 << 20)
+        #expect(ProcessMemory.peakBytes(reader(mask)) == 2 << 20)
         #expect(Machine.current().cores <= ProcessInfo.processInfo.processorCount)
         #expect(Machine.current().defaultBudget > 0)
-        #expect(ProcessMemory.bytesWritten(reader: reader(["/proc/self/io": "rchar: 5\nwrite_bytes: 4096\n"])) == 4096)
+        #expect(ProcessMemory.bytesWritten(reader(["/proc/self/io": "rchar: 5\nwrite_bytes: 4096\n"])) == 4096)
+    }
+
+    /// As in a bare chroot: no `/proc`, no `/sys`.
+    @Test func withoutFilesTheKernelIsAsked() throws {
+        let folder = try TemporaryDirectory()
+        let bare = KernelReports.under(folder.url.path)
+        let (machine, here) = (Machine(bare), Machine.current())
+        #expect(bare.file("/proc/meminfo") == nil)
+        // Both are the kernel's number of the same pages.
+        #expect(abs(machine.totalBytes - here.totalBytes) < 1 << 20)
+        #expect(machine.availableBytes > 0 && machine.availableBytes <= machine.totalBytes)
+        #expect(machine.defaultBudget > 0)
+        #expect(machine.cores >= here.cores && machine.cores <= 8192)
+        #expect(machine.containerLimitBytes == nil)
+        // The kernel adds up counts of each processor, and not at the same moment.
+        #expect(ProcessMemory.peakBytes(bare) > ProcessMemory.peakBytes / 2)
+        #expect(ProcessMemory.bytesWritten(bare) == nil)
+        #expect(!KernelFeatures(bare).hasMemoryPressure && !KernelFeatures.hasHugePages(bare))
+    }
+
+    @Test func aFileOfTheKernelGoesBeforeWhatItAnswers() {
+        var reports = reader(memory.merging(mask) { a, _ in a })
+        reports.memory = { (1, 1) }
+        reports.processors = { 99 }
+        reports.peakBytes = { 1 }
+        #expect(Machine(reports) == machine([:]))
+        #expect(ProcessMemory.peakBytes(reports) == 2 << 20)
+        reports.file = { _ in nil }
+        #expect(Machine(reports).totalBytes == 1 && Machine(reports).cores == 99)
+        #expect(ProcessMemory.peakBytes(reports) == 1)
     }
 
     @Test(arguments: [
@@ -117,89 +144,12 @@ import Testing
             "/proc/cpuinfo": "processor\t: 0\nmodel name\t: Ant 9000 @ 3: fast\nmodel name\t: other\n",
             "/sys/kernel/mm/transparent_hugepage/enabled": setting, "/proc/pressure/memory": "some avg10=0.00",
         ])
-        let features = KernelFeatures(reader: system)
+        let features = KernelFeatures(system)
         #expect(features.hugePages == hugePages)
         #expect(KernelFeatures.hasHugePages(system) == (hugePages == "always" || hugePages == "madvise"))
         #expect(features.processor == "Ant 9000 @ 3: fast")
         #expect(features.hasMemoryPressure)
-        let nothing = KernelFeatures(reader: reader([:]))
+        let nothing = KernelFeatures(reader([:]))
         #expect(nothing.processor == "" && nothing.hugePages == nil && !nothing.hasMemoryPressure)
-    }
-
-    /// A store reads chunk after chunk: so does the probe, from places all over the file.
-    @Test func theProbeReadsInRunsAllOverTheFile() throws {
-        let request = 4096
-        let model = try TestModel(sizes: [Int](repeating: request, count: 3000), seed: 2)
-        let offsets = Locked<[Int]>([])
-        var system = SystemCalls.here
-        system.read = { descriptor, target, count, offset in
-            let number = offsets.withLock { list in
-                list.append(offset)
-                return list.count
-            }
-            // The 1400th read ends the test, not a clock.
-            return number > 1400 ? -Int(EIO) : SystemCalls.here.read(descriptor, target, count, offset)
-        }
-        #expect(throws: LeafError.self) {
-            try DiskProbe.measure(
-                path: model.file.path, seconds: 60, request: .init(bytes: request, depth: 1), system: system)
-        }
-        // The first read asks whether direct reading works.
-        let places = offsets.withLock { $0.dropFirst().map { $0 / request } }
-        let breaks = zip(places, places.dropFirst()).enumerated().filter { $1.1 != ($1.0 + 1) % 3001 }.map {
-            $0.offset + 1
-        }
-        #expect(breaks == Array(stride(from: 128, to: 1400, by: 128)))
-        let starts = stride(from: 0, to: 1280, by: 128).map { places[$0] }.sorted()
-        #expect(zip(starts, starts.dropFirst()).allSatisfy { $1 - $0 < 600 } && starts[0] < 600 && starts[9] > 2400)
-    }
-
-    @Test func theProbeReadsBothCopiesAsAStoreWould() throws {
-        let model = try TestModel(sizes: [Int](repeating: 50_000, count: 20), seed: 1)
-        let mirror = model.file.path + ".copy"
-        try FileManager.default.copyItem(atPath: model.file.path, toPath: mirror)
-        defer { unlink(mirror) }
-        let paths = Locked<[Int32: String]>([:])
-        let read = Locked<[String: Int]>([:])
-        var system = SystemCalls.here
-        system.open = { path, direct in
-            let descriptor = SystemCalls.here.open(path, direct)
-            paths.withLock { $0[descriptor] = path }
-            return descriptor
-        }
-        system.read = { descriptor, target, count, offset in
-            let path = paths.withLock { $0[descriptor] ?? "" }
-            read.withLock { $0[path, default: 0] += count }
-            return SystemCalls.here.read(descriptor, target, count, offset)
-        }
-        let probe = try DiskProbe.measure(
-            path: model.file.path, reading: ReadingOptions(mode: .buffered, mirror: mirror), seconds: 0,
-            request: .init(bytes: 64 << 10, depth: 4), system: system)
-        #expect(probe.mode == .buffered && probe.bytesRead == 4 * 64 << 10)
-        #expect(read.withLock { $0 } == [model.file.path: 2 * 64 << 10, mirror: 2 * 64 << 10])
-        #expect(
-            #expect(throws: LeafError.self) {
-                try DiskProbe.measure(path: model.file.path, reading: ReadingOptions(mirror: "/nowhere/x"), seconds: 1)
-            }?.description.hasPrefix("/nowhere/x: ") == true)
-    }
-
-    @Test func theProbeReadsTheFileWithTheModeThatWorks() throws {
-        let model = try TestModel(sizes: [Int](repeating: 50_000, count: 20), seed: 1)
-        let probe = try DiskProbe.measure(
-            path: model.file.path, seconds: 0.02, request: .init(bytes: 64 << 10, depth: 4), system: .here)
-        #expect(probe.mode == .direct && probe.bytesRead >= 64 << 10 && probe.bytesPerSecond > 0)
-        var system = SystemCalls.here
-        system.open = { path, direct in direct ? -EINVAL : SystemCalls.here.open(path, direct) }
-        let buffered = try DiskProbe.measure(
-            path: model.file.path, seconds: 0, request: .init(bytes: 64 << 10, depth: 2), system: system)
-        #expect(buffered.mode == .buffered && buffered.bytesRead == 128 << 10)
-        system.read = { _, _, _, _ in -Int(EIO) }
-        #expect(throws: LeafError.self) {
-            try DiskProbe.measure(
-                path: model.file.path, seconds: 1, request: .init(bytes: 4096, depth: 2), system: system)
-        }
-        #expect(throws: LeafError.self) { try DiskProbe.measure(path: "/nowhere/x", seconds: 1) }
-        #expect(truncate(model.file.path, 100) == 0)
-        #expect(throws: LeafError.self) { try DiskProbe.measure(path: model.file.path, seconds: 1) }
     }
 }
