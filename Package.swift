@@ -47,7 +47,8 @@ let package = Package(
             swiftSettings: library),
         // Text to ids and back.
         .target(
-            name: "LeafTokenizer", dependencies: ["LeafSystem", "LeafFormat", "CTokenizerData"], swiftSettings: library),
+            name: "LeafTokenizer", dependencies: ["LeafSystem", "LeafFormat", "CTokenizerData"],
+            swiftSettings: library),
         // What makes model files has in common.
         .target(name: "LeafConversion", dependencies: ["LeafSystem"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
@@ -178,7 +179,8 @@ let package = Package(
             name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafSystem", "LeafFormat"],
             swiftSettings: strict),
         .testTarget(
-            name: "LeafStreamTests", dependencies: ["LeafStream", "LeafSystem", "LeafFormat"], swiftSettings: strict),
+            name: "LeafStreamTests", dependencies: ["LeafStream", "LeafSystem", "LeafFormat", "GoldenSupport"],
+            swiftSettings: strict),
     ]
 )
 

@@ -28,8 +28,8 @@ package struct OrderedPipeline<Slot: Sendable>: Sendable {
     ///   - make: makes a value in a slot, on any thread.
     ///   - use: is handed the values in order, on the calling thread. A value may point into its slot until `use`
     ///     returns.
-    /// - Throws: the first error in the order of the values, of `make` or `use`, or `.io` when the system starts no more
-    ///   threads; no thread works any more then.
+    /// - Throws: the first error in the order of the values, of `make` or `use`, or `.io` when the system starts no
+    ///   more threads; no thread works any more then.
     package func run<Value>(
         _ count: Int, make: @escaping @Sendable (Int, Slot) throws(LeafError) -> Value,
         use: (Int, Value) throws(LeafError) -> Void

@@ -67,8 +67,11 @@ import Testing
     @Test func noLimitInVersionOneIsNoLimit() {
         let machine = machine([
             "/proc/self/cgroup": "4:memory:/\n5:cpu:/\n",
-            "/proc/self/mountinfo":
-                "40 30 0:33 / /cg/memory rw - cgroup cgroup rw,memory\n41 30 0:33 / /cg/cpu rw - cgroup cgroup rw,cpu\n",
+            "/proc/self/mountinfo": """
+            40 30 0:33 / /cg/memory rw - cgroup cgroup rw,memory
+            41 30 0:33 / /cg/cpu rw - cgroup cgroup rw,cpu
+
+            """,
             "/cg/memory/memory.limit_in_bytes": "9223372036854771712\n",
             "/cg/memory/memory.usage_in_bytes": "100\n",
             "/cg/cpu/cpu.cfs_quota_us": "-1\n",

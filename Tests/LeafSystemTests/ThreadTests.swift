@@ -1,19 +1,10 @@
 import Foundation
+import GoldenSupport
 import LeafSystem
 import Synchronization
 import Testing
 
 @Suite("threads") struct ThreadTests {
-    /// A system that starts `most` threads.
-    private func system(threads most: Int) -> SystemCalls {
-        var system = SystemCalls.real
-        let started = Counter()
-        system.startThread = { body in
-            started.add(1) > most ? -EAGAIN : SystemCalls.real.startThread(body)
-        }
-        return system
-    }
-
     @Test func aGroupWaitsForAllThatItStarted() throws {
         let group = ThreadGroup()
         let done = Counter()
@@ -24,7 +15,7 @@ import Testing
     }
 
     @Test func aThreadThatCannotBeIsASentence() throws {
-        let group = ThreadGroup(system: system(threads: 1))
+        let group = ThreadGroup(system: .real.starting(atMost: 1))
         let done = Counter()
         try group.start { done.add(1) }
         let error = #expect(throws: LeafError.self) { try group.start { done.add(1) } }
@@ -35,7 +26,7 @@ import Testing
         // The others are waited for all the same.
         group.wait()
         #expect(done.value == 1)
-        #expect(throws: LeafError.self) { _ = try SerialThread(system: system(threads: 0)) }
+        #expect(throws: LeafError.self) { _ = try SerialThread(system: .real.starting(atMost: 0)) }
     }
 
     @Test func signalsGoToTheThreadsOfTheProgram() throws {

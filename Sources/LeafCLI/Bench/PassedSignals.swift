@@ -1,5 +1,5 @@
-import Dispatch
 import Glibc
+import Leafcutter
 import Synchronization
 
 /// SIGTERM and SIGHUP, which are sent to one process: from now on until the program ends they go on to its child.
@@ -13,22 +13,27 @@ final class PassedSignals: Sendable {
     /// Without SIGHUP where it was ignored from the start (nohup): then it means nothing to the child either.
     let numbers: [Int32]
     private let state = Mutex(State())
-    /// Touched in `init` and `deinit` alone.
-    private nonisolated(unsafe) var sources: [any DispatchSourceSignal] = []
 
-    init() {
+    /// - Throws: `.io` when the system starts no more threads.
+    init() throws(LeafError) {
         numbers = Self.isIgnored(SIGHUP) ? [SIGTERM] : [SIGTERM, SIGHUP]
-        let queue = DispatchQueue(label: "leafcutter.signals", qos: .userInteractive)
-        sources = numbers.map { number in
-            // The source catches the signal from now on, beside an `Interrupt` that may do so already.
-            let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
-            source.setEventHandler { [weak self] in self?.receive(number) }
-            source.activate()
-            return source
+        // A thread takes them from now on, not the handlers of an `Interrupt` that may be there already.
+        block(true)
+        try ThreadGroup().start { [weak self, numbers] in
+            var (set, number) = (numbers.signalSet, Int32(0))
+            while sigwait(&set, &number) == 0 {
+                guard let self else { return }
+                receive(number)
+            }
         }
     }
 
-    deinit { for source in sources { source.cancel() } }
+    deinit { block(false) }
+
+    private func block(_ isBlocked: Bool) {
+        var set = numbers.signalSet
+        pthread_sigmask(isBlocked ? SIG_BLOCK : SIG_UNBLOCK, &set, nil)
+    }
 
     private static func isIgnored(_ number: Int32) -> Bool {
         var action = sigaction()

@@ -75,7 +75,7 @@ struct BenchCommand: Command {
         _ = try engine.makeTrace()
         var runs: [BenchRun] = []
         let interrupt = terminal.interrupt
-        let signals = PassedSignals()
+        let signals = try PassedSignals()
         do throws(LeafError) {
             for budget in budgets {
                 runs.append(try measure(file, budget, interrupt, signals, terminal))

@@ -34,7 +34,8 @@ enum WorkingSetSignals {
 }
 
 extension [Int32] {
-    fileprivate var signalSet: sigset_t {
+    /// For the calls that take several signals.
+    var signalSet: sigset_t {
         var set = sigset_t()
         sigemptyset(&set)
         for number in self { sigaddset(&set, number) }
