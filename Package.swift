@@ -47,9 +47,10 @@ let package = Package(
             swiftSettings: library),
         // Text to ids and back.
         .target(
-            name: "LeafTokenizer", dependencies: ["LeafSystem", "LeafFormat", "CTokenizerData"], swiftSettings: library),
+            name: "LeafTokenizer", dependencies: ["LeafSystem", "LeafFormat", "CTokenizerData"],
+            swiftSettings: library),
         // What makes model files has in common.
-        .target(name: "LeafConversion", dependencies: ["LeafSystem", "LeafFormat"], swiftSettings: library),
+        .target(name: "LeafConversion", dependencies: ["LeafSystem"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
         .target(
             name: "LeafImport",
@@ -70,7 +71,7 @@ let package = Package(
         // Published tasks: items to requests, outputs to metrics.
         .target(
             name: "LeafEvaluation",
-            dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafTokenizer"],
+            dependencies: ["CPMAntShape", "LeafSystem", "LeafGeneration", "LeafTokenizer"],
             swiftSettings: library),
         // The facade that people embed.
         .target(
@@ -138,7 +139,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "LeafCLITests",
-            dependencies: ["LeafCLI", "LeafArguments", "LeafFormat", "Leafcutter", "GoldenSupport"],
+            dependencies: ["LeafCLI", "LeafArguments", "LeafSystem", "Leafcutter", "GoldenSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "LeafArgumentsTests", dependencies: ["LeafArguments", "LeafSystem", "LeafFormat"],
@@ -156,6 +157,7 @@ let package = Package(
                 "GoldenSupport",
             ],
             swiftSettings: strict),
+        .testTarget(name: "LeafSystemTests", dependencies: ["LeafSystem", "GoldenSupport"], swiftSettings: strict),
         .testTarget(
             name: "LeafFormatTests", dependencies: ["CPMAntShape", "LeafSystem", "LeafFormat", "GoldenSupport"],
             swiftSettings: strict
@@ -180,7 +182,8 @@ let package = Package(
             name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafSystem", "LeafFormat"],
             swiftSettings: strict),
         .testTarget(
-            name: "LeafStreamTests", dependencies: ["LeafStream", "LeafSystem", "LeafFormat"], swiftSettings: strict),
+            name: "LeafStreamTests", dependencies: ["LeafStream", "LeafSystem", "LeafFormat", "GoldenSupport"],
+            swiftSettings: strict),
     ]
 )
 

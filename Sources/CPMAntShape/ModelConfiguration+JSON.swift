@@ -1,5 +1,4 @@
 import FoundationEssentials
-import LeafFormat
 package import LeafSystem
 
 extension ModelConfiguration {

@@ -1,4 +1,3 @@
-import LeafFormat
 import LeafSystem
 
 /// What a shell offers to complete a value.

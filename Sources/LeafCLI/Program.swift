@@ -36,7 +36,7 @@ package enum Program {
         signal(SIGPIPE, SIG_IGN)
         // The same for a limit on the size of files (ulimit -f).
         signal(SIGXFSZ, SIG_IGN)
-        WorkingSetSignals.ignore()
+        WorkingSetSignals.hold()
         leaf_limit_malloc()
         var name: String?
         do throws(LeafError) {

@@ -52,10 +52,8 @@ struct RunFacts: CustomStringConvertible {
         let counters = model.counters
         var run = run
         var parts = [work]
-        if let memory = ProcessMemory.now() {
-            parts.append(
-                "promised \(ByteCount(bytes: model.plan.budget)), peak \(ByteCount(bytes: memory.peakBytes))")
-        }
+        let peak = ByteCount(bytes: ProcessMemory.peakBytes)
+        parts.append("promised \(ByteCount(bytes: model.plan.budget)), peak \(peak)")
         parts.append("read \(ByteCount(bytes: counters.bytesRead)) (\(model.io.rawValue))")
         let streamed = model.streamedBytesPerSweep
         if streamed == 0 { parts.append("all weights stay in memory") }

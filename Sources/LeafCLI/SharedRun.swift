@@ -10,7 +10,6 @@ struct SharedRun {
     private let trace: TraceRecorder?
     /// Ends what is under way: an interruption does, or a reader of the output that goes away.
     let cancellation: Cancellation
-    private let workingSet: WorkingSetSignals
     private let began: ContinuousClock.Instant
     /// How many requests there are; nil where nobody knows.
     private let count: Int?
@@ -53,7 +52,7 @@ struct SharedRun {
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)
         terminal.detail("room for \(Quantity.count(options.capacity.sequences, unit)) at the same time")
-        workingSet = WorkingSetSignals(model)
+        try WorkingSetSignals.apply(to: model)
         self.engine = engine
         self.terminal = terminal
         self.count = count

@@ -1,5 +1,4 @@
 import Dispatch
-import LeafFormat
 package import LeafSystem
 import Synchronization
 
@@ -12,12 +11,14 @@ import Synchronization
 package struct OrderedPipeline<Slot: Sendable>: Sendable {
     private let slots: [Slot]
     private let threads: Int
+    private let system: SystemCalls
 
     /// - Parameters:
     ///   - slots: not empty; more than threads let values be made while the user waits for something else.
     ///   - threads: at least one.
-    package init(slots: [Slot], threads: Int) {
+    package init(slots: [Slot], threads: Int, system: SystemCalls = .real) {
         precondition(!slots.isEmpty && threads > 0)
+        self.system = system
         self.slots = slots
         self.threads = threads
     }
@@ -27,19 +28,19 @@ package struct OrderedPipeline<Slot: Sendable>: Sendable {
     ///   - make: makes a value in a slot, on any thread.
     ///   - use: is handed the values in order, on the calling thread. A value may point into its slot until `use`
     ///     returns.
-    /// - Throws: the first error in the order of the values, of `make` or `use`; no thread works any more then.
+    /// - Throws: the first error in the order of the values, of `make` or `use`, or `.io` when the system starts no
+    ///   more threads; no thread works any more then.
     package func run<Value>(
         _ count: Int, make: @escaping @Sendable (Int, Slot) throws(LeafError) -> Value,
         use: (Int, Value) throws(LeafError) -> Void
     ) throws(LeafError) {
         let stream = Stream(count: count, slots: slots, make: make)
-        // Every serial queue has a thread of its own.
-        let queues = (0..<threads).map { DispatchQueue(label: "leafcutter.make.\($0)", qos: .userInitiated) }
-        for queue in queues { queue.async { stream.makeAll() } }
+        let makers = ThreadGroup(system: system)
         defer {
             stream.stop(threads)
-            for queue in queues { queue.sync {} }
+            makers.wait()
         }
+        for _ in 0..<threads { try makers.start { stream.makeAll() } }
         for index in 0..<count {
             try use(index, try stream.wait(for: index))
             stream.release()

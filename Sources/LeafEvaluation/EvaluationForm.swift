@@ -1,5 +1,4 @@
 public import CPMAntShape
-import LeafFormat
 public import LeafGeneration
 public import LeafSystem
 public import LeafTokenizer

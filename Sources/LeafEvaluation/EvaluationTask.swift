@@ -1,4 +1,3 @@
-import LeafFormat
 public import LeafGeneration
 public import LeafSystem
 

@@ -1,4 +1,3 @@
-import LeafFormat
 public import LeafSystem
 
 /// What a model family is to the executor: what a row becomes, what a block computes, who sees whom.

@@ -1,5 +1,4 @@
 import Glibc
-import LeafFormat
 public import LeafSystem
 import Synchronization
 
@@ -30,10 +29,8 @@ public final class ComputePool: @unchecked Sendable {
         try self.init(threadCount: threadCount, kernels: Kernels(instructionSet))
     }
 
-    /// - Parameter startThread: runs a closure on a thread of its own; false if there can be none.
     package init(
-        threadCount: Int, kernels: Kernels = Kernels(.best),
-        startThread: (_ body: @escaping @Sendable () -> Void) -> Bool = ComputePool.startThread
+        threadCount: Int, kernels: Kernels = Kernels(.best), system: SystemCalls = .real
     ) throws(LeafError) {
         precondition(threadCount > 0)
         try kernels.permit()
@@ -43,7 +40,7 @@ public final class ComputePool: @unchecked Sendable {
         isStopped = .allocate(capacity: threadCount)
         isStopped.initialize(repeating: false, count: threadCount)
         for worker in 1..<threadCount {
-            guard startThread({ [self] in work(as: worker) }) else {
+            guard system.startThread({ [self] in work(as: worker) }) == 0 else {
                 // The caller stands for those that were not started.
                 stop(seats: threadCount - worker + 1)
                 throw LeafError(
@@ -122,33 +119,5 @@ public final class ComputePool: @unchecked Sendable {
         }
         kernels.endThread()
         barrier.wait()
-    }
-
-    /// A new detached thread with a stack of 1 MiB.
-    package static func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
-        let raw = Unmanaged.passRetained(Work(body)).toOpaque()
-        var thread: pthread_t = 0
-        let status = withUnsafeTemporaryAllocation(of: pthread_attr_t.self, capacity: 1) { attributes in
-            guard let attributes = attributes.baseAddress else { return ENOMEM }
-            pthread_attr_init(attributes)
-            defer { pthread_attr_destroy(attributes) }
-            pthread_attr_setstacksize(attributes, 1 << 20)
-            pthread_attr_setdetachstate(attributes, Int32(PTHREAD_CREATE_DETACHED))
-            return pthread_create(
-                &thread, attributes,
-                { raw in
-                    guard let raw else { return nil }
-                    Unmanaged<Work>.fromOpaque(raw).takeRetainedValue().body()
-                    return nil
-                }, raw)
-        }
-        if status != 0 { Unmanaged<Work>.fromOpaque(raw).release() }
-        return status == 0
-    }
-
-    /// What a new thread is handed.
-    private final class Work {
-        let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
 }

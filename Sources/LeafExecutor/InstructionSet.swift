@@ -1,5 +1,4 @@
 package import CLeafKernels
-import LeafFormat
 public import LeafSystem
 
 /// A set of kernels. All give the same bits; they differ in speed.

@@ -118,6 +118,7 @@ public struct KernelProbe: Sendable, Equatable {
         private let pool: ComputePool
         private let product: LinearProduct
         private let layout: WeightLayout
+        private let weights: PageMemory
         private let arena: Arena
         private let slab: UnsafeMutablePointer<UInt8>
         private let scales: UnsafeMutablePointer<Float>
@@ -138,11 +139,11 @@ public struct KernelProbe: Sendable, Equatable {
             chunkOutputs = chunkBytes / layout.byteCount(outputs: 1, columns: columns)
             let rowBytes = layout.isQuantized ? product.quantizedRowBytes(columns: columns) : 0
             let widenedFloats = layout == .float16 ? pool.threadCount * LinearProduct.widenedOutputs * columns : 0
+            weights = try PageMemory(count: chunks * chunkBytes, for: "weights", .reserved)
             arena = try Arena(
-                byteCount: chunks * chunkBytes + rows * (rowBytes + 4 * (columns + chunkOutputs))
+                byteCount: rows * (rowBytes + 4 * (columns + chunkOutputs))
                     + 4 * (chunkOutputs + widenedFloats) + 4096)
-            slab = arena.take(chunks * chunkBytes, of: UInt8.self)
-            madvise(slab, chunks * chunkBytes, MADV_HUGEPAGE)
+            slab = weights.bytes.baseAddress!.bindMemory(to: UInt8.self, capacity: weights.bytes.count)
             let start = ContinuousClock.now
             // Any bytes, except those that make slow or infinite floats.
             for byte in stride(from: 0, to: chunks * chunkBytes, by: 64) { slab[byte] = UInt8(byte >> 6 & 63) }

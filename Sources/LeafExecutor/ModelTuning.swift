@@ -1,4 +1,3 @@
-import LeafFormat
 public import LeafSystem
 
 /// Small products beside a model's matrices (LoRA): `y = Lin(x) + scale * ((x A^T) B^T)`.

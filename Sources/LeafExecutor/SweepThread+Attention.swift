@@ -1,5 +1,4 @@
 import CLeafKernels
-import LeafFormat
 import LeafStream
 
 extension SweepThread {

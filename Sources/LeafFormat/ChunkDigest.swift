@@ -59,3 +59,28 @@ extension UInt64 {
         self = value
     }
 }
+
+extension InputFile {
+    /// The digest of ranges, concatenated.
+    func digest(of ranges: [Range<Int>]) throws(LeafError) -> UInt64 {
+        var digest = try ChunkDigest()
+        for range in ranges {
+            try bytes(at: range.lowerBound, count: range.count).withUnsafeBytes { digest.update($0) }
+        }
+        return digest.value
+    }
+
+    /// The digest of a range, read in pieces of 1 MiB.
+    package func digest(at offset: Int, count: Int) throws(LeafError) -> UInt64 {
+        let buffer = try PageMemory(count: min(count, 1 << 20))
+        var digest = try ChunkDigest()
+        var done = 0
+        while done < count {
+            let piece = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[0..<min(count - done, buffer.bytes.count)])
+            try read(at: offset + done, into: piece)
+            digest.update(UnsafeRawBufferPointer(piece))
+            done += piece.count
+        }
+        return digest.value
+    }
+}

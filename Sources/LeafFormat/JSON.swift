@@ -1,3 +1,5 @@
+import LeafSystem
+
 /// A JSON value to write; its keys keep their order.
 package enum JSON: Sendable, ExpressibleByStringLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral {
     case null

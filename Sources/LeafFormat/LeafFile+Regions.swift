@@ -33,7 +33,7 @@ extension LeafFile {
 
     /// Checks the digest of a region.
     package func verify(_ region: Region, in input: InputFile) throws(LeafError) {
-        let buffer = try AlignedBuffer(count: Self.regionBufferBytes)
+        let buffer = try PageMemory(count: Self.regionBufferBytes)
         try read(
             region, through: buffer.bytes,
             from: { (offset, target) throws(LeafError) in try input.read(at: offset, into: target) })

@@ -58,7 +58,7 @@ extension LeafFile {
         else { return nil }
         let input = try InputFile(path: path)
         var parts = wanted.map { [UInt8](repeating: 0, count: $0.count) }
-        let buffer = try AlignedBuffer(count: Self.regionBufferBytes)
+        let buffer = try PageMemory(count: Self.regionBufferBytes)
         try read(
             region, through: buffer.bytes,
             from: { (offset, target) throws(LeafError) in try input.read(at: offset, into: target) },

@@ -14,7 +14,7 @@ extension LeafFile {
         isCancelled: () -> Bool = { false }, progress: (VerificationProgress) -> Void = { _ in }
     ) throws(LeafError) {
         let input = try InputFile(path: path)
-        let slot = try AlignedBuffer(count: chunks.map(\.slotBytes).max() ?? 0)
+        let slot = try PageMemory(count: chunks.map(\.slotBytes).max() ?? 0)
         var done = regions.first?.offset ?? 0
         func account(_ count: Int) throws(LeafError) {
             done += count

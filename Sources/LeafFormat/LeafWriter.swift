@@ -73,7 +73,7 @@ public final class LeafWriter {
     package let committer: BlockCommitter
     private let part: OutputFile
     private let contents: Contents
-    private let packed: AlignedBuffer
+    private let packed: PageMemory
     private let packsWherePays: Bool
     private let tensors: [String: TensorEntry]
     private var chunks: [[LeafMetadata.ChunkRecord]] = []
@@ -116,7 +116,7 @@ public final class LeafWriter {
         self.contents = contents
         self.layout = layout
         tensors = Dictionary(layout.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        packed = try AlignedBuffer(count: PackedChunk.roomBytes)
+        packed = try PageMemory(count: PackedChunk.roomBytes)
         packsWherePays = options.packsChunks
         end = layout.blocksOffset
 
@@ -276,7 +276,7 @@ public final class LeafWriter {
     /// Returns nil if packing does not save enough.
     private static func pack(_ dictionary: [UInt8]) throws(LeafError) -> [UInt8]? {
         guard !dictionary.isEmpty else { return nil }
-        let room = try AlignedBuffer(count: dictionary.count)
+        let room = try PageMemory(count: dictionary.count)
         return dictionary.withUnsafeBytes { LZ4Codec.compress($0, into: room.bytes) }.map { Array(room.bytes[0..<$0]) }
     }
 
@@ -402,30 +402,5 @@ public final class LeafWriter {
                 try write(name, UnsafeRawBufferPointer(bytes))
             }
         }
-    }
-}
-
-extension InputFile {
-    /// The digest of ranges, concatenated.
-    func digest(of ranges: [Range<Int>]) throws(LeafError) -> UInt64 {
-        var digest = try ChunkDigest()
-        for range in ranges {
-            try bytes(at: range.lowerBound, count: range.count).withUnsafeBytes { digest.update($0) }
-        }
-        return digest.value
-    }
-
-    /// The digest of a range, read in pieces of 1 MiB.
-    package func digest(at offset: Int, count: Int) throws(LeafError) -> UInt64 {
-        let buffer = try AlignedBuffer(count: min(count, 1 << 20))
-        var digest = try ChunkDigest()
-        var done = 0
-        while done < count {
-            let piece = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[0..<min(count - done, buffer.bytes.count)])
-            try read(at: offset + done, into: piece)
-            digest.update(UnsafeRawBufferPointer(piece))
-            done += piece.count
-        }
-        return digest.value
     }
 }

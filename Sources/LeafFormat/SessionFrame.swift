@@ -11,7 +11,7 @@ struct SessionFrame: Equatable {
     static let maximumBytes = 256 << 10
     static let headerBytes = 40
     /// Bytes of the largest frame.
-    static let roomBytes = (headerBytes + maximumBytes).roundedUp(to: AlignedBuffer.alignment)
+    static let roomBytes = (headerBytes + maximumBytes).roundedUp(to: PageMemory.pageBytes)
 
     /// Counts from 0 without a gap.
     var number: UInt32
@@ -21,7 +21,7 @@ struct SessionFrame: Equatable {
     var isLast: Bool
 
     /// Bytes in the file: whole pages.
-    var paddedBytes: Int { (Self.headerBytes + storedBytes).roundedUp(to: AlignedBuffer.alignment) }
+    var paddedBytes: Int { (Self.headerBytes + storedBytes).roundedUp(to: PageMemory.pageBytes) }
 
     /// Writes the header in front of the stored bytes, and zeros after them.
     func seal(_ frame: UnsafeMutableRawBufferPointer) {

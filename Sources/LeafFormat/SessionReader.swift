@@ -4,8 +4,8 @@ package import LeafSystem
 /// has checked the frame's digest.
 package final class SessionReader {
     private let file: InputFile
-    private let contents: AlignedBuffer
-    private let frame: AlignedBuffer
+    private let contents: PageMemory
+    private let frame: PageMemory
     private var offset = 0
     private var number: UInt32 = 0
     private var isLast = false
@@ -15,8 +15,8 @@ package final class SessionReader {
     /// - Throws: `.badInput` if the file is no session, or has a version that this program does not know.
     package init(_ file: InputFile) throws(LeafError) {
         self.file = file
-        contents = try AlignedBuffer(count: SessionFrame.roomBytes)
-        frame = try AlignedBuffer(count: SessionFrame.roomBytes)
+        contents = try PageMemory(count: SessionFrame.roomBytes)
+        frame = try PageMemory(count: SessionFrame.roomBytes)
         let start = try file.bytes(at: 0, count: min(12, file.byteCount))
         guard start.count == 12, start.starts(with: SessionFrame.magic) else {
             throw LeafError(.badInput, "\(file.path) is not a session; give another file, or remove it")
@@ -89,7 +89,7 @@ package final class SessionReader {
 
     private func readFrame() throws(LeafError) {
         guard !isLast else { throw damage }
-        let page = AlignedBuffer.alignment
+        let page = PageMemory.pageBytes
         guard file.byteCount - offset >= page else { throw cutOff }
         try file.read(at: offset, into: UnsafeMutableRawBufferPointer(rebasing: frame.bytes[0..<page]))
         guard let header = SessionFrame(header: UnsafeRawBufferPointer(frame.bytes)), header.number == number else {

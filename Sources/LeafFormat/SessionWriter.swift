@@ -8,8 +8,8 @@ package final class SessionWriter {
     package static let bufferBytes = 2 * SessionFrame.roomBytes
 
     private let output: OutputFile
-    private let contents: AlignedBuffer
-    private let frame: AlignedBuffer
+    private let contents: PageMemory
+    private let frame: PageMemory
     private var filled = 0
     private var number: UInt32 = 0
     /// Bytes in the file so far.
@@ -18,8 +18,8 @@ package final class SessionWriter {
     /// - Parameter output: an empty file.
     package init(_ output: OutputFile) throws(LeafError) {
         self.output = output
-        contents = try AlignedBuffer(count: SessionFrame.roomBytes)
-        frame = try AlignedBuffer(count: SessionFrame.roomBytes)
+        contents = try PageMemory(count: SessionFrame.roomBytes)
+        frame = try PageMemory(count: SessionFrame.roomBytes)
     }
 
     package func append(_ bytes: UnsafeRawBufferPointer) throws(LeafError) {

@@ -1,5 +1,4 @@
 import CPMAntShape
-import LeafFormat
 
 /// The implementation whose rules generation follows, where the two implementations of CPM-Ant differ.
 public enum Compatibility: String, Sendable, CaseIterable {

@@ -1,6 +1,5 @@
 public import CPMAntShape
 public import LeafExecutor
-import LeafFormat
 public import LeafSystem
 
 /// How the hidden states of a text become the answer.

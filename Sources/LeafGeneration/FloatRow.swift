@@ -1,12 +1,11 @@
 import CLeafKernels
-import LeafFormat
 import LeafSystem
 
 /// A row of floats that kernels can work on. It holds the only unsafe memory of this target.
 final class FloatRow: @unchecked Sendable {
     private(set) var count: Int
     private let capacity: Int
-    private let buffer: AlignedBuffer
+    private let buffer: PageMemory
     private let base: UnsafeMutablePointer<Float>
     private let kernels: leaf_float_kernels
 
@@ -14,13 +13,13 @@ final class FloatRow: @unchecked Sendable {
         self.kernels = kernels
         self.count = count
         capacity = count
-        buffer = try AlignedBuffer(count: Self.byteCount(count))
+        buffer = try PageMemory(count: Self.byteCount(count))
         base = buffer.bytes.bindMemory(to: Float.self).baseAddress.unsafelyUnwrapped
     }
 
     /// Bytes of a row with `count` numbers.
     static func byteCount(_ count: Int) -> Int {
-        (count * MemoryLayout<Float>.stride).roundedUp(to: AlignedBuffer.alignment)
+        (count * MemoryLayout<Float>.stride).roundedUp(to: PageMemory.pageBytes)
     }
 
     /// Changes the count. New numbers at the end are undefined.

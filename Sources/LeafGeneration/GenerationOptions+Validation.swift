@@ -1,5 +1,4 @@
 public import CPMAntShape
-import LeafFormat
 public import LeafSystem
 
 extension GenerationOptions {

@@ -1,4 +1,3 @@
-import LeafFormat
 import LeafSystem
 
 /// Delivers the events of one request, and records when they happened.

@@ -1,6 +1,5 @@
 public import CPMAntShape
 public import LeafExecutor
-import LeafFormat
 public import LeafSystem
 
 /// One input of the `logits` command: either a text as generation reads it, or every array of CPM-Live's `inference`.

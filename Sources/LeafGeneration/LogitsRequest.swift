@@ -1,6 +1,5 @@
 public import CPMAntShape
 public import LeafExecutor
-import LeafFormat
 public import LeafSystem
 
 /// A text whose logits are wanted, row by row: they are lent, not kept.

@@ -1,6 +1,5 @@
 package import CPMAntShape
 package import LeafExecutor
-import LeafFormat
 package import LeafSystem
 
 /// A request that one sweep answers.

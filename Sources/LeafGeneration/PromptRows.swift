@@ -1,6 +1,5 @@
 public import CPMAntShape
 public import LeafExecutor
-import LeafFormat
 public import LeafSystem
 
 /// The adapter and the soft prompt of a text, which are loaded with the model (`ModelTuning`).

@@ -1,4 +1,3 @@
-import LeafFormat
 public import LeafSystem
 
 /// An event of a request.

@@ -1,7 +1,6 @@
 import CLeafKernels
 public import CPMAntShape
 package import LeafExecutor
-import LeafFormat
 package import LeafSystem
 
 /// The buffers for choosing tokens, for one sequence after another. They are allocated once.

@@ -1,4 +1,3 @@
-package import Dispatch
 package import LeafExecutor
 import LeafFormat
 package import LeafSystem
@@ -10,7 +9,7 @@ package import LeafSystem
 /// it wait too, so that none starves. Everything happens on the engine's queue.
 package final class Scheduler {
     private let model: Executor
-    private let queue: DispatchQueue
+    private let queue: SerialThread
     private let interest: SweepInterest
     private var workspace: SamplingWorkspace
     private var waiting: [any Track] = []
@@ -35,7 +34,7 @@ package final class Scheduler {
     ///   - interest: learns who wants each sweep.
     /// - Throws: `.budget` if the system refuses the memory for a few rows.
     package init(
-        model: Executor, queue: DispatchQueue, interest: SweepInterest
+        model: Executor, queue: SerialThread, interest: SweepInterest
     ) throws(LeafError) {
         self.model = model
         self.queue = queue
@@ -56,7 +55,7 @@ package final class Scheduler {
 
     /// Adds a track, which joins as soon as there is capacity. A track that can never fit ends at once with the reason.
     package func add(_ track: any Track) {
-        dispatchPrecondition(condition: .onQueue(queue))
+        precondition(queue.isCurrent)
         if let reason = model.refusal(of: track.demand) {
             track.end(reason, model)
         } else {
@@ -66,7 +65,7 @@ package final class Scheduler {
 
     /// Runs one sweep with the rows of all active tracks, if there are any.
     package func sweep() {
-        dispatchPrecondition(condition: .onQueue(queue))
+        precondition(queue.isCurrent)
         letGo()
         admit()
         ride()

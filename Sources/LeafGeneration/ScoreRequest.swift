@@ -1,6 +1,5 @@
 public import CPMAntShape
 public import LeafExecutor
-import LeafFormat
 public import LeafSystem
 
 /// A request for the probability of one text after another.

@@ -1,4 +1,3 @@
-import LeafFormat
 public import LeafSystem
 
 /// Why a text ended.

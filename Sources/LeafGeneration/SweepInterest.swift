@@ -1,4 +1,3 @@
-import LeafFormat
 package import LeafSystem
 import Synchronization
 

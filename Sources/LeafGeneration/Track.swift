@@ -1,5 +1,4 @@
 package import LeafExecutor
-import LeafFormat
 package import LeafSystem
 
 /// One request under way, or a part of one: says which rows it wants on the next sweep, and makes something of their

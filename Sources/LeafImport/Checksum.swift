@@ -50,7 +50,7 @@ extension SourceTensor {
 
     /// - Throws: `.badInput` if the bytes of the storage have another checksum.
     func checkStorage() throws(LeafError) {
-        let room = try AlignedBuffer(count: 1 << 20)
+        let room = try PageMemory(count: 1 << 20)
         var sum = Checksum()
         for begin in stride(from: 0, to: storage.byteCount, by: room.bytes.count) {
             let count = min(room.bytes.count, storage.byteCount - begin)

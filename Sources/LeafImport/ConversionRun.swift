@@ -1,5 +1,4 @@
 import CPMAntShape
-import Dispatch
 import LeafFormat
 import LeafSystem
 import Synchronization
@@ -150,10 +149,10 @@ struct ConversionRun {
         }
         let prompt = checkpoint.residents[TensorName.promptEmbedding]!
         let reader = try RowReader(prompt)
-        let rows = try AlignedBuffer(count: reader.rows * reader.rowBytes)
+        let rows = try PageMemory(count: reader.rows * reader.rowBytes)
         try reader.read(rows: 0..<reader.rows, into: rows.bytes)
-        let encoded = try AlignedBuffer(count: reader.rows * reader.columns * options.weights.elementBytes)
-        let scales = try AlignedBuffer(count: reader.rows * 4)
+        let encoded = try PageMemory(count: reader.rows * reader.columns * options.weights.elementBytes)
+        let scales = try PageMemory(count: reader.rows * 4)
         try sources.encoder(for: .floats(prompt), columns: reader.columns).encode(
             rows.bytes.baseAddress!, firstRow: 0, rowCount: reader.rows, into: encoded.bytes.baseAddress!,
             scales: scales.bytes.assumingMemoryBound(to: Float.self).baseAddress!, isTiled: false)
@@ -206,7 +205,7 @@ private final class CommitQueue {
     private let committer: BlockCommitter
     private let consumption: Consumption?
     private let batchBytes: Int
-    private let queue = DispatchQueue(label: "leafcutter.import.commit", qos: .userInitiated)
+    private let thread = ThreadGroup()
     private let fault = Outcome()
     private var batch: [BlockCommitter.Block] = []
     private var blocks = 0..<0
@@ -236,14 +235,14 @@ private final class CommitQueue {
     }
 
     private func wait() throws(LeafError) {
-        queue.sync {}
+        thread.wait()
         if let error = fault.error.withLock({ $0 }) { throw error }
     }
 
     private func begin() throws(LeafError) {
         try wait()
         guard !batch.isEmpty else { return }
-        queue.async { [committer, consumption, fault, batch, blocks] in
+        try thread.start { [committer, consumption, fault, batch, blocks] in
             do throws(LeafError) {
                 try committer.commit(batch)
                 try Self.consume(blocks, consumption, committer)

@@ -117,7 +117,7 @@ public struct Converter: Sendable {
             return ConversionResult(
                 output: output, parameters: file.shape.parameterCount, bytes: file.leaf.fileBytes,
                 seconds: (clock.now - began) / .seconds(1), tensors: 0, weights: file.weights,
-                peakBytes: ProcessMemory.now()?.peakBytes ?? 0, bytesPerSecond: 0,
+                peakBytes: ProcessMemory.peakBytes, bytesPerSecond: 0,
                 blocksResumed: file.leaf.blocks.count,
                 wasMadeEarlier: true, warnings: [])
         }
@@ -158,7 +158,7 @@ public struct Converter: Sendable {
         return ConversionResult(
             output: output, parameters: ModelShape(checkpoint.configuration, weights: options.weights).parameterCount,
             bytes: file.fileBytes, seconds: seconds,
-            tensors: checkpoint.tensorCount, weights: options.weights, peakBytes: ProcessMemory.now()?.peakBytes ?? 0,
+            tensors: checkpoint.tensorCount, weights: options.weights, peakBytes: ProcessMemory.peakBytes,
             bytesPerSecond: Double(bytesRead) / max(seconds, 1e-9), blocksResumed: resumed, wasMadeEarlier: false,
             warnings: warnings)
     }

@@ -50,16 +50,16 @@ struct EncodingPipeline {
 
     /// Buffers of a piece.
     private struct Slot: Sendable {
-        let rows: AlignedBuffer
-        let chunk: AlignedBuffer
-        let room: AlignedBuffer
-        let scales: AlignedBuffer
+        let rows: PageMemory
+        let chunk: PageMemory
+        let room: PageMemory
+        let scales: PageMemory
 
         init(_ sizes: Sizes) throws(LeafError) {
-            rows = try AlignedBuffer(count: sizes.pieceBytes + RowReader.pageRoom)
-            chunk = try AlignedBuffer(count: sizes.chunkBytes)
-            room = try AlignedBuffer(count: PackedChunk.roomBytes)
-            scales = try AlignedBuffer(count: sizes.scaleBytes)
+            rows = try PageMemory(count: sizes.pieceBytes + RowReader.pageRoom)
+            chunk = try PageMemory(count: sizes.chunkBytes)
+            room = try PageMemory(count: PackedChunk.roomBytes)
+            scales = try PageMemory(count: sizes.scaleBytes)
         }
     }
 

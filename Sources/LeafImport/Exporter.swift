@@ -109,7 +109,7 @@ public struct Exporter: Sendable {
         return ExportResult(
             output: folder, parameters: ModelShape(configuration, weights: weights).parameterCount, bytes: total,
             seconds: (clock.now - began) / .seconds(1), tensors: shards.files.reduce(0) { $0 + $1.tensors.count },
-            shards: shards.files.count, weights: weights, peakBytes: ProcessMemory.now()?.peakBytes ?? 0)
+            shards: shards.files.count, weights: weights, peakBytes: ProcessMemory.peakBytes)
     }
 
     private func prepareFolder(_ shards: ExportShards) throws(LeafError) {

@@ -1,5 +1,4 @@
 import CPMAntShape
-import LeafFormat
 import LeafSystem
 
 /// Compares a stored head with the token table. CPM-Ant ties them, so a checkpoint that stores both must have the same
@@ -28,8 +27,8 @@ struct HeadComparison {
         let readers = (try RowReader(head), try RowReader(table))
         let converters = (try FloatConverter(head, kernels), try FloatConverter(table, kernels))
         let buffers = (
-            try AlignedBuffer(count: Self.rowsAtATime * readers.0.rowBytes + RowReader.pageRoom),
-            try AlignedBuffer(count: Self.rowsAtATime * readers.1.rowBytes + RowReader.pageRoom)
+            try PageMemory(count: Self.rowsAtATime * readers.0.rowBytes + RowReader.pageRoom),
+            try PageMemory(count: Self.rowsAtATime * readers.1.rowBytes + RowReader.pageRoom)
         )
         let columns = readers.1.columns
         var floats = (

@@ -7,17 +7,17 @@ package struct LeafRows {
     package let file: CPMAntFile
     private let input: InputFile
     private let kernels: WeightKernels
-    private let slot: AlignedBuffer
-    private let floats: AlignedBuffer
+    private let slot: PageMemory
+    private let floats: PageMemory
 
     package init(_ file: CPMAntFile, _ kernels: WeightKernels) throws(LeafError) {
         self.file = file
         input = try InputFile(path: file.path)
         self.kernels = kernels
         let leaf = file.leaf
-        slot = try AlignedBuffer(count: leaf.chunks.map(\.slotBytes).max() ?? 0)
+        slot = try PageMemory(count: leaf.chunks.map(\.slotBytes).max() ?? 0)
         let most = leaf.chunks.map { leaf.matrices[$0.matrix].columns * $0.outputCount }.max() ?? 0
-        floats = try AlignedBuffer(count: most * MemoryLayout<Float>.size)
+        floats = try PageMemory(count: most * MemoryLayout<Float>.size)
     }
 
     /// Calls `use` with the outputs of one chunk after another, without padding.

@@ -1,4 +1,3 @@
-import LeafFormat
 import LeafSystem
 
 /// The numbers that merging an adapter adds to a matrix: `scale * B A`.

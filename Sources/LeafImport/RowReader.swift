@@ -11,7 +11,7 @@ package final class RowReader {
     package let columns: Int
     private let rowStride: Int
     private let columnStride: Int
-    private var whole: AlignedBuffer?
+    private var whole: PageMemory?
 
     /// The most memory for a tensor that is not row-major: a float32 token table of the 10B.
     private static let maximumWholeBytes = 512 << 20
@@ -81,7 +81,7 @@ package final class RowReader {
     /// - Parameter kernels: those that widen.
     /// - Throws: `.badInput` for element types that no weights have, and for numbers that are not finite.
     package func floats(_ kernels: WeightKernels) throws(LeafError) -> [Float] {
-        let bytes = try AlignedBuffer(count: rows * rowBytes)
+        let bytes = try PageMemory(count: rows * rowBytes)
         try read(rows: 0..<rows, into: bytes.bytes)
         var floats = [Float](repeating: 0, count: rows * columns)
         let converter = try FloatConverter(tensor, kernels)
@@ -102,7 +102,7 @@ package final class RowReader {
                     "\(tensor.storage.path): tensor \(tensor.name) is not row-major and takes \(span.sizeText); "
                         + "save it again with .contiguous()")
             }
-            let buffer = try AlignedBuffer(count: span)
+            let buffer = try PageMemory(count: span)
             let place = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[0..<span])
             try tensor.storage.read(at: tensor.offset, into: place)
             whole = buffer

@@ -1,5 +1,4 @@
 public import CPMAntShape
-import LeafFormat
 public import LeafSystem
 
 /// A trained soft prompt: one `[promptLength, dimModel]`, or a whole table with rows for each task.

@@ -1,5 +1,4 @@
 import CLeafKernels
-import LeafFormat
 package import LeafSystem
 
 /// The C functions that turn weights of one type into another, of one instruction set.

@@ -1,4 +1,3 @@
-internal import Dispatch
 public import LeafFormat
 public import LeafSystem
 
@@ -14,7 +13,7 @@ public final class BlockStore: Sendable {
 
     private let loader: ChunkLoader
     private let readAhead: ReadAhead
-    private let readers = DispatchGroup()
+    private let readers: ThreadGroup
 
     /// - Parameters:
     ///   - chunks: which of the file's chunks are swept, by their indices; all of them when it is nil.
@@ -53,16 +52,15 @@ public final class BlockStore: Sendable {
             maxBytesPerSecond: reading.maxBytesPerSecond, trace: trace)
         self.loader = loader
         self.readAhead = readAhead
-        // The loops hold the memory, not the store, so `deinit` can stop them and nothing is freed during a read. Each
-        // loop has a serial queue of its own, because Dispatch gives such a queue a thread whatever other queues do.
+        readers = ThreadGroup(system: system)
+        // The loops hold the memory, not the store, so `deinit` can stop them and nothing is freed during a read.
         let pieces = range.reduce(0) { $0 + loader.pieceCount(of: $1) }
         for reader in 0..<min(request.depth, max(1, pieces)) {
-            DispatchQueue(label: "leafcutter.reader.\(reader)", qos: .userInitiated).async(group: readers) {
-                readAhead.run(as: reader)
-            }
+            try readers.start { readAhead.run(as: reader) }
         }
     }
 
+    // Also after an `init` that could not start all readers.
     deinit {
         readAhead.stop()
         readers.wait()

@@ -1,4 +1,3 @@
-internal import LeafFormat
 internal import LeafSystem
 
 /// One consumer's use of one chunk: the bytes stay where they are until the lease ends, which is at the end of its

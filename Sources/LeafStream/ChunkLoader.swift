@@ -18,8 +18,8 @@ final class ChunkLoader: Sendable {
     private let sources: [Source]
     private let mapping: MappedFile?
     private let slotBytes: Int
-    private let slots: Slab
-    private let pinned: Slab
+    private let slots: PageMemory
+    private let pinned: PageMemory
     /// The offset of each pinned chunk in `pinned`; -1 for other chunks.
     private let pinnedOffsets: [Int]
 
@@ -67,9 +67,10 @@ final class ChunkLoader: Sendable {
         // Reserves addresses for slots even when everything is pinned, in case chunks leave later. Untouched pages cost
         // no memory.
         let slotCount = plan.slotCount > 0 ? plan.slotCount : MemoryPlan.preferredSlotCount
-        slots = try Slab(
-            count: file.chunks[range].contains(where: needsMemory) ? slotBytes * slotCount : 0, system: system)
-        pinned = try Slab(count: pinnedBytes, system: system)
+        slots = try PageMemory(
+            count: file.chunks[range].contains(where: needsMemory) ? slotBytes * slotCount : 0, for: "weights",
+            .reserved, system: system)
+        pinned = try PageMemory(count: pinnedBytes, for: "weights", .reserved, system: system)
     }
 
     private static func open(

@@ -1,5 +1,4 @@
 internal import Dispatch
-import LeafFormat
 public import LeafSystem
 internal import Synchronization
 
@@ -39,7 +38,7 @@ public struct DiskProbe: Sendable, Equatable {
         }
         let requestBytes = min(request.bytes, copies.map(\.wholePagesBytes).min() ?? 0)
         let readerCount = max(request.depth, copies.count)
-        let slab = try Slab(count: readerCount * requestBytes, system: system)
+        let memory = try PageMemory(count: readerCount * requestBytes, .reserved, system: system)
         let nanoseconds = UInt64(min(max(0, seconds), 3600) * 1e9)
         let begin = now()
         let end = begin + nanoseconds
@@ -48,18 +47,18 @@ public struct DiskProbe: Sendable, Equatable {
                 requestBytes: requestBytes, places: $0.wholePagesBytes / requestBytes, begin: begin,
                 countFrom: begin + nanoseconds / 3)
         }
-        let readers = DispatchGroup()
+        let readers = ThreadGroup(system: system)
+        defer { readers.wait() }
         for reader in 0..<readerCount {
             let file = copies[reader % copies.count].file
-            let progress = progress[reader % copies.count]
-            DispatchQueue(label: "leafcutter.probe.\(reader)", qos: .userInitiated).async(group: readers) {
-                repeat {
-                    let outcome = Result { () throws(ReadFailure) in
-                        try file.fill(
-                            slab.bytes(at: reader * requestBytes, count: requestBytes), from: progress.nextOffset())
-                    }
-                    if !progress.add(outcome, at: now()) { return }
-                } while now() < end && !isCancelled()
+            let own = progress[reader % copies.count]
+            do {
+                try readers.start {
+                    own.read(file, into: memory, at: reader * requestBytes) { now() < end && !isCancelled() }
+                }
+            } catch {
+                for progress in progress { progress.stop() }
+                throw error
             }
         }
         readers.wait()
@@ -88,7 +87,7 @@ public struct DiskProbe: Sendable, Equatable {
             } catch {
                 throw LeafError(.io, "\(path): \(error.sentence)")
             }
-            wholePagesBytes = bytes / ReadableFile.alignment * ReadableFile.alignment
+            wholePagesBytes = bytes / PageMemory.pageBytes * PageMemory.pageBytes
             guard wholePagesBytes > 0 else {
                 throw LeafError(
                     .badInput, "\(path) has \(bytes) bytes, too few to measure a disk with; name a larger file")
@@ -106,6 +105,7 @@ public struct DiskProbe: Sendable, Equatable {
             var first: UInt64
             var last: UInt64
             var failure: ReadFailure?
+            var isStopped = false
         }
 
         /// The number of consecutive requests before the next offset is chosen.
@@ -132,8 +132,21 @@ public struct DiskProbe: Sendable, Equatable {
             return Int((start + step) % UInt64(places)) * requestBytes
         }
 
+        func read(
+            _ file: ReadableFile, into memory: PageMemory, at offset: Int, while isWanted: () -> Bool
+        ) {
+            let room = memory.bytes(at: offset, count: requestBytes)
+            repeat {
+                let outcome = Result { () throws(ReadFailure) in try file.fill(room, from: nextOffset()) }
+                if !add(outcome, at: DiskProbe.now()) { return }
+            } while isWanted()
+        }
+
+        /// Ends the readers, each after its read.
+        func stop() { state.withLock { $0.isStopped = true } }
+
         /// Returns whether to continue.
-        func add(_ outcome: Result<Void, ReadFailure>, at now: UInt64) -> Bool {
+        private func add(_ outcome: Result<Void, ReadFailure>, at now: UInt64) -> Bool {
             state.withLock { state in
                 switch outcome {
                 case .failure(let failure): state.failure = state.failure ?? failure
@@ -145,7 +158,7 @@ public struct DiskProbe: Sendable, Equatable {
                         state.bytes += requestBytes
                     }
                 }
-                return state.failure == nil
+                return state.failure == nil && !state.isStopped
             }
         }
 

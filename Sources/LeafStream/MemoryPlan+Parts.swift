@@ -1,4 +1,3 @@
-import LeafFormat
 import LeafSystem
 
 extension MemoryPlan {

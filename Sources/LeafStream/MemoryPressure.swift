@@ -19,13 +19,13 @@ public struct MemoryPressure: Sendable {
             self.stalledPercent = stalledPercent
         }
 
-        public static func now() -> Reading { Reading(reader: .real) }
+        public static func now() -> Reading { Reading(.real) }
 
-        package init(reader: SmallFileReader) {
-            let machine = Machine(reader: reader)
+        package init(_ reports: KernelReports) {
+            let machine = Machine(reports)
             roomBytes = min(machine.availableBytes, machine.containerRoomBytes ?? machine.containerLimitBytes ?? .max)
             // "some avg10=1.23 avg60=..."
-            let text = ControlGroups.memoryPressure(reader: reader) ?? reader.read("/proc/pressure/memory")
+            let text = ControlGroups.memoryPressure(reports) ?? reports.file("/proc/pressure/memory")
             let words = text?.split(separator: "\n").first?.split(separator: " ") ?? []
             stalledPercent = words.first { $0.hasPrefix("avg10=") }.flatMap { Double($0.dropFirst(6)) }
         }

@@ -1,5 +1,4 @@
 internal import Dispatch
-internal import LeafFormat
 internal import LeafSystem
 internal import Synchronization
 

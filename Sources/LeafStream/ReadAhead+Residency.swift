@@ -1,4 +1,4 @@
-internal import LeafFormat
+import LeafFormat
 import LeafSystem
 internal import Synchronization
 

@@ -66,7 +66,7 @@ public final class TraceRecorder: @unchecked Sendable {
     /// Bytes of a recorder, for the memory plan.
     public static let byteCount = capacity * MemoryLayout<Event>.stride
 
-    private let slab: Slab
+    private let memory: PageMemory
     private let events: UnsafeMutablePointer<Event>
     private let capacity: Int
     private let state = Monitor(State())
@@ -78,9 +78,8 @@ public final class TraceRecorder: @unchecked Sendable {
 
     package init(path: String, capacity: Int) throws(LeafError) {
         output = try TraceFile(path: path)
-        slab = try Slab(
-            count: (capacity * MemoryLayout<Event>.stride + 4095) / 4096 * 4096, system: .real)
-        events = slab.base.bindMemory(to: Event.self, capacity: capacity)
+        memory = try PageMemory(count: capacity * MemoryLayout<Event>.stride, for: "a timeline", .reserved)
+        events = memory.bytes.baseAddress!.bindMemory(to: Event.self, capacity: capacity)
         self.capacity = capacity
     }
 

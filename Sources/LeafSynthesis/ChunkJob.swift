@@ -12,13 +12,13 @@ struct ChunkJob: Sendable {
 
 /// The memory for one job: its outputs, and a scale for each of them.
 struct ChunkSlot: @unchecked Sendable {
-    let bytes: AlignedBuffer
-    let scales: AlignedBuffer
+    let bytes: PageMemory
+    let scales: PageMemory
 
     /// - Parameter rows: the most outputs of a job.
     init(rows: Int) throws(LeafError) {
-        bytes = try AlignedBuffer(count: ChunkGeometry.maximumBytes)
-        scales = try AlignedBuffer(count: rows * MemoryLayout<Float>.size)
+        bytes = try PageMemory(count: ChunkGeometry.maximumBytes)
+        scales = try PageMemory(count: rows * MemoryLayout<Float>.size)
     }
 
     var rowScales: UnsafeMutableBufferPointer<Float> { scales.bytes.assumingMemoryBound(to: Float.self) }

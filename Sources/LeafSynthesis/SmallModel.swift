@@ -40,7 +40,7 @@ struct SmallModel: Sendable {
             let chunk = leaf.chunks[number]
             let wanted = outputs.clamped(to: chunk.firstOutput..<chunk.firstOutput + chunk.outputCount)
             if wanted.isEmpty { continue }
-            let slot = try AlignedBuffer(count: chunk.slotBytes)
+            let slot = try PageMemory(count: chunk.slotBytes)
             try input.read(
                 at: chunk.offset,
                 into: UnsafeMutableRawBufferPointer(rebasing: slot.bytes[chunk.storedAt..<chunk.slotBytes]))

@@ -10,19 +10,19 @@ package struct ControlGroups: Sendable {
     /// Processors' worth of time that the group may use; nil without a quota.
     package let cores: Double?
 
-    package init(reader: SmallFileReader) {
-        let groups = reader.read("/proc/self/cgroup") ?? ""
-        let mounts = (reader.read("/proc/self/mountinfo") ?? "").split(separator: "\n").compactMap(Mount.init)
+    package init(_ reports: KernelReports) {
+        let groups = reports.file("/proc/self/cgroup") ?? ""
+        let mounts = (reports.file("/proc/self/mountinfo") ?? "").split(separator: "\n").compactMap(Mount.init)
 
         var limits: [Int] = []
         var rooms: [Int] = []
         for (directory, version) in Self.levels("memory", groups: groups, mounts: mounts) {
             let names = version == 2 ? ["memory.max", "memory.high"] : ["memory.limit_in_bytes"]
-            guard let limit = names.compactMap({ number(reader.read(directory + "/" + $0)) }).min() else { continue }
+            guard let limit = names.compactMap({ number(reports.file(directory + "/" + $0)) }).min() else { continue }
             limits.append(limit)
             let usage = version == 2 ? "memory.current" : "memory.usage_in_bytes"
-            if let used = number(reader.read(directory + "/" + usage)) {
-                let cache = Self.reclaimable(reader.read(directory + "/memory.stat") ?? "", version: version)
+            if let used = number(reports.file(directory + "/" + usage)) {
+                let cache = Self.reclaimable(reports.file(directory + "/memory.stat") ?? "", version: version)
                 rooms.append(max(0, limit - max(0, used - cache)))
             }
         }
@@ -34,12 +34,12 @@ package struct ControlGroups: Sendable {
             let quota: Int?
             let period: Int?
             if version == 2 {
-                let words = (reader.read(directory + "/cpu.max") ?? "").split { $0 == " " || $0 == "\n" }
+                let words = (reports.file(directory + "/cpu.max") ?? "").split { $0 == " " || $0 == "\n" }
                 quota = words.first.flatMap { Int($0) }
                 period = words.dropFirst().first.flatMap { Int($0) }
             } else {
-                quota = number(reader.read(directory + "/cpu.cfs_quota_us"))
-                period = number(reader.read(directory + "/cpu.cfs_period_us"))
+                quota = number(reports.file(directory + "/cpu.cfs_quota_us"))
+                period = number(reports.file(directory + "/cpu.cfs_period_us"))
             }
             guard let quota, let period, quota > 0, period > 0 else { return nil }
             return Double(quota) / Double(period)
@@ -47,11 +47,11 @@ package struct ControlGroups: Sendable {
     }
 
     /// The memory pressure of the process's own group (version 2 only).
-    package static func memoryPressure(reader: SmallFileReader) -> String? {
-        let groups = reader.read("/proc/self/cgroup") ?? ""
-        let mounts = (reader.read("/proc/self/mountinfo") ?? "").split(separator: "\n").compactMap(Mount.init)
+    package static func memoryPressure(_ reports: KernelReports) -> String? {
+        let groups = reports.file("/proc/self/cgroup") ?? ""
+        let mounts = (reports.file("/proc/self/mountinfo") ?? "").split(separator: "\n").compactMap(Mount.init)
         return levels("memory", groups: groups, mounts: mounts).lazy.filter { $0.version == 2 }
-            .compactMap { reader.read($0.directory + "/memory.pressure") }.first
+            .compactMap { reports.file($0.directory + "/memory.pressure") }.first
     }
 
     /// File pages that the kernel would reclaim first.

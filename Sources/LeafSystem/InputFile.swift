@@ -54,9 +54,8 @@ public final class InputFile: Sendable {
         while done < target.count {
             // A single call moves less than 2 GiB.
             let wanted = min(target.count - done, 1 << 30)
-            let count = pread(descriptor, target.baseAddress! + done, wanted, offset + done)
-            if count < 0 && errno == EINTR { continue }
-            guard count >= 0 else { throw .system("\(path) cannot be read at offset \(offset + done)", errno) }
+            let count = retrying { checked(pread(descriptor, target.baseAddress! + done, wanted, offset + done)) }
+            guard count >= 0 else { throw .system("\(path) cannot be read at offset \(offset + done)", Int32(-count)) }
             guard count > 0 else {
                 throw LeafError(
                     .io, "\(path) ends at offset \(offset + done), before what its tables promise; get the file again")
@@ -66,7 +65,7 @@ public final class InputFile: Sendable {
     }
 
     /// Bytes that `readPages` needs in its target besides the bytes to read.
-    package static let pageRoom = 2 * AlignedBuffer.alignment
+    package static let pageRoom = 2 * PageMemory.pageBytes
 
     /// Reads a range that is not needed again soon, and leaves none of it in the page cache.
     ///
@@ -76,15 +75,14 @@ public final class InputFile: Sendable {
     package func readPages(
         at offset: Int, count: Int, into target: UnsafeMutableRawBufferPointer
     ) throws(LeafError) -> UnsafeMutableRawBufferPointer {
-        let page = AlignedBuffer.alignment
+        let page = PageMemory.pageBytes
         let begin = offset / page * page
         let end = (offset + count).roundedUp(to: page)
         precondition(target.count >= end - begin)
         var done = 0
         while directDescriptor >= 0, begin + done < offset + count {
-            let moved = pread(
-                directDescriptor, target.baseAddress! + done, min(end - begin - done, 1 << 30), begin + done)
-            if moved < 0 && errno == EINTR { continue }
+            let wanted = min(end - begin - done, 1 << 30)
+            let moved = retrying { checked(pread(directDescriptor, target.baseAddress! + done, wanted, begin + done)) }
             // If the disk refuses a direct read, the ordinary read below succeeds or reports the error. A direct read
             // that stops within a page cannot be continued.
             guard moved > 0 else { break }
@@ -125,22 +123,5 @@ public final class InputFile: Sendable {
     /// Tells the kernel to drop cached pages of a range that is not needed again.
     package func dropCache(at offset: Int, count: Int) {
         _ = posix_fadvise(descriptor, offset, count, POSIX_FADV_DONTNEED)
-    }
-}
-
-extension LeafError {
-    /// Makes an error of a failed system call: what failed, why, and a remedy for the usual reasons.
-    package static func system(_ what: String, _ code: Int32) -> LeafError {
-        let reason = String(cString: strerror(code))
-        let advice =
-            switch code {
-            case ENOENT: "; check the path"
-            case EACCES, EPERM: "; check the permissions"
-            case EROFS: "; choose another place"
-            case ENOSPC, EDQUOT: "; free some space"
-            case EMFILE, ENFILE: "; close other programs or raise `ulimit -n`"
-            default: ""
-            }
-        return LeafError(.io, "\(what): \(reason.lowercased())\(advice)")
     }
 }

@@ -7,26 +7,26 @@ public struct KernelFeatures: Sendable, Equatable {
     /// Whether the kernel measures memory pressure (PSI).
     public let hasMemoryPressure: Bool
 
-    public static func current() -> KernelFeatures { KernelFeatures(reader: .real) }
+    public static func current() -> KernelFeatures { KernelFeatures(.real) }
 
-    package init(reader: SmallFileReader) {
-        let names = (reader.read("/proc/cpuinfo") ?? "").split(separator: "\n").lazy
+    package init(_ reports: KernelReports) {
+        let names = (reports.file("/proc/cpuinfo") ?? "").split(separator: "\n").lazy
             .filter { $0.hasPrefix("model name") }.compactMap { $0.split(separator: ":", maxSplits: 1).last }
         processor = names.first.map { String(trimmed($0)) } ?? ""
-        hugePages = Self.hugePages(reader)
-        hasMemoryPressure = reader.read("/proc/pressure/memory") != nil
+        hugePages = Self.hugePages(reports)
+        hasMemoryPressure = reports.file("/proc/pressure/memory") != nil
     }
 
     /// Whether memory that asks for huge pages can get them.
     public static func hasHugePages() -> Bool { hasHugePages(.real) }
 
-    package static func hasHugePages(_ reader: SmallFileReader) -> Bool {
-        ["always", "madvise"].contains(hugePages(reader))
+    package static func hasHugePages(_ reports: KernelReports) -> Bool {
+        ["always", "madvise"].contains(hugePages(reports))
     }
 
     /// In "always [madvise] never" the brackets mark the current setting.
-    private static func hugePages(_ reader: SmallFileReader) -> String? {
-        let setting = reader.read("/sys/kernel/mm/transparent_hugepage/enabled") ?? ""
+    private static func hugePages(_ reports: KernelReports) -> String? {
+        let setting = reports.file("/sys/kernel/mm/transparent_hugepage/enabled") ?? ""
         return setting.split(whereSeparator: { $0 == " " || $0 == "\n" }).first { $0.hasPrefix("[") }
             .map { String($0.dropFirst().prefix { $0 != "]" }) }
     }

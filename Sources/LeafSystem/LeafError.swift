@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// An error that says in one sentence what failed and what to do.
 ///
 /// Every failure that a user, a file or a client can cause is such an error. Traps are only for programmer errors.
@@ -56,4 +58,23 @@ public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
         case .cancelled: 130
         }
     }
+}
+
+extension LeafError {
+    /// Makes an error of a failed system call: what failed, why, and a remedy for the usual reasons.
+    package static func system(_ what: String, _ code: Int32) -> LeafError {
+        let advice =
+            switch code {
+            case ENOENT: "; check the path"
+            case EACCES, EPERM: "; check the permissions"
+            case EROFS: "; choose another place"
+            case ENOSPC, EDQUOT: "; free some space"
+            case EMFILE, ENFILE: "; close other programs or raise `ulimit -n`"
+            default: ""
+            }
+        return LeafError(.io, "\(what): \(reason(of: code))\(advice)")
+    }
+
+    /// What the system calls an error, in lower case.
+    package static func reason(of code: Int32) -> String { String(cString: strerror(code)).lowercased() }
 }

@@ -11,22 +11,24 @@ public struct Machine: Sendable, Equatable {
     /// 1.5 processors do more than one.
     public let cores: Int
 
-    public static func current() -> Machine { Machine(reader: .real) }
+    public static func current() -> Machine { Machine(.real) }
 
-    package init(reader: SmallFileReader) {
-        let memory = colonFields(reader.read("/proc/meminfo") ?? "")
-        let total = kibibytes(memory["MemTotal"]) ?? 0
+    package init(_ reports: KernelReports) {
+        let memory = colonFields(reports.file("/proc/meminfo") ?? "")
+        // Without /proc the kernel knows only what nobody uses, not what could be freed, and nothing of a container.
+        let total = kibibytes(memory["MemTotal"]) ?? reports.memory().total
         totalBytes = total
-        availableBytes = kibibytes(memory["MemAvailable"]) ?? kibibytes(memory["MemFree"]) ?? 0
-        let groups = ControlGroups(reader: reader)
+        availableBytes = kibibytes(memory["MemAvailable"]) ?? kibibytes(memory["MemFree"]) ?? reports.memory().free
+        let groups = ControlGroups(reports)
         containerLimitBytes = groups.memoryLimitBytes.flatMap { total == 0 || $0 < total ? $0 : nil }
         containerRoomBytes = containerLimitBytes == nil ? nil : groups.memoryRoomBytes
 
         // A mask of hexadecimal digits in groups: "ffffffff,ffffffff".
-        let status = colonFields(reader.read("/proc/self/status") ?? "")
+        let status = colonFields(reports.file("/proc/self/status") ?? "")
         let allowed = (status["Cpus_allowed"] ?? "").reduce(0) { $0 + ($1.hexDigitValue ?? 0).nonzeroBitCount }
+        let processors = allowed > 0 ? allowed : reports.processors()
         let quota = groups.cores.map { Int(min($0.rounded(.up), 1e6)) } ?? .max
-        cores = max(1, min(allowed, quota))
+        cores = max(1, min(processors, quota))
     }
 
     /// The budget if the user gives none: the free memory, at most what the container has left, less a reserve.

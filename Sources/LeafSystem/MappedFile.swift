@@ -27,14 +27,14 @@ package final class MappedFile: @unchecked Sendable {
     ///   - isGuarded: whether a page that cannot be read becomes a `fault`, and not a SIGBUS.
     package init(_ file: ReadableFile, count: Int, isGuarded: Bool, system: SystemCalls) throws(LeafError) {
         // Where pages are larger, a part that begins at a multiple of the alignment cannot be dropped by itself.
-        guard sysconf(Int32(_SC_PAGESIZE)) == ReadableFile.alignment else {
+        guard sysconf(Int32(_SC_PAGESIZE)) == PageMemory.pageBytes else {
             throw LeafError(
                 .io,
-                "\(file.path): this machine's pages are not \(ReadableFile.alignment) bytes",
+                "\(file.path): this machine's pages are not \(PageMemory.pageBytes) bytes",
                 advice: .setting("io", ["direct", "buffered"]))
         }
         self.count = count
-        let address = count > 0 ? system.map(file.descriptor, count) : -Int(EINVAL)
+        let address = count > 0 ? system.map(.file(file.descriptor), count) : -Int(EINVAL)
         guard address > 0, let base = UnsafeMutableRawPointer(bitPattern: address) else {
             throw LeafError(
                 .io,
@@ -73,8 +73,7 @@ package final class MappedFile: @unchecked Sendable {
             _ = system.adviseFile(
                 file.descriptor, offset + start, min(Self.readAheadBytes, count - start), .willNeed)
         }
-        var result = -EINTR
-        while result == -EINTR { result = system.adviseMemory(base + offset, count, .populate) }
+        let result = retrying { system.adviseMemory(base + offset, count, .populate) }
         if result < 0 {
             try checkSize(offset + count)
             // Linux before 5.14 does not know the request. Touching the pages does the same, except that a failure
@@ -109,7 +108,7 @@ package final class MappedFile: @unchecked Sendable {
 
     private func touch(_ bytes: UnsafeRawBufferPointer) {
         var sum: UInt8 = 0
-        for offset in stride(from: 0, to: bytes.count, by: ReadableFile.alignment) { sum &+= bytes[offset] }
+        for offset in stride(from: 0, to: bytes.count, by: PageMemory.pageBytes) { sum &+= bytes[offset] }
         withExtendedLifetime(sum) {}
     }
 }

@@ -56,15 +56,15 @@ package final class OutputFile: Sendable {
         var target = first
         var done = 0
         while done < bytes.count {
-            let count = calls.write(target, bytes.baseAddress! + done, min(bytes.count - done, 1 << 30), offset + done)
-            if count < 0 && errno == EINTR { continue }
+            let (source, wanted) = (bytes.baseAddress! + done, min(bytes.count - done, 1 << 30))
+            let count = retrying { checked(calls.write(target, source, wanted, offset + done)) }
             // Some file systems accept direct writing and then refuse a write, and none can continue after a short one.
-            if count < 0, errno == EINVAL, target != descriptor {
+            if count == -Int(EINVAL), target != descriptor {
                 target = descriptor
                 continue
             }
             guard count > 0 else {
-                let code = count == 0 ? ENOSPC : errno
+                let code = count == 0 ? ENOSPC : Int32(-count)
                 if code == ENOSPC || code == EDQUOT || code == EFBIG {
                     throw LeafError(
                         .io,
@@ -95,9 +95,8 @@ package final class OutputFile: Sendable {
 
     /// Frees the disk space of whole pages, which then read as zeros.
     package func free(_ range: Range<Int>) throws(LeafError) {
-        while calls.free(descriptor, range.lowerBound, range.count) != 0 {
-            guard errno == EINTR else { throw .system("a part of \(path) cannot be freed", errno) }
-        }
+        let result = retrying { checked(calls.free(descriptor, range.lowerBound, range.count)) }
+        guard result == 0 else { throw .system("a part of \(path) cannot be freed", -result) }
     }
 
     /// Whether the file system can do that. Tried on a page after the end, where there is nothing to free.

@@ -90,17 +90,7 @@ package enum OutputTarget {
     private static func isMounted(_ path: String) -> Bool {
         guard let real = realpath(path, nil) else { return false }
         defer { free(real) }
-        let descriptor = Glibc.open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        var table: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 1 << 14)
-        while table.count < 1 << 22 {
-            let count = read(descriptor, &piece, piece.count)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { break }
-            table += piece[..<count]
-        }
+        guard let table = KernelReports.real.file("/proc/self/mountinfo") else { return false }
         // In the table, spaces and such are octal.
         let escaped = String(cString: real).utf8.reduce(into: [UInt8]()) { escaped, byte in
             switch byte {
@@ -111,7 +101,7 @@ package enum OutputTarget {
             default: escaped.append(byte)
             }
         }
-        return table.split(separator: UInt8(ascii: "\n")).contains { line in
+        return table.utf8.split(separator: UInt8(ascii: "\n")).contains { line in
             let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 5)
             return fields.count > 4 && fields[4].elementsEqual(escaped)
         }

@@ -1,26 +1,19 @@
 /// Counters that the kernel keeps for this process.
-public struct ProcessMemory: Sendable, Equatable {
-    /// The largest resident size so far, mapped file pages included (`VmHWM`).
-    public let peakBytes: Int
-    /// The present resident size (`VmRSS`).
-    public let residentBytes: Int
+public enum ProcessMemory {
+    /// The largest resident size so far, mapped file pages included (`VmHWM`). Without `/proc` that of the program that
+    /// started this one counts, too.
+    public static var peakBytes: Int { peakBytes(.real) }
 
-    /// Nil without `/proc`.
-    public static func now() -> ProcessMemory? { ProcessMemory(reader: .real) }
-
-    package init?(reader: SmallFileReader) {
-        guard let status = reader.read("/proc/self/status") else { return nil }
-        let fields = colonFields(status)
-        guard let peak = kibibytes(fields["VmHWM"]), let resident = kibibytes(fields["VmRSS"]) else { return nil }
-        peakBytes = peak
-        residentBytes = resident
+    package static func peakBytes(_ reports: KernelReports) -> Int {
+        let status = reports.file("/proc/self/status").map(colonFields)
+        return kibibytes(status?["VmHWM"]) ?? reports.peakBytes()
     }
 
     /// Bytes that this process has caused to be written to a disk so far; nil if the kernel does not count them.
-    public static func bytesWritten() -> Int? { bytesWritten(reader: .real) }
+    public static func bytesWritten() -> Int? { bytesWritten(.real) }
 
-    package static func bytesWritten(reader: SmallFileReader) -> Int? {
-        reader.read("/proc/self/io").flatMap { colonFields($0)["write_bytes"] }.flatMap { Int($0) }
+    package static func bytesWritten(_ reports: KernelReports) -> Int? {
+        reports.file("/proc/self/io").flatMap { colonFields($0)["write_bytes"] }.flatMap { Int($0) }
     }
 }
 

@@ -11,7 +11,7 @@ package enum ReadFailure: Error {
     package var reason: String {
         switch self {
         case .ends(let byte): "the file ends at byte \(byte)"
-        case .system(let code): String(cString: strerror(code)).lowercased()
+        case .system(let code): LeafError.reason(of: code)
         }
     }
 
@@ -28,8 +28,6 @@ package enum ReadFailure: Error {
 
 /// A file open for reading, through the page cache or past it. Closes itself.
 package final class ReadableFile: Sendable {
-    /// The unit of address, offset and length in direct reads.
-    package static let alignment = 4096
     /// The page cache that one buffered read may use. It is freed after every such piece.
     package static let bufferedPieceBytes = 256 << 10
 
@@ -56,9 +54,8 @@ package final class ReadableFile: Sendable {
         -> ReadableFile
     {
         let file = try ReadableFile(path: path, direct: true, system: system)
-        let page = UnsafeMutableRawBufferPointer.allocate(byteCount: alignment, alignment: alignment)
-        defer { page.deallocate() }
-        try file.fill(page, from: offset)
+        guard let page = try? PageMemory(count: PageMemory.pageBytes, system: system) else { throw .system(ENOMEM) }
+        try file.fill(page.bytes, from: offset)
         return file
     }
 
@@ -70,19 +67,18 @@ package final class ReadableFile: Sendable {
 
     /// Reads exactly `target.count` bytes, in as many calls as that takes.
     ///
-    /// For a direct file, address, offset and count must be multiples of `alignment`.
+    /// For a direct file, address, offset and count must be multiples of a page.
     package func fill(_ target: UnsafeMutableRawBufferPointer, from offset: Int) throws(ReadFailure) {
         guard let base = target.baseAddress else { return }
-        assert(!isDirect || (Int(bitPattern: base) | offset | target.count) % Self.alignment == 0)
+        assert(!isDirect || (Int(bitPattern: base) | offset | target.count) % PageMemory.pageBytes == 0)
         var done = 0
         defer { if !isDirect { forget(from: offset, count: done) } }
         while done < target.count {
             let piece = isDirect ? target.count - done : min(Self.bufferedPieceBytes, target.count - done)
-            let moved = system.read(descriptor, base + done, piece, offset + done)
-            if moved == -Int(EINTR) { continue }
+            let moved = retrying { system.read(descriptor, base + done, piece, offset + done) }
             guard moved >= 0 else { throw .system(Int32(-moved)) }
             // The next direct read must again begin at a multiple of the alignment.
-            let kept = isDirect ? moved / Self.alignment * Self.alignment : moved
+            let kept = isDirect ? moved / PageMemory.pageBytes * PageMemory.pageBytes : moved
             guard kept > 0 else { throw .ends(at: offset + done + moved) }
             done += kept
             if !isDirect, done < target.count { forget(from: offset, count: done) }
@@ -91,8 +87,8 @@ package final class ReadableFile: Sendable {
 
     /// Drops the pages of a range from the page cache, including pages that it covers only in part.
     package func forget(from offset: Int, count: Int) {
-        let start = offset / Self.alignment * Self.alignment
-        let end = (offset + count + Self.alignment - 1) / Self.alignment * Self.alignment
+        let start = offset / PageMemory.pageBytes * PageMemory.pageBytes
+        let end = (offset + count + PageMemory.pageBytes - 1) / PageMemory.pageBytes * PageMemory.pageBytes
         if end > start { _ = system.adviseFile(descriptor, start, end - start, .dontNeed) }
     }
 }

@@ -24,6 +24,21 @@ extension Int {
         return overflow ? ((a > 0) == (b > 0) ? .max : .min) : product
     }
 
+    /// The smallest multiple of a positive `step` that is not less than this number.
+    package func roundedUp(to step: Int) -> Int { (self + step - 1) / step * step }
+
+    /// The product, or nil if it overflows.
+    package func multiplied(by other: Int) -> Int? {
+        let (product, overflow) = multipliedReportingOverflow(by: other)
+        return overflow ? nil : product
+    }
+
+    /// The sum, or nil if it overflows.
+    package func adding(_ other: Int) -> Int? {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? nil : sum
+    }
+
     /// How many units of a positive size hold so much; none for less than nothing.
     package func units(of size: Int) -> Int { self <= 0 ? 0 : (self - 1) / size + 1 }
 }

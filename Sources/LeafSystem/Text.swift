@@ -40,7 +40,7 @@ extension String {
 extension Unicode.Scalar {
     /// Whether a terminal takes it for a command: C0, DEL and C1, the separators of lines and paragraphs,
     /// and the marks that embed or override a direction.
-    var isControl: Bool {
+    package var isControl: Bool {
         switch value {
         case 0..<0x20, 0x7F..<0xA0, 0x061C, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
         default: false

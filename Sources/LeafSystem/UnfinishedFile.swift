@@ -67,9 +67,11 @@ package final class UnfinishedFile {
             if written == 0 { try begin(descriptor) }
             var done = 0
             while done < bytes.count {
-                let count = Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
-                if count < 0, errno == EINTR || errno == EAGAIN { continue }
-                guard count >= 0 else { throw .system("\(path) cannot be written", errno) }
+                let count = retrying {
+                    checked(Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done))
+                }
+                if count == -Int(EAGAIN) { continue }
+                guard count >= 0 else { throw .system("\(path) cannot be written", Int32(-count)) }
                 done += count
             }
         }

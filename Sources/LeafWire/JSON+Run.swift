@@ -9,7 +9,7 @@ extension JSON {
     package static func memory(_ model: Model) -> JSON {
         [
             "budget": .integer(model.plan.budget), "planned": .integer(model.plan.total),
-            "peak": ProcessMemory.now().map { .integer($0.peakBytes) } ?? .null,
+            "peak": .integer(ProcessMemory.peakBytes),
         ]
     }
 

@@ -1,6 +1,5 @@
 public import CPMAntShape
 import LeafExecutor
-import LeafFormat
 public import LeafGeneration
 import LeafStream
 public import LeafSystem

@@ -1,5 +1,4 @@
 public import LeafExecutor
-import LeafFormat
 public import LeafSystem
 
 extension Demand {

@@ -1,19 +1,17 @@
 import CPMAnt
 import CPMAntShape
-package import Dispatch
 package import LeafExecutor
-import LeafFormat
 package import LeafGeneration
 package import LeafStream
 package import LeafSystem
 import LeafTokenizer
 import Synchronization
 
-/// Owns the store, the compute threads, the model and its scheduler. Only its serial queue touches them.
+/// Owns the store, the compute threads, the model and its scheduler. Only its queue, a thread of its own, touches them.
 package final class Engine: @unchecked Sendable {
     package let store: BlockStore
     /// Not a thread of Swift's cooperative pool, because a sweep blocks for seconds.
-    package let queue = DispatchQueue(label: "leafcutter.engine", qos: .userInitiated)
+    package let queue: SerialThread
     /// Who wants the sweep under way.
     package let interest: SweepInterest
     private let pool: ComputePool
@@ -27,7 +25,7 @@ package final class Engine: @unchecked Sendable {
     /// Gives memory back when other programs need it; nil if the caller chose the budget.
     private let pressureWatch: PressureWatch?
 
-    /// - Parameter system: the calls that reading makes.
+    /// - Parameter system: the calls that reading and threads make.
     init(_ settings: Settings, _ plan: MemoryPlan, system: SystemCalls = .real) throws(LeafError) {
         let file = settings.file.leaf
         if let mirror = settings.reading.mirror, try !CPMAntFile.open(path: mirror).leaf.isCopy(of: file) {
@@ -37,20 +35,23 @@ package final class Engine: @unchecked Sendable {
             file: file, plan: plan, reading: settings.reading, consumers: settings.executor.threads, system: system,
             trace: settings.trace)
         self.store = store
+        queue = try SerialThread(system: system)
         requestLimit = settings.requestLimit
         interest = SweepInterest(
             interrupt: { store.interrupt() }, resume: { store.resume() })
-        pool = try ComputePool(threadCount: settings.executor.threads)
+        pool = try ComputePool(threadCount: settings.executor.threads, system: system)
         do {
             model = try CPMAnt.executor(
                 of: settings.file.ant, store: store, pool: pool, settings.executor, trace: settings.trace)
-            scheduler = try Scheduler(
-                model: model, queue: queue, interest: interest)
+            scheduler = try Scheduler(model: model, queue: queue, interest: interest)
+            pressureWatch =
+                if let reserve = settings.reserveBytes {
+                    try PressureWatch(store, reserveBytes: reserve)
+                } else { nil }
         } catch {
             pool.stop()
             throw error
         }
-        pressureWatch = settings.reserveBytes.map { PressureWatch(store, reserveBytes: $0) }
     }
 
     deinit { pool.stop() }
@@ -60,7 +61,6 @@ package final class Engine: @unchecked Sendable {
 
     /// Runs `body` with the model on the engine's queue, between two sweeps, and waits. Not from the queue itself.
     package func perform<Value>(_ body: (Executor) throws(LeafError) -> Value) throws(LeafError) -> Value {
-        dispatchPrecondition(condition: .notOnQueue(queue))
         let outcome: Result<Value, LeafError> = queue.sync {
             Result { () throws(LeafError) in try body(model) }
         }
@@ -69,7 +69,7 @@ package final class Engine: @unchecked Sendable {
 
     /// One sweep for somebody who is on the engine's queue already; cancelling breaks it off.
     func sweep(_ batch: RowBatch, for cancellation: Cancellation) throws(LeafError) {
-        dispatchPrecondition(condition: .onQueue(queue))
+        precondition(queue.isCurrent)
         let watch = cancellation.watch { [interest] in interest.review() }
         defer { cancellation.unwatch(watch) }
         try interest.whileWanted(by: CollectionOfOne(cancellation)) { () throws(LeafError) in

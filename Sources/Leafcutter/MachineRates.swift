@@ -1,6 +1,5 @@
 public import LeafExecutor
-import LeafFormat
-import LeafGeneration
+public import LeafGeneration
 import LeafStream
 public import LeafSystem
 

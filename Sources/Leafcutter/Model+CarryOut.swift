@@ -1,6 +1,5 @@
-import Dispatch
-package import LeafFormat
 package import LeafGeneration
+package import LeafSystem
 
 /// What comes next from somebody who asks.
 package enum Arrival<Value> {
@@ -41,7 +40,7 @@ extension Model {
         next: (_ milliseconds: Int32) throws(LeafError) -> Arrival<Asked<Item, Request>>,
         onEvent: (_ item: inout Item, _ place: Int, _ event: Request.Event) -> Void
     ) throws(LeafError) {
-        dispatchPrecondition(condition: .notOnQueue(engine.queue))
+        precondition(!engine.queue.isCurrent)
         let mailbox = Mailbox<Request.Answer>()
         let own = Cancellation(parent: cancellation)
         var underWay = UnderWay<Item, Request>()

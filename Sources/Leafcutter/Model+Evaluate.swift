@@ -1,5 +1,4 @@
 public import LeafEvaluation
-import LeafFormat
 public import LeafGeneration
 public import LeafSystem
 

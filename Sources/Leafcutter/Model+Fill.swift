@@ -1,5 +1,4 @@
 import CPMAntShape
-import LeafFormat
 public import LeafGeneration
 public import LeafSystem
 

@@ -1,5 +1,4 @@
 import LeafExecutor
-import LeafFormat
 public import LeafGeneration
 import LeafImport
 public import LeafSystem

@@ -1,6 +1,5 @@
 import Dispatch
 public import LeafExecutor
-import LeafFormat
 import LeafGeneration
 public import LeafStream
 public import LeafSystem

@@ -1,7 +1,6 @@
 import CPMAnt
 import CPMAntShape
 import LeafExecutor
-import LeafFormat
 import LeafGeneration
 import LeafStream
 import LeafSystem

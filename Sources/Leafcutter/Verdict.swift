@@ -1,4 +1,3 @@
-import LeafFormat
 import LeafSystem
 
 /// What limited a run, from its counters.

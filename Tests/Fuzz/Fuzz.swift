@@ -100,7 +100,7 @@ private enum Reader: String, CaseIterable {
     private func readEnds(of tensor: SourceTensor) throws(LeafError) {
         let reader = try RowReader(tensor)
         guard reader.rowBytes <= 1 << 20 else { return }
-        let row = try AlignedBuffer(count: reader.rowBytes)
+        let row = try PageMemory(count: reader.rowBytes)
         for number in [0, reader.rows - 1] { try reader.read(rows: number..<number + 1, into: row.bytes) }
     }
 }

@@ -1,6 +1,5 @@
 import CPMAntShape
 import LeafEvaluation
-import LeafFormat
 import LeafGeneration
 import LeafSystem
 import LeafTokenizer

@@ -1,7 +1,6 @@
 import CLeafKernels
 import Foundation
 import LeafExecutor
-import LeafFormat
 import LeafSystem
 import Synchronization
 import Testing
@@ -110,19 +109,21 @@ import Testing
     @Test(.timeLimit(.minutes(1)), arguments: 2...6)
     func aThreadThatCannotStartLeavesNoneBehind(failing: Int) throws {
         let running = DispatchGroup()
-        var started = 1
-        let error = #expect(throws: LeafError.self) {
-            try ComputePool(threadCount: 6) { body in
+        let started = Mutex(1)
+        var system = SystemCalls.real
+        system.startThread = { body in
+            let number = started.withLock { started in
                 started += 1
-                guard started < failing else { return false }
-                running.enter()
-                Thread.detachNewThread {
-                    body()
-                    running.leave()
-                }
-                return true
+                return started
+            }
+            guard number < failing else { return -EAGAIN }
+            running.enter()
+            return SystemCalls.real.startThread {
+                body()
+                running.leave()
             }
         }
+        let error = #expect(throws: LeafError.self) { try ComputePool(threadCount: 6, system: system) }
         #expect(error?.description == "cannot start compute thread \(failing) of 6; use fewer threads")
         running.wait()
     }

@@ -1,6 +1,5 @@
 import CPMAntShape
 import GoldenSupport
-import LeafFormat
 import LeafSystem
 import Testing
 

@@ -1,5 +1,4 @@
 import LeafExecutor
-import LeafFormat
 import LeafGeneration
 import LeafSystem
 import Testing

@@ -1,5 +1,4 @@
 import CPMAntShape
-import LeafFormat
 import LeafGeneration
 import LeafSystem
 import Testing

@@ -1,5 +1,4 @@
 import Foundation
-import LeafFormat
 import LeafGeneration
 import LeafSystem
 import Testing

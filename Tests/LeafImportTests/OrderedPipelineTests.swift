@@ -1,5 +1,5 @@
+import GoldenSupport
 import LeafConversion
-import LeafFormat
 import LeafSystem
 import Synchronization
 import Testing
@@ -27,6 +27,20 @@ import Testing
                 value.1.isTaken.store(false, ordering: .releasing)
             })
         #expect(next == 500)
+    }
+
+    @Test(.timeLimit(.minutes(1)), arguments: 0..<4) func threadsThatCannotStartAreAnError(started: Int) {
+        let made = Atomic<Int>(0)
+        let pipeline = OrderedPipeline(
+            slots: [0, 1, 2, 3], threads: 4, system: .real.starting(atMost: started))
+        let error = #expect(throws: LeafError.self) {
+            try pipeline.run(
+                1000, make: { (_, _) throws(LeafError) in made.add(1, ordering: .relaxed) },
+                use: { (_, _) throws(LeafError) in Issue.record("used") })
+        }
+        #expect(error?.kind == .io && error?.description.hasPrefix("no more threads can be started") == true)
+        // Nobody makes more than fits into the slots.
+        #expect(made.load(ordering: .relaxed) <= 4)
     }
 
     @Test func theFirstErrorInOrderIsThrownAndNothingRunsBehindIt() {

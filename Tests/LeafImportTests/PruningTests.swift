@@ -1,7 +1,6 @@
 import CPMAntShape
 import Foundation
 import GoldenSupport
-import LeafFormat
 import LeafImport
 import LeafSystem
 import Testing

@@ -1,4 +1,5 @@
 import Foundation
+import GoldenSupport
 import LeafFormat
 import LeafStream
 import LeafSystem
@@ -146,6 +147,19 @@ import Testing
         #expect(
             error?.description
                 == "\(model.file.path): cannot be mapped (cannot allocate memory)")
+    }
+
+    @Test(.timeLimit(.minutes(1)), arguments: 0..<4) func readersThatCannotStartAreAnError(started: Int) throws {
+        let model = try TestModel(sizes: sizes, seed: 4)
+        let few = SystemCalls.here.starting(atMost: started)
+        let error = #expect(throws: LeafError.self) { _ = try self.store(model, .buffered, system: few) }
+        #expect(error?.kind == .io && error?.description.hasPrefix("no more threads can be started") == true)
+        let probing = #expect(throws: LeafError.self) {
+            _ = try DiskProbe.measure(
+                path: model.file.path, seconds: 3600, request: .init(bytes: 4096, depth: 5),
+                system: .here.starting(atMost: started))
+        }
+        #expect(probing == error)
     }
 
     @Test(arguments: [IOMode.direct, .buffered, .map])

@@ -156,11 +156,11 @@ import Testing
                 "some avg10=7.50 avg60=1.00 avg300=0.00 total=1\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
             "/proc/pressure/memory": "some avg10=99.00 avg60=0.00 avg300=0.00 total=0\n",
         ]
-        let here = MemoryPressure.Reading(reader: SmallFileReader { files[$0] })
+        let here = MemoryPressure.Reading(KernelReports { files[$0] })
         #expect(here == reading(204_800, 7.5))
         let outside = MemoryPressure.Reading(
-            reader: SmallFileReader { $0.hasPrefix("/sys") ? nil : files[$0] })
+            KernelReports { $0.hasPrefix("/sys") ? nil : files[$0] })
         #expect(outside == reading(512_000, 99))
-        #expect(MemoryPressure.Reading(reader: SmallFileReader { _ in nil }).stalledPercent == nil)
+        #expect(MemoryPressure.Reading(KernelReports { _ in nil }).stalledPercent == nil)
     }
 }

@@ -1,4 +1,3 @@
-import LeafFormat
 import LeafGeneration
 import LeafSystem
 import LeafWire

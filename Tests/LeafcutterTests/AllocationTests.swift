@@ -3,7 +3,6 @@ import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafExecutor
-import LeafFormat
 import LeafGeneration
 import LeafSystem
 import Leafcutter

@@ -1,6 +1,5 @@
 import Foundation
 import GoldenSupport
-import LeafFormat
 import Testing
 
 @Suite("The embedding example") struct EmbeddingExampleTests {

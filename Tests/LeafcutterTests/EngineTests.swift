@@ -1,7 +1,6 @@
 import Foundation
 import GoldenSupport
 import LeafExecutor
-import LeafFormat
 import LeafGeneration
 import LeafStream
 import LeafSystem

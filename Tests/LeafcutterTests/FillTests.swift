@@ -4,7 +4,6 @@ import GoldenSupport
 import LeafExecutor
 import LeafFormat
 import LeafGeneration
-import LeafSystem
 import Leafcutter
 import Testing
 

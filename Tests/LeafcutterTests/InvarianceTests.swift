@@ -2,7 +2,6 @@ import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafExecutor
-import LeafFormat
 import LeafGeneration
 import LeafStream
 import LeafSystem

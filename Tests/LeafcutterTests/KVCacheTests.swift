@@ -1,7 +1,6 @@
 import CPMAntShape
 import GoldenSupport
 import LeafExecutor
-import LeafFormat
 import LeafGeneration
 import LeafSystem
 import Leafcutter

@@ -1,7 +1,6 @@
 import CAllocationCounter
 import CPMAnt
 import CPMAntShape
-import Dispatch
 import Foundation
 import GoldenSupport
 import LeafExecutor
@@ -99,7 +98,7 @@ private enum Ledger {
         expect("executor", model.bytes, within: parts.total, atLeast: 0.97)
         let scheduler = try measure {
             try Scheduler(
-                model: model.value, queue: DispatchQueue(label: "test"),
+                model: model.value, queue: SerialThread(system: .real),
                 interest: SweepInterest(interrupt: {}, resume: {}))
         }
         expect(

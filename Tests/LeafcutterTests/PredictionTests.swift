@@ -1,5 +1,4 @@
 import LeafExecutor
-import LeafFormat
 import LeafStream
 import Leafcutter
 import Testing

@@ -1,5 +1,4 @@
 import CPMAntShape
-import LeafFormat
 import Leafcutter
 import Testing
 

@@ -39,12 +39,12 @@ import Testing
         all = model.pinnedBytes
     }
 
-    private func watch() -> PressureWatch {
-        PressureWatch(store, reserveBytes: Self.reserve, clock: machine.clock, read: machine.read)
+    private func watch() throws -> PressureWatch {
+        try PressureWatch(store, reserveBytes: Self.reserve, clock: machine.clock, read: machine.read)
     }
 
     @Test func whatTheProgramAskedForIsNotUndone() throws {
-        let watch = watch()
+        let watch = try watch()
         defer { withExtendedLifetime(watch) {} }
         model.pinnedBytes = all / 4
         machine.pass(100, room: 1 << 30)
@@ -54,7 +54,7 @@ import Testing
     }
 
     @Test func pressureTakesAndGivesBackUpToWhatWasAskedFor() throws {
-        let watch = watch()
+        let watch = try watch()
         defer { withExtendedLifetime(watch) {} }
         model.pinnedBytes = all / 2
         machine.pass(1, room: 0)
@@ -71,7 +71,7 @@ import Testing
 
     @Test func itLooksNoMoreWhenItIsGone() throws {
         do {
-            let watch = watch()
+            let watch = try watch()
             withExtendedLifetime(watch) { #expect(machine.isWatched) }
         }
         #expect(!machine.isWatched)

@@ -10,6 +10,19 @@ extern const int leaf_o_direct;
 /* Gives the disk space of a range back; the file keeps its size and reads zeros there. 0, or -1 and errno. */
 int leaf_punch_hole(int descriptor, long long offset, long long count);
 
+/* The machine's memory in bytes and what of it nobody uses, by a call and not by a file; zeros if it is refused. */
+typedef struct {
+    long long total;
+    long long free;
+} leaf_memory;
+leaf_memory leaf_machine_memory(void);
+
+/* How many processors this process may run on; at least one. */
+int leaf_processors(void);
+
+/* The largest resident size of this process in bytes, or of the program that became it; 0 if it is refused. */
+long long leaf_peak_bytes(void);
+
 /* Keeps the allocator's own share small and bounded: at most two arenas however many threads there are, and pieces of
    128 KiB and more always mapped apart and given back when freed (by default that threshold grows with use).
    Call once, before other threads start. Nothing happens where the C library is not GNU's. */

@@ -25,10 +25,10 @@ struct ChildProcess {
         output = Self.readAll(ends[0])
         // Its number belongs to nobody else before it has been waited for in earnest.
         var information = siginfo_t()
-        while waitid(P_PID, id_t(process), &information, WEXITED | WNOWAIT) < 0, errno == EINTR {}
+        _ = retrying { checked(waitid(P_PID, id_t(process), &information, WEXITED | WNOWAIT)) }
         interrupt.passOnNoMore()
         var status: Int32 = 0
-        while waitpid(process, &status, 0) < 0, errno == EINTR {}
+        _ = retrying { checked(waitpid(process, &status, 0)) }
         let signal = status & 0x7F
         end = signal == 0 ? .exited(status >> 8 & 0xFF) : .killed(signal: signal)
     }
@@ -61,14 +61,13 @@ struct ChildProcess {
         var bytes: [UInt8] = []
         var piece = [UInt8](repeating: 0, count: 4096)
         while true {
-            let count = read(descriptor, &piece, piece.count)
-            if count < 0, errno == EINTR { continue }
+            let count = retrying { checked(read(descriptor, &piece, piece.count)) }
             guard count > 0 else { return bytes }
             bytes += piece[..<count]
         }
     }
 
     private static func failure(_ code: Int32) -> LeafError {
-        LeafError(.io, "cannot start a process for the measurement: \(String(cString: strerror(code)).lowercased())")
+        LeafError(.io, "cannot start a process for the measurement: \(LeafError.reason(of: code))")
     }
 }

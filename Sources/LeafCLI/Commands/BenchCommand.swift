@@ -210,7 +210,7 @@ struct BenchCommand: Command {
             readBytesPerSecond: times.decodeReadSeconds > 0
                 ? Double(times.decodeBytesRead) / times.decodeReadSeconds : nil,
             waitShare: decode > 0 ? times.decodeWaitSeconds / decode : nil, io: model.io.rawValue,
-            planned: model.plan.total, peak: ProcessMemory.now()?.peakBytes)
+            planned: model.plan.total, peak: ProcessMemory.peakBytes)
         try engine.finish(trace, file.leaf, terminal)
         terminal.output.write(run.json.line + "\n")
     }

@@ -181,8 +181,7 @@ struct GenerateCommand: Command {
 
         let cancellation = Cancellation(parent: terminal.interrupt.cancellation)
         terminal.output.whenClosed = { cancellation.cancel() }
-        let workingSet = WorkingSetSignals(model)
-        defer { withExtendedLifetime(workingSet) {} }
+        try WorkingSetSignals.apply(to: model)
         let streams = !common.isJSON && samples == 1
         var watch = TokenWatch(model)
         var told: LeafError?

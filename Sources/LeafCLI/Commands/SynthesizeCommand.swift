@@ -63,7 +63,7 @@ struct SynthesizeCommand: Command {
                 terminal.progress.show(
                     meter.text(done: progress.bytesDone, of: progress.bytesTotal, skipped: progress.bytesResumed))
             })
-        let peakBytes = ProcessMemory.now()?.peakBytes ?? 0
+        let peakBytes = ProcessMemory.peakBytes
         for warning in result.warnings { terminal.warn(warning) }
         terminal.note(
             "\(result.output): \(Quantity.parameters(result.parameters)) parameters, "

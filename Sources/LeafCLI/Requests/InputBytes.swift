@@ -82,14 +82,13 @@ final class InputBytes {
         if !isRepeatable, try !isReady(milliseconds) { return nil }
         var failure: Int32 = 0
         let piece = [UInt8](unsafeUninitializedCapacity: Self.pieceBytes) { room, count in
-            var result: Int
-            repeat {
-                result =
+            let result = retrying {
+                checked(
                     isRepeatable
-                    ? pread(descriptor, room.baseAddress, Self.pieceBytes, offset)
-                    : read(descriptor, room.baseAddress, Self.pieceBytes)
-            } while result < 0 && errno == EINTR
-            if result < 0 { failure = errno }
+                        ? pread(descriptor, room.baseAddress, Self.pieceBytes, offset)
+                        : read(descriptor, room.baseAddress, Self.pieceBytes))
+            }
+            if result < 0 { failure = Int32(-result) }
             count = max(0, result)
         }
         if failure == EAGAIN { return nil }

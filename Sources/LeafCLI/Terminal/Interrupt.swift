@@ -1,4 +1,3 @@
-import Dispatch
 import Glibc
 import Leafcutter
 import Synchronization
@@ -22,8 +21,6 @@ final class Interrupt: Sendable {
     private static let bell = Atomic<Int32>(-1)
     /// A process that learns of the signals too; 0 while there is none.
     private static let child = Atomic<pid_t>(0)
-    /// Only `init` touches it.
-    private nonisolated(unsafe) let source: any DispatchSourceRead
 
     /// Lets the signals through. A program that is started by a thread that blocks them, as Foundation and Dispatch do,
     /// would never get any.
@@ -40,19 +37,15 @@ final class Interrupt: Sendable {
         _ = Self.child.load(ordering: .relaxed)
         var ends: [Int32] = [-1, -1]
         _ = pipe(&ends)
-        for end in ends {
-            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-            _ = fcntl(end, F_SETFL, O_NONBLOCK)
-        }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
         Self.bell.store(ends[1], ordering: .releasing)
         let listening = ends[0]
-        source = DispatchSource.makeReadSource(fileDescriptor: listening, queue: .global(qos: .userInteractive))
-        source.setEventHandler { [cancellation] in
+        // Where no thread can be started, nothing waits that would have to be cancelled.
+        _ = SystemCalls.real.startThread { [cancellation] in
             var byte: UInt8 = 0
-            _ = read(listening, &byte, 1)
-            cancellation.cancel()
+            while retrying({ checked(read(listening, &byte, 1)) }) > 0 { cancellation.cancel() }
         }
-        source.activate()
         for number in Self.signals where !Self.isIgnored(number) {
             var action = sigaction()
             action.__sigaction_handler.sa_handler = { number in

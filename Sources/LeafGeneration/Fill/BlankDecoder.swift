@@ -1,4 +1,3 @@
-import LeafFormat
 import LeafSystem
 
 /// Chooses the tokens of a text's blanks from rows of logits, for one text or for several beams.

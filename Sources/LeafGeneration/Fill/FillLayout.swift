@@ -1,6 +1,5 @@
 import CPMAntShape
 import LeafExecutor
-import LeafFormat
 import LeafSystem
 
 /// A text whose blanks have definite lengths: the positions of its rows, and which row predicts which token.

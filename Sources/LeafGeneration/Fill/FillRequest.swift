@@ -1,6 +1,5 @@
 public import CPMAntShape
 public import LeafExecutor
-import LeafFormat
 public import LeafSystem
 
 /// A text with blanks, and how to fill them.

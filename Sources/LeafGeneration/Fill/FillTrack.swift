@@ -1,6 +1,5 @@
 package import CPMAntShape
 package import LeafExecutor
-import LeafFormat
 package import LeafSystem
 
 /// Fills the wanted blanks of one layout, from left to right.

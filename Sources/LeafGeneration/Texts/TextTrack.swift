@@ -1,6 +1,5 @@
 package import CPMAntShape
 package import LeafExecutor
-import LeafFormat
 package import LeafSystem
 
 /// The texts that go on from one prompt: the sequences of the cache in which their past lies, the rows that they want

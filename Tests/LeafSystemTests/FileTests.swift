@@ -1,0 +1,36 @@
+import Foundation
+import GoldenSupport
+import LeafSystem
+import Testing
+
+@Suite("files") struct FileTests {
+    @Test func anyRangeOfAFileIsAnErrorOrItsBytes() throws {
+        let folder = try TemporaryDirectory()
+        try Data([1, 2, 3]).write(to: URL(filePath: folder.path("x")))
+        let file = try InputFile(path: folder.path("x"))
+        let extremes = [Int.min, -1, 0, 1, 3, 4, 1 << 31, Int.max - 1, Int.max]
+        for offset in extremes {
+            for count in extremes {
+                let isInside = (0...3).contains(offset) && (0...3).contains(count) && offset + count <= 3
+                // Nothing is read of an empty range, wherever it lies.
+                #expect(((try? file.bytes(at: offset, count: count)) != nil) == (isInside || count == 0))
+            }
+        }
+    }
+
+    @Test func aFileGetsItsNameWhenItIsWhole() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x")
+        try OutputFile.replace(path) { (part) throws(LeafError) in try part.write([1, 2, 3], at: 0) }
+        #expect(try InputFile(path: path).bytes(at: 0, count: 3) == [1, 2, 3])
+        let error = #expect(throws: LeafError.self) {
+            try OutputFile.replace(path) { (part) throws(LeafError) in
+                try part.write([4], at: 0)
+                throw LeafError(.cancelled, "no")
+            }
+        }
+        #expect(error?.kind == .cancelled)
+        #expect(try InputFile(path: path).byteCount == 3)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == ["x"])
+    }
+}

@@ -1,0 +1,38 @@
+import LeafSystem
+import Testing
+
+@Suite("texts and numbers") struct TextTests {
+    @Test func nothingThatATerminalObeysIsPrintable() {
+        #expect("\u{1B}]0;owned\u{7}".printable == #"\u{1b}]0;owned\u{7}"#)
+        #expect("a\nb\r\tc\u{0}".printable == #"a\u{a}b\u{d}\u{9}c\u{0}"#)
+        #expect("\u{7F}\u{80}\u{9B}31m\u{9F}\u{A0}".printable == "\\u{7f}\\u{80}\\u{9b}31m\\u{9f}\u{A0}")
+        for mark in ["\u{202A}", "\u{202E}", "\u{2066}", "\u{2069}", "\u{200F}", "\u{061C}", "\u{2028}"] {
+            #expect("a\(mark)b".printable.hasPrefix("a\\u{") && !"a\(mark)b".printable.contains(mark))
+        }
+        for text in ["", "春眠不觉晓 é \\u{1b} 👩‍👩‍👧", "a b.leaf"] { #expect(text.printable == text) }
+        let all = String(String.UnicodeScalarView((0...0x2100).compactMap(Unicode.Scalar.init)))
+        #expect(all.printable.printable == all.printable)
+        #expect("\u{1B}a\r\n\tb\u{9B}\n".printableLines == "\\u{1b}a\\u{d}\n\tb\\u{9b}\n")
+        #expect(!all.printable.unicodeScalars.contains { $0.properties.generalCategory == .control })
+    }
+
+    @Test func everyErrorIsOnePrintableLine() {
+        #expect(LeafError(.badInput, "x\u{1B}[2J\n: y").description == #"x\u{1b}[2J\u{a}: y"#)
+    }
+
+    @Test func longListsAreCut() {
+        #expect(["a", "b"].listed() == "a, b")
+        #expect((1...9).map(String.init).listed() == "1, 2, 3, 4 and 5 more")
+        #expect([String]().listed() == "")
+    }
+
+    @Test func ratesAreWrittenWithOrWithoutASecond() {
+        for text in ["1GB/s", "1GB", "1gb/S", "1000MB/s", "1000000000"] {
+            #expect(ByteRate(text)?.bytesPerSecond == 1_000_000_000, "\(text)")
+        }
+        #expect(ByteRate("1.5KiB/s")?.bytesPerSecond == 1536)
+        for text in ["", "/s", "0", "0/s", "0.5", "-1/s", "1GB/m", "1/s/s", "GB/s", "1e30", "99999999999TB/s"] {
+            #expect(ByteRate(text) == nil, "\(text)")
+        }
+    }
+}
