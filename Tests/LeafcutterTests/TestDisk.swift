@@ -1,5 +1,6 @@
 import Foundation
 import LeafStream
+import LeafSystem
 import Synchronization
 
 /// A disk that a test holds in its hand.
