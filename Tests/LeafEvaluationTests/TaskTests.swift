@@ -1,5 +1,6 @@
 import CPMAntShape
 import LeafEvaluation
+import LeafFormat
 import LeafGeneration
 import LeafSystem
 import LeafTokenizer

@@ -1,6 +1,7 @@
 import CLeafKernels
 import Foundation
 import LeafExecutor
+import LeafFormat
 import LeafSystem
 import Synchronization
 import Testing

@@ -1,5 +1,6 @@
 import LeafExecutor
 import LeafFormat
+import LeafSystem
 import Testing
 
 @Suite("kernel probe") struct KernelProbeTests {

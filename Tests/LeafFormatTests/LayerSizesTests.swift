@@ -1,5 +1,6 @@
 import CPMAntShape
 import GoldenSupport
+import LeafFormat
 import LeafSystem
 import Testing
 

@@ -1,4 +1,5 @@
 import LeafExecutor
+import LeafFormat
 import LeafGeneration
 import LeafSystem
 import Testing

@@ -1,4 +1,5 @@
 import CPMAntShape
+import LeafFormat
 import LeafGeneration
 import LeafSystem
 import Testing

@@ -1,4 +1,5 @@
 import Foundation
+import LeafFormat
 import LeafGeneration
 import LeafSystem
 import Testing

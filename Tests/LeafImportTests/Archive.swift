@@ -1,6 +1,7 @@
 import Foundation
 import LeafFormat
 import LeafImport
+import LeafSystem
 
 /// A zip archive of stored entries, written the plainest way; each field can be bent.
 struct Archive {

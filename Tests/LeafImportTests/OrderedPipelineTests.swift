@@ -1,5 +1,6 @@
 import GoldenSupport
 import LeafConversion
+import LeafFormat
 import LeafSystem
 import Synchronization
 import Testing

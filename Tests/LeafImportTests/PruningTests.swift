@@ -1,6 +1,7 @@
 import CPMAntShape
 import Foundation
 import GoldenSupport
+import LeafFormat
 import LeafImport
 import LeafSystem
 import Testing

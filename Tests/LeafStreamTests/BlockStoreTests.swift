@@ -1,6 +1,7 @@
 import Foundation
 import LeafFormat
 import LeafStream
+import LeafSystem
 import Testing
 
 let nothingReserved = [MemoryPlan.Part].reserved(runtime: 0, tokenizer: 0, resident: 0, kv: 0, scratch: 0)

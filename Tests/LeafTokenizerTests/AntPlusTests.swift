@@ -1,5 +1,6 @@
 import Foundation
 import LeafFormat
+import LeafSystem
 import LeafTokenizer
 import Testing
 

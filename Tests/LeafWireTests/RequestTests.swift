@@ -1,3 +1,4 @@
+import LeafFormat
 import LeafGeneration
 import LeafSystem
 import LeafWire

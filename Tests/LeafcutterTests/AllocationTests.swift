@@ -3,6 +3,7 @@ import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafExecutor
+import LeafFormat
 import LeafGeneration
 import LeafSystem
 import Leafcutter

@@ -1,5 +1,7 @@
 import Foundation
 import GoldenSupport
+import LeafFormat
+import LeafSystem
 import Testing
 
 @Suite("The embedding example") struct EmbeddingExampleTests {

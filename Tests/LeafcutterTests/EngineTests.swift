@@ -1,6 +1,7 @@
 import Foundation
 import GoldenSupport
 import LeafExecutor
+import LeafFormat
 import LeafGeneration
 import LeafStream
 import LeafSystem

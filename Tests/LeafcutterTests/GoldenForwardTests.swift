@@ -1,5 +1,6 @@
 import Foundation
 import GoldenSupport
+import LeafFormat
 import LeafGeneration
 import Leafcutter
 import Testing

@@ -2,6 +2,7 @@ import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafExecutor
+import LeafFormat
 import LeafGeneration
 import LeafStream
 import LeafSystem

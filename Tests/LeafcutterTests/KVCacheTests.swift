@@ -1,6 +1,7 @@
 import CPMAntShape
 import GoldenSupport
 import LeafExecutor
+import LeafFormat
 import LeafGeneration
 import LeafSystem
 import Leafcutter

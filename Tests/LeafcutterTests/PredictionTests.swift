@@ -1,4 +1,5 @@
 import LeafExecutor
+import LeafFormat
 import LeafStream
 import Leafcutter
 import Testing

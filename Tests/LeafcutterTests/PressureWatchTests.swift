@@ -1,6 +1,7 @@
 import Foundation
 import GoldenSupport
 import LeafStream
+import LeafSystem
 import Leafcutter
 import Testing
 

@@ -4,6 +4,7 @@ import GoldenSupport
 import LeafExecutor
 import LeafFormat
 import LeafGeneration
+import LeafSystem
 import Leafcutter
 import Synchronization
 import Testing
