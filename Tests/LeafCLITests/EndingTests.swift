@@ -38,7 +38,7 @@ import Testing
         let output = folder.path("result")
         return [
             Lasting(words: "generate \(model) 春 \(endless)"), Lasting(words: "generate \(model) 春 \(slow)"),
-            Lasting(words: "generate \(model) 春 \(slow) --trace \(output)", target: output),
+            Lasting(words: "generate \(model) 春 \(slow) --trace \(folder.path("timeline"))"),
             Lasting(words: "generate \(model) 春 --suffix 光 \(slow)"), Lasting(words: "generate \(model) -", input: "春"),
             Lasting(words: "generate \(model) --requests \(generate)"),
             Lasting(words: "generate \(model) --requests \(generate) \(slow)"),

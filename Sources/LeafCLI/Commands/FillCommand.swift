@@ -80,6 +80,10 @@ struct FillCommand: Command {
         guard (1...GenerationOptions.mostSequences).contains(batch) else {
             throw LeafError(.usage, "--batch \(batch) is not between 1 and \(GenerationOptions.mostSequences)")
         }
+        guard FillRequest.openLengths.contains(longest) else {
+            throw LeafError(
+                .usage, "--max-blank \(longest) is not between 1 and \(FillRequest.openLengths.upperBound)")
+        }
         var options = options
         for bias in biases { options.logitBias[bias.id] = bias.value }
         options.decoding = try GenerationOptions.Decoding(
