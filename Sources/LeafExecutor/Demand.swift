@@ -13,6 +13,8 @@ public struct Demand: Sendable, Equatable {
         pages: 0, sequences: 0, longest: 0, firstRows: 0, stepRows: 0, logitRows: 0, heapBytes: 0)
     /// Heap bytes of a token under way with its text and the twenty most likely others.
     public static let tokenHeapBytes = 512
+    /// Heap bytes of a token that is only read: its id, in arrays that have doubled.
+    package static let idHeapBytes = 32
 
     /// Pages of the KV cache; pages that sequences share count once.
     public var pages: Int
@@ -46,7 +48,7 @@ public struct Demand: Sendable, Equatable {
     ///   - context: cached positions of all sequences together: soft prompts, texts and generated tokens.
     ///   - longest: those of the longest sequence; nil for all of `context`.
     ///   - rows: the most rows of one sweep, such as the longest prompt with its soft prompt; nil for `context`.
-    ///   - heapBytes: nil for `tokenHeapBytes` a position.
+    ///   - heapBytes: nil for `tokenHeapBytes` a position, and room for the ids of all sequences.
     public init(
         context: Int, longest: Int? = nil, rows: Int? = nil, logitRows: Int = 1, sequences: Int = 1,
         heapBytes: Int? = nil
@@ -56,7 +58,9 @@ public struct Demand: Sendable, Equatable {
             // Each sequence may leave a part of its last page unused.
             pages: Self.pages(holding: context) +| (sequences -| 1), sequences: sequences,
             longest: min(longest ?? context, context), firstRows: rows, stepRows: rows, logitRows: logitRows,
-            heapBytes: heapBytes ?? context *| Self.tokenHeapBytes)
+            heapBytes: heapBytes
+                ?? context *| Self.tokenHeapBytes +| sequences *| min(longest ?? context, context)
+                *| Self.idHeapBytes)
     }
 
     /// Rows of the largest sweep.

@@ -52,18 +52,19 @@ public struct GenerationRequest: Sendable {
         if options.compatibility == .transformersUncached {
             return Demand(
                 pages: width *| Demand.pages(holding: all), sequences: width, longest: all, firstRows: shared,
-                stepRows: width *| all, logitRows: width, heapBytes: heapBytes(positions: all))
+                stepRows: width *| all, logitRows: width, heapBytes: heapBytes(generated: generated))
         }
         let ownPages = max(1, Demand.pages(holding: shared % Demand.pageKeys +| generated))
         return Demand(
             pages: shared / Demand.pageKeys +| width *| ownPages, sequences: width, longest: all, firstRows: shared,
-            stepRows: width, logitRows: width, heapBytes: heapBytes(positions: all))
+            stepRows: width, logitRows: width, heapBytes: heapBytes(generated: generated))
     }
 
-    private func heapBytes(positions: Int) -> Int {
+    private func heapBytes(generated: Int) -> Int {
         // Beams keep as many that have ended.
         let isSearch = if case .beams = options.decoding { true } else { false }
-        return (isSearch ? 2 : 1) *| options.width(samples: samples) *| positions *| options.tokenHeapBytes
+        let text = prompt.ids.count *| Demand.idHeapBytes +| generated *| options.tokenHeapBytes
+        return (isSearch ? 2 : 1) *| options.width(samples: samples) *| text
     }
 }
 

@@ -24,16 +24,13 @@ extension OneSweepRequest {
 }
 
 extension Demand {
-    /// Bytes on the heap for a row's ids, in arrays that have doubled.
-    private static let rowHeapBytes = 32
-
     /// The demand of a request that is done after one sweep with these rows.
     ///
     /// - Parameter answerBytes: of its answer.
     package static func oneSweep(rows: Int, logitRows: Int, answerBytes: Int) -> Demand {
         Demand(
             pages: pages(holding: rows), sequences: 1, longest: rows, firstRows: rows, stepRows: 0,
-            logitRows: logitRows, heapBytes: rows *| Self.rowHeapBytes +| answerBytes)
+            logitRows: logitRows, heapBytes: rows *| idHeapBytes +| answerBytes)
     }
 }
 

@@ -65,16 +65,16 @@ package final class SerialThread: Sendable {
     package func sync<Value>(_ body: () -> Value) -> Value {
         precondition(!isCurrent)
         let turn = Monitor(Turn.awaited, events: 1)
-        async { [thread] in
-            let own = thread.value.load(ordering: .relaxed)
+        async {
             turn.withLock { $0 = .come }
             turn.wakeAll(.work)
             turn.wait(for: .work) { $0 == .over ? () : nil }
-            thread.value.store(own, ordering: .releasing)
         }
         turn.wait(for: .work) { $0 == .come ? () : nil }
-        thread.value.store(Self.current, ordering: .releasing)
+        // The caller stands in for the thread, and is itself again before it returns.
+        let own = thread.value.exchange(Self.current, ordering: .acquiringAndReleasing)
         let value = body()
+        thread.value.store(own, ordering: .releasing)
         turn.withLock { $0 = .over }
         turn.wakeAll(.work)
         return value

@@ -41,10 +41,10 @@ struct BudgetTests {
         model = directory.path("demo.leaf")
         let converted = try Program.run(["convert", Golden.demoModel.path, model, "--quiet"])
         try #require(converted.status == 0, "\(converted.errors)")
-        let refused = try Program.run(["generate", model, Self.prompt, "--memory", "16MiB"] + Self.options)
-        try #require(refused.status == 3, "\(refused.errors)")
-        let number = try #require(refused.errors.split(separator: "--memory ").last?.prefix { $0.isNumber })
-        minimum = try #require(Int(number)) << 20
+        let model = model
+        minimum = try Program.smallestBudget { budget in
+            try Program.run(["generate", model, Self.prompt, "--memory", "\(budget)"] + Self.options)
+        }
     }
 
     static func decode<Value: Decodable>(_ type: Value.Type, _ data: Data) throws -> Value {

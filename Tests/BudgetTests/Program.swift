@@ -38,6 +38,21 @@ enum Program {
         let peak: Int
     }
 
+    /// The budget that refusals lead to: the first knows the header, the next the vocabulary, the last the whole plan.
+    static func smallestBudget(_ run: (_ budget: Int) throws -> Outcome) throws -> Int {
+        var budget = 16 << 20
+        for _ in 0..<3 {
+            let outcome = try run(budget)
+            if outcome.status == 0 { break }
+            try #require(outcome.status == 3, "\(outcome.errors)")
+            let number = try #require(outcome.errors.split(separator: "--memory ").last?.prefix { $0.isNumber })
+            let named = try #require(Int(number)) << 20
+            #expect(named > budget)
+            budget = named
+        }
+        return budget
+    }
+
     static func run(_ arguments: [String], _ input: Input = .none, under limit: Int? = nil) throws -> Outcome {
         let program = try #require(url)
         return try run(

@@ -123,6 +123,8 @@ package struct FillLayout: Sendable {
         return Demand(
             pages: pages + (width - 1) * min(pages, written), sequences: width, longest: positions,
             firstRows: positions - lengths[wanted.lowerBound...].reduce(0, +), stepRows: stepRows,
-            logitRows: logitRows, heapBytes: 2 *| width *| positions *| request.options.tokenHeapBytes)
+            logitRows: logitRows,
+            heapBytes: 2 *| width
+                *| (positions *| Demand.idHeapBytes +| places.count *| request.options.tokenHeapBytes))
     }
 }
