@@ -10,7 +10,8 @@ extension Executor {
         guard !batch.rows.isEmpty, batch.rows.count <= capacity.rows, batch.logitRowCount <= capacity.logitRows else {
             throw LeafError(
                 .tooLong,
-                "\(batch.rows.count) rows with \(batch.logitRowCount) rows of logits were asked of a model planned for \(capacity.rows) and \(capacity.logitRows); plan for a longer context"
+                "\(batch.rows.count) rows with \(batch.logitRowCount) rows of logits were asked of a model planned for "
+                    + "\(capacity.rows) and \(capacity.logitRows); plan for a longer context"
             )
         }
         try check(batch.rows[...])

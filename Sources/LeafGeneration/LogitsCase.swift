@@ -108,7 +108,8 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
         guard count > promptLength, (0...count - promptLength).contains(length) else {
             throw LeafError(
                 .usage,
-                "case '\(id)': input must hold \(promptLength) soft prompt rows and text, and length must count the text's tokens"
+                "case '\(id)': input must hold \(promptLength) soft prompt rows and text, "
+                    + "and length must count the text's tokens"
             )
         }
         if let segment = segments.first(where: { !(0..<configuration.segmentTypes).contains($0) }) {

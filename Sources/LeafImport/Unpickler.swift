@@ -262,7 +262,8 @@ package struct Unpickler {
         guard let name = Self.names[text] else {
             throw LeafError(
                 .badInput,
-                "\(path) asks for `\(text)`, which no state dict needs; it may be hostile, do not open it with other programs"
+                "\(path) asks for `\(text)`, which no state dict needs; it may be hostile, "
+                    + "do not open it with other programs"
             )
         }
         return name

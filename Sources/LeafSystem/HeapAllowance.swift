@@ -1,7 +1,7 @@
 /// What reading files may still take of a memory budget before there is a plan.
 ///
-/// Readers take from it what their tables can need at most, before they read them. The plan's smallest budget is no less
-/// than the peak.
+/// Readers take from it what their tables can need at most, before they read them. The plan's smallest budget is no
+/// less than the peak.
 public struct HeapAllowance: Sendable {
     /// Bytes of the budget; nil for as many as readers need.
     public let budget: Int?
