@@ -133,8 +133,8 @@ let package = Package(
         .executableTarget(
             name: "LeafCLI",
             dependencies: [
-                "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafWire", "LeafArguments", "CProgram",
-                "CSystem",
+                "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "LeafWire",
+                "LeafArguments", "CProgram", "CSystem",
             ],
             swiftSettings: strict),
         .testTarget(
