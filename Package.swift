@@ -133,8 +133,8 @@ let package = Package(
         .executableTarget(
             name: "LeafCLI",
             dependencies: [
-                "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafWire", "LeafArguments", "CProgram",
-                "CSystem",
+                "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "LeafWire",
+                "LeafArguments", "CProgram", "CSystem",
             ],
             swiftSettings: strict),
         .testTarget(
@@ -189,11 +189,14 @@ let package = Package(
 
 // Linked with a main function of libFuzzer's, so no part of an ordinary build: `make fuzz`.
 if Context.environment["LEAF_FUZZ_BUILD"] != nil {
-    package.targets.append(
+    package.targets += [
+        .target(name: "CHeapPeak", path: "Tests/CHeapPeak", cSettings: c),
         .target(
             name: "Fuzz",
             dependencies: [
-                "CPMAntShape", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafImport", "LeafTokenizer", "LeafWire",
+                "CHeapPeak", "CPMAntShape", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafImport", "LeafTokenizer",
+                "LeafWire",
             ],
-            path: "Tests/Fuzz", swiftSettings: strict))
+            path: "Tests/Fuzz", swiftSettings: strict),
+    ]
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Make Tests/Golden/compressed: small checkpoints as BMCook leaves them (pruned with masks, 2:4-sparse) and of CPM-Ant+, with
-the logits and ids that CPM-Ant in plain PyTorch, float64, has with them.
+"""Make Tests/Golden/compressed: small checkpoints as BMCook leaves them (pruned with masks, 2:4-sparse) and of CPM-Ant+,
+with the logits and ids that CPM-Ant in plain PyTorch, float64, has with them.
 
     python3 Scripts/make-compressed-fixtures.py Tests/Golden/compressed
 
-Needs torch and safetensors. A pruned model is computed twice: with the tensors that are left, and with all tensors, those parts
-made zero that were pruned.
+Needs torch and safetensors. A pruned model is computed twice: with the tensors that are left, and with all tensors, those
+parts made zero that were pruned.
 """
 import json
 import os

@@ -4,8 +4,8 @@
     pip install rouge-score==0.1.2 sacrebleu==2.6.0 nltk==3.10.4 scikit-learn==1.9.1
     python3 Scripts/make-evaluation-fixtures.py Tests/Golden
 
-ROUGE is rouge-score's with characters for tokens, BLEU sacreBLEU's with tokenize="char", Distinct counts nltk's n-grams, nDCG
-is scikit-learn's. The same versions give the same file.
+ROUGE is rouge-score's with characters for tokens, BLEU sacreBLEU's with tokenize="char", Distinct counts nltk's n-grams,
+nDCG is scikit-learn's. The same versions give the same file.
 """
 import fractions
 import json

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Make Tests/Golden/tuning: LoRA adapters as OpenDelta saves them and soft prompts for the golden model ant-tiny-c, and the
-logits that CPM-Ant in plain PyTorch, float32, has with them.
+"""Make Tests/Golden/tuning: LoRA adapters as OpenDelta saves them and soft prompts for the golden model ant-tiny-c, and
+the logits that CPM-Ant in plain PyTorch, float32, has with them.
 
     python3 Scripts/make-tuning-fixtures.py Tests/Golden
 

@@ -1,14 +1,14 @@
-public import CPMAntShape
-public import LeafExecutor
-public import LeafStream
-public import LeafSystem
+package import CPMAntShape
+package import LeafExecutor
+package import LeafStream
+package import LeafSystem
 
 extension CPMAnt {
     /// An executor of a whole model.
     ///
     /// - Throws: `.io` and `.badInput` if resident tensors cannot be read, `.budget` if the system refuses memory,
     ///   `.usage` for float weights on a machine without OpenBLAS.
-    public static func executor(
+    package static func executor(
         of file: CPMAntFile, store: BlockStore, pool: ComputePool, _ options: ExecutorOptions,
         trace: TraceRecorder? = nil
     ) throws(LeafError) -> Executor {
@@ -21,7 +21,7 @@ extension CPMAnt {
     /// The parts of the memory plan that hold everything that `executor` allocates.
     ///
     /// - Throws: `.badInput` when the file lacks a tensor.
-    public static func parts(
+    package static func parts(
         _ file: CPMAntFile, _ options: ExecutorOptions
     ) throws(LeafError) -> [MemoryPlan.Part] {
         Executor.parts(

@@ -1,13 +1,13 @@
 import CLeafKernels
-public import CPMAntShape
-public import LeafExecutor
+package import CPMAntShape
+package import LeafExecutor
 import LeafFormat
-public import LeafSystem
+package import LeafSystem
 
 /// CPM-Ant: what its rows, blocks and pairs of positions are. Names follow CPM-Live; every formula is that of
 /// Documentation/cpm-ant.md, section 2.
-public final class CPMAnt: Architecture {
-    public let facts: ModelFacts
+package final class CPMAnt: Architecture {
+    package let facts: ModelFacts
     private let configuration: ModelConfiguration
     private let small: SmallTensors
     private let buckets: PositionBuckets
@@ -26,7 +26,7 @@ public final class CPMAnt: Architecture {
     ///   - residents: `file.wantedTensors()`, read.
     ///   - longest: positions of the longest text.
     /// - Throws: `.badInput` when a tensor is missing.
-    public init(_ file: CPMAntFile, residents: ResidentTensors, longest: Int) throws(LeafError) {
+    package init(_ file: CPMAntFile, residents: ResidentTensors, longest: Int) throws(LeafError) {
         configuration = file.configuration
         facts = file.facts
         small = try SmallTensors(file, residents)
@@ -56,7 +56,7 @@ public final class CPMAnt: Architecture {
         self.blocks = blocks
     }
 
-    public func check(_ row: RowBatch.Row) throws(LeafError) {
+    package func check(_ row: RowBatch.Row) throws(LeafError) {
         guard row.segment >= 0, Int(row.segment) < configuration.segmentTypes else {
             throw LeafError(
                 .usage, "segment \(row.segment) is outside this model's (0 to \(configuration.segmentTypes - 1))")
@@ -66,7 +66,7 @@ public final class CPMAnt: Architecture {
     // MARK: Embedding (2.2)
 
     /// `x = Emb(id) / sqrt(D) + Seg(segment) / sqrt(D)`; the second division is in the stored segment rows.
-    public func embed(
+    package func embed(
         _ input: RowBatch.Row.Input, segment: Int32?, into x: UnsafeMutablePointer<Float>, _ executor: Executor
     ) throws(LeafError) {
         let addend = segment.map(small.segment) ?? executor.zeros
@@ -80,7 +80,7 @@ public final class CPMAnt: Architecture {
 
     /// `vis(q, k) = same span and (k is context or (q is not context and k <= q))`; the bias of a visible pair is the
     /// table's row for the distance `k - q` within a segment, or for the pair of segments.
-    public func look(
+    package func look(
         from query: KVCache.Position, at keys: UnsafePointer<KVCache.Position>, biasRows: UnsafeMutablePointer<UInt16>
     ) {
         for key in 0..<16 {
@@ -92,7 +92,7 @@ public final class CPMAnt: Architecture {
 
     // MARK: Blocks (2.5)
 
-    public func run(block: Int, _ thread: SweepThread) throws(LeafError) {
+    package func run(block: Int, _ thread: SweepThread) throws(LeafError) {
         switch blocks[block] {
         case .attention(let matrices, let norm, let heads): try attention(matrices, norm, heads, thread)
         case .feedForward(let matrices, let norm): try feedForward(matrices, norm, thread)

@@ -8,7 +8,7 @@
 ///
 /// - Source: CPM-Ant reference, section 2.4. The table is computed with the reference's formula in double precision. No
 ///   distance in use is so close to an edge that the precision matters, and exact powers of two are edges themselves.
-public struct PositionBuckets: Sendable {
+package struct PositionBuckets: Sendable {
     private let numBuckets: Int
     private let segmentTypes: Int
     private let maxDistance: Int
@@ -17,7 +17,7 @@ public struct PositionBuckets: Sendable {
 
     /// - Parameters:
     ///   - longest: positions of the longest text; the table ends there, whatever `maxDistance` says.
-    public init(numBuckets: Int, maxDistance: Int, segmentTypes: Int, longest: Int) {
+    package init(numBuckets: Int, maxDistance: Int, segmentTypes: Int, longest: Int) {
         self.numBuckets = numBuckets
         self.segmentTypes = segmentTypes
         self.maxDistance = maxDistance
@@ -27,7 +27,7 @@ public struct PositionBuckets: Sendable {
     }
 
     /// Bytes of the table, for the memory plan.
-    public static func byteCount(maxDistance: Int, longest: Int) -> Int {
+    package static func byteCount(maxDistance: Int, longest: Int) -> Int {
         tableCount(maxDistance: maxDistance, longest: longest) * MemoryLayout<UInt16>.stride
     }
 
@@ -37,7 +37,7 @@ public struct PositionBuckets: Sendable {
     /// - Parameters:
     ///   - distance: key index minus query index.
     /// - Returns: a row of the bias table.
-    public func bucket(distance: Int) -> UInt16 {
+    package func bucket(distance: Int) -> UInt16 {
         let steps = abs(distance)
         let bucket =
             steps < past.count ? past[steps] : Self.bucket(steps, numBuckets: numBuckets, maxDistance: maxDistance)
@@ -45,7 +45,7 @@ public struct PositionBuckets: Sendable {
     }
 
     /// The bias row of a pair: by distance if the segments are equal, otherwise by the two segments.
-    public func bucket(queryIndex: Int32, querySegment: Int32, keyIndex: Int32, keySegment: Int32) -> UInt16 {
+    package func bucket(queryIndex: Int32, querySegment: Int32, keyIndex: Int32, keySegment: Int32) -> UInt16 {
         if querySegment == keySegment { return bucket(distance: Int(keyIndex) - Int(queryIndex)) }
         return UInt16(numBuckets + Int(querySegment) * segmentTypes + Int(keySegment))
     }

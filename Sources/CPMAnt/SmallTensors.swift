@@ -1,7 +1,7 @@
-public import CPMAntShape
-public import LeafExecutor
+package import CPMAntShape
+package import LeafExecutor
 import LeafFormat
-public import LeafSystem
+package import LeafSystem
 
 /// A CPM-Ant's norms, biases and embeddings of segments and soft prompts, where `ResidentTensors` put them.
 struct SmallTensors: @unchecked Sendable {
@@ -70,7 +70,7 @@ struct SmallTensors: @unchecked Sendable {
 
 extension CPMAntFile {
     /// What the executor plans its buffers from.
-    public var facts: ModelFacts {
+    package var facts: ModelFacts {
         var attentions: [ModelFacts.Attention] = []
         var upProjections: [Int] = []
         var feedForwardWidth = 0
@@ -96,7 +96,7 @@ extension CPMAntFile {
     }
 
     /// The tensors that stay in memory, row scales of matrices included.
-    public func wantedTensors() throws(LeafError) -> [ResidentTensors.Wanted] {
+    package func wantedTensors() throws(LeafError) -> [ResidentTensors.Wanted] {
         var wanted: [ResidentTensors.Wanted] = []
         for tensor in shape.file.tensors {
             let layout: ResidentTensors.Layout =

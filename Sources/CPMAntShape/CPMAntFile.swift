@@ -1,21 +1,21 @@
-public import LeafFormat
-public import LeafSystem
+package import LeafFormat
+package import LeafSystem
 
 /// A `.leaf` file that holds a CPM-Ant: its header, and the model that it means.
-public struct CPMAntFile: Sendable, Equatable {
-    public let leaf: LeafFile
-    public let shape: ModelShape
+package struct CPMAntFile: Sendable, Equatable {
+    package let leaf: LeafFile
+    package let shape: ModelShape
 
-    public var configuration: ModelConfiguration { shape.configuration }
-    public var path: String { leaf.path }
-    public var weights: WeightFormat { leaf.weights }
+    package var configuration: ModelConfiguration { shape.configuration }
+    package var path: String { leaf.path }
+    package var weights: WeightFormat { leaf.weights }
 
     /// Reads and checks the header; the weights are not touched.
     ///
     /// - Parameter allowance: has to hold the header.
     /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, `.budget` if the header is too
     ///   large for the allowance.
-    public static func open(path: String, _ allowance: inout HeapAllowance) throws(LeafError) -> CPMAntFile {
+    package static func open(path: String, _ allowance: inout HeapAllowance) throws(LeafError) -> CPMAntFile {
         var shape: ModelShape?
         let leaf = try LeafFile.open(path: path, &allowance) { json, weights throws(LeafError) in
             let asked = ModelShape(try ModelConfiguration(json: json, source: path), weights: weights)
@@ -27,7 +27,7 @@ public struct CPMAntFile: Sendable, Equatable {
     }
 
     /// The same with as much memory as the header needs.
-    public static func open(path: String) throws(LeafError) -> CPMAntFile {
+    package static func open(path: String) throws(LeafError) -> CPMAntFile {
         var allowance = HeapAllowance.unlimited
         return try open(path: path, &allowance)
     }
@@ -41,7 +41,7 @@ public struct CPMAntFile: Sendable, Equatable {
     /// Makes the header that a model of this size would have, which is enough to plan with. No such file exists.
     ///
     /// - Throws: `.badInput`, which does not happen, because the presets are within the format's limits.
-    public init(preset: ModelPreset, weights: WeightFormat = .int8) throws(LeafError) {
+    package init(preset: ModelPreset, weights: WeightFormat = .int8) throws(LeafError) {
         shape = ModelShape(preset.configuration, weights: weights)
         leaf = try LeafFile(unwritten: shape.file, weights: weights, name: preset.rawValue)
     }
@@ -49,7 +49,7 @@ public struct CPMAntFile: Sendable, Equatable {
 
 extension LeafWriter.Contents {
     /// - Throws: `.badInput` for a configuration outside of the format's limits.
-    public init(
+    package init(
         configuration: ModelConfiguration, weights: WeightFormat, vocabulary: [UInt8]? = nil,
         dictionary: [UInt8]? = nil, metadata: [(String, String)] = []
     ) throws(LeafError) {

@@ -1,24 +1,24 @@
-public import LeafFormat
+package import LeafFormat
 import LeafSystem
 
 /// The parts of a model with a given configuration: blocks in sweep order, their matrices, and the resident tensors.
-public struct ModelShape: Sendable, Equatable {
-    public enum BlockKind: Sendable, Equatable {
+package struct ModelShape: Sendable, Equatable {
+    package enum BlockKind: Sendable, Equatable {
         case attention(layer: Int)
         case feedForward(layer: Int)
         case tokenTable
     }
 
-    public let configuration: ModelConfiguration
+    package let configuration: ModelConfiguration
     /// By block: layer 0 attention, layer 0 feed-forward, ..., the token table.
-    public let kinds: [BlockKind]
+    package let kinds: [BlockKind]
     /// The same as a file knows it.
-    public let file: FileShape
+    package let file: FileShape
 
     /// - Parameters:
     ///   - configuration: within its limits.
     ///   - weights: the layout of the layers' matrices.
-    public init(_ configuration: ModelConfiguration, weights: WeightFormat) {
+    package init(_ configuration: ModelConfiguration, weights: WeightFormat) {
         self.configuration = configuration
         var kinds: [BlockKind] = []
         for (index, layer) in configuration.layers.enumerated() {
@@ -34,11 +34,11 @@ public struct ModelShape: Sendable, Equatable {
             version: configuration.isUniform ? 1 : 2)
     }
 
-    public var blocks: [FileShape.Block] { file.blocks }
-    public var matrices: [FileShape.Matrix] { file.matrices }
+    package var blocks: [FileShape.Block] { file.blocks }
+    package var matrices: [FileShape.Matrix] { file.matrices }
 
     /// The number of parameters, each counted once.
-    public var parameterCount: Int {
+    package var parameterCount: Int {
         let small = configuration.smallTensors(.float32).reduce(0) { $0 + $1.shape.reduce(1, *) }
         return matrices.reduce(small) { $0 + $1.outputs * $1.columns }
     }
@@ -67,7 +67,7 @@ extension ModelConfiguration {
     }
 
     /// What is left to divide by `sqrt(fan-in)` of stored numbers. Int8 scales always contain it.
-    public func fanInScale(columns: Int) -> FanInScale { isScaleFolded ? .folded : .pending(fanIn: columns) }
+    package func fanInScale(columns: Int) -> FanInScale { isScaleFolded ? .folded : .pending(fanIn: columns) }
 
     /// The tensors that stay in memory, without the scales of matrices.
     fileprivate func smallTensors(_ weights: WeightFormat) -> [FileShape.Tensor] {
@@ -90,7 +90,7 @@ extension ModelConfiguration {
 
 extension ModelShape.BlockKind: CustomStringConvertible {
     /// For example `layer 8, feed-forward`.
-    public var description: String {
+    package var description: String {
         switch self {
         case .attention(let layer): "layer \(layer), attention"
         case .feedForward(let layer): "layer \(layer), feed-forward"

@@ -1,36 +1,36 @@
 import LeafFormat
-public import LeafSystem
+package import LeafSystem
 
 /// A type that the command line can have a value of.
-public protocol ArgumentValue: Sendable {
+package protocol ArgumentValue: Sendable {
     init?(argument: String)
     /// The description of a valid value, which follows "is not": `a whole number`.
     static var expectation: String { get }
 }
 
 extension String: ArgumentValue {
-    public init?(argument: String) { self = argument }
-    public static var expectation: String { "a text" }
+    package init?(argument: String) { self = argument }
+    package static var expectation: String { "a text" }
 }
 
 extension Int: ArgumentValue {
-    public init?(argument: String) { self.init(argument) }
-    public static var expectation: String { "a whole number" }
+    package init?(argument: String) { self.init(argument) }
+    package static var expectation: String { "a whole number" }
 }
 
 extension Int32: ArgumentValue {
-    public init?(argument: String) { self.init(argument) }
-    public static var expectation: String { "a token id" }
+    package init?(argument: String) { self.init(argument) }
+    package static var expectation: String { "a token id" }
 }
 
 extension UInt64: ArgumentValue {
-    public init?(argument: String) { self.init(argument) }
-    public static var expectation: String { "a whole number from 0 to 2^64 - 1" }
+    package init?(argument: String) { self.init(argument) }
+    package static var expectation: String { "a whole number from 0 to 2^64 - 1" }
 }
 
 extension Float: ArgumentValue {
     /// Accepts only decimal numbers: hexadecimal ones, infinities and NaN are typing errors here.
-    public init?(argument: String) {
+    package init?(argument: String) {
         guard argument.utf8.allSatisfy({ Self.characters.contains($0) }), let value = Float(argument),
             value.isFinite
         else { return nil }
@@ -39,23 +39,23 @@ extension Float: ArgumentValue {
 
     private static var characters: [UInt8] { Array("0123456789.+-eE".utf8) }
 
-    public static var expectation: String { "a number" }
+    package static var expectation: String { "a number" }
 }
 
 extension ByteCount: ArgumentValue {
-    public init?(argument: String) { self.init(argument) }
-    public static var expectation: String { "a size such as 512MiB, 2GiB, 4GB or a number of bytes" }
+    package init?(argument: String) { self.init(argument) }
+    package static var expectation: String { "a size such as 512MiB, 2GiB, 4GB or a number of bytes" }
 }
 
 extension ByteRate: ArgumentValue {
-    public init?(argument: String) { self.init(argument) }
-    public static var expectation: String { "a rate such as 200MB/s or 1GiB/s" }
+    package init?(argument: String) { self.init(argument) }
+    package static var expectation: String { "a rate such as 200MB/s or 1GiB/s" }
 }
 
 extension ArgumentValue where Self: RawRepresentable & CaseIterable, RawValue == String {
-    public init?(argument: String) { self.init(rawValue: argument) }
+    package init?(argument: String) { self.init(rawValue: argument) }
 
-    public static var expectation: String {
+    package static var expectation: String {
         "one of " + allCases.map(\.rawValue).joined(separator: ", ")
     }
 }

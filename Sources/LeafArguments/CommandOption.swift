@@ -1,7 +1,7 @@
 import LeafSystem
 
 /// What a shell offers to complete a value.
-public enum ValueSuggestion: Sendable, Equatable {
+package enum ValueSuggestion: Sendable, Equatable {
     case none
     case file
     case folder
@@ -12,15 +12,15 @@ public enum ValueSuggestion: Sendable, Equatable {
 }
 
 /// One option of a command. Parsing, help and completions all come from it.
-public struct CommandOption<Command>: Sendable {
+package struct CommandOption<Command>: Sendable {
     /// The name without dashes.
-    public let name: String
+    package let name: String
     /// A single letter with the same meaning, used with one dash.
-    public let letter: Character?
+    package let letter: Character?
     /// The text for the value in the help; nil for an option without a value.
-    public let placeholder: String?
-    public let help: String
-    public let suggestion: ValueSuggestion
+    package let placeholder: String?
+    package let help: String
+    package let suggestion: ValueSuggestion
     /// Stores the value (empty for an option without one) in the command.
     let set: @Sendable (inout Command, String) throws(LeafError) -> Void
 
@@ -37,7 +37,7 @@ public struct CommandOption<Command>: Sendable {
     }
 
     /// An option without a value.
-    public static func flag(
+    package static func flag(
         _ name: String, letter: Character? = nil, _ help: String, _ path: any WritableKeyPath<Command, Bool> & Sendable
     ) -> Self {
         Self(name: name, letter: letter, placeholder: nil, help: help, suggestion: .none) { command, _ in
@@ -46,7 +46,7 @@ public struct CommandOption<Command>: Sendable {
     }
 
     /// An option with a value. If it is given twice, the last value counts.
-    public static func value<Value: ArgumentValue>(
+    package static func value<Value: ArgumentValue>(
         _ name: String, letter: Character? = nil, _ placeholder: String, _ help: String,
         _ path: any WritableKeyPath<Command, Value> & Sendable, suggest: ValueSuggestion = .none
     ) -> Self {
@@ -57,7 +57,7 @@ public struct CommandOption<Command>: Sendable {
     }
 
     /// An option with a value that may be missing.
-    public static func value<Value: ArgumentValue>(
+    package static func value<Value: ArgumentValue>(
         _ name: String, letter: Character? = nil, _ placeholder: String, _ help: String,
         _ path: any WritableKeyPath<Command, Value?> & Sendable, suggest: ValueSuggestion = .none
     ) -> Self {
@@ -68,7 +68,7 @@ public struct CommandOption<Command>: Sendable {
     }
 
     /// An option that may be given several times.
-    public static func values<Value: ArgumentValue>(
+    package static func values<Value: ArgumentValue>(
         _ name: String, _ placeholder: String, _ help: String,
         _ path: any WritableKeyPath<Command, [Value]> & Sendable, suggest: ValueSuggestion = .none
     ) -> Self {
@@ -79,7 +79,7 @@ public struct CommandOption<Command>: Sendable {
     }
 
     /// Makes an option of a command from an option of a part of that command.
-    public func lifted<Whole>(
+    package func lifted<Whole>(
         _ path: any WritableKeyPath<Whole, Command> & Sendable
     ) -> CommandOption<Whole> {
         CommandOption<Whole>(
@@ -98,21 +98,21 @@ public struct CommandOption<Command>: Sendable {
 }
 
 /// An argument of a command whose meaning follows from its position.
-public struct CommandArgument<Command>: Sendable {
-    public let name: String
-    public let help: String
-    public let isRequired: Bool
-    public let suggestion: ValueSuggestion
+package struct CommandArgument<Command>: Sendable {
+    package let name: String
+    package let help: String
+    package let isRequired: Bool
+    package let suggestion: ValueSuggestion
     let set: @Sendable (inout Command, String) -> Void
 
-    public static func required(
+    package static func required(
         _ name: String, _ help: String, _ path: any WritableKeyPath<Command, String> & Sendable,
         suggest: ValueSuggestion = .none
     ) -> Self {
         Self(name: name, help: help, isRequired: true, suggestion: suggest) { $0[keyPath: path] = $1 }
     }
 
-    public static func optional(
+    package static func optional(
         _ name: String, _ help: String, _ path: any WritableKeyPath<Command, String?> & Sendable,
         suggest: ValueSuggestion = .none
     ) -> Self {

@@ -2,7 +2,7 @@ extension CommandOutline {
     private static let width = 88
 
     /// The command's own help.
-    public var help: String {
+    package var help: String {
         var sections = [summary, "Usage: \(usage)"]
         if !discussion.isEmpty { sections.append(Self.wrap(discussion, indent: 0)) }
         if !arguments.isEmpty {
@@ -16,7 +16,7 @@ extension CommandOutline {
     }
 
     /// The program's help: its commands.
-    public static func overview(_ commands: [CommandOutline], introduction: String, closing: String) -> String {
+    package static func overview(_ commands: [CommandOutline], introduction: String, closing: String) -> String {
         let table = table(commands.map { ($0.name, $0.summary) })
         return [wrap(introduction, indent: 0), "Usage: leafcutter COMMAND [OPTIONS]", "Commands:\n" + table, closing]
             .joined(separator: "\n\n") + "\n"

@@ -1,11 +1,11 @@
 /// The syntax of a command without its type, for help and completions.
-public struct CommandOutline: Sendable {
-    public struct Option: Sendable {
-        public let name: String
-        public let letter: Character?
-        public let placeholder: String?
-        public let help: String
-        public let suggestion: ValueSuggestion
+package struct CommandOutline: Sendable {
+    package struct Option: Sendable {
+        package let name: String
+        package let letter: Character?
+        package let placeholder: String?
+        package let help: String
+        package let suggestion: ValueSuggestion
 
         /// `--memory SIZE`, `-q, --quiet`
         var form: String {
@@ -13,24 +13,24 @@ public struct CommandOutline: Sendable {
         }
     }
 
-    public struct Argument: Sendable {
-        public let name: String
-        public let help: String
-        public let suggestion: ValueSuggestion
+    package struct Argument: Sendable {
+        package let name: String
+        package let help: String
+        package let suggestion: ValueSuggestion
     }
 
-    public let name: String
-    public let summary: String
-    public let discussion: String
-    public let usage: String
-    public let arguments: [Argument]
-    public let options: [Option]
-    public let examples: [String]
+    package let name: String
+    package let summary: String
+    package let discussion: String
+    package let usage: String
+    package let arguments: [Argument]
+    package let options: [Option]
+    package let examples: [String]
 }
 
 extension CommandSyntax {
     /// The outline of this command. Every command also has `--help`.
-    public var outline: CommandOutline {
+    package var outline: CommandOutline {
         let help = CommandOutline.Option(
             name: "help", letter: "h", placeholder: nil, help: "Show this.", suggestion: .none)
         return CommandOutline(
@@ -47,7 +47,7 @@ extension CommandSyntax {
     }
 
     /// Whether the words after the command's name ask for help.
-    public static func wantsHelp(_ words: [String]) -> Bool {
+    package static func wantsHelp(_ words: [String]) -> Bool {
         words.prefix { $0 != "--" }.contains { $0 == "--help" || $0 == "-h" }
     }
 }

@@ -1,20 +1,20 @@
 import LeafFormat
-public import LeafSystem
+package import LeafSystem
 
 /// The syntax of a command; its parsing, help and completions all come from it.
-public struct CommandSyntax<Command>: Sendable {
-    public let name: String
+package struct CommandSyntax<Command>: Sendable {
+    package let name: String
     /// One line for the list of commands.
-    public let summary: String
+    package let summary: String
     /// Paragraphs for the command's own help.
-    public let discussion: String
-    public let arguments: [CommandArgument<Command>]
-    public let options: [CommandOption<Command>]
+    package let discussion: String
+    package let arguments: [CommandArgument<Command>]
+    package let options: [CommandOption<Command>]
     /// Command lines without the program's name.
-    public let examples: [String]
+    package let examples: [String]
 
     /// - Parameter arguments: required ones first, then optional ones.
-    public init(
+    package init(
         name: String, summary: String, discussion: String = "", arguments: [CommandArgument<Command>] = [],
         options: [CommandOption<Command>] = [], examples: [String] = []
     ) {
@@ -31,7 +31,7 @@ public struct CommandSyntax<Command>: Sendable {
     /// Options may be anywhere, as `--name value` or `--name=value`. `--` ends the options, and `-` is an argument.
     ///
     /// - Throws: `.usage` for an unknown option or argument, or one that is missing.
-    public func parse(_ words: [String], into command: inout Command) throws(LeafError) {
+    package func parse(_ words: [String], into command: inout Command) throws(LeafError) {
         var words = words[...]
         var places = arguments[...]
         var takesOptions = true
@@ -56,7 +56,7 @@ public struct CommandSyntax<Command>: Sendable {
     }
 
     /// `leafcutter verify MODEL [OPTIONS]`
-    public var usage: String {
+    package var usage: String {
         let places = arguments.map { $0.isRequired ? $0.name : "[\($0.name)]" }
         return (["leafcutter", name] + places + ["[OPTIONS]"]).joined(separator: " ")
     }

@@ -1,9 +1,9 @@
 /// A shell with support for completions.
-public enum Shell: String, Sendable, CaseIterable, ArgumentValue {
+package enum Shell: String, Sendable, CaseIterable, ArgumentValue {
     case bash, zsh, fish
 
     /// A script that completes `leafcutter`'s commands, options and values.
-    public func completions(_ commands: [CommandOutline]) -> String {
+    package func completions(_ commands: [CommandOutline]) -> String {
         switch self {
         case .bash: BashCompletions(commands: commands).script
         case .zsh: ZshCompletions(commands: commands).script

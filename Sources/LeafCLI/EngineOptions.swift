@@ -1,5 +1,6 @@
 import LeafArguments
 public import LeafExecutor
+import LeafSystem
 import Leafcutter
 
 /// Options for running a model, for every command that computes.

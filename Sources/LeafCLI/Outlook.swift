@@ -1,3 +1,4 @@
+import LeafFormat
 import Leafcutter
 
 /// The speed of a model at each of several budgets on a measured machine.

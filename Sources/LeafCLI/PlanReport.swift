@@ -1,3 +1,5 @@
+import LeafFormat
+import LeafSystem
 import Leafcutter
 
 /// The result of `leafcutter plan`.

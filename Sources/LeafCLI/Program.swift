@@ -2,6 +2,7 @@ import CProgram
 import CSystem
 import Glibc
 import LeafArguments
+import LeafFormat
 import Leafcutter
 
 /// The command line: finds the command, runs it, and turns its result into an exit code.

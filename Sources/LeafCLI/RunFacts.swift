@@ -1,3 +1,4 @@
+import LeafSystem
 import Leafcutter
 
 /// The last line of a run: how long it took, and what limited it.

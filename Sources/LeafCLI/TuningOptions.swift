@@ -1,4 +1,5 @@
 import LeafArguments
+import LeafSystem
 import Leafcutter
 
 /// Options for adapters and soft prompts, for every command that computes.

@@ -48,7 +48,7 @@ public struct EvaluationForm: Sendable {
 }
 
 /// CPM-Live's way to let a model judge a text: it adds the question "is that right?", and takes the logit of "yes".
-public struct Judgement: Sendable {
+package struct Judgement: Sendable {
     private static let question = "[是否正确]"
     private static let yes = "是"
 
@@ -56,7 +56,7 @@ public struct Judgement: Sendable {
     private let yesID: Int32
 
     /// - Throws: `.usage` if the vocabulary lacks the words for it.
-    public init(_ tokenizer: Tokenizer) throws(LeafError) {
+    package init(_ tokenizer: Tokenizer) throws(LeafError) {
         questionIDs = tokenizer.encode(Self.question)
         let ids = tokenizer.encode(Self.yes)
         guard ids.count == 1, ids[0] != Tokenizer.unknownID else {
@@ -67,11 +67,11 @@ public struct Judgement: Sendable {
     }
 
     /// The ids to read. The parts are encoded one by one, as in CPM-Live.
-    public func ids(of text: [Int32], option: [Int32] = []) -> [Int32] { text + option + questionIDs }
+    package func ids(of text: [Int32], option: [Int32] = []) -> [Int32] { text + option + questionIDs }
 
     /// - Parameter rows: the rows of these ids.
-    public func request(_ rows: PromptRows) -> ScoreRequest { ScoreRequest(context: rows, target: [yesID]) }
+    package func request(_ rows: PromptRows) -> ScoreRequest { ScoreRequest(context: rows, target: [yesID]) }
 
     /// The score of a text: the larger, the more the model considers it right.
-    public static func score(_ answer: [TokenScore]) -> Double { answer.first.map { Double($0.logit) } ?? -.infinity }
+    package static func score(_ answer: [TokenScore]) -> Double { answer.first.map { Double($0.logit) } ?? -.infinity }
 }

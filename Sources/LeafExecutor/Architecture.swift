@@ -1,10 +1,10 @@
-public import LeafSystem
+package import LeafSystem
 
 /// What a model family is to the executor: what a row becomes, what a block computes, who sees whom.
 ///
 /// An architecture owns the small tensors and formulas of one model. It has no threads, no cache and no buffers: those
 /// are the executor's, and reach it as arguments.
-public protocol Architecture: AnyObject, Sendable {
+package protocol Architecture: AnyObject, Sendable {
     var facts: ModelFacts { get }
 
     /// - Throws: `.usage` for a row that this model cannot read, beyond what `facts` tell.
@@ -32,15 +32,15 @@ public protocol Architecture: AnyObject, Sendable {
 }
 
 /// The sizes of a model from which the executor plans its buffers.
-public struct ModelFacts: Sendable {
+package struct ModelFacts: Sendable {
     /// The attention of one block: `queryHeads` is a multiple of `keyHeads`, whose keys and values are cached.
-    public struct Attention: Sendable, Equatable {
-        public var block: Int
-        public var queryHeads: Int
-        public var keyHeads: Int
-        public var dimHead: Int
+    package struct Attention: Sendable, Equatable {
+        package var block: Int
+        package var queryHeads: Int
+        package var keyHeads: Int
+        package var dimHead: Int
 
-        public init(block: Int, queryHeads: Int, keyHeads: Int, dimHead: Int) {
+        package init(block: Int, queryHeads: Int, keyHeads: Int, dimHead: Int) {
             self.block = block
             self.queryHeads = queryHeads
             self.keyHeads = keyHeads
@@ -48,22 +48,22 @@ public struct ModelFacts: Sendable {
         }
     }
 
-    public var vocabSize: Int
-    public var dModel: Int
+    package var vocabSize: Int
+    package var dModel: Int
     /// Rows of the table behind `RowBatch.Row.Input.softPrompt`; 0 for a model without.
-    public var softPromptRows: Int
+    package var softPromptRows: Int
     /// In the order of the blocks.
-    public var attentions: [Attention]
+    package var attentions: [Attention]
     /// Of the widest feed-forward block.
-    public var feedForwardWidth: Int
+    package var feedForwardWidth: Int
     /// Indices of matrices whose outputs a thread keeps for itself, chunk by chunk, before they meet the gate.
-    public var upProjections: [Int]
+    package var upProjections: [Int]
     /// Index of the matrix whose outputs are the tokens' embeddings.
-    public var tokenTable: Int
+    package var tokenTable: Int
     /// The block that gives logits.
-    public var outputBlock: Int
+    package var outputBlock: Int
 
-    public init(
+    package init(
         vocabSize: Int, dModel: Int, softPromptRows: Int = 0, attentions: [Attention], feedForwardWidth: Int,
         upProjections: [Int], tokenTable: Int, outputBlock: Int
     ) {

@@ -1,5 +1,5 @@
 import Glibc
-public import LeafSystem
+package import LeafSystem
 import Synchronization
 
 /// A fixed set of threads that run one job at a time. The calling thread is one of them.
@@ -7,12 +7,12 @@ import Synchronization
 /// Every thread runs the whole job, does its share of each step, and meets the others where a step needs the results of
 /// all. Idle threads sleep. Nothing is allocated. Work is divided by outputs (`share(of:for:)`), never along a sum, so
 /// results do not depend on the number of threads.
-public final class ComputePool: @unchecked Sendable {
+package final class ComputePool: @unchecked Sendable {
     /// The code that every thread runs, with the thread's number.
-    public typealias Job = (_ worker: Int) throws(LeafError) -> Void
+    package typealias Job = (_ worker: Int) throws(LeafError) -> Void
 
     /// The number of threads that run a job, with the calling one.
-    public let threadCount: Int
+    package let threadCount: Int
     /// What the jobs multiply with: every thread is set up for its products.
     package let kernels: Kernels
 
@@ -25,7 +25,7 @@ public final class ComputePool: @unchecked Sendable {
     private let isStopped: UnsafeMutablePointer<Bool>
 
     /// - Throws: `.io` when the system starts no more threads; none is left behind then.
-    public convenience init(threadCount: Int, instructionSet: InstructionSet = .best) throws(LeafError) {
+    package convenience init(threadCount: Int, instructionSet: InstructionSet = .best) throws(LeafError) {
         try self.init(threadCount: threadCount, kernels: Kernels(instructionSet))
     }
 
@@ -54,7 +54,7 @@ public final class ComputePool: @unchecked Sendable {
     /// Ends the worker threads. Do not use the pool afterwards.
     ///
     /// The threads keep the pool alive, so its owner must call this; a `deinit` could not.
-    public func stop() { stop(seats: 1) }
+    package func stop() { stop(seats: 1) }
 
     private func stop(seats: Int) {
         job = nil
@@ -64,7 +64,7 @@ public final class ComputePool: @unchecked Sendable {
 
     /// Runs the job on every thread and waits for all of them.
     /// - Throws: the error of the lowest-numbered thread that threw.
-    public func run(_ job: @escaping Job) throws(LeafError) {
+    package func run(_ job: @escaping Job) throws(LeafError) {
         self.job = job
         barrier.wait()
         // The calling thread is not the pool's own: it may have a set-up of its own before and after.
@@ -81,7 +81,7 @@ public final class ComputePool: @unchecked Sendable {
     /// Waits, inside a job, until all threads are here. Everything that one of them wrote before is visible to all
     /// afterwards.
     /// - Throws: if one of them failed before it came here. The job must end then.
-    public func meet(_ worker: Int) throws(LeafError) {
+    package func meet(_ worker: Int) throws(LeafError) {
         guard barrier.wait(), let failed = failure.withLock({ $0 }) else { return }
         isStopped[worker] = true
         throw failed.error
@@ -106,7 +106,7 @@ public final class ComputePool: @unchecked Sendable {
     }
 
     /// The part of `count` items for thread `worker`: contiguous, and every item belongs to one thread.
-    public func share(of count: Int, for worker: Int) -> Range<Int> {
+    package func share(of count: Int, for worker: Int) -> Range<Int> {
         count * worker / threadCount..<count * (worker + 1) / threadCount
     }
 

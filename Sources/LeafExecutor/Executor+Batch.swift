@@ -1,7 +1,7 @@
 import CLeafKernels
-public import LeafFormat
+package import LeafFormat
 import LeafStream
-public import LeafSystem
+package import LeafSystem
 
 /// A batch before its first block: checked, placed in the cache, embedded, and told who sees whom.
 extension Executor {
@@ -10,7 +10,8 @@ extension Executor {
         guard !batch.rows.isEmpty, batch.rows.count <= capacity.rows, batch.logitRowCount <= capacity.logitRows else {
             throw LeafError(
                 .tooLong,
-                "\(batch.rows.count) rows with \(batch.logitRowCount) rows of logits were asked of a model planned for \(capacity.rows) and \(capacity.logitRows); plan for a longer context"
+                "\(batch.rows.count) rows with \(batch.logitRowCount) rows of logits were asked of a model planned for "
+                    + "\(capacity.rows) and \(capacity.logitRows); plan for a longer context"
             )
         }
         try check(batch.rows[...])
@@ -109,7 +110,7 @@ extension Executor {
 /// What an architecture's `embed` reads.
 extension Executor {
     /// Writes one token's row of the token table, times its scale, plus `addend` to `hiddenState`, `[dModel]`.
-    public func embed(
+    package func embed(
         token id: Int, adding addend: UnsafePointer<Float>, into hiddenState: UnsafeMutablePointer<Float>
     ) throws(LeafError) {
         let matrix = file.matrices[facts.tokenTable]
@@ -136,7 +137,7 @@ extension Executor {
     }
 
     /// Writes a plain float row, times its scale, plus `addend`.
-    public func embed(
+    package func embed(
         floats source: UnsafeRawPointer, layout: WeightLayout, scale: FanInScale, adding addend: UnsafePointer<Float>,
         into hiddenState: UnsafeMutablePointer<Float>
     ) {
@@ -149,8 +150,8 @@ extension Executor {
     }
 
     /// `[dModel]` zeros, to be added where nothing is.
-    public var zeros: UnsafePointer<Float> { scratch.zeros }
+    package var zeros: UnsafePointer<Float> { scratch.zeros }
 
     /// A row of the soft prompts that were loaded beside the model, `[dModel]`.
-    public func tunedSoftPrompt(_ row: Int) -> UnsafePointer<Float> { tuning.softPrompt(row) }
+    package func tunedSoftPrompt(_ row: Int) -> UnsafePointer<Float> { tuning.softPrompt(row) }
 }

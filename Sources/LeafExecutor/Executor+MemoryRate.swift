@@ -15,7 +15,7 @@ extension Executor {
     ///
     /// - Parameter pinned: indices of chunks, of which at most 256 MiB are read.
     /// - Returns: nil if too few bytes are pinned.
-    public func measureMemoryRate(pinned: [Int]) -> Double? {
+    package func measureMemoryRate(pinned: [Int]) -> Double? {
         var bytes = 0
         let chunks = pinned.prefix {
             bytes += file.chunks[$0].rawBytes

@@ -1,5 +1,5 @@
 import LeafFormat
-public import LeafSystem
+package import LeafSystem
 
 /// What a sweep leaves behind.
 extension Executor {
@@ -15,7 +15,8 @@ extension Executor {
             guard output.reduce(0, { $0 + $1 * 0 }) == 0 else {
                 throw LeafError(
                     .badInput,
-                    "\(file.path): the forward pass left the range of floats; the weights are damaged, convert the checkpoint again"
+                    "\(file.path): the forward pass left the range of floats; the weights are damaged, "
+                        + "convert the checkpoint again"
                 )
             }
             try body(row, logits)
@@ -25,7 +26,7 @@ extension Executor {
     /// A row of the residual stream as the last block left it, `[dModel]`, for the executor of the blocks behind.
     ///
     /// - Parameter row: of the batch.
-    public func hiddenState(ofRow row: Int) -> UnsafeBufferPointer<Float> {
+    package func hiddenState(ofRow row: Int) -> UnsafeBufferPointer<Float> {
         precondition(row < step.rowCount)
         return UnsafeBufferPointer(start: scratch.hiddenStates[row], count: facts.dModel)
     }
@@ -34,7 +35,7 @@ extension Executor {
     /// inside `forward`'s callback.
     ///
     /// - Parameter row: the number that `forward`'s callback gets.
-    public func finalHiddenState(ofRow row: Int) -> UnsafeBufferPointer<Float> {
+    package func finalHiddenState(ofRow row: Int) -> UnsafeBufferPointer<Float> {
         precondition(row < step.outputRows.count)
         return UnsafeBufferPointer(start: scratch.finalHiddenStates(dModel: facts.dModel)[row], count: facts.dModel)
     }
@@ -43,7 +44,7 @@ extension Executor {
     /// table: transformers before 5.23 takes them for tokens. They can be read only inside `forward`'s callback.
     ///
     /// - Parameter row: the number that `forward`'s callback gets.
-    public func softPromptLogits(
+    package func softPromptLogits(
         ofRow row: Int, into logits: UnsafeMutableBufferPointer<Float>
     ) throws(LeafError) {
         precondition(logits.count == facts.softPromptRows)

@@ -1,17 +1,17 @@
 import CLeafKernels
-public import LeafFormat
-public import LeafStream
-public import LeafSystem
+package import LeafFormat
+package import LeafStream
+package import LeafSystem
 
 /// Runs a model's blocks over streamed weights: rows in, logits out.
 ///
 /// One sweep is one call of `forward`. The executor owns every buffer that its capacity needs and allocates nothing
 /// afterwards. It is not thread-safe: one engine thread calls it, and the compute pool works for that thread.
-public final class Executor {
-    public let file: LeafFile
-    public let facts: ModelFacts
-    public let capacity: Demand
-    public let cache: KVCache
+package final class Executor {
+    package let file: LeafFile
+    package let facts: ModelFacts
+    package let capacity: Demand
+    package let cache: KVCache
 
     let architecture: any Architecture
     let store: BlockStore
@@ -42,7 +42,7 @@ public final class Executor {
     ///   - pool: of `options.threads` threads.
     /// - Throws: `.io` and `.badInput` when adapters cannot be read, `.budget` when the system refuses memory, `.usage`
     ///   when float weights meet a machine without OpenBLAS.
-    public init(
+    package init(
         _ architecture: any Architecture, file: LeafFile, residents: ResidentTensors, store: BlockStore,
         pool: ComputePool, _ options: ExecutorOptions, trace: TraceRecorder? = nil
     ) throws(LeafError) {
@@ -69,7 +69,7 @@ public final class Executor {
     /// The parts of the memory plan that hold everything that `init` allocates, and the resident tensors.
     ///
     /// - Parameter residentBytes: of the architecture's tensors and tables.
-    public static func parts(
+    package static func parts(
         _ file: LeafFile, _ facts: ModelFacts, residentBytes: Int, _ options: ExecutorOptions
     ) -> [MemoryPlan.Part] {
         let capacity = options.capacity
@@ -102,7 +102,7 @@ public final class Executor {
     ///     called where the output block is not among `blocks`: `hiddenState(ofRow:)` has the result then.
     /// - Throws: `.io` and `.badInput` from reading, `.tooLong` when the batch exceeds the capacity, `.cancelled`.
     ///   After an error the rows' sequences must be removed.
-    public func forward(
+    package func forward(
         _ batch: RowBatch, direction: SweepDirection = .forward, given: UnsafeBufferPointer<Float>? = nil,
         isCancelled: () -> Bool = { false },
         logits body: (Int, UnsafeBufferPointer<Float>) throws(LeafError) -> Void

@@ -1,6 +1,6 @@
 import CLeafKernels
 import LeafFormat
-public import LeafSystem
+package import LeafSystem
 
 /// The precision of cached keys and values.
 public enum KVPrecision: String, Sendable, CaseIterable {
@@ -14,14 +14,14 @@ public enum KVPrecision: String, Sendable, CaseIterable {
 ///
 /// A page belongs to one sequence, or to several that were forked from one and are equal in that page. Everything is
 /// allocated once. If a sequence needs more pages than there are, it is refused before anything is computed.
-public final class KVCache {
+package final class KVCache {
     /// The properties of a position that decide mask and bias. Every page ends with those of its 16 positions.
-    public struct Position: BitwiseCopyable, Sendable {
-        public var index: Int32
-        public var segment: Int32
-        public var span: Int32
-        public var isContext: Bool
-        public var isPadding: Bool
+    package struct Position: BitwiseCopyable, Sendable {
+        package var index: Int32
+        package var segment: Int32
+        package var span: Int32
+        package var isContext: Bool
+        package var isPadding: Bool
     }
 
     /// A class, because changing a dictionary's value in place allocates.
@@ -37,13 +37,13 @@ public final class KVCache {
         init(room: Int) { pages.reserveCapacity(room) }
     }
 
-    public let precision: KVPrecision
+    package let precision: KVPrecision
     /// The most pages of 16 positions.
-    public let pageCount: Int
+    package let pageCount: Int
     /// Those that no sequence has.
-    public var freePageCount: Int { freePages.count }
+    package var freePageCount: Int { freePages.count }
     /// Sequences that there are.
-    public var sequenceCount: Int { sequences.count }
+    package var sequenceCount: Int { sequences.count }
     /// The most pages of one sequence.
     private let longestPages: Int
     private let layout: Layout
@@ -83,7 +83,7 @@ public final class KVCache {
     }
 
     /// Bytes of all pages, of the lists of who has which, and of the sequences.
-    public static func byteCount(
+    package static func byteCount(
         _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, _ capacity: Demand
     ) -> Int {
         // A page has an owner count and a place in the list of free pages.
@@ -96,7 +96,7 @@ public final class KVCache {
 
     /// - Parameter capacity: its pages and sequences are allocated.
     /// - Throws: `.budget` if the system refuses the memory.
-    public init(
+    package init(
         _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, _ capacity: Demand
     ) throws(LeafError) {
         self.precision = precision
@@ -110,7 +110,7 @@ public final class KVCache {
         owners = Array(repeating: 0, count: pageCount)
     }
 
-    public func makeSequence() -> SequenceID {
+    package func makeSequence() -> SequenceID {
         defer { nextSequence += 1 }
         let id = SequenceID(number: nextSequence)
         sequences[id] = Sequence(room: longestPages)
@@ -118,7 +118,7 @@ public final class KVCache {
     }
 
     /// Makes a sequence with the same past. Both share pages until one of them writes into them.
-    public func fork(_ sequence: SequenceID) -> SequenceID {
+    package func fork(_ sequence: SequenceID) -> SequenceID {
         let copy = makeSequence()
         if let original = sequences[sequence] {
             for page in original.pages { owners[Int(page)] += 1 }
@@ -131,7 +131,7 @@ public final class KVCache {
     }
 
     /// Forgets all positions from `length` on, for instance of rejected drafts.
-    public func truncate(_ sequence: SequenceID, to length: Int) {
+    package func truncate(_ sequence: SequenceID, to length: Int) {
         guard let state = sequences[sequence], length < state.length else { return }
         let pages = length.roundedUp(to: 16) / 16
         for page in state.pages[pages...] { release(page) }
@@ -146,19 +146,19 @@ public final class KVCache {
     /// Makes a position padding, as long as the row that made it so is there: that row and later ones do not see it.
     ///
     /// - Parameter row: its index, which comes after those of earlier calls and after the position.
-    public func hide(_ position: Int, of sequence: SequenceID, with row: Int) {
+    package func hide(_ position: Int, of sequence: SequenceID, with row: Int) {
         guard let state = sequences[sequence] else { return }
         precondition(row > position && row > state.hiding.last ?? -1)
         state.hidden.append(position)
         state.hiding.append(row)
     }
 
-    public func remove(_ sequence: SequenceID) {
+    package func remove(_ sequence: SequenceID) {
         truncate(sequence, to: 0)
         sequences[sequence] = nil
     }
 
-    public func length(of sequence: SequenceID) -> Int { sequences[sequence]?.length ?? 0 }
+    package func length(of sequence: SequenceID) -> Int { sequences[sequence]?.length ?? 0 }
 
     /// Prepares the places of the rows, each at its index; keys and values follow layer by layer.
     ///
@@ -263,15 +263,15 @@ public final class KVCache {
 /// Sequences in the form that a session keeps.
 extension KVCache {
     /// Bytes of the keys and values of a page.
-    public var contentBytes: Int { layout.positionsOffset }
+    package var contentBytes: Int { layout.positionsOffset }
 
     /// The keys and values of a page. The rest of a page follows from the rows.
-    public func contents(ofPage page: UInt32) -> UnsafeMutableRawBufferPointer {
+    package func contents(ofPage page: UInt32) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(start: base + Int(page) * layout.pageBytes, count: contentBytes)
     }
 
     /// The pages that hold a sequence's first `length` positions.
-    public func pages(of sequence: SequenceID, length: Int) -> ArraySlice<UInt32> {
+    package func pages(of sequence: SequenceID, length: Int) -> ArraySlice<UInt32> {
         sequences[sequence]?.pages.prefix(length.roundedUp(to: 16) / 16) ?? []
     }
 
@@ -283,7 +283,7 @@ extension KVCache {
     ///   - rows: returns the rows of the sequence with this index in `tables`.
     /// - Returns: the sequences, and the pages by their numbers; nil if pages and rows do not fit together.
     /// - Throws: `.tooLong` when the pages do not suffice; nothing has changed then.
-    public func restore(
+    package func restore(
         _ tables: [[Int]], rows: (_ place: Int, _ sequence: SequenceID) -> [RowBatch.Row]
     ) throws(LeafError) -> (sequences: [SequenceID], pages: [UInt32])? {
         var pageTotal = 0

@@ -1,38 +1,38 @@
 import CLeafKernels
 import Glibc
-public import LeafFormat
-public import LeafSystem
+package import LeafFormat
+package import LeafSystem
 
 /// Measures in about two seconds how fast this machine computes linear layers and reads its memory. It works as a sweep
 /// does: chunks of 2 MiB in huge pages, too many for the caches, all threads on each chunk, the same kernels.
-public struct KernelProbe: Sendable, Equatable {
+package struct KernelProbe: Sendable, Equatable {
     /// The rate for one number of rows.
-    public struct Rate: Sendable, Equatable {
-        public let rows: Int
+    package struct Rate: Sendable, Equatable {
+        package let rows: Int
         /// Bytes of weights per second that are multiplied with these rows.
-        public let weightBytesPerSecond: Double
+        package let weightBytesPerSecond: Double
 
-        public init(rows: Int, weightBytesPerSecond: Double) {
+        package init(rows: Int, weightBytesPerSecond: Double) {
             self.rows = rows
             self.weightBytesPerSecond = weightBytesPerSecond
         }
     }
 
-    public let threads: Int
+    package let threads: Int
     /// Bytes per second that all threads together read from memory if they do nothing else.
-    public let readBytesPerSecond: Double
+    package let readBytesPerSecond: Double
     /// The rates in order of rows, one row first.
-    public let rates: [Rate]
+    package let rates: [Rate]
     /// Bytes of one weight.
-    public let elementBytes: Int
+    package let elementBytes: Int
     /// Seconds to start all threads and to wait for them.
-    public let joinSeconds: Double
+    package let joinSeconds: Double
     /// Bytes per second whose digest one thread checks, as for bytes that are read for the first time.
-    public let digestBytesPerSecond: Double
+    package let digestBytesPerSecond: Double
     /// Seconds for the first use of a byte of new memory, which the kernel fills with zeros.
-    public let touchSecondsPerByte: Double
+    package let touchSecondsPerByte: Double
 
-    public init(
+    package init(
         threads: Int, readBytesPerSecond: Double, rates: [Rate], elementBytes: Int, joinSeconds: Double,
         digestBytesPerSecond: Double, touchSecondsPerByte: Double
     ) {
@@ -48,7 +48,7 @@ public struct KernelProbe: Sendable, Equatable {
 
     /// The rate for any number of rows. Between two measured numbers each row costs the same; beyond the last, the time
     /// is proportional to the rows.
-    public func weightBytesPerSecond(rows: Int) -> Double {
+    package func weightBytesPerSecond(rows: Int) -> Double {
         guard let above = rates.firstIndex(where: { $0.rows >= rows }) else {
             let last = rates[rates.count - 1]
             return last.weightBytesPerSecond * Double(last.rows) / Double(max(1, rows))
@@ -60,7 +60,7 @@ public struct KernelProbe: Sendable, Equatable {
     }
 
     /// The mean of two measurements for values that depend on memory, whose rate varies from second to second.
-    public func averaged(with other: KernelProbe) -> KernelProbe {
+    package func averaged(with other: KernelProbe) -> KernelProbe {
         let one = (weightBytesPerSecond(rows: 1) + other.weightBytesPerSecond(rows: 1)) / 2
         return KernelProbe(
             threads: threads, readBytesPerSecond: (readBytesPerSecond + other.readBytesPerSecond) / 2,
@@ -69,7 +69,7 @@ public struct KernelProbe: Sendable, Equatable {
             touchSecondsPerByte: touchSecondsPerByte)
     }
 
-    public func multiplyAddsPerSecond(rows: Int) -> Double {
+    package func multiplyAddsPerSecond(rows: Int) -> Double {
         weightBytesPerSecond(rows: rows) * Double(rows) / Double(elementBytes)
     }
 
@@ -85,7 +85,7 @@ public struct KernelProbe: Sendable, Equatable {
     ///   - rows: the numbers of rows to measure, besides one; more than 512 count as 512.
     ///   - memoryBytes: the memory for weights, at least 16 MiB and at most 256 MiB.
     /// - Throws: `.budget` if the system has no memory for it, `.usage` for float weights without OpenBLAS.
-    public static func measure(
+    package static func measure(
         instructionSet: InstructionSet, threads: Int, weights: WeightFormat = .int8,
         activations: ActivationPrecision = .int16, rows: [Int] = [], memoryBytes: Int = 256 << 20
     ) throws(LeafError) -> KernelProbe {

@@ -1,58 +1,62 @@
-public import LeafSystem
+package import LeafSystem
 
 /// Small products beside a model's matrices (LoRA): `y = Lin(x) + scale * ((x A^T) B^T)`.
 ///
 /// This is a description. Opening a model with it reads the numbers.
 ///
 /// - Source: CPM-Ant reference, section 7.1. The branch is not divided by `sqrt(fan-in)`.
-public struct LowRankAdapter: Sendable {
+package struct LowRankAdapter: Sendable {
     /// The two factors beside one matrix.
-    public struct Factors: Sendable {
+    package struct Factors: Sendable {
         /// Index into the file's matrices.
-        public var matrix: Int
-        public var rank: Int
-        public var scale: Float
-        /// Loads `[rank, columns]` and `[outputs, rank]`.
-        public var load: @Sendable () throws(LeafError) -> (a: [Float], b: [Float])
+        package var matrix: Int
+        package var rank: Int
+        package var scale: Float
+        private let loader: @Sendable () throws(LeafError) -> (a: [Float], b: [Float])
 
-        public init(
+        package init(
             matrix: Int, rank: Int, scale: Float,
             load: @escaping @Sendable () throws(LeafError) -> (a: [Float], b: [Float])
         ) {
             self.matrix = matrix
             self.rank = rank
             self.scale = scale
-            self.load = load
+            loader = load
         }
+
+        /// Loads `[rank, columns]` and `[outputs, rank]`.
+        package func load() throws(LeafError) -> (a: [Float], b: [Float]) { try loader() }
     }
 
-    public var factors: [Factors]
+    package var factors: [Factors]
 
-    public init(factors: [Factors]) {
+    package init(factors: [Factors]) {
         self.factors = factors
     }
 }
 
 /// A trained soft prompt, whose rows follow those of the model's own table.
-public struct SoftPromptRows: Sendable {
-    public var count: Int
-    /// Loads `[count, dimModel]`, scaled as the sum of the embeddings needs it.
-    public var load: @Sendable () throws(LeafError) -> [Float]
+package struct SoftPromptRows: Sendable {
+    package var count: Int
+    private let loader: @Sendable () throws(LeafError) -> [Float]
 
-    public init(count: Int, load: @escaping @Sendable () throws(LeafError) -> [Float]) {
+    package init(count: Int, load: @escaping @Sendable () throws(LeafError) -> [Float]) {
         self.count = count
-        self.load = load
+        loader = load
     }
+
+    /// Loads `[count, dimModel]`, scaled as the sum of the embeddings needs it.
+    package func load() throws(LeafError) -> [Float] { try loader() }
 }
 
 /// The adapters and soft prompts that are loaded with a model.
-public struct ModelTuning: Sendable {
+package struct ModelTuning: Sendable {
     /// Adapters; a row names one by its index here.
-    public var adapters: [LowRankAdapter]
+    package var adapters: [LowRankAdapter]
     /// Soft prompts. Their rows have consecutive numbers that follow the model's own table.
-    public var softPrompts: [SoftPromptRows]
+    package var softPrompts: [SoftPromptRows]
 
-    public init(adapters: [LowRankAdapter] = [], softPrompts: [SoftPromptRows] = []) {
+    package init(adapters: [LowRankAdapter] = [], softPrompts: [SoftPromptRows] = []) {
         self.adapters = adapters
         self.softPrompts = softPrompts
     }

@@ -1,11 +1,11 @@
-public import LeafFormat
-public import LeafStream
-public import LeafSystem
+package import LeafFormat
+package import LeafStream
+package import LeafSystem
 
 /// The small tensors that every sweep needs: norms, biases, embeddings, row scales. Read and verified once, laid out
 /// for the kernels. An architecture says which it wants and how.
-public final class ResidentTensors: @unchecked Sendable {
-    public enum Layout: Sendable {
+package final class ResidentTensors: @unchecked Sendable {
+    package enum Layout: Sendable {
         /// As in the file.
         case plain
         /// Rows of `width` floats, each padded to a multiple of 64.
@@ -15,16 +15,16 @@ public final class ResidentTensors: @unchecked Sendable {
     }
 
     /// A tensor to be kept.
-    public struct Wanted: Sendable {
-        public let name: String
-        public let layout: Layout
+    package struct Wanted: Sendable {
+        package let name: String
+        package let layout: Layout
         /// Whether its numbers are float32, which must be finite.
         let isFloat: Bool
         /// Bytes in memory.
         let byteCount: Int
 
         /// - Throws: `.badInput` when the file lacks the tensor.
-        public init(_ name: String, _ layout: Layout = .plain, in file: LeafFile) throws(LeafError) {
+        package init(_ name: String, _ layout: Layout = .plain, in file: LeafFile) throws(LeafError) {
             guard let entry = file.tensor(name) else {
                 throw LeafError(.badInput, "\(file.path) lacks the tensor \(name); convert the checkpoint again")
             }
@@ -47,7 +47,7 @@ public final class ResidentTensors: @unchecked Sendable {
     private static let readBytes = 256 << 10
 
     /// What an executor of all blocks wants: the architecture's tensors, and the row scales of all matrices.
-    public static func withScales(_ wanted: [Wanted], in file: LeafFile) throws(LeafError) -> [Wanted] {
+    package static func withScales(_ wanted: [Wanted], in file: LeafFile) throws(LeafError) -> [Wanted] {
         var all = wanted
         for matrix in file.matrices where matrix.layout.scales == .resident {
             all.append(try Wanted(FileShape.scaleName(of: matrix.name), in: file))
@@ -56,10 +56,10 @@ public final class ResidentTensors: @unchecked Sendable {
     }
 
     /// Bytes that `init` allocates.
-    public static func byteCount(_ wanted: [Wanted]) -> Int { wanted.reduce(readBytes) { $0 + $1.byteCount } }
+    package static func byteCount(_ wanted: [Wanted]) -> Int { wanted.reduce(readBytes) { $0 + $1.byteCount } }
 
     /// - Throws: `.io` or `.badInput` when the bytes cannot be read, are not what their digest says, or are not finite.
-    public init(_ file: LeafFile, _ wanted: [Wanted], store: BlockStore) throws(LeafError) {
+    package init(_ file: LeafFile, _ wanted: [Wanted], store: BlockStore) throws(LeafError) {
         arena = try Arena(byteCount: Self.byteCount(wanted))
         var starts: [String: UnsafeMutableRawPointer] = [:]
         var targets: [Target] = []
@@ -84,9 +84,9 @@ public final class ResidentTensors: @unchecked Sendable {
     }
 
     /// The bytes of a tensor; nil if it was not wanted.
-    public func bytes(_ name: String) -> UnsafeRawPointer? { starts[name].map { UnsafeRawPointer($0) } }
+    package func bytes(_ name: String) -> UnsafeRawPointer? { starts[name].map { UnsafeRawPointer($0) } }
 
-    public func floats(_ name: String) -> UnsafePointer<Float>? {
+    package func floats(_ name: String) -> UnsafePointer<Float>? {
         bytes(name)?.assumingMemoryBound(to: Float.self)
     }
 

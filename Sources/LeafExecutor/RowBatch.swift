@@ -1,5 +1,5 @@
 /// The name of one sequence in a `KVCache`.
-public struct SequenceID: Hashable, Sendable {
+package struct SequenceID: Hashable, Sendable {
     let number: Int
 }
 
@@ -7,36 +7,36 @@ public struct SequenceID: Hashable, Sendable {
 ///
 /// A prompt, a decoding step, a draft, a beam, a scored text and a blank differ only in their rows. Rows of one
 /// sequence stand together, in ascending order of their indices.
-public struct RowBatch: Sendable {
+package struct RowBatch: Sendable {
     /// One position of one sequence.
-    public struct Row: Sendable, Equatable {
+    package struct Row: Sendable, Equatable {
         /// The source of the input embedding.
-        public enum Input: Sendable, Equatable {
+        package enum Input: Sendable, Equatable {
             case token(Int32)
             /// A row of the soft-prompt table: `task * promptLength + index`. Rows of `ModelTuning` follow the table.
             case softPrompt(Int32)
         }
 
-        public var input: Input
-        public var sequence: SequenceID
+        package var input: Input
+        package var sequence: SequenceID
         /// The index in the text, which decides the position bias, the causal rule and the place in the cache. A row
         /// whose place was computed before is computed again.
-        public var index: Int32
-        public var segment: Int32
+        package var index: Int32
+        package var segment: Int32
         /// Rows of different spans do not see each other.
-        public var span: Int32
+        package var span: Int32
         /// Context is visible to every row. Other rows are visible to themselves and to later rows that are not
         /// context.
-        public var isContext: Bool
+        package var isContext: Bool
         /// A padding row sees nothing, and no row sees it.
-        public var isPadding: Bool
-        public var wantsLogits: Bool
+        package var isPadding: Bool
+        package var wantsLogits: Bool
         /// Whether the hidden state after the last norm is wanted; a row with logits always has it.
-        public var wantsHiddenState = false
+        package var wantsHiddenState = false
         /// The index of one of the model's adapters; nil for none.
-        public var adapter: Int?
+        package var adapter: Int?
 
-        public init(
+        package init(
             input: Input, sequence: SequenceID, index: Int32, segment: Int32, span: Int32 = 0, isContext: Bool,
             isPadding: Bool = false, wantsLogits: Bool, adapter: Int? = nil
         ) {
@@ -54,13 +54,13 @@ public struct RowBatch: Sendable {
         package var wantsOutput: Bool { wantsLogits || wantsHiddenState }
     }
 
-    public var rows: [Row]
+    package var rows: [Row]
 
-    public init(rows: [Row] = []) {
+    package init(rows: [Row] = []) {
         self.rows = rows
     }
 
-    public var logitRowCount: Int { rows.count { $0.wantsLogits } }
+    package var logitRowCount: Int { rows.count { $0.wantsLogits } }
 
     /// The rows of one sequence that begin at `first`.
     func group(from first: Int) -> Range<Int> {

@@ -6,21 +6,21 @@ import LeafSystem
 ///
 /// R rows, L logit rows, D dModel, Q the widest queries, K the widest keys, F feed-forward; widths are padded to 64
 /// numbers, so that each row is aligned and ends in zeros.
-public final class Scratch {
+package final class Scratch {
     /// `[R, D]`: the residual stream.
-    public let hiddenStates: FloatRows
+    package let hiddenStates: FloatRows
     /// `[R, D]` what a half layer adds to it.
-    public let delta: FloatRows
+    package let delta: FloatRows
     /// `[R, Q]`, `[R, K]`, `[R, K]`; they share their memory with `gate` and `up`, which never live at the same time.
-    public let queries: FloatRows
-    public let keys: FloatRows
-    public let values: FloatRows
+    package let queries: FloatRows
+    package let keys: FloatRows
+    package let values: FloatRows
     /// `[R, Q]` what each query head has seen, where its query was.
-    public var attended: FloatRows { queries }
+    package var attended: FloatRows { queries }
     /// `[R, F]`
-    public let gate: FloatRows
+    package let gate: FloatRows
     /// `[L, vocab]`
-    public let logits: FloatRows
+    package let logits: FloatRows
 
     /// `[R, widest]` normalized rows, attended rows, gated rows; as wide as the linear layer that reads them.
     private let linearInputs: UnsafeMutablePointer<Float>
@@ -83,7 +83,7 @@ public final class Scratch {
     func finalHiddenStates(dModel: Int) -> FloatRows { linearInput(columns: dModel) }
 
     /// `[R, partOutputs]` this thread's part of the up projection.
-    public func up(_ thread: SweepThread) -> FloatRows {
+    package func up(_ thread: SweepThread) -> FloatRows {
         FloatRows(ups + thread.number * rows * upStride, stride: upStride)
     }
 

@@ -3,15 +3,15 @@ import LeafStream
 
 extension SweepThread {
     /// How one block's heads attend.
-    public struct Attention {
+    package struct Attention {
         /// Which of `ModelFacts.attentions`.
-        public let index: Int
+        package let index: Int
         /// What scores are multiplied by.
-        public let scoreScale: Float
+        package let scoreScale: Float
         /// Nil for a model without.
-        public let bias: BiasTable?
+        package let bias: BiasTable?
 
-        public init(index: Int, scoreScale: Float, bias: BiasTable? = nil) {
+        package init(index: Int, scoreScale: Float, bias: BiasTable? = nil) {
             self.index = index
             self.scoreScale = scoreScale
             self.bias = bias
@@ -19,13 +19,13 @@ extension SweepThread {
     }
 
     /// The bias of positions: `[columns, rows]`, one run a column.
-    public struct BiasTable {
-        public let start: UnsafePointer<Float>
-        public let rows: Int
+    package struct BiasTable {
+        package let start: UnsafePointer<Float>
+        package let rows: Int
         /// The column of each query head; nil where head and column have the same number.
-        public let columns: [Int]?
+        package let columns: [Int]?
 
-        public init(start: UnsafePointer<Float>, rows: Int, columns: [Int]? = nil) {
+        package init(start: UnsafePointer<Float>, rows: Int, columns: [Int]? = nil) {
             self.start = start
             self.rows = rows
             self.columns = columns
@@ -35,14 +35,14 @@ extension SweepThread {
     }
 
     /// Key heads that this thread stores and attends with, of one of `ModelFacts.attentions`.
-    public func keyHeads(of attention: Int) -> Range<Int> { share(of: executor.facts.attentions[attention].keyHeads) }
+    package func keyHeads(of attention: Int) -> Range<Int> { share(of: executor.facts.attentions[attention].keyHeads) }
 
     /// Puts the rows' keys and values into the cache and lets every query attend: `attended = softmax(q k * scale +
     /// bias) v`.
     ///
     /// Threads need not meet in between: each attends with the key heads that it stored itself. `buffers.attended` lies
     /// where the queries are, which are read before it is written.
-    public func attend(_ attention: Attention) {
+    package func attend(_ attention: Attention) {
         let heads = executor.facts.attentions[attention.index]
         let group = heads.queryHeads / heads.keyHeads
         let cache = executor.cache

@@ -1,52 +1,52 @@
 import CLeafKernels
 import LeafFormat
 import LeafStream
-public import LeafSystem
+package import LeafSystem
 
 /// One compute thread on a sweep: what an architecture computes with.
 ///
 /// All threads run the same block and do their shares of each step; `meet` is where a step needs what all have done.
-public struct SweepThread {
+package struct SweepThread {
     unowned let executor: Executor
     /// Its number, from 0.
     let number: Int
 
     /// Every buffer of the forward pass.
-    public var buffers: Scratch { executor.scratch }
+    package var buffers: Scratch { executor.scratch }
     /// Rows on the sweep.
-    public var rowCount: Int { executor.step.rowCount }
+    package var rowCount: Int { executor.step.rowCount }
     /// The place of each row in its text.
-    public var indices: [Int] { executor.step.places }
+    package var indices: [Int] { executor.step.places }
     /// Rows of the batch that want an output, those with logits first.
-    public var outputRows: [Int] { executor.step.outputRows }
-    public var logitRowCount: Int { executor.step.logitRowCount }
+    package var outputRows: [Int] { executor.step.outputRows }
+    package var logitRowCount: Int { executor.step.logitRowCount }
 
     private var kernels: Kernels { executor.product.kernels }
 
     /// Waits until all threads are here. What each wrote before, all see afterwards.
     ///
     /// - Throws: when one of them failed before it came here; the block must end then.
-    public func meet() throws(LeafError) { try executor.pool.meet(number) }
+    package func meet() throws(LeafError) { try executor.pool.meet(number) }
 
     /// This thread's part of `count` items.
-    public func share(of count: Int) -> Range<Int> { executor.pool.share(of: count, for: number) }
+    package func share(of count: Int) -> Range<Int> { executor.pool.share(of: count, for: number) }
 
     // MARK: Rows
 
     /// `y = x / sqrt(mean(x^2) + eps) * weight`, over the model's `dModel` numbers.
-    public func rmsNorm(
+    package func rmsNorm(
         _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, eps: Float, into y: UnsafeMutablePointer<Float>
     ) {
         kernels.floats.rms_norm(x, weight, executor.facts.dModel, eps, y)
     }
 
     /// `gate = gelu(gate) * up` over `count` numbers.
-    public func geluMultiply(_ gate: UnsafeMutablePointer<Float>, _ up: UnsafePointer<Float>, count: Int) {
+    package func geluMultiply(_ gate: UnsafeMutablePointer<Float>, _ up: UnsafePointer<Float>, count: Int) {
         kernels.floats.gelu_multiply(gate, up, count)
     }
 
     /// `hiddenStates += delta`, this thread's share of the rows.
-    public func addDelta() {
+    package func addDelta() {
         for row in share(of: rowCount) {
             kernels.floats.add(buffers.hiddenStates[row], buffers.delta[row], executor.facts.dModel)
         }
@@ -55,14 +55,14 @@ public struct SweepThread {
     // MARK: Linear layers
 
     /// Columns of the first of some matrices.
-    public func columns(of matrices: Range<Int>) -> Int { executor.file.matrices[matrices.lowerBound].columns }
+    package func columns(of matrices: Range<Int>) -> Int { executor.file.matrices[matrices.lowerBound].columns }
 
     /// Prepares this thread's share of the rows for the matrices that read them, and meets the others.
     ///
     /// - Parameters:
     ///   - matrices: indices into the file's matrices, which all have the same columns.
     ///   - fill: is handed the row's number, and writes the matrices' `columns` numbers.
-    public func prepare(
+    package func prepare(
         rows: Int, for matrices: Range<Int>, fill: (Int, UnsafeMutablePointer<Float>) -> Void
     ) throws(LeafError) {
         let begin = TraceRecorder.now(executor.trace)
@@ -85,12 +85,12 @@ public struct SweepThread {
     }
 
     /// Some outputs of one matrix, which one thread computes.
-    public struct Part {
+    package struct Part {
         /// Index into the file's matrices.
-        public let matrix: Int
+        package let matrix: Int
         /// The matrix among those that are computed together.
-        public let ordinal: Int
-        public let outputs: Range<Int>
+        package let ordinal: Int
+        package let outputs: Range<Int>
     }
 
     /// Computes `rows x matrices`. Threads claim tiles chunk by chunk until none are left, then wait for each other
@@ -103,7 +103,7 @@ public struct SweepThread {
     ///   - matrices: those of `prepare`, in sweep order.
     ///   - target: where a part's outputs go: the row of the batch, the first output of the part.
     ///   - finish: called when all rows have the part's outputs.
-    public func linear(
+    package func linear(
         rows: Int, _ matrices: Range<Int>, into target: (Part) -> FloatRows, finish: (Part) -> Void = { _ in }
     ) throws(LeafError) {
         try multiplyDown(matrices, rows: rows)

@@ -3,7 +3,7 @@ public import LeafSystem
 extension Chunk {
     /// Bytes of the page-aligned buffer for this chunk, a multiple of 4096. A reader reads the padded bytes to
     /// `storedAt`, which ends with the buffer, and unpacks them to the start. It is `paddedBytes` for a raw chunk.
-    public var slotBytes: Int {
+    package var slotBytes: Int {
         switch codec {
         case .raw: paddedBytes
         case .lz4: (LZ4Codec.inPlaceRoom(rawBytes: rawBytes) + paddedBytes - storedBytes).roundedUp(to: 4096)
@@ -12,14 +12,14 @@ extension Chunk {
 
     /// The offset in a buffer of `slotBytes` where the file's `paddedBytes` must be read to, so that they end with the
     /// buffer.
-    public var storedAt: Int { slotBytes - paddedBytes }
+    package var storedAt: Int { slotBytes - paddedBytes }
 
     /// Checks the digest of the bytes at `storedAt` and unpacks them to the start of the buffer.
     ///
     /// - Parameter slot: at least `slotBytes` bytes; bytes beyond those are not touched.
     /// - Returns: the first `rawBytes` of `slot`: whole tiles, or whole outputs of a float matrix.
     /// - Throws: `.badInput` naming rows and offset. `LeafFile.verifyAndUnpack` also names the block.
-    public func verifyAndUnpack(in slot: UnsafeMutableRawBufferPointer) throws(LeafError) -> UnsafeRawBufferPointer {
+    package func verifyAndUnpack(in slot: UnsafeMutableRawBufferPointer) throws(LeafError) -> UnsafeRawBufferPointer {
         precondition(slot.count >= slotBytes)
         let padded = UnsafeRawBufferPointer(rebasing: slot[storedAt..<slotBytes])
         guard ChunkDigest.of(padded) == digest else {

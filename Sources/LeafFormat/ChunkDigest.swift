@@ -1,13 +1,13 @@
 import CXXHash
-public import LeafSystem
+package import LeafSystem
 
 /// Computes the XXH3-64 of bytes, at once or in pieces.
-public struct ChunkDigest: ~Copyable {
+package struct ChunkDigest: ~Copyable {
     private let state: OpaquePointer?
 
     /// Starts a digest that takes its bytes in pieces.
     /// - Throws: `.budget` if there is no memory for its state of half a kilobyte.
-    public init() throws(LeafError) {
+    package init() throws(LeafError) {
         guard let state = XXH3_createState() else { throw LeafError(.budget, "no memory for a digest") }
         XXH3_64bits_reset(state)
         self.state = state
@@ -15,14 +15,14 @@ public struct ChunkDigest: ~Copyable {
 
     deinit { XXH3_freeState(state) }
 
-    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    package mutating func update(_ bytes: UnsafeRawBufferPointer) {
         XXH3_64bits_update(state, bytes.baseAddress, bytes.count)
     }
 
     /// The digest of everything so far.
-    public var value: UInt64 { XXH3_64bits_digest(state) }
+    package var value: UInt64 { XXH3_64bits_digest(state) }
 
-    public static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    package static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         XXH3_64bits(bytes.baseAddress, bytes.count)
     }
 

@@ -1,4 +1,4 @@
-public import LeafSystem
+package import LeafSystem
 
 extension LeafFile {
     /// Reads and checks the header of a model file, but no weights.
@@ -11,7 +11,7 @@ extension LeafFile {
     ///   - shape: says what the model of that configuration asks of its file.
     /// - Throws: `.io` if the file cannot be read, `.badInput` naming what is wrong, `.budget` if the header is too
     ///   large for the allowance, and what `shape` throws.
-    public static func open(
+    package static func open(
         path: String, _ allowance: inout HeapAllowance,
         shape: (_ configuration: String, _ weights: WeightFormat) throws(LeafError) -> FileShape
     ) throws(LeafError) -> LeafFile {

@@ -1,12 +1,12 @@
 /// How a chunk's bytes are packed.
-public enum ChunkCodec: String, Sendable, Codable {
+package enum ChunkCodec: String, Sendable, Codable {
     case raw
     case lz4
 }
 
 /// One tensor of a safetensors file.
-public struct TensorEntry: Sendable, Equatable {
-    public enum ElementType: String, Sendable, Codable {
+package struct TensorEntry: Sendable, Equatable {
+    package enum ElementType: String, Sendable, Codable {
         case f64 = "F64"
         case f32 = "F32"
         case f16 = "F16"
@@ -18,7 +18,7 @@ public struct TensorEntry: Sendable, Equatable {
         case u8 = "U8"
         case bool = "BOOL"
 
-        public var byteCount: Int {
+        package var byteCount: Int {
             switch self {
             case .f64, .i64: 8
             case .f32, .i32: 4
@@ -28,14 +28,14 @@ public struct TensorEntry: Sendable, Equatable {
         }
     }
 
-    public let name: String
-    public let type: ElementType
-    public let shape: [Int]
+    package let name: String
+    package let type: ElementType
+    package let shape: [Int]
     /// The offset from the start of the file.
-    public let offset: Int
-    public let byteCount: Int
+    package let offset: Int
+    package let byteCount: Int
 
-    public init(name: String, type: ElementType, shape: [Int], offset: Int, byteCount: Int) {
+    package init(name: String, type: ElementType, shape: [Int], offset: Int, byteCount: Int) {
         self.name = name
         self.type = type
         self.shape = shape
@@ -46,23 +46,23 @@ public struct TensorEntry: Sendable, Equatable {
 
 /// What is read, checked, computed and released at a time: whole units (tiles or rows) of one matrix, at most 4 MiB
 /// unpacked, starting at a multiple of 4096 in the file.
-public struct Chunk: Sendable, Equatable {
+package struct Chunk: Sendable, Equatable {
     /// Index into `LeafFile.matrices`.
-    public let matrix: Int
+    package let matrix: Int
     /// First output, and how many (the last chunk of a matrix counts its padding).
-    public let firstOutput: Int
-    public let outputCount: Int
+    package let firstOutput: Int
+    package let outputCount: Int
     /// The offset from the start of the file, a multiple of 4096.
-    public let offset: Int
+    package let offset: Int
     /// Bytes in the file, before the padding to 4096.
-    public let storedBytes: Int
+    package let storedBytes: Int
     /// Bytes when unpacked.
-    public let rawBytes: Int
-    public let codec: ChunkCodec
+    package let rawBytes: Int
+    package let codec: ChunkCodec
     /// XXH3-64 of the stored bytes, padding included up to the next multiple of 4096.
-    public let digest: UInt64
+    package let digest: UInt64
 
-    public init(
+    package init(
         matrix: Int, firstOutput: Int, outputCount: Int, offset: Int, storedBytes: Int, rawBytes: Int,
         codec: ChunkCodec,
         digest: UInt64
@@ -78,44 +78,44 @@ public struct Chunk: Sendable, Equatable {
     }
 
     /// Bytes to read for this chunk: `storedBytes`, rounded up to a multiple of 4096.
-    public var paddedBytes: Int { (storedBytes + 4095) / 4096 * 4096 }
+    package var paddedBytes: Int { (storedBytes + 4095) / 4096 * 4096 }
 }
 
 extension Sequence where Element == Chunk {
     /// Bytes to read for all of them.
-    public var paddedBytes: Int { reduce(0) { $0 + $1.paddedBytes } }
+    package var paddedBytes: Int { reduce(0) { $0 + $1.paddedBytes } }
 }
 
 /// One weight matrix `[outputs, columns]` of a file.
-public struct Matrix: Sendable, Equatable {
-    public let shape: FileShape.Matrix
+package struct Matrix: Sendable, Equatable {
+    package let shape: FileShape.Matrix
     /// Indices into `LeafFile.chunks`.
-    public let chunks: Range<Int>
+    package let chunks: Range<Int>
 
-    public init(shape: FileShape.Matrix, chunks: Range<Int>) {
+    package init(shape: FileShape.Matrix, chunks: Range<Int>) {
         self.shape = shape
         self.chunks = chunks
     }
 
     /// The reference implementation's name, such as `encoder.layers.0.self_att.self_attention.project_q.weight`.
-    public var name: String { shape.name }
-    public var outputs: Int { shape.outputs }
-    public var columns: Int { shape.columns }
-    public var layout: WeightLayout { shape.layout }
-    public var storedOutputs: Int { layout.storedOutputs(outputs) }
-    public var storedColumns: Int { layout.storedColumns(columns) }
+    package var name: String { shape.name }
+    package var outputs: Int { shape.outputs }
+    package var columns: Int { shape.columns }
+    package var layout: WeightLayout { shape.layout }
+    package var storedOutputs: Int { layout.storedOutputs(outputs) }
+    package var storedColumns: Int { layout.storedColumns(columns) }
 }
 
 /// What a sweep applies at once: a half layer, or the output projection.
-public struct Block: Sendable, Equatable {
+package struct Block: Sendable, Equatable {
     /// Such as `layer 8, feed-forward`.
-    public let name: String
+    package let name: String
     /// Indices into `LeafFile.matrices`.
-    public let matrices: Range<Int>
+    package let matrices: Range<Int>
     /// Indices into `LeafFile.chunks`.
-    public let chunks: Range<Int>
+    package let chunks: Range<Int>
 
-    public init(name: String, matrices: Range<Int>, chunks: Range<Int>) {
+    package init(name: String, matrices: Range<Int>, chunks: Range<Int>) {
         self.name = name
         self.matrices = matrices
         self.chunks = chunks
@@ -123,13 +123,13 @@ public struct Block: Sendable, Equatable {
 }
 
 /// Bytes outside of the chunks (resident tensors, tokenizer), with their digest.
-public struct Region: Sendable, Equatable {
-    public let name: String
-    public let offset: Int
-    public let byteCount: Int
-    public let digest: UInt64
+package struct Region: Sendable, Equatable {
+    package let name: String
+    package let offset: Int
+    package let byteCount: Int
+    package let digest: UInt64
 
-    public init(name: String, offset: Int, byteCount: Int, digest: UInt64) {
+    package init(name: String, offset: Int, byteCount: Int, digest: UInt64) {
         self.name = name
         self.offset = offset
         self.byteCount = byteCount
@@ -143,14 +143,14 @@ public struct LeafFile: Sendable, Equatable {
     public let fileBytes: Int
     /// The layout of most matrices; each has its own.
     public let weights: WeightFormat
-    public let tensors: [TensorEntry]
+    package let tensors: [TensorEntry]
     /// In sweep order.
-    public let blocks: [Block]
-    public let matrices: [Matrix]
+    package let blocks: [Block]
+    package let matrices: [Matrix]
     /// In sweep order, ascending in the file.
-    public let chunks: [Chunk]
+    package let chunks: [Chunk]
     /// Regions; every byte between the header and the first chunk belongs to one.
-    public let regions: [Region]
+    package let regions: [Region]
     /// The rest of the header's metadata (source, format version, ...).
     public let metadata: [String: String]
 
@@ -192,5 +192,5 @@ public struct LeafFile: Sendable, Equatable {
             + 2 * blocks.count * MemoryLayout<Block>.stride
     }
 
-    public func tensor(_ name: String) -> TensorEntry? { tensors.first { $0.name == name } }
+    package func tensor(_ name: String) -> TensorEntry? { tensors.first { $0.name == name } }
 }

@@ -4,9 +4,9 @@ package import LeafSystem
 ///
 /// Depends on the model's shape, the format and the sizes of the tokenizer's data alone, so that an interrupted writing
 /// can be taken up again.
-public struct LeafLayout: Sendable {
-    public let weights: WeightFormat
-    public let shape: FileShape
+package struct LeafLayout: Sendable {
+    package let weights: WeightFormat
+    package let shape: FileShape
     /// Tensors of the resident and tokenizer regions, and the padding between them; offsets are from the start of the
     /// file.
     package let tensors: [TensorEntry]
@@ -14,7 +14,7 @@ public struct LeafLayout: Sendable {
     package let regions: [(name: String, offset: Int, byteCount: Int)]
     package let dataOffset: Int
     /// Bytes of the file if no chunk is packed.
-    public let maximumFileBytes: Int
+    package let maximumFileBytes: Int
     private let metadata: [(String, String)]
 
     /// Resident tensors begin at a multiple of this, so that kernels can use them in place.

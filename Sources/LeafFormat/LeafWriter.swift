@@ -1,4 +1,4 @@
-public import LeafSystem
+package import LeafSystem
 
 /// Writes a model file so that a crash at any moment leaves either the whole file, or nothing that can be opened.
 ///
@@ -6,20 +6,20 @@ public import LeafSystem
 /// blocks that are durable in it. A later writer with the same `fingerprint` continues after the last of those blocks
 /// and makes the same bytes. At the end it writes the header, opens the file as a check, and renames it. One thread
 /// uses the writer; another may commit finished blocks while the next are written.
-public final class LeafWriter {
+package final class LeafWriter {
     /// The contents of the file besides the weights.
-    public struct Contents: Sendable {
+    package struct Contents: Sendable {
         /// Of a configuration within its limits.
-        public var shape: FileShape
-        public var weights: WeightFormat
+        package var shape: FileShape
+        package var weights: WeightFormat
         /// `vocab.txt`, unchanged; nil for a model that takes only ids.
-        public var vocabulary: [UInt8]?
+        package var vocabulary: [UInt8]?
         /// The segmenter's data; nil for none.
-        public var dictionary: [UInt8]?
+        package var dictionary: [UInt8]?
         /// Strings for the header, such as `source` and `software`, except the writer's own keys.
-        public var metadata: [(String, String)]
+        package var metadata: [(String, String)]
 
-        public init(
+        package init(
             shape: FileShape, weights: WeightFormat, vocabulary: [UInt8]? = nil,
             dictionary: [UInt8]? = nil, metadata: [(String, String)] = []
         ) {
@@ -31,11 +31,11 @@ public final class LeafWriter {
         }
     }
 
-    public struct Options: Sendable {
+    package struct Options: Sendable {
         /// Whether to replace an existing file.
-        public var replacesExisting = false
+        package var replacesExisting = false
         /// Whether to continue an interrupted run with the same contents.
-        public var resumes = true
+        package var resumes = true
         /// A value that changes when the source's files change, even if the weights do not. It does not matter once
         /// they are consumed.
         package var stamp = ""
@@ -45,14 +45,14 @@ public final class LeafWriter {
         /// nothing is deleted.
         package var freedBytes: [Int] = []
         /// Whether to pack chunks if that saves space. A file that is made for reading tests keeps every byte.
-        public var packsChunks = true
+        package var packsChunks = true
         package var calls = WriteCalls()
 
-        public init() {}
+        package init() {}
     }
 
     /// How a run began.
-    public enum Start: Sendable, Equatable {
+    package enum Start: Sendable, Equatable {
         case fresh
         /// This many blocks were there already.
         case resumed(blocks: Int)
@@ -60,14 +60,14 @@ public final class LeafWriter {
         case discarded
     }
 
-    public let path: String
-    public let layout: LeafLayout
-    public private(set) var start = Start.fresh
+    package let path: String
+    package let layout: LeafLayout
+    package private(set) var start = Start.fresh
     /// The number of blocks in the file, and so the index of the next block.
-    public private(set) var completedBlocks = 0
+    package private(set) var completedBlocks = 0
     private var sourceDigests: [UInt64] = []
     /// Bytes of the file so far.
-    public var position: Int { end }
+    package var position: Int { end }
 
     /// Makes blocks durable.
     package let committer: BlockCommitter
@@ -86,7 +86,7 @@ public final class LeafWriter {
     ///   - fingerprint: everything else that decides the bytes (source files, options). The contents count by
     ///     themselves.
     /// - Throws: `.usage` if the target exists and may not be replaced, `.io` if there is no space or no permission.
-    public init(
+    package init(
         path: String, contents: Contents, fingerprint: String, options: Options = Options()
     ) throws(LeafError) {
         guard !FilePath.isDirectory(path) else {
@@ -172,19 +172,19 @@ public final class LeafWriter {
     /// - Parameters:
     ///   - name: as in `FileShape.residentTensors`.
     ///   - offset: the offset in the tensor, in bytes.
-    public func write(_ name: String, _ bytes: UnsafeRawBufferPointer, at offset: Int = 0) throws(LeafError) {
+    package func write(_ name: String, _ bytes: UnsafeRawBufferPointer, at offset: Int = 0) throws(LeafError) {
         guard let tensor = tensors[name] else { throw LeafError(.badInput, "\(path) has no tensor \(name)") }
         precondition(offset >= 0 && offset + bytes.count <= tensor.byteCount)
         try part.write(bytes, at: tensor.offset + offset)
     }
 
     /// Begins the next matrix of the block with index `completedBlocks`.
-    public func beginMatrix() { block.append([]) }
+    package func beginMatrix() { block.append([]) }
 
     /// Appends the next chunk of the current matrix, packed if that saves space.
     ///
     /// - Parameter bytes: units as `ChunkGeometry` cuts them.
-    public func append(chunk bytes: UnsafeRawBufferPointer, outputCount: Int) throws(LeafError) {
+    package func append(chunk bytes: UnsafeRawBufferPointer, outputCount: Int) throws(LeafError) {
         try append(PackedChunk(bytes, outputCount: outputCount, packs: packsChunks, room: packed.bytes))
     }
 
@@ -208,7 +208,7 @@ public final class LeafWriter {
     ///
     /// - Parameter sourceDigest: the digest of the numbers that it was made from. The header has the digest of all of
     ///   these.
-    public func endBlock(sourceDigest: UInt64) throws(LeafError) {
+    package func endBlock(sourceDigest: UInt64) throws(LeafError) {
         try committer.commit([closeBlock(sourceDigest: sourceDigest)])
     }
 
@@ -231,7 +231,7 @@ public final class LeafWriter {
     ///
     /// - Parameter named: called after renaming, before the journal is removed.
     /// - Returns: the finished file.
-    public func finish(named: () throws(LeafError) -> Void = {}) throws(LeafError) -> LeafFile {
+    package func finish(named: () throws(LeafError) -> Void = {}) throws(LeafError) -> LeafFile {
         precondition(committer.committedBlocks == layout.shape.blocks.count)
         try part.truncate(to: end)
         try part.synchronize()

@@ -8,7 +8,7 @@ public enum WeightFormat: String, Sendable, Codable, CaseIterable {
     case float32
 
     /// The layout of the layers' matrices.
-    public var layout: WeightLayout {
+    package var layout: WeightLayout {
         switch self {
         case .int8: .int8
         case .float16: .float16
@@ -21,7 +21,7 @@ public enum WeightFormat: String, Sendable, Codable, CaseIterable {
 }
 
 /// How one matrix `[outputs, columns]` lies in its chunks: the one place that knows where a number is stored.
-public enum WeightLayout: Sendable, Equatable {
+package enum WeightLayout: Sendable, Equatable {
     /// Tiles of 16 outputs for the kernels, `[outputs/16, columns/4, 16, 4]`: outputs padded to a multiple of 16 and
     /// columns to a multiple of 64, with zeros. One float32 scale an output, a tensor of its own that stays in memory.
     case int8
@@ -30,23 +30,23 @@ public enum WeightLayout: Sendable, Equatable {
     case float32
 
     /// Where the factors are that make numbers of codes.
-    public enum Scales: Sendable, Equatable {
+    package enum Scales: Sendable, Equatable {
         /// The stored numbers are the weights.
         case none
         /// One float32 an output, stored apart from the chunks and kept in memory.
         case resident
     }
 
-    public var scales: Scales { self == .int8 ? .resident : .none }
+    package var scales: Scales { self == .int8 ? .resident : .none }
 
     /// Whether rows are quantized before they meet the matrix.
-    public var isQuantized: Bool { self == .int8 }
+    package var isQuantized: Bool { self == .int8 }
 
     /// Outputs that are never parted: a tile or a row.
-    public var unitOutputs: Int { self == .int8 ? WeightTile.outputs : 1 }
+    package var unitOutputs: Int { self == .int8 ? WeightTile.outputs : 1 }
 
     /// Bytes of one stored number.
-    public var elementBytes: Int {
+    package var elementBytes: Int {
         switch self {
         case .int8: 1
         case .float16: 2
@@ -63,10 +63,10 @@ public enum WeightLayout: Sendable, Equatable {
     }
 
     /// Outputs as they are stored, padding included.
-    public func storedOutputs(_ outputs: Int) -> Int { outputs.roundedUp(to: unitOutputs) }
+    package func storedOutputs(_ outputs: Int) -> Int { outputs.roundedUp(to: unitOutputs) }
 
     /// Columns as they are stored, padding included.
-    public func storedColumns(_ columns: Int) -> Int {
+    package func storedColumns(_ columns: Int) -> Int {
         self == .int8 ? columns.roundedUp(to: WeightTile.columnAlignment) : columns
     }
 
@@ -75,10 +75,10 @@ public enum WeightLayout: Sendable, Equatable {
     /// - Parameters:
     ///   - outputs: a multiple of `unitOutputs`.
     ///   - columns: of the matrix, without padding.
-    public func byteCount(outputs: Int, columns: Int) -> Int { outputs * storedColumns(columns) * elementBytes }
+    package func byteCount(outputs: Int, columns: Int) -> Int { outputs * storedColumns(columns) * elementBytes }
 
     /// The tensor shape of that many stored outputs.
-    public func shape(outputs: Int, columns: Int) -> [Int] {
+    package func shape(outputs: Int, columns: Int) -> [Int] {
         let columns = storedColumns(columns)
         return self == .int8
             ? [outputs / WeightTile.outputs, columns / WeightTile.quad, WeightTile.outputs, WeightTile.quad]
@@ -89,17 +89,17 @@ public enum WeightLayout: Sendable, Equatable {
 /// A tile of int8 weights: 16 outputs by all columns, `[columns/4][16][4]`.
 ///
 /// The kernels know the same order (`CLeafKernels`); everything in Swift asks here.
-public enum WeightTile {
+package enum WeightTile {
     /// Outputs of a tile.
-    public static let outputs = 16
+    package static let outputs = 16
     /// Neighbouring columns of one output that lie together.
-    public static let quad = 4
+    package static let quad = 4
     /// Columns are padded to a multiple of this.
-    public static let columnAlignment = 64
+    package static let columnAlignment = 64
 
     /// The byte of a number in its tile.
     @inline(__always)
-    public static func offset(output: Int, column: Int) -> Int {
+    package static func offset(output: Int, column: Int) -> Int {
         column / quad * (outputs * quad) + output * quad + column % quad
     }
 }
@@ -107,17 +107,17 @@ public enum WeightTile {
 /// The division by `sqrt(fan-in)` of a CPM-Ant linear layer or embedding: done with the stored numbers, or still to do.
 ///
 /// - Source: Documentation/cpm-ant.md, section 2.1.
-public struct FanInScale: Sendable, Equatable {
+package struct FanInScale: Sendable, Equatable {
     /// What stored numbers are still to be divided by.
-    public let divisor: Double
+    package let divisor: Double
     /// What stored numbers are still to be multiplied by, in the float32 of the forward pass.
-    public let factor: Float
+    package let factor: Float
 
     /// Nothing is left to do.
-    public static let folded = FanInScale(divisor: 1, factor: 1)
+    package static let folded = FanInScale(divisor: 1, factor: 1)
 
     /// The division is still to be done.
-    public static func pending(fanIn: Int) -> FanInScale {
+    package static func pending(fanIn: Int) -> FanInScale {
         FanInScale(divisor: Double(fanIn).squareRoot(), factor: 1 / Float(fanIn).squareRoot())
     }
 }

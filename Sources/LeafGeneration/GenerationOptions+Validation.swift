@@ -66,7 +66,8 @@ extension GenerationOptions {
         if let id = logitBias.keys.first(where: { $0 >= configuration.vocabSize }) {
             throw LeafError(
                 .usage,
-                "logit-bias names the token \(id), which is not in the vocabulary; ids go up to \(configuration.vocabSize - 1)"
+                "logit-bias names the token \(id), which is not in the vocabulary; "
+                    + "ids go up to \(configuration.vocabSize - 1)"
             )
         }
         if case .beams(let width) = decoding {

@@ -1,6 +1,6 @@
 public import CPMAntShape
-public import LeafExecutor
-public import LeafSystem
+package import LeafExecutor
+package import LeafSystem
 
 /// One input of the `logits` command: either a text as generation reads it, or every array of CPM-Live's `inference`.
 public struct LogitsCase: Sendable, Equatable, Decodable {
@@ -61,7 +61,7 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
     }
 
     /// - Throws: `.usage` if arrays are missing, differ in length, or hold numbers that the model does not have.
-    public func rows(
+    package func rows(
         of sequence: SequenceID, in configuration: ModelConfiguration, lastOnly: Bool,
         tuning: (_ task: Int) -> TextTuning = { _ in TextTuning() }
     ) throws(LeafError) -> [RowBatch.Row] {
@@ -108,7 +108,8 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
         guard count > promptLength, (0...count - promptLength).contains(length) else {
             throw LeafError(
                 .usage,
-                "case '\(id)': input must hold \(promptLength) soft prompt rows and text, and length must count the text's tokens"
+                "case '\(id)': input must hold \(promptLength) soft prompt rows and text, "
+                    + "and length must count the text's tokens"
             )
         }
         if let segment = segments.first(where: { !(0..<configuration.segmentTypes).contains($0) }) {

@@ -1,17 +1,17 @@
-public import CPMAntShape
-public import LeafExecutor
-public import LeafSystem
+package import CPMAntShape
+package import LeafExecutor
+package import LeafSystem
 
 /// A text whose logits are wanted, row by row: they are lent, not kept.
-public struct LogitsRequest: Sendable {
+package struct LogitsRequest: Sendable {
     /// Handed each wanted row's number, from 0, and its logits, `[vocabSize]`, which are there until it returns. Called
     /// on the engine's thread. What it throws ends the request.
-    public typealias Sink =
+    package typealias Sink =
         @Sendable (_ row: Int, _ logits: UnsafeBufferPointer<Float>) throws(LeafError) -> Void
 
-    public var text: LogitsCase
+    package var text: LogitsCase
     /// The last row instead of all rows after the soft prompt.
-    public var lastOnly: Bool
+    package var lastOnly: Bool
     private let tuning: @Sendable (_ task: Int) -> TextTuning
     private let sink: Sink
 
@@ -26,12 +26,12 @@ public struct LogitsRequest: Sendable {
     }
 
     /// - Throws: `.usage` for what makes no sense with this model.
-    public func validate(for configuration: ModelConfiguration) throws(LeafError) {
+    package func validate(for configuration: ModelConfiguration) throws(LeafError) {
         try text.validate(for: configuration)
     }
 
     /// What the request needs of a model: one sweep.
-    public func demand(in configuration: ModelConfiguration) -> Demand {
+    package func demand(in configuration: ModelConfiguration) -> Demand {
         let rows = text.rowCount(in: configuration)
         return .oneSweep(
             rows: rows, logitRows: lastOnly ? 1 : max(0, rows - configuration.promptLength), answerBytes: 0)
@@ -40,8 +40,8 @@ public struct LogitsRequest: Sendable {
 
 extension LogitsRequest: OneSweepRequest {
     /// How many rows there were.
-    public typealias Answer = Int
-    public var work: RequestWork<Int> { oneSweepWork }
+    package typealias Answer = Int
+    package var work: RequestWork<Int> { oneSweepWork }
 
     package func rows(
         of sequence: SequenceID, in configuration: ModelConfiguration

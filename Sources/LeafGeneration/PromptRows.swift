@@ -1,5 +1,5 @@
 public import CPMAntShape
-public import LeafExecutor
+package import LeafExecutor
 public import LeafSystem
 
 /// The adapter and the soft prompt of a text, which are loaded with the model (`ModelTuning`).
@@ -66,7 +66,7 @@ public struct PromptRows: Sendable, Equatable {
     /// The rows of the whole prompt, for one sweep.
     /// - Parameters:
     ///   - wantsLogits: returns whether the row of the token with this index in `ids` wants logits.
-    public func rows(
+    package func rows(
         of sequence: SequenceID, in configuration: ModelConfiguration, wantsLogits: (Int) -> Bool
     ) -> [RowBatch.Row] {
         let promptLength = configuration.promptLength
@@ -89,7 +89,7 @@ public struct PromptRows: Sendable, Equatable {
     /// - Parameters:
     ///   - token: an id of the vocabulary, or after it a row of the soft-prompt table.
     ///   - step: the number of tokens generated before it.
-    public func row(
+    package func row(
         of sequence: SequenceID, generated token: Int32, step: Int, in configuration: ModelConfiguration
     ) -> RowBatch.Row {
         let softPrompt = token - Int32(configuration.vocabSize)

@@ -1,10 +1,10 @@
 import CLeafKernels
-public import CPMAntShape
+package import CPMAntShape
 package import LeafExecutor
 package import LeafSystem
 
 /// The buffers for choosing tokens, for one sequence after another. They are allocated once.
-public struct SamplingWorkspace: ~Copyable, Sendable {
+package struct SamplingWorkspace: ~Copyable, Sendable {
     /// `[vocabSize]`; -infinity means that this id cannot be chosen.
     let logits: FloatRow
     /// `[vocabSize]`; the result of the last `computeProbabilities`.
@@ -42,10 +42,10 @@ public struct SamplingWorkspace: ~Copyable, Sendable {
     }
 
     /// The number of logits in the current row.
-    public var vocabSize: Int { logits.count }
+    package var vocabSize: Int { logits.count }
 
     /// Bytes of a workspace, for the memory plan.
-    public static func byteCount(_ configuration: ModelConfiguration) -> Int {
+    package static func byteCount(_ configuration: ModelConfiguration) -> Int {
         let capacity = configuration.vocabSize + configuration.promptRows
         return 3 * FloatRow.byteCount(capacity) + 2 * capacity * MemoryLayout<Int32>.stride
     }

@@ -1,4 +1,4 @@
-public import LeafSystem
+package import LeafSystem
 
 /// Why a text ended.
 public enum FinishReason: String, Sendable, Codable {
@@ -14,17 +14,17 @@ public enum FinishReason: String, Sendable, Codable {
 ///
 /// This is a value: a copy continues by itself. Its choices depend only on the logits, the options, the seed and the
 /// sample's number.
-public struct SequenceDecoder: Sendable {
+package struct SequenceDecoder: Sendable {
     /// A token that was chosen.
-    public struct Token: Sendable, Equatable {
-        public let id: Int32
+    package struct Token: Sendable, Equatable {
+        package let id: Int32
         /// Present if the options ask for them.
-        public let logprobs: TokenLogprobs?
+        package let logprobs: TokenLogprobs?
     }
 
     package private(set) var history: TokenHistory
     /// Nil while the sequence needs another row of logits.
-    public private(set) var finishReason: FinishReason?
+    package private(set) var finishReason: FinishReason?
 
     private let options: GenerationOptions
     private let processors: [any LogitsProcessor]
@@ -37,7 +37,7 @@ public struct SequenceDecoder: Sendable {
     ///   - sample: the number of the sample in its request.
     ///   - prompt: the prompt's ids, which some rules count.
     ///   - earlier: tokens generated before, which count as part of this sequence.
-    public init(
+    package init(
         _ options: GenerationOptions, seed: UInt64, sample: Int = 0, prompt: [Int32] = [],
         continuing earlier: [Int32] = []
     ) {
@@ -50,7 +50,7 @@ public struct SequenceDecoder: Sendable {
     }
 
     /// The tokens so far, without prompt and end token.
-    public var ids: [Int32] { Array(history.generated) }
+    package var ids: [Int32] { Array(history.generated) }
 
     /// Chooses the next token.
     ///
@@ -58,7 +58,7 @@ public struct SequenceDecoder: Sendable {
     ///   - logits: `[vocabSize]`, the model's row after the last token.
     /// - Returns: nil if the sequence ends here.
     /// - Throws: `.badInput` for logits that are not numbers, or if every token is forbidden.
-    public mutating func accept(
+    package mutating func accept(
         _ logits: Span<Float>, workspace: inout SamplingWorkspace
     ) throws(LeafError) -> Token? {
         precondition(finishReason == nil, "the sequence has ended")
@@ -76,7 +76,7 @@ public struct SequenceDecoder: Sendable {
     }
 
     /// Ends the sequence from outside: it reached a stop string, or the caller interrupted it.
-    public mutating func finish(_ reason: FinishReason) {
+    package mutating func finish(_ reason: FinishReason) {
         finishReason = reason
     }
 

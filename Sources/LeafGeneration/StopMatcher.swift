@@ -2,20 +2,20 @@
 ///
 /// The stop string that is complete first ends the text; of several that are complete at the same byte, the longest.
 /// Texts are compared by Unicode scalars, without normalization.
-public struct StopMatcher: Sendable {
+package struct StopMatcher: Sendable {
     private var automata: [PrefixAutomaton]
     /// The end of the text so far that may become a stop string, in UTF-8.
     private var held: [UInt8] = []
     /// Whether a stop string was found. No more text follows then.
-    public private(set) var hasStopped = false
+    package private(set) var hasStopped = false
 
     /// - Parameter stops: strings that are not empty.
-    public init(_ stops: [String]) {
+    package init(_ stops: [String]) {
         automata = stops.map { PrefixAutomaton(Array($0.utf8)) }
     }
 
     /// The text that is certain after `piece`, without any part of a stop string.
-    public mutating func append(_ piece: String) -> String {
+    package mutating func append(_ piece: String) -> String {
         guard !hasStopped else { return "" }
         guard !automata.isEmpty else { return piece }
         for byte in piece.utf8 {
@@ -34,7 +34,7 @@ public struct StopMatcher: Sendable {
     }
 
     /// The text that was held back, once no more text follows.
-    public mutating func finish() -> String {
+    package mutating func finish() -> String {
         hasStopped ? "" : take(held.count)
     }
 

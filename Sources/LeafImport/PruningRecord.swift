@@ -99,8 +99,8 @@ struct PruningRecord: Sendable {
             guard let rows else {
                 throw LeafError(
                     .usage,
-                    "layer \(layer) has \(count) of \(configuration.numHeads) heads, and only BMCook's file of masks tells "
-                        + "which", advice: .setting("masks", ["FILE"]))
+                    "layer \(layer) has \(count) of \(configuration.numHeads) heads, "
+                        + "and only BMCook's file of masks tells which", advice: .setting("masks", ["FILE"]))
             }
             let mask = rows[try index(layer, among: rows.count, "the mask num_heads")]
             let heads = mask.indices.filter { mask[$0] == 1 }

@@ -30,8 +30,8 @@ public struct SoftPromptFile: Sendable {
         guard let tensor = named.first ?? fitting.first, named.count == 1 || fitting.count == 1 else {
             throw LeafError(
                 .badInput,
-                "\(path) has \(fitting.isEmpty ? "no tensor" : "several tensors") of the shape \(sizes[0]) or \(sizes[1]) "
-                    + "(soft prompt); save it alone, or as \(TensorName.promptEmbedding)")
+                "\(path) has \(fitting.isEmpty ? "no tensor" : "several tensors") of the shape "
+                    + "\(sizes[0]) or \(sizes[1]) (soft prompt); save it alone, or as \(TensorName.promptEmbedding)")
         }
         self.tensor = tensor
         rowCount = tensor.shape[0]

@@ -59,14 +59,15 @@ package struct Unpickler {
 
     /// The largest released state dict has 0.1 MB.
     package static let maximumBytes = 1 << 20
-    /// Values on the stack, remembered, and in containers, and the containers; the largest released state dict needs
-    /// 16,000.
-    private static let maximumValues = 1 << 17
+    /// Values on the stack, remembered, and in containers, and the containers. torch writes two to six bytes for each,
+    /// and the largest released state dict needs 16,000.
+    private static func maximumValues(byteCount: Int) -> Int { min(1 << 17, 1 << 10 + byteCount / 2) }
     private static let maximumString = 1 << 16
     private static let maximumRank = 16
     /// The most heap bytes that a pickle can make of itself: values, small arrays, strings, and the tensors that come
-    /// of them.
-    package static func heapBound(byteCount: Int) -> Int { 32 *| byteCount }
+    /// of them. A value takes 128 at most: 24 in an array that has doubled while the old one is there, and more in a
+    /// dictionary.
+    package static func heapBound(byteCount: Int) -> Int { 128 *| maximumValues(byteCount: byteCount) +| byteCount }
 
     private let path: String
     private let bytes: [UInt8]
@@ -102,16 +103,18 @@ package struct Unpickler {
     }
 
     private mutating func run() throws(LeafError) -> [(name: String, tensor: Tensor)] {
+        let most = Self.maximumValues(byteCount: bytes.count)
         while true {
             let opcode = try byte()
             if opcode == UInt8(ascii: ".") { break }
             try execute(opcode)
-            guard stack.count + marks.count + memo.count + kept <= Self.maximumValues else {
+            guard stack.count + marks.count + memo.count + kept <= most else {
                 throw fault("the pickle keeps too much at once")
             }
         }
         guard case .dictionary(let index) = try pop() else { throw fault("the pickle is not a dictionary of tensors") }
         var result: [(name: String, tensor: Tensor)] = []
+        result.reserveCapacity(dictionaries[index].count)
         for (key, value) in dictionaries[index] {
             guard case .string(let name) = key else { throw fault("the state dict has a key that is not a string") }
             guard case .tensor(let index) = value else {
@@ -259,7 +262,8 @@ package struct Unpickler {
         guard let name = Self.names[text] else {
             throw LeafError(
                 .badInput,
-                "\(path) asks for `\(text)`, which no state dict needs; it may be hostile, do not open it with other programs"
+                "\(path) asks for `\(text)`, which no state dict needs; it may be hostile, "
+                    + "do not open it with other programs"
             )
         }
         return name

@@ -1,5 +1,5 @@
-public import LeafFormat
-public import LeafSystem
+package import LeafFormat
+package import LeafSystem
 
 /// Chunks of one model, swept over and over by a fixed number of consumers, inside the plan.
 ///
@@ -7,9 +7,9 @@ public import LeafSystem
 /// pinned chunk and a streamed one look the same. Readers keep up to `RequestShape.depth` reads in flight as long as a
 /// slot is free, and go on from the last chunk of one sweep to the first of the next, so the disk never rests between
 /// sweeps. Reading begins when the store is made. Nothing is allocated after that.
-public final class BlockStore: Sendable {
+package final class BlockStore: Sendable {
     /// The mode in use; never `auto`.
-    public var mode: IOMode { loader.mode }
+    package var mode: IOMode { loader.mode }
 
     private let loader: ChunkLoader
     private let readAhead: ReadAhead
@@ -24,7 +24,7 @@ public final class BlockStore: Sendable {
     ///   - trace: records reads and waits.
     /// - Throws: `.io` or `.badInput` if a file cannot be opened or is shorter than its table says, `.budget` if the
     ///   system refuses the memory, `.usage` for a mirror together with `map`.
-    public convenience init(
+    package convenience init(
         file: LeafFile, chunks: Range<Int>? = nil, plan: MemoryPlan, order: [SweepDirection] = [.forward],
         reading: ReadingOptions = ReadingOptions(), consumers: Int, trace: TraceRecorder? = nil
     ) throws(LeafError) {
@@ -78,7 +78,7 @@ public final class BlockStore: Sendable {
     /// - Throws: `.cancelled` where it would have to wait after `interrupt()`; else an error that names matrix, rows,
     ///   offset and reason. All consumers get the same error for the same chunk; afterwards the store is dead: every
     ///   later call throws it again.
-    public func lease(_ chunk: Int, consumer: Int = 0) throws(LeafError) -> ChunkLease {
+    package func lease(_ chunk: Int, consumer: Int = 0) throws(LeafError) -> ChunkLease {
         try ChunkLease(of: chunk, in: readAhead, consumer: consumer)
     }
 
@@ -87,7 +87,7 @@ public final class BlockStore: Sendable {
     ///
     /// - Throws: `.io` if bytes of a guarded mapping that were used since the last call were not the file's any more:
     ///   discard everything computed since then.
-    public func settle() throws(LeafError) {
+    package func settle() throws(LeafError) {
         try loader.checkMapping()
         readAhead.settleResidency()
     }
@@ -100,41 +100,41 @@ public final class BlockStore: Sendable {
     /// It may be called from any thread at any time and stays in force until `abandonSweep()` or `resume()`. If sweeps
     /// of several owners follow each other, one that cancels must not hit the next one's sweep: calls of `interrupt()`
     /// and `resume()` then belong under one lock of the caller, with the note of whose sweep is under way.
-    public func interrupt() { readAhead.interrupt() }
+    package func interrupt() { readAhead.interrupt() }
 
     /// Takes `interrupt()` back, before a sweep begins.
-    public func resume() { readAhead.resume() }
+    package func resume() { readAhead.resume() }
 
     /// Stops in the middle of a sweep: the next `lease` is of the first chunk of the pattern again. Reads that wait for
     /// their time under a limited rate are dropped, so this takes as long as the reads that the kernel has begun. It
     /// ends what `interrupt()` began. No consumer may hold or wait for a chunk.
-    public func abandonSweep() { readAhead.abandonSweep() }
+    package func abandonSweep() { readAhead.abandonSweep() }
 
     // MARK: The working set
 
     /// Bytes of chunks that may leave memory: all that the plan pinned, except chunks that no slot can hold.
-    public var movableBytes: Int { readAhead.residency.maximum }
+    package var movableBytes: Int { readAhead.residency.maximum }
     /// How many of them were asked for; all of them at first.
-    public var wantedPinnedBytes: Int { readAhead.residency.askedBytes }
+    package var wantedPinnedBytes: Int { readAhead.residency.askedBytes }
     /// How many of them are meant to stay now: what was asked for, as far as it is allowed.
-    public var allowedPinnedBytes: Int { readAhead.residency.wantedBytes }
+    package var allowedPinnedBytes: Int { readAhead.residency.wantedBytes }
 
     /// Bytes that a sweep reads while no chunk leaves or enters memory.
-    public var streamedBytesPerSweep: Int { readAhead.streamedBytesPerSweep }
+    package var streamedBytesPerSweep: Int { readAhead.streamedBytesPerSweep }
 
     /// Asks for more or less of the model in memory, from any thread; `settle` carries it out. If everything was
     /// pinned, the first chunks that leave make room for slots, and that room does not come back.
-    public func want(pinnedBytes: Int) { readAhead.residency.ask(for: pinnedBytes) }
+    package func want(pinnedBytes: Int) { readAhead.residency.ask(for: pinnedBytes) }
 
     /// Limits what `want(pinnedBytes:)` gets, for the sake of other programs; what was asked for is not forgotten.
-    public func allow(pinnedBytes: Int) { readAhead.residency.allow(pinnedBytes) }
+    package func allow(pinnedBytes: Int) { readAhead.residency.allow(pinnedBytes) }
 
     // MARK: Beside the sweep
 
     /// Reads any bytes of the file (resident tensors, rows of the token table), past the sweep and without waiting for
     /// a limited rate; copies them where they are pinned. These bytes are not checked here: the token table's chunks
     /// are when the sweep comes to them, and `LeafFile.regions` has digests for the rest.
-    public func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
+    package func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
         if !readAhead.copyPinned(at: offset, into: target) { try loader.read(at: offset, into: target) }
     }
 
@@ -143,5 +143,5 @@ public final class BlockStore: Sendable {
         readAhead.copyPinned(at: offset, into: target)
     }
 
-    public var counters: Counters { readAhead.counters }
+    package var counters: Counters { readAhead.counters }
 }

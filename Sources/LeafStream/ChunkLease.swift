@@ -4,9 +4,9 @@ internal import LeafSystem
 /// scope.
 ///
 /// It holds the store's memory, so that it may outlive the store.
-public struct ChunkLease: ~Copyable, @unchecked Sendable {
+package struct ChunkLease: ~Copyable, @unchecked Sendable {
     /// Index into the file's chunks.
-    public let chunk: Int
+    package let chunk: Int
     private let memory: UnsafeRawBufferPointer
     private let readAhead: ReadAhead
 
@@ -19,7 +19,7 @@ public struct ChunkLease: ~Copyable, @unchecked Sendable {
     deinit { readAhead.release(chunk) }
 
     /// The chunk's `rawBytes` bytes, verified and unpacked; they begin at a page.
-    public var bytes: RawSpan {
+    package var bytes: RawSpan {
         @_lifetime(borrow self)
         borrowing get { _overrideLifetime(RawSpan(_unsafeBytes: memory), borrowing: self) }
     }

@@ -1,18 +1,18 @@
 internal import Dispatch
-public import LeafSystem
+package import LeafSystem
 internal import Synchronization
 
 /// Measures the rate at which a file can be read, in the way a store reads: the same depth and request size, request
 /// after request, in runs that begin at places all over the file.
-public struct DiskProbe: Sendable, Equatable {
+package struct DiskProbe: Sendable, Equatable {
     /// `direct` or `buffered`.
-    public let mode: IOMode
+    package let mode: IOMode
     /// The counted bytes.
-    public let bytesRead: Int
+    package let bytesRead: Int
     /// The seconds that reading them took.
-    public let seconds: Double
+    package let seconds: Double
 
-    public var bytesPerSecond: Double { seconds > 0 ? Double(bytesRead) / seconds : 0 }
+    package var bytesPerSecond: Double { seconds > 0 ? Double(bytesRead) / seconds : 0 }
 
     /// - Parameters:
     ///   - reading: its mode counts, and its mirror, which is read at the same time. Its limit does not count.
@@ -21,7 +21,7 @@ public struct DiskProbe: Sendable, Equatable {
     ///   - request: its bytes must be a multiple of 4096. Each of `depth` readers holds a buffer of this size.
     ///   - isCancelled: asked between requests, on several threads; true ends the measurement early.
     /// - Throws: `.io` if the file cannot be read, `.badInput` if it is shorter than a page.
-    public static func measure(
+    package static func measure(
         path: String, reading: ReadingOptions = ReadingOptions(), seconds: Double = 2,
         request: RequestShape = .suited(), isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws(LeafError) -> DiskProbe {

@@ -77,9 +77,9 @@ extension MemoryPlan {
 
 extension Sequence<MemoryPlan.Part> {
     /// `Int.max` if the sum overflows, so that such a plan is refused and does not trap.
-    public var total: Int { reduce(0) { $0 +| $1.bytes } }
+    package var total: Int { reduce(0) { $0 +| $1.bytes } }
 
-    public func bytes(for purpose: MemoryPlan.Purpose) -> Int { filter { $0.purpose == purpose }.total }
+    package func bytes(for purpose: MemoryPlan.Purpose) -> Int { filter { $0.purpose == purpose }.total }
 }
 
 extension MemoryPlan: CustomStringConvertible {

@@ -1,5 +1,5 @@
-public import LeafFormat
-public import LeafSystem
+package import LeafFormat
+package import LeafSystem
 
 /// The use of every byte of the budget, decided before anything is allocated.
 ///
@@ -42,7 +42,7 @@ public struct MemoryPlan: Sendable, Equatable {
     ///   - chunks: the model's chunks in sweep order.
     ///   - reserved: everything but slots and pinned chunks.
     /// - Throws: `.budget` with the smallest budget that works.
-    public init(
+    package init(
         budget: Int, isGiven: Bool = true, atLeast least: Int = 0, chunks: [Chunk], reserved: [Part]
     ) throws(LeafError) {
         let needs = chunks.map(\.slotBytes)

@@ -5,21 +5,21 @@ package import LeafSystem
 ///
 /// A value without clock: it is fed what the kernel says, once a second or so, and answers with the bytes that may
 /// stay, a limit on what others ask for. Memory is given back at once and taken again with hesitation.
-public struct MemoryPressure: Sendable {
+package struct MemoryPressure: Sendable {
     /// A reading of the kernel's counters.
-    public struct Reading: Sendable, Equatable {
+    package struct Reading: Sendable, Equatable {
         /// Memory left for this process: in the machine or in its container, whichever is less.
-        public var roomBytes: Int
+        package var roomBytes: Int
         /// The share of the last ten seconds in which a task waited for memory, in percent; nil if the kernel does not
         /// report it.
-        public var stalledPercent: Double?
+        package var stalledPercent: Double?
 
-        public init(roomBytes: Int, stalledPercent: Double?) {
+        package init(roomBytes: Int, stalledPercent: Double?) {
             self.roomBytes = roomBytes
             self.stalledPercent = stalledPercent
         }
 
-        public static func now() -> Reading { Reading(.real) }
+        package static func now() -> Reading { Reading(.real) }
 
         package init(_ reports: KernelReports) {
             let machine = Machine(reports)
@@ -45,7 +45,7 @@ public struct MemoryPressure: Sendable {
     /// - Parameters:
     ///   - reserveBytes: the bytes that the budget left to other programs when it was made.
     ///   - movableBytes: the bytes of the model's chunks that may leave memory.
-    public init(reserveBytes: Int, movableBytes: Int) {
+    package init(reserveBytes: Int, movableBytes: Int) {
         self.reserveBytes = reserveBytes
         self.movableBytes = movableBytes
         allowedBytes = movableBytes
@@ -53,7 +53,7 @@ public struct MemoryPressure: Sendable {
 
     /// - Parameter pinnedBytes: what is meant to stay now: what was asked for, at most what was allowed last.
     /// - Returns: what may stay from now on; within 0 and `movableBytes`.
-    public mutating func allowedBytes(after reading: Reading, now pinnedBytes: Int) -> Int {
+    package mutating func allowedBytes(after reading: Reading, now pinnedBytes: Int) -> Int {
         let isStalling = reading.stalledPercent.map { $0 > Self.stallLimitPercent } ?? false
         // Half of the reserve may be used and freed without moving weights.
         if isStalling || reading.roomBytes < reserveBytes / 2 {

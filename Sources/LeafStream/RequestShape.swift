@@ -1,9 +1,9 @@
-public import LeafSystem
+import LeafSystem
 
 /// How a disk is read: the number of requests in flight, and the bytes of each.
-public struct RequestShape: Sendable, Equatable {
-    public let bytes: Int
-    public let depth: Int
+package struct RequestShape: Sendable, Equatable {
+    package let bytes: Int
+    package let depth: Int
 
     package init(bytes: Int, depth: Int) {
         self.bytes = bytes
@@ -20,7 +20,7 @@ public struct RequestShape: Sendable, Equatable {
     ///
     /// With ordinary pages, which a virtual disk handles one by one, 32 requests of 256 KiB. io_uring was as fast as
     /// the same number of threads in pread.
-    public static func suited(hasHugePages: Bool = KernelFeatures.hasHugePages()) -> RequestShape {
+    package static func suited(hasHugePages: Bool = KernelFeatures.hasHugePages()) -> RequestShape {
         hasHugePages ? RequestShape(bytes: 1 << 20, depth: 4) : RequestShape(bytes: 256 << 10, depth: 32)
     }
 }

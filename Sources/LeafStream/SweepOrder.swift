@@ -1,5 +1,5 @@
 /// Which way a sweep goes through the chunks of a store.
-public enum SweepDirection: Sendable, Equatable {
+package enum SweepDirection: Sendable, Equatable {
     /// In file order.
     case forward
     /// From the last chunk to the first.

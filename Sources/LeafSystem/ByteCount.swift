@@ -1,14 +1,14 @@
 /// A number of bytes in the form that people write and read.
-public struct ByteCount: Sendable, Hashable, Comparable, CustomStringConvertible {
-    public let bytes: Int
+package struct ByteCount: Sendable, Hashable, Comparable, CustomStringConvertible {
+    package let bytes: Int
 
-    public init(bytes: Int) {
+    package init(bytes: Int) {
         self.bytes = bytes
     }
 
     /// Parses `512MiB`, `2GiB`, `4GB`, `1.5GiB`, `4096`. `K`, `M`, `G`, `T` alone are binary. Case does not matter.
     /// Fractions of a byte are dropped. Returns nil for anything else, and for numbers that are too large.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
         let unit = text.dropFirst(digits.count).lowercased()
         guard let scale = Self.scales[unit], digits.first != ".", digits.last != ".", let number = Double(digits)
@@ -27,7 +27,7 @@ public struct ByteCount: Sendable, Hashable, Comparable, CustomStringConvertible
     ]
 
     /// `512 B`, `1.5 KiB`, `58.0 MiB`, `9.27 GiB`.
-    public var description: String {
+    package var description: String {
         let size = Double(bytes.magnitude)
         let sign = bytes < 0 ? "-" : ""
         // A number that would be rounded up to the next unit is written in that unit.
@@ -40,17 +40,17 @@ public struct ByteCount: Sendable, Hashable, Comparable, CustomStringConvertible
         }
     }
 
-    public static func < (a: ByteCount, b: ByteCount) -> Bool { a.bytes < b.bytes }
+    package static func < (a: ByteCount, b: ByteCount) -> Bool { a.bytes < b.bytes }
 }
 
 /// Bytes in a second, as people write them.
-public struct ByteRate: Sendable, Hashable {
-    public let bytesPerSecond: Int
+package struct ByteRate: Sendable, Hashable {
+    package let bytesPerSecond: Int
 
-    public init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
+    package init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
 
     /// A `ByteCount` of at least one byte, with `/s` behind it or without: `200MB/s`, `1GiB`.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         let size = text.lowercased().hasSuffix("/s") ? text.dropLast(2) : text[...]
         guard let count = ByteCount(String(size)), count.bytes > 0 else { return nil }
         bytesPerSecond = count.bytes

@@ -1,20 +1,20 @@
 /// What reading files may still take of a memory budget before there is a plan.
 ///
-/// Readers take from it what their tables can need at most, before they read them. The plan's smallest budget is no less
-/// than the peak.
-public struct HeapAllowance: Sendable {
+/// Readers take from it what their tables can need at most, before they read them. The plan's smallest budget is no
+/// less than the peak.
+package struct HeapAllowance: Sendable {
     /// Bytes of the budget; nil for as many as readers need.
-    public let budget: Int?
+    package let budget: Int?
     /// Bytes that are taken now.
-    public private(set) var held: Int
+    package private(set) var held: Int
     /// The most bytes that were taken at the same time.
-    public private(set) var peak: Int
+    package private(set) var peak: Int
 
     /// Without a budget, and with nothing held.
-    public static var unlimited: HeapAllowance { HeapAllowance(budget: nil, held: 0) }
+    package static var unlimited: HeapAllowance { HeapAllowance(budget: nil, held: 0) }
 
     /// - Parameter held: what the program itself takes of the budget.
-    public init(budget: Int?, held: Int) {
+    package init(budget: Int?, held: Int) {
         self.budget = budget
         self.held = held
         peak = held

@@ -2,18 +2,18 @@ import CSystem
 import Glibc
 
 /// A file that any number of threads can read at any offset. It is closed with its last owner.
-public final class InputFile: Sendable {
-    public let path: String
+package final class InputFile: Sendable {
+    package let path: String
     /// The size when the file was opened.
-    public let byteCount: Int
+    package let byteCount: Int
     /// The time of the last change when the file was opened, in nanoseconds since 1970.
-    public let modified: Int
+    package let modified: Int
     package let descriptor: Int32
     /// A descriptor of the same file for direct reads; -1 if the file system does not support them.
     private let directDescriptor: Int32
 
     /// - Throws: `.io` if there is no such file or no permission, `.badInput` if it is not a regular file.
-    public convenience init(path: String) throws(LeafError) {
+    package convenience init(path: String) throws(LeafError) {
         try self.init(path: path, readsPages: false)
     }
 
@@ -49,7 +49,7 @@ public final class InputFile: Sendable {
     /// Fills `target` with the bytes at `offset`. Continues interrupted and short reads.
     ///
     /// - Throws: `.io` if reading fails or the file ends before `target` is full.
-    public func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
+    package func read(at offset: Int, into target: UnsafeMutableRawBufferPointer) throws(LeafError) {
         var done = 0
         while done < target.count {
             // A single call moves less than 2 GiB.
@@ -102,7 +102,7 @@ public final class InputFile: Sendable {
     private static let maximumBytes = 1 << 30
 
     /// Reads a range of a few MiB into new memory.
-    public func bytes(at offset: Int, count: Int) throws(LeafError) -> [UInt8] {
+    package func bytes(at offset: Int, count: Int) throws(LeafError) -> [UInt8] {
         guard (0...Self.maximumBytes).contains(count) else {
             throw LeafError(.badInput, "\(path): \(count.sizeText) at offset \(offset) can not be held at once")
         }

@@ -1,13 +1,13 @@
 /// Facts that the kernel and the processor report about themselves.
-public struct KernelFeatures: Sendable, Equatable {
+package struct KernelFeatures: Sendable, Equatable {
     /// The processor's name; empty if the kernel does not report it.
-    public let processor: String
+    package let processor: String
     /// Transparent huge pages: `always`, `madvise` or `never`; nil where the kernel has none.
-    public let hugePages: String?
+    package let hugePages: String?
     /// Whether the kernel measures memory pressure (PSI).
-    public let hasMemoryPressure: Bool
+    package let hasMemoryPressure: Bool
 
-    public static func current() -> KernelFeatures { KernelFeatures(.real) }
+    package static func current() -> KernelFeatures { KernelFeatures(.real) }
 
     package init(_ reports: KernelReports) {
         let names = (reports.file("/proc/cpuinfo") ?? "").split(separator: "\n").lazy
@@ -18,7 +18,7 @@ public struct KernelFeatures: Sendable, Equatable {
     }
 
     /// Whether memory that asks for huge pages can get them.
-    public static func hasHugePages() -> Bool { hasHugePages(.real) }
+    package static func hasHugePages() -> Bool { hasHugePages(.real) }
 
     package static func hasHugePages(_ reports: KernelReports) -> Bool {
         ["always", "madvise"].contains(hugePages(reports))

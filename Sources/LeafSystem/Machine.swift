@@ -1,17 +1,17 @@
 /// Memory and processors that this process may use: the machine's, reduced by affinity and by the container's limits.
-public struct Machine: Sendable, Equatable {
-    public let totalBytes: Int
+package struct Machine: Sendable, Equatable {
+    package let totalBytes: Int
     /// Memory that new programs could have without swapping, by the kernel's estimate (`MemAvailable`).
-    public let availableBytes: Int
+    package let availableBytes: Int
     /// The memory limit of the container; nil without one.
-    public let containerLimitBytes: Int?
+    package let containerLimitBytes: Int?
     /// Memory that the container has left; page cache that it can reclaim counts as free.
-    public let containerRoomBytes: Int?
+    package let containerRoomBytes: Int?
     /// Processors that this process may run on (affinity), at most the container's quota, rounded up: two threads on
     /// 1.5 processors do more than one.
-    public let cores: Int
+    package let cores: Int
 
-    public static func current() -> Machine { Machine(.real) }
+    package static func current() -> Machine { Machine(.real) }
 
     package init(_ reports: KernelReports) {
         let memory = colonFields(reports.file("/proc/meminfo") ?? "")
@@ -32,10 +32,10 @@ public struct Machine: Sendable, Equatable {
     }
 
     /// The budget if the user gives none: the free memory, at most what the container has left, less a reserve.
-    public var defaultBudget: Int { max(0, freeBytes - reserveBytes) }
+    package var defaultBudget: Int { max(0, freeBytes - reserveBytes) }
 
     /// Memory for other programs: an eighth of what is free, at least 32 MiB and at most 1 GiB.
-    public var reserveBytes: Int { min(1 << 30, max(32 << 20, freeBytes / 8)) }
+    package var reserveBytes: Int { min(1 << 30, max(32 << 20, freeBytes / 8)) }
 
     private var freeBytes: Int { min(availableBytes, containerRoomBytes ?? containerLimitBytes ?? .max) }
 }

@@ -1,8 +1,8 @@
 /// Counters that the kernel keeps for this process.
-public enum ProcessMemory {
+package enum ProcessMemory {
     /// The largest resident size so far, mapped file pages included (`VmHWM`). Without `/proc` that of the program that
     /// started this one counts, too.
-    public static var peakBytes: Int { peakBytes(.real) }
+    package static var peakBytes: Int { peakBytes(.real) }
 
     package static func peakBytes(_ reports: KernelReports) -> Int {
         let status = reports.file("/proc/self/status").map(colonFields)
@@ -10,7 +10,7 @@ public enum ProcessMemory {
     }
 
     /// Bytes that this process has caused to be written to a disk so far; nil if the kernel does not count them.
-    public static func bytesWritten() -> Int? { bytesWritten(.real) }
+    package static func bytesWritten() -> Int? { bytesWritten(.real) }
 
     package static func bytesWritten(_ reports: KernelReports) -> Int? {
         reports.file("/proc/self/io").flatMap { colonFields($0)["write_bytes"] }.flatMap { Int($0) }

@@ -1,5 +1,5 @@
 import LeafFormat
-public import LeafSystem
+package import LeafSystem
 
 /// Cuts text into words exactly as jieba 0.42.1 does by default (`jieba.cut(text, cut_all=False)`,
 /// with its HMM).
@@ -8,23 +8,23 @@ public import LeafSystem
 /// and characters of several scalars are not kept together.
 ///
 /// Source: CPM-Ant reference, section 4.3; jieba (MIT).
-public struct Segmenter: Sendable {
+package struct Segmenter: Sendable {
     private let dictionary: WordDictionary
     private let model: HiddenMarkovModel
 
     /// - Parameter data: the output of `Scripts/make-segmenter-data.py`, from a model file or from
     ///   `Tokenizer.bundledSegmenterData`.
     /// - Throws: `.badInput` for any other bytes.
-    public init(data: [UInt8]) throws(LeafError) {
+    package init(data: [UInt8]) throws(LeafError) {
         let parts = try SegmenterData(data)
         self.dictionary = parts.dictionary
         self.model = parts.model
     }
 
     /// The bytes on the heap.
-    public var byteCount: Int { dictionary.byteCount + model.byteCount }
+    package var byteCount: Int { dictionary.byteCount + model.byteCount }
 
-    public func words(in text: String) -> [String] {
+    package func words(in text: String) -> [String] {
         var words: [String] = []
         var start = text.utf8.startIndex
         cut(text.utf8Span.span) { range in

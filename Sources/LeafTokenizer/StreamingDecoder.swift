@@ -3,7 +3,7 @@
 /// A token consists of whole Unicode scalars, so its text is given out at once, unless another token of this vocabulary
 /// could continue its last character (an accent after a base letter, the second half of a flag). No token of CPM-Ant's
 /// own vocabulary can.
-public struct StreamingDecoder: Sendable {
+package struct StreamingDecoder: Sendable {
     /// A character with more scalars is given out in parts. Unicode's Stream-Safe Text Format has the same idea, with a
     /// limit two less.
     private static let longestCharacter = 32
@@ -12,13 +12,13 @@ public struct StreamingDecoder: Sendable {
     /// Text that is held back: at most one character.
     private var held = ""
 
-    public init(vocabulary: Vocabulary) {
+    package init(vocabulary: Vocabulary) {
         self.vocabulary = vocabulary
     }
 
     /// The text that is certain after this token; may be empty. Negative ids have no text, and ids beyond the
     /// vocabulary give U+FFFD.
-    public mutating func append(_ id: Int32) -> String {
+    package mutating func append(_ id: Int32) -> String {
         guard id >= 0 else { return "" }
         held += vocabulary.token(id) ?? "\u{FFFD}"
         guard let last = held.last, canContinue(last) else { return finish() }
@@ -28,7 +28,7 @@ public struct StreamingDecoder: Sendable {
     }
 
     /// The text that was held back. The decoder is then in its first state.
-    public mutating func finish() -> String {
+    package mutating func finish() -> String {
         defer { held = "" }
         return held
     }

@@ -14,12 +14,12 @@ public struct Tokenizer: Sendable {
     public static let bosID = SpecialToken.begin.rawValue
     public static let eosID = SpecialToken.end.rawValue
 
-    public let vocabulary: Vocabulary
+    package let vocabulary: Vocabulary
     /// Nil for CPM-Ant+, which does not cut texts into words.
-    public let segmenter: Segmenter?
+    package let segmenter: Segmenter?
 
     /// - Parameter segmenter: nil with a vocabulary of CPM-Ant+.
-    public init(vocabulary: Vocabulary, segmenter: Segmenter?) {
+    package init(vocabulary: Vocabulary, segmenter: Segmenter?) {
         self.vocabulary = vocabulary
         self.segmenter = segmenter
     }

@@ -1,20 +1,20 @@
 import LeafFormat
-public import LeafSystem
+package import LeafSystem
 
 /// The tokens of a model, by id and by text.
 ///
 /// Everything is compared as UTF-8, by scalars: two spellings of `é` are two texts.
 ///
 /// Source: CPM-Ant reference, sections 4.1 and 4.5.
-public struct Vocabulary: Sendable {
+package struct Vocabulary: Sendable {
     /// The model that the file belongs to.
-    public enum Style: Sendable {
+    package enum Style: Sendable {
         case ant
         /// CPM-Ant+ has spaces inside and around tokens, and its texts never contain tokens between `<` and `>`.
         case antPlus
 
         /// Recognises the file: CPM-Ant+'s has a token `<eod>`, CPM-Ant's has none.
-        public init(of text: [UInt8]) {
+        package init(of text: [UInt8]) {
             self = .ant
             var rest = text[...]
             while !rest.isEmpty {
@@ -26,9 +26,9 @@ public struct Vocabulary: Sendable {
     }
 
     /// The most bytes of a vocabulary file; the largest known one (CPM-Ant+) has one million.
-    public static let maximumBytes = LeafFile.maximumVocabularyBytes
+    package static let maximumBytes = LeafFile.maximumVocabularyBytes
     /// The most bytes of a token.
-    public static let maximumTokenBytes = 1024
+    package static let maximumTokenBytes = 1024
 
     /// The tokens' text, concatenated, valid UTF-8.
     private let text: [UInt8]
@@ -44,7 +44,7 @@ public struct Vocabulary: Sendable {
     ///
     /// - Throws: `.badInput` for bytes that are not UTF-8, have no token, are more than `maximumBytes`, have a token of
     ///   more than `maximumTokenBytes`, or have one of CPM-Ant's special tokens with another id.
-    public init(text bytes: [UInt8], style: Style = .ant) throws(LeafError) {
+    package init(text bytes: [UInt8], style: Style = .ant) throws(LeafError) {
         guard bytes.count <= Self.maximumBytes else {
             throw Self.error("has \(bytes.count) bytes, the limit is \(Self.maximumBytes)")
         }
@@ -88,13 +88,13 @@ public struct Vocabulary: Sendable {
     }
 
     /// The number of tokens; ids are smaller.
-    public var count: Int { starts.count - 1 }
+    package var count: Int { starts.count - 1 }
 
     /// The bytes on the heap.
-    public var byteCount: Int { text.capacity + 4 * starts.capacity + index.byteCount }
+    package var byteCount: Int { text.capacity + 4 * starts.capacity + index.byteCount }
 
     /// The text of a token; nil for an id that is out of range. Special tokens other than white space give their names.
-    public func token(_ id: Int32) -> String? {
+    package func token(_ id: Int32) -> String? {
         bytes(of: id).map { String(decoding: $0, as: UTF8.self) }
     }
 

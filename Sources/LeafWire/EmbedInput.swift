@@ -1,6 +1,6 @@
 package import LeafFormat
 package import LeafGeneration
-import LeafSystem
+package import LeafSystem
 package import Leafcutter
 
 /// A text to turn into a vector: `{"id","text" or "input_ids","pool"}`, with `task`, `segment`, `delta` and

@@ -1,6 +1,6 @@
 import LeafFormat
 package import LeafGeneration
-import LeafSystem
+package import LeafSystem
 package import Leafcutter
 
 /// A text with blanks: `{"id","text","max_blank", any option in snake_case}`.

@@ -1,6 +1,6 @@
 import LeafFormat
 package import LeafGeneration
-import LeafSystem
+package import LeafSystem
 import LeafTokenizer
 package import Leafcutter
 

@@ -1,7 +1,7 @@
 import Glibc
 package import LeafFormat
 package import LeafGeneration
-import LeafSystem
+package import LeafSystem
 package import LeafTokenizer
 package import Leafcutter
 

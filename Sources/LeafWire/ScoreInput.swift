@@ -1,7 +1,7 @@
 import LeafEvaluation
 package import LeafFormat
 package import LeafGeneration
-import LeafSystem
+package import LeafSystem
 import LeafTokenizer
 package import Leafcutter
 

@@ -1,5 +1,5 @@
 public import CPMAntShape
-import LeafExecutor
+public import LeafExecutor
 public import LeafGeneration
 import LeafStream
 public import LeafSystem

@@ -1,11 +1,65 @@
-// Re-exports all types of the facade's signatures, so that programs need one import.
-@_exported import CPMAntShape
-@_exported import LeafEvaluation
-@_exported import LeafExecutor
-@_exported import LeafFormat
-@_exported import LeafGeneration
-@_exported import LeafImport
-@_exported import LeafStream
-@_exported import LeafSynthesis
-@_exported import LeafSystem
-@_exported import LeafTokenizer
+// Re-exports the types that a program needs beside the facade's own, so that one import is enough.
+// Documentation/public-api.md lists them; Scripts/tidy compares.
+
+@_exported public import struct CPMAntShape.ModelConfiguration
+@_exported public import enum CPMAntShape.ModelPreset
+@_exported public import struct LeafEvaluation.EvaluationForm
+@_exported public import protocol LeafEvaluation.EvaluationItem
+@_exported public import protocol LeafEvaluation.EvaluationMetrics
+@_exported public import protocol LeafEvaluation.EvaluationOutput
+@_exported public import protocol LeafEvaluation.EvaluationTask
+@_exported public import enum LeafEvaluation.EvaluationTasks
+@_exported public import struct LeafEvaluation.EvaluationTexts
+@_exported public import struct LeafEvaluation.MetricValue
+@_exported public import enum LeafEvaluation.OutputValue
+@_exported public import enum LeafExecutor.ActivationPrecision
+@_exported public import struct LeafExecutor.Demand
+@_exported public import struct LeafExecutor.InstructionSet
+@_exported public import enum LeafExecutor.KVPrecision
+@_exported public import struct LeafFormat.LeafFile
+@_exported public import enum LeafFormat.WeightFormat
+@_exported public import class LeafGeneration.Cancellation
+@_exported public import enum LeafGeneration.Compatibility
+@_exported public import struct LeafGeneration.EmbeddingRequest
+@_exported public import struct LeafGeneration.FillRequest
+@_exported public import struct LeafGeneration.Filling
+@_exported public import enum LeafGeneration.FinishReason
+@_exported public import struct LeafGeneration.GeneratedPiece
+@_exported public import struct LeafGeneration.Generation
+@_exported public import typealias LeafGeneration.GenerationEvent
+@_exported public import struct LeafGeneration.GenerationOptions
+@_exported public import struct LeafGeneration.GenerationRequest
+@_exported public import struct LeafGeneration.LogitsCase
+@_exported public import protocol LeafGeneration.ModelRequest
+@_exported public import enum LeafGeneration.Pooling
+@_exported public import struct LeafGeneration.PromptRows
+@_exported public import enum LeafGeneration.RequestEvent
+@_exported public import struct LeafGeneration.RequestProgress
+@_exported public import struct LeafGeneration.RequestWork
+@_exported public import struct LeafGeneration.ScoreRequest
+@_exported public import class LeafGeneration.Session
+@_exported public import struct LeafGeneration.SessionOrigin
+@_exported public import struct LeafGeneration.TextTuning
+@_exported public import struct LeafGeneration.TokenLogprobs
+@_exported public import struct LeafGeneration.TokenScore
+@_exported public import struct LeafImport.AdapterFile
+@_exported public import struct LeafImport.ConversionOptions
+@_exported public import struct LeafImport.ConversionProgress
+@_exported public import struct LeafImport.ConversionResult
+@_exported public import struct LeafImport.Converter
+@_exported public import struct LeafImport.ExportOptions
+@_exported public import struct LeafImport.ExportProgress
+@_exported public import struct LeafImport.ExportResult
+@_exported public import struct LeafImport.Exporter
+@_exported public import struct LeafImport.SoftPromptFile
+@_exported public import struct LeafStream.Counters
+@_exported public import enum LeafStream.IOMode
+@_exported public import struct LeafStream.MemoryPlan
+@_exported public import struct LeafStream.ReadingOptions
+@_exported public import class LeafStream.TraceRecorder
+@_exported public import struct LeafSynthesis.SynthesisOptions
+@_exported public import struct LeafSynthesis.SynthesisProgress
+@_exported public import struct LeafSynthesis.SynthesisResult
+@_exported public import struct LeafSynthesis.Synthesizer
+@_exported public import struct LeafSystem.LeafError
+@_exported public import struct LeafTokenizer.Tokenizer

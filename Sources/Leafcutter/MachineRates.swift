@@ -1,6 +1,6 @@
 public import LeafExecutor
 public import LeafGeneration
-import LeafStream
+public import LeafStream
 public import LeafSystem
 
 /// How fast a disk reads, and how much reading and computing slow each other down.
@@ -42,10 +42,10 @@ public struct DiskRate: Sendable, Equatable {
 
 /// Measured rates of this machine.
 public struct MachineRates: Sendable, Equatable {
-    public var kernels: KernelProbe
+    package var kernels: KernelProbe
     public var disk: DiskRate
 
-    public init(kernels: KernelProbe, disk: DiskRate) {
+    package init(kernels: KernelProbe, disk: DiskRate) {
         self.kernels = kernels
         self.disk = disk
     }

@@ -7,7 +7,7 @@ extension ModelFile {
     /// - Parameters:
     ///   - lastOnly: the last row instead of all rows after the soft prompt.
     ///   - sink: handed each row on the engine's thread, where it should return soon.
-    public func logitsRequest(
+    package func logitsRequest(
         of text: LogitsCase, lastOnly: Bool = false, sink: @escaping LogitsRequest.Sink
     ) -> LogitsRequest {
         LogitsRequest(

@@ -1,130 +1,25 @@
-import CPMAntShape
+import CHeapPeak
 import Glibc
-import LeafFormat
 import LeafSystem
-import LeafWire
 
-@testable import LeafGeneration
-@testable import LeafImport
-@testable import LeafTokenizer
-
-/// What reads bytes that anybody may have made. A reader takes them or throws a `LeafError`; whatever else happens is a
-/// mistake.
-private enum Reader: String, CaseIterable {
-    case header, chunks, pickle, zip, adapter, masks, vocabulary, segmenter, session, requests
-
-    /// The one that the environment names.
-    static let chosen: Reader = {
-        let name = getenv("LEAF_FUZZ").map { String(cString: $0) } ?? ""
-        guard let reader = Reader(rawValue: name) else {
-            fatalError("LEAF_FUZZ is one of \(allCases.map(\.rawValue).joined(separator: ", "))")
-        }
-        return reader
-    }()
-
-    private static let input = ScratchFile("input")
-    /// Of a model with 3 layers of 4 heads.
-    private static let pruning: ScratchFile = {
-        let file = ScratchFile("pruning.json")
-        file.set(to: Array(#"{"num_heads": [2, 4, 3], "dim_head": [8, 8, 8], "att": {}, "ffn": {"1": true}}"#.utf8))
-        return file
-    }()
-    private static let configuration = ModelPreset.tiny.configuration
-
-    func read(_ bytes: [UInt8]) throws {
-        switch self {
-        case .header:
-            _ = try SafetensorsHeader(json: bytes, fileBytes: 1 << 20, path: "input")
-        case .chunks:
-            // How long the file is, and its header without the checksum, which hardly any change would pass.
-            let fileBytes = bytes.prefix(5).reversed().reduce(0) { $0 << 8 | Int($1) }
-            let header = try SafetensorsHeader(json: Array(bytes.dropFirst(5)), fileBytes: fileBytes, path: "input")
-            _ = try LeafFile.Assembly(path: "input", fileBytes: fileBytes, header: header)
-                .assemble { json, weights throws(LeafError) in
-                    ModelShape(try ModelConfiguration(json: json, source: "input"), weights: weights).file
-                }
-        case .pickle:
-            _ = try Unpickler.stateDict(bytes, path: "input")
-        case .zip:
-            Self.input.set(to: bytes)
-            var allowance = HeapAllowance.unlimited
-            for tensor in try TorchFile.tensors(of: InputFile(path: Self.input.path), &allowance) {
-                try readEnds(of: tensor)
-            }
-        case .adapter:
-            Self.input.set(to: bytes)
-            _ = try AdapterFile(path: Self.input.path, for: Self.configuration)
-        case .masks:
-            Self.input.set(to: bytes)
-            let record = try PruningRecord(path: Self.pruning.path, masksPath: Self.input.path)
-            _ = try record.masks(of: Array(repeating: [false, false], count: 3))
-        case .vocabulary:
-            let vocabulary = try Vocabulary(text: bytes, style: .init(of: bytes))
-            _ = Tokenizer(vocabulary: vocabulary, segmenter: nil).encode(String(decoding: bytes, as: UTF8.self))
-        case .segmenter:
-            _ = try Segmenter(data: bytes)
-        case .session:
-            try writeSession(bytes)
-            var options = GenerationOptions()
-            options.logprobs = 4
-            _ = try Session(path: Self.input.path).read { head, rest throws(LeafError) in
-                for _ in 0..<4 { _ = try SessionText(rest, options, in: Self.configuration) }
-            }
-        case .requests:
-            // Whatever the kind: each takes other fields.
-            let line = bytes[...]
-            _ = try? GenerateInput(json: line)
-            _ = try? FillInput(json: line)
-            _ = try? ScoreInput(json: line)
-            _ = try? EmbedInput(json: line)
-            _ = try? PerplexityInput(json: line)
-            _ = try? TokenizeInput(json: line)
-            _ = try? LogitsInput.cases(json: line)
-        }
-    }
-
-    /// A session of these contents, or, after a 0, of these bytes, frames and all.
-    private func writeSession(_ bytes: [UInt8]) throws {
-        guard bytes.first != 0 else {
-            Self.input.set(to: Array(bytes.dropFirst()))
-            return
-        }
-        Self.input.set(to: [])
-        let output = try OutputFile(path: Self.input.path)
-        let writer = try SessionWriter(output)
-        try bytes.withUnsafeBytes { try writer.append($0) }
-        try writer.finish()
-    }
-
-    /// The first row and the last.
-    private func readEnds(of tensor: SourceTensor) throws(LeafError) {
-        let reader = try RowReader(tensor)
-        guard reader.rowBytes <= 1 << 20 else { return }
-        let row = try PageMemory(count: reader.rowBytes)
-        for number in [0, reader.rows - 1] { try reader.read(rows: number..<number + 1, into: row.bytes) }
-    }
-}
-
-/// A file of the process that readers of files open.
-private struct ScratchFile {
-    let path: String
-    private let descriptor: Int32
-
-    init(_ name: String) {
-        path = "/dev/shm/leaf-fuzz-\(getpid())-\(name)"
-        descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC, 0o600)
-        guard descriptor >= 0 else { fatalError("\(path) cannot be made") }
-    }
-
-    func set(to bytes: [UInt8]) {
-        guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, bytes, bytes.count, 0) == bytes.count else {
-            fatalError("\(path) cannot be written")
-        }
-    }
-}
-
+/// What libFuzzer calls. A reader takes bytes or throws a `LeafError`, within the memory that it promises to take at
+/// most; whatever else happens is a mistake.
 @c(LLVMFuzzerTestOneInput)
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-    try? Reader.chosen.read(Array(UnsafeBufferPointer(start: start, count: count)))
+    let input = UnsafeBufferPointer(start: start, count: count)
+    var allowance = HeapAllowance.unlimited
+    // Tables that are made once and stay are no part of what reading takes.
+    if !isWarm { try? Reader.chosen.read(Array(input), &allowance) }
+    isWarm = true
+    allowance = .unlimited
+    heap_peak_begin()
+    try? Reader.chosen.read(Array(input), &allowance)
+    let peak = heap_peak_end()
+    let promised = count + allowance.peak
+    if peak > promised + slack { fatalError("\(count) bytes took \(peak), more than the promised \(promised)") }
     return 0
 }
+
+/// Error sentences, and what the runtime keeps of types that it meets.
+private let slack = 1 << 17
+private nonisolated(unsafe) var isWarm = false

@@ -1,7 +1,7 @@
 """seeds.py LEAFCUTTER GOLDEN FOLDER
 
-Writes what fuzzing begins with to FOLDER/READER/: golden files, parts of them, and a model and a session that LEAFCUTTER
-makes.
+Writes what fuzzing begins with to FOLDER/READER/: golden files, parts of them, and a model and a session that
+LEAFCUTTER makes.
 """
 import json
 import pathlib
@@ -58,6 +58,8 @@ for path in sorted(golden.rglob("*.pt")):
             for name in archive.namelist():
                 if name.endswith("data.pkl"):
                     seed("pickle", path.name, archive.read(name))
+for number, opcodes in enumerate((b"N", b"]", b"}", b"(", b"\x8c\0", b"Nq\0", b"K\1", b"\x94")):
+    seed("pickle", f"many-{number}", b"\x80\2" + (b"" if number < 7 else b"N") + opcodes * 30000 + b".")
 for path in sorted(golden.rglob("*.txt")):
     seed("vocabulary", path.name, path.read_bytes())
 seed("vocabulary", "few", "<pad>\n<unk>\n<mask>\n<s>\n</s>\n一\n一二\n三\n".encode())
@@ -92,8 +94,19 @@ lines = [
     {"id": 1, "text": "春<blank>秋", "blanks": [3], "beams": 2},
     {"id": 2, "prompt": "问", "options": ["甲", "乙"], "texts": ["春", "秋"]},
     {"prompt": "", "beams": 3, "length_penalty": 0.8, "early_stopping": True, "logprobs": 2},
+    {"kind": "score", "context": "春", "target": "秋", "continuation": [6, 7], "normalize": "length"},
+    {"kind": "perplexity", "text": "春秋", "prefix": 1, "stride": 4},
+    {"kind": "embed", "input": ["春", [6, 7]], "pool": "last", "normalize": True},
+    {"kind": "detokenize", "id": 3, "tokens": [6, 7, 8]},
+    {"kind": "tokenize", "id": None, "text": "\U0001f600\n", "add_special_tokens": False},
 ]
 for number, line in enumerate(lines):
-    seed("requests", str(number), json.dumps(line).encode())
+    seed("requests", str(number), json.dumps(line, ensure_ascii=number % 2 == 0).encode())
+cases = [
+    {"id": "a", "input_ids": [6, 7, 8], "task": 2, "segment": 2},
+    {"id": "b", "input": [0, 1, 6, 7], "length": 2, "context": [1, 1, 1, 0], "segment": [0, 0, 2, 2], "span": [0] * 4},
+]
+seed("cases", "both", json.dumps({"cases": cases}).encode())
+seed("cases", "many", json.dumps({"cases": [{"id": "", "span": []}] * 200}).encode())
 for path in (model, folder / "text.session"):
     path.unlink()

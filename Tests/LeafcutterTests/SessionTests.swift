@@ -5,6 +5,7 @@ import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafSystem
+import LeafTokenizer
 import Leafcutter
 import Synchronization
 import Testing
@@ -85,10 +86,9 @@ import Testing
         memory: .gibibytes(1), threads: 2, capacity: .init(context: 320, rows: 120, logitRows: 4, sequences: 4),
         keepsSessions: true)
 
-    /// As large as the model's: the first of CPM-Ant's tokens.
+    /// As large as the model's: the first of CPM-Ant's tokens, each in a line.
     private static let vocabulary = Result {
-        let lines = Tokenizer.bundledVocabulary.split(separator: UInt8(ascii: "\n"))
-        return try Vocabulary(text: Array(lines[..<300].joined(separator: [UInt8(ascii: "\n")])))
+        try Vocabulary(text: Array(Tokenizer.bundledVocabulary.split(separator: 10)[..<300].joined(separator: [10])))
     }
 
     private func session(_ name: String = "a.session", interval: Int? = nil) throws -> Session {

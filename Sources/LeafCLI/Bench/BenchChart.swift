@@ -1,4 +1,5 @@
 import Glibc
+import LeafSystem
 import Leafcutter
 
 /// Draws memory against speed as SVG: both axes are logarithmic, each series is a line, predictions are dashed. It has

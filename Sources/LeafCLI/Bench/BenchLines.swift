@@ -1,4 +1,6 @@
 import FoundationEssentials
+import LeafFormat
+import LeafSystem
 import Leafcutter
 
 /// Reads and writes results as JSON lines.

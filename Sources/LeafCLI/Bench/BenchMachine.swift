@@ -1,5 +1,7 @@
 import Glibc
 import LeafExecutor
+import LeafFormat
+import LeafSystem
 import Leafcutter
 
 /// The machine and the time of a benchmark.

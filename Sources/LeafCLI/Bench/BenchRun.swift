@@ -1,3 +1,4 @@
+import LeafFormat
 import Leafcutter
 
 /// The result of a benchmark for one budget. Lines of other programs may have only name, budget and times.

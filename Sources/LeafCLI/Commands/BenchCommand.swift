@@ -1,6 +1,8 @@
 import Glibc
 import LeafArguments
 import LeafExecutor
+import LeafStream
+import LeafSystem
 import Leafcutter
 
 /// `leafcutter bench MODEL [--memory A,B,..]`

@@ -1,6 +1,8 @@
 import Glibc
 import LeafArguments
 import LeafExecutor
+import LeafFormat
+import LeafSystem
 import Leafcutter
 
 /// `leafcutter convert SOURCE OUT.leaf`

@@ -1,5 +1,7 @@
 import LeafArguments
 import LeafExecutor
+import LeafFormat
+import LeafSystem
 import Leafcutter
 
 /// `leafcutter export MODEL FOLDER`

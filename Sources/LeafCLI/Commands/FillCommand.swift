@@ -1,4 +1,5 @@
 import LeafArguments
+import LeafFormat
 import LeafWire
 import Leafcutter
 

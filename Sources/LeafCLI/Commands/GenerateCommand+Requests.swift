@@ -1,5 +1,6 @@
 import CPMAntShape
 import LeafArguments
+import LeafFormat
 import LeafWire
 import Leafcutter
 

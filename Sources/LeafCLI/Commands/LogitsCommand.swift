@@ -1,4 +1,6 @@
 import LeafArguments
+import LeafFormat
+import LeafSystem
 import LeafWire
 import Leafcutter
 

@@ -1,5 +1,6 @@
 public import CPMAntShape
 import LeafArguments
+import LeafFormat
 import LeafSystem
 import Leafcutter
 

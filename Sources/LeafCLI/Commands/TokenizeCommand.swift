@@ -1,4 +1,5 @@
 import LeafArguments
+import LeafSystem
 import LeafWire
 import Leafcutter
 

@@ -1,5 +1,7 @@
 import CPMAntShape
 import LeafArguments
+import LeafFormat
+import LeafSystem
 import Leafcutter
 
 /// `leafcutter verify MODEL`

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import LeafFormat
 import LeafSystem
 import LeafWire
 import Leafcutter

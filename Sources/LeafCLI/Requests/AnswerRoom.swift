@@ -1,3 +1,4 @@
+import LeafFormat
 import LeafSystem
 import LeafWire
 import Leafcutter

@@ -1,4 +1,5 @@
 import Glibc
+import LeafSystem
 import Leafcutter
 
 /// The bytes of a file, of standard input or of a pipe, piece by piece.

@@ -1,4 +1,5 @@
 import Glibc
+import LeafSystem
 import Leafcutter
 import Synchronization
 

@@ -1,3 +1,4 @@
+import LeafSystem
 import Leafcutter
 
 /// The progress of work on a known number of bytes: how far, how fast, and how long it will take.

@@ -1,4 +1,5 @@
 import Glibc
+import LeafSystem
 import LeafWire
 import Leafcutter
 

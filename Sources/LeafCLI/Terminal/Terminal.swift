@@ -1,4 +1,5 @@
 import Glibc
+import LeafFormat
 import Leafcutter
 
 /// The output of a command: results go to standard output, everything else to standard error.

@@ -1,4 +1,5 @@
 import Glibc
+import LeafSystem
 import Leafcutter
 
 /// SIGUSR1 halves the weights that stay in memory, and SIGUSR2 doubles them, between the minimum and what the budget

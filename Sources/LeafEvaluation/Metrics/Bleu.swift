@@ -4,7 +4,7 @@ import Glibc
 ///
 /// - Source: Papineni and others 2002. The same numbers as sacreBLEU with `tokenize="char"` and its default smoothing
 ///   (a precision of 0 counts as half, a quarter, .. of one hit), divided by 100.
-public struct Bleu: TextMetric {
+package struct Bleu: TextMetric {
     private static let orders = 4
 
     private var hits = Array(repeating: 0, count: orders)
@@ -12,9 +12,9 @@ public struct Bleu: TextMetric {
     private var length = 0
     private var referenceLength = 0
 
-    public init() {}
+    package init() {}
 
-    public mutating func add(_ text: String, reference: String) {
+    package mutating func add(_ text: String, reference: String) {
         let (text, reference) = (Characters(text), Characters(reference))
         length += text.count
         referenceLength += reference.count
@@ -24,7 +24,7 @@ public struct Bleu: TextMetric {
         }
     }
 
-    public var values: [MetricValue] {
+    package var values: [MetricValue] {
         (1...Self.orders).map { MetricValue(name: "bleu\($0)", value: bleu($0)) }
     }
 

@@ -2,13 +2,13 @@
 /// number of all their n-grams.
 ///
 /// - Source: Li and others 2016.
-public struct Distinct: TextMetric {
+package struct Distinct: TextMetric {
     private var kinds: [Set<Characters.Ngram>] = [[], []]
     private var totals = [0, 0]
 
-    public init() {}
+    package init() {}
 
-    public mutating func add(_ text: String, reference: String) {
+    package mutating func add(_ text: String, reference: String) {
         let text = Characters(text)
         for order in 1...2 {
             for ngram in text.ngrams(order) { kinds[order - 1].insert(ngram) }
@@ -16,7 +16,7 @@ public struct Distinct: TextMetric {
         }
     }
 
-    public var values: [MetricValue] {
+    package var values: [MetricValue] {
         zip(kinds, totals).enumerated().map { place, counts in
             let share: Double = counts.1 == 0 ? 0 : Double(counts.0.count) / Double(counts.1)
             return MetricValue(name: "distinct\(place + 1)", value: share)

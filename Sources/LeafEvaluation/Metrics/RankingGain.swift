@@ -5,7 +5,7 @@ import Glibc
 ///
 /// - Source: Järvelin and Kekäläinen 2002. The same numbers as scikit-learn's `ndcg_score`: the gain is the relevance
 ///   itself, lines of equal score share their ranks, and a query without a relevant line counts as 0.
-public struct RankingGain: Sendable {
+package struct RankingGain: Sendable {
     private struct Line {
         let score: Double
         let relevance: Double
@@ -17,10 +17,10 @@ public struct RankingGain: Sendable {
     /// Lines by query, in the order of first occurrence, so that sums do not depend on hashes.
     private var queries: [[Line]] = []
 
-    public init() {}
+    package init() {}
 
     /// - Parameter relevance: a number that is not negative.
-    public mutating func add(score: Double, relevance: Double, query: String) {
+    package mutating func add(score: Double, relevance: Double, query: String) {
         let place = places[query] ?? queries.count
         if place == queries.count {
             places[query] = place
@@ -29,7 +29,7 @@ public struct RankingGain: Sendable {
         queries[place].append(Line(score: score, relevance: relevance))
     }
 
-    public var values: [MetricValue] {
+    package var values: [MetricValue] {
         Self.cutoffs.map { cutoff in
             var mean = Mean()
             for lines in queries { mean.add(Self.gain(lines, cutoff)) }

@@ -1,12 +1,12 @@
 /// ROUGE-1, ROUGE-2 and ROUGE-L of characters: the mean of the F1 of all texts.
 ///
 /// - Source: Lin 2004. The same numbers as Python's rouge-score with characters as tokens.
-public struct Rouge: TextMetric {
+package struct Rouge: TextMetric {
     private var means = [Mean(), Mean(), Mean()]
 
-    public init() {}
+    package init() {}
 
-    public mutating func add(_ text: String, reference: String) {
+    package mutating func add(_ text: String, reference: String) {
         let (text, reference) = (Characters(text), Characters(reference))
         for order in 1...2 {
             means[order - 1].add(
@@ -17,7 +17,7 @@ public struct Rouge: TextMetric {
         means[2].add(Self.f1(Self.longestCommon(text.scalars, reference.scalars), of: text.count, and: reference.count))
     }
 
-    public var values: [MetricValue] {
+    package var values: [MetricValue] {
         zip(["rouge1", "rouge2", "rougeL"], means).map { MetricValue(name: $0, value: $1.value) }
     }
 

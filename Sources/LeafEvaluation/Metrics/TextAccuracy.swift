@@ -1,31 +1,31 @@
 /// The share of texts that equal the target, ignoring white space at both ends.
-public struct TextAccuracy: TextMetric {
+package struct TextAccuracy: TextMetric {
     private var mean = Mean()
 
-    public init() {}
+    package init() {}
 
-    public mutating func add(_ text: String, reference: String) {
+    package mutating func add(_ text: String, reference: String) {
         mean.add(text.trimmed == reference.trimmed ? 1 : 0)
     }
 
-    public var values: [MetricValue] { [MetricValue(name: "accuracy", value: mean.value)] }
+    package var values: [MetricValue] { [MetricValue(name: "accuracy", value: mean.value)] }
 }
 
 /// The share of right answers to arithmetic problems: the same text (`exact_match`), or an expression with the same
 /// value (`accuracy`), since another way to the same number is no error.
-public struct AnswerAccuracy: TextMetric {
+package struct AnswerAccuracy: TextMetric {
     private var exact = Mean()
     private var right = Mean()
 
-    public init() {}
+    package init() {}
 
-    public mutating func add(_ text: String, reference: String) {
+    package mutating func add(_ text: String, reference: String) {
         let isSame = text.trimmed == reference.trimmed
         exact.add(isSame ? 1 : 0)
         right.add(isSame || Arithmetic.agree(text, reference) ? 1 : 0)
     }
 
-    public var values: [MetricValue] {
+    package var values: [MetricValue] {
         [MetricValue(name: "accuracy", value: right.value), MetricValue(name: "exact_match", value: exact.value)]
     }
 }

@@ -1,5 +1,5 @@
 /// A metric that compares generated texts with references.
-public protocol TextMetric: Sendable {
+package protocol TextMetric: Sendable {
     /// Counts one pair of texts.
     mutating func add(_ text: String, reference: String)
     /// Shares from 0 to 1, over all pairs.

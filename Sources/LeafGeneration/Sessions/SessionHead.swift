@@ -92,8 +92,8 @@ package struct SessionHead: Sendable, Equatable {
         let program = value(.software).map { " \($0.prefix(20))" } ?? ""
         throw LeafError(
             .badInput,
-            "\(path) is a session by rules \(rules.prefix(20)), saved by Leafcutter\(program); this Leafcutter knows rules \(Self.rules) "
-                + "alone; go on with that one, or begin another session")
+            "\(path) is a session by rules \(rules.prefix(20)), saved by Leafcutter\(program); "
+                + "this Leafcutter knows rules \(Self.rules) alone; go on with that one, or begin another session")
     }
 
     func write(to writer: SessionWriter) throws(LeafError) {

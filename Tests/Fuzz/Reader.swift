@@ -1,0 +1,138 @@
+import CPMAntShape
+import Glibc
+import LeafFormat
+import LeafSystem
+import LeafWire
+
+@testable import LeafGeneration
+@testable import LeafImport
+@testable import LeafTokenizer
+
+/// What reads bytes that anybody may have made.
+enum Reader: String, CaseIterable {
+    case header, chunks, pickle, zip, adapter, masks, vocabulary, segmenter, session, requests, cases
+
+    /// The one that the environment names.
+    static let chosen: Reader = {
+        let name = getenv("LEAF_FUZZ").map { String(cString: $0) } ?? ""
+        guard let reader = Reader(rawValue: name) else {
+            fatalError("LEAF_FUZZ is one of \(allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return reader
+    }()
+
+    private static let input = ScratchFile("input")
+    /// Of a model with 3 layers of 4 heads.
+    private static let pruning: ScratchFile = {
+        let file = ScratchFile("pruning.json")
+        file.set(to: Array(#"{"num_heads": [2, 4, 3], "dim_head": [8, 8, 8], "att": {}, "ffn": {"1": true}}"#.utf8))
+        return file
+    }()
+    private static let configuration = ModelPreset.tiny.configuration
+    private static let text = "一二三四，春眠不觉晓 leaf 3.14\r\n甲乙"
+
+    /// - Parameter allowance: takes the heap bytes that reading promises to need at most, besides the bytes themselves.
+    func read(_ bytes: [UInt8], _ allowance: inout HeapAllowance) throws {
+        func promise(_ heapBytes: Int) throws(LeafError) { try allowance.take(heapBytes, for: "it", of: "input") }
+        switch self {
+        case .header:
+            try promise(SafetensorsHeader.heapBound(byteCount: bytes.count))
+            _ = try SafetensorsHeader(json: bytes, fileBytes: 1 << 20, path: "input")
+        case .chunks:
+            try promise(SafetensorsHeader.heapBound(byteCount: bytes.count))
+            // How long the file is, and its header without the checksum, which hardly any change would pass.
+            let fileBytes = bytes.prefix(5).reversed().reduce(0) { $0 << 8 | Int($1) }
+            let header = try SafetensorsHeader(json: Array(bytes.dropFirst(5)), fileBytes: fileBytes, path: "input")
+            _ = try LeafFile.Assembly(path: "input", fileBytes: fileBytes, header: header)
+                .assemble { json, weights throws(LeafError) in
+                    ModelShape(try ModelConfiguration(json: json, source: "input"), weights: weights).file
+                }
+        case .pickle:
+            try promise(Unpickler.heapBound(byteCount: bytes.count))
+            _ = try Unpickler.stateDict(bytes, path: "input")
+        case .zip:
+            Self.input.set(to: bytes)
+            for tensor in try TorchFile.tensors(of: InputFile(path: Self.input.path), &allowance) {
+                try readEnds(of: tensor, &allowance)
+            }
+        case .adapter:
+            Self.input.set(to: bytes)
+            _ = try? SoftPromptFile(path: Self.input.path, for: Self.configuration, &allowance)
+            _ = try AdapterFile(path: Self.input.path, for: Self.configuration, &allowance)
+        case .masks:
+            // A conversion has no promise for one file.
+            try promise(1 << 30)
+            Self.input.set(to: bytes)
+            let record = try PruningRecord(path: Self.pruning.path, masksPath: Self.input.path)
+            _ = try record.masks(of: Array(repeating: [false, false], count: 3))
+        case .vocabulary:
+            try promise(Tokenizer.heapBound(vocabularyBytes: bytes.count, segmenterBytes: 0))
+            let vocabulary = try Vocabulary(text: bytes, style: .init(of: bytes))
+            let tokenizer = Tokenizer(vocabulary: vocabulary, segmenter: nil)
+            for id in tokenizer.encode(Self.text) { _ = vocabulary.token(id) }
+        case .segmenter:
+            try promise(Tokenizer.heapBound(vocabularyBytes: 0, segmenterBytes: bytes.count))
+            // What passes cuts any text.
+            _ = try Segmenter(data: bytes).words(in: Self.text)
+        case .session:
+            try promise(SessionHead.heapBound)
+            try writeSession(bytes)
+            var options = GenerationOptions()
+            options.logprobs = 4
+            _ = try Session(path: Self.input.path).read { head, rest throws(LeafError) in
+                for _ in 0..<4 { _ = try SessionText(rest, options, in: Self.configuration) }
+            }
+        case .requests:
+            // Nothing is promised of one line but that it has an end.
+            try promise(64 * bytes.count)
+            // Whatever the kind: each takes other fields.
+            for kind in RequestKind.allCases { _ = try? WireRequest(kind, json: bytes[...]) }
+            _ = try? WireRequest(json: bytes[...])
+            _ = RequestID(rescuedFrom: bytes[...])
+        case .cases:
+            try promise(LogitsInput.heapBound(byteCount: bytes.count))
+            _ = try LogitsInput.cases(json: bytes[...])
+        }
+    }
+
+    /// A session of these contents, or, after a 0, of these bytes, frames and all.
+    private func writeSession(_ bytes: [UInt8]) throws {
+        guard bytes.first != 0 else {
+            Self.input.set(to: Array(bytes.dropFirst()))
+            return
+        }
+        Self.input.set(to: [])
+        let output = try OutputFile(path: Self.input.path)
+        let writer = try SessionWriter(output)
+        try bytes.withUnsafeBytes { try writer.append($0) }
+        try writer.finish()
+    }
+
+    /// The first row and the last.
+    private func readEnds(of tensor: SourceTensor, _ allowance: inout HeapAllowance) throws(LeafError) {
+        let reader = try RowReader(tensor)
+        guard reader.rowBytes <= 1 << 20 else { return }
+        try allowance.take(2 << 20, for: "a row", of: tensor.name)
+        defer { allowance.give(back: 2 << 20) }
+        let row = try PageMemory(count: reader.rowBytes)
+        for number in [0, reader.rows - 1] { try reader.read(rows: number..<number + 1, into: row.bytes) }
+    }
+}
+
+/// A file of the process that readers of files open.
+private struct ScratchFile {
+    let path: String
+    private let descriptor: Int32
+
+    init(_ name: String) {
+        path = "/dev/shm/leaf-fuzz-\(getpid())-\(name)"
+        descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC, 0o600)
+        guard descriptor >= 0 else { fatalError("\(path) cannot be made") }
+    }
+
+    func set(to bytes: [UInt8]) {
+        guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, bytes, bytes.count, 0) == bytes.count else {
+            fatalError("\(path) cannot be written")
+        }
+    }
+}
