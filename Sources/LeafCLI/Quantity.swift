@@ -1,3 +1,4 @@
+import LeafSystem
 import Leafcutter
 
 /// Formats numbers with words.

@@ -1,4 +1,5 @@
 import Dispatch
+package import LeafSystem
 package import LeafStream
 
 /// Looks once a second how much memory the machine has left, and limits the weights that stay accordingly. What the

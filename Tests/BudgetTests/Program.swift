@@ -50,6 +50,7 @@ enum Program {
             #expect(named > budget)
             budget = named
         }
+        while try run(budget - (1 << 20)).status == 0 { budget -= 1 << 20 }
         return budget
     }
 

@@ -175,10 +175,7 @@ import Testing
         let example = try examples()[0]
         let arguments = ["fill", model, example.marked(open: true), "--json", "-q"]
         let text = try #require(try Leafcutter.run(arguments).json?["text"] as? String)
-        let refused = try Leafcutter.run(arguments + ["--memory", "16MiB"])
-        #expect(refused.status == 3)
-        let number = try #require(refused.error.split(separator: "--memory ").last?.prefix { $0.isNumber })
-        let least = try #require(Int(number))
+        let least = try Leafcutter.smallestBudget(arguments)
         #expect(try Leafcutter.run(arguments + ["--memory", "\(least - 1)MiB"]).status == 3)
         for budget in [least, least + 4] {
             let json = try #require(try Leafcutter.run(arguments + ["--memory", "\(budget)MiB"]).json)

@@ -34,6 +34,21 @@ struct Leafcutter {
 
     static func run(_ arguments: String...) throws -> Run { try run(arguments) }
 
+    /// Mebibytes of the smallest budget, to which refusals lead: the first knows the header, the next the vocabulary,
+    /// the last the whole plan.
+    static func smallestBudget(_ arguments: [String]) throws -> Int {
+        func run(_ budget: Int) throws -> Run { try Self.run(arguments + ["--memory", "\(budget)MiB"]) }
+        var budget = 16
+        for _ in 0..<3 {
+            let refused = try run(budget)
+            if refused.status != 3 { break }
+            let advice = try #require(refused.error.firstMatch(of: /use --memory ([0-9]+)MiB/))
+            budget = try #require(Int(advice.output.1))
+        }
+        while try run(budget - 1).status == 0 { budget -= 1 }
+        return budget
+    }
+
     /// Runs a bash script in which `$0` is the program.
     static func shell(_ script: String, _ arguments: String...) throws -> Run {
         try run(URL(filePath: "/bin/bash"), ["-c", script, path] + arguments, input: nil, [:])

@@ -121,9 +121,8 @@ import Testing
     @Test func aTightBudgetRunsFewerAtATime() throws {
         let model = try Models.shared.get().demo
         let path = try folder.file((0..<6).map { #"{"id":\#($0),"prompt":"春","seed":\#($0),"max_tokens":40}"# })
-        let refused = try Leafcutter.run("generate", model, "--requests", path, "--memory", "16MiB")
-        let smallest = try #require(refused.error.split(separator: "--memory ").last).trimmingCharacters(in: .newlines)
-        let tight = try Leafcutter.run("generate", model, "--requests", path, "--memory", smallest, "-q")
+        let smallest = try Leafcutter.smallestBudget(["generate", model, "--requests", path])
+        let tight = try Leafcutter.run("generate", model, "--requests", path, "--memory", "\(smallest)MiB", "-q")
         let roomy = try Leafcutter.run("generate", model, "--requests", path, "--memory", "1GiB", "-q")
         #expect(tight.status == 0, "\(tight.error)")
         func texts(_ run: Leafcutter.Run) throws -> [Int: [Int]] {

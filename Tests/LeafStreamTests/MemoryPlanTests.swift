@@ -182,6 +182,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
         #expect(
             plan.description == """
                 runtime      25.0 MiB   program, libraries, stacks, page tables
+                tables            0 B   what headers say of the files
                 tokenizer    12.0 MiB
                 resident      8.1 MiB   norms, scales, position bias
                 kv cache    201.0 MiB

@@ -1,3 +1,4 @@
+import LeafSystem
 import Glibc
 import Leafcutter
 
