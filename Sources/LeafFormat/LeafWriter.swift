@@ -5,7 +5,7 @@ package import LeafSystem
 /// It uses two files beside the target: `TARGET.part` is the file without its header, and `TARGET.journal` names the
 /// blocks that are durable in it. A later writer with the same `fingerprint` continues after the last of those blocks
 /// and makes the same bytes. At the end it writes the header, opens the file as a check, and renames it. One thread
-/// uses the writer; another may commit finished blocks while the next are written.
+/// uses the writer; another may commit finished blocks meanwhile.
 package final class LeafWriter {
     /// The contents of the file besides the weights.
     package struct Contents: Sendable {
@@ -258,9 +258,8 @@ package final class LeafWriter {
 
     /// Whether a run that consumed its source got as far as renaming the file.
     package static func isNamed(_ path: String) throws(LeafError) -> Bool {
-        guard FilePath.exists(path), FilePath.exists(path + ".journal"), !FilePath.exists(path + ".part") else {
-            return false
-        }
+        let hasJournal = FilePath.exists(path + ".journal") && !FilePath.exists(path + ".part")
+        guard FilePath.exists(path), hasJournal else { return false }
         return try WriterJournal.read(path + ".journal").map { $0.isConsuming && $0.isFinished } ?? false
     }
 

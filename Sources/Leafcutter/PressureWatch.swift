@@ -1,6 +1,6 @@
 import Dispatch
-package import LeafSystem
 package import LeafStream
+package import LeafSystem
 
 /// Looks once a second how much memory the machine has left, and limits the weights that stay accordingly. What the
 /// program itself asked to keep (`Model.pinnedBytes`) is never exceeded and never forgotten.

@@ -2,7 +2,7 @@ import Foundation
 import GoldenSupport
 import LeafArguments
 import LeafCLI
-import LeafFormat
+import LeafSystem
 import Leafcutter
 import Testing
 

@@ -130,8 +130,7 @@ import Testing
         let disk = TestDisk()
         let model = try open(streams: true, system: disk.system)
         let (long, other) = (try text(2000, seed: 3), try text(40, seed: 4))
-        let capacity = Demand(
-            together: [long.demand(in: file.configuration), other.demand(in: file.configuration)])
+        let capacity = Demand(together: [long, other].map { $0.demand(in: file.configuration) })
         let alone = try ids(other, model)
         let shared = try open(capacity, streams: true, system: disk.system)
         let (cancelled, kept) = (Log<Generation>(), Log<Generation>())

@@ -47,17 +47,10 @@ private enum Ledger {
 
     nonisolated(unsafe) private static var faults = 0
 
-    private static func model(_ name: String) throws -> ModelFile {
-        let directory = try TemporaryDirectory()
-        let path = directory.path("model.leaf")
-        try Fixture.convert(name, form: "cpm-live", weights: .int8, to: path)
-        return try withExtendedLifetime(directory) { try ModelFile(path: path) }
-    }
-
     /// - Parameter share: of the planned bytes that must be allocated, at least.
     private static func expect(_ what: String, _ allocated: Int, within planned: Int, atLeast share: Double) {
         let isRight = allocated <= planned + slack && Double(allocated) >= share * Double(planned) - Double(slack)
-        try? FileHandle(forWritingTo: URL(filePath: "/tmp/ledger.txt")).write(contentsOf: Data("\(what): \(allocated) bytes of \(planned)\(isRight ? "" : "  <-- WRONG")\n".utf8))
+        print("\(what): \(allocated) bytes of \(planned)\(isRight ? "" : ", which is wrong")")
         if !isRight { faults += 1 }
     }
 
@@ -78,6 +71,8 @@ private enum Ledger {
         options.trace = try TraceRecorder(path: directory.path("trace.json"))
         let opened = try measure { try ModelFile(path: path) }
         let file = opened.value
+        // With the smallest budget all slots are used; with more, addresses are kept for slots that may come.
+        options.memory = .bytes(try Model.plan(file, options).minimum)
         let plan = try Model.plan(file, options)
         expect(
             "tables and tokenizer", opened.bytes, within: plan.bytes(for: .tables) + plan.bytes(for: .tokenizer),
@@ -95,7 +90,7 @@ private enum Ledger {
         expect("threads", pool.bytes, within: 0, atLeast: 0)
         let model = try measure { try CPMAnt.executor(of: ant, store: store.value, pool: pool.value, executor) }
         let parts = try CPMAnt.parts(ant, executor)
-        expect("executor", model.bytes, within: parts.total, atLeast: 0.97)
+        expect("executor", model.bytes, within: parts.total, atLeast: 0.9)
         let scheduler = try measure {
             try Scheduler(
                 model: model.value, queue: SerialThread(system: .real),
@@ -115,7 +110,10 @@ private enum Ledger {
     }
 
     static func checkTexts() throws {
-        let file = try model("ant-tiny-c")
+        let directory = try TemporaryDirectory()
+        let path = directory.path("model.leaf")
+        try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .int8, to: path)
+        let file = try ModelFile(path: path)
         func text(_ length: Int) throws -> PromptRows {
             try PromptRows(ids: (0..<length).map { [6, 20, 30][$0 % 3] }, task: 2, segment: 2, for: file.configuration)
         }
@@ -137,7 +135,7 @@ private enum Ledger {
                 file, ModelOptions(memory: .gibibytes(8), threads: 2, capacity: Demand(together: [demand])))
             let before = live()
             allocation_peak_reset()
-            try model.answer([request]) { _, _ in }
+            try model.answer([request]) { _, answer in if case .failure = answer { faults += 1 } }
             expect(what, allocation_peak_bytes() - before, within: demand.heapBytes, atLeast: 0.1)
         }
         exit(faults == 0 ? 0 : 1)

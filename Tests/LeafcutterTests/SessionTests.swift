@@ -141,8 +141,7 @@ import Testing
                     case .finished(let result): answer.withLock { $0 = result }
                     }
                 })
-            let scheduler = try Scheduler(
-                model: cpm, queue: model.engine.queue, interest: model.engine.interest)
+            let scheduler = try Scheduler(model: cpm, queue: model.engine.queue, interest: model.engine.interest)
             scheduler.add(StoppedTrack(track, questions: questions))
             while scheduler.hasWork { scheduler.sweep() }
         }

@@ -1,5 +1,5 @@
-import LeafSystem
 import Glibc
+import LeafSystem
 import Leafcutter
 
 /// Runs this program again with other words. Peak memory is counted for a whole process, so each budget needs its own.

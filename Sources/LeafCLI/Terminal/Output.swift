@@ -1,5 +1,5 @@
-import LeafSystem
 import Glibc
+import LeafSystem
 import Leafcutter
 
 /// Standard output. If its reader goes away, output ends quietly; `finish` reports other failures.

@@ -1,5 +1,5 @@
-import LeafSystem
 import Glibc
+import LeafSystem
 import Leafcutter
 
 /// What is going on, on standard error: on a terminal one line that is rewritten in place at most ten times a second,

@@ -1,6 +1,6 @@
-import LeafSystem
 import Glibc
 import LeafFormat
+import LeafSystem
 import Leafcutter
 
 /// The output of a command: results go to standard output, everything else to standard error.
