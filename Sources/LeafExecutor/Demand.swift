@@ -11,8 +11,8 @@ public struct Demand: Sendable, Equatable {
     /// Of a text that needs nothing.
     public static let nothing = Demand(
         pages: 0, sequences: 0, longest: 0, firstRows: 0, stepRows: 0, logitRows: 0, heapBytes: 0)
-    /// Heap bytes of a token under way with its text and the twenty most likely others.
-    public static let tokenHeapBytes = 512
+    /// Heap bytes of a token under way with its text, its event and the twenty most likely others.
+    public static let tokenHeapBytes = 1024
     /// Heap bytes of a token that is only read: its id, in arrays that have doubled.
     package static let idHeapBytes = 32
 

@@ -113,7 +113,7 @@ extension Executor {
     package func embed(
         token id: Int, adding addend: UnsafePointer<Float>, into hiddenState: UnsafeMutablePointer<Float>
     ) throws(LeafError) {
-        let matrix = file.matrices[facts.tokenTable]
+        let matrix = matrices[facts.tokenTable]
         guard
             let chunk = file.chunks[matrix.chunks].first(where: {
                 $0.firstOutput <= id && id < $0.firstOutput + $0.outputCount
@@ -125,13 +125,13 @@ extension Executor {
         try store.read(
             at: chunk.offset + local / unit * unitBytes,
             into: UnsafeMutableRawBufferPointer(start: scratch.tableUnit, count: unitBytes))
-        if let scales = rowScales[facts.tokenTable] {
+        if let scales = matrix.scales {
             product.kernels.product.embed_row(
                 scratch.tableUnit, local % unit, scales[id], addend, facts.dModel,
                 hiddenState)
         } else {
             embed(
-                floats: scratch.tableUnit, layout: matrix.layout, scale: matrix.shape.scale, adding: addend,
+                floats: scratch.tableUnit, layout: matrix.layout, scale: matrix.scale, adding: addend,
                 into: hiddenState)
         }
     }

@@ -23,8 +23,8 @@ package final class Executor {
     package var kernels: Kernels { pool.kernels }
     let tuning: ResidentTuning
     let scratch: Scratch
-    /// By matrix; nil where its layout has none.
-    let rowScales: [UnsafePointer<Float>?]
+    /// The file's matrices.
+    let matrices: [SweepMatrix]
     /// The blocks that this executor runs.
     let blocks: Range<Int>
     private let residents: ResidentTensors
@@ -60,7 +60,9 @@ package final class Executor {
         blocks = options.blocks ?? file.blocks.indices
         claims = TileClaims(chunkCount: file.chunks.count)
         product = try LinearProduct(pool.kernels, options.activations, layouts: file.matrices.map(\.layout))
-        rowScales = file.matrices.map { residents.floats(FileShape.scaleName(of: $0.name)) }
+        matrices = file.matrices.map {
+            SweepMatrix($0, scales: residents.floats(FileShape.scaleName(of: $0.name)))
+        }
         tuning = try ResidentTuning(options.tuning, file, facts, rows: capacity.rows)
         scratch = try Scratch(file, facts, options)
         cache = try KVCache(facts.attentions(in: blocks), options.kv, capacity)
@@ -84,6 +86,8 @@ package final class Executor {
                 .scratch,
                 Scratch.Sizes(file, facts, options).total.roundedUp(to: 4096)
                     + Step.byteCount(capacity).roundedUp(to: 4096)
+                    + file.matrices.count * MemoryLayout<SweepMatrix>.stride
+                    + TileClaims.byteCount(chunks: file.chunks.count)
                     + (blas ? LinearProduct.blasBytes(threads: options.threads) : 0)),
         ]
     }
@@ -172,13 +176,13 @@ package final class Executor {
     }
 
     /// Whether the rows that these matrices read are to be quantized.
-    func isQuantized(_ matrices: Range<Int>) -> Bool { file.matrices[matrices].contains { $0.layout.isQuantized } }
+    func isQuantized(_ indices: Range<Int>) -> Bool { matrices[indices].contains { $0.layout.isQuantized } }
 
     /// The next outputs of a chunk that nobody has claimed; whole tiles of 16, so that every part begins aligned.
     func claim(_ chunk: Int, of matrix: Int, ordinal: Int) -> SweepThread.Part? {
         let entry = file.chunks[chunk]
         let tileCount = entry.outputCount.roundedUp(to: 16) / 16
-        let step = TileClaims.step(of: tileCount, threads: pool.threadCount, file.matrices[matrix].layout)
+        let step = TileClaims.step(of: tileCount, threads: pool.threadCount, matrices[matrix].layout)
         guard let tiles = claims.take(step, of: tileCount, in: chunk) else { return nil }
         let last = min(tiles.upperBound * 16, entry.outputCount)
         return SweepThread.Part(

@@ -133,7 +133,7 @@ package final class KVCache {
     /// Forgets all positions from `length` on, for instance of rejected drafts.
     package func truncate(_ sequence: SequenceID, to length: Int) {
         guard let state = sequences[sequence], length < state.length else { return }
-        let pages = length.roundedUp(to: 16) / 16
+        let pages = Demand.pages(holding: length)
         for page in state.pages[pages...] { release(page) }
         state.pages.removeSubrange(pages...)
         state.length = length
@@ -172,7 +172,7 @@ package final class KVCache {
         guard let state = sequences[sequence] else { throw LeafError(.usage, "the sequence was removed") }
         let end = state.length
         let length = max(end, rows.last.map { Int($0.index) + 1 } ?? 0)
-        let pagesWanted = length.roundedUp(to: 16) / 16
+        let pagesWanted = Demand.pages(holding: length)
         // The page in which the sequence ended is written even if the rows do not use the rest of it.
         let lastPage = length > end && end % 16 != 0 ? end / 16 : nil
         var copies = lastPage.map { isShared($0, of: state) ? 1 : 0 } ?? 0
@@ -272,7 +272,7 @@ extension KVCache {
 
     /// The pages that hold a sequence's first `length` positions.
     package func pages(of sequence: SequenceID, length: Int) -> ArraySlice<UInt32> {
-        sequences[sequence]?.pages.prefix(length.roundedUp(to: 16) / 16) ?? []
+        sequences[sequence]?.pages.prefix(Demand.pages(holding: length)) ?? []
     }
 
     /// Makes sequences from rows that were computed before. The caller then fills in the contents of the pages.
@@ -298,7 +298,7 @@ extension KVCache {
         }
         let made = tables.map { _ in makeSequence() }
         let allRows = made.enumerated().map(rows)
-        guard zip(tables, allRows).allSatisfy({ $0.count == $1.count.roundedUp(to: 16) / 16 }) else {
+        guard zip(tables, allRows).allSatisfy({ $0.count == Demand.pages(holding: $1.count) }) else {
             for sequence in made { remove(sequence) }
             return nil
         }

@@ -8,7 +8,7 @@ extension SweepThread {
     func multiplyDown(_ matrices: Range<Int>, rows: Int) throws(LeafError) {
         let tuning = executor.tuning
         guard tuning.adapts(matrices) else { return }
-        let columns = executor.file.matrices[matrices.lowerBound].columns
+        let columns = columns(of: matrices)
         let input = buffers.linearInput(columns: columns)
         for row in share(of: rows) {
             tuning.multiplyDown(

@@ -56,7 +56,7 @@ package struct SweepThread {
     // MARK: Linear layers
 
     /// Columns of the first of some matrices.
-    package func columns(of matrices: Range<Int>) -> Int { executor.file.matrices[matrices.lowerBound].columns }
+    package func columns(of matrices: Range<Int>) -> Int { executor.matrices[matrices.lowerBound].columns }
 
     /// Prepares this thread's share of the rows for the matrices that read them, and meets the others.
     ///
@@ -67,7 +67,7 @@ package struct SweepThread {
         rows: Int, for matrices: Range<Int>, fill: (Int, UnsafeMutablePointer<Float>) -> Void
     ) throws(LeafError) {
         let begin = TraceRecorder.now(executor.trace)
-        let columns = executor.file.matrices[matrices.lowerBound].columns
+        let columns = columns(of: matrices)
         let input = buffers.linearInput(columns: columns)
         let isQuantized = executor.isQuantized(matrices)
         let rowBytes = isQuantized ? executor.product.quantizedRowBytes(columns: columns) : 0
@@ -112,22 +112,33 @@ package struct SweepThread {
             let index = inOrder(matrices, turn)
             let begin = TraceRecorder.now(executor.trace)
             defer { executor.trace?.record(.linear, on: .compute(number), since: begin, index) }
-            let chunks = executor.file.matrices[index].chunks
+            let chunks = executor.matrices[index].chunks
             for turn in 0..<chunks.count {
                 let chunk = inOrder(chunks, turn)
                 let lease = try executor.store.lease(chunk, consumer: number)
-                lease.bytes.withUnsafeBytes { bytes in
-                    guard rows > 0, let base = bytes.baseAddress else { return }
-                    while let part = executor.claim(chunk, of: index, ordinal: index - matrices.lowerBound) {
-                        let output = target(part)
-                        multiply(part, base, in: chunk, rows: rows, output)
-                        addUp(part, of: matrices, rows: rows, to: output)
-                        finish(part)
-                    }
-                }
+                claimParts(of: index, among: matrices, in: lease, rows: rows, into: target, finish: finish)
             }
         }
         try meet()
+    }
+
+    /// Computes what this thread claims of one chunk.
+    ///
+    /// It is a function of its own because a lease is put on the heap where the same function has a closure.
+    private func claimParts(
+        of index: Int, among matrices: Range<Int>, in lease: borrowing ChunkLease, rows: Int,
+        into target: (Part) -> FloatRows, finish: (Part) -> Void
+    ) {
+        let chunk = lease.chunk
+        lease.bytes.withUnsafeBytes { bytes in
+            guard rows > 0, let base = bytes.baseAddress else { return }
+            while let part = executor.claim(chunk, of: index, ordinal: index - matrices.lowerBound) {
+                let output = target(part)
+                multiply(part, base, in: chunk, rows: rows, output)
+                addUp(part, of: matrices, rows: rows, to: output)
+                finish(part)
+            }
+        }
     }
 
     /// The `turn`th of some indices, from 0, the way that the sweep goes.
@@ -136,15 +147,15 @@ package struct SweepThread {
     }
 
     private func multiply(_ part: Part, _ base: UnsafeRawPointer, in chunk: Int, rows: Int, _ output: FloatRows) {
-        let matrix = executor.file.matrices[part.matrix]
+        let matrix = executor.matrices[part.matrix]
         let first = part.outputs.lowerBound - executor.file.chunks[chunk].firstOutput
         let input = LinearProduct.Input(
             rowCount: rows, columns: matrix.columns, quantized: buffers.quantizedRows,
             floats: buffers.linearInput(columns: matrix.columns))
         let weights = LinearProduct.Weights(
             bytes: base + matrix.layout.byteCount(outputs: first, columns: matrix.columns),
-            outputCount: part.outputs.count, layout: matrix.layout, scale: matrix.shape.scale,
-            scales: executor.rowScales[part.matrix].map { $0 + part.outputs.lowerBound })
+            outputCount: part.outputs.count, layout: matrix.layout, scale: matrix.scale,
+            scales: matrix.scales.map { $0 + part.outputs.lowerBound })
         executor.product.multiply(input, weights, into: output, widened: buffers.widened(thread: number))
     }
 }

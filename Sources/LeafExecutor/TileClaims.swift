@@ -10,6 +10,8 @@ final class TileClaims: @unchecked Sendable {
     private let next: UnsafeMutablePointer<Atomic<Int>>
     private let chunkCount: Int
 
+    static func byteCount(chunks: Int) -> Int { chunks * MemoryLayout<Atomic<Int>>.stride }
+
     init(chunkCount: Int) {
         self.chunkCount = chunkCount
         next = .allocate(capacity: max(1, chunkCount))

@@ -64,8 +64,12 @@ public struct GenerationRequest: Sendable {
         // Beams keep as many that have ended.
         let isSearch = if case .beams = options.decoding { true } else { false }
         let text = prompt.ids.count *| Demand.idHeapBytes +| generated *| options.tokenHeapBytes
-        return (isSearch ? 2 : 1) *| options.width(samples: samples) *| text
+        let told = samples *| generated *| Self.eventHeapBytes
+        return (isSearch ? 2 : 1) *| options.width(samples: samples) *| text +| told
     }
+
+    /// Bytes on the heap for a token's event, in an array that grows where events are taken late.
+    package static let eventHeapBytes = 3 * MemoryLayout<(number: Int, event: GenerationEvent)>.stride
 }
 
 extension GenerationOptions {

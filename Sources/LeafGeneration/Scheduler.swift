@@ -88,8 +88,10 @@ package final class Scheduler {
     private func admit() {
         var taken = active.reduce(.nothing) { $0 + $1.demand.underWay }
         var admitted = 0
-        while admitted < waiting.count, (taken + waiting[admitted].demand).fits(in: model.capacity) {
-            taken = taken + waiting[admitted].demand
+        for track in waiting {
+            let together = taken + track.demand
+            guard together.fits(in: model.capacity) else { break }
+            taken = together
             admitted += 1
         }
         active += waiting[..<admitted].filter(begins)

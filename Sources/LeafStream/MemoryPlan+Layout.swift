@@ -1,3 +1,5 @@
+import LeafSystem
+
 /// How chunks share the memory that the reserved parts leave: slots of one size, and pinned chunks.
 struct Layout {
     var slotBytes: Int
@@ -5,7 +7,7 @@ struct Layout {
     var isPinned: [Bool]
     var pinnedBytes: Int
 
-    var bytes: Int { saturatingSum(pinnedBytes, slotBytes * slotCount) }
+    var bytes: Int { pinnedBytes +| slotBytes * slotCount }
 
     static let minimumSlotCount = 2
 
@@ -15,18 +17,18 @@ struct Layout {
     /// if every slot has room for them. This tries every size of a slot, with all larger chunks pinned.
     static func smallest(for needs: [Int]) -> Layout {
         let descending = needs.sorted(by: >)
-        let everything = needs.reduce(0, saturatingSum)
+        let everything = needs.reduce(0, +|)
         var best = (bytes: everything, slotBytes: 0)
         var larger = 0
         var first = 0
         while first < descending.count {
             let size = descending[first]
-            let cost = saturatingSum(larger, saturatingSum(size, size))
+            let cost = larger +| size +| size
             // More slots than streamed chunks less one would cost as much as pinning them all.
             if descending.count - first > minimumSlotCount, cost < best.bytes { best = (cost, size) }
             var next = first
             while next < descending.count, descending[next] == size {
-                larger = saturatingSum(larger, size)
+                larger +|= size
                 next += 1
             }
             first = next
@@ -43,7 +45,7 @@ struct Layout {
     /// A larger room pins all that a smaller one pins, except for the last few chunks.
     func grown(to room: Int, needs: [Int]) -> Layout {
         var layout = self
-        let everything = needs.reduce(0, saturatingSum)
+        let everything = needs.reduce(0, +|)
         guard slotCount > 0, everything > room else {
             return Layout(
                 slotBytes: slotBytes, slotCount: 0, isPinned: needs.map { _ in true }, pinnedBytes: everything)
@@ -69,9 +71,4 @@ struct Layout {
         let goldenRatio: UInt64 = 0x9E37_79B9_7F4A_7C15
         return chunks.sorted { UInt64($0) &* goldenRatio < UInt64($1) &* goldenRatio }
     }
-}
-
-func saturatingSum(_ a: Int, _ b: Int) -> Int {
-    let (sum, overflow) = a.addingReportingOverflow(b)
-    return overflow ? .max : sum
 }

@@ -98,7 +98,7 @@ extension MemoryPlan: CustomStringConvertible {
         }
         lines.append(
             line(
-                "planned", total, "of \(budget.sizeText); the smallest budget is \(wholeMebibytes(holding: minimum))"))
+                "planned", total, "of \(budget.sizeText); the smallest budget is \(minimum.wholeMebibytesText)"))
         return lines.joined(separator: "\n")
     }
 

@@ -47,16 +47,16 @@ public struct MemoryPlan: Sendable, Equatable {
     ) throws(LeafError) {
         let needs = chunks.map(\.slotBytes)
         let layout = Layout.smallest(for: needs)
-        let planned = saturatingSum(reserved.total, layout.bytes)
-        minimum = max(least, saturatingSum(planned, Self.pageTableBytes(for: planned)))
+        let planned = reserved.total +| layout.bytes
+        minimum = max(least, planned +| Self.pageTableBytes(for: planned))
         guard budget >= minimum else {
-            let smallest = wholeMebibytes(holding: minimum)
+            let smallest = minimum.wholeMebibytesText
             let offer =
                 isGiven ? "you gave \(budget.sizeText)" : "this machine (or container) has \(budget.sizeText) to give"
             throw LeafError(
                 .budget,
                 "this model needs at least \(smallest) here, \(offer)",
-                advice: .memory(bytes: minimum.units(of: 1 << 20) *| (1 << 20)))
+                advice: .memory(bytes: minimum.wholeMebibytes))
         }
         let fit = layout.grown(to: Self.mappable(budget) - reserved.total, needs: needs)
         self.budget = budget

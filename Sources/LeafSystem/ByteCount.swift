@@ -60,6 +60,12 @@ package struct ByteRate: Sendable, Hashable {
 extension Int {
     /// This number of bytes in the form that people write.
     package var sizeText: String { ByteCount(bytes: self).description }
+
+    /// The bytes of the fewest whole mebibytes that hold this number of bytes.
+    package var wholeMebibytes: Int { units(of: 1 << 20) *| (1 << 20) }
+
+    /// The same for people: `58 MiB`.
+    package var wholeMebibytesText: String { "\(units(of: 1 << 20)) MiB" }
 }
 
 extension Double {

@@ -27,12 +27,11 @@ package struct HeapAllowance: Sendable {
     package mutating func take(_ bytes: Int, for what: String, of path: String) throws(LeafError) {
         let needed = held +| bytes
         if let budget, needed > budget {
-            let smallest = needed.units(of: 1 << 20)
             throw LeafError(
                 .budget,
-                "\(path) needs at least \(smallest) MiB to be read, \(bytes.sizeText) of it for \(what), "
+                "\(path) needs at least \(needed.wholeMebibytesText) to be read, \(bytes.sizeText) of it for \(what), "
                     + "where \(budget.sizeText) may be taken",
-                advice: .memory(bytes: smallest *| (1 << 20)))
+                advice: .memory(bytes: needed.wholeMebibytes))
         }
         held = needed
         peak = max(peak, held)

@@ -69,7 +69,7 @@ public struct ModelFile: Sendable {
     private func tooLarge(_ error: LeafError) throws(LeafError) -> LeafError {
         guard case .memory(let reading) = error.advice else { return error }
         let usual = ModelOptions(memory: .bytes(.max), capacity: Demand(context: 512))
-        let planned = try Model.plan(self, usual).minimum.units(of: 1 << 20) *| (1 << 20)
+        let planned = try Model.plan(self, usual).minimum.wholeMebibytes
         return LeafError(.budget, error.description, advice: .memory(bytes: max(reading, planned)))
     }
 

@@ -106,10 +106,11 @@ enum Program {
 private final class PeakWatch: Sendable {
     private let peak = Mutex(0)
     private let isOver = Mutex(false)
-    private let thread = DispatchGroup()
+    private let hasEnded = DispatchSemaphore(value: 0)
 
     init(_ process: Int32) {
-        DispatchQueue.global().async(group: thread) { [self] in
+        // A thread of its own: a queue's threads may all be waiting in other tests.
+        Thread.detachNewThread { [self] in
             while !isOver.withLock({ $0 }) {
                 guard let text = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8),
                     let line = text.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
@@ -118,13 +119,14 @@ private final class PeakWatch: Sendable {
                 peak.withLock { $0 = max($0, kibibytes << 10) }
                 usleep(2000)
             }
+            hasEnded.signal()
         }
     }
 
     /// - Returns: the largest value that was read, in bytes.
     func end() -> Int {
         isOver.withLock { $0 = true }
-        thread.wait()
+        hasEnded.wait()
         return peak.withLock { $0 }
     }
 }

@@ -12,7 +12,7 @@ import Testing
 /// Counted in a process of their own, over all its threads: compute threads and readers too. Each with all weights in
 /// memory, and with the smallest budget.
 @Suite(
-    "Allocations", .disabled("a sweep makes 30 allocations of 48 bytes, whatever its rows"),
+    "Allocations",
     .enabled(if: allocation_counter_works() == 1, "this allocator cannot be counted"))
 struct AllocationTests {
     @Test func stepsAllocateNothing() async {

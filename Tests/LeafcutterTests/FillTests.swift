@@ -30,7 +30,7 @@ import Testing
 
     /// Room for the second way as well, which wants the logits of all rows.
     private func open(_ file: ModelFile) throws -> Model {
-        try open(file, .init(context: 800, rows: 400, logitRows: 160, sequences: 12))
+        try open(file, .init(context: 800, rows: 400, logitRows: 160, sequences: 12, heapBytes: 64 << 20))
     }
 
     private func request(

@@ -127,7 +127,7 @@ struct BenchCommand: Command {
         _ file: ModelFile, _ budget: Int, _ interrupt: Interrupt, _ terminal: Terminal
     ) throws(LeafError) -> BenchRun {
         func checkForSignals() throws(LeafError) {
-            if interrupt.isRequested { throw LeafError(.cancelled, "interrupted") }
+            try interrupt.check()
         }
         func show(_ step: String) throws(LeafError) {
             try checkForSignals()

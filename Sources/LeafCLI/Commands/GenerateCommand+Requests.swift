@@ -83,7 +83,8 @@ extension GenerateCommand {
         return Demand(
             pages: width * Demand.pages(holding: context), sequences: width, longest: context, firstRows: context,
             stepRows: width,
-            logitRows: width, heapBytes: 2 * width * context * options.tokenHeapBytes)
+            logitRows: width,
+            heapBytes: width * context * (2 * options.tokenHeapBytes + GenerationRequest.eventHeapBytes))
     }
 
     private static func warn(

@@ -153,7 +153,7 @@ private struct WindowSource {
 
     /// The next window of a file; nil after the last one.
     mutating func next(_ terminal: Terminal) throws(LeafError) -> TextWindows.Window? {
-        guard !terminal.interrupt.isRequested else { throw LeafError(.cancelled, "interrupted") }
+        try terminal.interrupt.check()
         if case .value(let window) = try next(waiting: -1) { return window }
         return nil
     }

@@ -43,7 +43,7 @@ struct TokenizeCommand: Command {
         if input.isTerminal { terminal.note("reading texts, one a line; Ctrl-D ends them") }
         let interrupt = terminal.interrupt
         reading: while !terminal.output.isClosed {
-            guard !interrupt.isRequested else { throw LeafError(.cancelled, "interrupted") }
+            try interrupt.check()
             let line: LineReader.Line
             switch try input.next(waiting: 100) {
             case .value(let next): line = next

@@ -47,7 +47,7 @@ struct DataLines<Item: EvaluationItem> {
             switch try reader.next(waiting: 100) {
             case .value(let next): line = next
             case .later:
-                guard !interrupt.isRequested else { throw LeafError(.cancelled, "interrupted") }
+                try interrupt.check()
                 continue
             case .end: break reading
             }
@@ -110,7 +110,7 @@ struct DataSurvey {
             for request in asked.requests { try request.validate(for: file.configuration) }
             texts = asked
         }) {
-            guard !terminal.interrupt.isRequested else { throw LeafError(.cancelled, "interrupted") }
+            try terminal.interrupt.check()
             items += 1
             if line.item.wanted != nil { wanted += 1 }
             if texts?.isCut == true { cut += 1 }

@@ -95,7 +95,7 @@ final class RequestStream<Request> {
             case .later: break
             case .end: break reading
             }
-            if terminal.interrupt.isRequested { throw LeafError(.cancelled, "interrupted") }
+            try terminal.interrupt.check()
             terminal.progress.show("reading: \(Quantity.count(count, "request"))")
         }
         reader.rewind()

@@ -66,7 +66,12 @@ final class Interrupt: Sendable {
 
     var isRequested: Bool { Self.seen.load(ordering: .acquiring) != 0 }
 
-    /// The same without an object, for what has to end whoever asked for it.
+    /// - Throws: `.cancelled` after a signal.
+    func check() throws(LeafError) {
+        if isRequested { throw LeafError(.cancelled, "interrupted") }
+    }
+
+    /// Whether a signal came, without an object, for what has to end whoever asked for it.
     static var isAnyRequested: Bool { seen.load(ordering: .acquiring) != 0 }
 
     /// From now on signals go on to a child; so does one that came before.
