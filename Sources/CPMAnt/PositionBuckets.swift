@@ -61,7 +61,7 @@ package struct PositionBuckets: Sendable {
         let scaled = ratio * Double(half - exact)
         // An exact power lies on an edge, and rounding must not push it below.
         let nearest = scaled.rounded()
-        let place = abs(scaled - nearest) < 1e-9 ? nearest : scaled.rounded(.down)
-        return UInt16(min(exact + Int(place), half - 1))
+        let rounded = abs(scaled - nearest) < 1e-9 ? nearest : scaled.rounded(.down)
+        return UInt16(min(exact + Int(rounded), half - 1))
     }
 }

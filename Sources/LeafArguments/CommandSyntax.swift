@@ -33,7 +33,7 @@ package struct CommandSyntax<Command>: Sendable {
     /// - Throws: `.usage` for an unknown option or argument, or one that is missing.
     package func parse(_ words: [String], into command: inout Command) throws(LeafError) {
         var words = words[...]
-        var places = arguments[...]
+        var pending = arguments[...]
         var takesOptions = true
         while let word = words.popFirst() {
             if takesOptions, word == "--" {
@@ -43,22 +43,22 @@ package struct CommandSyntax<Command>: Sendable {
             } else if takesOptions, word.hasPrefix("-"), word.count > 1 {
                 try parseShort(word.dropFirst(), &words, &command)
             } else {
-                guard let place = places.popFirst() else { throw tooMany(word) }
-                guard !word.isEmpty || !place.suggestion.isPath else {
-                    throw LeafError(.usage, "\(place.name) is empty; the form is \(usage)")
+                guard let argument = pending.popFirst() else { throw tooMany(word) }
+                guard !word.isEmpty || !argument.suggestion.isPath else {
+                    throw LeafError(.usage, "\(argument.name) is empty; the form is \(usage)")
                 }
-                place.set(&command, word)
+                argument.set(&command, word)
             }
         }
-        if let missing = places.first(where: \.isRequired) {
+        if let missing = pending.first(where: \.isRequired) {
             throw LeafError(.usage, "\(missing.name) is missing; the form is \(usage)")
         }
     }
 
     /// `leafcutter verify MODEL [OPTIONS]`
     package var usage: String {
-        let places = arguments.map { $0.isRequired ? $0.name : "[\($0.name)]" }
-        return (["leafcutter", name] + places + ["[OPTIONS]"]).joined(separator: " ")
+        let positionals = arguments.map { $0.isRequired ? $0.name : "[\($0.name)]" }
+        return (["leafcutter", name] + positionals + ["[OPTIONS]"]).joined(separator: " ")
     }
 
     private func parseLong(

@@ -29,8 +29,8 @@ struct ZshCompletions {
     private func cases(_ command: CommandOutline) -> String {
         let specifications =
             command.options.flatMap(specifications)
-            + command.arguments.enumerated().map { place, argument in
-                quoted("\(place + 1):\(argument.name):\(action(argument.suggestion))")
+            + command.arguments.enumerated().map { index, argument in
+                quoted("\(index + 1):\(argument.name):\(action(argument.suggestion))")
             }
         let list = specifications.map { "            \($0)" }.joined(separator: " \\\n")
         return """

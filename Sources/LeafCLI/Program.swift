@@ -92,10 +92,10 @@ extension Program {
     /// - Throws: `.usage` for one that is not UTF-8, which a repair would make another word.
     static func arguments() throws(LeafError) -> [String] {
         var words: [String] = []
-        for place in 1..<max(1, leaf_argument_count()) {
-            guard let bytes = leaf_argument(place) else { break }
+        for index in 1..<max(1, leaf_argument_count()) {
+            guard let bytes = leaf_argument(index) else { break }
             guard let word = String(validatingCString: bytes) else {
-                throw LeafError(.usage, "argument \(place) is not valid UTF-8; set the terminal to UTF-8")
+                throw LeafError(.usage, "argument \(index) is not valid UTF-8; set the terminal to UTF-8")
             }
             words.append(word)
         }

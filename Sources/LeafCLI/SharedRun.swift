@@ -116,7 +116,7 @@ extension SharedRun {
     func answer<Line, Request: ModelRequest>(
         _ stream: RequestStream<Line>, _ tally: RequestTally, phase: String,
         requests: (_ line: Line) -> [Request],
-        take: (_ line: inout Line, _ place: Int, _ event: Request.Event) -> RequestOutcome?,
+        take: (_ line: inout Line, _ index: Int, _ event: Request.Event) -> RequestOutcome?,
         print: ((_ number: Int, _ answer: JSON) -> Void)? = nil
     ) throws(LeafError) {
         var clock = SweepClock()
@@ -174,9 +174,9 @@ extension SharedRun {
                     }
                 }
             },
-            onEvent: { (line: inout AskedLine<Line>, place: Int, event: Request.Event) in
+            onEvent: { (line: inout AskedLine<Line>, index: Int, event: Request.Event) in
                 show()
-                guard !line.isAnswered, let outcome = take(&line.asked, place, event) else { return }
+                guard !line.isAnswered, let outcome = take(&line.asked, index, event) else { return }
                 line.isAnswered = true
                 finish(line.number, outcome)
             })

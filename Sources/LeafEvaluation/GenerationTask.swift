@@ -28,7 +28,7 @@ package struct GenerationTask: EvaluationTask {
 
         package mutating func add(_ output: Output, for item: Item) {
             guard let target = item.target else { return }
-            for place in parts.indices { parts[place].add(output.text, reference: target) }
+            for index in parts.indices { parts[index].add(output.text, reference: target) }
         }
 
         package var values: [MetricValue] { parts.flatMap(\.values) }

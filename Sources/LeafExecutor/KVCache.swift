@@ -86,7 +86,7 @@ package final class KVCache {
     package static func byteCount(
         _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, _ capacity: Demand
     ) -> Int {
-        // A page has an owner count and a place in the list of free pages.
+        // A page has an owner count and an entry in the list of free pages.
         let pages = capacity.pages *| (Layout(attentions, precision).pageBytes + 8 + 4)
         return pages +| capacity.sequences *| (Demand.pages(holding: capacity.longest) *| 4 +| sequenceBytes)
     }
@@ -284,7 +284,7 @@ extension KVCache {
     /// - Returns: the sequences, and the pages by their numbers; nil if pages and rows do not fit together.
     /// - Throws: `.tooLong` when the pages do not suffice; nothing has changed then.
     package func restore(
-        _ tables: [[Int]], rows: (_ place: Int, _ sequence: SequenceID) -> [RowBatch.Row]
+        _ tables: [[Int]], rows: (_ index: Int, _ sequence: SequenceID) -> [RowBatch.Row]
     ) throws(LeafError) -> (sequences: [SequenceID], pages: [UInt32])? {
         var pageTotal = 0
         for number in tables.joined() {
@@ -304,13 +304,13 @@ extension KVCache {
         }
         let pages = (0..<pageTotal).map { _ in takePage() }
         for page in pages { owners[Int(page)] = 0 }
-        for (place, sequence) in made.enumerated() {
+        for (index, sequence) in made.enumerated() {
             guard let state = sequences[sequence] else { continue }
-            state.pages.append(contentsOf: tables[place].map { pages[$0] })
-            state.length = allRows[place].count
+            state.pages.append(contentsOf: tables[index].map { pages[$0] })
+            state.length = allRows[index].count
             for page in state.pages { owners[Int(page)] += 1 }
-            for (position, row) in allRows[place].enumerated() {
-                positions(page: state.pages[position / 16])[position % 16] = Position(
+            for (place, row) in allRows[index].enumerated() {
+                positions(page: state.pages[place / 16])[place % 16] = Position(
                     index: row.index, segment: row.segment, span: row.span, isContext: row.isContext,
                     isPadding: row.isPadding)
             }

@@ -16,7 +16,7 @@ package struct SweepThread {
     package var buffers: Scratch { executor.scratch }
     /// Rows on the sweep.
     package var rowCount: Int { executor.step.rowCount }
-    /// The place of each row in its text.
+    /// The place of each row in the cache, which is its index in its text.
     package var indices: [Int] { executor.step.places }
     /// Rows of the batch that want an output, those with logits first.
     package var outputRows: [Int] { executor.step.outputRows }

@@ -23,18 +23,18 @@ extension Chunk {
         precondition(slot.count >= slotBytes)
         let padded = UnsafeRawBufferPointer(rebasing: slot[storedAt..<slotBytes])
         guard ChunkDigest.of(padded) == digest else {
-            throw LeafError(.badInput, "\(place) fails its checksum; convert the checkpoint again")
+            throw LeafError(.badInput, "\(label) fails its checksum; convert the checkpoint again")
         }
         let raw = UnsafeMutableRawBufferPointer(rebasing: slot[0..<rawBytes])
         if codec == .lz4 {
             guard LZ4Codec.decompress(UnsafeRawBufferPointer(rebasing: padded[0..<storedBytes]), into: raw) else {
-                throw LeafError(.badInput, "\(place) does not unpack to its size; convert the checkpoint again")
+                throw LeafError(.badInput, "\(label) does not unpack to its size; convert the checkpoint again")
             }
         }
         return UnsafeRawBufferPointer(raw)
     }
 
-    private var place: String {
+    private var label: String {
         "the chunk at offset \(offset) (outputs \(firstOutput)..<\(firstOutput + outputCount))"
     }
 }

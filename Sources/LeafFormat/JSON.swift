@@ -37,15 +37,15 @@ package enum JSON: Sendable, ExpressibleByStringLiteral, ExpressibleByArrayLiter
         case .string(let value): Self.write(value, to: &text)
         case .array(let values):
             text.append(UInt8(ascii: "["))
-            for (place, value) in values.enumerated() {
-                if place > 0 { text.append(UInt8(ascii: ",")) }
+            for (index, value) in values.enumerated() {
+                if index > 0 { text.append(UInt8(ascii: ",")) }
                 value.write(to: &text)
             }
             text.append(UInt8(ascii: "]"))
         case .object(let pairs):
             text.append(UInt8(ascii: "{"))
-            for (place, pair) in pairs.enumerated() {
-                if place > 0 { text.append(UInt8(ascii: ",")) }
+            for (index, pair) in pairs.enumerated() {
+                if index > 0 { text.append(UInt8(ascii: ",")) }
                 Self.write(pair.key, to: &text)
                 text.append(UInt8(ascii: ":"))
                 pair.value.write(to: &text)

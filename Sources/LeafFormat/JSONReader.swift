@@ -8,9 +8,9 @@ package import LeafSystem
 ///     }
 ///     try reader.end()
 ///
-/// Everything that is wrong throws `.usage`: one sentence that names the field and what is wanted, or the place of the
-/// fault in the bytes, from 1. `NaN`, `Infinity` and `-Infinity`, which Python writes, are numbers here that no field
-/// takes.
+/// Everything that is wrong throws `.usage`: one sentence that names the field and what is wanted, or the position of
+/// the fault in the bytes, from 1. `NaN`, `Infinity` and `-Infinity`, which Python writes, are numbers here that no
+/// field takes.
 package struct JSONReader {
     /// What stands in front of the reader.
     package enum Kind: String {

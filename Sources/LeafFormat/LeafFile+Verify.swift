@@ -26,8 +26,8 @@ extension LeafFile {
             try account(region.byteCount)
         }
         for (index, chunk) in chunks.enumerated() {
-            let place = slot.bytes[chunk.storedAt..<chunk.slotBytes]
-            try input.read(at: chunk.offset, into: UnsafeMutableRawBufferPointer(rebasing: place))
+            let stored = slot.bytes[chunk.storedAt..<chunk.slotBytes]
+            try input.read(at: chunk.offset, into: UnsafeMutableRawBufferPointer(rebasing: stored))
             _ = try verifyAndUnpack(index, in: slot.bytes)
             try account(chunk.paddedBytes)
         }

@@ -147,7 +147,7 @@ package struct LeafLayout: Sendable {
         ]
     }
 
-    /// Places tensors one after another. safetensors allows no holes, so padding is a tensor too.
+    /// Lays tensors out one after another. safetensors allows no holes, so padding is a tensor too.
     private struct Packer {
         static let paddingPrefix = "pad."
         var tensors: [TensorEntry] = []

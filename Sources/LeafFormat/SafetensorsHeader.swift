@@ -27,7 +27,7 @@ package struct SafetensorsHeader: Sendable, Equatable {
     /// - Parameters:
     ///   - most: bytes of the JSON.
     ///   - allowance: has to hold the header with what is made of it.
-    /// - Throws: `.badInput` naming the fault and its place; `.io` if reading fails; `.budget`.
+    /// - Throws: `.badInput` naming the fault and where it is; `.io` if reading fails; `.budget`.
     package init(
         reading file: InputFile, atMost most: Int = maximumBytes, _ allowance: inout HeapAllowance
     ) throws(LeafError) {

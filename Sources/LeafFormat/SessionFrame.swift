@@ -26,10 +26,10 @@ struct SessionFrame: Equatable {
     /// Writes the header in front of the stored bytes, and zeros after them.
     func seal(_ frame: UnsafeMutableRawBufferPointer) {
         frame.copyBytes(from: Self.magic)
-        for (place, value) in [Self.version, number, UInt32(rawBytes), UInt32(storedBytes), isLast ? 1 : 0, 0]
+        for (index, value) in [Self.version, number, UInt32(rawBytes), UInt32(storedBytes), isLast ? 1 : 0, 0]
             .enumerated()
         {
-            frame.storeBytes(of: value.littleEndian, toByteOffset: 8 + 4 * place, as: UInt32.self)
+            frame.storeBytes(of: value.littleEndian, toByteOffset: 8 + 4 * index, as: UInt32.self)
         }
         UnsafeMutableRawBufferPointer(rebasing: frame[(Self.headerBytes + storedBytes)..<paddedBytes])
             .initializeMemory(as: UInt8.self, repeating: 0)
@@ -64,7 +64,7 @@ struct SessionFrame: Equatable {
         return Self.digest(frame, paddedBytes) == digest
     }
 
-    /// XXH3-64 with zeros in the place of the digest.
+    /// XXH3-64 with zeros in place of the digest.
     private static func digest(_ frame: UnsafeMutableRawBufferPointer, _ count: Int) -> UInt64 {
         frame.storeBytes(of: 0, toByteOffset: 32, as: UInt64.self)
         return ChunkDigest.of(UnsafeRawBufferPointer(rebasing: frame[0..<count]))

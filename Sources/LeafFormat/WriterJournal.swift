@@ -93,7 +93,7 @@ struct WriterJournal {
         return record
     }
 
-    /// - Returns: whether the line is valid at its place.
+    /// - Returns: whether the line is valid where it stands.
     private static func note(_ line: ArraySlice<UInt8>, _ end: Int, in record: inout Record?) -> Bool {
         guard record != nil else {
             let fields = line.dropFirst(title.utf8.count).split(separator: UInt8(ascii: " "))

@@ -94,9 +94,9 @@ package struct BeamSearch {
             guard candidate.logProbability > candidates[candidates.count - 1].logProbability else { return }
             candidates.removeLast()
         }
-        var place = candidates.count
-        while place > 0, candidates[place - 1].logProbability < candidate.logProbability { place -= 1 }
-        candidates.insert(candidate, at: place)
+        var index = candidates.count
+        while index > 0, candidates[index - 1].logProbability < candidate.logProbability { index -= 1 }
+        candidates.insert(candidate, at: index)
     }
 
     /// Chooses the next beams, once the row of every beam was taken.

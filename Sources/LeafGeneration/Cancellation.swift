@@ -15,18 +15,18 @@ public final class Cancellation: Sendable {
     private let watchers = Mutex(Watchers())
     private let parent: Cancellation?
     /// This one's number among its parent's watchers.
-    private let place = Mutex<Int?>(nil)
+    private let registration = Mutex<Int?>(nil)
 
     /// - Parameter parent: when it is cancelled, so is this one.
     public init(parent: Cancellation? = nil) {
         self.parent = parent
         guard let parent else { return }
         let number = parent.watch { [weak self] in self?.cancel() }
-        place.withLock { $0 = number }
+        registration.withLock { $0 = number }
     }
 
     deinit {
-        if let number = place.withLock({ $0 }) { parent?.unwatch(number) }
+        if let number = registration.withLock({ $0 }) { parent?.unwatch(number) }
     }
 
     public var isCancelled: Bool { flag.load(ordering: .acquiring) }

@@ -49,7 +49,7 @@ extension EmbeddingRequest: OneSweepRequest {
     package func rows(of sequence: SequenceID, in configuration: ModelConfiguration) -> [RowBatch.Row] {
         var rows = text.rows(of: sequence, in: configuration) { _ in false }
         let wanted = pooling == .last ? 1 : text.ids.count
-        for place in rows.indices.suffix(wanted) { rows[place].wantsHiddenState = true }
+        for index in rows.indices.suffix(wanted) { rows[index].wantsHiddenState = true }
         return rows
     }
 
@@ -71,10 +71,10 @@ extension EmbeddingRequest: OneSweepRequest {
     }
 
     package func read(
-        _ row: LogitsRow, at place: Int, into partial: inout Partial, workspace: inout SamplingWorkspace
+        _ row: LogitsRow, at index: Int, into partial: inout Partial, workspace: inout SamplingWorkspace
     ) throws(LeafError) {
         let hidden = row.model.finalHiddenState(ofRow: row.number)
-        let first = pooling == .none ? place * hidden.count : 0
+        let first = pooling == .none ? index * hidden.count : 0
         for column in hidden.indices { partial.numbers[first + column] += Double(hidden[column]) }
     }
 

@@ -41,19 +41,19 @@ final class FloatRow: @unchecked Sendable {
         try fill(UnsafeMutableBufferPointer(start: base + first.count, count: more))
     }
 
-    subscript(place: Int) -> Float {
+    subscript(index: Int) -> Float {
         get {
-            precondition(0 <= place && place < count)
-            return base[place]
+            precondition(0 <= index && index < count)
+            return base[index]
         }
         set {
-            precondition(0 <= place && place < count)
-            base[place] = newValue
+            precondition(0 <= index && index < count)
+            base[index] = newValue
         }
     }
 
     /// The index of the largest number, the first of equal ones; `count` if all are NaN.
-    func placeOfLargest() -> Int {
+    func indexOfLargest() -> Int {
         kernels.argmax(base, count)
     }
 
@@ -67,14 +67,14 @@ final class FloatRow: @unchecked Sendable {
     /// Sets this row to exp(logits - shift).
     func setToExponentials(of logits: Span<Float>, less shift: Float) {
         precondition(logits.count == count)
-        for place in 0..<count { base[place] = logits[place] - shift }
+        for index in 0..<count { base[index] = logits[index] - shift }
         kernels.exp(base, base, count)
     }
 
     /// Sets this row to exp(logits - shift).
     func setToExponentials(of logits: FloatRow, less shift: Float) {
         precondition(logits.count == count)
-        for place in 0..<count { base[place] = logits.base[place] - shift }
+        for index in 0..<count { base[index] = logits.base[index] - shift }
         kernels.exp(base, base, count)
     }
 }

@@ -52,9 +52,9 @@ extension LogitsRequest: OneSweepRequest {
     package func begin(in configuration: ModelConfiguration) -> Int { 0 }
 
     package func read(
-        _ row: LogitsRow, at place: Int, into rows: inout Int, workspace: inout SamplingWorkspace
+        _ row: LogitsRow, at index: Int, into rows: inout Int, workspace: inout SamplingWorkspace
     ) throws(LeafError) {
-        try sink(place, row.logits)
+        try sink(index, row.logits)
         rows += 1
     }
 

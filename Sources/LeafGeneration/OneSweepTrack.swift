@@ -10,9 +10,9 @@ package protocol OneSweepRequest: ModelRequest {
     /// The rows of its sweep. Rows that want an output will be read.
     func rows(of sequence: SequenceID, in configuration: ModelConfiguration) throws(LeafError) -> [RowBatch.Row]
     func begin(in configuration: ModelConfiguration) -> Partial
-    /// - Parameter place: the number of the row among those that want an output.
+    /// - Parameter index: the number of the row among those that want an output.
     func read(
-        _ row: LogitsRow, at place: Int, into partial: inout Partial, workspace: inout SamplingWorkspace
+        _ row: LogitsRow, at index: Int, into partial: inout Partial, workspace: inout SamplingWorkspace
     ) throws(LeafError)
     func answer(_ partial: Partial) -> Answer
 }
@@ -63,9 +63,9 @@ package final class OneSweepTrack<Request: OneSweepRequest>: Track {
     }
 
     package func accept(
-        _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
+        _ row: LogitsRow, at index: Int, workspace: inout SamplingWorkspace
     ) throws(LeafError) {
-        try request.read(row, at: place, into: &partial, workspace: &workspace)
+        try request.read(row, at: index, into: &partial, workspace: &workspace)
         missing = missing.map { $0 - 1 }
     }
 

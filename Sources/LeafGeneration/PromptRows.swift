@@ -70,16 +70,16 @@ public struct PromptRows: Sendable, Equatable {
         of sequence: SequenceID, in configuration: ModelConfiguration, wantsLogits: (Int) -> Bool
     ) -> [RowBatch.Row] {
         let promptLength = configuration.promptLength
-        let soft = (0..<promptLength).map { place in
+        let soft = (0..<promptLength).map { index in
             RowBatch.Row(
-                input: .softPrompt(Int32((tuning.softPromptRow ?? task * promptLength) + place)), sequence: sequence,
-                index: Int32(place), segment: 0, isContext: true, wantsLogits: false, adapter: tuning.adapter)
+                input: .softPrompt(Int32((tuning.softPromptRow ?? task * promptLength) + index)), sequence: sequence,
+                index: Int32(index), segment: 0, isContext: true, wantsLogits: false, adapter: tuning.adapter)
         }
         let hidden = zeroIsPadding ? ids.count { $0 == 0 } : 0
-        let text = ids.enumerated().map { place, id in
+        let text = ids.enumerated().map { index, id in
             RowBatch.Row(
-                input: .token(id), sequence: sequence, index: Int32(promptLength + place), segment: segment(of: id),
-                isContext: true, isPadding: place < hidden, wantsLogits: wantsLogits(place),
+                input: .token(id), sequence: sequence, index: Int32(promptLength + index), segment: segment(of: id),
+                isContext: true, isPadding: index < hidden, wantsLogits: wantsLogits(index),
                 adapter: tuning.adapter)
         }
         return soft + text

@@ -73,7 +73,7 @@ package struct SamplingWorkspace: ~Copyable, Sendable {
 
     /// The logarithm of the sum of the exponentials of the logits. Overwrites the probabilities.
     mutating func logOfSum() -> Double {
-        let largest = logits[logits.placeOfLargest()]
+        let largest = logits[logits.indexOfLargest()]
         guard largest > -.infinity else { return -.infinity }
         probabilities.setToExponentials(of: logits, less: largest)
         var sum = 0.0

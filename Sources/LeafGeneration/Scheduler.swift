@@ -17,9 +17,9 @@ package final class Scheduler {
     private var batch = RowBatch()
     /// For each row of the sweep that wants an output, those with logits first: its track, and the row's number among
     /// that track's outputs.
-    private var owners: [(track: Int, place: Int)] = []
+    private var owners: [(track: Int, index: Int)] = []
     /// The same for rows without logits, while they are collected.
-    private var otherOwners: [(track: Int, place: Int)] = []
+    private var otherOwners: [(track: Int, index: Int)] = []
     /// The errors that ended tracks during this sweep, by their indices in `active`.
     private var failures: [Int: LeafError] = [:]
     /// Blocks that the sweep under way has begun.
@@ -48,7 +48,7 @@ package final class Scheduler {
 
     /// Bytes of the lists of a sweep's rows, for the memory plan.
     package static func byteCount(_ capacity: Demand) -> Int {
-        capacity.rows *| (MemoryLayout<RowBatch.Row>.stride + 2 * MemoryLayout<(track: Int, place: Int)>.stride)
+        capacity.rows *| (MemoryLayout<RowBatch.Row>.stride + 2 * MemoryLayout<(track: Int, index: Int)>.stride)
     }
 
     package var hasWork: Bool { !waiting.isEmpty || !active.isEmpty }
@@ -122,8 +122,8 @@ package final class Scheduler {
             active = []
             return
         }
-        for (place, track) in active.enumerated() {
-            if let failure = failures[place] {
+        for (index, track) in active.enumerated() {
+            if let failure = failures[index] {
                 track.end(failure, model)
             } else {
                 track.endSweep(model)
@@ -178,19 +178,19 @@ package final class Scheduler {
                 batch.rows.removeSubrange(first...)
                 failures[track] = error
             }
-            var place = 0
+            var index = 0
             for row in batch.rows[first...] where row.wantsOutput {
-                if row.wantsLogits { owners.append((track, place)) } else { otherOwners.append((track, place)) }
-                place += 1
+                if row.wantsLogits { owners.append((track, index)) } else { otherOwners.append((track, index)) }
+                index += 1
             }
         }
         owners += otherOwners
     }
 
-    private func accept(_ row: LogitsRow, _ owner: (track: Int, place: Int)) {
+    private func accept(_ row: LogitsRow, _ owner: (track: Int, index: Int)) {
         guard failures[owner.track] == nil else { return }
         do throws(LeafError) {
-            try active[owner.track].accept(row, at: owner.place, workspace: &workspace)
+            try active[owner.track].accept(row, at: owner.index, workspace: &workspace)
         } catch {
             failures[owner.track] = error
         }

@@ -61,10 +61,10 @@ extension ScoreRequest: OneSweepRequest {
     package func begin(in configuration: ModelConfiguration) -> [TokenScore] { [] }
 
     package func read(
-        _ row: LogitsRow, at place: Int, into scores: inout [TokenScore], workspace: inout SamplingWorkspace
+        _ row: LogitsRow, at index: Int, into scores: inout [TokenScore], workspace: inout SamplingWorkspace
     ) throws(LeafError) {
         try workspace.load(row.logits.span)
-        scores.append(workspace.score(of: target[place]))
+        scores.append(workspace.score(of: target[index]))
     }
 
     package func answer(_ scores: [TokenScore]) -> [TokenScore] { scores }

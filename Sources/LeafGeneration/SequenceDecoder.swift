@@ -93,7 +93,7 @@ package struct SequenceDecoder: Sendable {
     }
 
     private func choose(_ workspace: inout SamplingWorkspace) throws(LeafError) -> Int32 {
-        let best = workspace.logits.placeOfLargest()
+        let best = workspace.logits.indexOfLargest()
         guard best < workspace.vocabSize, workspace.logits[best] > -.infinity else {
             throw LeafError(.badInput, "no token is left to choose from; allow empty texts or turn the filters off")
         }

@@ -45,8 +45,8 @@ extension SamplingWorkspace {
         var best: [Int32] = []
         for id in 0..<row.count where best.count < count || row[id] > row[Int(best[count - 1])] {
             if best.count == count { best.removeLast() }
-            let place = best.firstIndex { row[Int($0)] < row[id] } ?? best.count
-            best.insert(Int32(id), at: place)
+            let index = best.firstIndex { row[Int($0)] < row[id] } ?? best.count
+            best.insert(Int32(id), at: index)
         }
         return best
     }

@@ -16,7 +16,7 @@ package protocol Track: AnyObject {
     /// Whether it needs no more sweeps.
     var isFinished: Bool { get }
 
-    /// Goes on from what a session has kept, if there is one. Called once, when the track has its place.
+    /// Goes on from what a session has kept, if there is one. Called once, when the track joins.
     ///
     /// - Throws: what ends this track, and no other.
     func begin(_ model: Executor) throws(LeafError)
@@ -28,17 +28,17 @@ package protocol Track: AnyObject {
 
     /// Takes the output of one of its rows.
     ///
-    /// - Parameter place: the number of the row among those of this track that want an output, from 0, in the order in
+    /// - Parameter index: the number of the row among those of this track that want an output, from 0, in the order in
     ///   which it added them.
     /// - Throws: an error that ends this track and no other.
     func accept(
-        _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
+        _ row: LogitsRow, at index: Int, workspace: inout SamplingWorkspace
     ) throws(LeafError)
 
     /// Called when all rows of a sweep have been accepted.
     func endSweep(_ model: Executor)
 
-    /// Tells whoever waits where it is: some times a second, also while it waits for its place.
+    /// Tells whoever waits where it is: some times a second, also while it waits to join.
     func tell(_ progress: SweepProgress)
 
     /// Removes its sequences and delivers the result. Nothing is called afterwards.

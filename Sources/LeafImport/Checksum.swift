@@ -25,21 +25,21 @@ extension Checkpoint {
     func checkSharedStorages() throws(LeafError) {
         // If a checkpoint is being consumed, parts are gone. They were checked before.
         guard !files.isConsumed else { return }
-        var done = Set(matrices.values.map(\.rows).filter(\.fillsStorage).map(\.storage.place))
+        var done = Set(matrices.values.map(\.rows).filter(\.fillsStorage).map(\.storage.key))
         for tensor in files.tensors
-        where tensor.storage.checksum != nil && done.insert(tensor.storage.place).inserted {
+        where tensor.storage.checksum != nil && done.insert(tensor.storage.key).inserted {
             try tensor.checkStorage()
         }
     }
 }
 
 extension TensorStorage {
-    fileprivate struct Place: Hashable {
+    fileprivate struct StorageKey: Hashable {
         let file: ObjectIdentifier
         let begin: Int
     }
 
-    fileprivate var place: Place { Place(file: ObjectIdentifier(file), begin: begin) }
+    fileprivate var key: StorageKey { StorageKey(file: ObjectIdentifier(file), begin: begin) }
 }
 
 extension SourceTensor {

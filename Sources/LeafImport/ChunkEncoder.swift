@@ -164,17 +164,17 @@ struct ChunkEncoder: Sendable {
 
     /// The error for an output that was refused.
     private func refusal(ofRow row: Int, in source: UnsafeRawPointer) -> LeafError {
-        let place = "\(tensor.storage.path): tensor \(tensor.name) holds"
+        let prefix = "\(tensor.storage.path): tensor \(tensor.name) holds"
         guard let converter else {
             let what = weights == .int8 ? "-128" : "int8 weights with too large a scale for float16"
-            return LeafError(.badInput, "\(place) \(what) in row \(row), which symmetric int8 weights never do")
+            return LeafError(.badInput, "\(prefix) \(what) in row \(row), which symmetric int8 weights never do")
         }
         var floats = [Float](repeating: 0, count: columns)
         converter.convert(source, count: columns, to: &floats)
         guard let large = floats.first(where: { $0.isFinite && $0.magnitude >= 65_520 }), floats.allSatisfy(\.isFinite)
         else { return .notFinite(tensor, row: row) }
         return LeafError(
-            .badInput, "\(place) \(large) in row \(row), too large for float16",
+            .badInput, "\(prefix) \(large) in row \(row), too large for float16",
             advice: .setting("weights", ["f32", "int8"]))
     }
 }

@@ -33,8 +33,8 @@ package struct LeafRows {
         let scales = matrix.layout.scales == .resident ? try resident(FileShape.scaleName(of: name)) : []
         for index in matrix.chunks {
             let chunk = leaf.chunks[index]
-            let place = slot.bytes[chunk.storedAt..<chunk.slotBytes]
-            try input.read(at: chunk.offset, into: UnsafeMutableRawBufferPointer(rebasing: place))
+            let stored = slot.bytes[chunk.storedAt..<chunk.slotBytes]
+            try input.read(at: chunk.offset, into: UnsafeMutableRawBufferPointer(rebasing: stored))
             let bytes = try leaf.verifyAndUnpack(index, in: slot.bytes)
             let rows = chunk.firstOutput..<min(chunk.firstOutput + chunk.outputCount, matrix.outputs)
             let target = floats.bytes.assumingMemoryBound(to: Float.self)

@@ -54,10 +54,10 @@ struct PruningRecord: Sendable {
             // A number is the index among the half layers that existed.
             let layers = base.indices.filter { !base[$0][half] }
             for (number, isRemoved) in removed ?? [:] where isRemoved {
-                guard let place = Int(digits: number.utf8), layers.indices.contains(place) else {
+                guard let index = Int(digits: number.utf8), layers.indices.contains(index) else {
                     throw LeafError(.badInput, "\(path) removes number \(number) of \(layers.count) half layers")
                 }
-                masks[layers[place]][half] = true
+                masks[layers[index]][half] = true
             }
         }
         return masks

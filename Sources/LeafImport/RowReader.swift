@@ -45,8 +45,8 @@ package final class RowReader {
             try tensor.storage.read(at: begin, into: UnsafeMutableRawBufferPointer(rebasing: target[0..<count]))
         } else {
             for (index, row) in range.enumerated() {
-                let place = UnsafeMutableRawBufferPointer(rebasing: target[index * rowBytes..<(index + 1) * rowBytes])
-                try tensor.storage.read(at: tensor.offset + row * rowStride * size, into: place)
+                let bytes = UnsafeMutableRawBufferPointer(rebasing: target[index * rowBytes..<(index + 1) * rowBytes])
+                try tensor.storage.read(at: tensor.offset + row * rowStride * size, into: bytes)
             }
         }
     }
@@ -103,8 +103,8 @@ package final class RowReader {
                         + "save it again with .contiguous()")
             }
             let buffer = try PageMemory(count: span)
-            let place = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[0..<span])
-            try tensor.storage.read(at: tensor.offset, into: place)
+            let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[0..<span])
+            try tensor.storage.read(at: tensor.offset, into: bytes)
             whole = buffer
         }
         let source = UnsafeRawPointer(whole!.bytes.baseAddress!)

@@ -4,7 +4,7 @@ package import LeafSystem
 /// The table of a zip archive whose entries are stored as they are, as torch writes them, with or without zip64.
 ///
 /// Packed and encrypted entries are refused, so nothing grows when it is read. Nothing is held but names, sizes and
-/// places; an entry's bytes are read from the archive's file, where they lie.
+/// offsets; an entry's bytes are read from the archive's file, where they lie.
 ///
 /// - Source: PKWARE's APPNOTE.TXT 6.3, sections 4.3 and 4.5.3.
 package struct ZipArchive: Sendable {
@@ -44,11 +44,11 @@ package struct ZipArchive: Sendable {
         try allowance.take(Self.heapBytesPerByte * directory.count, for: "its table of entries", of: file.path)
         let bytes = try file.bytes(at: directory.lowerBound, count: directory.count)
         var entries: [String: Entry] = [:]
-        var place = 0
+        var offset = 0
         var promised = 0
         for _ in 0..<end.entryCount {
-            guard let record = ZipRecord(bytes[place...]) else { throw Self.damage(file.path, "its table is damaged") }
-            place += record.byteCount
+            guard let record = ZipRecord(bytes[offset...]) else { throw Self.damage(file.path, "its table is damaged") }
+            offset += record.byteCount
             guard record.isPlain else {
                 throw LeafError(
                     .badInput,
@@ -68,7 +68,7 @@ package struct ZipArchive: Sendable {
                 throw LeafError(.badInput, "\(file.path): entry \(record.name) is there twice")
             }
         }
-        guard place == bytes.count else { throw Self.damage(file.path, "its table is damaged") }
+        guard offset == bytes.count else { throw Self.damage(file.path, "its table is damaged") }
         self.entries = entries
     }
 
@@ -132,20 +132,20 @@ private struct ZipEnd {
         let tailBytes = min(file.byteCount, Self.byteCount + Self.longestComment)
         let tail = try file.bytes(at: file.byteCount - tailBytes, count: tailBytes)
         // The last record whose comment ends with the file.
-        let places = stride(from: tailBytes - Self.byteCount, through: 0, by: -1)
+        let starts = stride(from: tailBytes - Self.byteCount, through: 0, by: -1)
         guard
-            let place = places.first(where: {
+            let start = starts.first(where: {
                 tail.little($0, UInt32.self) == 0x0605_4B50
                     && $0 + Self.byteCount + Int(tail.little($0 + 20, UInt16.self)) == tailBytes
             })
         else { throw ZipArchive.damage(file.path, "it has no end") }
-        let record = file.byteCount - tailBytes + place
+        let record = file.byteCount - tailBytes + start
         var end = record
-        var count = UInt64(tail.little(place + 10, UInt16.self))
-        var size = UInt64(tail.little(place + 12, UInt32.self))
-        var offset = UInt64(tail.little(place + 16, UInt32.self))
+        var count = UInt64(tail.little(start + 10, UInt16.self))
+        var size = UInt64(tail.little(start + 12, UInt32.self))
+        var offset = UInt64(tail.little(start + 16, UInt32.self))
         var disks = [
-            UInt32(tail.little(place + 4, UInt16.self)), UInt32(tail.little(place + 6, UInt16.self)),
+            UInt32(tail.little(start + 4, UInt16.self)), UInt32(tail.little(start + 6, UInt16.self)),
         ]
         if let (wide, begin) = try Self.wideRecord(file, before: record) {
             // What does not fit the narrow record is all ones there.
@@ -242,8 +242,8 @@ private struct ZipRecord {
 }
 
 extension [UInt8] {
-    /// A little-endian number at a place that is inside.
-    fileprivate func little<Value: FixedWidthInteger>(_ place: Int, _: Value.Type) -> Value {
-        self[place..<place + MemoryLayout<Value>.size].reversed().reduce(0) { $0 << 8 | Value($1) }
+    /// A little-endian number at an offset that is inside.
+    fileprivate func little<Value: FixedWidthInteger>(_ offset: Int, _: Value.Type) -> Value {
+        self[offset..<offset + MemoryLayout<Value>.size].reversed().reduce(0) { $0 << 8 | Value($1) }
     }
 }

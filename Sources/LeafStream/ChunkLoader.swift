@@ -128,7 +128,7 @@ final class ChunkLoader: Sendable {
                 try (sources[source].direct ?? sources[source].buffered).fill(target, from: chunk.offset + start)
             }
         } catch {
-            throw LeafError(.io, "\(place(of: index, in: source)): \(error.sentence)")
+            throw LeafError(.io, "\(label(of: index, in: source)): \(error.sentence)")
         }
     }
 
@@ -205,7 +205,7 @@ final class ChunkLoader: Sendable {
     }
 
     /// `MODEL.leaf: block 17 (layer 8, feed-forward), ...w_out.weight rows 1024-2047 at byte 123456`.
-    private func place(of index: Int, in source: Int) -> String {
+    private func label(of index: Int, in source: Int) -> String {
         let chunk = file.chunks[index]
         return
             "\(sources[source].buffered.path): \(file.blockName(ofChunk: index)) outputs \(chunk.firstOutput)-\(chunk.firstOutput + chunk.outputCount - 1) at byte \(chunk.offset)"

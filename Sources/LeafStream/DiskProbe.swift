@@ -3,7 +3,7 @@ package import LeafSystem
 internal import Synchronization
 
 /// Measures the rate at which a file can be read, in the way a store reads: the same depth and request size, request
-/// after request, in runs that begin at places all over the file.
+/// after request, in runs that begin at offsets all over the file.
 package struct DiskProbe: Sendable, Equatable {
     /// `direct` or `buffered`.
     package let mode: IOMode
@@ -44,7 +44,7 @@ package struct DiskProbe: Sendable, Equatable {
         let end = begin + nanoseconds
         let progress = copies.map {
             Progress(
-                requestBytes: requestBytes, places: $0.wholePagesBytes / requestBytes, begin: begin,
+                requestBytes: requestBytes, pieceCount: $0.wholePagesBytes / requestBytes, begin: begin,
                 countFrom: begin + nanoseconds / 3)
         }
         let readers = ThreadGroup(system: system)
@@ -112,14 +112,14 @@ package struct DiskProbe: Sendable, Equatable {
         private static let runLength: UInt64 = 128
 
         private let requestBytes: Int
-        private let places: Int
+        private let pieceCount: Int
         private let countFrom: UInt64
         private let turn = Atomic<UInt64>(0)
         private let state: Monitor<Counts>
 
-        init(requestBytes: Int, places: Int, begin: UInt64, countFrom: UInt64) {
+        init(requestBytes: Int, pieceCount: Int, begin: UInt64, countFrom: UInt64) {
             self.requestBytes = requestBytes
-            self.places = places
+            self.pieceCount = pieceCount
             self.countFrom = countFrom
             state = Monitor(Counts(first: begin, last: begin))
         }
@@ -128,8 +128,8 @@ package struct DiskProbe: Sendable, Equatable {
         func nextOffset() -> Int {
             let turn = turn.add(1, ordering: .relaxed).oldValue
             let (run, step) = turn.quotientAndRemainder(dividingBy: Self.runLength)
-            let start = ((run &+ 1) &* 0x9E37_79B9_7F4A_7C15).multipliedFullWidth(by: UInt64(places)).high
-            return Int((start + step) % UInt64(places)) * requestBytes
+            let start = ((run &+ 1) &* 0x9E37_79B9_7F4A_7C15).multipliedFullWidth(by: UInt64(pieceCount)).high
+            return Int((start + step) % UInt64(pieceCount)) * requestBytes
         }
 
         func read(

@@ -2,7 +2,7 @@ import CPMAntShape
 import LeafFormat
 import LeafSystem
 
-/// Places the numbers of a small model in a large one, so that the large one computes exactly the same.
+/// Puts the numbers of a small model in a large one, so that the large one computes exactly the same.
 ///
 /// The small model's dimensions, heads, neurons and layers come first. Beyond its dimensions the residual stream is
 /// zero, so the weights of those columns may be anything. Only weights that would add something to the stream must be

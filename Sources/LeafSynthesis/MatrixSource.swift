@@ -4,7 +4,7 @@ import LeafSystem
 
 /// The numbers of the matrices: random ones with a trained model's statistics, and those of a small model among them.
 ///
-/// It is immutable, and a chunk depends only on its place, so any thread can make any chunk.
+/// It is immutable, and a chunk depends only on its matrix and rows, so any thread can make any chunk.
 struct MatrixSource: Sendable {
     /// The deviation of a trained model's weights before `1/sqrt(fan-in)`, about 1. Embeddings are larger, so that the
     /// logits of the tied table are spread like a trained model's.
@@ -67,9 +67,9 @@ struct MatrixSource: Sendable {
         _ job: ChunkJob, _ matrix: FileShape.Matrix, _ rows: UnsafeMutableBufferPointer<Number>,
         _ table: UnsafePointer<Number>
     ) {
-        for (place, row) in job.rows.enumerated() {
-            var random = RandomStream(seed: seed, tensor: numbers[job.matrix], place: row)
-            let target = rows[place * matrix.columns..<(place + 1) * matrix.columns]
+        for (index, row) in job.rows.enumerated() {
+            var random = RandomStream(seed: seed, tensor: numbers[job.matrix], index: row)
+            let target = rows[index * matrix.columns..<(index + 1) * matrix.columns]
             random.fill(UnsafeMutableBufferPointer(rebasing: target), from: table)
         }
     }
@@ -82,11 +82,11 @@ struct MatrixSource: Sendable {
         let scales = slot.rowScales
         bytes[matrix.columns]!.withUnsafeBufferPointer { table in
             for first in stride(from: job.rows.lowerBound, to: job.rows.upperBound, by: 16) {
-                let place = first - job.rows.lowerBound
+                let row = first - job.rows.lowerBound
                 makeTile(
                     first / 16, of: job.matrix, table.baseAddress!,
-                    UnsafeMutableBufferPointer(rebasing: tiles[place / 16 * tileBytes..<(place / 16 + 1) * tileBytes]),
-                    UnsafeMutableBufferPointer(rebasing: scales[place..<place + 16]))
+                    UnsafeMutableBufferPointer(rebasing: tiles[row / 16 * tileBytes..<(row / 16 + 1) * tileBytes]),
+                    UnsafeMutableBufferPointer(rebasing: scales[row..<row + 16]))
             }
         }
         try enlargement?.put(job, in: slot)
@@ -98,7 +98,7 @@ struct MatrixSource: Sendable {
         _ scales: UnsafeMutableBufferPointer<Float>
     ) {
         let matrix = matrices[index]
-        var random = RandomStream(seed: seed, tensor: numbers[index], place: number)
+        var random = RandomStream(seed: seed, tensor: numbers[index], index: number)
         let spread = random.normals(16, normal)
         random.fill(tile, from: table)
         let deviation = matrix.name == TensorName.tokenTable ? Self.embeddingDeviation : Self.weightDeviation

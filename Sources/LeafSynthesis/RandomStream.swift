@@ -1,6 +1,6 @@
 import LeafFormat
 
-/// Random numbers as a function of where they are used: the same seed, tensor and place give the same numbers, on any
+/// Random numbers as a function of where they are used: the same seed, tensor and index give the same numbers, on any
 /// thread, whatever was drawn before.
 ///
 /// SplitMix64 of Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014), started from a mix of
@@ -10,9 +10,9 @@ struct RandomStream {
 
     /// - Parameters:
     ///   - tensor: the number of the tensor's name.
-    ///   - place: a tile or row of the tensor.
-    init(seed: UInt64, tensor: UInt64, place: Int) {
-        state = Self.mix(Self.mix(Self.mix(seed) &+ tensor) &+ UInt64(place))
+    ///   - index: a tile or row of the tensor.
+    init(seed: UInt64, tensor: UInt64, index: Int) {
+        state = Self.mix(Self.mix(Self.mix(seed) &+ tensor) &+ UInt64(index))
     }
 
     /// The number of a tensor's name.
@@ -34,17 +34,17 @@ struct RandomStream {
         _ target: UnsafeMutableBufferPointer<Number>, from table: UnsafePointer<Number>
     ) {
         let whole = target.count / 4 * 4
-        var place = 0
-        while place < whole {
+        var index = 0
+        while index < whole {
             let word = next()
-            target[place] = table[Int(word & 0xFFFF)]
-            target[place + 1] = table[Int(word >> 16 & 0xFFFF)]
-            target[place + 2] = table[Int(word >> 32 & 0xFFFF)]
-            target[place + 3] = table[Int(word >> 48)]
-            place += 4
+            target[index] = table[Int(word & 0xFFFF)]
+            target[index + 1] = table[Int(word >> 16 & 0xFFFF)]
+            target[index + 2] = table[Int(word >> 32 & 0xFFFF)]
+            target[index + 3] = table[Int(word >> 48)]
+            index += 4
         }
         let word = next()
-        for rest in place..<target.count { target[rest] = table[Int(word >> (16 * (rest - place)) & 0xFFFF)] }
+        for rest in index..<target.count { target[rest] = table[Int(word >> (16 * (rest - index)) & 0xFFFF)] }
     }
 
     /// This many numbers of a table of 65536.

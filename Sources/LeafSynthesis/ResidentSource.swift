@@ -52,7 +52,7 @@ struct ResidentSource {
     }
 
     private func normals(_ name: String, row: Int = 0, _ count: Int) -> [Float] {
-        var random = RandomStream(seed: seed, tensor: RandomStream.number(of: name), place: row)
+        var random = RandomStream(seed: seed, tensor: RandomStream.number(of: name), index: row)
         return random.normals(count, normal)
     }
 
@@ -78,8 +78,8 @@ struct ResidentSource {
         var table = normals(TensorName.positionBias, configuration.positionBiasRows * heads)
         guard let small = enlargement?.small else { return table }
         let smallHeads = small.file.configuration.numHeads
-        for (place, bias) in try small.floats(of: TensorName.positionBias).enumerated() {
-            table[place / smallHeads * heads + place % smallHeads] = bias
+        for (index, bias) in try small.floats(of: TensorName.positionBias).enumerated() {
+            table[index / smallHeads * heads + index % smallHeads] = bias
         }
         return table
     }
@@ -110,7 +110,7 @@ struct ResidentSource {
             let offset = row * columns * weights.elementBytes
             switch weights {
             case .int8:
-                var random = RandomStream(seed: seed, tensor: RandomStream.number(of: name), place: row)
+                var random = RandomStream(seed: seed, tensor: RandomStream.number(of: name), index: row)
                 let spread = random.normals(1, normal)[0]
                 scales.append(
                     matrices.scale(deviation: MatrixSource.embeddingDeviation, spread: spread, columns: columns))
@@ -129,7 +129,7 @@ struct ResidentSource {
     /// Widens rows of `columns` numbers to `wide` numbers, with zeros at the end.
     private static func widened<Number: Numeric>(_ rows: [Number], from columns: Int, to wide: Int) -> [Number] {
         var result = [Number](repeating: 0, count: rows.count / columns * wide)
-        for (place, number) in rows.enumerated() { result[place / columns * wide + place % columns] = number }
+        for (index, number) in rows.enumerated() { result[index / columns * wide + index % columns] = number }
         return result
     }
 }

@@ -5,13 +5,13 @@ import Glibc
 ///
 /// It is created at once, so that a path that cannot be written is found before the work is done.
 package final class UnfinishedFile {
-    private enum Place {
+    private enum Target {
         case beside(OutputFile, path: String)
         case straight(descriptor: Int32)
     }
 
     private let path: String
-    private let place: Place
+    private let target: Target
     private var pending: [UInt8] = []
     private var written = 0
     private var isFinished = false
@@ -20,17 +20,17 @@ package final class UnfinishedFile {
     package init(path: String) throws(LeafError) {
         self.path = path
         switch try OutputTarget(path: path) {
-        case .stream(let descriptor): place = .straight(descriptor: descriptor)
+        case .stream(let descriptor): self.target = .straight(descriptor: descriptor)
         case .file(let target):
             let output = try OutputFile(path: target + ".part")
             try output.lock(for: "run")
             try output.truncate(to: 0)
-            place = .beside(output, path: target)
+            self.target = .beside(output, path: target)
         }
     }
 
     deinit {
-        switch place {
+        switch target {
         case .straight(let descriptor): close(descriptor)
         case .beside(let output, _): if !isFinished { try? FilePath.remove(output.path) }
         }
@@ -51,7 +51,7 @@ package final class UnfinishedFile {
         try flush()
         // What cannot get its name stays under the other one: the work is done.
         isFinished = true
-        if case .beside(let output, let path) = place { try FilePath.rename(output.path, to: path) }
+        if case .beside(let output, let path) = target { try FilePath.rename(output.path, to: path) }
     }
 
     /// Writes everything appended so far, for people who look into the unfinished file.
@@ -61,7 +61,7 @@ package final class UnfinishedFile {
     }
 
     private func write(_ bytes: UnsafeRawBufferPointer) throws(LeafError) {
-        switch place {
+        switch target {
         case .beside(let output, _): try output.write(bytes, at: written)
         case .straight(let descriptor):
             if written == 0 { try begin(descriptor) }

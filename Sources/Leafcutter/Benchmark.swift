@@ -76,7 +76,7 @@ extension Model {
     ) throws(LeafError) -> Benchmark.Times {
         try benchmark.validate()
         let configuration = file.configuration
-        func id(_ place: Int) -> Int32 { Int32(place &* 7919 % configuration.vocabSize) }
+        func id(_ index: Int) -> Int32 { Int32(index &* 7919 % configuration.vocabSize) }
         var prompt = try PromptRows(
             ids: (0..<benchmark.promptTokens).map(id), task: 0, segment: 0, for: configuration)
         prompt.tuning = file.tunings.unnamed(task: 0, for: configuration)

@@ -15,17 +15,17 @@ public struct BlankText: Sendable, Equatable {
         let bytes = Array(text.utf8)
         let opening = Array("<blank".utf8)
         (pieces, lengths) = ([], [])
-        var (begin, place) = (0, 0)
-        while place < bytes.count {
-            guard bytes[place...].starts(with: opening), let blank = try Self.blank(bytes[(place + opening.count)...])
+        var (begin, offset) = (0, 0)
+        while offset < bytes.count {
+            guard bytes[offset...].starts(with: opening), let blank = try Self.blank(bytes[(offset + opening.count)...])
             else {
-                place += 1
+                offset += 1
                 continue
             }
-            pieces.append(String(decoding: bytes[begin..<place], as: UTF8.self))
+            pieces.append(String(decoding: bytes[begin..<offset], as: UTF8.self))
             lengths.append(blank.length)
             begin = blank.end
-            place = begin
+            offset = begin
         }
         pieces.append(String(decoding: bytes[begin...], as: UTF8.self))
     }
@@ -74,10 +74,10 @@ extension ModelFile {
         let tokenizer = try requireTokenizer()
         var ids = [Tokenizer.bosID]
         var blanks: [FillRequest.Blank] = []
-        for (place, piece) in text.pieces.enumerated() {
+        for (index, piece) in text.pieces.enumerated() {
             ids += tokenizer.encode(piece).filter { $0 != Tokenizer.unknownID }
-            if place < text.lengths.count {
-                blanks.append(FillRequest.Blank(place: ids.count, length: text.lengths[place]))
+            if index < text.lengths.count {
+                blanks.append(FillRequest.Blank(position: ids.count, length: text.lengths[index]))
             }
         }
         let context = try rows(of: .ids(ids + [Tokenizer.eosID]), options)

@@ -93,11 +93,11 @@ public struct DemandSurvey: Sendable {
         count += 1
         longest = max(longest, demand.longest)
         firstRows +|= demand.firstRows
-        for (place, measure) in Self.measures.enumerated()
-        where measure(demand) > extremes[place].map(measure) ?? 0 { extremes[place] = demand }
-        let place = largest.firstIndex { $0.pages < demand.pages } ?? largest.count
-        guard place < sequences else { return }
-        largest.insert(demand, at: place)
+        for (index, measure) in Self.measures.enumerated()
+        where measure(demand) > extremes[index].map(measure) ?? 0 { extremes[index] = demand }
+        let index = largest.firstIndex { $0.pages < demand.pages } ?? largest.count
+        guard index < sequences else { return }
+        largest.insert(demand, at: index)
         if largest.count > sequences { largest.removeLast() }
     }
 

@@ -8,8 +8,8 @@ package struct InOrder<Value> {
     package init() {}
 
     /// - Parameter handOn: called for each value whose turn it is.
-    package mutating func add(_ value: Value, at place: Int, handOn: (_ place: Int, _ value: Value) -> Void) {
-        early[place] = value
+    package mutating func add(_ value: Value, at index: Int, handOn: (_ index: Int, _ value: Value) -> Void) {
+        early[index] = value
         while let next = early.removeValue(forKey: done) {
             handOn(done, next)
             done += 1

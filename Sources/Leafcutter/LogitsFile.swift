@@ -45,9 +45,9 @@ extension Model {
             try output.append(UnsafeRawBufferPointer(bytes))
         }
         var (rows, done) = (0, 0)
-        try logits(of: cases, lastOnly: lastOnly, cancellation: cancellation) { place, _, logits throws(LeafError) in
-            if place > done {
-                done = place
+        try logits(of: cases, lastOnly: lastOnly, cancellation: cancellation) { index, _, logits throws(LeafError) in
+            if index > done {
+                done = index
                 progress(done)
             }
             try output.append(UnsafeRawBufferPointer(logits))

@@ -115,7 +115,7 @@ public struct MachineRates: Sendable, Equatable {
 
 extension DiskRate {
     /// Derives both costs from the time that passes took beyond reading and computing alone. The disk's rate becomes
-    /// the mean of the probe at places all over the file and of the passes over its first blocks.
+    /// the mean of the probe at offsets all over the file and of the passes over its first blocks.
     ///
     /// - Parameters:
     ///   - balanced: a probe in which reading takes about as long as computing.

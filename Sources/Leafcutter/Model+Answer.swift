@@ -5,7 +5,7 @@ extension Model {
     /// Answers requests of one kind, as many on a sweep as the model has capacity for. Requests of other kinds share
     /// the sweeps.
     ///
-    ///     try model.answer([ScoreRequest(context: prompt, target: ids)]) { place, scores in ... }
+    ///     try model.answer([ScoreRequest(context: prompt, target: ids)]) { index, scores in ... }
     ///
     /// - Parameters:
     ///   - cancellation: what has not been computed when it is cancelled fails with `.cancelled`.
@@ -14,14 +14,14 @@ extension Model {
     /// - Throws: `.usage` if any request is invalid; no request has started then.
     public func answer<Request: ModelRequest>(
         _ requests: [Request], cancellation: Cancellation = Cancellation(),
-        onAnswer: (_ place: Int, _ answer: Result<Request.Answer, LeafError>) -> Void,
+        onAnswer: (_ index: Int, _ answer: Result<Request.Answer, LeafError>) -> Void,
         onProgress: (RequestProgress) -> Void = { _ in }
     ) throws(LeafError) {
-        try carryOut(requests, cancellation) { place, event in
+        try carryOut(requests, cancellation) { index, event in
             switch event {
             case .piece: break
             case .progress(let progress): onProgress(progress)
-            case .finished(let answer): onAnswer(place, answer)
+            case .finished(let answer): onAnswer(index, answer)
             }
         }
     }

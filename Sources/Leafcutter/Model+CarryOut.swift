@@ -38,7 +38,7 @@ extension Model {
     package func carryOut<Item, Request: ModelRequest>(
         ahead: Int, _ cancellation: Cancellation, takesAll: Bool = false,
         next: (_ milliseconds: Int32) throws(LeafError) -> Arrival<Asked<Item, Request>>,
-        onEvent: (_ item: inout Item, _ place: Int, _ event: Request.Event) -> Void
+        onEvent: (_ item: inout Item, _ index: Int, _ event: Request.Event) -> Void
     ) throws(LeafError) {
         precondition(!engine.queue.isCurrent)
         let mailbox = Mailbox<Request.Answer>()
@@ -96,7 +96,7 @@ extension Model {
             if !makers.isEmpty { engine.add(makers) }
             guard underWay.open > 0 else { continue }
             var arrival = mailbox.next(within: mayCome ? Int(Self.patience) : nil)
-            // All that has come, so that those who take its place join the same sweep.
+            // All that has come, so that those that follow it join the same sweep.
             while let (number, event) = arrival {
                 underWay.tell(event, of: number, onEvent)
                 arrival = mailbox.next(within: 0)
@@ -109,7 +109,7 @@ extension Model {
     ///
     /// - Parameter onEvent: handed a request's index and what happened, on the calling thread.
     func carryOut<Request: ModelRequest>(
-        _ requests: [Request], _ cancellation: Cancellation, onEvent: (_ place: Int, _ event: Request.Event) -> Void
+        _ requests: [Request], _ cancellation: Cancellation, onEvent: (_ index: Int, _ event: Request.Event) -> Void
     ) throws(LeafError) {
         let origin = sessionOrigin
         var rest: [Request] = []
@@ -125,7 +125,7 @@ extension Model {
                 guard let request = rest.popLast() else { return .end }
                 return .value((requests.count - rest.count - 1, [request]))
             },
-            onEvent: { (place: inout Int, _, event: Request.Event) in onEvent(place, event) })
+            onEvent: { (index: inout Int, _, event: Request.Event) in onEvent(index, event) })
     }
 }
 
@@ -166,7 +166,7 @@ private struct UnderWay<Item, Request: ModelRequest> {
 
     mutating func tell(
         _ event: Request.Event, of number: Int,
-        _ onEvent: (_ item: inout Item, _ place: Int, _ event: Request.Event) -> Void
+        _ onEvent: (_ item: inout Item, _ index: Int, _ event: Request.Event) -> Void
     ) {
         guard let owner = owners[number], var entry = entries.removeValue(forKey: owner) else { return }
         onEvent(&entry.item, number - entry.first, event)

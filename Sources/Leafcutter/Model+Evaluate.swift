@@ -45,7 +45,7 @@ extension Model {
                 defer { items += 1 }
                 return .value((OpenItem(number: items, item: item, answers: requests.map { _ in nil }), requests))
             },
-            onEvent: { (open: inout OpenItem<Task>, place: Int, event: Task.Request.Event) in
+            onEvent: { (open: inout OpenItem<Task>, index: Int, event: Task.Request.Event) in
                 switch event.answer {
                 case nil: break
                 case .failure(let error):
@@ -53,7 +53,7 @@ extension Model {
                     failure = failure ?? error
                     own.cancel()
                 case .success(let answer):
-                    open.answers[place] = answer
+                    open.answers[index] = answer
                     let known = open.answers.compactMap { $0 }
                     guard known.count == open.answers.count else { return }
                     outputs.add((open.item, task.output(of: known)), at: open.number) {

@@ -61,7 +61,7 @@ extension Model {
     /// - Throws: `.usage` if any request is invalid; no request has started then.
     public func generate(
         _ requests: [GenerationRequest], cancellation: Cancellation = Cancellation(),
-        onEvent: (_ place: Int, _ event: GenerationEvent) -> Void
+        onEvent: (_ index: Int, _ event: GenerationEvent) -> Void
     ) throws(LeafError) {
         try carryOut(requests, cancellation, onEvent: onEvent)
     }

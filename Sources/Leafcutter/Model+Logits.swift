@@ -22,21 +22,21 @@ extension Model {
     ///
     /// - Parameters:
     ///   - lastOnly: gives only the last row of each case, otherwise all rows after the soft prompt.
-    ///   - body: is handed the case's place, the row, and `[vocabSize]` logits that are there until it returns; case by
+    ///   - body: is handed the case's index, the row, and `[vocabSize]` logits that are there until it returns; case by
     ///     case in order, while the calling thread waits.
     /// - Throws: `.usage` for cases that make no sense, `.tooLong` when the model was opened for less, `.cancelled`,
     ///   and whatever `body` throws.
     public func logits(
         of cases: [LogitsCase], lastOnly: Bool = false, cancellation: Cancellation = Cancellation(),
-        _ body: (_ place: Int, _ row: Int, _ logits: UnsafeBufferPointer<Float>) throws(LeafError) -> Void
+        _ body: (_ index: Int, _ row: Int, _ logits: UnsafeBufferPointer<Float>) throws(LeafError) -> Void
     ) throws(LeafError) {
         var failure: LeafError?
         withoutActuallyEscaping(body) { body in
             let loan = Loan(body)
             defer { loan.end() }
-            let requests = cases.enumerated().map { place, text in
+            let requests = cases.enumerated().map { index, text in
                 file.logitsRequest(of: text, lastOnly: lastOnly) { row, logits throws(LeafError) in
-                    try loan.use(place, row, logits)
+                    try loan.use(index, row, logits)
                 }
             }
             do throws(LeafError) {
@@ -57,7 +57,7 @@ extension Model {
 
 /// A closure of the calling thread, which waits while the engine's thread calls it.
 private final class Loan: @unchecked Sendable {
-    typealias Body = (_ place: Int, _ row: Int, _ logits: UnsafeBufferPointer<Float>) throws(LeafError) -> Void
+    typealias Body = (_ index: Int, _ row: Int, _ logits: UnsafeBufferPointer<Float>) throws(LeafError) -> Void
 
     /// Nil once it is of no use.
     private var body: Body?
@@ -65,10 +65,10 @@ private final class Loan: @unchecked Sendable {
     init(_ body: @escaping Body) { self.body = body }
 
     /// - Throws: what the closure throws; it is not called again then.
-    func use(_ place: Int, _ row: Int, _ logits: UnsafeBufferPointer<Float>) throws(LeafError) {
+    func use(_ index: Int, _ row: Int, _ logits: UnsafeBufferPointer<Float>) throws(LeafError) {
         guard let body else { throw LeafError(.cancelled, "stopped") }
         do throws(LeafError) {
-            try body(place, row, logits)
+            try body(index, row, logits)
         } catch {
             self.body = nil
             throw error

@@ -22,11 +22,11 @@ extension Settings {
     func sessionOrigin(of request: GenerationRequest) throws(LeafError) -> [SessionHead.Field] {
         var (delta, promptEmbedding) = ("none", "none")
         let kernels = try WeightKernels(instructionSet.rawValue)
-        if let place = request.prompt.tuning.adapter {
-            delta = try file.tunings.adapters[place].file.digest(kernels).hexDigits
+        if let adapter = request.prompt.tuning.adapter {
+            delta = try file.tunings.adapters[adapter].file.digest(kernels).hexDigits
         }
-        if let place = try file.tunings.softPrompt(of: request.options) {
-            promptEmbedding = try file.tunings.softPrompts[place].file.digest(kernels).hexDigits
+        if let softPrompt = try file.tunings.softPrompt(of: request.options) {
+            promptEmbedding = try file.tunings.softPrompts[softPrompt].file.digest(kernels).hexDigits
         }
         return [
             .init(.software, leafcutterVersion), .init(.model, file.leaf.digest), .init(.kv, executor.kv.rawValue),

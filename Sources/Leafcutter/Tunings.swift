@@ -54,7 +54,7 @@ public struct Tunings: Sendable {
         of options: GenerationOptions, for configuration: ModelConfiguration
     ) throws(LeafError) -> TextTuning {
         var tuning = unnamed(task: options.task, for: configuration)
-        if let name = options.delta { tuning.adapter = try Self.place(of: name, in: adapters, "adapter") }
+        if let name = options.delta { tuning.adapter = try Self.index(of: name, in: adapters, "adapter") }
         tuning.softPromptRow = try softPrompt(of: options).map { row($0, task: options.task, for: configuration) }
         return tuning
     }
@@ -64,13 +64,13 @@ public struct Tunings: Sendable {
     /// - Throws: `.usage` for an unknown name.
     func softPrompt(of options: GenerationOptions) throws(LeafError) -> Int? {
         guard let name = options.promptEmbedding else { return softPrompts.firstIndex { $0.name == nil } }
-        return try Self.place(of: name, in: softPrompts, "soft prompt")
+        return try Self.index(of: name, in: softPrompts, "soft prompt")
     }
 
-    private static func place<File>(
+    private static func index<File>(
         of name: String, in files: [Named<File>], _ what: String
     ) throws(LeafError) -> Int {
-        if let place = files.firstIndex(where: { $0.name == name }) { return place }
+        if let index = files.firstIndex(where: { $0.name == name }) { return index }
         let names = files.compactMap(\.name)
         throw LeafError(
             .usage,
@@ -79,9 +79,9 @@ public struct Tunings: Sendable {
     }
 
     /// The first row of a soft prompt; such rows follow the model's own table.
-    private func row(_ place: Int, task: Int, for configuration: ModelConfiguration) -> Int {
-        configuration.promptRows + softPrompts[..<place].reduce(0) { $0 + $1.file.rowCount }
-            + (softPrompts[place].file.isTable ? task * configuration.promptLength : 0)
+    private func row(_ index: Int, task: Int, for configuration: ModelConfiguration) -> Int {
+        configuration.promptRows + softPrompts[..<index].reduce(0) { $0 + $1.file.rowCount }
+            + (softPrompts[index].file.isTable ? task * configuration.promptLength : 0)
     }
 }
 
@@ -91,7 +91,7 @@ extension ModelFile {
     /// - Parameter instructionSet: of the kernels that widen the numbers.
     func tuning(_ instructionSet: InstructionSet) -> ModelTuning {
         var matrices: [String: Int] = [:]
-        for (place, matrix) in leaf.matrices.enumerated() { matrices[matrix.name] = place }
+        for (index, matrix) in leaf.matrices.enumerated() { matrices[matrix.name] = index }
         let adapters = tunings.adapters.map { adapter in
             LowRankAdapter(
                 factors: adapter.file.factors.compactMap { factors in
@@ -108,7 +108,7 @@ extension ModelFile {
         let softPrompts = tunings.softPrompts.map { prompt in
             SoftPromptRows(count: prompt.file.rowCount) { () throws(LeafError) in
                 var numbers = try prompt.file.floats(WeightKernels(instructionSet.rawValue))
-                for place in numbers.indices { numbers[place] = Float(Double(numbers[place]) / divisor) }
+                for index in numbers.indices { numbers[index] = Float(Double(numbers[index]) / divisor) }
                 return numbers
             }
         }

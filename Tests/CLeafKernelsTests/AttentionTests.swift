@@ -27,7 +27,7 @@ private struct Head {
         scale = 1 / Float(dimHead).squareRoot()
     }
 
-    /// Attention of rows `range` over the first `visible` keys, with `spare` masked places behind them. Pages lie in
+    /// Attention of rows `range` over the first `visible` keys, with `spare` masked keys behind them. Pages lie in
     /// reversed order when asked.
     func run(
         _ kernels: leaf_float_kernels, rows range: Range<Int>? = nil, keys visible: Int? = nil, spare: Int = 0,
@@ -51,8 +51,8 @@ private struct Head {
         }
         let stride = pages * 16
         let wanted = Buffer<UInt16>(range.count * stride, of: 0xFFFF)
-        for (place, row) in range.enumerated() {
-            for key in 0..<used { wanted[place * stride + key] = buckets[row * keys + key] }
+        for (index, row) in range.enumerated() {
+            for key in 0..<used { wanted[index * stride + key] = buckets[row * keys + key] }
         }
         var view = leaf_cache_view(
             type: type, dim_head: dimHead, keys: used + spare, pages: order.pointer, base: base.pointer,
@@ -129,7 +129,7 @@ private let shapes = [(1, 1, 1), (8, 5, 3), (24, 33, 1), (64, 130, 1), (64, 130,
     }
 
     @Test(arguments: InstructionSet.here)
-    func placeOfAPageDoesNotMatter(set: InstructionSet) {
+    func whereAPageLiesDoesNotMatter(set: InstructionSet) {
         let head = Head(LEAF_KV_F16, dimHead: 32, keys: 100, rows: 9, seed: 5)
         #expect(head.run(set.floats) == head.run(set.floats, reversed: true))
     }

@@ -34,8 +34,8 @@ private struct Product {
         tiled = Buffer(weights.count, of: 0)
         for output in 0..<tiles * 16 {
             for column in 0..<paddedColumns {
-                let place = output / 16 * 16 * paddedColumns + column / 4 * 64 + output % 16 * 4 + column % 4
-                tiled[place] = weights[output * paddedColumns + column]
+                let index = output / 16 * 16 * paddedColumns + column / 4 * 64 + output % 16 * 4 + column % 4
+                tiled[index] = weights[output * paddedColumns + column]
             }
         }
         rowScales = Buffer((0..<tiles * 16).map(scale))

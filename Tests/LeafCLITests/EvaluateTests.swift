@@ -84,8 +84,8 @@ import Testing
     @Test func metricsCountTheAnswers() throws {
         let choices = try evaluate("C3", Self.data("C3")).predictions.compactMap { $0["choice"] as? Int }
         var lines = try lines("C3")
-        for (place, choice) in choices.enumerated() {
-            lines[place]["target"] = place == 1 ? (choice == 0 ? 1 : 0) : choice
+        for (index, choice) in choices.enumerated() {
+            lines[index]["target"] = index == 1 ? (choice == 0 ? 1 : 0) : choice
         }
         let path = folder.path("c3.jsonl")
         let text = try lines.map { String(decoding: try JSONSerialization.data(withJSONObject: $0), as: UTF8.self) }

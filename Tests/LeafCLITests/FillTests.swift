@@ -56,7 +56,7 @@ import Testing
                 let json = try #require(run.json)
                 #expect(json["text"] as? String == example.text)
                 var ids = example.inputIds
-                for (place, id) in zip(example.blankPositions, example.blankIds) { ids[place] = id }
+                for (position, id) in zip(example.blankPositions, example.blankIds) { ids[position] = id }
                 #expect(json["ids"] as? [Int] == ids)
                 let blanks = try #require(json["blanks"] as? [[String: Any]])
                 #expect(blanks.flatMap { $0["ids"] as? [Int] ?? [] } == example.blankIds)
@@ -136,7 +136,7 @@ import Testing
             let json = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
             answers["\(try #require(json["id"]))"] = json["text"] as? String
         }
-        for (place, example) in all.enumerated() { #expect(answers["\(place)"] == example.text) }
+        for (index, example) in all.enumerated() { #expect(answers["\(index)"] == example.text) }
         #expect(answers["beams"] == all[0].text)
         #expect(answers["open"] == all[1].text)
         #expect(answers["6"]?.hasPrefix("山") == true)

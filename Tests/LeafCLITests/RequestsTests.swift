@@ -35,9 +35,9 @@ import Testing
             #expect(answers.count == requests.count)
             for answer in answers {
                 let id = try #require(answer["id"] as? String)
-                let place = try #require(Int(id.dropFirst()))
+                let index = try #require(Int(id.dropFirst()))
                 let alone = try Leafcutter.run(
-                    ["generate", model, "--max-tokens", "20", "--json", "-q"] + requests[place].arguments)
+                    ["generate", model, "--max-tokens", "20", "--json", "-q"] + requests[index].arguments)
                 #expect(answer["ids"] as? [Int] == alone.json?["ids"] as? [Int], "\(id), batch \(batch)")
                 #expect(answer["text"] as? String == alone.json?["text"] as? String)
                 let choices = (answer["choices"] as? [[String: Any]])?.map { $0["ids"] as? [Int] }

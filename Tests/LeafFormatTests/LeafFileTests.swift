@@ -59,11 +59,11 @@ import Testing
         // In place: to cut a file and write it again makes some file systems wait for the disk.
         let output = try OutputFile(path: path)
         for round in 0..<1500 {
-            let place = Int.random(in: 0..<(round % 2 == 0 ? header : original.count), using: &generator)
-            try output.write([original[place] ^ UInt8.random(in: 1...255, using: &generator)], at: place)
-            defer { try? output.write([original[place]], at: place) }
+            let offset = Int.random(in: 0..<(round % 2 == 0 ? header : original.count), using: &generator)
+            try output.write([original[offset] ^ UInt8.random(in: 1...255, using: &generator)], at: offset)
+            defer { try? output.write([original[offset]], at: offset) }
             let error = failure { try LeafFile.open(path: path).verify() }
-            #expect(error?.kind == .badInput, "byte \(place), seed \(seed)")
+            #expect(error?.kind == .badInput, "byte \(offset), seed \(seed)")
         }
     }
 
@@ -94,8 +94,8 @@ import Testing
             var json = Array(original[8..<end])
             for _ in 0..<Int.random(in: 1...2, using: &generator) {
                 // Digits above all: they are sizes, offsets and counts.
-                let place = Int.random(in: 60..<json.count, using: &generator)
-                let digit = json[place...].firstIndex { (0x30...0x39).contains($0) } ?? place
+                let offset = Int.random(in: 60..<json.count, using: &generator)
+                let digit = json[offset...].firstIndex { (0x30...0x39).contains($0) } ?? offset
                 json[digit] = UInt8.random(in: 0x2D...0x39, using: &generator)
             }
             let error = try Self.openForged(json, path)
@@ -184,12 +184,12 @@ import Testing
         let file = try SmallModel().write(to: path)
         let region = file.regions[1]
         #expect(region.name == "tokenizer")
-        for place in [0, 1, region.byteCount / 2, region.byteCount - 1] {
+        for offset in [0, 1, region.byteCount / 2, region.byteCount - 1] {
             let output = try OutputFile(path: path)
-            let byte = try InputFile(path: path).bytes(at: region.offset + place, count: 1)
-            try output.write([byte[0] ^ 1], at: region.offset + place)
+            let byte = try InputFile(path: path).bytes(at: region.offset + offset, count: 1)
+            try output.write([byte[0] ^ 1], at: region.offset + offset)
             #expect(failure { _ = try file.readTokenizer() }?.description.contains("the tokenizer region") == true)
-            try output.write(byte, at: region.offset + place)
+            try output.write(byte, at: region.offset + offset)
         }
         #expect(try file.readTokenizer() != nil)
     }

@@ -80,11 +80,11 @@ import Testing
             let victim = URL(
                 filePath: directory.path(Bool.random(using: &generator) ? "m.leaf.part" : "m.leaf.journal"))
             if var data = try? Data(contentsOf: victim), !data.isEmpty {
-                let place = Int.random(in: 0..<data.count, using: &generator)
+                let offset = Int.random(in: 0..<data.count, using: &generator)
                 if victim.pathExtension == "journal", Bool.random(using: &generator) {
-                    data[place] ^= 1
+                    data[offset] ^= 1
                 } else {
-                    data.removeLast(data.count - place)
+                    data.removeLast(data.count - offset)
                 }
                 try data.write(to: victim)
             }

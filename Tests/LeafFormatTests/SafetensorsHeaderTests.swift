@@ -41,7 +41,7 @@ import Testing
         #expect(refusal(entry("a", "[4]", "[0,4]"), entry("b", "[4]", "[3,7]"), data: 7).contains("overlaps"))
         #expect(refusal(entry("a", "[4]", "[0,4]"), data: 5).contains("end at"))
         #expect(refusal(entry("a", "[4]", "[0,4]"), data: 3).contains("outside"))
-        // Of a name that stands twice one remains, and its place is missing.
+        // Of a name that stands twice one remains, and the bytes of the other are a hole.
         #expect(refusal(entry("a", "[4]", "[0,4]"), entry("a", "[4]", "[4,8]"), data: 8).contains("x"))
     }
 

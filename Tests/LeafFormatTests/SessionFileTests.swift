@@ -98,12 +98,12 @@ import Testing
             #expect(error?.kind == .badInput, "\(what)")
             #expect(error?.description.hasPrefix(path) == true, "\(what)")
         }
-        for place in whole.indices {
-            try file.seek(toOffset: UInt64(place))
-            try file.write(contentsOf: [whole[place] ^ 1 << UInt8.random(in: 0..<8)])
-            expectRefusal("byte \(place)")
-            try file.seek(toOffset: UInt64(place))
-            try file.write(contentsOf: [whole[place]])
+        for offset in whole.indices {
+            try file.seek(toOffset: UInt64(offset))
+            try file.write(contentsOf: [whole[offset] ^ 1 << UInt8.random(in: 0..<8)])
+            expectRefusal("byte \(offset)")
+            try file.seek(toOffset: UInt64(offset))
+            try file.write(contentsOf: [whole[offset]])
         }
         #expect(try read(contents.count) == contents)
         for count in whole.indices.reversed() {

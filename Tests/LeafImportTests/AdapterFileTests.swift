@@ -74,9 +74,9 @@ import Testing
     }
 
     @Test func whatIsMissingIsNamed() throws {
-        for place in whole.indices {
+        for index in whole.indices {
             var shapes = whole
-            let lost = shapes.remove(at: place)
+            let lost = shapes.remove(at: index)
             #expect(try refusal(shapes).contains("lacks \(lost.name)"))
         }
         // A whole module of one layer.

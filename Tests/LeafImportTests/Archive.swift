@@ -10,10 +10,10 @@ struct Archive {
         let contents: [UInt8]
         var method: UInt16 = 0
         var flags: UInt16 = 0
-        /// What the table says of size and place, where it is not the truth.
+        /// What the table says of size and offset, where it is not the truth.
         var size: UInt64?
         var header: UInt64?
-        /// Whether the sizes and the place stand in a zip64 field.
+        /// Whether the sizes and the offset stand in a zip64 field.
         var isWide = false
 
         init(_ name: String, _ contents: [UInt8]) {
@@ -36,7 +36,7 @@ struct Archive {
         var file: [UInt8] = []
         var table: [UInt8] = []
         for entry in entries {
-            let place = UInt64(file.count)
+            let offset = UInt64(file.count)
             let name = Array(entry.name.utf8)
             let sum = Self.checksum(entry.contents)
             file += little(UInt32(0x0403_4B50)) + little(UInt16(20)) + little(entry.flags) + little(entry.method)
@@ -44,7 +44,7 @@ struct Archive {
             file += little(UInt32(entry.contents.count)) + little(UInt16(name.count)) + little(UInt16(6)) + name
             // An extra field that only this header has.
             file += [0x46, 0x42, 2, 0, 0, 0] + entry.contents
-            let numbers = [entry.size ?? UInt64(entry.contents.count), entry.header ?? place]
+            let numbers = [entry.size ?? UInt64(entry.contents.count), entry.header ?? offset]
             let fields = entry.isWide ? [UInt32.max, .max] : numbers.map { UInt32($0) }
             let wide = entry.isWide ? little(numbers[0]) + little(numbers[0]) + little(numbers[1]) : []
             let extra = entry.isWide ? [0x46, 0x42, 0, 0, 1, 0] + little(UInt16(wide.count)) + wide : []

@@ -66,9 +66,9 @@ struct Conversion {
             try input.read(
                 at: chunk.offset, into: UnsafeMutableRawBufferPointer(rebasing: slot[chunk.storedAt..<chunk.slotBytes]))
             let bytes = try file.verifyAndUnpack(index, in: slot)
-            for (place, value) in bytes.enumerated() {
-                let tile = place / (16 * matrix.storedColumns)
-                let inTile = place % (16 * matrix.storedColumns)
+            for (offset, value) in bytes.enumerated() {
+                let tile = offset / (16 * matrix.storedColumns)
+                let inTile = offset % (16 * matrix.storedColumns)
                 let (group, row, column) = (inTile / 64, inTile % 64 / 4, inTile % 4)
                 result[chunk.firstOutput + tile * 16 + row][group * 4 + column] = Int8(bitPattern: value)
             }

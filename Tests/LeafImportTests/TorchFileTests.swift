@@ -97,13 +97,13 @@ import Testing
             var data = original
             // Mostly the table of tensors at the beginning and the directory at the end.
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
-                let place =
+                let offset =
                     switch Int.random(in: 0..<3, using: &generator) {
                     case 0: Int.random(in: 0..<min(9000, data.count), using: &generator)
                     case 1: data.count - 1 - Int.random(in: 0..<min(4000, data.count), using: &generator)
                     default: Int.random(in: 0..<data.count, using: &generator)
                     }
-                data[place] = UInt8.random(in: 0...255, using: &generator)
+                data[offset] = UInt8.random(in: 0...255, using: &generator)
             }
             if Int.random(in: 0..<8, using: &generator) == 0 {
                 data.removeLast(Int.random(in: 0..<data.count, using: &generator))

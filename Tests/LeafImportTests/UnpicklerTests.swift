@@ -107,11 +107,11 @@ import Testing
         for round in 0..<5000 {
             var pickle = original
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
-                let place = Int.random(in: 0..<pickle.count, using: &generator)
+                let offset = Int.random(in: 0..<pickle.count, using: &generator)
                 switch round % 3 {
-                case 0: pickle[place] = UInt8.random(in: 0...255, using: &generator)
-                case 1: pickle[place] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
-                default: pickle.removeSubrange(place..<min(pickle.count, place + 1 + round % 16))
+                case 0: pickle[offset] = UInt8.random(in: 0...255, using: &generator)
+                case 1: pickle[offset] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
+                default: pickle.removeSubrange(offset..<min(pickle.count, offset + 1 + round % 16))
                 }
             }
             let error = failure { _ = try Unpickler.stateDict(pickle, path: "x.pt") }

@@ -109,8 +109,8 @@ import Testing
                 var bytes = original
                 if round % 4 == 0 { bytes.removeLast(Int.random(in: 1...bytes.count, using: &generator)) }
                 for _ in 0..<Int.random(in: 0...3, using: &generator) where !bytes.isEmpty {
-                    let place = Int.random(in: 0..<bytes.count, using: &generator)
-                    bytes[place] = [0, 0xFF, UInt8.random(in: 0...255, using: &generator)]
+                    let offset = Int.random(in: 0..<bytes.count, using: &generator)
+                    bytes[offset] = [0, 0xFF, UInt8.random(in: 0...255, using: &generator)]
                         .randomElement(using: &generator)!
                 }
                 let error = failure {

@@ -5,7 +5,7 @@ import LeafSystem
 import Testing
 
 @Suite("disk probe") struct DiskProbeTests {
-    /// A store reads chunk after chunk: so does the probe, from places all over the file.
+    /// A store reads chunk after chunk: so does the probe, from offsets all over the file.
     @Test func theProbeReadsInRunsAllOverTheFile() throws {
         let request = 4096
         let model = try TestModel(sizes: [Int](repeating: request, count: 3000), seed: 2)
@@ -24,12 +24,12 @@ import Testing
                 path: model.file.path, seconds: 60, request: .init(bytes: request, depth: 1), system: system)
         }
         // The first read asks whether direct reading works.
-        let places = offsets.withLock { $0.dropFirst().map { $0 / request } }
-        let breaks = zip(places, places.dropFirst()).enumerated().filter { $1.1 != ($1.0 + 1) % 3001 }.map {
+        let pieces = offsets.withLock { $0.dropFirst().map { $0 / request } }
+        let breaks = zip(pieces, pieces.dropFirst()).enumerated().filter { $1.1 != ($1.0 + 1) % 3001 }.map {
             $0.offset + 1
         }
         #expect(breaks == Array(stride(from: 128, to: 1400, by: 128)))
-        let starts = stride(from: 0, to: 1280, by: 128).map { places[$0] }.sorted()
+        let starts = stride(from: 0, to: 1280, by: 128).map { pieces[$0] }.sorted()
         #expect(zip(starts, starts.dropFirst()).allSatisfy { $1 - $0 < 600 } && starts[0] < 600 && starts[9] > 2400)
     }
 

@@ -5,7 +5,7 @@ import LeafStream
 import LeafSystem
 import Testing
 
-/// Every way in which reading can go wrong ends in one sentence that names the place, for all consumers alike.
+/// Every way in which reading can go wrong ends in one sentence that says where, for all consumers alike.
 @Suite("faults") struct FaultTests {
     private let sizes = [Int](repeating: 20_000, count: 24)
 
@@ -205,14 +205,14 @@ import Testing
         for chunk in [4, 11] {
             let file = try FileHandle(forUpdating: URL(fileURLWithPath: model.file.path))
             // In the padding, which belongs to the digest too.
-            let place = UInt64(model.file.chunks[chunk].offset + model.file.chunks[chunk].paddedBytes - 1)
-            try file.seek(toOffset: place)
+            let offset = UInt64(model.file.chunks[chunk].offset + model.file.chunks[chunk].paddedBytes - 1)
+            try file.seek(toOffset: offset)
             try file.write(contentsOf: Data([1]))
             let failures = failures(try store(model, mode, consumers: 2), model, consumers: 2)
             #expect(failures.count == 2 && Set(failures).count == 1)
             #expect(failures.first?.hasPrefix("sweep 0 chunk \(chunk): \(model.file.path): block \(chunk / 4)") == true)
             #expect(failures.first?.contains("fails its checksum") == true)
-            try file.seek(toOffset: place)
+            try file.seek(toOffset: offset)
             try file.write(contentsOf: Data([0]))
         }
     }

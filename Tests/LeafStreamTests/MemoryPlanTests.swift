@@ -130,7 +130,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
             let plan = try MemoryPlan(budget: given, chunks: chunks, reserved: nothingReserved)
             #expect(plan.pinnedChunks.count == pinnedCount)
             let pinned = Set(plan.pinnedChunks)
-            // From any place on, there are about as many pinned chunks as the share says: a ring bridges the
+            // From any chunk on, there are about as many pinned chunks as the share says: a ring bridges the
             // difference.
             var before = [0]
             for chunk in chunks.indices { before.append(before[chunk] + (pinned.contains(chunk) ? 1 : 0)) }

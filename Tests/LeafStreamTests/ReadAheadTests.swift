@@ -123,7 +123,7 @@ import Testing
         let store = try BlockStore(
             file: model.file, plan: plan, reading: .init(mode: mode), consumers: 2, system: .here)
         for _ in 0..<20 {
-            // Two consumers come to different places; one may have released what the other never asks for.
+            // Two consumers come to different chunks; one may have released what the other never asks for.
             let ends = [Int.random(in: 0...40, using: &random), 0]
             let other = max(0, min(40, ends[0] + Int.random(in: -4...4, using: &random)))
             onThreads(2) { consumer in

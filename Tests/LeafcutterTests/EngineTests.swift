@@ -92,7 +92,7 @@ import Testing
         let score = ScoreRequest(context: prompt, target: [50, 51, 52])
         let vector = EmbeddingRequest(text: prompt)
         let blanks = FillRequest(
-            context: try file.rows(of: .ids([6, 20, 30, 7]), .filling), blanks: [.init(place: 2, length: 1)])
+            context: try file.rows(of: .ids([6, 20, 30, 7]), .filling), blanks: [.init(position: 2, length: 1)])
         func sum(_ sums: Sums) -> LogitsRequest {
             file.logitsRequest(of: LogitsCase(id: "a", inputIDs: [6, 20, 30])) { row, logits throws(LeafError) in
                 sums.all.withLock { $0.append(logits.reduce(Float(row), +)) }
@@ -222,7 +222,7 @@ import Testing
         }
 
         func accept(
-            _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
+            _ row: LogitsRow, at index: Int, workspace: inout SamplingWorkspace
         ) throws(LeafError) {
             if way == .logits, sweeps == 4 { throw LeafError(.badInput, "bad logits") }
         }
@@ -243,13 +243,13 @@ import Testing
         let logs = requests.map { _ in Log<Generation>() }
         let failure = Mutex<[LeafError?]>([])
         try model.engine.perform { _ throws(LeafError) in
-            for (place, request) in requests.enumerated() {
-                if place == 1 {
+            for (index, request) in requests.enumerated() {
+                if index == 1 {
                     model.engine.add([
                         { [FailingTrack(way, ended: { error in failure.withLock { $0.append(error) } })] }
                     ])
                 }
-                try model.submit(request, events: logs[place].take)
+                try model.submit(request, events: logs[index].take)
             }
         }
         for (log, ids) in zip(logs, alone) { #expect(try #require(log.answer()).get().samples[0].ids == ids) }

@@ -69,7 +69,7 @@ import Testing
             plan([request.demand(in: file.configuration)])
             _ = try? model.generate(.ids([6, 20]), options)
             // What it refuses it also refuses where blanks are filled.
-            let blanks = FillRequest(context: prompt, blanks: [.init(place: 1, length: 1)], options: options)
+            let blanks = FillRequest(context: prompt, blanks: [.init(position: 1, length: 1)], options: options)
             _ = blanks.demands(in: file.configuration)
             _ = try? model.answer([blanks]) { _, _ in }
         }
@@ -132,9 +132,9 @@ import Testing
         let context = try file.rows(of: .ids([6, 20, 7]), .filling)
         for number in Self.integers {
             for request in [
-                FillRequest(context: context, blanks: [.init(place: number, length: 1)]),
-                FillRequest(context: context, blanks: [.init(place: 1, length: number)]),
-                FillRequest(context: context, blanks: [.init(place: 1, length: nil)], longest: number),
+                FillRequest(context: context, blanks: [.init(position: number, length: 1)]),
+                FillRequest(context: context, blanks: [.init(position: 1, length: number)]),
+                FillRequest(context: context, blanks: [.init(position: 1, length: nil)], longest: number),
                 FillRequest(context: context, blanks: [], longest: number),
             ] {
                 _ = request.sequences

@@ -34,12 +34,12 @@ import Testing
     }
 
     private func request(
-        _ lengths: [Int?], after places: [Int], context: [Int32], longest: Int = 4,
+        _ lengths: [Int?], after positions: [Int], context: [Int32], longest: Int = 4,
         _ options: GenerationOptions = .filling, for file: ModelFile
     ) throws -> FillRequest {
         FillRequest(
             context: try file.rows(of: .ids(context), options),
-            blanks: zip(places, lengths).map { FillRequest.Blank(place: $0, length: $1) }, longest: longest,
+            blanks: zip(positions, lengths).map { FillRequest.Blank(position: $0, length: $1) }, longest: longest,
             options: options)
     }
 
@@ -52,13 +52,13 @@ import Testing
             [6]
             + (0..<Int.random(in: 1...40, using: &random)).map { _ in Int32.random(in: 8..<vocabSize, using: &random) }
             + [7]
-        let places = (0..<Int.random(in: 1...5, using: &random))
+        let positions = (0..<Int.random(in: 1...5, using: &random))
             .map { _ in Int.random(in: 1...context.count, using: &random) }.sorted()
-        let lengths = places.map { _ -> Int? in
+        let lengths = positions.map { _ -> Int? in
             let length = [1, 1, 2, 3, 17].randomElement(using: &random) ?? 1
             return open ? (Bool.random(using: &random) ? nil : min(length, 3)) : length
         }
-        return try request(lengths, after: places, context: context, longest: 3, options, for: file)
+        return try request(lengths, after: positions, context: context, longest: 3, options, for: file)
     }
 
     private func fill(_ requests: [FillRequest], _ model: Model) throws -> [Filling] {
@@ -104,9 +104,9 @@ import Testing
         let cases: [([Int?], [Int], Int)] = [
             ([1, 1, 1], [2, 3, 5], 1), ([1, 3], [2, 4], 3), ([2, 2], [2, 4], 3), ([2, 2], [3, 3], 4),
         ]
-        for (lengths, places, sweeps) in cases {
-            let filling = try fill([try request(lengths, after: places, context: context, for: file)], model)[0]
-            #expect(filling.sweeps == sweeps, "\(lengths) \(places)")
+        for (lengths, positions, sweeps) in cases {
+            let filling = try fill([try request(lengths, after: positions, context: context, for: file)], model)[0]
+            #expect(filling.sweeps == sweeps, "\(lengths) \(positions)")
         }
         let before = model.counters.sweeps
         let open = try fill([try request([nil], after: [3], context: context, for: file)], model)[0]
@@ -230,13 +230,13 @@ import Testing
         let file = try file(directory)
         let model = try open(file)
         func refusal(
-            _ lengths: [Int?], after places: [Int], longest: Int = 4,
+            _ lengths: [Int?], after positions: [Int], longest: Int = 4,
             _ change: (inout GenerationOptions) -> Void = { _ in }
         ) throws -> String {
             var options = GenerationOptions.filling
             change(&options)
             let request = try request(
-                lengths, after: places, context: [6, 20, 7], longest: longest, options, for: file)
+                lengths, after: positions, context: [6, 20, 7], longest: longest, options, for: file)
             let error = #expect(throws: LeafError.self) { try model.answer([request]) { _, _ in } }
             #expect(error?.kind == .usage)
             return error?.description ?? ""
@@ -283,11 +283,11 @@ private struct WholeText {
     let request: FillRequest
 
     /// Ids with 0 where nothing is known, and where the blanks are.
-    func text(_ blanks: [[Int32?]]) -> (ids: [Int32], context: [Int], places: [Int]) {
-        var (ids, context, places): ([Int32], [Int], [Int]) = ([], [], [])
-        for (place, id) in (request.context.ids + [-1]).enumerated() {
-            for (blank, tokens) in zip(request.blanks, blanks) where blank.place == place {
-                places += ids.count..<ids.count + tokens.count
+    func text(_ blanks: [[Int32?]]) -> (ids: [Int32], context: [Int], positions: [Int]) {
+        var (ids, context, positions): ([Int32], [Int], [Int]) = ([], [], [])
+        for (position, id) in (request.context.ids + [-1]).enumerated() {
+            for (blank, tokens) in zip(request.blanks, blanks) where blank.position == position {
+                positions += ids.count..<ids.count + tokens.count
                 ids += tokens.map { $0 ?? 0 }
                 context += tokens.map { _ in 0 }
             }
@@ -295,20 +295,20 @@ private struct WholeText {
             ids.append(id)
             context.append(1)
         }
-        return (ids, context, places)
+        return (ids, context, positions)
     }
 
     /// The logits that tell a token of the blanks.
     func logits(_ blanks: [[Int32?]], telling token: Int, _ model: Model) throws -> [Float] {
         let configuration = model.file.configuration
         let promptLength = configuration.promptLength
-        let (ids, context, places) = text(blanks)
+        let (ids, context, positions) = text(blanks)
         let soft = (0..<promptLength).map { Int32(request.context.task * promptLength + $0) }
         let whole = LogitsCase(
             id: "whole", input: soft + ids, length: ids.count, context: soft.map { _ in 1 } + context,
             segment: soft.map { _ in 0 } + ids.map { _ in Int(request.context.segment) },
             span: Array(repeating: 0, count: promptLength + ids.count))
-        return try Fixture.logits(model, [whole])[0][places[token] - 1]
+        return try Fixture.logits(model, [whole])[0][positions[token] - 1]
     }
 
     func logprobs(_ blanks: [[Int32?]], telling token: Int, _ model: Model) throws -> [Double] {

@@ -37,7 +37,7 @@ enum Fixture {
     /// All wanted rows of each case.
     static func logits(_ model: Model, _ cases: [LogitsCase]) throws -> [[[Float]]] {
         var rows: [[[Float]]] = Array(repeating: [], count: cases.count)
-        try model.logits(of: cases) { place, _, logits throws(LeafError) in rows[place].append(Array(logits)) }
+        try model.logits(of: cases) { index, _, logits throws(LeafError) in rows[index].append(Array(logits)) }
         return rows
     }
 

@@ -16,8 +16,8 @@ import Testing
         _ opened: Model
     ) throws(LeafError) -> [Float] {
         var last: [Float] = []
-        for (place, token) in tokens.enumerated() {
-            let row = rows.row(of: sequence, generated: token, step: step + place, in: opened.file.configuration)
+        for (index, token) in tokens.enumerated() {
+            let row = rows.row(of: sequence, generated: token, step: step + index, in: opened.file.configuration)
             try model.forward(RowBatch(rows: [row])) { _, logits throws(LeafError) in last = Array(logits) }
         }
         return last

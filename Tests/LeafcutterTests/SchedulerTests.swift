@@ -65,8 +65,8 @@ import Testing
 
     private func run(_ requests: [GenerationRequest], on model: Model) throws -> [Answer] {
         var answers: [Int: Answer] = [:]
-        try model.generate(requests) { place, event in
-            if case .finished(let outcome) = event { answers[place] = (try? outcome.get()).map(Answer.init) }
+        try model.generate(requests) { index, event in
+            if case .finished(let outcome) = event { answers[index] = (try? outcome.get()).map(Answer.init) }
         }
         return try requests.indices.map { try #require(answers[$0]) }
     }
@@ -83,16 +83,16 @@ import Testing
         #expect(try run(requests, on: model) == alone, "seed \(seed)")
 
         let together = await withTaskGroup(of: (Int, Answer?).self) { group in
-            for (place, request) in requests.enumerated() {
+            for (index, request) in requests.enumerated() {
                 let delay = Duration.microseconds(Int.random(in: 0...20_000, using: &random))
                 group.addTask {
                     try? await Task.sleep(for: delay)
-                    return (place, try? run([request], on: model)[0])
+                    return (index, try? run([request], on: model)[0])
                 }
             }
             return await group.reduce(into: [Int: Answer]()) { $0[$1.0] = $1.1 }
         }
-        for place in requests.indices { #expect(together[place] == alone[place], "seed \(seed), request \(place)") }
+        for index in requests.indices { #expect(together[index] == alone[index], "seed \(seed), request \(index)") }
     }
 
     @Test func textsOfOneLengthTakeTheSweepsOfOne() throws {
@@ -158,12 +158,12 @@ import Testing
             try request(3, 4, 1),
         ]
         var outcomes: [Int: Result<Generation, LeafError>] = [:]
-        try model.generate(requests) { place, event in
-            if case .finished(let outcome) = event { outcomes[place] = outcome }
+        try model.generate(requests) { index, event in
+            if case .finished(let outcome) = event { outcomes[index] = outcome }
         }
-        for (place, reason) in [(0, "100 tokens of context"), (2, "38 rows"), (3, "3 sequences")] {
-            guard case .failure(let error)? = outcomes[place] else {
-                Issue.record("request \(place) ran")
+        for (index, reason) in [(0, "100 tokens of context"), (2, "38 rows"), (3, "3 sequences")] {
+            guard case .failure(let error)? = outcomes[index] else {
+                Issue.record("request \(index) ran")
                 continue
             }
             #expect(error.kind == .tooLong)

@@ -61,11 +61,11 @@ import Testing
         let model = try open(directory, "ant-tiny-c", .int8)
         var target = (0..<20).map { Int32(20 + $0 * 7) }
         let first = try scores([try request([6, 40, 41], target, model)], model)[0]
-        for place in (1..<20).reversed() {
-            target[place] = 299 - target[place]
+        for index in (1..<20).reversed() {
+            target[index] = 299 - target[index]
             let changed = try scores([try request([6, 40, 41], target, model)], model)[0]
-            #expect(changed[..<place] == first[..<place])
-            #expect(changed[place] != first[place])
+            #expect(changed[..<index] == first[..<index])
+            #expect(changed[index] != first[index])
         }
     }
 
@@ -100,8 +100,8 @@ import Testing
             compared += 1
             let rows = configuration.promptLength + testCase.inputIds[0].count
             for (row, length) in testCase.lengths.enumerated() {
-                func state(_ place: Int) -> ArraySlice<Float> {
-                    final[((row * rows + place) * configuration.dimModel)...].prefix(configuration.dimModel)
+                func state(_ position: Int) -> ArraySlice<Float> {
+                    final[((row * rows + position) * configuration.dimModel)...].prefix(configuration.dimModel)
                 }
                 let prompt = try PromptRows(
                     ids: Array(testCase.inputIds[row].suffix(length)), task: 2, segment: 2, for: configuration)
@@ -111,8 +111,8 @@ import Testing
                     EmbeddingRequest(text: prompt, pooling: .none),
                 ]) { vectors[$0] = try? $1.get() }
                 var mean = Array(repeating: Float(0), count: configuration.dimModel)
-                for place in rows - length..<rows {
-                    for (column, value) in state(place).enumerated() { mean[column] += value / Float(length) }
+                for position in rows - length..<rows {
+                    for (column, value) in state(position).enumerated() { mean[column] += value / Float(length) }
                 }
                 // Hidden states of the two reference implementations differ by 6e-5.
                 #expect(largestDifference(try #require(vectors[0]), mean) < 5e-4, "\(testCase.id)")
@@ -236,13 +236,13 @@ import Testing
                 asked += 1
                 return .value(([nil, nil], [texts[asked - 1], texts[0]]))
             },
-            onEvent: { (scores: inout [[TokenScore]?], place: Int, event: ScoreRequest.Event) in
+            onEvent: { (scores: inout [[TokenScore]?], index: Int, event: ScoreRequest.Event) in
                 guard let answer = event.answer else { return }
-                #expect(scores[place] == nil)
-                scores[place] = try? answer.get()
+                #expect(scores[index] == nil)
+                scores[index] = try? answer.get()
                 if scores.allSatisfy({ $0 != nil }) {
                     #expect(scores == [expected[finished.count], expected[0]])
-                    finished.append(place)
+                    finished.append(index)
                 }
             })
         #expect(finished.count == 3)

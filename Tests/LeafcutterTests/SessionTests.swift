@@ -147,8 +147,8 @@ import Testing
         }
         let generation = try #require(answer.withLock { $0 }).get()
         // What came piece by piece is what came at the end.
-        for (place, sample) in generation.samples.enumerated() {
-            #expect(pieces.withLock { $0[place] ?? [] } == sample.ids)
+        for (index, sample) in generation.samples.enumerated() {
+            #expect(pieces.withLock { $0[index] ?? [] } == sample.ids)
         }
         return Answer(generation)
     }
@@ -157,14 +157,14 @@ import Testing
         try expectSame(way, on: open())
     }
 
-    /// Stops a generation at one place after the other, and lets it go on each time.
+    /// Stops a generation at one question after the other, and lets it go on each time.
     ///
     /// - Returns: what it gives without a stop.
     @discardableResult private func expectSame(_ way: Way, on model: Model) throws -> Answer {
         let whole = try run(request(way, nil, on: model), on: model)
         #expect(whole.isFinished)
         var stops = 0
-        // A sweep asks six times; strides that meet every one of its places.
+        // A sweep asks six times; strides that meet every one of its questions.
         for questions in stride(from: 1, to: .max, by: 5) {
             let session = try session("\(UUID().uuidString).session")
             let begun = try run(request(way, session, on: model), on: model, questions: questions)
@@ -206,9 +206,9 @@ import Testing
         let plain = Self.options(.sampling) { $0.stop = ["\u{0}"] }
         let text = try run(request(Way("", plain), nil, on: model), on: model).samples[0].text
         let characters = Array(text)
-        for place in [0, 3, characters.count - 4] {
+        for start in [0, 3, characters.count - 4] {
             // Begun by one token and ended by later ones; and begun as often, but never ended.
-            let stop = String(characters[place..<place + 3])
+            let stop = String(characters[start..<start + 3])
             var options = plain
             options.stop = [stop, stop.dropLast() + "\u{0}"]
             let whole = try expectSame(Way("", options, samples: samples), on: model)
@@ -257,20 +257,20 @@ import Testing
         options.capacity = .init(context: 1000, rows: 300, logitRows: 20, sequences: 20)
         let model = try open(options)
         let alone = try Self.ways.map { try run(request($0, nil, on: model), on: model) }
-        let requests = try Self.ways.enumerated().map { place, way in
-            let request = try request(way, session("\(place).session"), on: model)
+        let requests = try Self.ways.enumerated().map { index, way in
+            let request = try request(way, session("\(index).session"), on: model)
             let cancellation = Cancellation()
-            if place % 5 == 4 { cancellation.cancel() }
+            if index % 5 == 4 { cancellation.cancel() }
             _ = try model.generate(
                 .ids(way.prompt), way.options, samples: way.samples, session: request.session,
                 cancellation: cancellation, onPiece: { _ in if Bool.random() { cancellation.cancel() } })
             return request
         }
         var answers: [Int: Answer] = [:]
-        try model.generate(requests) { place, event in
-            if case .finished(let outcome) = event { answers[place] = (try? outcome.get()).map(Answer.init) }
+        try model.generate(requests) { index, event in
+            if case .finished(let outcome) = event { answers[index] = (try? outcome.get()).map(Answer.init) }
         }
-        for place in requests.indices { #expect(answers[place] == alone[place], "\(Self.ways[place].testDescription)") }
+        for index in requests.indices { #expect(answers[index] == alone[index], "\(Self.ways[index].testDescription)") }
     }
 
     @Test func aLargerNumberOfTokensGoesOnWhereTheLengthHadEndedIt() throws {
@@ -449,9 +449,9 @@ import Testing
         for round in 0..<400 {
             var spoiled = contents
             // Mostly what stands in front of the pages.
-            let place = Int.random(in: 0..<(round % 8 == 0 ? contents.count - 4 : 1200), using: &random)
+            let offset = Int.random(in: 0..<(round % 8 == 0 ? contents.count - 4 : 1200), using: &random)
             let value = [0, 1, 0x7FFF_FFFF, .max, .random(in: 0...400, using: &random)].randomElement() ?? 0 as UInt32
-            spoiled.replaceSubrange(place..<(place + 4), with: withUnsafeBytes(of: value.littleEndian, Array.init))
+            spoiled.replaceSubrange(offset..<(offset + 4), with: withUnsafeBytes(of: value.littleEndian, Array.init))
             if round % 5 == 0 { spoiled.removeLast(Int.random(in: 1..<spoiled.count, using: &random)) }
             try write(spoiled, to: session.path)
             do {
@@ -516,8 +516,8 @@ private final class StoppedTrack: Track {
         try track.addRows(to: &batch, model)
     }
     func accept(
-        _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
-    ) throws(LeafError) { try track.accept(row, at: place, workspace: &workspace) }
+        _ row: LogitsRow, at index: Int, workspace: inout SamplingWorkspace
+    ) throws(LeafError) { try track.accept(row, at: index, workspace: &workspace) }
     func endSweep(_ model: Executor) { track.endSweep(model) }
     func tell(_ progress: SweepProgress) { track.tell(progress) }
     func end(_ error: LeafError?, _ model: Executor) { track.end(error, model) }

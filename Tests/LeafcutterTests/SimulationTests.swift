@@ -104,7 +104,8 @@ import Testing
             try Job(
                 "blanks",
                 FillRequest(
-                    context: context, blanks: [.init(place: 2, length: 2), .init(place: 3, length: nil)], longest: 3),
+                    context: context, blanks: [.init(position: 2, length: 2), .init(position: 3, length: nil)],
+                    longest: 3),
                 on: model
             ) { $0.ids },
             try Job(

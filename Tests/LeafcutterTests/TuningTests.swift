@@ -138,8 +138,8 @@ import Testing
             file, ModelOptions(memory: .gibibytes(1), threads: 2, capacity: .init(together: demands)))
         func run(_ requests: [GenerationRequest]) throws -> [Generation.Sample] {
             var samples: [Int: Generation.Sample] = [:]
-            try model.generate(requests) { place, event in
-                if case .finished(let outcome) = event { samples[place] = try? outcome.get().samples[0] }
+            try model.generate(requests) { index, event in
+                if case .finished(let outcome) = event { samples[index] = try? outcome.get().samples[0] }
             }
             return try requests.indices.map { try #require(samples[$0]) }
         }

@@ -100,9 +100,9 @@ import Leafcutter
             var loss = 0.0
             var count = 0
             for ids in texts {
-                for place in ids.indices {
-                    if place + 1 < ids.count {
-                        loss -= Comparison.logSoftmax(rows[row])[Int(ids[place + 1])]
+                for index in ids.indices {
+                    if index + 1 < ids.count {
+                        loss -= Comparison.logSoftmax(rows[row])[Int(ids[index + 1])]
                         count += 1
                     }
                     row += 1

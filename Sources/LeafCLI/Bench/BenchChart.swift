@@ -23,8 +23,8 @@ struct BenchChart {
         var series: [(name: String, runs: [BenchRun])] = []
         for run in runs {
             let name = run.name ?? "leafcutter"
-            if let place = series.firstIndex(where: { $0.name == name }) {
-                series[place].runs.append(run)
+            if let index = series.firstIndex(where: { $0.name == name }) {
+                series[index].runs.append(run)
             } else {
                 series.append((name, [run]))
             }
@@ -66,7 +66,7 @@ struct BenchChart {
             self.to = to
         }
 
-        func place(_ value: Double) -> Double { from + (log(value) - low) / (high - low) * (to - from) }
+        func coordinate(_ value: Double) -> Double { from + (log(value) - low) / (high - low) * (to - from) }
     }
 
     var svg: String {
@@ -94,19 +94,19 @@ struct BenchChart {
         let floor = Self.height - Self.bottom
         var lines: [String] = []
         for tick in memory.ticks {
-            let x = number(memory.place(tick))
+            let x = number(memory.coordinate(tick))
             lines.append(
                 #"<line class="grid" x1="\#(x)" x2="\#(x)" y1="\#(number(Self.top))" y2="\#(number(floor))"/>"#)
             lines.append(
                 #"<text x="\#(x)" y="\#(number(floor + 20))" text-anchor="middle">\#(Self.size(tick))</text>"#)
         }
         for tick in speed.ticks {
-            let y = number(speed.place(tick))
+            let y = number(speed.coordinate(tick))
             lines.append(
                 #"<line class="grid" x1="\#(number(Self.left))" x2="\#(number(Self.width - Self.right))" y1="\#(y)" y2="\#(y)"/>"#
             )
             lines.append(
-                #"<text x="\#(number(Self.left - 8))" y="\#(number(speed.place(tick) + 4))" text-anchor="end">\#(Self.plain(tick))</text>"#
+                #"<text x="\#(number(Self.left - 8))" y="\#(number(speed.coordinate(tick) + 4))" text-anchor="end">\#(Self.plain(tick))</text>"#
             )
         }
         let middle = number((Self.top + floor) / 2)
@@ -125,8 +125,8 @@ struct BenchChart {
     private func draw(_ runs: [BenchRun], colour: String) -> [String] {
         func path(_ speeds: [(BenchRun, Double)]) -> String {
             "M"
-                + speeds.map { "\(number(memory.place(Double($0.budget)))) \(number(speed.place($1)))" }.joined(
-                    separator: "L")
+                + speeds.map { "\(number(memory.coordinate(Double($0.budget)))) \(number(speed.coordinate($1)))" }
+                .joined(separator: "L")
         }
         var lines: [String] = []
         let predicted = runs.compactMap { run in Self.predictedSpeed(run).map { (run, $0) } }
@@ -139,8 +139,8 @@ struct BenchChart {
             #"<path d="\#(path(runs.map { ($0, $0.tokensPerSecond) }))" fill="none" stroke="\#(colour)" stroke-width="2"/>"#
         )
         for run in runs {
-            let x = memory.place(Double(run.budget))
-            let y = speed.place(run.tokensPerSecond)
+            let x = memory.coordinate(Double(run.budget))
+            let y = speed.coordinate(run.tokensPerSecond)
             let title = "\(ByteCount(bytes: run.budget)): \(run.tokensPerSecond.significant) tokens a second"
             lines.append(
                 #"<circle cx="\#(number(x))" cy="\#(number(y))" r="4" fill="\#(colour)"><title>\#(title)</title></circle>"#

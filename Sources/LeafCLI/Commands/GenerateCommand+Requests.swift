@@ -88,10 +88,10 @@ extension GenerateCommand {
     }
 
     private static func warn(
-        of request: GenerationRequest, isEmpty: Bool, _ file: ModelFile, _ place: String, _ terminal: Terminal
+        of request: GenerationRequest, isEmpty: Bool, _ file: ModelFile, _ prefix: String, _ terminal: Terminal
     ) {
-        if isEmpty { terminal.warn(place + "nothing of the prompt is known; the text begins from <s> alone") }
-        if let warning = request.lengthWarning(in: file.configuration) { terminal.warn(place + warning) }
+        if isEmpty { terminal.warn(prefix + "nothing of the prompt is known; the text begins from <s> alone") }
+        if let warning = request.lengthWarning(in: file.configuration) { terminal.warn(prefix + warning) }
     }
 }
 

@@ -71,11 +71,11 @@ struct ScoreCommand: Command {
         try run.answer(
             stream, tally, phase: "scoring",
             requests: { $0.question.texts },
-            take: { (asked, place, event: ScoreRequest.Event) in
+            take: { (asked, index, event: ScoreRequest.Event) in
                 switch event.answer {
                 case nil: return nil
                 case .failure(let error): return .failed(error, id: asked.id)
-                case .success(let scores): asked.scores[place] = scores
+                case .success(let scores): asked.scores[index] = scores
                 }
                 let scores = asked.scores.compactMap { $0 }
                 guard scores.count == asked.scores.count else { return nil }

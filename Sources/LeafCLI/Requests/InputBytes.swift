@@ -116,17 +116,17 @@ private struct KeptBytes {
     /// All but the last are full, so that many short pieces take no more than few long ones.
     private var blocks: [[UInt8]] = []
     /// The block that is given again next; nil while everything is new.
-    private var place: Int?
+    private var nextBlock: Int?
 
     init(most: Int) { self.most = most }
 
-    mutating func rewind() { place = 0 }
+    mutating func rewind() { nextBlock = 0 }
 
     /// The next piece of what is given again, empty at its end; nil while everything is new.
     mutating func next() -> [UInt8]? {
-        guard let place else { return nil }
-        self.place = place + 1
-        return place < blocks.count ? blocks[place] : []
+        guard let nextBlock else { return nil }
+        self.nextBlock = nextBlock + 1
+        return nextBlock < blocks.count ? blocks[nextBlock] : []
     }
 
     /// - Throws: `.usage` for more than may be kept.

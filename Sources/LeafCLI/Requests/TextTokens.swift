@@ -32,7 +32,7 @@ final class TextTokens {
     }
 
     /// - Parameter milliseconds: how long to wait; -1 for as long as it takes.
-    /// - Throws: `.badInput` for what is not UTF-8, `.usage` for a piece without any place to cut, `.io`.
+    /// - Throws: `.badInput` for what is not UTF-8, `.usage` for a piece that can be cut nowhere, `.io`.
     func next(waiting milliseconds: Int32) throws(LeafError) -> Arrival<[Int32]> {
         while true {
             if isAtEnd {
@@ -54,7 +54,7 @@ final class TextTokens {
 
     /// Behind the last line break; else behind the last mark that is a word of its own.
     private var lastCut: Int? {
-        if let place = pending.lastIndex(of: UInt8(ascii: "\n")) { return place + 1 }
+        if let lineBreak = pending.lastIndex(of: UInt8(ascii: "\n")) { return lineBreak + 1 }
         // CPM-Ant+ knows no words: its tokens may hold marks and spaces.
         guard tokenizer.segmenter != nil, pending.count >= InputBytes.pieceBytes else { return nil }
         for end in stride(from: pending.count, to: 0, by: -1) {

@@ -17,9 +17,9 @@ package struct Distinct: TextMetric {
     }
 
     package var values: [MetricValue] {
-        zip(kinds, totals).enumerated().map { place, counts in
+        zip(kinds, totals).enumerated().map { index, counts in
             let share: Double = counts.1 == 0 ? 0 : Double(counts.0.count) / Double(counts.1)
-            return MetricValue(name: "distinct\(place + 1)", value: share)
+            return MetricValue(name: "distinct\(index + 1)", value: share)
         }
     }
 }

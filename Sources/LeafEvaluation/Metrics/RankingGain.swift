@@ -13,7 +13,7 @@ package struct RankingGain: Sendable {
 
     private static let cutoffs = [1, 5, 10, Int.max]
 
-    private var places: [String: Int] = [:]
+    private var indices: [String: Int] = [:]
     /// Lines by query, in the order of first occurrence, so that sums do not depend on hashes.
     private var queries: [[Line]] = []
 
@@ -21,12 +21,12 @@ package struct RankingGain: Sendable {
 
     /// - Parameter relevance: a number that is not negative.
     package mutating func add(score: Double, relevance: Double, query: String) {
-        let place = places[query] ?? queries.count
-        if place == queries.count {
-            places[query] = place
+        let index = indices[query] ?? queries.count
+        if index == queries.count {
+            indices[query] = index
             queries.append([])
         }
-        queries[place].append(Line(score: score, relevance: relevance))
+        queries[index].append(Line(score: score, relevance: relevance))
     }
 
     package var values: [MetricValue] {
@@ -50,9 +50,9 @@ package struct RankingGain: Sendable {
         while first < ranked.count {
             let equals = ranked[first...].prefix { $0.score == ranked[first].score }
             var (discounts, relevance) = (0.0, 0.0)
-            for place in equals.indices {
-                if place < cutoff { discounts += 1 / log2(Double(place) + 2) }
-                relevance += equals[place].relevance
+            for rank in equals.indices {
+                if rank < cutoff { discounts += 1 / log2(Double(rank) + 2) }
+                relevance += equals[rank].relevance
             }
             sum += discounts * relevance / Double(equals.count)
             first = equals.endIndex

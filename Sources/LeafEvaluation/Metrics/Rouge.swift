@@ -32,9 +32,9 @@ package struct Rouge: TextMetric {
         var row = Array(repeating: 0, count: a.count + 1)
         for y in b {
             var diagonal = 0
-            for (place, x) in a.enumerated() {
-                let above = row[place + 1]
-                row[place + 1] = x == y ? diagonal + 1 : max(above, row[place])
+            for (column, x) in a.enumerated() {
+                let above = row[column + 1]
+                row[column + 1] = x == y ? diagonal + 1 : max(above, row[column])
                 diagonal = above
             }
         }

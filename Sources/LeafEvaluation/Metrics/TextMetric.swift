@@ -41,7 +41,7 @@ struct Characters {
     func ngrams(_ order: Int) -> some Sequence<Ngram> {
         (0..<max(0, count - order + 1)).lazy.map { start in
             var ngram = Ngram()
-            for place in 0..<order { ngram[place] = scalars[start + place] }
+            for index in 0..<order { ngram[index] = scalars[start + index] }
             return ngram
         }
     }

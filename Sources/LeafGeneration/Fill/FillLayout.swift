@@ -19,7 +19,7 @@ package struct FillLayout: Sendable {
     /// The number of tokens of the whole text.
     package let count: Int
     /// The indices of the tokens to find.
-    package let places: [Int]
+    package let positions: [Int]
 
     init(_ request: FillRequest, lengths: [Int], wanted: Range<Int>) {
         self.request = request
@@ -27,20 +27,20 @@ package struct FillLayout: Sendable {
         self.wanted = wanted
         var (starts, shift): ([Int], Int) = ([], 0)
         for (blank, length) in zip(request.blanks, lengths) {
-            starts.append(blank.place + shift)
+            starts.append(blank.position + shift)
             shift += length
         }
         self.starts = starts
         count = request.context.ids.count + shift
-        places = wanted.flatMap { starts[$0]..<starts[$0] + lengths[$0] }
+        positions = wanted.flatMap { starts[$0]..<starts[$0] + lengths[$0] }
     }
 
     /// The run of unknown tokens, beginning at `token`, each of which is predicted by a context row (the first token of
     /// its blank).
     func told(from token: Int) -> Range<Int> {
-        func isTold(_ token: Int) -> Bool { token == 0 || places[token - 1] + 1 < places[token] }
+        func isTold(_ token: Int) -> Bool { token == 0 || positions[token - 1] + 1 < positions[token] }
         var end = token
-        while end < places.count, isTold(end) { end += 1 }
+        while end < positions.count, isTold(end) { end += 1 }
         return token..<end
     }
 
@@ -53,14 +53,14 @@ package struct FillLayout: Sendable {
         var rows = soft.rows(of: sequence, in: configuration) { _ in false }
         var context = 0
         for blank in lengths.indices {
-            let end = request.blanks[blank].place
+            let end = request.blanks[blank].position
             while context < end {
                 rows.append(contextRow(context, shift: starts[blank] - end, of: sequence, in: configuration))
                 context += 1
             }
             guard blank < wanted.lowerBound else { continue }
-            for (place, id) in known[blank].enumerated() {
-                rows.append(row(id, at: starts[blank] + place, of: sequence, in: configuration))
+            for (index, id) in known[blank].enumerated() {
+                rows.append(row(id, at: starts[blank] + index, of: sequence, in: configuration))
             }
         }
         while context < request.context.ids.count {
@@ -68,8 +68,8 @@ package struct FillLayout: Sendable {
                 contextRow(context, shift: count - request.context.ids.count, of: sequence, in: configuration))
             context += 1
         }
-        let tellers = Set(told(from: 0).map { Int32(configuration.promptLength + places[$0] - 1) })
-        for place in rows.indices where tellers.contains(rows[place].index) { rows[place].wantsLogits = true }
+        let tellers = Set(told(from: 0).map { Int32(configuration.promptLength + positions[$0] - 1) })
+        for index in rows.indices where tellers.contains(rows[index].index) { rows[index].wantsLogits = true }
         return rows
     }
 
@@ -77,9 +77,9 @@ package struct FillLayout: Sendable {
     func tellingRow(
         _ token: Int, of sequence: SequenceID, in configuration: ModelConfiguration
     ) -> RowBatch.Row {
-        let place = places[token]
-        let blank = starts.lastIndex { $0 <= place } ?? 0
-        let end = request.blanks[blank].place
+        let position = positions[token]
+        let blank = starts.lastIndex { $0 <= position } ?? 0
+        let end = request.blanks[blank].position
         var row = contextRow(end - 1, shift: starts[blank] - end, of: sequence, in: configuration)
         row.wantsLogits = true
         return row
@@ -87,18 +87,18 @@ package struct FillLayout: Sendable {
 
     /// The row of a token of a blank.
     func row(
-        _ id: Int32, at place: Int, of sequence: SequenceID, in configuration: ModelConfiguration
+        _ id: Int32, at position: Int, of sequence: SequenceID, in configuration: ModelConfiguration
     ) -> RowBatch.Row {
         var row = request.context.row(of: sequence, generated: id, step: 0, in: configuration)
-        row.index = Int32(configuration.promptLength + place)
+        row.index = Int32(configuration.promptLength + position)
         row.wantsLogits = false
         return row
     }
 
     private func contextRow(
-        _ place: Int, shift: Int, of sequence: SequenceID, in configuration: ModelConfiguration
+        _ index: Int, shift: Int, of sequence: SequenceID, in configuration: ModelConfiguration
     ) -> RowBatch.Row {
-        var row = row(request.context.ids[place], at: place + shift, of: sequence, in: configuration)
+        var row = row(request.context.ids[index], at: index + shift, of: sequence, in: configuration)
         row.isContext = true
         return row
     }
@@ -109,22 +109,22 @@ package struct FillLayout: Sendable {
     /// row before one.
     func demand(in configuration: ModelConfiguration) -> Demand {
         let width = request.options.width(samples: 1)
-        let positions = configuration.promptLength + count
-        let pages = Demand.pages(holding: positions)
+        let length = configuration.promptLength + count
+        let pages = Demand.pages(holding: length)
         let written = wanted.reduce(0) { $0 + Demand.pages(holding: lengths[$1]) + 1 }
         var (stepRows, fed, decided) = (0, 0, told(from: 0).upperBound)
         var logitRows = decided
-        while decided < places.count {
+        while decided < positions.count {
             let told = told(from: decided + 1)
             stepRows = max(stepRows, width * (decided - fed) + told.count)
             logitRows = max(logitRows, width + told.count)
             (fed, decided) = (decided, told.upperBound)
         }
         return Demand(
-            pages: pages + (width - 1) * min(pages, written), sequences: width, longest: positions,
-            firstRows: positions - lengths[wanted.lowerBound...].reduce(0, +), stepRows: stepRows,
+            pages: pages + (width - 1) * min(pages, written), sequences: width, longest: length,
+            firstRows: length - lengths[wanted.lowerBound...].reduce(0, +), stepRows: stepRows,
             logitRows: logitRows,
             heapBytes: 2 *| width
-                *| (positions *| Demand.idHeapBytes +| places.count *| request.options.tokenHeapBytes))
+                *| (length *| Demand.idHeapBytes +| positions.count *| request.options.tokenHeapBytes))
     }
 }

@@ -9,12 +9,12 @@ public struct FillRequest: Sendable {
     /// Missing tokens in a text.
     public struct Blank: Sendable, Equatable {
         /// The number of context tokens before it.
-        public var place: Int
+        public var position: Int
         /// The number of its tokens; nil for the best number.
         public var length: Int?
 
-        public init(place: Int, length: Int?) {
-            self.place = place
+        public init(position: Int, length: Int?) {
+            self.position = position
             self.length = length
         }
     }
@@ -66,12 +66,12 @@ public struct FillRequest: Sendable {
             throw LeafError(
                 .usage, "a longest blank of \(longest) tokens is not between 1 and \(Self.openLengths.upperBound)")
         }
-        var place = 1
+        var earliest = 1
         for blank in blanks {
-            guard blank.place >= place, blank.place <= context.ids.count else {
-                throw LeafError(.usage, "a blank stands at \(blank.place), not behind <s> and the blanks before it")
+            guard blank.position >= earliest, blank.position <= context.ids.count else {
+                throw LeafError(.usage, "a blank stands at \(blank.position), not behind <s> and the blanks before it")
             }
-            place = blank.place
+            earliest = blank.position
             if let length = blank.length, !Self.lengths.contains(length) {
                 throw LeafError(
                     .usage, "a blank of \(length) tokens is not between 1 and \(Self.lengths.upperBound)")

@@ -16,26 +16,26 @@ package struct FillSearch {
 
     /// The index of each blank's first token in the text.
     package var starts: [Int] {
-        zip(request.blanks, filled.indices).map { blank, place in
-            blank.place + filled[..<place].reduce(0) { $0 + $1.count }
+        zip(request.blanks, filled.indices).map { blank, index in
+            blank.position + filled[..<index].reduce(0) { $0 + $1.count }
         }
     }
 
     /// The text with the known blanks, from `<s>` on.
     package var ids: [Int32] {
-        var (ids, place): ([Int32], Int) = ([], 0)
+        var (ids, position): ([Int32], Int) = ([], 0)
         for (blank, tokens) in zip(request.blanks, known) {
-            ids += request.context.ids[place..<blank.place] + tokens
-            place = blank.place
+            ids += request.context.ids[position..<blank.position] + tokens
+            position = blank.position
         }
-        return ids + request.context.ids[place...]
+        return ids + request.context.ids[position...]
     }
 
     /// Takes the results of the candidates, in their order: the tokens of each wanted blank. Of equal lengths the
     /// shortest wins.
     package mutating func take(_ results: [[[TokenLogprobs]]]) {
-        func mean(_ place: Int) -> Double {
-            let blank = results[place][0]
+        func mean(_ candidate: Int) -> Double {
+            let blank = results[candidate][0]
             return blank.reduce(0) { $0 + $1.chosen.logprob } / Double(blank.count)
         }
         guard let best = results.indices.max(by: { (mean($0), $1) < (mean($1), $0) }) else { return }

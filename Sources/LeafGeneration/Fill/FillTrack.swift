@@ -44,11 +44,11 @@ package final class FillTrack: Track {
         self.deliver = deliver
         demand = layout.demand(in: configuration)
         decoder = request.decoder(
-            after: known.flatMap { $0 }, count: layout.places.count, seed: progress.seed,
+            after: known.flatMap { $0 }, count: layout.positions.count, seed: progress.seed,
             sample: layout.lengths[layout.wanted.lowerBound])
     }
 
-    package var isFinished: Bool { decided == layout.places.count }
+    package var isFinished: Bool { decided == layout.positions.count }
 
     package func addRows(to batch: inout RowBatch, _ model: Executor) {
         let first = batch.rows.count
@@ -61,7 +61,7 @@ package final class FillTrack: Track {
         for beam in beams {
             for token in fed..<decided {
                 var row = layout.row(
-                    beam.tokens[token].chosen.id, at: layout.places[token], of: beam.sequence, in: configuration)
+                    beam.tokens[token].chosen.id, at: layout.positions[token], of: beam.sequence, in: configuration)
                 row.wantsLogits = token == decided - 1
                 batch.rows.append(row)
             }
@@ -75,11 +75,11 @@ package final class FillTrack: Track {
     }
 
     package func accept(
-        _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
+        _ row: LogitsRow, at index: Int, workspace: inout SamplingWorkspace
     ) throws(LeafError) {
-        if place < ownRows {
-            try decoder.accept(row, ofBeam: place, workspace: &workspace)
-            guard place == ownRows - 1 else { return }
+        if index < ownRows {
+            try decoder.accept(row, ofBeam: index, workspace: &workspace)
+            guard index == ownRows - 1 else { return }
         } else {
             for beam in beams.indices { try decoder.accept(row, ofBeam: beam, workspace: &workspace) }
         }

@@ -11,7 +11,7 @@ package struct MinP: LogitsProcessor {
     package func process(_ workspace: inout SamplingWorkspace, after history: TokenHistory) {
         workspace.computeProbabilities()
         let probabilities = workspace.probabilities
-        let threshold = share * probabilities[probabilities.placeOfLargest()]
+        let threshold = share * probabilities[probabilities.indexOfLargest()]
         workspace.keep { probabilities[$0] >= threshold }
     }
 }

@@ -48,7 +48,7 @@ private struct ProbabilityHeap {
     mutating func fill(from probabilities: FloatRow) {
         storage.removeAll(keepingCapacity: true)
         for id in 0..<probabilities.count where probabilities[id] > 0 { storage.append(Int32(id)) }
-        for place in (0..<storage.count / 2).reversed() { siftDown(place, probabilities) }
+        for node in (0..<storage.count / 2).reversed() { siftDown(node, probabilities) }
     }
 
     mutating func popMostLikely(_ probabilities: FloatRow) -> Int? {
@@ -61,17 +61,17 @@ private struct ProbabilityHeap {
     }
 
     private mutating func siftDown(_ start: Int, _ probabilities: FloatRow) {
-        var place = start
-        let moved = storage[place]
+        var node = start
+        let moved = storage[node]
         while true {
-            var child = 2 * place + 1
+            var child = 2 * node + 1
             guard child < storage.count else { break }
             if child + 1 < storage.count, precedes(storage[child + 1], storage[child], probabilities) { child += 1 }
             guard precedes(storage[child], moved, probabilities) else { break }
-            storage[place] = storage[child]
-            place = child
+            storage[node] = storage[child]
+            node = child
         }
-        storage[place] = moved
+        storage[node] = moved
     }
 
     private func precedes(_ a: Int32, _ b: Int32, _ probabilities: FloatRow) -> Bool {

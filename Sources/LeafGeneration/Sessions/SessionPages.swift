@@ -32,7 +32,7 @@ enum SessionPages {
     ///   - rows: returns the rows of a sequence by its index; as many as its length.
     static func restore(
         lengths: [Int], most: Int, into cache: KVCache, from reader: SessionReader,
-        rows: (_ place: Int, _ sequence: SequenceID) -> [RowBatch.Row]
+        rows: (_ index: Int, _ sequence: SequenceID) -> [RowBatch.Row]
     ) throws(LeafError) -> [SequenceID] {
         var tables: [[Int]] = []
         for length in lengths {

@@ -19,7 +19,7 @@ package protocol TextChoice {
 
     /// Takes what the model gives after a text, text by text in order.
     ///
-    /// - Parameter rows: those of the text's places that are not known yet, in order.
+    /// - Parameter rows: those of the text's positions that are not known yet, in order.
     /// - Throws: `.badInput` for logits that are no numbers, or if every token is forbidden.
     mutating func accept(
         _ rows: [LogitsRow], of text: Int, workspace: inout SamplingWorkspace

@@ -82,7 +82,7 @@ package final class TextTrack<Choice: TextChoice>: Track {
     }
 
     package func accept(
-        _ row: LogitsRow, at place: Int, workspace: inout SamplingWorkspace
+        _ row: LogitsRow, at index: Int, workspace: inout SamplingWorkspace
     ) throws(LeafError) {
         rows.append(row)
         guard rows.count == riding[turn].rows else { return }
