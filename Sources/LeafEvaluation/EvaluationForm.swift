@@ -29,8 +29,8 @@ public struct EvaluationForm: Sendable {
         self.options = options
         self.tokenizer = tokenizer
         self.rows = rows
-        let taken = configuration.promptLength + (generates ? options.maxTokens + 1 : 0)
-        inputLimit = maxLength.map { $0 - taken }
+        let taken = configuration.promptLength +| (generates ? options.maxTokens +| 1 : 0)
+        inputLimit = maxLength.map { $0 -| taken }
         if let maxLength, maxLength <= taken {
             throw LeafError(
                 .usage, "a length of \(maxLength) leaves no room for an input: soft prompt and target take \(taken)")

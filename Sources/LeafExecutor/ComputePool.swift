@@ -24,7 +24,8 @@ package final class ComputePool: @unchecked Sendable {
     /// For each thread, whether it has met the others since one failed, and stops.
     private let isStopped: UnsafeMutablePointer<Bool>
 
-    /// - Throws: `.io` when the system starts no more threads; none is left behind then.
+    /// - Throws: `.usage` for a number of threads that makes no sense, `.io` when the system starts no more threads; none
+    ///   is left behind then.
     package convenience init(threadCount: Int, instructionSet: InstructionSet = .best) throws(LeafError) {
         try self.init(threadCount: threadCount, kernels: Kernels(instructionSet))
     }
@@ -32,7 +33,7 @@ package final class ComputePool: @unchecked Sendable {
     package init(
         threadCount: Int, kernels: Kernels = Kernels(.best), system: SystemCalls = .real
     ) throws(LeafError) {
-        precondition(threadCount > 0)
+        try Machine.check(threads: threadCount)
         try kernels.permit()
         self.threadCount = threadCount
         self.kernels = kernels

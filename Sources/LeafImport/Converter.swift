@@ -110,9 +110,7 @@ public struct Converter: Sendable {
     ) throws(LeafError) -> ConversionResult {
         let clock = ContinuousClock()
         let began = clock.now
-        guard (1...1024).contains(options.threads) else {
-            throw LeafError(.usage, "\(options.threads) threads make no sense; give 1 to 1024")
-        }
+        try Machine.check(threads: options.threads)
         if options.consumes, let file = try madeEarlier(isCancelled) {
             return ConversionResult(
                 output: output, parameters: file.shape.parameterCount, bytes: file.leaf.fileBytes,

@@ -49,7 +49,8 @@ public struct MemoryPlan: Sendable, Equatable {
         let layout = Layout.smallest(for: needs)
         let planned = reserved.total +| layout.bytes
         minimum = max(least, planned +| Self.pageTableBytes(for: planned))
-        guard budget >= minimum else {
+        // A sum that fits no number is more than any budget.
+        guard budget >= minimum, planned < .max else {
             let smallest = minimum.wholeMebibytesText
             let offer =
                 isGiven ? "you gave \(budget.sizeText)" : "this machine (or container) has \(budget.sizeText) to give"

@@ -84,9 +84,7 @@ public struct Synthesizer: Sendable {
     ) throws(LeafError) -> SynthesisResult {
         let clock = ContinuousClock()
         let began = clock.now
-        guard (1...1024).contains(options.threads) else {
-            throw LeafError(.usage, "\(options.threads) threads make no sense; give 1 to 1024")
-        }
+        try Machine.check(threads: options.threads)
         try configuration.checkLimits(in: name)
         let enlargement = try enlargement()
         var warnings: [String] = []

@@ -13,6 +13,15 @@ package struct Machine: Sendable, Equatable {
 
     package static func current() -> Machine { Machine(.real) }
 
+    private static let threadCounts = 1...1024
+
+    /// - Throws: `.usage` for a number of threads that nobody starts.
+    package static func check(threads: Int) throws(LeafError) {
+        guard threadCounts.contains(threads) else {
+            throw LeafError(.usage, "\(threads) threads make no sense; give 1 to \(threadCounts.upperBound)")
+        }
+    }
+
     package init(_ reports: KernelReports) {
         let memory = colonFields(reports.file("/proc/meminfo") ?? "")
         // Without /proc the kernel knows only what nobody uses, not what could be freed, and nothing of a container.

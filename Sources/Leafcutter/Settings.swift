@@ -24,7 +24,6 @@ struct Settings {
     /// header may hold fit a number.
     private static let mostPositions = 1 << 24
     private static let mostSequences = 1 << 20
-    private static let threadCounts = 1...1024
     private static let requestLimits = 1...1_000_000
 
     init(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) {
@@ -50,9 +49,7 @@ struct Settings {
             reserveBytes = nil
         }
         let threads = options.threads ?? Machine.current().cores
-        guard Self.threadCounts.contains(threads) else {
-            throw LeafError(.usage, "\(threads) threads are not between 1 and \(Self.threadCounts.upperBound)")
-        }
+        try Machine.check(threads: threads)
         requestLimit = options.requestLimit
         guard Self.requestLimits.contains(requestLimit) else {
             throw LeafError(
@@ -76,6 +73,7 @@ struct Settings {
             (capacity.logitRows, 0, mostPositions, "rows of logits"),
             (capacity.sequences, 1, mostSequences, "sequences"),
             (capacity.pages, 1, mostPositions / Demand.pageKeys + mostSequences, "pages of the KV cache"),
+            (capacity.heapBytes, 0, .max, "bytes of answers under way"),
         ] {
             guard count >= least else {
                 throw LeafError(.usage, "a model cannot be opened for \(count) \(what); give at least \(least)")

@@ -58,7 +58,7 @@ public enum Verdict: Sendable, Equatable {
             self = .memory(bytesPerSecond: rate, share: rate / memory, waitShare: waitShare)
         } else {
             self = .compute(
-                multiplyAddsPerSecond: rate / Double(run.elementBytes) * rows, rows: Int(rows.rounded()),
+                multiplyAddsPerSecond: rate / Double(run.elementBytes) * rows, rows: Int(exactly: rows.rounded()) ?? .max,
                 isPrompt: isPrompt, waitShare: waitShare)
         }
     }

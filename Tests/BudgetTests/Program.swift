@@ -34,8 +34,10 @@ enum Program {
         let status: Int32
         let output: Data
         let errors: String
-        /// The most bytes that were resident, of the program itself or of the script that it ran under.
+        /// The most bytes that were resident: those that its control group was charged, or else the program's own.
         let peak: Int
+        /// How often the control group's limit was hit.
+        let limitHits: Int?
     }
 
     /// The budget that refusals lead to: the first knows the header, the next the vocabulary, the last the whole plan.
@@ -50,15 +52,26 @@ enum Program {
             #expect(named > budget)
             budget = named
         }
-        while try run(budget - (1 << 20)).status == 0 { budget -= 1 << 20 }
         return budget
     }
 
+    /// - Parameter limit: bytes that a control group of the program's own may be charged.
     static func run(_ arguments: [String], _ input: Input = .none, under limit: Int? = nil) throws -> Outcome {
-        let program = try #require(url)
-        return try run(
-            limit == nil ? program : cap, (limit.map { ["\($0)", "--no-drop", "--", program.path] } ?? []) + arguments,
-            input)
+        try run(#require(url), arguments, input, under: limit)
+    }
+
+    static func run(
+        _ program: URL, _ arguments: [String], _ input: Input = .none, under limit: Int?
+    ) throws -> Outcome {
+        guard let limit else { return try run(program, arguments, input) }
+        let outcome = try run(cap, ["\(limit)", "--no-drop", "--", program.path] + arguments, input)
+        func number(_ name: String) throws -> Double {
+            let text = outcome.errors.components(separatedBy: "\(name)=").last?.prefix { $0.isNumber || $0 == "." }
+            return try #require(text.flatMap { Double($0) }, "\(outcome.errors)")
+        }
+        return Outcome(
+            status: outcome.status, output: outcome.output, errors: outcome.errors,
+            peak: Int(try number("peak") * Double(1 << 20)), limitHits: Int(try number("failcnt")))
     }
 
     static func run(_ program: URL, _ arguments: [String], _ input: Input = .none) throws -> Outcome {
@@ -78,7 +91,7 @@ enum Program {
         feeder?.terminate()
         return Outcome(
             status: process.terminationStatus, output: data, errors: String(decoding: text, as: UTF8.self),
-            peak: watch.end())
+            peak: watch.end(), limitHits: nil)
     }
 
     /// - Returns: the process that fills a pipe.

@@ -109,4 +109,24 @@ import Testing
         #expect(declarations.count > 30 && planned > 50, "\(declarations.count) \(planned)")
         #expect(!FileManager.default.fileExists(atPath: folder.path("logits")))
     }
+
+    /// Commands that make a file of a model have no plan.
+    @Test func everyNumberMakesAFileOrIsRefused() throws {
+        let folder = try TemporaryDirectory()
+        let checkpoint = Golden.model("ant-tiny-c").appendingPathComponent("hf").path
+        var made = 0
+        for (words, options) in [
+            (["convert", checkpoint, folder.path("a.leaf")], ["threads", "memory"]),
+            (["merge", checkpoint, folder.path("b.leaf"), "--delta", checkpoint], ["threads", "memory"]),
+            (["synthesize", folder.path("c.leaf"), "--preset", "tiny"], ["threads", "seed"]),
+        ] {
+            for option in options {
+                for value in Self.values {
+                    let words = words + ["-q", "--force", "--\(option)=\(value)"]
+                    if let error = refusal(words) { expectSentence(error, words) } else { made += 1 }
+                }
+            }
+        }
+        #expect(made > 10)
+    }
 }

@@ -2,6 +2,7 @@ import Foundation
 import GoldenSupport
 import LeafFormat
 import LeafGeneration
+import LeafImport
 import LeafSystem
 import Leafcutter
 import Testing
@@ -167,12 +168,14 @@ import Testing
             changes += [
                 { $0.capacity.pages = number }, { $0.capacity.longest = number }, { $0.capacity.firstRows = number },
                 { $0.capacity.stepRows = number }, { $0.capacity.logitRows = number },
-                { $0.capacity.sequences = number }, { $0.threads = number }, { $0.memory = .bytes(number) },
+                { $0.capacity.sequences = number }, { $0.capacity.heapBytes = number },
+                { $0.callerBytes = number }, { $0.threads = number }, { $0.memory = .bytes(number) },
                 { $0.requestLimit = number }, { $0.reading.maxBytesPerSecond = number },
                 {
                     $0.capacity = .init(context: number, rows: number, logitRows: number, sequences: number)
                     $0.memory = .bytes(.max)
                 },
+                { ($0.capacity.heapBytes, $0.callerBytes, $0.memory) = (number, number, .bytes(.max)) },
             ]
             for other in Self.integers {
                 changes.append {
@@ -232,6 +235,33 @@ import Testing
                         ? nil : EmbeddingRequest(text: try file.rows(of: .ids([6, 20]), GenerationOptions()))
                 }, onAnswer: { _, _ in answered += 1 })
             #expect(answered == 3)
+        }
+    }
+
+    @Test func conversionsExportsAndMeasurements() throws {
+        for number in Self.integers {
+            var conversion = ConversionOptions()
+            conversion.threads = min(number, 1 << 24)
+            conversion.replacesExisting = true
+            let source = Golden.model("ant-tiny-c").appendingPathComponent("hf").path
+            for budget in [nil, number] {
+                conversion.memoryBudget = budget
+                _ = try? Converter(source: source, output: directory.path("again.leaf"), options: conversion).run()
+            }
+            var export = ExportOptions()
+            export.shardBytes = number
+            export.replacesExisting = true
+            _ = try? Exporter(model: directory.path("model.leaf"), folder: directory.path("folder"), options: export).run()
+            // What makes sense is measured for fifteen seconds.
+            if !(1...1024).contains(number) {
+                #expect(throws: LeafError.self) { try MachineRates.measure(for: file, rows: [number], threads: number) }
+            }
+        }
+        for rows in Self.floats {
+            var run = Verdict.Run()
+            run.decodeRows = Double(rows)
+            run.decodeSeconds = Double(rows)
+            #expect(!"\(Verdict(run) { nil })".isEmpty)
         }
     }
 }

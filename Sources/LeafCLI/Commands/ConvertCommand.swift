@@ -77,9 +77,6 @@ struct ConvertCommand: Command {
         options.instructionSet = try InstructionSet.wanted().rawValue
         options.resumes = !startsAnew
         options.threads = threads ?? Machine.current().cores
-        guard (1...1024).contains(options.threads) else {
-            throw LeafError(.usage, "\(options.threads) threads make no sense; give --threads between 1 and 1024")
-        }
         return options
     }
 

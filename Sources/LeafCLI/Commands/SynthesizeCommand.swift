@@ -53,9 +53,6 @@ struct SynthesizeCommand: Command {
         options.smallModelPath = around
         options.replacesExisting = replacesExisting
         options.threads = threads ?? Machine.current().cores
-        guard (1...1024).contains(options.threads) else {
-            throw LeafError(.usage, "\(options.threads) threads make no sense; give --threads between 1 and 1024")
-        }
 
         let interrupt = terminal.interrupt
         let meter = ProgressMeter("writing")
