@@ -24,8 +24,8 @@ package final class ComputePool: @unchecked Sendable {
     /// For each thread, whether it has met the others since one failed, and stops.
     private let isStopped: UnsafeMutablePointer<Bool>
 
-    /// - Throws: `.usage` for a number of threads that makes no sense, `.io` when the system starts no more threads; none
-    ///   is left behind then.
+    /// - Throws: `.usage` for a number of threads that makes no sense, `.io` when the system starts no more threads;
+    ///   none is left behind then.
     package convenience init(threadCount: Int, instructionSet: InstructionSet = .best) throws(LeafError) {
         try self.init(threadCount: threadCount, kernels: Kernels(instructionSet))
     }

@@ -58,8 +58,8 @@ public enum Verdict: Sendable, Equatable {
             self = .memory(bytesPerSecond: rate, share: rate / memory, waitShare: waitShare)
         } else {
             self = .compute(
-                multiplyAddsPerSecond: rate / Double(run.elementBytes) * rows, rows: Int(exactly: rows.rounded()) ?? .max,
-                isPrompt: isPrompt, waitShare: waitShare)
+                multiplyAddsPerSecond: rate / Double(run.elementBytes) * rows,
+                rows: Int(exactly: rows.rounded()) ?? .max, isPrompt: isPrompt, waitShare: waitShare)
         }
     }
 }

@@ -254,7 +254,9 @@ import Testing
             _ = try? Exporter(model: directory.path("model.leaf"), folder: directory.path("folder"), options: export).run()
             // What makes sense is measured for fifteen seconds.
             if !(1...1024).contains(number) {
-                #expect(throws: LeafError.self) { try MachineRates.measure(for: file, rows: [number], threads: number) }
+                #expect(throws: LeafError.self) {
+                    try MachineRates.measure(for: file, rows: [number], threads: number)
+                }
             }
         }
         for rows in Self.floats {
