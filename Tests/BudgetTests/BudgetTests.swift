@@ -75,13 +75,20 @@ struct BudgetTests {
         }
     }
 
-    /// The refusal names a number of whole MiB that works, and none smaller does.
+    /// A plan's refusal names a number of whole MiB that works, and no smaller one does. Eight texts need more than what
+    /// is read before there is a plan.
     @Test func theRefusalNamesTheSmallestBudget() throws {
-        #expect(try generate(minimum).0.text == Self.poem)
-        let outcome = try Program.run(
-            ["generate", model, Self.prompt, "--memory", "\(minimum - (1 << 20))"] + Self.options)
-        #expect(outcome.status == 3)
-        #expect(outcome.errors.split(separator: "\n").count == 1)
+        func run(_ budget: Int) throws -> Program.Outcome {
+            try Program.run(["generate", model, Self.prompt, "-n", "8", "--memory", "\(budget)"] + Self.options)
+        }
+        let refused = try run(minimum)
+        #expect(refused.status == 3 && refused.errors.split(separator: "\n").count == 1, "\(refused.errors)")
+        let advice = try #require(refused.errors.split(separator: "--memory ").last?.prefix { $0.isNumber })
+        let named = try #require(Int(advice)) << 20
+        #expect(named > minimum)
+        #expect(try run(named).status == 0)
+        let less = try run(named - (1 << 20))
+        #expect(less.status == 3 && less.errors.contains("--memory \(advice)MiB"), "\(less.errors)")
     }
 
     /// Everything but weights, KV cache and row buffers.

@@ -40,7 +40,8 @@ enum Program {
         let limitHits: Int?
     }
 
-    /// The budget that refusals lead to: the first knows the header, the next the vocabulary, the last the whole plan.
+    /// The smallest budget, near the one that refusals lead to: the first knows the header, the next the vocabulary and
+    /// what a usual text needs, the last the whole plan.
     static func smallestBudget(_ run: (_ budget: Int) throws -> Outcome) throws -> Int {
         var budget = 16 << 20
         for _ in 0..<3 {
@@ -52,6 +53,7 @@ enum Program {
             #expect(named > budget)
             budget = named
         }
+        while try run(budget - (1 << 20)).status == 0 { budget -= 1 << 20 }
         return budget
     }
 
