@@ -31,7 +31,7 @@ package final class KVCache {
         var length = 0
         /// Positions that later rows do not see any more. Forks share pages, so this is not in the pages.
         var hidden: [Int] = []
-        /// For each of them the row with which it went out of sight, in rising order: it comes back when the row goes.
+        /// For each hidden position the row that hid it, in rising order. The position comes back when that row goes.
         var hiding: [Int] = []
 
         init(room: Int) { pages.reserveCapacity(room) }
@@ -40,9 +40,9 @@ package final class KVCache {
     package let precision: KVPrecision
     /// The most pages of 16 positions.
     package let pageCount: Int
-    /// Those that no sequence has.
+    /// The number of pages that no sequence has.
     package var freePageCount: Int { freePages.count }
-    /// Sequences that there are.
+    /// The number of sequences.
     package var sequenceCount: Int { sequences.count }
     /// The most pages of one sequence.
     private let longestPages: Int

@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test func ofSeveralErrorsTheFirstInOrderIsTold() throws {
+    @Test func ofSeveralErrorsTheFirstInOrderIsReported() throws {
         let model = try TestModel(sizes: sizes, seed: 2)
         let offsets = model.file.chunks.map(\.offset)
         var system = SystemCalls.here

@@ -5,7 +5,7 @@ import LeafStream
 import LeafSystem
 import Testing
 
-/// Chunks leave memory and come back between blocks, and no consumer sees a wrong byte or waits for ever.
+/// Chunks leave memory and come back between blocks, and no consumer sees a wrong byte or waits without end.
 @Suite("residency", .timeLimit(.minutes(1))) struct ResidencyTests {
     /// Sweeps by blocks of four chunks, as a forward pass does, and asks for another working set between some of them.
     private func sweep(

@@ -223,7 +223,7 @@ import Testing
     }
 
     /// Reads of what comes later wait for days, and the failure does not wait for them.
-    @Test func anErrorIsToldWhileOthersWaitForTheirTime() throws {
+    @Test func anErrorIsReportedWhileOthersWaitForTheirTime() throws {
         defer { unlink(mirror) }
         let first = model.file.chunks[0].offset
         var system = SystemCalls.here

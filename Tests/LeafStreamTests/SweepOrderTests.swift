@@ -209,7 +209,7 @@ private final class Meeting: Sendable {
     }
 
     /// A read that fails behind a turn: what is still in slots is used, and all fail at the same chunk.
-    @Test(arguments: [1, 3]) func anErrorBehindATurnIsToldAtItsChunk(consumers: Int) throws {
+    @Test(arguments: [1, 3]) func anErrorBehindATurnIsReportedAtItsChunk(consumers: Int) throws {
         let model = try TestModel(sizes: [Int](repeating: 20_000, count: 24), seed: 3)
         let plan = try MemoryPlan(
             budget: budget(holding: 20_480 * 4), chunks: model.file.chunks, reserved: nothingReserved)

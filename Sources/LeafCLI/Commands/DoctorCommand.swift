@@ -11,7 +11,7 @@ struct DoctorCommand: Command {
 
     static let syntax = CommandSyntax<DoctorCommand>(
         name: "doctor", summary: "Show what this machine can do.",
-        discussion: "With MODEL the disk that it lies on is measured, and what to expect of the model is told.",
+        discussion: "With MODEL it measures the disk of that file, and predicts how fast the model runs.",
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
         options: CommonOptions.all.map { $0.lifted(\.common) }, examples: ["doctor", "doctor ant.leaf"])
 

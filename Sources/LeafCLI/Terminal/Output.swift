@@ -14,7 +14,7 @@ final class Output {
     /// Columns of the terminal's line that are written; 0 where it is no terminal.
     private(set) var column = 0
     private let isTerminal = isatty(STDOUT_FILENO) == 1
-    /// Told once, when writing has come to make no sense.
+    /// Called once, when writing makes no sense any more.
     var whenClosed: () -> Void = {}
 
     /// Whether nobody reads the output any more.
