@@ -111,7 +111,9 @@ let package = Package(
             name: "CKernelChecks", dependencies: ["CLeafKernels"], path: "Tests/CKernelChecks",
             exclude: ["arm", "bochs"],
             cSettings: c),
-        .testTarget(name: "CLeafKernelsTests", dependencies: ["CLeafKernels", "CKernelChecks"], swiftSettings: strict),
+        .testTarget(
+            name: "CLeafKernelsTests", dependencies: ["CLeafKernels", "CKernelChecks", "GoldenSupport"],
+            swiftSettings: strict),
         // What is typed, and what a shell completes.
         .target(name: "LeafArguments", dependencies: ["LeafSystem", "LeafFormat"], swiftSettings: library),
         // Requests, answers and errors as JSON: for the command line, a C library, a server.
@@ -148,6 +150,7 @@ let package = Package(
             name: "LeafGenerationTests",
             dependencies: [
                 "CPMAntShape", "LeafExecutor", "LeafGeneration", "LeafTokenizer", "LeafSystem", "LeafFormat",
+                "GoldenSupport",
             ],
             swiftSettings: strict),
         .testTarget(
@@ -179,7 +182,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafSystem", "LeafFormat"],
+            name: "LeafTokenizerTests", dependencies: ["LeafTokenizer", "LeafSystem", "LeafFormat", "GoldenSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "LeafStreamTests", dependencies: ["LeafStream", "LeafSystem", "LeafFormat", "GoldenSupport"],

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Where the processors' time goes while a model decodes at several budgets, by turns: nothing else may run beside it.
+"""Where the processors' time goes while a model decodes at several budgets in turn: nothing else may run beside it.
 
     Benchmarks/processor.py LEAFCUTTER MODEL.leaf [--budgets 6GiB,8GiB,11GiB] [--turns 3] [--tokens 17]
 

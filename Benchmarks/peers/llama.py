@@ -4,7 +4,7 @@
     llama.py --bench LLAMA_BENCH --name TEXT --version TEXT --work FOLDER --results FILE --budgets 512MiB,2GiB [--layers 48]
         [--leafcutter BINARY --leaf MODEL.leaf]
 
-With a model of Leafcutter's, both also decode by turns where both fit: memory's rate wanders from one minute to the next,
+With a model of Leafcutter's, both also decode alternately where both fit: memory's rate wanders from one minute to the next,
 so what was measured an hour apart compares nothing.
 """
 
@@ -77,7 +77,7 @@ def decode_by_turns(model, budget, arguments):
             turns.append(turn)
     if not turns:
         sys.exit(f"no turn in which all ran; see {results.failures}")
-    print(f"\n| seconds a token by turns | {' | '.join(str(turn + 1) for turn in range(len(turns)))} | median | of {ours}'s, median |")
+    print(f"\n| seconds a token, alternately | {' | '.join(str(turn + 1) for turn in range(len(turns)))} | median | of {ours}'s, median |")
     print("| --- " * (len(turns) + 3) + "|")
     for name in turns[0]:
         ratios = [turn[name] / turn[ours] for turn in turns]

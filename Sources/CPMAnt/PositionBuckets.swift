@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#endif
+import Glibc
 
 /// The bucket of the relative position bias for a pair of positions: CPM-Ant's rule, in integers.
 ///

@@ -99,14 +99,14 @@ extension CPMAntFile {
     package func wantedTensors() throws(LeafError) -> [ResidentTensors.Wanted] {
         var wanted: [ResidentTensors.Wanted] = []
         for tensor in shape.file.tensors {
-            let layout: ResidentTensors.Layout =
+            let arrangement: ResidentTensors.Arrangement =
                 switch tensor.name {
                 case TensorName.positionBias:
                     .transposed(rows: configuration.positionBiasRows, width: configuration.numHeads)
                 case TensorName.segmentEmbedding: .paddedRows(width: configuration.dimModel)
                 default: .plain
                 }
-            wanted.append(try ResidentTensors.Wanted(tensor.name, layout, in: leaf))
+            wanted.append(try ResidentTensors.Wanted(tensor.name, arrangement, in: leaf))
         }
         return try ResidentTensors.withScales(wanted, in: leaf)
     }

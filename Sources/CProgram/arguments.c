@@ -13,4 +13,4 @@ __attribute__((constructor)) static void keep(int argc, char **argv, char **envi
 
 int leaf_argument_count(void) { return count; }
 
-const char *leaf_argument(int place) { return place >= 0 && place < count ? arguments[place] : 0; }
+const char *leaf_argument(int index) { return index >= 0 && index < count ? arguments[index] : 0; }

@@ -3,7 +3,8 @@ import Leafcutter
 
 /// The speed of a model at each of several budgets on a measured machine.
 struct Outlook {
-    struct Step {
+    /// The speed at one budget.
+    struct Forecast {
         let plan: MemoryPlan
         let prediction: Prediction
 
@@ -15,9 +16,8 @@ struct Outlook {
         }
     }
 
-    /// One step for the smallest budget, for the powers of two above it, and for the budget that keeps everything in
-    /// memory.
-    let steps: [Step]
+    /// One for the smallest budget, for each power of two above it, and for the budget that keeps everything in memory.
+    let forecasts: [Forecast]
     private let predict: (MemoryPlan) -> Prediction
 
     /// - Parameters:
@@ -35,12 +35,12 @@ struct Outlook {
         }
         let unlimited = try plan(.max)
         let powers = (20..<62).map { 1 << $0 }.filter { $0 > unlimited.minimum && $0 < unlimited.total }
-        var steps: [Step] = []
+        var forecasts: [Forecast] = []
         for budget in [unlimited.minimum] + powers + [unlimited.total] {
             let plan = try plan(budget)
-            steps.append(Step(plan: plan, prediction: predict(plan)))
+            forecasts.append(Forecast(plan: plan, prediction: predict(plan)))
         }
-        self.steps = steps
+        self.forecasts = forecasts
     }
 
     func prediction(for plan: MemoryPlan) -> Prediction { predict(plan) }

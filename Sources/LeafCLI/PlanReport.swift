@@ -8,8 +8,8 @@ struct PlanReport {
     let plan: MemoryPlan
     let context: Int
     let prediction: Prediction
-    /// Steps with more memory.
-    let more: [Outlook.Step]
+    /// Forecasts for more memory.
+    let more: [Outlook.Forecast]
     let rates: MachineRates
     let maxContext: Int
     let bytesPerToken: Int

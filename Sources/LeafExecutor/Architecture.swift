@@ -52,9 +52,9 @@ package struct ModelFacts: Sendable {
     package var dModel: Int
     /// Rows of the table behind `RowBatch.Row.Input.softPrompt`; 0 for a model without.
     package var softPromptRows: Int
-    /// In the order of the blocks.
+    /// The attention of each block that has one, in the order of the blocks.
     package var attentions: [Attention]
-    /// Of the widest feed-forward block.
+    /// The width of the widest feed-forward block.
     package var feedForwardWidth: Int
     /// Indices of matrices whose outputs a thread keeps for itself, chunk by chunk, before they meet the gate.
     package var upProjections: [Int]

@@ -8,7 +8,7 @@ import LeafSystem
 public struct Demand: Sendable, Equatable {
     /// The number of positions in one page of the KV cache.
     public static let pageKeys = Int(LEAF_PAGE_KEYS)
-    /// Of a text that needs nothing.
+    /// The demand of a text that needs nothing.
     public static let nothing = Demand(
         pages: 0, sequences: 0, longest: 0, firstRows: 0, stepRows: 0, logitRows: 0, heapBytes: 0)
     /// Heap bytes of a token under way with its text, its event and the twenty most likely others.
@@ -82,7 +82,7 @@ public struct Demand: Sendable, Equatable {
     /// Pages that hold so many positions of one sequence.
     public static func pages(holding positions: Int) -> Int { positions.units(of: pageKeys) }
 
-    /// Both at the same time.
+    /// The demand of both at the same time.
     public static func + (a: Demand, b: Demand) -> Demand {
         Demand(
             pages: a.pages +| b.pages, sequences: a.sequences +| b.sequences, longest: max(a.longest, b.longest),
@@ -90,7 +90,7 @@ public struct Demand: Sendable, Equatable {
             logitRows: a.logitRows +| b.logitRows, heapBytes: a.heapBytes +| b.heapBytes)
     }
 
-    /// So many of them at the same time.
+    /// The demand of so many texts at the same time.
     public static func * (demand: Demand, count: Int) -> Demand {
         count <= 0
             ? .nothing
@@ -101,7 +101,7 @@ public struct Demand: Sendable, Equatable {
                 heapBytes: demand.heapBytes *| count)
     }
 
-    /// Either of them.
+    /// A demand that is enough for either of them.
     public static func | (a: Demand, b: Demand) -> Demand {
         Demand(
             pages: max(a.pages, b.pages), sequences: max(a.sequences, b.sequences),

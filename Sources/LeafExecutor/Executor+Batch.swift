@@ -3,7 +3,7 @@ package import LeafFormat
 import LeafStream
 package import LeafSystem
 
-/// A batch before its first block: checked, placed in the cache, embedded, and told who sees whom.
+/// A batch before its first block: checked, placed in the cache, embedded, with bias rows that say who sees whom.
 extension Executor {
     /// Checks the batch against the capacity and gives its rows places in the cache.
     func begin(_ batch: RowBatch) throws(LeafError) {

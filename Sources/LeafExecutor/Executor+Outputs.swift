@@ -25,7 +25,7 @@ extension Executor {
 
     /// A row of the residual stream as the last block left it, `[dModel]`, for the executor of the blocks behind.
     ///
-    /// - Parameter row: of the batch.
+    /// - Parameter row: its number in the batch.
     package func hiddenState(ofRow row: Int) -> UnsafeBufferPointer<Float> {
         precondition(row < step.rowCount)
         return UnsafeBufferPointer(start: scratch.hiddenStates[row], count: facts.dModel)

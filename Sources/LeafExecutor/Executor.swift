@@ -37,7 +37,7 @@ package final class Executor {
     }
 
     /// - Parameters:
-    ///   - residents: of the architecture, with the scales of the matrices of the blocks that are run.
+    ///   - residents: the architecture's tensors, and the scales of the matrices of the blocks that are run.
     ///   - store: holds the blocks that are run.
     ///   - pool: of `options.threads` threads.
     /// - Throws: `.io` and `.badInput` when adapters cannot be read, `.budget` when the system refuses memory, `.usage`
@@ -70,7 +70,7 @@ package final class Executor {
 
     /// The parts of the memory plan that hold everything that `init` allocates, and the resident tensors.
     ///
-    /// - Parameter residentBytes: of the architecture's tensors and tables.
+    /// - Parameter residentBytes: bytes of the architecture's tensors and tables.
     package static func parts(
         _ file: LeafFile, _ facts: ModelFacts, residentBytes: Int, _ options: ExecutorOptions
     ) -> [MemoryPlan.Part] {
@@ -139,7 +139,7 @@ package final class Executor {
 
     // MARK: What a sweep knows of its rows
 
-    /// There is one, whose arrays keep their room.
+    /// The rows of a sweep. All sweeps use the same value, whose arrays keep their room.
     struct Step {
         struct Group {
             let sequence: SequenceID
@@ -151,7 +151,7 @@ package final class Executor {
             let biasStride: Int
         }
         var rowCount = 0
-        /// As many as there are sequences, or rows.
+        /// One for each sequence with rows on the sweep.
         var groups: [Group] = []
         /// For each row of the batch, its position in its sequence's cache.
         var places: [Int] = []
@@ -192,7 +192,8 @@ package final class Executor {
 }
 
 extension ModelFacts {
-    /// The same attentions, those of other blocks without heads: an executor of some blocks caches nothing for them.
+    /// The same attentions, but those outside of `blocks` without heads: an executor of some blocks caches nothing for
+    /// the others.
     func attentions(in blocks: Range<Int>) -> [Attention] {
         attentions.map { attention in
             guard !blocks.contains(attention.block) else { return attention }

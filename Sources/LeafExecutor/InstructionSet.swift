@@ -6,7 +6,7 @@ public struct InstructionSet: RawRepresentable, Hashable, Sendable, CustomString
     /// `scalar`, `avx2`, `avxvnni`, `avx512` or `neon`.
     public let rawValue: String
 
-    /// Nil for a name that no processor has kernels by.
+    /// Nil for a name that no set of kernels has.
     public init?(rawValue: String) {
         guard Self.names.contains(rawValue) else { return nil }
         self.rawValue = rawValue
@@ -20,12 +20,12 @@ public struct InstructionSet: RawRepresentable, Hashable, Sendable, CustomString
     /// The fastest set that this processor has.
     public static var best: InstructionSet { InstructionSet(leaf_kernels_best()) }
 
-    /// Those that this processor has, slowest first.
+    /// The sets that this processor has, slowest first.
     public static var available: [InstructionSet] {
         names.compactMap { leaf_kernels_named($0).map { InstructionSet($0) } }
     }
 
-    /// Those of all processors, slowest first.
+    /// The names of all sets, slowest first.
     private static var names: [String] {
         var names: [String] = []
         while let name = leaf_kernels_name(names.count) { names.append(String(cString: name)) }
@@ -60,7 +60,7 @@ public struct InstructionSet: RawRepresentable, Hashable, Sendable, CustomString
 /// Unchecked because a table of C functions is not marked as sendable; nobody writes to it.
 package struct Kernels: @unchecked Sendable {
     package let floats: leaf_float_kernels
-    /// With int8 weights.
+    /// The product with int8 weights.
     package let product: leaf_product
 
     package init(floats: leaf_float_kernels, product: leaf_product) {
@@ -68,7 +68,7 @@ package struct Kernels: @unchecked Sendable {
         self.product = product
     }
 
-    /// Those of the best set where the processor lacks the one that is asked for.
+    /// The kernels of a set, or of the best one where the processor lacks it.
     package init(_ instructionSet: InstructionSet) {
         let table = (instructionSet.table ?? leaf_kernels_best()).pointee
         self.init(floats: table.floats.pointee, product: leaf_kernels_product([table], LEAF_LAYOUT_INT8).pointee)

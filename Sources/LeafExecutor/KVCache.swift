@@ -31,7 +31,7 @@ package final class KVCache {
         var length = 0
         /// Positions that later rows do not see any more. Forks share pages, so this is not in the pages.
         var hidden: [Int] = []
-        /// For each of them the row with which it went out of sight, in rising order: it comes back when the row goes.
+        /// For each hidden position the row that hid it, in rising order. The position comes back when that row goes.
         var hiding: [Int] = []
 
         init(room: Int) { pages.reserveCapacity(room) }
@@ -40,13 +40,13 @@ package final class KVCache {
     package let precision: KVPrecision
     /// The most pages of 16 positions.
     package let pageCount: Int
-    /// Those that no sequence has.
+    /// The number of pages that no sequence has.
     package var freePageCount: Int { freePages.count }
-    /// Sequences that there are.
+    /// The number of sequences.
     package var sequenceCount: Int { sequences.count }
     /// The most pages of one sequence.
     private let longestPages: Int
-    private let layout: Layout
+    private let layout: PageLayout
     private let arena: Arena
     private let base: UnsafeMutableRawPointer
     private var freePages: [UInt32]
@@ -55,27 +55,27 @@ package final class KVCache {
     private var nextSequence = 0
 
     /// Sizes that follow from the model and the precision.
-    struct Layout: Sendable {
-        /// The part of one attention in a page.
-        struct Part {
+    struct PageLayout: Sendable {
+        /// The heads of one attention, one behind another.
+        struct Heads {
             let offset: Int
             /// Bytes of one head: its keys, then its values.
             let headBytes: Int
         }
 
         /// By attention.
-        let parts: [Part]
+        let heads: [Heads]
         let positionsOffset: Int
 
         init(_ attentions: [ModelFacts.Attention], _ precision: KVPrecision) {
-            var parts: [Part] = []
+            var heads: [Heads] = []
             var offset = 0
             for attention in attentions {
                 let headBytes = 2 * 16 * attention.dimHead.roundedUp(to: 16) * precision.elementBytes
-                parts.append(Part(offset: offset, headBytes: headBytes))
+                heads.append(Heads(offset: offset, headBytes: headBytes))
                 offset += headBytes * attention.keyHeads
             }
-            self.parts = parts
+            self.heads = heads
             positionsOffset = offset
         }
 
@@ -87,7 +87,7 @@ package final class KVCache {
         _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, _ capacity: Demand
     ) -> Int {
         // A page has an owner count and an entry in the list of free pages.
-        let pages = capacity.pages *| (Layout(attentions, precision).pageBytes + 8 + 4)
+        let pages = capacity.pages *| (PageLayout(attentions, precision).pageBytes + 8 + 4)
         return pages +| capacity.sequences *| (Demand.pages(holding: capacity.longest) *| 4 +| sequenceBytes)
     }
 
@@ -100,7 +100,7 @@ package final class KVCache {
         _ attentions: [ModelFacts.Attention], _ precision: KVPrecision, _ capacity: Demand
     ) throws(LeafError) {
         self.precision = precision
-        layout = Layout(attentions, precision)
+        layout = PageLayout(attentions, precision)
         pageCount = capacity.pages
         longestPages = Demand.pages(holding: capacity.longest)
         arena = try Arena(byteCount: pageCount * layout.pageBytes)
@@ -219,7 +219,7 @@ package final class KVCache {
     ///
     /// - Parameter attention: which of `ModelFacts.attentions`.
     func offset(attention: Int, head: Int) -> Int {
-        layout.parts[attention].offset + head * layout.parts[attention].headBytes
+        layout.heads[attention].offset + head * layout.heads[attention].headBytes
     }
 
     /// The address of an offset in a page.

@@ -51,7 +51,7 @@ struct LinearProduct {
 
     /// Some outputs of one matrix.
     struct Weights {
-        /// Of the first output: the start of a unit.
+        /// The bytes of the first output, which begins a unit.
         let bytes: UnsafeRawPointer
         let outputCount: Int
         let layout: WeightLayout

@@ -5,7 +5,8 @@ package import LeafSystem
 /// The small tensors that every sweep needs: norms, biases, embeddings, row scales. Read and verified once, laid out
 /// for the kernels. An architecture says which it wants and how.
 package final class ResidentTensors: @unchecked Sendable {
-    package enum Layout: Sendable {
+    /// How a tensor lies in memory.
+    package enum Arrangement: Sendable {
         /// As in the file.
         case plain
         /// Rows of `width` floats, each padded to a multiple of 64.
@@ -17,22 +18,22 @@ package final class ResidentTensors: @unchecked Sendable {
     /// A tensor to be kept.
     package struct Wanted: Sendable {
         package let name: String
-        package let layout: Layout
+        package let arrangement: Arrangement
         /// Whether its numbers are float32, which must be finite.
         let isFloat: Bool
         /// Bytes in memory.
         let byteCount: Int
 
         /// - Throws: `.badInput` when the file lacks the tensor.
-        package init(_ name: String, _ layout: Layout = .plain, in file: LeafFile) throws(LeafError) {
+        package init(_ name: String, _ arrangement: Arrangement = .plain, in file: LeafFile) throws(LeafError) {
             guard let entry = file.tensor(name) else {
                 throw LeafError(.badInput, "\(file.path) lacks the tensor \(name); convert the checkpoint again")
             }
             self.name = name
-            self.layout = layout
+            self.arrangement = arrangement
             isFloat = entry.type == .f32
             byteCount =
-                if case .paddedRows(let width) = layout {
+                if case .paddedRows(let width) = arrangement {
                     entry.byteCount / (width * 4) * width.roundedUp(to: 64) * 4
                 } else {
                     entry.byteCount.roundedUp(to: 256)
@@ -67,7 +68,7 @@ package final class ResidentTensors: @unchecked Sendable {
             let start = UnsafeMutableRawPointer(arena.take(tensor.byteCount, of: UInt8.self))
             starts[tensor.name] = start
             guard let entry = file.tensor(tensor.name) else { continue }
-            targets.append(Target(entry: entry, layout: tensor.layout, base: start))
+            targets.append(Target(entry: entry, arrangement: tensor.arrangement, base: start))
         }
         self.starts = starts
         let buffer = UnsafeMutableRawBufferPointer(
@@ -94,13 +95,13 @@ package final class ResidentTensors: @unchecked Sendable {
 
     private struct Target {
         let entry: TensorEntry
-        let layout: Layout
+        let arrangement: Arrangement
         let base: UnsafeMutableRawPointer
 
         /// Stores `bytes`, which begin at byte `start` of the tensor in the file.
         func store(_ bytes: UnsafeRawBufferPointer, at start: Int) {
             guard let source = bytes.baseAddress else { return }
-            switch layout {
+            switch arrangement {
             case .plain:
                 (base + start).copyMemory(from: source, byteCount: bytes.count)
             case .paddedRows(let width):

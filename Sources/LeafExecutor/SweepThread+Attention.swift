@@ -6,9 +6,9 @@ extension SweepThread {
     package struct Attention {
         /// Which of `ModelFacts.attentions`.
         package let index: Int
-        /// What scores are multiplied by.
+        /// The number that scores are multiplied by.
         package let scoreScale: Float
-        /// Nil for a model without.
+        /// Nil for a model without a position bias.
         package let bias: BiasTable?
 
         package init(index: Int, scoreScale: Float, bias: BiasTable? = nil) {

@@ -106,7 +106,7 @@ package enum WeightTile {
 
 /// The division by `sqrt(fan-in)` of a CPM-Ant linear layer or embedding: done with the stored numbers, or still to do.
 ///
-/// - Source: Documentation/cpm-ant.md, section 2.1.
+/// - Source: Documentation/cpm-ant.md, sections 2.2 and 2.5.
 package struct FanInScale: Sendable, Equatable {
     /// What stored numbers are still to be divided by.
     package let divisor: Double

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Somebody's wish that work stop: told once, from any thread, at any time; never taken back.
+/// A request to stop work: made once, from any thread, at any time, and never taken back.
 ///
 ///     let cancellation = Cancellation()
 ///     onInterrupt { cancellation.cancel() }

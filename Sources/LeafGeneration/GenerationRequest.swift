@@ -61,11 +61,11 @@ public struct GenerationRequest: Sendable {
     }
 
     private func heapBytes(generated: Int) -> Int {
-        // Beams keep as many that have ended.
+        // A search keeps as many texts that have ended as it has beams.
         let isSearch = if case .beams = options.decoding { true } else { false }
         let text = prompt.ids.count *| Demand.idHeapBytes +| generated *| options.tokenHeapBytes
-        let told = samples *| generated *| Self.eventHeapBytes
-        return (isSearch ? 2 : 1) *| options.width(samples: samples) *| text +| told
+        let events = samples *| generated *| Self.eventHeapBytes
+        return (isSearch ? 2 : 1) *| options.width(samples: samples) *| text +| events
     }
 
     /// Bytes on the heap for a token's event, in an array that grows where events are taken late.

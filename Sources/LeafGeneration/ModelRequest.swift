@@ -52,7 +52,7 @@ package struct RequestContext<Answer: Sendable>: Sendable {
     package let cancellation: Cancellation
     /// Adds tracks on the engine's thread, for a request that takes several steps.
     package let add: @Sendable (_ tracks: @escaping @Sendable () -> [any Track]) -> Void
-    /// Called on the engine's thread.
+    /// Delivers an event; called on the engine's thread.
     package let tell: @Sendable (RequestEvent<Answer>) -> Void
 
     package init(

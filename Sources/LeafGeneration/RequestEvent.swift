@@ -2,7 +2,7 @@ public import LeafSystem
 
 /// An event of a request.
 public enum RequestEvent<Answer: Sendable>: Sendable {
-    /// A token of a generation, in the order of its samples. Beams are told when they have ended.
+    /// A token of a generation, in the order of its samples. Beams are reported when they have ended.
     case piece(GeneratedPiece)
     /// Where the request is: some times a second at most.
     case progress(RequestProgress)
@@ -37,7 +37,7 @@ public struct RequestProgress: Sendable, Equatable {
         self.rows = rows
     }
 
-    /// Of the sweep, from 0 to 1.
+    /// The share of the sweep that is done, from 0 to 1.
     public var share: Double { Double(chunksDone) / Double(max(1, chunkCount)) }
 }
 

@@ -21,7 +21,7 @@ package struct SamplingWorkspace: ~Copyable, Sendable {
     private static let mostTokens = 1 << 24
 
     /// - Parameters:
-    ///   - softPromptRows: tokens behind the vocabulary, of which a row of logits may tell too.
+    ///   - softPromptRows: tokens behind the vocabulary, which a row of logits may have too.
     ///   - kernels: the model's.
     /// - Throws: `.usage` for sizes that no vocabulary has, `.budget` when the system refuses the memory.
     package init(vocabSize: Int, softPromptRows: Int = 0, kernels: Kernels = Kernels(.best)) throws(LeafError) {

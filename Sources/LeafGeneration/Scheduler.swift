@@ -3,7 +3,7 @@ import LeafFormat
 package import LeafSystem
 
 /// Runs any number of tracks on shared sweeps. New tracks join at the next sweep and finished ones leave. A sweep can
-/// have the prompt of one track and steps of others.
+/// have the prompt of one track and steps of other tracks.
 ///
 /// Tracks join in the order in which they came. One that does not fit beside those under way waits, and those behind
 /// it wait too, so that none starves. Everything happens on the engine's queue.
@@ -24,10 +24,10 @@ package final class Scheduler {
     private var failures: [Int: LeafError] = [:]
     /// Blocks that the sweep under way has begun.
     private var blocksBegun = 0
-    /// When tracks were last told where they are.
-    private var lastTold = ContinuousClock.now
-    /// Between two tellings at least.
-    private static let tellingInterval = Duration.milliseconds(100)
+    /// When tracks last reported their progress.
+    private var lastReport = ContinuousClock.now
+    /// The least time between two reports.
+    private static let reportInterval = Duration.milliseconds(100)
 
     /// - Parameters:
     ///   - queue: the one on which everything else here is called.
@@ -71,7 +71,7 @@ package final class Scheduler {
         ride()
     }
 
-    /// Ends those that were cancelled.
+    /// Ends the tracks that were cancelled.
     private func letGo() {
         leave(&active)
         leave(&waiting)
@@ -151,8 +151,8 @@ package final class Scheduler {
         leave(&waiting)
         let blocks = model.file.blocks
         let now = ContinuousClock.now
-        if now - lastTold >= Self.tellingInterval {
-            lastTold = now
+        if now - lastReport >= Self.reportInterval {
+            lastReport = now
             let progress = SweepProgress(
                 chunksDone: blocks[blocksBegun].chunks.lowerBound, chunkCount: model.file.chunks.count,
                 rows: batch.rows.count)

@@ -9,7 +9,7 @@ package import LeafSystem
 package protocol Track: AnyObject {
     /// The most that it can need. It never changes.
     var demand: Demand { get }
-    /// Of its request.
+    /// The cancellation of its request.
     var cancellation: Cancellation { get }
     /// Whether somebody wants it to stop. Asked before each sweep and before each block of one.
     var isCancelled: Bool { get }
@@ -38,7 +38,7 @@ package protocol Track: AnyObject {
     /// Called when all rows of a sweep have been accepted.
     func endSweep(_ model: Executor)
 
-    /// Tells whoever waits where it is: some times a second, also while it waits to join.
+    /// Reports its progress to whoever waits: some times a second, also while it waits to join.
     func tell(_ progress: SweepProgress)
 
     /// Removes its sequences and delivers the result. Nothing is called afterwards.

@@ -3,8 +3,8 @@ import LeafFormat
 
 /// Which tensors go into which file of an exported checkpoint.
 struct ExportShards {
-    /// The sources of a tensor's rows, concatenated.
-    enum Part {
+    /// Where rows of a tensor come from.
+    enum RowSource {
         case matrix(String)
         case resident(String)
         case prompts
@@ -14,7 +14,8 @@ struct ExportShards {
         /// The name in transformers.
         let name: String
         let shape: [Int]
-        let parts: [Part]
+        /// Their rows follow one another.
+        let sources: [RowSource]
     }
 
     struct File {
@@ -91,15 +92,15 @@ struct ExportShards {
         var tensors = [
             Tensor(
                 name: "cpmant.\(TensorName.tokenTable)", shape: [rows, configuration.dimModel],
-                parts: [.matrix(TensorName.tokenTable), .prompts])
+                sources: [.matrix(TensorName.tokenTable), .prompts])
         ]
         for tensor in shape.file.tensors where tensor.name != TensorName.promptEmbedding {
             tensors.append(
-                Tensor(name: "cpmant.\(tensor.name)", shape: tensor.shape, parts: [.resident(tensor.name)]))
+                Tensor(name: "cpmant.\(tensor.name)", shape: tensor.shape, sources: [.resident(tensor.name)]))
         }
         for matrix in shape.matrices where matrix.name != TensorName.tokenTable {
             let size = [matrix.outputs, matrix.columns]
-            tensors.append(Tensor(name: "cpmant.\(matrix.name)", shape: size, parts: [.matrix(matrix.name)]))
+            tensors.append(Tensor(name: "cpmant.\(matrix.name)", shape: size, sources: [.matrix(matrix.name)]))
         }
         return tensors
     }

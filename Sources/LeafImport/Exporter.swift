@@ -135,8 +135,8 @@ public struct Exporter: Sendable {
         _ tensor: ExportShards.Tensor, _ rows: LeafRows, _ writer: inout ShardWriter,
         _ account: (Int) throws(LeafError) -> Void
     ) throws(LeafError) {
-        for part in tensor.parts {
-            switch part {
+        for source in tensor.sources {
+            switch source {
             case .matrix(let name):
                 try rows.forEachChunk(ofMatrix: name) { (_, floats) throws(LeafError) in
                     try account(try writer.append(floats))

@@ -10,7 +10,7 @@ package import LeafSystem
 package struct ZipArchive: Sendable {
     package struct Entry: Sendable {
         package let byteCount: Int
-        /// The CRC-32; nil if torch was told not to compute it and wrote 0.
+        /// The CRC-32; nil if torch did not compute it and wrote 0.
         let checksum: UInt32?
         /// Where the entry's own header begins, in front of its bytes.
         fileprivate let header: Int

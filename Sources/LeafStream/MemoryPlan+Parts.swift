@@ -26,8 +26,8 @@ extension MemoryPlan {
         /// Chunks that never leave.
         case pinned
 
-        /// Those that every plan tells of, also when they take nothing.
-        var isAlwaysTold: Bool {
+        /// Whether every plan lists it, also when it takes nothing.
+        var isAlwaysListed: Bool {
             switch self {
             case .runtime, .tables, .tokenizer, .resident, .kv, .scratch, .slots, .pinned: true
             case .sampling, .trace, .sessions, .requests: false
@@ -62,7 +62,7 @@ extension MemoryPlan {
     /// Every byte of the plan by its purpose, page tables among the runtime's: together `total`.
     public var parts: [Part] {
         Purpose.allCases.map { purpose in Part(purpose, bytes(for: purpose)) }
-            .filter { $0.bytes > 0 || $0.purpose.isAlwaysTold }
+            .filter { $0.bytes > 0 || $0.purpose.isAlwaysListed }
     }
 
     public func bytes(for purpose: Purpose) -> Int {

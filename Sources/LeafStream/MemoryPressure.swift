@@ -3,7 +3,7 @@ package import LeafSystem
 /// Decides how much of a model stays in memory while other programs need some of it too: the policy of an automatic
 /// budget.
 ///
-/// A value without clock: it is fed what the kernel says, once a second or so, and answers with the bytes that may
+/// A value without a clock: it is given what the kernel says, once a second or so, and answers with the bytes that may
 /// stay, a limit on what others ask for. Memory is given back at once and taken again with hesitation.
 package struct MemoryPressure: Sendable {
     /// A reading of the kernel's counters.
@@ -65,8 +65,8 @@ package struct MemoryPressure: Sendable {
         let spare = reading.roomBytes - reserveBytes
         calmReadings = spare > 0 ? calmReadings + 1 : 0
         if calmReadings >= Self.calmReadingsToGrow {
-            // What has just been given back takes a sweep to fill: half of the room at a time, beyond what is there and
-            // not beyond what somebody might ask for one day.
+            // Chunks that come back take a sweep to load, so half of the room is given at a time. The limit is more
+            // than what is there, and no more than anybody could ask for.
             allowedBytes = max(allowedBytes, min(movableBytes, pinnedBytes + spare / 2))
         }
         return allowedBytes

@@ -199,7 +199,7 @@ extension ReadAhead {
     private func fail(_ state: inout State, _ claim: Int, _ error: LeafError) {
         guard claim < state.failedClaim else { return }
         (state.failedClaim, state.failure) = (claim, error)
-        // Those that wait to read what comes later need not.
+        // Readers that wait for the time of a later piece need not wait any more.
         monitor.wakeAll(.pace)
     }
 

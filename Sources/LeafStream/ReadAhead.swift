@@ -7,15 +7,15 @@ internal import Synchronization
 /// each chunk, and lets threads sleep that have nothing to do.
 ///
 /// Readers open chunks in the order of `SweepOrder` and share out their pieces. A pinned chunk is opened once and
-/// stays. A streamed one needs a free slot; the last of the consumers to release it frees the slot. A chunk's address
-/// is published in
-/// `ChunkState.address` by the reader that brings its last piece, and taken back when all consumers have released it.
-/// An address therefore belongs to one position: between two sweeps of the same direction lie more streamed chunks than
-/// there are slots, so nobody can be a whole sweep ahead of another; and where the direction turns consumers have
-/// released a chunk before any of them asks for it again.
+/// stays. A streamed one needs a free slot; the last of the consumers to release it frees the slot.
+///
+/// The reader that brings a chunk's last piece publishes the chunk's address in `ChunkState.address`. The address is
+/// taken back when all consumers have released the chunk, so it belongs to one position. Between two sweeps of the same
+/// direction lie more streamed chunks than there are slots, so no consumer can be a whole sweep ahead of another. Where
+/// the direction turns, consumers have released a chunk before any of them asks for it again.
 final class ReadAhead: Sendable {
     struct State {
-        /// The position of the next chunk to open, since the pattern of sweeps was last begun anew.
+        /// The position of the next chunk to open, since the pattern of sweeps last began.
         var cursor = 0
         /// The chunk whose pieces are being handed out.
         var open: Load?
@@ -210,7 +210,7 @@ final class ReadAhead: Sendable {
         }
     }
 
-    /// Positions that the consumers have passed since the pattern was last begun anew. Not while any of them works.
+    /// Positions that the consumers have passed since the pattern last began. Not to be read while any of them works.
     var consumed: Int { history.withLock { (acquired.load(ordering: .relaxed) - $0.acquired) / consumers } }
 
     /// Copies bytes that lie in one pinned chunk; false if they do not, or if that chunk is not loaded yet.

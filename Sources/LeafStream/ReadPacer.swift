@@ -17,7 +17,7 @@ package struct ReadPacer {
         return start
     }
 
-    /// A read that was given a time did not happen, nor will one of those with a later time.
+    /// Takes back the time of a read that does not happen. Reads that were given later times must not happen either.
     package mutating func giveBack(bytes: Int) {
         if nanosecondsPerByte > 0 { next -= min(next, nanoseconds(for: bytes)) }
     }

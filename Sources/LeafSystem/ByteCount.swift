@@ -99,7 +99,7 @@ extension Double {
         case ..<59.5: fixed(0) + " s"
         case ..<3599.5: Self.pair(Int(rounded()), "min", "s")
         case ..<1e9: Self.pair(Int((self / 60).rounded()), "h", "min")
-        default: "for ever"
+        default: "forever"
         }
     }
 

@@ -63,8 +63,8 @@ public struct Benchmark: Sendable, Equatable {
 }
 
 extension Model {
-    /// Runs a benchmark: a prompt that is not counted, then prompts and decoding steps by turns. It has the model to
-    /// itself; requests that come meanwhile wait.
+    /// Runs a benchmark: a prompt that is not counted, then prompts and decoding steps alternately. It has the model
+    /// to itself; requests that come meanwhile wait.
     ///
     /// - Parameters:
     ///   - cancellation: ends it with `.cancelled`.

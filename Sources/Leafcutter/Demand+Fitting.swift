@@ -73,11 +73,11 @@ public struct DemandSurvey: Sendable {
     private let sequences: Int
     /// The demands with the most pages, no more of them than can run together.
     private var largest: [Demand] = []
-    /// The one that needs most of each other thing.
+    /// For each other number, the demand with the largest.
     private var extremes: [Demand?] = Array(repeating: nil, count: Self.measures.count)
-    /// Of all that were added.
+    /// The number of demands that were added.
     public private(set) var count = 0
-    /// Cached positions of the longest.
+    /// Cached positions of the longest text.
     public private(set) var longest = 0
     /// The sum of the rows of all first sweeps.
     public private(set) var firstRows = 0

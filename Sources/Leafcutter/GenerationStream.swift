@@ -54,8 +54,8 @@ public struct GenerationStream: AsyncSequence, Sendable {
         }
     }
 
-    /// Everything that the generation gave, once it is over; the pieces need not have been read. Of a generation that
-    /// was cancelled, what there was then.
+    /// Everything that the generation gave, once it is over; the pieces need not have been read. A generation
+    /// that was cancelled gives what there was then.
     ///
     /// - Throws: `LeafError`: `.usage` for options that make no sense, `.busy`, `.tooLong` when the model was opened
     ///   for less, and what reading throws.

@@ -58,7 +58,7 @@ public struct MachineRates: Sendable, Equatable {
     ///   - reading: how a run will read. A limit affects predictions, not the measurement.
     ///   - disk: the disk's rate, if the caller knows it; it is not measured then.
     ///   - cancellation: ends the measurement with `.cancelled`.
-    ///   - onStep: told what is measured next; what it throws ends the measurement.
+    ///   - onStep: called with what is measured next; what it throws ends the measurement.
     /// - Throws: `.io` if the file cannot be read, `.budget` if there is not enough memory, `.usage` for float weights
     ///   without OpenBLAS.
     public static func measure(

@@ -4,13 +4,13 @@ import Synchronization
 
 /// Events of numbered requests, on their way from the engine's queue to one thread that waits for them.
 ///
-/// Of progress there is the newest alone; the rest is no more than the tokens of the requests under way.
+/// Of progress it keeps the newest alone. Other events are no more than the tokens of the requests under way.
 final class Mailbox<Answer: Sendable>: Sendable {
     typealias Event = RequestEvent<Answer>
 
     private struct Contents {
         var events: [(number: Int, event: Event)] = []
-        /// Of `events`, those that were taken.
+        /// The number of `events` that were taken.
         var taken = 0
         var progress: (number: Int, progress: RequestProgress)?
 
@@ -21,7 +21,7 @@ final class Mailbox<Answer: Sendable>: Sendable {
             }
             let next = events[taken]
             taken += 1
-            // Now and then, so that each event is moved once.
+            // Removes events only when half are taken, so that few are moved.
             if 2 * taken >= events.count {
                 events.removeFirst(taken)
                 taken = 0
@@ -53,7 +53,7 @@ final class Mailbox<Answer: Sendable>: Sendable {
     func next(within milliseconds: Int? = nil) -> (number: Int, event: Event)? {
         let end: DispatchTime = milliseconds.map { .now() + .milliseconds($0) } ?? .distantFuture
         while arrivals.wait(timeout: end) == .success {
-            // Nothing is there where a progress was replaced by a newer one.
+            // A progress that was replaced by a newer one leaves a signal without an event.
             if let next = contents.withLock({ $0.next() }) { return next }
         }
         return nil

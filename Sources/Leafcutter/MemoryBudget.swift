@@ -7,7 +7,7 @@ public enum MemoryBudget: Sendable, Equatable {
     public static func mebibytes(_ count: Double) -> MemoryBudget { bytes(count, times: 0x1p20) }
     public static func gibibytes(_ count: Double) -> MemoryBudget { bytes(count, times: 0x1p30) }
 
-    /// What is no number, or less than nothing, is nothing; what is too large for a number is the largest.
+    /// A NaN or a negative count gives 0 bytes, and one that is too large gives the largest number.
     private static func bytes(_ count: Double, times unit: Double) -> MemoryBudget {
         let bytes = count * unit
         return .bytes(bytes > 0 ? (bytes < 0x1p63 ? Int(bytes) : .max) : 0)

@@ -10,7 +10,7 @@ extension Model {
     /// - Parameters:
     ///   - cancellation: what has not been computed when it is cancelled fails with `.cancelled`.
     ///   - onAnswer: called on the calling thread with a request's index and its answer.
-    ///   - onProgress: told where one of them is, some times a second at most, on the calling thread.
+    ///   - onProgress: called with the progress of one of them, some times a second at most, on the calling thread.
     /// - Throws: `.usage` if any request is invalid; no request has started then.
     public func answer<Request: ModelRequest>(
         _ requests: [Request], cancellation: Cancellation = Cancellation(),
@@ -33,7 +33,7 @@ extension Model {
     ///   - cancellation: when it is cancelled no further request is taken, and those begun fail with `.cancelled`.
     ///   - next: returns the next request, nil after the last one.
     ///   - onAnswer: called on the calling thread with a request's number, from 0, and its answer.
-    ///   - onProgress: told where one of them is, some times a second at most, on the calling thread.
+    ///   - onProgress: called with the progress of one of them, some times a second at most, on the calling thread.
     /// - Throws: what `next` throws, and `.usage` for an invalid request; active requests are cancelled and answered
     ///   first.
     public func answer<Request: ModelRequest>(

@@ -1,7 +1,7 @@
 package import LeafGeneration
 package import LeafSystem
 
-/// What comes next from somebody who asks.
+/// What a source gives next.
 package enum Arrival<Value> {
     case value(Value)
     /// Nothing came in time.
@@ -21,17 +21,17 @@ extension RequestEvent {
 }
 
 extension Model {
-    /// How long a source may be waited for before anybody looks whether it is still wanted, in milliseconds.
+    /// The milliseconds to wait for a source before looking whether anybody still wants it.
     private static var patience: Int32 { 50 }
 
-    /// Carries out what comes one after another on shared sweeps, and waits for all of it. Everything that waits for
-    /// more than one request stands on this.
+    /// Carries out items on shared sweeps as a source gives them, and waits for all of them. Every call that waits for
+    /// more than one request is built on this one.
     ///
     /// - Parameters:
-    ///   - ahead: requests at the same time at most; twice what rides together keeps every sweep full.
+    ///   - ahead: the most requests at the same time; twice the number that share a sweep keeps every sweep full.
     ///   - cancellation: when it is cancelled no further request is taken, and those begun end.
-    ///   - takesAll: whether those that come after a cancellation are taken as well: each ends at once.
-    ///   - next: the next item. It waits no longer than told.
+    ///   - takesAll: whether requests that come after a cancellation are taken as well: each ends at once.
+    ///   - next: the next item. It waits for so many milliseconds at most.
     ///   - onEvent: handed an item and what happened to one of its requests, on the calling thread.
     /// - Throws: what `next` throws, `.usage` for a request that makes no sense, `.busy` if not even one may begin;
     ///   those that have begun are cancelled and finished before.
@@ -73,7 +73,7 @@ extension Model {
                             mailbox.put($0, of: number)
                         })
                 } catch {
-                    // Others are in the way; when one of these has finished there is room again.
+                    // The model is full. When one of the requests under way has finished there is room again.
                     guard error.kind == .busy, underWay.open > 0 else { throw error }
                     return false
                 }
@@ -96,7 +96,7 @@ extension Model {
             if !makers.isEmpty { engine.add(makers) }
             guard underWay.open > 0 else { continue }
             var arrival = mailbox.next(within: mayCome ? Int(Self.patience) : nil)
-            // All that has come, so that those that follow it join the same sweep.
+            // Takes all events that have come, so that the requests that follow them join the same sweep.
             while let (number, event) = arrival {
                 underWay.tell(event, of: number, onEvent)
                 arrival = mailbox.next(within: 0)
@@ -118,7 +118,7 @@ extension Model {
             rest.append(try request.resumed(from: origin))
         }
         rest.reverse()
-        // Twice what rides together keeps every sweep full.
+        // Twice the number that share a sweep keeps every sweep full.
         try carryOut(
             ahead: 2 * settings.executor.capacity.sequences, cancellation, takesAll: true,
             next: { _ -> Arrival<Asked<Int, Request>> in
@@ -156,7 +156,7 @@ private struct UnderWay<Item, Request: ModelRequest> {
         entries[items] = Entry(item: asked.item, first: begun, left: waiting.count)
     }
 
-    /// The first of those waiting has begun.
+    /// Notes that the first of the waiting requests has begun.
     mutating func begin() {
         waiting.removeFirst()
         owners[begun] = items

@@ -33,7 +33,7 @@ extension Model {
     ///   - session: the file that keeps the generation and continues it; its `failure` says whether saving failed.
     ///   - cancellation: when it is cancelled, what was generated so far is the result.
     ///   - onPiece: called for every token, on the calling thread.
-    ///   - onProgress: told where the generation is, some times a second at most, on the calling thread.
+    ///   - onProgress: called with the progress of the generation, some times a second at most, on the calling thread.
     /// - Throws: `.usage` for options that make no sense, `.tooLong` when the model was opened for less, `.busy`.
     public func generate(
         _ prompt: Prompt, _ options: GenerationOptions = GenerationOptions(), samples: Int = 1,

@@ -213,8 +213,8 @@ static uint64_t check_weights(const leaf_kernels *k) {
         h = digest(digest(h, &magnitude, sizeof magnitude), q, n);
         for (size_t c = 0; c < LEAF_ALIGN_UP(n, 64) * LEAF_TILE_ROWS; c++) q[c] = (int8_t)next(&g);
         int8_product(k)->embed_row(q, i % LEAF_TILE_ROWS, magnitude, y, n, x);
-        uint64_t place = k->floats->argmax(x, n);
-        h = digest(digest(h, x, n * sizeof *x), &place, sizeof place);
+        uint64_t index = k->floats->argmax(x, n);
+        h = digest(digest(h, x, n * sizeof *x), &index, sizeof index);
         free(x), free(y), free(q);
     }
     return h;

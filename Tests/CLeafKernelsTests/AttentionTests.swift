@@ -1,5 +1,6 @@
 import CLeafKernels
 import Foundation
+import GoldenSupport
 import Testing
 
 /// Random queries, keys, values and buckets of one head.
@@ -12,7 +13,7 @@ private struct Head {
     let scale: Float
 
     init(_ type: leaf_kv, dimHead: Int, keys: Int, rows: Int, masked: Double = 0.2, seed: UInt64) {
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         self.type = type
         self.dimHead = dimHead
         self.keys = keys

@@ -1,4 +1,5 @@
 import CLeafKernels
+import GoldenSupport
 import Testing
 
 @Suite("conversions and weights") struct ConversionTests {
@@ -18,7 +19,7 @@ import Testing
     @Test(arguments: InstructionSet.here)
     func floatsRoundToHalvesAsSwiftSays(set: InstructionSet) {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         var x: [Float] = [.infinity, -.infinity, .nan, 65504, 65519.996, 65520, 65536, .greatestFiniteMagnitude]
         for half in UInt16(0)..<0x7C00 {  // every half, the middle to the next, and that middle's neighbours
             let low = Float(Float16(bitPattern: half))
@@ -40,7 +41,7 @@ import Testing
 
     @Test(arguments: InstructionSet.here, oddLengths)
     func bfloatsAreUpperHalves(set: InstructionSet, n: Int) {
-        var generator = SeededGenerator(8)
+        var generator = SeededGenerator(seed: 8)
         let x = (0..<n).map { _ in UInt16.random(in: 0...UInt16.max, using: &generator) }
         let y = Buffer<Float>(n + 1, of: 7)
         set.floats.bf16_to_f32(x, y.pointer, n)
@@ -52,7 +53,7 @@ import Testing
     func weightsRoundHalfToEven(set: InstructionSet, n: Int) {
         let seed = UInt64.random(in: 0...UInt64.max)
         let kernels = set.floats
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         var x = generator.floats(n)
         for i in stride(from: 0, to: n, by: 7) { x[i] = Float(Int.random(in: -260...260, using: &generator)) / 2 }
         for scale in [kernels.absmax(x, n) / 127, 1, 0] as [Float] {
@@ -68,7 +69,7 @@ import Testing
 
     @Test(arguments: InstructionSet.here, oddLengths)
     func embeddingTakesOneRowOfATile(set: InstructionSet, n: Int) {
-        var generator = SeededGenerator(21)
+        var generator = SeededGenerator(seed: 21)
         let tile = (0..<16 * alignUp(n, 64)).map { _ in Int8.random(in: -127...127, using: &generator) }
         let addend = generator.floats(n)
         for row in 0..<16 {

@@ -1,5 +1,6 @@
 import CKernelChecks
 import CLeafKernels
+import GoldenSupport
 import Testing
 
 /// Kernels that can run here. The models are the sources of AVX-VNNI and AVX-512 with their one special instruction
@@ -57,19 +58,7 @@ extension Buffer<Float> {
     var bits: [UInt32] { array.map(\.bitPattern) }
 }
 
-/// splitmix64; a test names its seed when it fails.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
+extension SeededGenerator {
     /// Numbers of very different sizes, and a few zeros.
     mutating func floats(_ count: Int, exponents: ClosedRange<Int> = -8...4) -> [Float] {
         (0..<count).map { _ in

@@ -1,4 +1,5 @@
 import CLeafKernels
+import GoldenSupport
 import Testing
 
 /// A matrix product with random weights and activations, and what it must give.
@@ -42,7 +43,7 @@ private struct Product {
     }
 
     static func random(_ type: leaf_activation, columns: Int, tiles: Int, rows: Int, seed: UInt64) -> Product {
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         return Product(
             type, columns: columns, tiles: tiles, rows: rows,
             weights: { _, _ in Int8.random(in: -127...127, using: &generator) },
@@ -111,7 +112,7 @@ private let bothTypes = [LEAF_ACTIVATION_INT16, LEAF_ACTIVATION_INT8]
     @Test(arguments: InstructionSet.here, oddLengths)
     func productEqualsItsDefinition(set: InstructionSet, columns: Int) {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         for type in bothTypes {
             let most = 40_000 / columns
             let rows = Int.random(in: 1...min(40, max(2, most)), using: &generator)

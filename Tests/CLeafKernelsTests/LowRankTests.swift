@@ -1,5 +1,6 @@
 import CLeafKernels
 import Foundation
+import GoldenSupport
 import Testing
 
 @Suite("products of small rank") struct LowRankTests {
@@ -34,7 +35,7 @@ import Testing
 
     @Test(arguments: InstructionSet.fast) func everySetEqualsScalar(set: InstructionSet) {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         for (columns, outputs, rank) in Self.shapes {
             let test = Case(columns, outputs, rank, &generator)
             #expect(test.run(set.floats) == test.run(InstructionSet.scalar.floats), "seed \(seed)")
@@ -43,7 +44,7 @@ import Testing
 
     @Test func scalarIsTheFormula() {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var generator = SeededGenerator(seed)
+        var generator = SeededGenerator(seed: seed)
         for (columns, outputs, rank) in Self.shapes {
             let test = Case(columns, outputs, rank, &generator)
             let (t, y) = test.run(InstructionSet.scalar.floats)

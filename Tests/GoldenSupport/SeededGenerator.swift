@@ -1,8 +1,13 @@
 /// SplitMix64: random numbers that a test repeats from the seed that it printed.
-public struct SeededGenerator: RandomNumberGenerator {
+public struct SeededGenerator: RandomNumberGenerator, Sendable {
+    public let seed: UInt64
     private var state: UInt64
 
-    public init(seed: UInt64) { state = seed }
+    /// - Parameter seed: by default another one each time.
+    public init(seed: UInt64 = .random(in: .min ... .max)) {
+        self.seed = seed
+        state = seed
+    }
 
     public mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15

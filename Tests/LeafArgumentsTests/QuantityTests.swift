@@ -43,6 +43,6 @@ import Testing
         #expect([860e3, 98e6, 1.07e9, 999.6e6].map(\.asByteRate) == ["860 kB/s", "98 MB/s", "1.07 GB/s", "1.00 GB/s"])
         #expect(
             [0.0004, 0.045, 1.32, 42, 59.7, 125, 12000, .infinity].map(\.asDuration)
-                == ["0.4 ms", "45 ms", "1.32 s", "42 s", "1 min", "2 min 5 s", "3 h 20 min", "for ever"])
+                == ["0.4 ms", "45 ms", "1.32 s", "42 s", "1 min", "2 min 5 s", "3 h 20 min", "forever"])
     }
 }

@@ -131,7 +131,7 @@ import Testing
         func parser(_: XMLParser, foundCharacters characters: String) { text += characters }
     }
 
-    @Test func badInputIsToldBeforeAnythingIsMeasured() throws {
+    @Test func badInputIsReportedBeforeAnythingIsMeasured() throws {
         let model = try Models.shared.get().demo
         let nothing = folder.path("nothing.jsonl")
         try "\n".write(toFile: nothing, atomically: true, encoding: .utf8)

@@ -105,9 +105,9 @@ import Testing
         let cut = try evaluate("KdConv", Self.data("KdConv"), "--max-length", "92")
         #expect(cut.report["cut"] as? Int == 3)
         #expect(cut.predictions as NSArray != whole.predictions as NSArray)
-        let told = try Leafcutter.run("evaluate", model, "KdConv", Self.data("KdConv"), "--max-length", "92")
-        #expect(told.text.contains("bleu4") && told.text.contains("distinct2"))
-        #expect(told.error.contains("the beginning of 3 items was cut away"))
+        let shown = try Leafcutter.run("evaluate", model, "KdConv", Self.data("KdConv"), "--max-length", "92")
+        #expect(shown.text.contains("bleu4") && shown.text.contains("distinct2"))
+        #expect(shown.error.contains("the beginning of 3 items was cut away"))
     }
 
     /// A file that does not fit into memory would do as well: nothing of it is kept.

@@ -185,8 +185,8 @@ import Testing
         #expect(try generate(["--max-tokens", "40", "--session", session]).text == whole.text)
     }
 
-    /// Beams tell of all their tokens behind the last saving.
-    @Test(arguments: [["--beams", "4", "-n", "4"], []]) func whatFailsAtTheEndIsToldOnce(way: [String]) throws {
+    /// Beams report all their tokens after the last saving.
+    @Test(arguments: [["--beams", "4", "-n", "4"], []]) func whatFailsAtTheEndIsReportedOnce(way: [String]) throws {
         let words = (way + ["--max-tokens", "30", "--session", session, "--session-every", "99"]).joined(separator: " ")
         for _ in 0..<5 {
             let run = try Leafcutter.shell(

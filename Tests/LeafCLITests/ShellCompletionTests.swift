@@ -28,8 +28,8 @@ import Testing
         try write(
             """
             source <("\(Leafcutter.path)" completions bash)
-            tell() { printf '<<%s>>\\n' "$READLINE_LINE"; exit; }
-            bind -x '"\\C-t": tell'
+            show() { printf '<<%s>>\\n' "$READLINE_LINE"; exit; }
+            bind -x '"\\C-t": show'
             """, to: ".bashrc")
         #expect(try line("bash --noprofile --rcfile .bashrc -i", after: typed) == expected)
     }
@@ -40,8 +40,8 @@ import Testing
         try write(
             """
             fpath=("$PWD" $fpath); autoload -U compinit; compinit -u -D
-            tell() { print -r -- "<<$BUFFER>>"; exit; }
-            zle -N tell; bindkey '^T' tell
+            show() { print -r -- "<<$BUFFER>>"; exit; }
+            zle -N show; bindkey '^T' show
             """, to: ".zshrc")
         // zsh puts the sign behind a name, and takes it away when a blank is typed.
         let wanted = expected.replacing("--temperature ", with: "--temperature=")
@@ -59,12 +59,12 @@ import Testing
         #expect(candidates == [word?.replacing("\u{A0}", with: " ")], "\(run.error)")
     }
 
-    /// The line in a shell on a terminal of its own after a tab; the key ^T tells it and ends the shell.
+    /// The line in a shell on a terminal of its own after a tab; the key ^T prints it and ends the shell.
     private func line(_ shell: String, after typed: String) throws -> String? {
         let run = try Leafcutter.shell(
             #"cd "$1"; printf '%s\t\024' "$2" | timeout 60 script -qec "$3" /dev/null"#, folder.url.path, typed, shell)
-        let told = run.text.split(separator: "<<").last?.split(separator: ">>").first
-        return told.map(String.init)
+        let shown = run.text.split(separator: "<<").last?.split(separator: ">>").first
+        return shown.map(String.init)
     }
 
     private func write(_ text: String, to name: String) throws {

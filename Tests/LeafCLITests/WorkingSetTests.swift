@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    /// What is told at the end is what was in memory then, not what the plan began with.
+    /// What is reported at the end is what was in memory then, not what the plan began with.
     @Test func theFactsKnowWhatHasLeftMemory() throws {
         let model = try Models.shared.get().demo
         func streamed(_ run: Leafcutter.Run) throws -> Int {

@@ -45,7 +45,7 @@ import Testing
         #expect(refusal(entry("a", "[4]", "[0,4]"), entry("a", "[4]", "[4,8]"), data: 8).contains("x"))
     }
 
-    @Test func theFirstOfSeveralFaultsIsTold() {
+    @Test func theFirstOfSeveralFaultsIsReported() {
         let entries = (0..<8).map { entry("t\($0)", "[4]", "[\($0 * 4),\($0 * 4 + 4)]") }.reversed()
         #expect(refusal(entries.joined(separator: ","), data: 10).contains("tensor t2 lies outside"))
     }

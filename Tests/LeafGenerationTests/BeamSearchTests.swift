@@ -1,4 +1,5 @@
 import Foundation
+import GoldenSupport
 import LeafFormat
 import LeafGeneration
 import LeafSystem

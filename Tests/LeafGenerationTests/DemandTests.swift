@@ -1,3 +1,4 @@
+import GoldenSupport
 import LeafExecutor
 import LeafFormat
 import LeafGeneration

@@ -1,4 +1,5 @@
 import Foundation
+import GoldenSupport
 import LeafFormat
 import LeafGeneration
 import LeafSystem
@@ -193,19 +194,5 @@ func kept(_ logits: [Float]) -> [Int] {
         for damage in [Float.nan, .infinity] {
             #expect(throws: LeafError.self) { _ = try processed([1, damage, 2], []) }
         }
-    }
-}
-
-/// SplitMix64, so that a failure can be repeated.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = (state ^ state >> 30) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ mixed >> 31
     }
 }

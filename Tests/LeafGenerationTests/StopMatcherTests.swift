@@ -1,3 +1,4 @@
+import GoldenSupport
 import LeafGeneration
 import LeafTokenizer
 import Testing

@@ -24,7 +24,7 @@ struct Archive {
 
     var entries: [Entry]
     var comment: [UInt8] = []
-    /// Whether the end is told by a zip64 record alone.
+    /// Whether a zip64 record alone says where the end is.
     var isWide = false
     /// What the end says of the number of entries, and of where the table begins, where it is not the truth.
     var count: UInt64?

@@ -164,7 +164,7 @@ private struct Folder {
         }
     }
 
-    @Test func whatTheConfigurationLeavesOutIsToldByTheShapes() throws {
+    @Test func whatTheConfigurationLeavesOutFollowsFromTheShapes() throws {
         var folder = try Folder()
         for key in ["dim_ff", "dim_head", "num_attention_heads", "num_hidden_layers", "segment_types"] {
             let line = folder.config.split(separator: "\n").first { $0.contains("\"\(key)\"") }!

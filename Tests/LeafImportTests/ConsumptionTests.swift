@@ -74,7 +74,7 @@ import Testing
                 return code
             }
             _ = try Converter(source: source, output: output, options: options).run()
-            // Some numbers of calls are never reached: all is done, and nobody was told.
+            // Some numbers of calls are never reached: then all is done, and nobody was killed.
             kill(getpid(), SIGKILL)
         }
         _ = try copy.convert()

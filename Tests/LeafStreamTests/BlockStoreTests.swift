@@ -1,4 +1,5 @@
 import Foundation
+import GoldenSupport
 import LeafFormat
 import LeafStream
 import LeafSystem
@@ -39,7 +40,7 @@ func sweep(
 ) -> [String] {
     let mistakes = Mistakes()
     onThreads(consumers) { consumer in
-        var random = SplitMix(seed: seed &+ UInt64(consumer))
+        var random = SeededGenerator(seed: seed &+ UInt64(consumer))
         for sweep in 0..<sweeps {
             for chunk in model.file.chunks.indices {
                 do {

@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test func ofSeveralErrorsTheFirstInOrderIsTold() throws {
+    @Test func ofSeveralErrorsTheFirstInOrderIsReported() throws {
         let model = try TestModel(sizes: sizes, seed: 2)
         let offsets = model.file.chunks.map(\.offset)
         var system = SystemCalls.here
@@ -85,7 +85,7 @@ import Testing
     func interruptedAndShortReadsAreContinued(mode: IOMode) throws {
         let seed = UInt64.random(in: 0 ... .max)
         let model = try TestModel(sizes: sizes, packed: [5, 6], seed: seed)
-        let random = Locked(SplitMix(seed: seed))
+        let random = Locked(SeededGenerator(seed: seed))
         var system = SystemCalls.here
         system.read = { descriptor, target, count, offset in
             let dice = random.withLock { Int.random(in: 0..<4, using: &$0) }

@@ -1,3 +1,4 @@
+import GoldenSupport
 import LeafFormat
 import LeafStream
 import LeafSystem
@@ -8,7 +9,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
 
 @Suite("memory plan") struct MemoryPlanTests {
     /// A random model's chunks: mostly the largest size, some smaller, some packed, now and then an outsize one.
-    private func randomChunks(using random: inout SplitMix) -> [Chunk] {
+    private func randomChunks(using random: inout SeededGenerator) -> [Chunk] {
         let largest = 4096 * Int.random(in: 1...64, using: &random)
         return (0..<Int.random(in: 1...200, using: &random)).map { index in
             var raw = Bool.random(using: &random) ? largest : Int.random(in: 1...largest, using: &random)
@@ -21,7 +22,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
         }
     }
 
-    private func randomReserved(using random: inout SplitMix) -> [MemoryPlan.Part] {
+    private func randomReserved(using random: inout SeededGenerator) -> [MemoryPlan.Part] {
         func part() -> Int { Int.random(in: 0...10_000_000, using: &random) }
         return .reserved(runtime: part(), tokenizer: part(), resident: part(), kv: part(), scratch: part())
     }
@@ -32,7 +33,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
 
     @Test func everyPlanKeepsToItsBudgetAndUsesIt() throws {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<300 {
             let chunks = randomChunks(using: &random)
             let reserved = randomReserved(using: &random)
@@ -69,7 +70,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
 
     @Test func oneByteLessThanTheSmallestBudgetIsRefused() throws {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         for _ in 0..<200 {
             let chunks = randomChunks(using: &random)
             let reserved = randomReserved(using: &random)

@@ -1,4 +1,5 @@
 import Foundation
+import GoldenSupport
 import LeafFormat
 import LeafStream
 import LeafSystem
@@ -94,7 +95,7 @@ import Testing
 
     @Test func anyBytesOfTheFileCanBeRead() throws {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let contents = try Data(contentsOf: URL(fileURLWithPath: model.file.path))
         for mode in IOMode.allCases {
             let store = try BlockStore(
@@ -119,7 +120,7 @@ import Testing
     @Test(arguments: [IOMode.direct, .buffered, .map])
     func anAbandonedSweepIsFollowedByACleanOne(mode: IOMode) throws {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let store = try BlockStore(
             file: model.file, plan: plan, reading: .init(mode: mode), consumers: 2, system: .here)
         for _ in 0..<20 {

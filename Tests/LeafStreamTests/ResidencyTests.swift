@@ -1,14 +1,16 @@
 import Foundation
+import GoldenSupport
 import LeafFormat
 import LeafStream
 import LeafSystem
 import Testing
 
-/// Chunks leave memory and come back between blocks, and no consumer sees a wrong byte or waits for ever.
+/// Chunks leave memory and come back between blocks, and no consumer sees a wrong byte or waits without end.
 @Suite("residency", .timeLimit(.minutes(1))) struct ResidencyTests {
     /// Sweeps by blocks of four chunks, as a forward pass does, and asks for another working set between some of them.
     private func sweep(
-        _ store: BlockStore, _ model: TestModel, sweeps: Int, random: inout SplitMix, change: (inout SplitMix) -> Int?
+        _ store: BlockStore, _ model: TestModel, sweeps: Int, random: inout SeededGenerator,
+        change: (inout SeededGenerator) -> Int?
     ) throws {
         for _ in 0..<sweeps {
             for block in model.file.blocks {
@@ -24,7 +26,7 @@ import Testing
     @Test(arguments: [IOMode.direct, .buffered, .map], [0.3, 1.0])
     func everyWorkingSetGivesTheFilesBytes(mode: IOMode, share: Double) throws {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let model = try TestModel(
             sizes: TestModel.sizes(count: 80, largest: 30_000, seed: seed), packed: [5, 22, 23, 61], seed: seed)
         let all = model.file.chunks.reduce(0) { $0 + $1.slotBytes }
@@ -48,7 +50,7 @@ import Testing
 
     /// Bytes read in one settled sweep.
     private func settledReads(_ store: BlockStore, _ model: TestModel, pinnedBytes: Int) throws -> Int {
-        var random = SplitMix(seed: 1)
+        var random = SeededGenerator(seed: 1)
         store.want(pinnedBytes: pinnedBytes)
         try sweep(store, model, sweeps: 3, random: &random) { _ in nil }
         let before = store.counters.bytesRead

@@ -1,4 +1,5 @@
 import Foundation
+import GoldenSupport
 import LeafFormat
 import LeafStream
 import LeafSystem
@@ -107,7 +108,7 @@ import Testing
 
     @Test func aRateIsNeverExceeded() {
         var pacer = ReadPacer(bytesPerSecond: 1_000_000)
-        var random = SplitMix(seed: 1)
+        var random = SeededGenerator(seed: 1)
         var now: UInt64 = 5
         var reads: [(start: UInt64, bytes: Int)] = []
         for _ in 0..<300 {
@@ -222,7 +223,7 @@ import Testing
     }
 
     /// Reads of what comes later wait for days, and the failure does not wait for them.
-    @Test func anErrorIsToldWhileOthersWaitForTheirTime() throws {
+    @Test func anErrorIsReportedWhileOthersWaitForTheirTime() throws {
         defer { unlink(mirror) }
         let first = model.file.chunks[0].offset
         var system = SystemCalls.here

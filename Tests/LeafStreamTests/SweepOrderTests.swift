@@ -1,4 +1,5 @@
 import Foundation
+import GoldenSupport
 import LeafFormat
 import LeafStream
 import LeafSystem
@@ -61,7 +62,7 @@ private final class Meeting: Sendable {
     @Test(.timeLimit(.minutes(2)), arguments: [IOMode.direct, .map], patterns)
     func everyOrderGivesTheFilesBytes(mode: IOMode, pattern: [SweepDirection]) throws {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let model = try TestModel(
             sizes: TestModel.sizes(count: 48, largest: 30_000, seed: seed), packed: [5, 22, 23, 41], seed: seed)
         for consumers in [1, 2, 3] {
@@ -100,12 +101,12 @@ private final class Meeting: Sendable {
         /// - Parameter giveUpAfter: how many chunks the consumers use, some more or fewer; the first to stop interrupts
         ///   the others.
         mutating func sweeps(
-            _ count: Int, changing: Bool = false, giveUpAfter: Int? = nil, _ random: inout SplitMix
+            _ count: Int, changing: Bool = false, giveUpAfter: Int? = nil, _ random: inout SeededGenerator
         ) {
             let meeting = Meeting(consumers)
             let seed = random.next()
             onThreads(consumers) { [self] consumer in
-                var random = SplitMix(seed: seed &+ UInt64(consumer))
+                var random = SeededGenerator(seed: seed &+ UInt64(consumer))
                 var left = giveUpAfter.map { max(0, $0 + (consumer == 0 ? 0 : Int.random(in: -3...3, using: &random))) }
                 for sweep in 0..<count {
                     let isForward = pattern[sweep % pattern.count] == .forward
@@ -129,7 +130,7 @@ private final class Meeting: Sendable {
         }
 
         /// - Returns: false when it was interrupted.
-        private func use(_ chunk: Int, _ sweep: Int, _ consumer: Int, _ random: inout SplitMix) -> Bool {
+        private func use(_ chunk: Int, _ sweep: Int, _ consumer: Int, _ random: inout SeededGenerator) -> Bool {
             do throws(LeafError) {
                 let lease = try store.lease(chunk, consumer: consumer)
                 if Int.random(in: 0..<6, using: &random) == 0 { usleep(UInt32.random(in: 0...200, using: &random)) }
@@ -208,7 +209,7 @@ private final class Meeting: Sendable {
     }
 
     /// A read that fails behind a turn: what is still in slots is used, and all fail at the same chunk.
-    @Test(arguments: [1, 3]) func anErrorBehindATurnIsToldAtItsChunk(consumers: Int) throws {
+    @Test(arguments: [1, 3]) func anErrorBehindATurnIsReportedAtItsChunk(consumers: Int) throws {
         let model = try TestModel(sizes: [Int](repeating: 20_000, count: 24), seed: 3)
         let plan = try MemoryPlan(
             budget: budget(holding: 20_480 * 4), chunks: model.file.chunks, reserved: nothingReserved)

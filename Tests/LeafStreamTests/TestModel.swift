@@ -1,4 +1,5 @@
 import Foundation
+import GoldenSupport
 import LeafFormat
 import LeafStream
 import LeafSystem
@@ -13,7 +14,7 @@ final class TestModel: Sendable {
     ///   - sizes: unpacked bytes of each chunk.
     ///   - packed: which chunks are lz4.
     init(sizes: [Int], packed: Set<Int> = [], seed: UInt64) throws {
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let path = NSTemporaryDirectory() + "leafstream-\(UUID().uuidString).leaf"
         var bytes = [UInt8](repeating: 0xEE, count: 4096)
         var chunks: [Chunk] = []
@@ -52,7 +53,7 @@ final class TestModel: Sendable {
     }
 
     /// Random bytes, or two of sixteen random and the others `filler`.
-    private static func content(_ size: Int, _ filler: UInt8?, _ random: inout SplitMix) -> [UInt8] {
+    private static func content(_ size: Int, _ filler: UInt8?, _ random: inout SeededGenerator) -> [UInt8] {
         var words = (0..<(size + 7) / 8).map { _ in random.next() }
         if let filler {
             let rest = UInt64(filler) &* 0x0101_0101_0101_0101
@@ -75,23 +76,10 @@ final class TestModel: Sendable {
 
     /// Sizes like a model's: mostly equal, some smaller.
     static func sizes(count: Int, largest: Int, seed: UInt64) -> [Int] {
-        var random = SplitMix(seed: seed)
+        var random = SeededGenerator(seed: seed)
         return (0..<count).map { _ in
             Bool.random(using: &random) ? largest : Int.random(in: 1...largest, using: &random)
         }
-    }
-}
-
-/// A small generator that a test can repeat from its printed seed.
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }
 

@@ -139,7 +139,7 @@ import Testing
         #expect(try validated(json).map { $0.arguments["rows"] as? Int } == Array(0..<10))
     }
 
-    @Test func aRecorderWithoutAnEndLeavesNoFileAndABadPathIsToldAtOnce() throws {
+    @Test func aRecorderWithoutAnEndLeavesNoFileAndABadPathIsReportedAtOnce() throws {
         do { _ = try TraceRecorder(path: path) }
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
         for bad in [folder.path, folder.path + "/none/trace.json"] {

@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    @Test func theStyleIsToldByOneToken() {
+    @Test func oneTokenDecidesTheStyle() {
         #expect(Vocabulary.Style(of: bytes) == .antPlus)
         #expect(Vocabulary.Style(of: Tokenizer.bundledVocabulary) == .ant)
         #expect(Vocabulary.Style(of: Array("<eod> \nx".utf8)) == .ant)

@@ -1,3 +1,4 @@
+import GoldenSupport
 import LeafFormat
 import LeafSystem
 import LeafTokenizer

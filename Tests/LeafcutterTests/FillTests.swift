@@ -126,10 +126,10 @@ import Testing
 
         let model = try open(file)
         let pass = WholeText(request: request)
-        let firsts = try pass.logprobs([[nil, nil]], telling: 0, model)
+        let firsts = try pass.logprobs([[nil, nil]], predicting: 0, model)
         var best = (ids: [Int32](), logprob: -Double.infinity)
         for (first, logprob) in firsts.enumerated() {
-            let seconds = try pass.logprobs([[Int32(first), nil]], telling: 1, model)
+            let seconds = try pass.logprobs([[Int32(first), nil]], predicting: 1, model)
             for (second, other) in seconds.enumerated() where logprob + other > best.logprob {
                 best = ([Int32(first), Int32(second)], logprob + other)
             }
@@ -298,8 +298,8 @@ private struct WholeText {
         return (ids, context, positions)
     }
 
-    /// The logits that tell a token of the blanks.
-    func logits(_ blanks: [[Int32?]], telling token: Int, _ model: Model) throws -> [Float] {
+    /// The logits that predict a token of the blanks.
+    func logits(_ blanks: [[Int32?]], predicting token: Int, _ model: Model) throws -> [Float] {
         let configuration = model.file.configuration
         let promptLength = configuration.promptLength
         let (ids, context, positions) = text(blanks)
@@ -311,8 +311,8 @@ private struct WholeText {
         return try Fixture.logits(model, [whole])[0][positions[token] - 1]
     }
 
-    func logprobs(_ blanks: [[Int32?]], telling token: Int, _ model: Model) throws -> [Double] {
-        let row = try logits(blanks, telling: token, model).map { Double($0) }
+    func logprobs(_ blanks: [[Int32?]], predicting token: Int, _ model: Model) throws -> [Double] {
+        let row = try logits(blanks, predicting: token, model).map { Double($0) }
         let largest = row.max() ?? 0
         let logOfSum = log(row.reduce(0) { $0 + exp($1 - largest) }) + largest
         return row.map { $0 - logOfSum }
@@ -367,7 +367,7 @@ private struct PlainFilling {
                     return Array(rest.prefix(length))
                 }
                 let logits = try text.logits(
-                    known.map { $0.map(\.chosen.id) } + blanks, telling: knownCount + token, model)
+                    known.map { $0.map(\.chosen.id) } + blanks, predicting: knownCount + token, model)
                 // Of equal ones the smaller id comes first.
                 let best = logits.indices.sorted { (logits[$1], $0) < (logits[$0], $1) }.prefix(width)
                 for id in best {

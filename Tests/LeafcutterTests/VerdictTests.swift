@@ -1,7 +1,7 @@
 import Leafcutter
 import Testing
 
-/// What a run was waiting for, told from its counters alone.
+/// What a run was waiting for, found from its counters alone.
 @Suite("verdict") struct VerdictTests {
     /// 9.5 GB of int8 weights, 2 GiB of them in memory, a disk of 1 GB/s, 10 tokens.
     private var streaming: Verdict.Run {

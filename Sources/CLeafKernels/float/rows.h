@@ -73,13 +73,13 @@ static void softmax(float *x, size_t n) {
 
 static size_t argmax(const float *x, size_t n) {
     f32x16 best = spread(-LEAF_INFINITY);
-    i32x16 place = {0};
+    i32x16 vectors = {0};  /* by lane, which vector has its best number */
     size_t whole = LEAF_WHOLE(n);
     for (size_t i = 0; i < whole; i += LEAF_LANES) {
         f32x16 v = load16(x + i);
         i32x16 wins = v > best;
         best = choose(wins, v, best);
-        place = choose_int(wins, (i32x16){0} + (int32_t)(i / LEAF_LANES), place);
+        vectors = choose_int(wins, (i32x16){0} + (int32_t)(i / LEAF_LANES), vectors);
     }
     float largest = tree_max(best);
     for (size_t i = whole; i < n; i++) largest = x[i] > largest ? x[i] : largest;
@@ -91,7 +91,7 @@ static size_t argmax(const float *x, size_t n) {
     }
     for (size_t i = n; i-- > whole;) index = x[i] == largest ? i : index;
     for (size_t lane = 0; lane < LEAF_LANES; lane++) {
-        size_t at = (size_t)place[lane] * LEAF_LANES + lane;
+        size_t at = (size_t)vectors[lane] * LEAF_LANES + lane;
         if (best[lane] == largest && at < index) index = at;
     }
     return index;

@@ -5,6 +5,6 @@
 /* The arguments that the program was started with, its own name first. They come from the C library, so that they are
    there without /proc, where Swift reads them. */
 int leaf_argument_count(void);
-const char *leaf_argument(int place);
+const char *leaf_argument(int index);
 
 #endif

@@ -40,7 +40,7 @@ struct ChildProcess {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
         for end in ends where end > STDERR_FILENO { posix_spawn_file_actions_addclose(&actions, end) }
-        // What this program ignores or blocks would stay so in the child. What it was told to ignore stays so.
+        // What this program ignores or blocks would stay so in the child. What was ignored when it began stays so.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }

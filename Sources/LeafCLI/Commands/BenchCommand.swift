@@ -22,9 +22,10 @@ struct BenchCommand: Command {
     static let syntax = CommandSyntax<BenchCommand>(
         name: "bench", summary: "Measure how fast a model runs at each of several budgets.",
         discussion: """
-            Every budget runs in a process of its own, so that its peak memory is its own. One sweep that is not counted \
-            comes first, then prompts and decoding steps by turns. The disk is measured before and after each run, memory \
-            and processor before it; what `plan` would have predicted from that stands beside what was measured.
+            Every budget runs in a process of its own, so that its peak memory is its own. One sweep that is not \
+            counted comes first, then prompts and decoding steps alternately. The disk is measured before and after \
+            each run, memory and processor before it; what `plan` would have predicted from that stands beside what \
+            was measured.
             """,
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
         options: measuring + reporting + TuningOptions.all.map { $0.lifted(\.tuning) }

@@ -11,7 +11,7 @@ struct DoctorCommand: Command {
 
     static let syntax = CommandSyntax<DoctorCommand>(
         name: "doctor", summary: "Show what this machine can do.",
-        discussion: "With MODEL the disk that it lies on is measured, and what to expect of the model is told.",
+        discussion: "With MODEL it measures the disk of that file, and predicts how fast the model runs.",
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
         options: CommonOptions.all.map { $0.lifted(\.common) }, examples: ["doctor", "doctor ant.leaf"])
 
@@ -29,7 +29,7 @@ struct DoctorCommand: Command {
             let outlook = try Outlook(
                 file, ModelOptions(capacity: .init(context: Self.context)), promptRows: Self.context, rates)
             facts = Facts(
-                instructionSet: instructionSet, kernels: rates.kernels, disk: rates.disk, steps: outlook.steps)
+                instructionSet: instructionSet, kernels: rates.kernels, disk: rates.disk, forecasts: outlook.forecasts)
         } else {
             terminal.progress.show("measuring the processor")
             let kernels = try KernelProbe.measure(
@@ -48,9 +48,9 @@ struct DoctorCommand: Command {
         let features = KernelFeatures.current()
         var disk: DiskRate?
         /// The speed of the model by budget; empty without a model.
-        var steps: [Outlook.Step] = []
+        var forecasts: [Outlook.Forecast] = []
 
-        private var fits: Bool { (steps.first?.plan.minimum ?? 0) <= machine.defaultBudget }
+        private var fits: Bool { (forecasts.first?.plan.minimum ?? 0) <= machine.defaultBudget }
         private var multiplyAddsPerSecond: Double { kernels.multiplyAddsPerSecond(rows: DoctorCommand.manyRows) }
 
         var text: String {
@@ -92,17 +92,17 @@ struct DoctorCommand: Command {
                     ),
                 ]
             }
-            if let least = steps.first, !fits {
+            if let least = forecasts.first, !fits {
                 rows.append(("this model", "needs \(ByteCount(bytes: least.plan.minimum)), more than is free"))
             }
-            for (number, step) in steps.enumerated() {
-                let seconds = step.prediction
+            for (number, forecast) in forecasts.enumerated() {
+                let seconds = forecast.prediction
                 rows.append(
                     (
-                        "with \(ByteCount(bytes: step.plan.budget))",
+                        "with \(ByteCount(bytes: forecast.plan.budget))",
                         "about \(seconds.secondsPerToken.asDuration) a token"
                             + (number == 0
-                                ? ", the smallest budget" : number == steps.count - 1 ? ", all in memory" : "")
+                                ? ", the smallest budget" : number == forecasts.count - 1 ? ", all in memory" : "")
                     ))
             }
             return Quantity.table(rows)
@@ -138,10 +138,10 @@ struct DoctorCommand: Command {
                     ("cost_of_reading", .number(disk.costOfReading)),
                 ]
             }
-            if let least = steps.first {
+            if let least = forecasts.first {
                 fields += [
                     ("fits", .bool(fits)), ("minimum", .integer(least.plan.minimum)),
-                    ("expected", .array(steps.map(\.json))),
+                    ("expected", .array(forecasts.map(\.json))),
                 ]
             }
             return .object(fields)

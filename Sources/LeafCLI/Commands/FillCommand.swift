@@ -182,6 +182,6 @@ struct FillCommand: Command {
             heapBytes: 2 * width * context * (defaults.options.tokenHeapBytes + Demand.idHeapBytes))
     }
 
-    /// Blanks that a line of a pipe has room for: each is told by a row of its own.
+    /// Blanks that a line of a pipe has room for: a row of its own predicts each.
     private static let mostBlanks = 64
 }

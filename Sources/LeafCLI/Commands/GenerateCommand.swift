@@ -185,7 +185,7 @@ struct GenerateCommand: Command {
         try WorkingSetSignals.apply(to: model)
         let streams = !common.isJSON && samples == 1
         var watch = TokenWatch(model)
-        var told: LeafError?
+        var reported: LeafError?
         let generation = try model.generate(
             prompt, options, samples: samples, session: session, cancellation: cancellation,
             onPiece: { piece in
@@ -198,8 +198,8 @@ struct GenerateCommand: Command {
             onProgress: { _ in
                 watch.show(on: terminal, streams: streams)
                 // A failure of the last saving is reported at the end.
-                if let failure = session?.passingFailure, failure != told {
-                    told = failure
+                if let failure = session?.passingFailure, failure != reported {
+                    reported = failure
                     terminal.warn("\(failure); it is tried again later")
                 }
             })

@@ -68,7 +68,7 @@ struct PlanCommand: Command {
         let outlook = try Outlook(file, options, promptRows: context, rates)
         let report = PlanReport(
             file: file.leaf, plan: plan, context: context, prediction: outlook.prediction(for: plan),
-            more: outlook.steps.filter { $0.plan.budget > plan.budget }, rates: rates,
+            more: outlook.forecasts.filter { $0.plan.budget > plan.budget }, rates: rates,
             maxContext: try longestContext(file, within: plan.budget),
             bytesPerToken: try bytesPerToken(file, unlimited))
         terminal.output.write(common.isJSON ? report.json.line + "\n" : report.text)

@@ -99,6 +99,7 @@ final class InputBytes {
         return piece
     }
 
+    /// Whether something came in time. A signal ends the wait early, so that whoever reads can stop.
     private func isReady(_ milliseconds: Int32) throws(LeafError) -> Bool {
         var waited = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         let count = poll(&waited, 1, milliseconds)

@@ -14,7 +14,7 @@ final class Output {
     /// Columns of the terminal's line that are written; 0 where it is no terminal.
     private(set) var column = 0
     private let isTerminal = isatty(STDOUT_FILENO) == 1
-    /// Told once, when writing has come to make no sense.
+    /// Called once, when writing makes no sense any more.
     var whenClosed: () -> Void = {}
 
     /// Whether nobody reads the output any more.
@@ -104,22 +104,22 @@ private func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Int32? {
     while written < bytes.count {
         if mayBlock {
             var waited = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-            let count = poll(&waited, 1, 100)
-            if count == 0 || (count < 0 && errno == EINTR) {
+            if retrying({ checked(poll(&waited, 1, 100)) }) == 0 {
                 if Interrupt.isAnyRequested { patience -= 1 }
                 if patience == 0 { return EINTR }
                 continue
             }
         }
         let count = bytes.span.withUnsafeBytes { rest in
-            write(
-                descriptor, rest.baseAddress?.advanced(by: written),
-                min(rest.count - written, mayBlock ? 4096 : Int.max))
+            retrying {
+                checked(
+                    write(
+                        descriptor, rest.baseAddress?.advanced(by: written),
+                        min(rest.count - written, mayBlock ? 4096 : Int.max)))
+            }
         }
-        if count < 0 {
-            if errno == EINTR || errno == EAGAIN { continue }
-            return errno
-        }
+        if count == -Int(EAGAIN) { continue }
+        guard count >= 0 else { return Int32(-count) }
         written += count
     }
     return nil

@@ -5,8 +5,8 @@ enum StandardDescriptors {
     /// Takes those that the program was started without. Else the first files that it opens would be called so, and
     /// what is meant for standard error would be written into a result.
     ///
-    /// A folder stands in for them: it can be neither read nor written, so that a result without a reader is told
-    /// of.
+    /// A folder stands in for them: it can be neither read nor written, so that a result without a reader is an
+    /// error.
     static func occupy() {
         for number in STDIN_FILENO...STDERR_FILENO where fcntl(number, F_GETFD) < 0 && errno == EBADF {
             // The lowest free number is this one.

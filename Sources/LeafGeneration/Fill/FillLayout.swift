@@ -35,12 +35,12 @@ package struct FillLayout: Sendable {
         positions = wanted.flatMap { starts[$0]..<starts[$0] + lengths[$0] }
     }
 
-    /// The run of unknown tokens, beginning at `token`, each of which is predicted by a context row (the first token of
-    /// its blank).
-    func told(from token: Int) -> Range<Int> {
-        func isTold(_ token: Int) -> Bool { token == 0 || positions[token - 1] + 1 < positions[token] }
+    /// The run of unknown tokens, beginning at `token`, each of which is the first of its blank: a row that is known
+    /// from the start predicts it.
+    func predicted(from token: Int) -> Range<Int> {
+        func isFirst(_ token: Int) -> Bool { token == 0 || positions[token - 1] + 1 < positions[token] }
         var end = token
-        while end < positions.count, isTold(end) { end += 1 }
+        while end < positions.count, isFirst(end) { end += 1 }
         return token..<end
     }
 
@@ -68,13 +68,13 @@ package struct FillLayout: Sendable {
                 contextRow(context, shift: count - request.context.ids.count, of: sequence, in: configuration))
             context += 1
         }
-        let tellers = Set(told(from: 0).map { Int32(configuration.promptLength + positions[$0] - 1) })
-        for index in rows.indices where tellers.contains(rows[index].index) { rows[index].wantsLogits = true }
+        let predictors = Set(predicted(from: 0).map { Int32(configuration.promptLength + positions[$0] - 1) })
+        for index in rows.indices where predictors.contains(rows[index].index) { rows[index].wantsLogits = true }
         return rows
     }
 
     /// The context row that predicts the first token of a blank, to compute it again.
-    func tellingRow(
+    func predictingRow(
         _ token: Int, of sequence: SequenceID, in configuration: ModelConfiguration
     ) -> RowBatch.Row {
         let position = positions[token]
@@ -112,13 +112,13 @@ package struct FillLayout: Sendable {
         let length = configuration.promptLength + count
         let pages = Demand.pages(holding: length)
         let written = wanted.reduce(0) { $0 + Demand.pages(holding: lengths[$1]) + 1 }
-        var (stepRows, fed, decided) = (0, 0, told(from: 0).upperBound)
+        var (stepRows, fed, decided) = (0, 0, predicted(from: 0).upperBound)
         var logitRows = decided
         while decided < positions.count {
-            let told = told(from: decided + 1)
-            stepRows = max(stepRows, width * (decided - fed) + told.count)
-            logitRows = max(logitRows, width + told.count)
-            (fed, decided) = (decided, told.upperBound)
+            let next = predicted(from: decided + 1)
+            stepRows = max(stepRows, width * (decided - fed) + next.count)
+            logitRows = max(logitRows, width + next.count)
+            (fed, decided) = (decided, next.upperBound)
         }
         return Demand(
             pages: pages + (width - 1) * min(pages, written), sequences: width, longest: length,

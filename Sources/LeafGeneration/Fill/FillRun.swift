@@ -6,7 +6,7 @@ import LeafTokenizer
 extension FillRequest: ModelRequest {
     public typealias Answer = Filling
 
-    /// One text after the other. `demands` are those of all that are tried.
+    /// The demand where one text is tried after the other. `demands` has one for each of them.
     public func demand(in configuration: ModelConfiguration) -> Demand {
         demands(in: configuration).reduce(.nothing, |)
     }
@@ -32,7 +32,7 @@ private final class FillRun: @unchecked Sendable {
         search = FillSearch(request)
     }
 
-    /// Those of the next candidates.
+    /// The tracks of the next candidates.
     func tracks() -> [any Track] {
         results = Array(repeating: nil, count: search.candidates.count)
         return search.candidates.enumerated().map { number, layout in
@@ -43,7 +43,7 @@ private final class FillRun: @unchecked Sendable {
     }
 
     private func take(_ result: Result<[[TokenLogprobs]], LeafError>, of candidate: Int) {
-        // Without it the others are of no use.
+        // Without this candidate the others are of no use.
         if case .failure = result { context.cancellation.cancel() }
         results[candidate] = result
         guard results.allSatisfy({ $0 != nil }) else { return }

@@ -67,8 +67,8 @@ package final class FillTrack: Track {
             }
         }
         // These rows are the same for all beams.
-        for token in layout.told(from: decided + 1) {
-            batch.rows.append(layout.tellingRow(token, of: last.sequence, in: configuration))
+        for token in layout.predicted(from: decided + 1) {
+            batch.rows.append(layout.predictingRow(token, of: last.sequence, in: configuration))
         }
         fed = decided
         ownRows = beams.count
@@ -118,8 +118,8 @@ package final class FillProgress {
     package let seed: UInt64
     let cancellation: Cancellation
     private let deliver: (RequestProgress) -> Void
-    /// What was told last: the texts that are tried together tell the same.
-    private var told: RequestProgress?
+    /// The progress that was reported last: the texts that are tried together report the same.
+    private var reported: RequestProgress?
     private let created = ContinuousClock.now
     private var began: ContinuousClock.Instant?
     private var firstToken: ContinuousClock.Instant?
@@ -137,8 +137,8 @@ package final class FillProgress {
 
     func tell(_ sweep: SweepProgress) {
         let progress = sweep.ofRequest(sweeps: sweeps, hasTokens: firstToken != nil)
-        if progress != told { deliver(progress) }
-        told = progress
+        if progress != reported { deliver(progress) }
+        reported = progress
     }
 
     /// Every text calls it before a sweep, because they share sweeps.

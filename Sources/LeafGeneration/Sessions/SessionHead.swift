@@ -50,7 +50,7 @@ package struct SessionHead: Sendable, Equatable {
 
     private static let mostFields = 64
     private static let longestName = 64
-    /// Of one field, and of all together.
+    /// The most bytes of one value, and of all together.
     private static let longestValue = 1 << 20
     private static let longestValues = 2 << 20
     private static let longestPrompt = 1 << 20
@@ -127,7 +127,7 @@ package struct SessionHead: Sendable, Equatable {
     /// - Parameter path: the path of the session.
     /// - Throws: `.usage` naming the first difference.
     func check(against saved: SessionHead, of path: String) throws(LeafError) {
-        // The rules tell whether another program can go on, not its version.
+        // The rules decide whether another program can go on, not its version.
         for field in fields where field.name != .software && field.name != .rules {
             let old = saved.fields.first { $0.name == field.name }
             guard old != field else { continue }

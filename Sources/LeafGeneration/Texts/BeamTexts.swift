@@ -83,6 +83,6 @@ extension BeamTexts {
         return !isFinished
     }
 
-    /// Beams are told when they have ended.
+    /// Reports nothing yet: beams are reported when they have ended.
     package func tellResumed() -> Int { search.results(request.samples).reduce(0) { $0 + $1.ids.count } }
 }

@@ -24,7 +24,7 @@ package struct SampleTexts: TextChoice {
     private var samples: [Sample] = []
     /// Numbers of the samples under way; nil before the first row.
     private var open: [Int]?
-    /// What a session gave, until it is told.
+    /// The texts that a session gave, until they are reported.
     private var resumed: [SessionText] = []
 
     /// - Parameters:

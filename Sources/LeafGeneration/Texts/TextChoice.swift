@@ -30,7 +30,7 @@ package protocol TextChoice {
     /// - Returns: for each text that is under way from now on, from which of the earlier ones it comes.
     mutating func advance() throws(LeafError) -> [Int]
 
-    /// The texts as they are at the end. What was held back is told first.
+    /// The texts as they are at the end. What was held back is reported first.
     mutating func finish() -> [Generation.Sample]
 
     /// Writes what a session keeps.
@@ -43,7 +43,7 @@ package protocol TextChoice {
     /// - Returns: whether the pages of the texts under way come behind it.
     mutating func resume(_ reader: SessionReader) throws(LeafError) -> Bool
 
-    /// Tells of the tokens that `resume` has found.
+    /// Reports the tokens that `resume` has found.
     ///
     /// - Returns: how many there are.
     mutating func tellResumed() -> Int

@@ -14,10 +14,10 @@ package final class TextTrack<Choice: TextChoice>: Track {
     private let prompt: PromptRows
     private let configuration: ModelConfiguration
     private let report: GenerationReport
-    /// Of the request's session; nil without one.
+    /// Saves and restores the request's session; nil without one.
     private let keeper: SessionKeeper?
     private var choice: Choice
-    /// By text under way; empty before the first sweep.
+    /// The sequence of each text under way; empty before the first sweep.
     private var sequences: [SequenceID] = []
     /// Texts with rows on this sweep, and how many of them want logits.
     private var riding: [(text: Int, rows: Int)] = []
