@@ -75,8 +75,8 @@ struct BudgetTests {
         }
     }
 
-    /// A plan's refusal names a number of whole MiB that works, and no smaller one does. Eight texts need more than what
-    /// is read before there is a plan.
+    /// A plan's refusal names a number of whole MiB that works, and no smaller one does. Eight texts need more than
+    /// what is read before there is a plan.
     @Test func theRefusalNamesTheSmallestBudget() throws {
         func run(_ budget: Int) throws -> Program.Outcome {
             try Program.run(["generate", model, Self.prompt, "-n", "8", "--memory", "\(budget)"] + Self.options)

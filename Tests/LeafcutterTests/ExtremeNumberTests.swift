@@ -251,7 +251,9 @@ import Testing
             var export = ExportOptions()
             export.shardBytes = number
             export.replacesExisting = true
-            _ = try? Exporter(model: directory.path("model.leaf"), folder: directory.path("folder"), options: export).run()
+            let exporter = Exporter(
+                model: directory.path("model.leaf"), folder: directory.path("folder"), options: export)
+            _ = try? exporter.run()
             // What makes sense is measured for fifteen seconds.
             if !(1...1024).contains(number) {
                 #expect(throws: LeafError.self) {
