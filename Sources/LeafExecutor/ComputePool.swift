@@ -24,14 +24,9 @@ package final class ComputePool: @unchecked Sendable {
     /// For each thread, whether it has met the others since one failed, and stops.
     private let isStopped: UnsafeMutablePointer<Bool>
 
-    /// - Throws: `.io` when the system starts no more threads; none is left behind then.
-    package convenience init(threadCount: Int, instructionSet: InstructionSet = .best) throws(LeafError) {
-        try self.init(threadCount: threadCount, kernels: Kernels(instructionSet))
-    }
-
-    package init(
-        threadCount: Int, kernels: Kernels = Kernels(.best), system: SystemCalls = .real
-    ) throws(LeafError) {
+    /// - Throws: `.io` when the system starts no more threads; none is left behind then. `.usage` when it refuses the
+    ///   instructions.
+    package init(threadCount: Int, kernels: Kernels, system: SystemCalls = .real) throws(LeafError) {
         precondition(threadCount > 0)
         try kernels.permit()
         self.threadCount = threadCount

@@ -86,7 +86,7 @@ private enum Ledger {
         expect(
             "slots and pinned chunks", store.bytes, within: plan.bytes(for: .slots) + plan.bytes(for: .pinned),
             atLeast: 0.9)
-        let pool = try measure { try ComputePool(threadCount: 3) }
+        let pool = try measure { try ComputePool(threadCount: 3, kernels: Kernels(.best)) }
         expect("threads", pool.bytes, within: 0, atLeast: 0)
         let model = try measure { try CPMAnt.executor(of: ant, store: store.value, pool: pool.value, executor) }
         let parts = try CPMAnt.parts(ant, executor)
