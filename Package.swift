@@ -92,7 +92,7 @@ let package = Package(
             name: "LeafcutterTests",
             dependencies: [
                 "Leafcutter", "CPMAnt", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafGeneration",
-                "LeafImport", "LeafStream", "LeafTokenizer", "GoldenSupport", "CAllocationCounter",
+                "LeafImport", "LeafStream", "LeafTokenizer", "GoldenSupport", "CAllocationCounter", "CLeafKernels",
             ],
             swiftSettings: strict),
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter", cSettings: c),
@@ -150,7 +150,7 @@ let package = Package(
             name: "LeafGenerationTests",
             dependencies: [
                 "CPMAntShape", "LeafExecutor", "LeafGeneration", "LeafTokenizer", "LeafSystem", "LeafFormat",
-                "GoldenSupport",
+                "GoldenSupport", "CLeafKernels",
             ],
             swiftSettings: strict),
         .testTarget(
@@ -169,7 +169,7 @@ let package = Package(
             name: "LeafImportTests",
             dependencies: [
                 "CPMAntShape", "LeafConversion", "LeafSystem", "LeafFormat", "LeafImport", "LeafTokenizer",
-                "GoldenSupport",
+                "GoldenSupport", "CLeafKernels",
             ],
             swiftSettings: strict),
         .testTarget(

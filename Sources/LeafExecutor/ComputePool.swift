@@ -24,15 +24,9 @@ package final class ComputePool: @unchecked Sendable {
     /// For each thread, whether it has met the others since one failed, and stops.
     private let isStopped: UnsafeMutablePointer<Bool>
 
-    /// - Throws: `.usage` for a number of threads that makes no sense, `.io` when the system starts no more threads;
-    ///   none is left behind then.
-    package convenience init(threadCount: Int, instructionSet: InstructionSet = .best) throws(LeafError) {
-        try self.init(threadCount: threadCount, kernels: Kernels(instructionSet))
-    }
-
-    package init(
-        threadCount: Int, kernels: Kernels = Kernels(.best), system: SystemCalls = .real
-    ) throws(LeafError) {
+    /// - Throws: `.usage` for a number of threads that makes no sense, or when the system refuses the instructions, `.io`
+    ///   when it starts no more threads; none is left behind then.
+    package init(threadCount: Int, kernels: Kernels, system: SystemCalls = .real) throws(LeafError) {
         try Machine.check(threads: threadCount)
         try kernels.permit()
         self.threadCount = threadCount

@@ -15,6 +15,8 @@ public struct Demand: Sendable, Equatable {
     public static let tokenHeapBytes = 1024
     /// Heap bytes of a token that is only read: its id, in arrays that have doubled.
     package static let idHeapBytes = 32
+    /// Heap bytes of a token on its way to a sweep.
+    package static let rowHeapBytes = MemoryLayout<RowBatch.Row>.stride
 
     /// Pages of the KV cache; pages that sequences share count once.
     public var pages: Int

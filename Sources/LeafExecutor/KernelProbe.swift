@@ -89,7 +89,7 @@ package struct KernelProbe: Sendable, Equatable {
         instructionSet: InstructionSet, threads: Int, weights: WeightFormat = .int8,
         activations: ActivationPrecision = .int16, rows: [Int] = [], memoryBytes: Int = 256 << 20
     ) throws(LeafError) -> KernelProbe {
-        let pool = try ComputePool(threadCount: threads, instructionSet: instructionSet)
+        let pool = try ComputePool(threadCount: threads, kernels: Kernels(instructionSet))
         defer { pool.stop() }
         let wanted = Set(rows.map { min(max(1, $0), mostRows) }).union([1]).sorted()
         let bench = try Bench(

@@ -1,6 +1,6 @@
 import CLeafKernels
-import LeafFormat
-import LeafSystem
+package import LeafFormat
+package import LeafSystem
 
 /// Every buffer of the forward pass, named once, allocated once.
 ///
@@ -44,7 +44,7 @@ package final class Scratch {
 
     private let arena: Arena
 
-    init(_ file: LeafFile, _ facts: ModelFacts, _ options: ExecutorOptions) throws(LeafError) {
+    package init(_ file: LeafFile, _ facts: ModelFacts, _ options: ExecutorOptions) throws(LeafError) {
         let sizes = Sizes(file, facts, options)
         let capacity = options.capacity
         arena = try Arena(byteCount: sizes.total)
@@ -94,7 +94,7 @@ package final class Scratch {
     func widened(thread: Int) -> UnsafeMutablePointer<Float> { scores(thread: thread) + scoreFloats }
 
     /// The size of each buffer; the plan and the allocation use the same numbers.
-    struct Sizes {
+    package struct Sizes {
         let dModel: Int
         let query: Int
         let key: Int
@@ -108,9 +108,9 @@ package final class Scratch {
         let tableUnitBytes: Int
         let scoreFloats: Int
         let perThreadBytes: Int
-        let total: Int
+        package let total: Int
 
-        init(_ file: LeafFile, _ facts: ModelFacts, _ options: ExecutorOptions) {
+        package init(_ file: LeafFile, _ facts: ModelFacts, _ options: ExecutorOptions) {
             let (capacity, threads) = (options.capacity, options.threads)
             let rows = capacity.rows
             func widest(_ widths: some Sequence<Int>) -> Int { (widths.max() ?? 0).roundedUp(to: 64) }

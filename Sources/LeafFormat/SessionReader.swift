@@ -72,13 +72,40 @@ package final class SessionReader {
         return ids
     }
 
-    package func text(atMost most: Int) throws(LeafError) -> String {
-        var bytes = [UInt8](repeating: 0, count: try count(atMost: most))
+    /// So many ids, whose count was read.
+    ///
+    /// - Parameter kept: the most that are kept, for which the caller has memory; the others are read over.
+    package func ids(count: Int, keeping kept: Int) throws(LeafError) -> [Int32] {
+        var ids: [Int32] = []
+        ids.reserveCapacity(min(count, kept))
+        for number in 0..<count {
+            let id: Int32 = try integer()
+            if number < kept { ids.append(id) }
+        }
+        return ids
+    }
+
+    package func text(atMost most: Int) throws(LeafError) -> String { try text(count: count(atMost: most)) }
+
+    /// A text of so many bytes, whose count was read; twice that is needed while it is made.
+    package func text(count: Int) throws(LeafError) -> String {
+        var bytes = [UInt8](repeating: 0, count: count)
         try bytes.withUnsafeMutableBufferPointer { (bytes) throws(LeafError) in
             try read(into: UnsafeMutableRawBufferPointer(bytes))
         }
         guard let text = String(validating: bytes, as: UTF8.self) else { throw damage }
         return text
+    }
+
+    /// Reads over so many bytes.
+    package func skip(_ count: Int) throws(LeafError) {
+        var left = count
+        while left > 0 {
+            if rest.isEmpty { try readFrame() }
+            let part = min(left, rest.count)
+            rest = (rest.lowerBound + part)..<rest.upperBound
+            left -= part
+        }
     }
 
     /// - Throws: `.badInput` if anything follows.

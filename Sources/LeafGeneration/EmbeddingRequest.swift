@@ -28,9 +28,10 @@ public struct EmbeddingRequest: Sendable {
         guard !text.ids.isEmpty else { throw LeafError(.usage, "the text has no ids; give at least <s> (6)") }
     }
 
-    /// Bytes of the answer, in an array that has doubled.
+    /// Bytes of the answer, and of the sums that it is made from.
     package static func answerBytes(tokens: Int, _ pooling: Pooling, in configuration: ModelConfiguration) -> Int {
-        2 * MemoryLayout<Float>.stride *| (pooling == .none ? tokens : 1) *| configuration.dimModel
+        (MemoryLayout<Double>.stride + MemoryLayout<Float>.stride) *| (pooling == .none ? tokens : 1)
+            *| configuration.dimModel
     }
 
     /// The demand of the request: one sweep, and no logits.

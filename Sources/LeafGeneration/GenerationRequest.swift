@@ -65,7 +65,9 @@ public struct GenerationRequest: Sendable {
         let isSearch = if case .beams = options.decoding { true } else { false }
         let text = prompt.ids.count *| Demand.idHeapBytes +| generated *| options.tokenHeapBytes
         let events = samples *| generated *| Self.eventHeapBytes
-        return (isSearch ? 2 : 1) *| options.width(samples: samples) *| text +| events
+        // The rows of one text at a time.
+        let rows = (prompt.ids.count +| generated) *| Demand.rowHeapBytes
+        return (isSearch ? 2 : 1) *| options.width(samples: samples) *| text +| events +| rows
     }
 
     /// Bytes on the heap for a token's event, in an array that grows where events are taken late.

@@ -65,24 +65,32 @@ public struct PromptRows: Sendable, Equatable {
 
     /// The rows of the whole prompt, for one sweep.
     /// - Parameters:
+    ///   - more: rows that will be added, for which there is room then.
     ///   - wantsLogits: returns whether the row of the token with this index in `ids` wants logits.
     package func rows(
-        of sequence: SequenceID, in configuration: ModelConfiguration, wantsLogits: (Int) -> Bool
+        of sequence: SequenceID, in configuration: ModelConfiguration, reserving more: Int = 0,
+        wantsLogits: (Int) -> Bool
     ) -> [RowBatch.Row] {
         let promptLength = configuration.promptLength
-        let soft = (0..<promptLength).map { index in
-            RowBatch.Row(
-                input: .softPrompt(Int32((tuning.softPromptRow ?? task * promptLength) + index)), sequence: sequence,
-                index: Int32(index), segment: 0, isContext: true, wantsLogits: false, adapter: tuning.adapter)
+        // One list from the beginning: two that are joined would be held twice.
+        var rows: [RowBatch.Row] = []
+        rows.reserveCapacity(promptLength + ids.count + more)
+        for index in 0..<promptLength {
+            rows.append(
+                RowBatch.Row(
+                    input: .softPrompt(Int32((tuning.softPromptRow ?? task * promptLength) + index)),
+                    sequence: sequence, index: Int32(index), segment: 0, isContext: true, wantsLogits: false,
+                    adapter: tuning.adapter))
         }
         let hidden = zeroIsPadding ? ids.count { $0 == 0 } : 0
-        let text = ids.enumerated().map { index, id in
-            RowBatch.Row(
-                input: .token(id), sequence: sequence, index: Int32(promptLength + index), segment: segment(of: id),
-                isContext: true, isPadding: index < hidden, wantsLogits: wantsLogits(index),
-                adapter: tuning.adapter)
+        for (index, id) in ids.enumerated() {
+            rows.append(
+                RowBatch.Row(
+                    input: .token(id), sequence: sequence, index: Int32(promptLength + index), segment: segment(of: id),
+                    isContext: true, isPadding: index < hidden, wantsLogits: wantsLogits(index),
+                    adapter: tuning.adapter))
         }
-        return soft + text
+        return rows
     }
 
     /// The row of a generated token.

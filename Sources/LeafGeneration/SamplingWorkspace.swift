@@ -24,7 +24,7 @@ package struct SamplingWorkspace: ~Copyable, Sendable {
     ///   - softPromptRows: tokens behind the vocabulary, which a row of logits may have too.
     ///   - kernels: the model's.
     /// - Throws: `.usage` for sizes that no vocabulary has, `.budget` when the system refuses the memory.
-    package init(vocabSize: Int, softPromptRows: Int = 0, kernels: Kernels = Kernels(.best)) throws(LeafError) {
+    package init(vocabSize: Int, softPromptRows: Int = 0, kernels: Kernels) throws(LeafError) {
         let capacity = vocabSize +| softPromptRows
         guard vocabSize > 0, softPromptRows >= 0, capacity <= Self.mostTokens else {
             throw LeafError(

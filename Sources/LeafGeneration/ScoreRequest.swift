@@ -52,10 +52,11 @@ extension ScoreRequest: OneSweepRequest {
 
     package func rows(of sequence: SequenceID, in configuration: ModelConfiguration) -> [RowBatch.Row] {
         let last = context.ids.count - 1
-        return context.rows(of: sequence, in: configuration) { $0 == last }
-            + target.dropLast().enumerated().map { step, id in
-                context.row(of: sequence, generated: id, step: step, in: configuration)
-            }
+        var rows = context.rows(of: sequence, in: configuration, reserving: target.count) { $0 == last }
+        for (step, id) in target.dropLast().enumerated() {
+            rows.append(context.row(of: sequence, generated: id, step: step, in: configuration))
+        }
+        return rows
     }
 
     package func begin(in configuration: ModelConfiguration) -> [TokenScore] { [] }

@@ -108,6 +108,13 @@ public struct Converter: Sendable {
     public func run(
         isCancelled: () -> Bool = { false }, progress: (ConversionProgress) -> Void = { _ in }
     ) throws(LeafError) -> ConversionResult {
+        try run(WeightKernels(options.instructionSet), isCancelled: isCancelled, progress: progress)
+    }
+
+    /// The same by kernels that are there already.
+    package func run(
+        _ kernels: WeightKernels, isCancelled: () -> Bool = { false }, progress: (ConversionProgress) -> Void = { _ in }
+    ) throws(LeafError) -> ConversionResult {
         let clock = ContinuousClock()
         let began = clock.now
         try Machine.check(threads: options.threads)
@@ -119,7 +126,6 @@ public struct Converter: Sendable {
                 blocksResumed: file.leaf.blocks.count,
                 wasMadeEarlier: true, warnings: [])
         }
-        let kernels = try WeightKernels(options.instructionSet)
         let checkpoint = try Checkpoint(
             path: source, configurationPath: options.configurationPath, masksPath: options.masksPath,
             kernels: kernels)

@@ -59,9 +59,15 @@ public struct Exporter: Sendable {
     public func run(
         isCancelled: () -> Bool = { false }, progress: (ExportProgress) -> Void = { _ in }
     ) throws(LeafError) -> ExportResult {
+        try run(WeightKernels(options.instructionSet), isCancelled: isCancelled, progress: progress)
+    }
+
+    /// The same by kernels that are there already.
+    package func run(
+        _ kernels: WeightKernels, isCancelled: () -> Bool = { false }, progress: (ExportProgress) -> Void = { _ in }
+    ) throws(LeafError) -> ExportResult {
         let clock = ContinuousClock()
         let began = clock.now
-        let kernels = try WeightKernels(options.instructionSet)
         let file = try CPMAntFile.open(path: model)
         let configuration = file.configuration
         if let index = configuration.layers.firstIndex(where: { !$0.hasAttention || !$0.hasFeedForward }) {

@@ -1,4 +1,4 @@
-import CLeafKernels
+package import CLeafKernels
 package import LeafSystem
 
 /// The C functions that turn weights of one type into another, of one instruction set.
@@ -8,7 +8,7 @@ package struct WeightKernels: @unchecked Sendable {
     private let functions: leaf_float_kernels
 
     /// The fastest that this processor has.
-    package static var best: WeightKernels { WeightKernels(leaf_kernels_best()) }
+    package static var best: WeightKernels { WeightKernels(leaf_kernels_best().pointee.floats.pointee) }
 
     /// - Parameter instructionSet: such as `avx2`; nil for the fastest that this processor has.
     /// - Throws: `.usage` when this processor lacks it.
@@ -20,10 +20,10 @@ package struct WeightKernels: @unchecked Sendable {
         guard let table = leaf_kernels_named(instructionSet) else {
             throw LeafError(.usage, "the instruction set \(instructionSet) does not run on this machine")
         }
-        self.init(table)
+        self.init(table.pointee.floats.pointee)
     }
 
-    private init(_ table: UnsafePointer<leaf_kernels>) { functions = table.pointee.floats.pointee }
+    package init(_ functions: leaf_float_kernels) { self.functions = functions }
 
     func widenHalves(_ halves: UnsafePointer<UInt16>, count: Int, to floats: UnsafeMutablePointer<Float>) {
         functions.f16_to_f32(halves, floats, count)

@@ -39,7 +39,8 @@ package final class Engine: @unchecked Sendable {
         requestLimit = settings.requestLimit
         interest = SweepInterest(
             interrupt: { store.interrupt() }, resume: { store.resume() })
-        pool = try ComputePool(threadCount: settings.executor.threads, system: system)
+        pool = try ComputePool(
+            threadCount: settings.executor.threads, kernels: Kernels(settings.instructionSet), system: system)
         do {
             model = try CPMAnt.executor(
                 of: settings.file.ant, store: store, pool: pool, settings.executor, trace: settings.trace)

@@ -1,5 +1,6 @@
 public import CPMAntShape
 public import LeafFormat
+public import LeafGeneration
 import LeafImport
 import LeafStream
 public import LeafSystem
@@ -54,6 +55,14 @@ public struct ModelFile: Sendable {
     /// Opens a soft prompt and adds it; otherwise as `addAdapter`.
     public mutating func addSoftPrompt(path: String, named name: String? = nil) throws(LeafError) {
         try tunings.add(SoftPromptFile(path: path, for: configuration, &allowance), named: name)
+    }
+
+    /// Reads what a session's file holds; nil if there is none yet.
+    ///
+    /// - Throws: `.io`, and `.badInput` for a file that is damaged or no session, `.budget` if its prompt is too large
+    ///   for the memory.
+    public mutating func contents(of session: Session) throws(LeafError) -> Session.Contents? {
+        try session.contents(&allowance)
     }
 
     /// Describes a published size, with CPM-Ant's tokenizer if it is that model. It is enough to plan with and cannot

@@ -87,6 +87,8 @@ struct Settings {
     /// - Throws: `.budget` with the smallest budget that works.
     func plan() throws(LeafError) -> MemoryPlan {
         let tokenizerBytes = file.tokenizer?.byteCount ?? 0
+        let sessionBytes =
+            SessionWriter.bufferBytes +| SessionHead.comparedBytes(promptIDs: executor.capacity.longest)
         return try MemoryPlan(
             budget: budget, isGiven: reserveBytes == nil, atLeast: file.allowance.peak, chunks: file.leaf.chunks,
             reserved: CPMAnt.parts(file.ant, executor) + [
@@ -96,7 +98,7 @@ struct Settings {
                 MemoryPlan.Part(.scratch, Scheduler.byteCount(executor.capacity)),
                 MemoryPlan.Part(.sampling, SamplingWorkspace.byteCount(file.configuration)),
                 MemoryPlan.Part(.trace, trace == nil ? 0 : TraceRecorder.byteCount),
-                MemoryPlan.Part(.sessions, keepsSessions ? SessionWriter.bufferBytes : 0),
+                MemoryPlan.Part(.sessions, keepsSessions ? sessionBytes : 0),
                 MemoryPlan.Part(.requests, callerBytes +| executor.capacity.heapBytes),
             ])
     }

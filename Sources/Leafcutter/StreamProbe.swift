@@ -51,7 +51,7 @@ package struct StreamProbe {
         let store = try BlockStore(file: file.leaf, plan: plan, reading: unlimited, consumers: threads)
         let watch = cancellation.watch { store.interrupt() }
         defer { cancellation.unwatch(watch) }
-        let pool = try ComputePool(threadCount: threads)
+        let pool = try ComputePool(threadCount: threads, kernels: Kernels(instructionSet))
         defer { pool.stop() }
         let model = try CPMAnt.executor(of: file, store: store, pool: pool, options)
 

@@ -1,5 +1,5 @@
 import CPMAntShape
-import LeafExecutor
+package import LeafExecutor
 import LeafFormat
 import LeafGeneration
 public import LeafImport
@@ -89,7 +89,7 @@ extension ModelFile {
     /// The adapters and soft prompts as the model loads them.
     ///
     /// - Parameter instructionSet: of the kernels that widen the numbers.
-    func tuning(_ instructionSet: InstructionSet) -> ModelTuning {
+    package func tuning(_ instructionSet: InstructionSet) -> ModelTuning {
         var matrices: [String: Int] = [:]
         for (index, matrix) in leaf.matrices.enumerated() { matrices[matrix.name] = index }
         let adapters = tunings.adapters.map { adapter in

@@ -133,6 +133,18 @@ import Testing
         #expect(try Leafcutter.run("generate", model, Self.title, "--greedy", "--quiet").error.isEmpty)
     }
 
+    /// Under a limit single reads are as fast as ever, so their rate would tell of a disk that this run did not have.
+    @Test func theLastLineNamesTheLimitOfReading() throws {
+        let words = [
+            "generate", try Models.shared.get().demo, "春", "--greedy", "--max-tokens", "1", "--max-read-rate", "10MB/s",
+        ]
+        let budget = try Leafcutter.smallestBudget(Array(words.dropLast(2)))
+        let run = try Leafcutter.run(words + ["--memory", "\(budget)MiB"])
+        let facts = run.error.split(separator: "\n").last ?? ""
+        #expect(run.status == 0 && !facts.contains("all weights stay in memory"), "\(run.error)")
+        #expect(facts.contains("of the time waiting for the disk at 10 MB/s"), "\(facts)")
+    }
+
     @Test func thePromptMayComeFromStandardInputOrBeIDs() throws {
         let model = try Models.shared.get().demo
         let piped = try Leafcutter.run(["generate", model, "-", "--greedy", "-q"], input: Self.title)

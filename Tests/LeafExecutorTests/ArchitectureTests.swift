@@ -20,7 +20,7 @@ private struct Opened {
             reserved: [])
         let store = try BlockStore(file: file, chunks: chunks, plan: plan, consumers: threads)
         let residents = try ResidentTensors(file, RotaryModel.wanted(in: file), store: store)
-        pool = try ComputePool(threadCount: threads)
+        pool = try ComputePool(threadCount: threads, kernels: Kernels(.best))
         executor = try Executor(
             RotaryModel(file, residents), file: file, residents: residents, store: store, pool: pool,
             ExecutorOptions(
@@ -114,7 +114,7 @@ private struct Opened {
         let store = try BlockStore(file: file, plan: plan, order: [.forward, .backward], consumers: threads)
         let residents = try ResidentTensors(file, RotaryModel.wanted(in: file), store: store)
         let model = ProductsModel(file, RotaryModel(file, residents).facts)
-        let pool = try ComputePool(threadCount: threads)
+        let pool = try ComputePool(threadCount: threads, kernels: Kernels(.best))
         defer { pool.stop() }
         let executor = try Executor(
             model, file: file, residents: residents, store: store, pool: pool,

@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Compute pool") struct ComputePoolTests {
     @Test(arguments: [1, 2, 3, 8]) func sharesCoverEveryItemOnce(threads: Int) throws {
-        let pool = try ComputePool(threadCount: threads)
+        let pool = try ComputePool(threadCount: threads, kernels: Kernels(.best))
         defer { pool.stop() }
         for count in [0, 1, 2, 7, 64, 1000] {
             let ranges = (0..<threads).map { pool.share(of: count, for: $0) }
@@ -17,7 +17,7 @@ import Testing
     }
 
     @Test(arguments: [1, 2, 5]) func everyThreadRunsTheJobOnce(threads: Int) throws {
-        let pool = try ComputePool(threadCount: threads)
+        let pool = try ComputePool(threadCount: threads, kernels: Kernels(.best))
         defer { pool.stop() }
         let runs = Mutex(Array(repeating: 0, count: threads))
         for _ in 0..<200 {
@@ -27,7 +27,7 @@ import Testing
     }
 
     @Test func anErrorOfOneThreadReachesTheCallerAndThePoolGoesOn() throws {
-        let pool = try ComputePool(threadCount: 3)
+        let pool = try ComputePool(threadCount: 3, kernels: Kernels(.best))
         defer { pool.stop() }
         let failure = LeafError(.io, "thread two")
         #expect(throws: failure) {
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test(arguments: [1, 2, 5]) func threadsSeeAfterAMeetingWhatAllDidBefore(threads: Int) throws {
-        let pool = try ComputePool(threadCount: threads)
+        let pool = try ComputePool(threadCount: threads, kernels: Kernels(.best))
         defer { pool.stop() }
         let steps = Mutex(Array(repeating: 0, count: threads))
         for _ in 0..<50 {
@@ -57,7 +57,7 @@ import Testing
 
     /// Wherever it happens, the others stop at their next meeting, and the pool goes on.
     @Test(arguments: [1, 2, 5]) func afterAnErrorNobodyPassesAMeeting(threads: Int) throws {
-        let pool = try ComputePool(threadCount: threads)
+        let pool = try ComputePool(threadCount: threads, kernels: Kernels(.best))
         defer { pool.stop() }
         for step in 0..<6 {
             for failing in 0..<threads {
@@ -124,13 +124,15 @@ import Testing
                 running.leave()
             }
         }
-        let error = #expect(throws: LeafError.self) { try ComputePool(threadCount: 6, system: system) }
+        let error = #expect(throws: LeafError.self) {
+            try ComputePool(threadCount: 6, kernels: Kernels(.best), system: system)
+        }
         #expect(error?.description == "cannot start compute thread \(failing) of 6; use fewer threads")
         running.wait()
     }
 
     @Test func ofSeveralErrorsTheLowestThreadsIsThrown() throws {
-        let pool = try ComputePool(threadCount: 4)
+        let pool = try ComputePool(threadCount: 4, kernels: Kernels(.best))
         defer { pool.stop() }
         for _ in 0..<100 {
             #expect(throws: LeafError(.io, "thread 1")) {

@@ -1,5 +1,6 @@
 import Foundation
 import GoldenSupport
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafSystem
@@ -21,7 +22,7 @@ import Testing
     }
 
     private func run(_ options: GenerationOptions, width: Int) throws -> BeamSearch {
-        var workspace = try SamplingWorkspace(vocabSize: Self.vocabSize)
+        var workspace = try SamplingWorkspace(vocabSize: Self.vocabSize, kernels: Kernels(.best))
         var search = BeamSearch(options, width: width, prompt: [], stream: nil)
         while !search.isFinished {
             for beam in 0..<search.beamCount {
@@ -103,7 +104,7 @@ import Testing
     }
 
     @Test func everyTokenForbiddenIsAnError() throws {
-        var workspace = try SamplingWorkspace(vocabSize: 8)
+        var workspace = try SamplingWorkspace(vocabSize: 8, kernels: Kernels(.best))
         var search = BeamSearch(GenerationOptions(decoding: .beams(2)), width: 2, prompt: [], stream: nil)
         let row = [Float](repeating: -.infinity, count: 7) + [1]
         #expect(throws: LeafError.self) {

@@ -1,8 +1,10 @@
+import CLeafKernels
 import GoldenSupport
 import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafSystem
+import Synchronization
 import Testing
 
 @Suite("Demand") struct DemandTests {
@@ -54,16 +56,41 @@ import Testing
         var workspace = try SamplingWorkspace(vocabSize: 1000, kernels: Kernels(set))
         var random = SeededGenerator(seed: 5)
         let row = (0..<1000).map { _ in Float.random(in: -9...9, using: &random) }
-        var best = try SamplingWorkspace(vocabSize: 1000)
+        var best = try SamplingWorkspace(vocabSize: 1000, kernels: Kernels(.best))
         try workspace.load(row.span)
         try best.load(row.span)
         #expect(workspace.currentProbabilities() == best.currentProbabilities())
         #expect(workspace.draw(0.3) == best.draw(0.3))
     }
 
+    /// All sets give the same bits, so only a count tells whose functions ran.
+    @Test func probabilitiesAreComputedByTheKernelsThatWereAskedFor() throws {
+        var floats = SamplingCalls.best.floats
+        floats.softmax = { row, count in
+            SamplingCalls.softmax.wrappingAdd(1, ordering: .relaxed)
+            SamplingCalls.best.floats.softmax(row, count)
+        }
+        var workspace = try SamplingWorkspace(
+            vocabSize: 5, kernels: Kernels(floats: floats, product: SamplingCalls.best.product))
+        let logits: [Float] = [1, -2, 3, 0.5, 0]
+        try workspace.load(logits.span)
+        #expect(workspace.currentProbabilities().count == 5)
+        #expect(SamplingCalls.softmax.load(ordering: .relaxed) == 1)
+        _ = workspace.draw(0.3)
+        #expect(SamplingCalls.softmax.load(ordering: .relaxed) == 2)
+    }
+
     @Test func sizesOfNoVocabularyAreRefused() {
         for (vocabSize, more) in [(0, 0), (-1, 0), (.max, 0), (.max, .max), (10, -1), (.min, .max)] {
-            #expect(throws: LeafError.self) { _ = try SamplingWorkspace(vocabSize: vocabSize, softPromptRows: more) }
+            #expect(throws: LeafError.self) {
+                _ = try SamplingWorkspace(vocabSize: vocabSize, softPromptRows: more, kernels: Kernels(.best))
+            }
         }
     }
+}
+
+/// How often a C function without a context was called.
+private enum SamplingCalls {
+    static let best = Kernels(.best)
+    static let softmax = Atomic(0)
 }

@@ -1,5 +1,6 @@
 import Foundation
 import GoldenSupport
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafSystem
@@ -9,7 +10,7 @@ import Testing
 func processed(
     _ logits: [Float], _ processors: [any LogitsProcessor], after generated: [Int32] = []
 ) throws -> (logits: [Float], probabilities: [Float]) {
-    var workspace = try SamplingWorkspace(vocabSize: logits.count)
+    var workspace = try SamplingWorkspace(vocabSize: logits.count, kernels: Kernels(.best))
     try workspace.load(logits.span)
     for processor in processors { processor.process(&workspace, after: TokenHistory(generated: generated)) }
     return (workspace.currentLogits, workspace.currentProbabilities())
@@ -144,7 +145,7 @@ func kept(_ logits: [Float]) -> [Int] {
 
     @Test func transformersCountsThePrompt() throws {
         let history = TokenHistory(prompt: [0, 2], generated: [1])
-        var workspace = try SamplingWorkspace(vocabSize: 4)
+        var workspace = try SamplingWorkspace(vocabSize: 4, kernels: Kernels(.best))
         try workspace.load(([2, 2, 2, 2] as [Float]).span)
         RepetitionPenalty(2, window: nil).process(&workspace, after: history)
         #expect(workspace.currentLogits == [1, 1, 1, 2])

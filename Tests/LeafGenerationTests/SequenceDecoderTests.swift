@@ -1,5 +1,6 @@
 import Foundation
 import GoldenSupport
+import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafSystem
@@ -15,7 +16,7 @@ private struct PretendModel {
     }
 
     func generate(_ options: GenerationOptions, seed: UInt64 = 1, sample: Int = 0) throws -> SequenceDecoder {
-        var workspace = try SamplingWorkspace(vocabSize: vocabSize)
+        var workspace = try SamplingWorkspace(vocabSize: vocabSize, kernels: Kernels(.best))
         var decoder = SequenceDecoder(options, seed: seed, sample: sample)
         while decoder.finishReason == nil {
             _ = try decoder.accept(logits(after: decoder.ids).span, workspace: &workspace)
@@ -30,7 +31,7 @@ private struct PretendModel {
     private func next(_ logits: [Float], _ options: GenerationOptions, seed: UInt64 = 1) throws -> SequenceDecoder
         .Token?
     {
-        var workspace = try SamplingWorkspace(vocabSize: logits.count)
+        var workspace = try SamplingWorkspace(vocabSize: logits.count, kernels: Kernels(.best))
         var decoder = SequenceDecoder(options, seed: seed)
         return try decoder.accept(logits.span, workspace: &workspace)
     }
@@ -43,7 +44,7 @@ private struct PretendModel {
     @Test func samplingFollowsTheProbabilities() throws {
         let logits: [Float] = [0, 1, 2, -1, 0.5, 1.5, -2, 0.25]
         let options = GenerationOptions(temperature: 1, topP: 0, allowEmpty: true, eosID: 7)
-        var workspace = try SamplingWorkspace(vocabSize: logits.count)
+        var workspace = try SamplingWorkspace(vocabSize: logits.count, kernels: Kernels(.best))
         let draws = 40_000
         var counts = [Int](repeating: 0, count: logits.count)
         for sample in 0..<draws {
@@ -74,7 +75,7 @@ private struct PretendModel {
         let options = GenerationOptions(maxTokens: 50, topP: 0.95)
         let alone = try model.generate(options, seed: 11, sample: 2)
         // The same sequence among others, which share the workspace and end at other times.
-        var workspace = try SamplingWorkspace(vocabSize: model.vocabSize)
+        var workspace = try SamplingWorkspace(vocabSize: model.vocabSize, kernels: Kernels(.best))
         var mates = [7, 2, 0].map { SequenceDecoder(options, seed: 11, sample: $0) }
         while mates.contains(where: { $0.finishReason == nil }) {
             for index in mates.indices.reversed() where mates[index].finishReason == nil {
@@ -89,7 +90,7 @@ private struct PretendModel {
 
     @Test func aCopyGoesOnAsTheOriginalDoes() throws {
         let options = GenerationOptions(maxTokens: 20, eosID: 39)
-        var workspace = try SamplingWorkspace(vocabSize: model.vocabSize)
+        var workspace = try SamplingWorkspace(vocabSize: model.vocabSize, kernels: Kernels(.best))
         var original = SequenceDecoder(options, seed: 4)
         for _ in 0..<5 where original.finishReason == nil {
             _ = try original.accept(model.logits(after: original.ids).span, workspace: &workspace)
@@ -107,7 +108,7 @@ private struct PretendModel {
     @Test func theEndTokenStopsAndIsNotPartOfTheText() throws {
         var options = GenerationOptions.greedy
         options.eosID = 2
-        var workspace = try SamplingWorkspace(vocabSize: 6)
+        var workspace = try SamplingWorkspace(vocabSize: 6, kernels: Kernels(.best))
         var decoder = SequenceDecoder(options, seed: 0)
         // Forbidden as the first token, so the second best comes.
         #expect(try decoder.accept([0, 1, 9, 0, 8, 0].span, workspace: &workspace)?.id == 1)
@@ -120,7 +121,7 @@ private struct PretendModel {
         var options = GenerationOptions.greedy
         options.maxTokens = 3
         options.eosID = 0
-        var workspace = try SamplingWorkspace(vocabSize: 3)
+        var workspace = try SamplingWorkspace(vocabSize: 3, kernels: Kernels(.best))
         var decoder = SequenceDecoder(options, seed: 0)
         for _ in 0..<3 { _ = try decoder.accept([0, 1, 2].span, workspace: &workspace) }
         #expect(decoder.ids == [2, 2, 2])
@@ -133,7 +134,7 @@ private struct PretendModel {
         options.repetitionPenalty = 2
         options.repetitionWindow = 1
         options.eosID = 0
-        var workspace = try SamplingWorkspace(vocabSize: 3)
+        var workspace = try SamplingWorkspace(vocabSize: 3, kernels: Kernels(.best))
         var decoder = SequenceDecoder(options, seed: 0)
         for _ in 0..<4 { _ = try decoder.accept([0, 3, 4].span, workspace: &workspace) }
         #expect(decoder.ids == [2, 1, 2, 1])

@@ -11,6 +11,13 @@ import Testing
 
     /// What a file of these fields and this prompt says.
     private func contents(_ fields: [(String, String)], prompt: [Int32] = [6, 7]) throws -> Session.Contents? {
+        var allowance = HeapAllowance.unlimited
+        return try contents(fields, prompt: prompt, &allowance)
+    }
+
+    private func contents(
+        _ fields: [(String, String)], prompt: [Int32], _ allowance: inout HeapAllowance
+    ) throws -> Session.Contents? {
         defer { try? FileManager.default.removeItem(atPath: path) }
         let output = try OutputFile(path: path)
         let writer = try SessionWriter(output)
@@ -23,7 +30,7 @@ import Testing
         try writer.append(UInt64(9))
         try writer.append(UInt32(3))
         try writer.finish()
-        return try Session(path: path).contents()
+        return try Session(path: path).contents(&allowance)
     }
 
     private func refusal(_ fields: [(String, String)]) throws -> LeafError? {
@@ -66,5 +73,32 @@ import Testing
         #expect(try refusal(Array(repeating: ("stop", ""), count: 65)) != nil)
         #expect(try contents([], prompt: Array(repeating: 9, count: 1 << 20))?.promptIDs.count == 1 << 20)
         #expect(throws: LeafError.self) { try contents([], prompt: Array(repeating: 9, count: 1 << 20 + 1)) }
+    }
+
+    @Test func aFieldThatIsThereTwiceIsDamage() throws {
+        #expect(try refusal([("stop", "a"), ("stop", "a")])?.description.contains("is damaged") == true)
+    }
+
+    /// Before they are read, so that a file cannot take the program past its budget.
+    @Test func whatDoesNotFitTheMemoryIsNotRead() throws {
+        let long = String(repeating: "x", count: 1 << 20)
+        let ids = [Int32](repeating: 9, count: 1 << 20)
+        let cases: [(fields: [(String, String)], ids: [Int32], what: String, least: Int)] = [
+            ([], ids, "for its prompt", 4 << 20), ([("stop", long)], [6, 7], "for its options", 2 << 20),
+            ([("stop", long), ("delta", long)], [6, 7], "for its options", 3 << 20), ([], [], "for its buffers", 1),
+        ]
+        for (fields, ids, what, least) in cases {
+            var roomy = HeapAllowance.unlimited
+            let read = try contents(fields, prompt: ids, &roomy)
+            #expect(read?.promptIDs == ids)
+            #expect(roomy.held == 0 && roomy.peak >= least && roomy.peak < least + 1 << 20)
+            var enough = HeapAllowance(budget: roomy.peak, held: 0)
+            let again = try contents(fields, prompt: ids, &enough)
+            #expect(again == read)
+            var tight = HeapAllowance(budget: what.contains("buffers") ? 1000 : roomy.peak - 1, held: 0)
+            let error = #expect(throws: LeafError.self) { try contents(fields, prompt: ids, &tight) }
+            #expect(error?.kind == .budget && error?.description.contains(what) == true, "\(what)")
+            #expect(tight.held == 0)
+        }
     }
 }

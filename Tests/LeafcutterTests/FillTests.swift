@@ -387,7 +387,7 @@ private struct PlainFilling {
 
     /// A token's log-probabilities in the bits of the product, which are to be the same.
     private static func entry(_ id: Int32, _ logits: [Float], _ top: Int) throws -> TokenLogprobs {
-        var workspace = try SamplingWorkspace(vocabSize: logits.count)
+        var workspace = try SamplingWorkspace(vocabSize: logits.count, kernels: Kernels(.best))
         return workspace.logprobs(of: logits.span, chosen: id, top: top)
     }
 }

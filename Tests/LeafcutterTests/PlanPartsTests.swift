@@ -34,9 +34,33 @@ struct PlanPartsTests {
         }
     }
 
+    @Test func floatWeightsAreAllocatedAsPlanned() async {
+        await #expect(processExitsWith: .success) {
+            try Ledger.check(Demand(context: 3000, rows: 200, logitRows: 50, sequences: 3), weights: .float16)
+        }
+    }
+
+    @Test func adaptersAndSoftPromptsAreAllocatedAsPlanned() async {
+        await #expect(processExitsWith: .success) {
+            try Ledger.check(Demand(context: 20_000, rows: 300), tunes: true)
+        }
+    }
+
+    @Test func aTokenizerIsAllocatedAsPlanned() async {
+        await #expect(processExitsWith: .success) { try Ledger.checkTokenizer() }
+    }
+
     /// While they run, texts take no more of the heap than their demands say.
     @Test func textsUnderWayTakeWhatTheyDemand() async {
         await #expect(processExitsWith: .success) { try Ledger.checkTexts() }
+    }
+
+    @Test func requestsOfOneSweepAndBlanksTakeWhatTheyDemand() async {
+        await #expect(processExitsWith: .success) { try Ledger.checkOtherRequests() }
+    }
+
+    @Test func sessionsTakeWhatIsPlannedForThem() async {
+        await #expect(processExitsWith: .success) { try Ledger.checkSessions() }
     }
 }
 
@@ -63,22 +87,64 @@ private enum Ledger {
         return (value, live() - before)
     }
 
-    static func check(_ capacity: Demand) throws {
+    /// Compares what one part takes while it is there.
+    private static func weigh<Value>(
+        _ what: String, within planned: Int, atLeast share: Double, _ make: () throws -> Value
+    ) rethrows {
+        let made = try measure(make)
+        expect(what, made.bytes, within: planned, atLeast: share)
+        withExtendedLifetime(made) {}
+    }
+
+    /// Each part of an executor alone.
+    private static func weighParts(_ ant: CPMAntFile, _ store: BlockStore, _ options: ExecutorOptions) throws {
+        let (file, facts, capacity) = (ant.leaf, ant.facts, options.capacity)
+        let wanted = try ant.wantedTensors()
+        try weigh(
+            "resident tensors", within: ResidentTensors.byteCount(wanted).roundedUp(to: 4096), atLeast: 0.9
+        ) { try ResidentTensors(file, wanted, store: store) }
+        try weigh(
+            "cache with all its sequences",
+            within: KVCache.byteCount(facts.attentions, options.kv, capacity).roundedUp(to: 4096), atLeast: 0.9
+        ) { () throws -> KVCache in
+            let cache = try KVCache(facts.attentions, options.kv, capacity)
+            for _ in 0..<capacity.sequences { _ = cache.makeSequence() }
+            return cache
+        }
+        try weigh(
+            "buffers of rows", within: Scratch.Sizes(file, facts, options).total.roundedUp(to: 4096), atLeast: 0.99
+        ) { try Scratch(file, facts, options) }
+    }
+
+    /// - Parameter tunes: whether an adapter and a soft prompt are beside the model.
+    static func check(_ capacity: Demand, weights: WeightFormat = .int8, tunes: Bool = false) throws {
         let directory = try TemporaryDirectory()
         let path = directory.path("model.leaf")
-        try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .int8, to: path)
+        try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: weights, to: path)
         var options = ModelOptions(memory: .gibibytes(8), threads: 3, capacity: capacity)
         options.trace = try TraceRecorder(path: directory.path("trace.json"))
-        let opened = try measure { try ModelFile(path: path) }
+        let opened = try measure { () throws -> ModelFile in
+            var file = try ModelFile(path: path)
+            if tunes {
+                try file.addAdapter(path: Golden.root.appending(path: "tuning/finetuned").path)
+                try file.addSoftPrompt(path: Golden.root.appending(path: "tuning/prompts.pt").path)
+            }
+            return file
+        }
         let file = opened.value
         // With the smallest budget all slots are used; with more, addresses are kept for slots that may come.
         options.memory = .bytes(try Model.plan(file, options).minimum)
         let plan = try Model.plan(file, options)
         expect(
             "tables and tokenizer", opened.bytes, within: plan.bytes(for: .tables) + plan.bytes(for: .tokenizer),
-            atLeast: 0.5)
+            // What the tables of adapters may need while they are read stays counted.
+            atLeast: tunes ? 0 : 0.5)
 
-        let executor = ExecutorOptions(capacity: capacity, threads: 3, activations: .int16, kv: .f16)
+        let executor = ExecutorOptions(
+            capacity: capacity, threads: 3, activations: .int16, kv: weights == .int8 ? .f16 : .f32,
+            tuning: file.tuning(.best))
+        // OpenBLAS takes what is planned for it when it multiplies.
+        let share = weights == .int8 ? 0.9 : 0
         let ant = try CPMAntFile.open(path: path)
         let store = try measure {
             try BlockStore(file: file.leaf, plan: plan, consumers: 3)
@@ -86,11 +152,12 @@ private enum Ledger {
         expect(
             "slots and pinned chunks", store.bytes, within: plan.bytes(for: .slots) + plan.bytes(for: .pinned),
             atLeast: 0.9)
-        let pool = try measure { try ComputePool(threadCount: 3) }
+        try weighParts(ant, store.value, executor)
+        let pool = try measure { try ComputePool(threadCount: 3, kernels: Kernels(.best)) }
         expect("threads", pool.bytes, within: 0, atLeast: 0)
         let model = try measure { try CPMAnt.executor(of: ant, store: store.value, pool: pool.value, executor) }
         let parts = try CPMAnt.parts(ant, executor)
-        expect("executor", model.bytes, within: parts.total, atLeast: 0.9)
+        expect("executor", model.bytes, within: parts.total, atLeast: share)
         let scheduler = try measure {
             try Scheduler(
                 model: model.value, queue: SerialThread(system: .real),
@@ -104,8 +171,102 @@ private enum Ledger {
         let whole = try measure { try Model(file, options) }
         let around: [MemoryPlan.Purpose] = [.runtime, .tables, .tokenizer, .trace, .requests]
         expect(
-            "model", whole.bytes, within: plan.total - around.reduce(0) { $0 + plan.bytes(for: $1) }, atLeast: 0.9)
+            "model", whole.bytes, within: plan.total - around.reduce(0) { $0 + plan.bytes(for: $1) }, atLeast: share)
         withExtendedLifetime((file, store, pool, model, scheduler, whole)) {}
+        exit(faults == 0 ? 0 : 1)
+    }
+
+    static func checkTokenizer() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("model.leaf")
+        try Fixture.convert(Golden.demoModel, weights: .int8, to: path)
+        let ant = try measure { try CPMAntFile.open(path: path) }
+        let file = try measure { try ModelFile(path: path) }
+        let options = ModelOptions(memory: .gibibytes(8), threads: 1, capacity: Demand(context: 16))
+        let plan = try Model.plan(file.value, options)
+        expect("tables", ant.bytes, within: plan.bytes(for: .tables), atLeast: 0.3)
+        expect("tokenizer", file.bytes - ant.bytes, within: plan.bytes(for: .tokenizer), atLeast: 0.5)
+        withExtendedLifetime((ant, file)) {}
+        exit(faults == 0 ? 0 : 1)
+    }
+
+    private static func text(_ length: Int, for file: ModelFile) throws -> PromptRows {
+        try PromptRows(ids: (0..<length).map { [6, 20, 30][$0 % 3] }, task: 2, segment: 2, for: file.configuration)
+    }
+
+    /// Compares what a request takes at its most with its demand, and what a session takes beside it with the plan.
+    private static func ask<Request: ModelRequest>(
+        _ what: String, _ request: Request, _ file: ModelFile, keepsSessions: Bool = false, atLeast share: Double
+    ) throws {
+        let demand = request.demand(in: file.configuration)
+        let model = try Model(
+            file,
+            ModelOptions(
+                memory: .gibibytes(8), threads: 2, capacity: Demand(together: [demand]), keepsSessions: keepsSessions))
+        let before = live()
+        allocation_peak_reset()
+        try model.answer([request]) { _, outcome in
+            if case .failure(let error) = outcome {
+                print("\(what): \(error)")
+                faults += 1
+            }
+        }
+        expect(
+            what, allocation_peak_bytes() - before, within: demand.heapBytes + model.plan.bytes(for: .sessions),
+            atLeast: share)
+    }
+
+    static func checkOtherRequests() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("model.leaf")
+        try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .int8, to: path)
+        let file = try ModelFile(path: path)
+        let ids = (0..<3000).map { Int32(20 + $0 % 200) }
+        try ask("a score", ScoreRequest(context: text(10, for: file), target: ids), file, atLeast: 0.3)
+        try ask("a score after much", ScoreRequest(context: text(3000, for: file), target: [9]), file, atLeast: 0.3)
+        for pooling in Pooling.allCases {
+            let request = EmbeddingRequest(text: try text(3000, for: file), pooling: pooling)
+            try ask("the vectors by \(pooling)", request, file, atLeast: 0.3)
+        }
+        let blanks = [FillRequest.Blank(position: 50, length: 90), FillRequest.Blank(position: 900, length: 40)]
+        let fill = FillRequest(context: try text(1000, for: file), blanks: blanks)
+        try ask("blanks", fill, file, atLeast: 0.2)
+        exit(faults == 0 ? 0 : 1)
+    }
+
+    static func checkSessions() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("model.leaf")
+        try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .int8, to: path)
+        let file = try ModelFile(path: path)
+        let session = try Session(path: directory.path("a.session"), interval: 100)
+        for tokens in [300, 600] {
+            let options = GenerationOptions(decoding: .greedy, maxTokens: tokens, logitBias: [7: -1000])
+            let request = GenerationRequest(
+                prompt: try text(500, for: file), options: options, samples: 1, session: session)
+            try ask("\(tokens) tokens of a session", request, file, keepsSessions: true, atLeast: 0.2)
+            if session.failure != nil { faults += 1 }
+        }
+        // A file of another text, which is far longer: no more is kept of it than tells so.
+        let output = try OutputFile(path: session.path)
+        try output.truncate(to: 0)
+        let writer = try SessionWriter(output)
+        try writer.append(UInt32(1))
+        try writer.append("stop")
+        try writer.append(String(repeating: "x", count: 1 << 20))
+        try writer.append([Int32](repeating: 6, count: 1 << 20))
+        try writer.append(UInt64(1))
+        try writer.append(UInt32(1))
+        try writer.finish()
+        let request = GenerationRequest(
+            prompt: try text(500, for: file), options: GenerationOptions(), samples: 1, session: session)
+        let before = live()
+        allocation_peak_reset()
+        if (try? request.resumed(from: [])) != nil { faults += 1 }
+        expect(
+            "comparing with another text", allocation_peak_bytes() - before,
+            within: SessionWriter.bufferBytes + SessionHead.comparedBytes(promptIDs: 500), atLeast: 0.5)
+        withExtendedLifetime((directory, writer)) {}
         exit(faults == 0 ? 0 : 1)
     }
 
@@ -114,9 +275,7 @@ private enum Ledger {
         let path = directory.path("model.leaf")
         try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .int8, to: path)
         let file = try ModelFile(path: path)
-        func text(_ length: Int) throws -> PromptRows {
-            try PromptRows(ids: (0..<length).map { [6, 20, 30][$0 % 3] }, task: 2, segment: 2, for: file.configuration)
-        }
+        func text(_ length: Int) throws -> PromptRows { try Self.text(length, for: file) }
         var greedy = GenerationOptions()
         (greedy.decoding, greedy.maxTokens, greedy.logitBias) = (.greedy, 2000, [7: -1000])
         var beams = greedy

@@ -179,7 +179,8 @@ struct FillCommand: Command {
         return Demand(
             pages: width * Demand.pages(holding: context), sequences: width, longest: context, firstRows: context,
             stepRows: width + mostBlanks, logitRows: width + mostBlanks,
-            heapBytes: 2 * width * context * (defaults.options.tokenHeapBytes + Demand.idHeapBytes))
+            heapBytes: context * Demand.rowHeapBytes
+                + 2 * width * context * (defaults.options.tokenHeapBytes + Demand.idHeapBytes))
     }
 
     /// Blanks that a line of a pipe has room for: a row of its own predicts each.

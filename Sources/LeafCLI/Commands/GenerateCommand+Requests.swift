@@ -84,7 +84,8 @@ extension GenerateCommand {
             pages: width * Demand.pages(holding: context), sequences: width, longest: context, firstRows: context,
             stepRows: width,
             logitRows: width,
-            heapBytes: width * context * (2 * options.tokenHeapBytes + GenerationRequest.eventHeapBytes))
+            heapBytes: context * Demand.rowHeapBytes
+                + width * context * (2 * options.tokenHeapBytes + GenerationRequest.eventHeapBytes))
     }
 
     private static func warn(

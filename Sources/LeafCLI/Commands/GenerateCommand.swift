@@ -164,8 +164,7 @@ struct GenerateCommand: Command {
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
         let session = try openSession()
-        let prompt = try readPrompt(or: session)
-        let file = try tuning.open(model, memory: engine.memory)
+        let (file, prompt) = try openPrompt(or: session)
         try warnOfUnknowns(in: prompt, file, terminal)
         let request = GenerationRequest(
             prompt: try file.rows(of: prompt, options), options: options, samples: samples, session: session)
@@ -238,14 +237,31 @@ struct GenerateCommand: Command {
         return try Session(path: session, interval: sessionInterval)
     }
 
-    /// - Parameter session: has the prompt if the user does not give it again.
     /// - Throws: `.usage` unless there is exactly one prompt.
-    func readPrompt(or session: Session? = nil) throws(LeafError) -> Prompt {
-        let saved = try session?.contents()
+    func readPrompt() throws(LeafError) -> Prompt {
+        guard let prompt = try givenPrompt() else { throw Self.missingPrompt }
+        return prompt
+    }
+
+    private static let missingPrompt = LeafError(
+        .usage, "PROMPT is missing; give a text, - for standard input, or --ids")
+
+    /// The model and what it is to read.
+    ///
+    /// - Parameter session: has the prompt if the user does not give it again.
+    private func openPrompt(or session: Session?) throws(LeafError) -> (ModelFile, Prompt) {
+        // What is missing is said before a large model is opened.
+        let given = try session == nil ? readPrompt() : givenPrompt()
+        var file = try tuning.open(model, memory: engine.memory)
+        if let given { return (file, given) }
+        guard let session, let saved = try file.contents(of: session) else { throw Self.missingPrompt }
+        return (file, .ids(saved.promptIDs))
+    }
+
+    /// Nil if none is given.
+    private func givenPrompt() throws(LeafError) -> Prompt? {
         switch (prompt, ids) {
-        case (nil, nil):
-            if let saved { return .ids(saved.promptIDs) }
-            throw LeafError(.usage, "PROMPT is missing; give a text, - for standard input, or --ids")
+        case (nil, nil): return nil
         case (.some, .some): throw LeafError(.usage, "give a text or --ids, not both")
         case (nil, .some(let ids)): return .ids(try TokenIDs(ids).ids)
         case (.some("-"), nil): return .text(try StandardInput.text())

@@ -39,26 +39,30 @@ struct Progress {
 }
 
 /// How far the present sweep is and when it ends, by how long the last ones took.
-struct SweepClock {
-    struct Reading {
+package struct SweepClock {
+    package struct Reading {
         /// Of the sweep, 0 to 1.
-        let share: Double
+        package let share: Double
         /// That a sweep takes, as far as anybody knows.
-        let seconds: Double
+        package let seconds: Double
         /// Until the sweep ends; nil while nothing tells.
-        let secondsLeft: Double?
+        package let secondsLeft: Double?
     }
 
     private var sweeps = 0
-    private var began = ContinuousClock.now
+    private var began: ContinuousClock.Instant
     private var lastSeconds: Double?
+
+    /// - Parameter began: when the first sweep did.
+    package init(began: ContinuousClock.Instant = .now) { self.began = began }
 
     /// - Parameters:
     ///   - chunksDone: of the sweep under way.
     ///   - chunkCount: of a sweep.
     ///   - sweeps: that have ended.
-    mutating func read(chunksDone: Int, of chunkCount: Int, sweeps: Int) -> Reading {
-        let now = ContinuousClock.now
+    package mutating func read(
+        chunksDone: Int, of chunkCount: Int, sweeps: Int, at now: ContinuousClock.Instant = .now
+    ) -> Reading {
         if sweeps != self.sweeps {
             lastSeconds = (now - began) / .seconds(1) / Double(max(1, sweeps - self.sweeps))
             (self.sweeps, began) = (sweeps, now)

@@ -50,7 +50,7 @@ package struct FillLayout: Sendable {
     ) -> [RowBatch.Row] {
         var soft = request.context
         soft.ids = []
-        var rows = soft.rows(of: sequence, in: configuration) { _ in false }
+        var rows = soft.rows(of: sequence, in: configuration, reserving: count) { _ in false }
         var context = 0
         for blank in lengths.indices {
             let end = request.blanks[blank].position
@@ -124,7 +124,8 @@ package struct FillLayout: Sendable {
             pages: pages + (width - 1) * min(pages, written), sequences: width, longest: length,
             firstRows: length - lengths[wanted.lowerBound...].reduce(0, +), stepRows: stepRows,
             logitRows: logitRows,
-            heapBytes: 2 *| width
+            heapBytes: length *| Demand.rowHeapBytes
+                +| 2 *| width
                 *| (length *| Demand.idHeapBytes +| positions.count *| request.options.tokenHeapBytes))
     }
 }

@@ -55,7 +55,15 @@ public final class Session: Sendable {
     ///
     /// - Throws: `.io`, and `.badInput` for a file that is damaged or no session.
     public func contents() throws(LeafError) -> Contents? {
-        try read { head, _ throws(LeafError) in head.contents }
+        var allowance = HeapAllowance.unlimited
+        return try contents(&allowance)
+    }
+
+    /// The same inside a budget.
+    ///
+    /// - Parameter allowance: has to hold them while they are read.
+    package func contents(_ allowance: inout HeapAllowance) throws(LeafError) -> Contents? {
+        try read(comparedWith: nil, &allowance) { head, _ throws(LeafError) in head.contents }
     }
 
     /// The error of the last saving; nil if it succeeded.
@@ -66,12 +74,29 @@ public final class Session: Sendable {
     public var savedBytes: Int { status.withLock(\.bytes) }
 
     /// Passes the contents of the file to `body`, if there is a file.
+    ///
+    /// - Parameters:
+    ///   - own: the head that the file's is to be compared with; nil to read all of it.
+    ///   - allowance: has to hold two buffers, and what is kept of the head; gets all of it back.
     func read<Value>(
+        comparedWith own: SessionHead?, _ allowance: inout HeapAllowance,
         _ body: (_ head: SessionHead, _ rest: SessionReader) throws(LeafError) -> Value
     ) throws(LeafError) -> Value? {
         guard FilePath.exists(path) else { return nil }
+        let heldBefore = allowance.held
+        defer { allowance.give(back: allowance.held - heldBefore) }
+        try allowance.take(SessionWriter.bufferBytes, for: "its buffers", of: path)
         let reader = try SessionReader(InputFile(path: path))
-        return try body(SessionHead(reader), reader)
+        return try body(SessionHead(reader, comparedWith: own, &allowance), reader)
+    }
+
+    /// The same for a file whose head must be like another; the plan of a model that keeps sessions has the memory.
+    func read<Value>(
+        comparedWith own: SessionHead,
+        _ body: (_ head: SessionHead, _ rest: SessionReader) throws(LeafError) -> Value
+    ) throws(LeafError) -> Value? {
+        var allowance = HeapAllowance.unlimited
+        return try read(comparedWith: own, &allowance, body)
     }
 
     /// Replaces the file by the output of `body`, or leaves it unchanged on an error.

@@ -29,10 +29,20 @@ package struct SessionHead: Sendable, Equatable {
 
         package let name: Name
         package let value: String
+        /// False for one of a file that is so long that it cannot be the same; it was not read.
+        let isRead: Bool
 
         package init(_ name: Name, _ value: some CustomStringConvertible) {
             self.name = name
             self.value = value.description
+            isRead = true
+        }
+
+        /// One that is like no other.
+        fileprivate init(unread name: Name) {
+            self.name = name
+            value = ""
+            isRead = false
         }
     }
 
@@ -55,8 +65,15 @@ package struct SessionHead: Sendable, Equatable {
     private static let longestValues = 2 << 20
     private static let longestPrompt = 1 << 20
 
-    /// The most heap bytes that a head takes while it is read, its frame included.
-    package static let heapBound = 2 * longestValues + 2 * 4 * longestPrompt + SessionWriter.bufferBytes
+    /// How much longer a file's value may be than the one that it is compared with, and still be read: for the
+    /// sentence that names both.
+    private static let moreOfAValue = 256
+
+    /// The most heap bytes of a file's head while it is compared with that of a prompt of so many ids, besides values
+    /// as long as the other's own.
+    package static func comparedBytes(promptIDs count: Int) -> Int {
+        MemoryLayout<Int32>.stride *| (count +| 1) +| 2 * mostFields * moreOfAValue
+    }
 
     init(fields: [Field], promptIDs: [Int32], seed: UInt64) {
         self.fields = fields
@@ -66,25 +83,51 @@ package struct SessionHead: Sendable, Equatable {
 
     var contents: Session.Contents { Session.Contents(promptIDs: promptIDs, seed: seed, tokens: tokens) }
 
-    /// - Throws: `.badInput` for contents that no program writes.
-    init(_ reader: SessionReader) throws(LeafError) {
+    /// - Parameters:
+    ///   - own: the head that this one is to be compared with, of which no more is kept than tells them apart; nil to
+    ///     keep all.
+    ///   - allowance: has to hold what is kept.
+    /// - Throws: `.badInput` for contents that no program writes, `.budget`.
+    init(
+        _ reader: SessionReader, comparedWith own: SessionHead?, _ allowance: inout HeapAllowance
+    ) throws(LeafError) {
         var fields: [Field] = []
         var isKnown = true
         var room = Self.longestValues
         for _ in 0..<(try reader.count(atMost: Self.mostFields)) {
             let name = Field.Name(rawValue: try reader.text(atMost: Self.longestName))
-            let value = try reader.text(atMost: min(Self.longestValue, room))
-            room -= value.utf8.count
-            if let name { fields.append(Field(name, value)) } else { isKnown = false }
+            let count = try reader.count(atMost: min(Self.longestValue, room))
+            room -= count
+            // One that is there twice would be held twice.
+            guard let name, !fields.contains(where: { $0.name == name }) else {
+                isKnown = false
+                try reader.skip(count)
+                continue
+            }
+            if let own, count > own.bytes(of: name) + Self.moreOfAValue {
+                try reader.skip(count)
+                fields.append(Field(unread: name))
+            } else {
+                try allowance.take(2 * count, for: "its options", of: reader.path)
+                fields.append(Field(name, try reader.text(count: count)))
+                allowance.give(back: count)
+            }
         }
         self.fields = fields
         // Other rules may have other fields, and something else behind them.
         try Self.checkRules(fields, of: reader.path)
         guard isKnown else { throw reader.damage }
-        promptIDs = try reader.ids(atMost: Self.longestPrompt)
+        let count = try reader.count(atMost: Self.longestPrompt)
+        // One more than there should be makes it another prompt.
+        let kept = min(count, own.map { $0.promptIDs.count + 1 } ?? count)
+        try allowance.take(kept * MemoryLayout<Int32>.stride, for: "its prompt", of: reader.path)
+        promptIDs = try reader.ids(count: count, keeping: kept)
         seed = try reader.integer()
         tokens = try reader.count(atMost: Int(Int32.max))
     }
+
+    /// Of a field's value; none for a field that there is not.
+    private func bytes(of name: Field.Name) -> Int { fields.first { $0.name == name }?.value.utf8.count ?? 0 }
 
     private static func checkRules(_ fields: [Field], of path: String) throws(LeafError) {
         func value(_ name: Field.Name) -> String? { fields.first { $0.name == name }?.value }
@@ -155,8 +198,9 @@ extension SessionHead.Field {
     }
 
     private var words: String {
+        guard isRead else { return "another \(name.rawValue)" }
         // Files hold the way of decoding as it was once typed.
-        name == .decoding ? String(value.drop { $0 == "-" }) : "\(name.rawValue) \(value)"
+        return name == .decoding ? String(value.drop { $0 == "-" }) : "\(name.rawValue) \(value)"
     }
 }
 

@@ -33,7 +33,7 @@ package final class SessionKeeper {
         guard isChecked else {
             throw LeafError(.usage, "\(session.path) was not compared with the model; sessions go with Model.generate")
         }
-        let found: Void? = try session.read { saved, reader throws(LeafError) in
+        let found: Void? = try session.read(comparedWith: head) { saved, reader throws(LeafError) in
             try head.check(against: saved, of: session.path)
             try body(reader)
             try reader.finish()
@@ -84,7 +84,7 @@ extension GenerationRequest {
         try head.validate()
         var request = self
         request.sessionOrigin = origin
-        try session.read { saved, _ throws(LeafError) in
+        try session.read(comparedWith: head) { saved, _ throws(LeafError) in
             try head.check(against: saved, of: session.path)
             if let seed = options.seed, seed != saved.seed {
                 throw LeafError(

@@ -62,9 +62,10 @@ extension PromptRows {
     func rows(
         of sequence: SequenceID, followedBy generated: ArraySlice<Int32>, in configuration: ModelConfiguration
     ) -> [RowBatch.Row] {
-        rows(of: sequence, in: configuration) { _ in false }
-            + generated.enumerated().map { step, id in
-                row(of: sequence, generated: id, step: step, in: configuration)
-            }
+        var all = rows(of: sequence, in: configuration, reserving: generated.count) { _ in false }
+        for (step, id) in generated.enumerated() {
+            all.append(row(of: sequence, generated: id, step: step, in: configuration))
+        }
+        return all
     }
 }
