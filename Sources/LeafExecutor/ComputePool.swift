@@ -24,8 +24,8 @@ package final class ComputePool: @unchecked Sendable {
     /// For each thread, whether it has met the others since one failed, and stops.
     private let isStopped: UnsafeMutablePointer<Bool>
 
-    /// - Throws: `.usage` for a number of threads that makes no sense, or when the system refuses the instructions, `.io`
-    ///   when it starts no more threads; none is left behind then.
+    /// - Throws: `.usage` for a number of threads that makes no sense, or when the system refuses the instructions;
+    ///   `.io` when it starts no more threads, and none is left behind then.
     package init(threadCount: Int, kernels: Kernels, system: SystemCalls = .real) throws(LeafError) {
         try Machine.check(threads: threadCount)
         try kernels.permit()
