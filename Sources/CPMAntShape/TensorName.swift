@@ -10,6 +10,9 @@ package enum TensorName {
     package static let promptScale = "prompt_embedding.scale"
     /// The token table `[vocabSize, dimModel]`: input embedding and output projection.
     package static let tokenTable = "input_embedding.weight"
+    /// transformers' name for the output projection, which checkpoints may have a second time: `[vocabSize, dimModel]`,
+    /// or with the soft prompts' rows.
+    package static let head = "lm_head.weight"
 
     package static func attentionNorm(layer: Int) -> String {
         "encoder.layers.\(layer).self_att.layernorm_before_attention.weight"

@@ -236,8 +236,8 @@ private struct CheckpointAssembly {
             throw LeafError(.badInput, "\(path) lacks \(missing.listed()); get the checkpoint again")
         }
         var head: SourceTensor?
-        if let tensor = tensors["lm_head.weight"] {
-            unused.remove("lm_head.weight")
+        if let tensor = tensors[TensorName.head] {
+            unused.remove(TensorName.head)
             guard tensor.shape == [vocabSize, dimModel] || tensor.shape == [vocabSize + promptRows, dimModel] else {
                 throw wrongShape(tensor, [vocabSize, dimModel])
             }

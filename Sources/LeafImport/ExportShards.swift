@@ -2,6 +2,11 @@ import CPMAntShape
 import LeafFormat
 
 /// Which tensors go into which file of an exported checkpoint.
+///
+/// Versions of transformers want the head in ways that exclude each other: since 5.23 it is a matrix of its own, of the
+/// vocabulary's rows, and a missing one becomes random numbers; before, it is tied to the table, which has the rows of
+/// soft prompts as well, and a matrix of other rows is refused. A head that lies in a shard and not in the index is
+/// found by the new ones and not seen by the old ones. So there are always shards and an index.
 struct ExportShards {
     /// Where rows of a tensor come from.
     enum RowSource {
@@ -37,7 +42,7 @@ struct ExportShards {
         var total = 0
         for tensor in Self.tensors(of: configuration) {
             let count = tensor.shape.reduce(size, *)
-            if bytes > 0, bytes + count > shardBytes {
+            if bytes > 0, bytes + count > shardBytes, tensor.name != TensorName.head {
                 groups.append([])
                 bytes = 0
             }
@@ -55,17 +60,17 @@ struct ExportShards {
                     name: tensor.name, type: weights.layout.elementType, shape: tensor.shape, offset: offset,
                     byteCount: count)
             }
-            let name =
-                groups.count == 1
-                ? "model.safetensors" : "model-\(Self.digits(index + 1))-of-\(Self.digits(groups.count)).safetensors"
-            return File(name: name, tensors: tensors, entries: entries)
+            return File(
+                name: "model-\(Self.digits(index + 1))-of-\(Self.digits(groups.count)).safetensors", tensors: tensors,
+                entries: entries)
         }
     }
 
-    /// The JSON that says which tensor is in which file; nil for a single file.
-    var index: [UInt8]? {
-        guard files.count > 1 else { return nil }
-        let map = files.flatMap { file in file.tensors.map { "    \"\($0.name)\": \"\(file.name)\"" } }.sorted()
+    /// The JSON that says which tensor is in which file. It does not name the head.
+    var index: [UInt8] {
+        let map = files.flatMap { file in
+            file.tensors.filter { $0.name != TensorName.head }.map { "    \"\($0.name)\": \"\(file.name)\"" }
+        }.sorted()
         return Array(
             """
             {
@@ -102,6 +107,11 @@ struct ExportShards {
             let size = [matrix.outputs, matrix.columns]
             tensors.append(Tensor(name: "cpmant.\(matrix.name)", shape: size, sources: [.matrix(matrix.name)]))
         }
+        // A file that the index does not name is not opened, so the head is never alone in one.
+        tensors.append(
+            Tensor(
+                name: TensorName.head, shape: [configuration.vocabSize, configuration.dimModel],
+                sources: [.matrix(TensorName.tokenTable)]))
         return tensors
     }
 }

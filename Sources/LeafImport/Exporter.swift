@@ -36,8 +36,8 @@ public struct ExportResult: Sendable, Equatable {
 
 /// Makes a transformers folder (`CpmAntForCausalLM`, safetensors) from a model file.
 ///
-/// Int8 weights are dequantized, and CPM-Live's scaling is folded in. There is no `lm_head.weight`, because
-/// transformers ties it.
+/// Int8 weights are dequantized, and CPM-Live's scaling is folded in. The token table is there twice, the second time as
+/// `lm_head.weight`.
 public struct Exporter: Sendable {
     private let model: String
     private let folder: String
@@ -102,9 +102,7 @@ public struct Exporter: Sendable {
                 }
             }
         }
-        if let index = shards.index {
-            try Self.write(index, to: "\(folder)/\(ExportShards.indexName)")
-        }
+        try Self.write(shards.index, to: "\(folder)/\(ExportShards.indexName)")
         let hasVocabulary = file.leaf.tensor(LeafMetadata.vocabularyTensor) != nil
         if hasVocabulary {
             try Self.write(try rows.bytes(of: LeafMetadata.vocabularyTensor), to: "\(folder)/vocab.txt")

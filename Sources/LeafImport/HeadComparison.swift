@@ -1,16 +1,14 @@
 import CPMAntShape
 import LeafSystem
 
-/// Compares a stored head with the token table. CPM-Ant ties them, so a checkpoint that stores both must have the same
-/// numbers.
+/// Compares a stored head with the token table. A model file has one matrix for both, so they must be the same numbers,
+/// but for the rounding of the one that was stored in a shorter type.
 struct HeadComparison {
     private let head: SourceTensor?
     private let table: SourceTensor?
     private let rows: Int
     private let kernels: WeightKernels
 
-    /// Differences up to this share of the largest weight come from saving in another precision.
-    private static let tolerance: Float = 1e-2
     private static let rowsAtATime = 256
 
     init(_ checkpoint: Checkpoint, _ kernels: WeightKernels) {
@@ -20,8 +18,8 @@ struct HeadComparison {
         rows = checkpoint.configuration.vocabSize
     }
 
-    /// - Returns: a warning if the two differ a little.
-    /// - Throws: `.badInput` if they differ by more than rounding.
+    /// - Returns: a warning if one is the other, rounded.
+    /// - Throws: `.badInput` if they differ by more.
     func warning() throws(LeafError) -> String? {
         guard let head, let table, !head.isSame(as: table) else { return nil }
         let readers = (try RowReader(head), try RowReader(table))
@@ -35,9 +33,8 @@ struct HeadComparison {
             [Float](repeating: 0, count: Self.rowsAtATime * columns),
             [Float](repeating: 0, count: Self.rowsAtATime * columns)
         )
-        var largest: Float = 0
+        let rounding = head.type == table.type ? .none : Rounding.coarser(of: head.type, table.type)
         var difference: Float = 0
-        var row = 0
         for begin in stride(from: 0, to: rows, by: Self.rowsAtATime) {
             let range = begin..<min(begin + Self.rowsAtATime, rows)
             let pieces = (
@@ -47,21 +44,34 @@ struct HeadComparison {
             converters.0.convert(pieces.0.baseAddress!, count: range.count * columns, to: &floats.0)
             converters.1.convert(pieces.1.baseAddress!, count: range.count * columns, to: &floats.1)
             for index in 0..<range.count * columns {
-                largest = max(largest, floats.1[index].magnitude)
                 let distance = (floats.0[index] - floats.1[index]).magnitude
-                if distance > difference || distance.isNaN {
-                    difference = distance
-                    row = begin + index / columns
+                guard distance <= rounding.most(of: floats.1[index]) else {
+                    throw LeafError(
+                        .badInput,
+                        "\(head.storage.path): \(head.name) is a head of its own, which differs from the token table by "
+                            + "\(distance) in row \(begin + index / columns); Leafcutter has one matrix for both and "
+                            + "would compute another model")
                 }
+                difference = max(difference, distance)
             }
         }
-        guard !difference.isNaN, difference <= largest * Self.tolerance else {
-            throw LeafError(
-                .badInput,
-                "\(head.storage.path): \(head.name) differs from the token table (by \(difference) in row \(row)), "
-                    + "but CPM-Ant has one table for both; tie them or remove \(head.name)")
-        }
         guard difference > 0 else { return nil }
-        return "\(head.name) differs from the token table by up to \(difference); the token table is used for both"
+        return "\(head.name) is the token table, rounded (by up to \(difference)); the token table is used for both"
     }
+}
+
+/// How far a number may lie from the one that it was rounded from.
+private struct Rounding {
+    let relative: Float
+    /// Half the distance of the smallest numbers.
+    let absolute: Float
+
+    static let none = Rounding(relative: 0, absolute: 0)
+
+    static func coarser(of a: SourceTensor.ElementType, _ b: SourceTensor.ElementType) -> Rounding {
+        if a == .bf16 || b == .bf16 { return Rounding(relative: 0x1p-8, absolute: 0) }
+        return a == .f16 || b == .f16 ? Rounding(relative: 0x1p-11, absolute: 0x1p-25) : .none
+    }
+
+    func most(of number: Float) -> Float { relative * number.magnitude + absolute }
 }

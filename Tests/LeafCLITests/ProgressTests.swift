@@ -59,7 +59,7 @@ import Testing
         let budget = try Leafcutter.smallestBudget(["generate", model, "春", "--greedy", "--max-tokens", "2"])
         let run = try Leafcutter.shell(
             #"""
-            script -qec "'$0' generate '$1' 春 --greedy --max-tokens 2 --max-read-rate 10MB/s --memory $2" /dev/null
+            script -qec "'$0' generate '$1' 春 --greedy --max-tokens 2 --max-read-rate 4MB/s --memory $2" /dev/null
             """#, model, "\(budget)MiB")
         #expect(run.status == 0, "\(run.text)\(run.error)")
         #expect(run.text.contains(/reading the prompt: sweep [0-9]+ %/), "\(run.text)")

@@ -111,21 +111,20 @@ private struct Folder {
         #expect(try conversion.quantized(name)[3].allSatisfy { $0 == 0 })
     }
 
-    @Test func anotherHeadIsRefused() throws {
+    /// A head that was trained on its own may differ by very little.
+    @Test func aHeadOfItsOwnIsRefused() throws {
         var folder = try Folder()
         let table = folder.tensors.first { $0.name.hasSuffix("input_embedding.weight") }!
         for rows in [300, 332] {
             var head = (name: "lm_head.weight", shape: [rows, 48], floats: Array(table.floats[0..<rows * 48]))
             folder.tensors.append(head)
             #expect(try folder.refusal() == nil)
-            head.floats[77] += 1e-5
-            folder.tensors[folder.tensors.count - 1] = head
-            try folder.write()
-            let result = try Conversion(folder.directory.url.path).result
-            #expect(result.warnings.contains { $0.contains("lm_head.weight differs") })
-            head.floats[77] += 1
-            folder.tensors[folder.tensors.count - 1] = head
-            #expect(try folder.refusal()?.description.contains("differs from the token table") == true)
+            for change: Float in [1e-5, -1, .nan] {
+                head.floats = Array(table.floats[0..<rows * 48])
+                head.floats[77] += change
+                folder.tensors[folder.tensors.count - 1] = head
+                #expect(try folder.refusal()?.description.contains("lm_head.weight is a head of its own") == true)
+            }
             folder.tensors.removeLast()
         }
     }
