@@ -48,9 +48,9 @@ struct HeadComparison {
                 guard distance <= rounding.most(of: floats.1[index]) else {
                     throw LeafError(
                         .badInput,
-                        "\(head.storage.path): \(head.name) is a head of its own, which differs from the token table by "
-                            + "\(distance) in row \(begin + index / columns); Leafcutter has one matrix for both and "
-                            + "would compute another model")
+                        "\(head.storage.path): \(head.name) is a head of its own, which differs from the token table "
+                            + "by \(distance) in row \(begin + index / columns); Leafcutter has one matrix for both "
+                            + "and would compute another model")
                 }
                 difference = max(difference, distance)
             }
