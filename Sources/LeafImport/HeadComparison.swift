@@ -1,4 +1,5 @@
 import CPMAntShape
+import LeafFormat
 import LeafSystem
 
 /// Compares a stored head with the token table. A model file has one matrix for both, so they must be the same numbers,
