@@ -5,7 +5,8 @@ import LeafFormat
 package import LeafSystem
 
 /// CPM-Ant: what its rows, blocks and pairs of positions are. Names follow CPM-Live; every formula is that of
-/// Documentation/cpm-ant.md, section 2.
+/// Documentation/cpm-ant.md, section 2. The `1/sqrt(inputs)` of `Lin` is in the scales of int8 weights, and a factor of
+/// float ones (`FanInScale`).
 package final class CPMAnt: Architecture {
     package let facts: ModelFacts
     private let configuration: ModelConfiguration
@@ -78,8 +79,8 @@ package final class CPMAnt: Architecture {
 
     // MARK: Mask (2.3) and position bias (2.4)
 
-    /// `vis(q, k) = same span and (k is context or (q is not context and k <= q))`; the bias of a visible pair is the
-    /// table's row for the distance `k - q` within a segment, or for the pair of segments.
+    /// `vis(q, k) = same span and (k is context or (q is not context and k <= q))`; the executor hides padding. The
+    /// bias of a visible pair is the table's row for the distance `k - q` within a segment, or for the pair of segments.
     package func look(
         from query: KVCache.Position, at keys: UnsafePointer<KVCache.Position>, biasRows: UnsafeMutablePointer<UInt16>
     ) {

@@ -52,7 +52,15 @@ struct SharedRun {
         model = try Model(file, options)
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)
-        terminal.detail("room for \(Quantity.count(options.capacity.sequences, unit)) at the same time")
+        let room = options.capacity.sequences
+        let wanted = min(sequences, demands.reduce(.nothing, +).sequences)
+        if room < wanted {
+            terminal.note(
+                "room for \(Quantity.count(room, unit)) of \(wanted) at the same time; more memory, or a smaller --context "
+                    + "where requests come through a pipe, lets more share a reading")
+        } else {
+            terminal.detail("room for \(Quantity.count(room, unit)) at the same time")
+        }
         try WorkingSetSignals.apply(to: model)
         self.engine = engine
         self.terminal = terminal

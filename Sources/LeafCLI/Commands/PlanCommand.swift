@@ -26,7 +26,7 @@ struct PlanCommand: Command {
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
         options: [
             .value(
-                "preset", "NAME", "Plan for a published size instead: cpm-ant-10b, -7b, -3b, -1b or -300m.", \.preset,
+                "preset", "NAME", "Plan for a published size instead, such as cpm-ant-3b.", \.preset,
                 suggest: .words(ModelPreset.allCases.map(\.rawValue))),
             .value(
                 "context", "N", "Tokens to hold, the soft prompt and the generated ones included (default 512).",

@@ -47,7 +47,7 @@ struct ScoreCommand: Command {
     }
 
     func run(_ terminal: Terminal) throws(LeafError) {
-        guard let requests else { throw LeafError(.usage, "--requests FILE.jsonl is missing") }
+        guard let requests else { throw LeafError(.usage, "--requests FILE.jsonl is missing; - is standard input") }
         let file = try scoring.open(model, terminal)
         let configuration = file.configuration
         let defaults = ScoreInput.Defaults(form: scoring.form, rule: rule)

@@ -25,7 +25,7 @@ struct SynthesizeCommand: Command {
         arguments: [.required("OUT.leaf", "The model file to make.", \.output, suggest: .file)],
         options: [
             .value(
-                "preset", "NAME", "The size: cpm-ant-10b, -7b, -3b, -1b, -300m, or tiny.", \.preset,
+                "preset", "NAME", "The size, such as cpm-ant-3b.", \.preset,
                 suggest: .words(ModelPreset.allCases.map(\.rawValue))),
             .value(
                 "weights", "TYPE", "int8 (default), f16 or f32.", \.weights,
