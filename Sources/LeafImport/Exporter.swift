@@ -127,6 +127,7 @@ public struct Exporter: Sendable {
                 .usage, "\(folder) holds a checkpoint already; give another folder, or replace it",
                 advice: .setting("force"))
         }
+        for name in names { try OutputTarget.check("\(folder)/\(name)", isNoneOf: [model]) }
         for name in names { try FilePath.remove("\(folder)/\(name)") }
         let free = try FilePath.freeBytes(at: "\(folder)/config.json")
         guard shards.totalBytes <= free else {

@@ -166,6 +166,7 @@ package enum FilePath {
         /// The number of its hard links.
         package let names: Int
         package let isLink: Bool
+        package let isRegular: Bool
     }
 
     /// The identity of the file, or of the symbolic link itself; nil if there is none.
@@ -174,7 +175,7 @@ package enum FilePath {
         guard (followsLinks ? stat(path, &status) : lstat(path, &status)) == 0 else { return nil }
         return Identity(
             device: UInt64(status.st_dev), file: UInt64(status.st_ino), names: Int(status.st_nlink),
-            isLink: status.st_mode & S_IFMT == S_IFLNK)
+            isLink: status.st_mode & S_IFMT == S_IFLNK, isRegular: status.st_mode & S_IFMT == S_IFREG)
     }
 
     /// Whether names can be removed from the folder of `path`.

@@ -18,6 +18,30 @@ import Testing
         }
     }
 
+    @Test func aResultThatIsAnInputIsRefusedByEveryName() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x")
+        try Data([1]).write(to: URL(filePath: path))
+        try FileManager.default.linkItem(atPath: path, toPath: folder.path("hard"))
+        try FileManager.default.createSymbolicLink(atPath: folder.path("link"), withDestinationPath: "x")
+        try FileManager.default.createSymbolicLink(atPath: folder.path("new"), withDestinationPath: "y")
+        for name in ["x", "hard", "link"] {
+            let error = #expect(throws: LeafError.self) {
+                try OutputTarget.check(folder.path(name), isNoneOf: [folder.path("y"), path])
+            }
+            #expect(error?.kind == .usage && error?.description.contains("overwrite \(path)") == true)
+        }
+        // Where a link leads to is what gets a neighbour.
+        try Data([1]).write(to: URL(filePath: folder.path("y.part")))
+        #expect(throws: LeafError.self) {
+            try OutputTarget.check(folder.path("new"), isNoneOf: [folder.path("y.part")])
+        }
+        for name in ["y", "z", "nowhere/x", "."] {
+            try OutputTarget.check(folder.path(name), isNoneOf: [path, folder.url.path, "/dev/null", "-"])
+        }
+        try OutputTarget.check("/dev/null", isNoneOf: ["/dev/null"])
+    }
+
     @Test func aFileGetsItsNameWhenItIsWhole() throws {
         let folder = try TemporaryDirectory()
         let path = folder.path("x")

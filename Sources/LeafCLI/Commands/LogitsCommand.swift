@@ -41,6 +41,7 @@ struct LogitsCommand: Command {
         let interrupt = terminal.interrupt
         terminal.progress.show("opening \(model)")
         let file = try tuning.open(model, memory: engine.memory)
+        try OutputTarget.check(output, isNoneOf: engine.inputs(of: file) + [input])
         var options = engine.modelOptions(Demand(context: 1))
         let cases = try read(input, file, &options)
         let rowCounts = cases.map { $0.rowCount(in: file.configuration) }
