@@ -18,10 +18,14 @@ final class InputBytes {
     private var kept: KeptBytes?
 
     /// - Parameter path: `-` is standard input.
-    /// - Throws: `.io` if it cannot be opened, `.badInput` for a directory.
+    /// - Throws: `.io` if it cannot be opened or is closed, `.badInput` for a directory.
     init(path: String) throws(LeafError) {
         name = path == "-" || path == "/dev/stdin" ? "standard input" : path
-        if let number = Self.descriptor(named: path) {
+        let number = Self.descriptor(named: path)
+        guard number != STDIN_FILENO || !StandardDescriptors.isInputClosed else {
+            throw LeafError(.io, "standard input is closed; name a file, or send into the program what it is to read")
+        }
+        if let number {
             // Not opened anew: a socket could not be, and a file would begin again.
             descriptor = fcntl(number, F_DUPFD_CLOEXEC, 3)
         } else {
