@@ -156,6 +156,39 @@ import Testing
         #expect(!run.error.contains("late"), "\(run.error)")
     }
 
+    @Test(arguments: ["INT", "TERM"]) func aReaderWhoRestsIsNoErrorOfAnInterruptedRun(signal: String) throws {
+        let run = try Leafcutter.shell(
+            #"""
+            { set -m; yes 白日依山尽，黄河入海流。 | head -n 300000 > "$2"
+              "$0" tokenize "$1" - < "$2" 2> "$2.error" & pid=$!; sleep 2; kill -\#(signal) $pid; wait $pid
+              echo "status $?" >> "$2.error"; } | sleep 6
+            cat "$2.error"
+            """#, model, folder.path("lines"))
+        #expect(run.text == "leafcutter tokenize: interrupted\nstatus 130\n", "\(run.text)")
+    }
+
+    @Test func benchNeedsNoProc() throws {
+        // By its whole path it finds itself; by another name it cannot.
+        let starts: [(words: String, status: Int32)] = [(#""$0""#, 0), (#"exec -a no-such-program "$0""#, 1)]
+        for (start, status) in starts {
+            let run = try Leafcutter.shell(
+                #"""
+                unshare -m bash -c 'mount -t tmpfs none /proc || exit 77
+                    (\#(start) bench "$1" --memory 1GiB --prompt 4 --generate 2 --repeat 1 --format jsonl -q)
+                    ' "$0" "$1"
+                """#, model)
+            // 77, or 1 where nothing may be mounted.
+            guard run.status != 77, !run.error.contains("unshare") else { return }
+            #expect(run.status == status, "\(run.error)")
+            if status == 0 {
+                #expect(run.json?["decode_seconds_per_token"] != nil, "\(run.text)")
+            } else {
+                #expect(run.error.contains("does not find itself"), "\(run.error)")
+                #expect(run.error.contains("--in-process"), "\(run.error)")
+            }
+        }
+    }
+
     @Test func argumentsNeedNoProc() throws {
         let run = try Leafcutter.shell(
             #"unshare -m sh -c 'mount -t tmpfs none /proc || exit 77; "$0" tokenize "$1" 春 --json' "$0" "$1""#, model)
