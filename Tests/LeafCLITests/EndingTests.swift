@@ -53,6 +53,8 @@ import Testing
             Lasting(words: "evaluate \(model) LCSTS \(items)"),
             Lasting(
                 words: "evaluate \(model) LCSTS - --output \(output)", input: "{\"input\":\"春\"}\n", target: output),
+            Lasting(words: "logits \(model) --input - --output \(output)", input: "{", target: output),
+            Lasting(words: "bench --from - --output \(output)", input: "{", target: output),
             Lasting(words: "logits \(model) --input \(logits) --output \(output) \(slow)", target: output),
             Lasting(words: "bench \(model) --memory 60MiB --repeat 10000 --output \(output)", target: output),
             // Goes on when it is run again.

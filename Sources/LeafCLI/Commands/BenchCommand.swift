@@ -56,8 +56,8 @@ struct BenchCommand: Command {
         .value("output", "FILE", "Write the result there, not to standard output.", \.output, suggest: .file),
         .value(
             "from", "FILE",
-            "Measure nothing: take the lines of an earlier run in jsonl. Lines of other programs with name, budget and "
-                + "decode_seconds_per_token may be among them.", \.from, suggest: .file),
+            "Measure nothing: take the lines of an earlier run in jsonl; - is standard input. Lines of other programs "
+                + "with name, budget and decode_seconds_per_token may be among them.", \.from, suggest: .file),
         .value("name", "NAME", "What the series is called in a chart or a table.", \.name),
         .flag(
             "in-process", "Measure one budget in this process and print its line; bench runs this for each.",
