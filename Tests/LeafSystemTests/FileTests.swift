@@ -42,6 +42,37 @@ import Testing
         try OutputTarget.check("/dev/null", isNoneOf: ["/dev/null"])
     }
 
+    @Test func whatAnotherRunWritesIsLeftAlone() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x")
+        do {
+            let other = try OutputFile(path: path + ".part")
+            try other.lock(for: "run")
+            try other.write([9], at: 0)
+            let error = #expect(throws: LeafError.self) {
+                try OutputFile.replace(path) { (part) throws(LeafError) in try part.write([1, 2], at: 0) }
+            }
+            #expect(error?.kind == .io && error?.description.contains("in use by another run") == true)
+            #expect(other.isNamed)
+            #expect(try InputFile(path: path + ".part").bytes(at: 0, count: 1) == [9])
+            #expect(!FilePath.exists(path))
+        }
+        // What a run that was killed left is in nobody's use.
+        try OutputFile.replace(path) { (part) throws(LeafError) in try part.write([1, 2], at: 0) }
+        #expect(try InputFile(path: path).byteCount == 2 && !FilePath.exists(path + ".part"))
+    }
+
+    @Test func aFolderIsFilledByOneRunAtATime() throws {
+        let folder = try TemporaryDirectory()
+        for _ in 0..<2 {
+            let first = try FolderLock(folder.url.path)
+            let error = #expect(throws: LeafError.self) { _ = try FolderLock(folder.url.path) }
+            #expect(error?.kind == .io && error?.description.contains("in use by another run") == true)
+            withExtendedLifetime(first) {}
+        }
+        #expect(throws: LeafError.self) { _ = try FolderLock(folder.path("none")) }
+    }
+
     @Test func aFileGetsItsNameWhenItIsWhole() throws {
         let folder = try TemporaryDirectory()
         let path = folder.path("x")
