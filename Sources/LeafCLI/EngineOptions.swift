@@ -54,10 +54,17 @@ struct EngineOptions: Sendable {
             trace: trace)
     }
 
+    /// What every run of a model may read, which no result may replace: the model, its mirror, standard input.
+    func inputs(of file: ModelFile) -> [String] { file.paths + (reading.mirror.map { [$0] } ?? []) + ["-"] }
+
     /// Makes a recorder for `--trace`; nil without that option.
-    /// - Throws: `.io` if the file cannot be written.
-    func makeTrace() throws(LeafError) -> TraceRecorder? {
-        try trace.map { path throws(LeafError) in try TraceRecorder(path: path) }
+    ///
+    /// - Parameter inputs: paths of what is read besides the model.
+    /// - Throws: `.io` if the file cannot be written, `.usage` if the run reads it.
+    func makeTrace(beside file: ModelFile, _ inputs: [String] = []) throws(LeafError) -> TraceRecorder? {
+        guard let trace else { return nil }
+        try OutputTarget.check(trace, isNoneOf: self.inputs(of: file) + inputs)
+        return try TraceRecorder(path: trace)
     }
 
     /// Writes the recorded timeline.

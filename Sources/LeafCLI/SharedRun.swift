@@ -29,21 +29,23 @@ struct SharedRun {
     ) throws(LeafError) {
         try self.init(
             survey.demands.demands, count: survey.count, bytes: survey.bytes, sequences: sequences, of: unit, engine,
-            file, since: start, terminal)
+            file, reading: [survey.path], since: start, terminal)
     }
 
     /// - Parameters:
     ///   - demands: the demands of all requests, or of those that need most.
     ///   - count: requests; nil where nobody knows.
     ///   - bytes: that requests take beside the model.
+    ///   - inputs: paths of what is read besides the model.
     init(
         _ demands: [Demand], count: Int?, bytes: Int, sequences: Int, of unit: String = "text",
-        _ engine: EngineOptions, _ file: ModelFile, since start: ContinuousClock.Instant = .now, _ terminal: Terminal
+        _ engine: EngineOptions, _ file: ModelFile, reading inputs: [String] = [],
+        since start: ContinuousClock.Instant = .now, _ terminal: Terminal
     ) throws(LeafError) {
         let cancellation = Cancellation(parent: terminal.interrupt.cancellation)
         self.cancellation = cancellation
         terminal.output.whenClosed = { cancellation.cancel() }
-        trace = try engine.makeTrace()
+        trace = try engine.makeTrace(beside: file, inputs)
         var options = engine.modelOptions(Demand(context: 1), trace: trace)
         options.callerBytes = bytes
         // No more are taken than `ahead`.

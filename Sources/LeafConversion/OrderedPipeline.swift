@@ -13,6 +13,11 @@ package struct OrderedPipeline<Slot: Sendable>: Sendable {
     private let threads: Int
     private let system: SystemCalls
 
+    /// A thread's stack.
+    private static var threadBytes: Int { 1 << 20 }
+    /// The small values of all threads.
+    private static var heapBytes: Int { 4 << 20 }
+
     /// - Parameters:
     ///   - slots: not empty; more than threads let values be made while the user waits for something else.
     ///   - threads: at least one.
@@ -28,12 +33,15 @@ package struct OrderedPipeline<Slot: Sendable>: Sendable {
     ///   - make: makes a value in a slot, on any thread.
     ///   - use: is handed the values in order, on the calling thread. A value may point into its slot until `use`
     ///     returns.
-    /// - Throws: the first error in the order of the values, of `make` or `use`, or `.io` when the system starts no
-    ///   more threads; no thread works any more then.
+    /// - Throws: the first error in the order of the values, of `make` or `use`, `.io` when the system starts no more
+    ///   threads, or `.budget` when it gives no memory for them; no thread works any more then.
     package func run<Value>(
         _ count: Int, make: @escaping @Sendable (Int, Slot) throws(LeafError) -> Value,
         use: (Int, Value) throws(LeafError) -> Void
     ) throws(LeafError) {
+        // Swift ends a program to which malloc gives nothing, so what is wanted besides the slots is asked for here and
+        // given back: a refusal is an error.
+        _ = try PageMemory(count: threads * Self.threadBytes + Self.heapBytes, for: "threads", system: system)
         let stream = Stream(count: count, slots: slots, make: make)
         let makers = ThreadGroup(system: system)
         defer {

@@ -35,11 +35,11 @@ package final class ComputePool: @unchecked Sendable {
         isStopped = .allocate(capacity: threadCount)
         isStopped.initialize(repeating: false, count: threadCount)
         for worker in 1..<threadCount {
-            guard system.startThread({ [self] in work(as: worker) }) == 0 else {
+            let status = system.startThread { [self] in work(as: worker) }
+            guard status == 0 else {
                 // The caller stands for those that were not started.
                 stop(seats: threadCount - worker + 1)
-                throw LeafError(
-                    .io, "cannot start compute thread \(worker + 1) of \(threadCount); use fewer threads")
+                throw .noThread(-status)
             }
         }
     }

@@ -128,6 +128,7 @@ package final class Executor {
                 trace?.record(.block, on: .steps, since: blockBegin, index)
             }
             try store.settle()
+            try store.checkUnchanged()
         } catch {
             if error.kind == .cancelled { store.abandonSweep() }
             throw error

@@ -32,6 +32,8 @@ package struct CheckpointFiles: Sendable {
     package let path: String
     package let container: Container
     package let identities: [Identity]
+    /// Where all files lie that were read.
+    let paths: [String]
     let weightFiles: [WeightFile]
     /// The path of the file that lists the shards, if there is one.
     let indexPath: String?
@@ -81,6 +83,7 @@ package struct CheckpointFiles: Sendable {
         }
         for file in pruning?.files ?? [] { reader.note(file) }
         identities = reader.identities
+        paths = reader.paths
         let vocabulary = folder + "/vocab.txt"
         vocabularyPath = FilePath.exists(vocabulary) ? vocabulary : nil
     }
@@ -151,6 +154,8 @@ package struct CheckpointFiles: Sendable {
 struct CheckpointReader {
     var tensors: [SourceTensor] = []
     var identities: [CheckpointFiles.Identity] = []
+    /// Of the same files.
+    var paths: [String] = []
     var weightFiles: [CheckpointFiles.WeightFile] = []
     var container = CheckpointFiles.Container.safetensors
     /// Of the table of a safetensors file, at most.
@@ -165,6 +170,7 @@ struct CheckpointReader {
     mutating func note(_ file: InputFile, as path: String? = nil) {
         identities.append(
             .init(name: FilePath.name(of: path ?? file.path), byteCount: file.byteCount, modified: file.modified))
+        paths.append(file.path)
     }
 
     /// Adds all tensors of a safetensors or torch file, even of one that is being consumed.

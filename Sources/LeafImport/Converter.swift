@@ -129,12 +129,14 @@ public struct Converter: Sendable {
         let checkpoint = try Checkpoint(
             path: source, configurationPath: options.configurationPath, masksPath: options.masksPath,
             kernels: kernels)
-        try checkThatNothingIsOverwritten(checkpoint.files)
         var adapters: [AdapterFile] = []
         for adapter in options.adapters {
             adapters.append(
                 try AdapterFile(path: adapter.path, alpha: adapter.alpha, for: checkpoint.configuration))
         }
+        let vocabularyPath = options.vocabularyPath ?? checkpoint.files.vocabularyPath
+        try OutputTarget.check(
+            output, isNoneOf: checkpoint.files.paths + adapters.flatMap(\.paths) + (vocabularyPath.map { [$0] } ?? []))
         var warnings: [String] = []
         if checkpoint.files.isConsumed {
             guard options.consumes else {
@@ -182,17 +184,6 @@ public struct Converter: Sendable {
         else { return nil }
         try file.leaf.verify(isCancelled: isCancelled)
         return file
-    }
-
-    private func checkThatNothingIsOverwritten(_ files: CheckpointFiles) throws(LeafError) {
-        for target in ["", ".part", ".journal"].map({ output + $0 }) {
-            guard let identity = FilePath.identity(of: target, followsLinks: true) else { continue }
-            for file in files.weightFiles
-            where FilePath.identity(of: file.file.path, followsLinks: true) == identity {
-                throw LeafError(
-                    .usage, "\(target) would overwrite the checkpoint's \(file.path); give another name for the model")
-            }
-        }
     }
 
     private func writer(

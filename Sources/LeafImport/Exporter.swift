@@ -84,6 +84,10 @@ public struct Exporter: Sendable {
         guard weights != .int8 else { throw LeafError(.usage, "transformers has no int8 CPM-Ant; use f16 or f32") }
 
         let shards = ExportShards(configuration, weights: weights, shardBytes: options.shardBytes)
+        try FilePath.makeFolder(folder)
+        // Another export would lose what it has made.
+        let lock = try FolderLock(folder)
+        defer { withExtendedLifetime(lock) {} }
         try prepareFolder(shards)
         let rows = try LeafRows(file, kernels)
         let total = shards.totalBytes
@@ -117,7 +121,6 @@ public struct Exporter: Sendable {
     }
 
     private func prepareFolder(_ shards: ExportShards) throws(LeafError) {
-        try FilePath.makeFolder(folder)
         let names =
             ["config.json", "vocab.txt", "model.safetensors", ExportShards.indexName] + shards.files.map(\.name)
         guard options.replacesExisting || !names.contains(where: { FilePath.exists("\(folder)/\($0)") }) else {
@@ -125,6 +128,7 @@ public struct Exporter: Sendable {
                 .usage, "\(folder) holds a checkpoint already; give another folder, or replace it",
                 advice: .setting("force"))
         }
+        for name in names { try OutputTarget.check("\(folder)/\(name)", isNoneOf: [model]) }
         for name in names { try FilePath.remove("\(folder)/\(name)") }
         let free = try FilePath.freeBytes(at: "\(folder)/config.json")
         guard shards.totalBytes <= free else {

@@ -92,6 +92,11 @@ package final class BlockStore: Sendable {
         readAhead.settleResidency()
     }
 
+    /// To be called behind the last block of a sweep, where `settle()` is.
+    ///
+    /// - Throws: `.io` if somebody wrote to the file: discard everything computed since the last call.
+    package func checkUnchanged() throws(LeafError) { try loader.checkUnchanged() }
+
     // MARK: Stopping
 
     /// Ends all waiting for the disk: from now on `lease` throws `.cancelled` where it would have to wait, and does so

@@ -193,6 +193,17 @@ final class ChunkLoader: Sendable {
         throw LeafError(.io, "\(file.path) \(sentence)")
     }
 
+    /// - Throws: `.io` if somebody wrote to a file since it was opened. Digests are checked when a chunk comes for the
+    ///   first time; what is read again is taken as it is.
+    func checkUnchanged() throws(LeafError) {
+        for source in sources where !source.buffered.isUnchanged {
+            throw LeafError(
+                .io,
+                "\(source.buffered.path) was written to while it was in use, so the result would be another model's; "
+                    + "run the same command again")
+        }
+    }
+
     /// The memory of a chunk: `slotBytes` bytes, or its mapped bytes.
     private func room(of index: Int, slot: Int?) -> UnsafeMutableRawBufferPointer {
         let chunk = file.chunks[index]

@@ -98,10 +98,18 @@ struct MatrixSource: Sendable {
         _ scales: UnsafeMutableBufferPointer<Float>
     ) {
         let matrix = matrices[index]
-        var random = RandomStream(seed: seed, tensor: numbers[index], index: number)
-        let spread = random.normals(16, normal)
-        random.fill(tile, from: table)
         let deviation = matrix.name == TensorName.tokenTable ? Self.embeddingDeviation : Self.weightDeviation
+        var random = RandomStream(seed: seed, tensor: numbers[index], index: number)
+        // On the stack: a thread that works in slots takes nothing else.
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 16) { spread in
+            normal.quantiles.withUnsafeBufferPointer { random.fill(spread, from: $0.baseAddress!) }
+            for row in 0..<16 {
+                let isPadding = number * 16 + row >= matrix.outputs
+                scales[row] =
+                    isPadding ? 0 : scale(deviation: deviation, spread: spread[row], columns: matrix.columns)
+            }
+        }
+        random.fill(tile, from: table)
         for row in 0..<16 {
             let isPadding = number * 16 + row >= matrix.outputs
             let peak = random.next()
@@ -110,8 +118,6 @@ struct MatrixSource: Sendable {
             for column in (isPadding ? 0 : matrix.columns)..<tile.count / 16 {
                 tile[WeightTile.offset(output: row, column: column)] = 0
             }
-            scales[row] =
-                isPadding ? 0 : scale(deviation: deviation, spread: spread[row], columns: matrix.columns)
         }
     }
 

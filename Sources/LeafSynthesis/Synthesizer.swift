@@ -104,6 +104,7 @@ public struct Synthesizer: Sendable {
 
     private func enlargement() throws(LeafError) -> Enlargement? {
         guard let path = options.smallModelPath else { return nil }
+        try OutputTarget.check(output, isNoneOf: [path])
         guard options.weights == .int8 else {
             throw LeafError(
                 .usage,

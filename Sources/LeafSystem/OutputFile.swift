@@ -110,13 +110,15 @@ package final class OutputFile: Sendable {
     ///
     /// - Parameter user: what may be using the file, for the message.
     package func lock(for user: String = "conversion") throws(LeafError) {
-        var (own, named) = (stat(), stat())
         // The process that held the lock may have renamed the file meanwhile.
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, fstat(descriptor, &own) == 0, lstat(path, &named) == 0,
-            own.st_ino == named.st_ino, own.st_dev == named.st_dev
-        else {
-            throw LeafError(.io, "\(path) is in use by another \(user); wait for it to end")
-        }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, isNamed else { throw .inUse(path, by: user) }
+    }
+
+    /// Whether its path still leads to it.
+    package var isNamed: Bool {
+        var (own, named) = (stat(), stat())
+        return fstat(descriptor, &own) == 0 && lstat(path, &named) == 0
+            && own.st_ino == named.st_ino && own.st_dev == named.st_dev
     }
 
     /// Bytes that the file occupies on the disk; holes occupy none.
@@ -132,11 +134,12 @@ package final class OutputFile: Sendable {
 
 extension OutputFile {
     /// Makes a file, or replaces it, that gets its name when `write` has filled it and all of it is on the disk; of one
-    /// that was not finished nothing is left.
+    /// that was not finished nothing is left. One that another run is writing is left alone.
     package static func replace<Value>(
         _ path: String, _ write: (OutputFile) throws(LeafError) -> Value
     ) throws(LeafError) -> Value {
         let part = try OutputFile(path: path + ".part")
+        try part.lock(for: "run")
         do throws(LeafError) {
             try part.truncate(to: 0)
             let value = try write(part)
@@ -147,6 +150,29 @@ extension OutputFile {
             try? FilePath.remove(part.path)
             throw error
         }
+    }
+}
+
+/// A folder that one run at a time fills.
+///
+/// The folder itself is locked: nothing has to be made in it before, and the lock goes with its owner.
+package final class FolderLock {
+    private let descriptor: Int32
+
+    /// - Throws: `.io` if there is no such folder, or another run fills it.
+    package init(_ path: String) throws(LeafError) {
+        descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .system("\(path) cannot be opened", errno) }
+        // Some network file systems lock no folders. The files in it have locks of their own.
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else { throw .inUse(path, by: "run") }
+    }
+
+    deinit { close(descriptor) }
+}
+
+extension LeafError {
+    fileprivate static func inUse(_ path: String, by user: String) -> LeafError {
+        LeafError(.io, "\(path) is in use by another \(user); wait for it to end")
     }
 }
 
@@ -166,6 +192,7 @@ package enum FilePath {
         /// The number of its hard links.
         package let names: Int
         package let isLink: Bool
+        package let isRegular: Bool
     }
 
     /// The identity of the file, or of the symbolic link itself; nil if there is none.
@@ -174,7 +201,7 @@ package enum FilePath {
         guard (followsLinks ? stat(path, &status) : lstat(path, &status)) == 0 else { return nil }
         return Identity(
             device: UInt64(status.st_dev), file: UInt64(status.st_ino), names: Int(status.st_nlink),
-            isLink: status.st_mode & S_IFMT == S_IFLNK)
+            isLink: status.st_mode & S_IFMT == S_IFLNK, isRegular: status.st_mode & S_IFMT == S_IFREG)
     }
 
     /// Whether names can be removed from the folder of `path`.

@@ -43,6 +43,25 @@ package enum OutputTarget {
         }
     }
 
+    /// Refuses a result that would take the place of a file that it is made from, by whatever name.
+    ///
+    /// - Parameter inputs: paths; `-` is standard input. Only regular files can be lost: folders, pipes, devices and
+    ///   what is not there pass.
+    /// - Throws: `.usage`.
+    package static func check(_ output: String, isNoneOf inputs: [String]) throws(LeafError) {
+        let target = try descriptor(named: output) == nil ? followed(output) : output
+        // What is written beside it until it is whole is lost as well.
+        for written in ["", ".part", ".journal"].map({ target + $0 }) {
+            guard let lost = FilePath.identity(of: written, followsLinks: true), lost.isRegular else { continue }
+            for input in inputs
+            where FilePath.identity(of: input == "-" ? "/dev/stdin" : input, followsLinks: true) == lost {
+                let name = input == "-" ? "standard input" : input
+                throw LeafError(
+                    .usage, "the result \(output) would overwrite \(name), which it is made from; give it another name")
+            }
+        }
+    }
+
     /// The number of a descriptor that a path means. Opening it anew would write from the beginning of a file.
     private static func descriptor(named path: String) -> Int32? {
         switch path {

@@ -26,6 +26,19 @@ package enum ReadFailure: Error {
     }
 }
 
+/// What changes when somebody writes to a file by the usual calls. Writing through a mapping may change it later, and
+/// whoever sets the time back hides it.
+package struct FileStamp: Equatable, Sendable {
+    package var byteCount: Int
+    /// Nanoseconds since 1970.
+    package var modified: Int
+
+    package init(byteCount: Int, modified: Int) {
+        self.byteCount = byteCount
+        self.modified = modified
+    }
+}
+
 /// A file open for reading, through the page cache or past it. Closes itself.
 package final class ReadableFile: Sendable {
     /// The page cache that one buffered read may use. It is freed after every such piece.
@@ -35,6 +48,8 @@ package final class ReadableFile: Sendable {
     package let isDirect: Bool
     let descriptor: Int32
     private let system: SystemCalls
+    /// Of the file when it was opened.
+    private let stamp: FileStamp?
 
     /// - Throws: the `errno` of opening, as `ReadFailure.system`.
     package init(path: String, direct: Bool, system: SystemCalls) throws(ReadFailure) {
@@ -44,6 +59,7 @@ package final class ReadableFile: Sendable {
         self.isDirect = direct
         self.descriptor = descriptor
         self.system = system
+        stamp = system.stamp(descriptor)
         if !direct { _ = system.adviseFile(descriptor, 0, 0, .random) }
     }
 
@@ -57,6 +73,12 @@ package final class ReadableFile: Sendable {
         guard let page = try? PageMemory(count: PageMemory.pageBytes, system: system) else { throw .system(ENOMEM) }
         try file.fill(page.bytes, from: offset)
         return file
+    }
+
+    /// Whether nobody has written to the file since it was opened, as far as its size and its time tell.
+    package var isUnchanged: Bool {
+        guard let stamp, let now = system.stamp(descriptor) else { return true }
+        return now == stamp
     }
 
     package func size() throws(ReadFailure) -> Int {

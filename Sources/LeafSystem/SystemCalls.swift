@@ -10,6 +10,8 @@ package struct SystemCalls: Sendable {
     package var close: @Sendable (_ descriptor: Int32) -> Void
     /// The file's size in bytes.
     package var size: @Sendable (_ descriptor: Int32) -> Int
+    /// What changes when somebody writes to the file; nil if the system does not tell.
+    package var stamp: @Sendable (_ descriptor: Int32) -> FileStamp?
     package var read:
         @Sendable (_ descriptor: Int32, _ target: UnsafeMutableRawPointer, _ count: Int, _ offset: Int) -> Int
     package var adviseFile: @Sendable (_ descriptor: Int32, _ offset: Int, _ count: Int, _ advice: FileAdvice) -> Int32
@@ -55,6 +57,13 @@ package struct SystemCalls: Sendable {
             var status = stat()
             guard fstat(descriptor, &status) == 0 else { return -Int(errno) }
             return Int(status.st_size)
+        },
+        stamp: { descriptor in
+            var status = stat()
+            guard fstat(descriptor, &status) == 0 else { return nil }
+            return FileStamp(
+                byteCount: Int(status.st_size),
+                modified: Int(status.st_mtim.tv_sec) &* 1_000_000_000 &+ Int(status.st_mtim.tv_nsec))
         },
         read: { descriptor, target, count, offset in
             checked(pread(descriptor, target, count, offset))

@@ -33,7 +33,7 @@ extension Monitor.Event {
 
 extension LeafError {
     /// - Parameter code: of the system, `EAGAIN` for all limits.
-    static func noThread(_ code: Int32) -> LeafError {
+    package static func noThread(_ code: Int32) -> LeafError {
         LeafError(
             .io,
             "no more threads can be started (\(reason(of: code))); "

@@ -83,6 +83,11 @@ public struct ModelFile: Sendable {
     }
 
     public var leaf: LeafFile { ant.leaf }
+
+    /// Where all files lie that it is read from.
+    package var paths: [String] {
+        [leaf.path] + tunings.adapters.flatMap(\.file.paths) + tunings.softPrompts.map(\.file.path)
+    }
     public var configuration: ModelConfiguration { ant.configuration }
 
     /// - Throws: `.usage` when the model has no vocabulary.

@@ -119,6 +119,24 @@ import Testing
         #expect(run.error == "leafcutter generate: standard input is not valid UTF-8; convert it first\n")
     }
 
+    @Test(arguments: ["auto", "buffered", "map"]) func aModelThatIsOverwrittenWhileItIsUsed(mode: String) throws {
+        let model = folder.path("model.leaf")
+        try FileManager.default.copyItem(atPath: Models.shared.get().demo, toPath: model)
+        let words = "春 --greedy --max-tokens 400 --allow-empty --eos-id 0 -q"
+        let whole = try Leafcutter.shell(#""$0" generate "$1" \#(words)"#, model)
+        #expect(whole.status == 0, "\(whole.error)")
+        let run = try Leafcutter.shell(
+            #"""
+            "$0" generate "$1" \#(words) --memory 46MiB --max-read-rate 40MB/s --io \#(mode) & pid=$!
+            sleep 1.5; dd if=/dev/zero of="$1" bs=1M seek=4 count=4 conv=notrunc status=none; wait $pid
+            """#, model)
+        #expect(run.status == 1, "\(run.error)")
+        #expect(run.error.contains("model.leaf was written to while it was in use"), "\(run.error)")
+        #expect(run.error.split(separator: "\n").count == 1, "\(run.error)")
+        // Nothing of the other model's came out.
+        #expect(whole.text.hasPrefix(run.text.trimmingCharacters(in: .newlines)))
+    }
+
     private var configuration: String {
         Golden.model("ant-tiny-a").appending(path: "cpm-live/ant-tiny-a.json").path
     }

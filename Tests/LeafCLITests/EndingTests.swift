@@ -53,6 +53,8 @@ import Testing
             Lasting(words: "evaluate \(model) LCSTS \(items)"),
             Lasting(
                 words: "evaluate \(model) LCSTS - --output \(output)", input: "{\"input\":\"春\"}\n", target: output),
+            Lasting(words: "logits \(model) --input - --output \(output)", input: "{", target: output),
+            Lasting(words: "bench --from - --output \(output)", input: "{", target: output),
             Lasting(words: "logits \(model) --input \(logits) --output \(output) \(slow)", target: output),
             Lasting(words: "bench \(model) --memory 60MiB --repeat 10000 --output \(output)", target: output),
             // Goes on when it is run again.
@@ -154,6 +156,39 @@ import Testing
               kill -9 $pid 2> /dev/null && echo late >&2; } | sleep 8
             """#, model, requests)
         #expect(!run.error.contains("late"), "\(run.error)")
+    }
+
+    @Test(arguments: ["INT", "TERM"]) func aReaderWhoRestsIsNoErrorOfAnInterruptedRun(signal: String) throws {
+        let run = try Leafcutter.shell(
+            #"""
+            { set -m; yes 白日依山尽，黄河入海流。 | head -n 300000 > "$2"
+              "$0" tokenize "$1" - < "$2" 2> "$2.error" & pid=$!; sleep 2; kill -\#(signal) $pid; wait $pid
+              echo "status $?" >> "$2.error"; } | sleep 6
+            cat "$2.error"
+            """#, model, folder.path("lines"))
+        #expect(run.text == "leafcutter tokenize: interrupted\nstatus 130\n", "\(run.text)")
+    }
+
+    @Test func benchNeedsNoProc() throws {
+        // By its whole path it finds itself; by another name it cannot.
+        let starts: [(words: String, status: Int32)] = [(#""$0""#, 0), (#"exec -a no-such-program "$0""#, 1)]
+        for (start, status) in starts {
+            let run = try Leafcutter.shell(
+                #"""
+                unshare -m bash -c 'mount -t tmpfs none /proc || exit 77
+                    (\#(start) bench "$1" --memory 1GiB --prompt 4 --generate 2 --repeat 1 --format jsonl -q)
+                    ' "$0" "$1"
+                """#, model)
+            // 77, or 1 where nothing may be mounted.
+            guard run.status != 77, !run.error.contains("unshare") else { return }
+            #expect(run.status == status, "\(run.error)")
+            if status == 0 {
+                #expect(run.json?["decode_seconds_per_token"] != nil, "\(run.text)")
+            } else {
+                #expect(run.error.contains("does not find itself"), "\(run.error)")
+                #expect(run.error.contains("--in-process"), "\(run.error)")
+            }
+        }
     }
 
     @Test func argumentsNeedNoProc() throws {

@@ -179,7 +179,7 @@ import Testing
             (["C3", good, "--batch", "0"], 2, "--batch 0"),
             (["C3", good, "--task", "99"], 2, "99"),
             (["C3", good, "--memory", "1MiB"], 3, "needs at least"),
-            (["C3", good, "--output", good], 2, "is the data"),
+            (["C3", good, "--output", good], 2, "would overwrite"),
             (["C3", good, "--output", folder.path("no/where.jsonl")], 1, "where.jsonl"),
         ]
         for (words, status, part) in cases {

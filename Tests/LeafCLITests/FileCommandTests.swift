@@ -21,6 +21,19 @@ import Testing
         #expect(again.error.contains("--force"))
     }
 
+    @Test func aSecondExportIntoAFolderIsRefusedAndRemovesNothing() throws {
+        let folder = try TemporaryDirectory()
+        let model = try Models.shared.get().demo
+        let output = folder.path("hf")
+        #expect(try Leafcutter.run("export", model, output, "-q").status == 0)
+        let names = try FileManager.default.contentsOfDirectory(atPath: output).sorted()
+        // As long as the first one lasts, it has the folder.
+        let second = try Leafcutter.shell(#"exec flock "$2" "$0" export "$1" "$2" --force -q"#, model, output)
+        #expect(second.status == 1 && second.error.contains("in use by another run"), "\(second.error)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: output).sorted() == names)
+        #expect(try Leafcutter.run("export", model, output, "--force", "-q").status == 0)
+    }
+
     @Test func inspectionShowsTheConfiguration() throws {
         let model = try Models.shared.get().demo
         let run = try Leafcutter.run("inspect", model, "--json", "--tensors")

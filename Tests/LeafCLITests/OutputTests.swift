@@ -182,6 +182,21 @@ import Testing
         }
     }
 
+    @Test func closedInputIsCalledSo() throws {
+        for words in [
+            "generate \(model) -", "generate \(model) --requests -", "fill \(model) -", "score \(model) --requests -",
+            "embed \(model) -", "perplexity \(model) -", "tokenize \(model)", "evaluate \(model) CCPM -",
+            "generate \(model) --requests /dev/stdin",
+        ] {
+            let run = try Leafcutter.shell(#""$0" \#(words) -q 0<&-"#)
+            #expect(run.status == 1 && run.error.contains("standard input is closed"), "\(words): \(run.error)")
+            #expect(run.error.split(separator: "\n").count == 1, "\(run.error)")
+        }
+        // A folder that is meant is called a folder.
+        let run = try Leafcutter.shell(#""$0" tokenize "$1" - < /"#, model)
+        #expect(run.status == 1 && run.error.contains("is a directory"), "\(run.error)")
+    }
+
     @Test func twoRunsDoNotWriteOneFile() throws {
         let items = folder.path("many.jsonl")
         try Data(String(repeating: #"{"input":"春","target":"眠"}"# + "\n", count: 3000).utf8).write(

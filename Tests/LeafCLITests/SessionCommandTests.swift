@@ -92,6 +92,24 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == ["a.session"])
     }
 
+    @Test(arguments: ["", "--session-every 3"]) func aSecondRunIsRefusedAtTheStart(saving: String) throws {
+        for first in [true, false] {
+            let words = "春 --seed 5 --max-tokens 20000 --allow-empty --eos-id 0 -q \(saving)"
+            let run = try Leafcutter.shell(
+                #"""
+                set -m
+                "$0" generate "$1" \#(words) --session "$2" > /dev/null & pid=$!
+                until [ -e "$2.part" ] || ! kill -0 $pid; do sleep 0.05; done; sleep 0.3
+                "$0" generate "$1" \#(words) --session "$2"; echo "second $?"
+                kill -INT $pid; wait $pid; echo "first $?"
+                """#, model, session)
+            #expect(run.text == "second 1\nfirst 130\n", "\(first): \(run.text) \(run.error)")
+            #expect(run.error.contains("in use by another run"), "\(run.error)")
+            // The first one's is there, and the next one goes on from it.
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == ["a.session"])
+        }
+    }
+
     @Test func theAnswerIsPrintedAgainAndALongerOneGoesOn() throws {
         let whole = try generate(["--max-tokens", "30", "--json"])
         let first = try generate(["--max-tokens", "10", "--json", "--session", session])

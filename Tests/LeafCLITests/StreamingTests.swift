@@ -182,4 +182,32 @@ import Testing
         let prompt = try Leafcutter.shell(#"head -c 3000000 /dev/zero | tr '\0' a | "$0" generate "$1" -"#, model)
         #expect(prompt.status == 2 && prompt.error.contains("longer than 1.0 MiB"), "\(prompt.error)")
     }
+
+    @Test func casesAndResultsComeThroughPipesToo() throws {
+        let model = try Models.shared.get().demo
+        let cases = folder.path("cases.json")
+        let ids = (6..<400).map(String.init).joined(separator: ",")
+        try Data(#"{"cases":[{"id":"a","input_ids":[6,20]},{"id":"b","input_ids":[\#(ids)]}]}"#.utf8)
+            .write(to: URL(filePath: cases))
+        let runs = folder.path("runs.jsonl")
+        try Data(#"{"name":"a","budget":5,"decode_seconds_per_token":[0.5]}"#.utf8).write(to: URL(filePath: runs))
+        for (words, path) in [("logits \(model) --last -q --input", cases), ("bench --format jsonl --from", runs)] {
+            let output = folder.path("output")
+            let whole = try Leafcutter.shell(#""$0" \#(words) "$1" --output "$2""#, path, output)
+            #expect(whole.status == 0, "\(whole.error)")
+            let wanted = try Data(contentsOf: URL(filePath: output))
+            try FileManager.default.removeItem(atPath: output)
+            for source in [
+                #"- < "$1""#, #"- < <(cat "$1")"#, #"/dev/stdin < <(cat "$1")"#, #"<(cat "$1")"#, #"/dev/fd/9 9< "$1""#,
+                #"<(for piece in $(cat "$1"); do echo "$piece"; sleep 0.2; done)"#,
+            ] {
+                let run = try Leafcutter.shell(#""$0" \#(words) \#(source) --output "$2""#, path, output)
+                #expect(run.status == 0, "\(source): \(run.error)")
+                #expect(try Data(contentsOf: URL(filePath: output)) == wanted, "\(source)")
+            }
+            let endless = try Leafcutter.shell(#"yes | "$0" \#(words) - --output "$1""#, folder.path("none"))
+            #expect(endless.status == 1 && endless.error.contains("standard input has more than"), "\(endless.error)")
+            #expect(!FileManager.default.fileExists(atPath: folder.path("none")))
+        }
+    }
 }

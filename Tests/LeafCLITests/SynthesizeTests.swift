@@ -23,6 +23,17 @@ import Testing
         #expect(try Leafcutter.run("synthesize", path, "--preset", "tiny", "--force", "-q").status == 0)
     }
 
+    /// The addresses of the program that users get: a debug build, or one under a sanitizer, takes many more.
+    @Test(.enabled(if: Leafcutter.isShipped)) func memoryThatTheSystemRefusesEndsInASentence() throws {
+        let folder = try TemporaryDirectory()
+        for kibibytes in stride(from: 52_000, through: 72_000, by: 2000) {
+            let run = try Leafcutter.shell(
+                #"ulimit -v \#(kibibytes); exec "$0" synthesize "$1" --preset tiny --force -q"#, folder.path("a.leaf"))
+            #expect([0, 1, 3].contains(run.status), "\(kibibytes) KiB: \(run.status) \(run.error)")
+            #expect(run.status == 0 || run.error.split(separator: "\n").count == 1, "\(run.error)")
+        }
+    }
+
     @Test func whatCannotBeMadeIsRefusedInOneSentence() throws {
         let folder = try TemporaryDirectory()
         let demo = try Models.shared.get().demo

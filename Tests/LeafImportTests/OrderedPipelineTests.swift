@@ -44,6 +44,22 @@ import Testing
         #expect(made.load(ordering: .relaxed) <= 4)
     }
 
+    @Test func memoryThatIsRefusedIsAnErrorBeforeAThreadStarts() {
+        var system = SystemCalls.real
+        system.map = { _, _ in -12 }
+        system.startThread = { _ in
+            Issue.record("started")
+            return -11
+        }
+        let pipeline = OrderedPipeline(slots: [0, 1], threads: 2, system: system)
+        let error = #expect(throws: LeafError.self) {
+            try pipeline.run(
+                10, make: { (index, _) throws(LeafError) in index },
+                use: { (_, _) throws(LeafError) in Issue.record("used") })
+        }
+        #expect(error?.kind == .budget && error?.description.contains("of memory for threads") == true)
+    }
+
     @Test func theFirstErrorInOrderIsThrownAndNothingRunsBehindIt() {
         for _ in 0..<50 {
             let running = Atomic<Int>(0)

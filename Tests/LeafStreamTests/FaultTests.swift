@@ -264,6 +264,58 @@ import Testing
         }
     }
 
+    @Test(arguments: [IOMode.direct, .buffered, .map]) func aFileThatIsWrittenToInPlaceIsFound(mode: IOMode) throws {
+        let model = try TestModel(sizes: sizes, seed: 11)
+        let store = try store(model, mode)
+        #expect(failures(store, model, consumers: 1) == [])
+        try store.checkUnchanged()
+        // A kernel's clock for files has ticks of some milliseconds.
+        usleep(30_000)
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: model.file.path))
+        try file.seek(toOffset: UInt64(model.file.chunks[5].offset))
+        try file.write(contentsOf: Data([1]))
+        for _ in 0..<2 {
+            let error = #expect(throws: LeafError.self) { try store.checkUnchanged() }
+            #expect(error?.kind == .io && error?.description.hasPrefix("\(model.file.path) was written to") == true)
+        }
+    }
+
+    /// A file that takes the place of another changes nothing for whoever has that one open.
+    @Test func aFileThatIsReplacedByAnotherStaysTheSame() throws {
+        let model = try TestModel(sizes: sizes, seed: 12)
+        let store = try store(model, .buffered)
+        let other = model.file.path + ".other"
+        try Data(count: 100).write(to: URL(fileURLWithPath: other))
+        #expect(rename(other, model.file.path) == 0)
+        #expect(failures(store, model, consumers: 1) == [])
+        try store.checkUnchanged()
+    }
+
+    @Test func everyChangeOfSizeOrTimeCountsAndNothingElse() throws {
+        let model = try TestModel(sizes: sizes, seed: 13)
+        let opened = FileStamp(byteCount: 100, modified: 7)
+        let stamp = Locked<FileStamp?>(opened)
+        let asked = Locked(0)
+        var system = SystemCalls.here
+        system.stamp = { _ in
+            asked.withLock { $0 += 1 }
+            return stamp.withLock { $0 }
+        }
+        let store = try store(model, .buffered, system: system)
+        let before = asked.withLock { $0 }
+        try store.checkUnchanged()
+        #expect(asked.withLock { $0 } == before + 1)
+        for (bytes, time) in [(100, 8), (100, 6), (99, 7), (101, 7)] {
+            stamp.withLock { $0 = FileStamp(byteCount: bytes, modified: time) }
+            #expect(throws: LeafError.self) { try store.checkUnchanged() }
+        }
+        // What the system does not tell is nobody's fault.
+        for known in [opened, nil] {
+            stamp.withLock { $0 = known }
+            try store.checkUnchanged()
+        }
+    }
+
     @Test func aFileThatIsNotThereIsNamed() throws {
         let model = try TestModel(sizes: sizes, seed: 10)
         unlink(model.file.path)

@@ -18,6 +18,61 @@ import Testing
         }
     }
 
+    @Test func aResultThatIsAnInputIsRefusedByEveryName() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x")
+        try Data([1]).write(to: URL(filePath: path))
+        try FileManager.default.linkItem(atPath: path, toPath: folder.path("hard"))
+        try FileManager.default.createSymbolicLink(atPath: folder.path("link"), withDestinationPath: "x")
+        try FileManager.default.createSymbolicLink(atPath: folder.path("new"), withDestinationPath: "y")
+        for name in ["x", "hard", "link"] {
+            let error = #expect(throws: LeafError.self) {
+                try OutputTarget.check(folder.path(name), isNoneOf: [folder.path("y"), path])
+            }
+            #expect(error?.kind == .usage && error?.description.contains("overwrite \(path)") == true)
+        }
+        // Where a link leads to is what gets a neighbour.
+        try Data([1]).write(to: URL(filePath: folder.path("y.part")))
+        #expect(throws: LeafError.self) {
+            try OutputTarget.check(folder.path("new"), isNoneOf: [folder.path("y.part")])
+        }
+        for name in ["y", "z", "nowhere/x", "."] {
+            try OutputTarget.check(folder.path(name), isNoneOf: [path, folder.url.path, "/dev/null", "-"])
+        }
+        try OutputTarget.check("/dev/null", isNoneOf: ["/dev/null"])
+    }
+
+    @Test func whatAnotherRunWritesIsLeftAlone() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x")
+        do {
+            let other = try OutputFile(path: path + ".part")
+            try other.lock(for: "run")
+            try other.write([9], at: 0)
+            let error = #expect(throws: LeafError.self) {
+                try OutputFile.replace(path) { (part) throws(LeafError) in try part.write([1, 2], at: 0) }
+            }
+            #expect(error?.kind == .io && error?.description.contains("in use by another run") == true)
+            #expect(other.isNamed)
+            #expect(try InputFile(path: path + ".part").bytes(at: 0, count: 1) == [9])
+            #expect(!FilePath.exists(path))
+        }
+        // What a run that was killed left is in nobody's use.
+        try OutputFile.replace(path) { (part) throws(LeafError) in try part.write([1, 2], at: 0) }
+        #expect(try InputFile(path: path).byteCount == 2 && !FilePath.exists(path + ".part"))
+    }
+
+    @Test func aFolderIsFilledByOneRunAtATime() throws {
+        let folder = try TemporaryDirectory()
+        for _ in 0..<2 {
+            let first = try FolderLock(folder.url.path)
+            let error = #expect(throws: LeafError.self) { _ = try FolderLock(folder.url.path) }
+            #expect(error?.kind == .io && error?.description.contains("in use by another run") == true)
+            withExtendedLifetime(first) {}
+        }
+        #expect(throws: LeafError.self) { _ = try FolderLock(folder.path("none")) }
+    }
+
     @Test func aFileGetsItsNameWhenItIsWhole() throws {
         let folder = try TemporaryDirectory()
         let path = folder.path("x")

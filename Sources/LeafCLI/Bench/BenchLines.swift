@@ -7,12 +7,14 @@ import Leafcutter
 enum BenchLines {
     private static let limitBytes = 64 << 20
 
+    /// - Parameter path: `-` is standard input.
     static func read(_ path: String) throws(LeafError) -> [BenchRun] {
-        let file = try InputFile(path: path)
-        guard file.byteCount <= limitBytes else {
-            throw LeafError(.badInput, "\(path) has \(ByteCount(bytes: file.byteCount)), too much for lines of results")
+        let input = try InputBytes(path: path)
+        guard let bytes = try input.all(atMost: limitBytes) else {
+            throw LeafError(
+                .badInput, "\(input.name) has more than \(ByteCount(bytes: limitBytes)), too much for lines of results")
         }
-        return try parse(try file.bytes(at: 0, count: file.byteCount), path)
+        return try parse(bytes, input.name)
     }
 
     /// - Throws: `.badInput` naming the line.

@@ -1,3 +1,4 @@
+import CProgram
 import Glibc
 import LeafSystem
 import Leafcutter
@@ -54,8 +55,18 @@ struct ChildProcess {
         var arguments = (["leafcutter"] + words).map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
         var process: pid_t = 0
-        let code = posix_spawn(&process, "/proc/self/exe", &actions, &attributes, &arguments, environ)
-        return code == 0 ? .success(process) : .failure(failure(code))
+        var code = posix_spawn(&process, "/proc/self/exe", &actions, &attributes, &arguments, environ)
+        guard code == ENOENT || code == EACCES else { return code == 0 ? .success(process) : .failure(failure(code)) }
+        // Without /proc there is still the name by which this program was started.
+        if let name = leaf_argument(0) {
+            code = posix_spawnp(&process, name, &actions, &attributes, &arguments, environ)
+            if code == 0 { return .success(process) }
+        }
+        return .failure(
+            LeafError(
+                .io,
+                "bench starts itself for each budget and does not find itself (\(LeafError.reason(of: code))); "
+                    + "start it by its whole path, or measure one budget with --in-process"))
     }
 
     private static func readAll(_ descriptor: Int32) -> [UInt8] {

@@ -56,8 +56,8 @@ struct BenchCommand: Command {
         .value("output", "FILE", "Write the result there, not to standard output.", \.output, suggest: .file),
         .value(
             "from", "FILE",
-            "Measure nothing: take the lines of an earlier run in jsonl. Lines of other programs with name, budget and "
-                + "decode_seconds_per_token may be among them.", \.from, suggest: .file),
+            "Measure nothing: take the lines of an earlier run in jsonl; - is standard input. Lines of other programs "
+                + "with name, budget and decode_seconds_per_token may be among them.", \.from, suggest: .file),
         .value("name", "NAME", "What the series is called in a chart or a table.", \.name),
         .flag(
             "in-process", "Measure one budget in this process and print its line; bench runs this for each.",
@@ -67,16 +67,16 @@ struct BenchCommand: Command {
     func run(_ terminal: Terminal) throws(LeafError) {
         try validate()
         if let from {
-            return try report(BenchLines.read(from), terminal, to: try openOutput())
+            return try report(BenchLines.read(from), terminal, to: try openOutput(madeFrom: [from, "-"]))
         }
         guard let model else { throw LeafError(.usage, "MODEL is missing; give a .leaf file, or --from with results") }
         let file = try tuning.open(model)
         if isInProcess { return try measureHere(file, terminal) }
         let budgets = try memory.budgets.map { budget throws(LeafError) in try plan(file, budget).budget }
         let interrupt = terminal.interrupt
-        let output = try openOutput()
+        let output = try openOutput(madeFrom: engine.inputs(of: file))
         // Fail before the run if the timeline cannot be written.
-        _ = try engine.makeTrace()
+        _ = try engine.makeTrace(beside: file)
         var runs: [BenchRun] = []
         do throws(LeafError) {
             for budget in budgets {
@@ -196,7 +196,7 @@ struct BenchCommand: Command {
 
     private func measureHere(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
         let interrupt = terminal.interrupt
-        let trace = try engine.makeTrace()
+        let trace = try engine.makeTrace(beside: file)
         let model = try Model(file, modelOptions(file, memory.budgets[0], trace: trace))
         let times = try model.run(
             benchmark, cancellation: interrupt.cancellation,
@@ -221,8 +221,10 @@ struct BenchCommand: Command {
     // MARK: The result
 
     /// Creates the output before the hour of measuring, not after it.
-    private func openOutput() throws(LeafError) -> UnfinishedFile? {
-        try output.map { path throws(LeafError) in try UnfinishedFile(path: path) }
+    private func openOutput(madeFrom inputs: [String]) throws(LeafError) -> UnfinishedFile? {
+        guard let output else { return nil }
+        try OutputTarget.check(output, isNoneOf: inputs)
+        return try UnfinishedFile(path: output)
     }
 
     private func report(_ runs: [BenchRun], _ terminal: Terminal, to file: UnfinishedFile?) throws(LeafError) {

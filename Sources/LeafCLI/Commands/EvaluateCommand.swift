@@ -89,11 +89,7 @@ struct EvaluateCommand: Command {
             throw LeafError(.usage, "no line of \(data) has a 'target'; give --output FILE to have predictions alone")
         }
         let predictions = try output.map { path throws(LeafError) in
-            if let same = FilePath.identity(of: path, followsLinks: true),
-                same == FilePath.identity(of: data, followsLinks: true)
-            {
-                throw LeafError(.usage, "--output \(path) is the data; name another file")
-            }
+            try OutputTarget.check(path, isNoneOf: scoring.engine.inputs(of: file) + [data])
             return try UnfinishedFile(path: path)
         }
         let run = try SharedRun(

@@ -160,11 +160,11 @@ struct GenerateCommand: Command {
 
     private func runOne(_ options: GenerationOptions, _ terminal: Terminal) throws(LeafError) {
         let interrupt = terminal.interrupt
-        let trace = try engine.makeTrace()
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
         let session = try openSession()
         let (file, prompt) = try openPrompt(or: session)
+        let trace = try engine.makeTrace(beside: file, session.map { [$0.path] } ?? [])
         try warnOfUnknowns(in: prompt, file, terminal)
         let request = GenerationRequest(
             prompt: try file.rows(of: prompt, options), options: options, samples: samples, session: session)

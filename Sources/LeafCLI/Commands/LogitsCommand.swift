@@ -24,7 +24,7 @@ struct LogitsCommand: Command {
             """,
         arguments: [.required("MODEL", "A .leaf file.", \.model, suggest: .file)],
         options: [
-            .value("input", "FILE", "The cases.", \.input, suggest: .file),
+            .value("input", "FILE", "The cases; - is standard input.", \.input, suggest: .file),
             .value("output", "FILE", "The safetensors file to write.", \.output, suggest: .file),
             .flag("last", "Only the last row of each case.", \.lastOnly),
         ] + TuningOptions.all.map { $0.lifted(\.tuning) }
@@ -41,6 +41,7 @@ struct LogitsCommand: Command {
         let interrupt = terminal.interrupt
         terminal.progress.show("opening \(model)")
         let file = try tuning.open(model, memory: engine.memory)
+        try OutputTarget.check(output, isNoneOf: engine.inputs(of: file) + [input])
         var options = engine.modelOptions(Demand(context: 1))
         let cases = try read(input, file, &options)
         let rowCounts = cases.map { $0.rowCount(in: file.configuration) }
@@ -79,18 +80,32 @@ struct LogitsCommand: Command {
     private func read(
         _ path: String, _ model: ModelFile, _ options: inout ModelOptions
     ) throws(LeafError) -> [LogitsCase] {
-        let file = try InputFile(path: path)
-        guard file.byteCount <= Self.inputLimit else {
-            throw LeafError(
-                .badInput, "\(path) has \(ByteCount(bytes: file.byteCount)), more than cases are read of; split it")
+        let input = try InputBytes(path: path)
+        var most = Self.inputLimit
+        if let byteCount = input.byteCount, byteCount <= most {
+            options.callerBytes = Self.readingBytes(byteCount)
+            _ = try Model.plan(model, options)
+        } else if input.byteCount == nil {
+            // Nobody knows how much comes: it may be as much as there is room for.
+            let plan = try Model.plan(model, options)
+            while most > 0, Self.readingBytes(most) > plan.budget - plan.minimum { most /= 2 }
         }
-        options.callerBytes = LogitsInput.heapBound(byteCount: file.byteCount)
-        _ = try Model.plan(model, options)
-        let bytes = try file.bytes(at: 0, count: file.byteCount)
+        guard let bytes = try input.all(atMost: most) else {
+            let reason =
+                most < Self.inputLimit
+                ? "which is all that there is memory for; write the cases to a file, or split them"
+                : "which is all that is read at once; split the cases"
+            throw LeafError(.badInput, "\(input.name) has more than \(ByteCount(bytes: most)), \(reason)")
+        }
         do throws(LeafError) {
             return try LogitsInput.cases(json: bytes[...])
         } catch {
-            throw LeafError(.badInput, "\(path): \(error); see leafcutter logits --help for the form")
+            throw LeafError(.badInput, "\(input.name): \(error); see leafcutter logits --help for the form")
         }
+    }
+
+    /// What reading cases of so many bytes takes: what comes of a pipe is in an array that has doubled.
+    private static func readingBytes(_ count: Int) -> Int {
+        LogitsInput.heapBound(byteCount: count) +| count +| 2 * InputBytes.pieceBytes
     }
 }

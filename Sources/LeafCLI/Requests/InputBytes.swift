@@ -10,6 +10,8 @@ final class InputBytes {
     let name: String
     /// Whether `rewind` leads to the beginning: true for files, false for pipes and terminals.
     let isRepeatable: Bool
+    /// Bytes of a file from where it begins; nil where only the end tells.
+    let byteCount: Int?
     private let descriptor: Int32
     /// Where a file begins: standard input may have been read up to somewhere.
     private let beginning: Int
@@ -18,10 +20,14 @@ final class InputBytes {
     private var kept: KeptBytes?
 
     /// - Parameter path: `-` is standard input.
-    /// - Throws: `.io` if it cannot be opened, `.badInput` for a directory.
+    /// - Throws: `.io` if it cannot be opened or is closed, `.badInput` for a directory.
     init(path: String) throws(LeafError) {
         name = path == "-" || path == "/dev/stdin" ? "standard input" : path
-        if let number = Self.descriptor(named: path) {
+        let number = Self.descriptor(named: path)
+        guard number != STDIN_FILENO || !StandardDescriptors.isInputClosed else {
+            throw LeafError(.io, "standard input is closed; name a file, or send into the program what it is to read")
+        }
+        if let number {
             // Not opened anew: a socket could not be, and a file would begin again.
             descriptor = fcntl(number, F_DUPFD_CLOEXEC, 3)
         } else {
@@ -41,6 +47,7 @@ final class InputBytes {
         }
         isRepeatable = status.st_mode & S_IFMT == S_IFREG
         beginning = isRepeatable ? max(0, lseek(descriptor, 0, SEEK_CUR)) : 0
+        byteCount = isRepeatable ? max(0, Int(status.st_size) - beginning) : nil
         offset = beginning
     }
 
@@ -71,6 +78,22 @@ final class InputBytes {
         precondition(isRepeatable || kept != nil)
         offset = beginning
         kept?.rewind()
+    }
+
+    /// All that is left, in an array of just that size for a file; nil if it is more than `most` bytes.
+    ///
+    /// - Throws: `.io` when reading fails, `.cancelled` after an interruption of waiting.
+    func all(atMost most: Int) throws(LeafError) -> [UInt8]? {
+        if let byteCount, byteCount > most { return nil }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(byteCount ?? 0)
+        while bytes.count <= most {
+            try Interrupt.shared.check()
+            guard let piece = try next(waiting: 100) else { continue }
+            if piece.isEmpty { return bytes }
+            bytes += piece
+        }
+        return nil
     }
 
     /// The next piece, empty at the end.

@@ -18,6 +18,8 @@ final class RequestStream<Request> {
 
     /// What to plan for.
     struct Survey {
+        /// Where the requests come from.
+        let path: String
         var demands: DemandSurvey
         /// Requests; nil where nobody knows.
         var count: Int?
@@ -25,6 +27,7 @@ final class RequestStream<Request> {
         var bytes: Int
     }
 
+    private let path: String
     private let reader: LineReader
     private let options: LineOptions
     private let terminal: Terminal
@@ -43,6 +46,7 @@ final class RequestStream<Request> {
     ) throws(LeafError) {
         try options.validate()
         isEmpty = !mayBeEmpty
+        self.path = path
         reader = try LineReader(path: path, limit: WireRequest.byteLimit)
         if !reader.isRepeatable { reader.limit = options.pipeLineLimit }
         (self.options, self.terminal, self.parse) = (options, terminal, parse)
@@ -78,7 +82,7 @@ final class RequestStream<Request> {
             let demand = unknown(options.context)
             for _ in 0..<max(1, sequences / max(1, demand.sequences)) { survey.add(demand) }
             return Survey(
-                demands: survey, count: nil,
+                path: path, demands: survey, count: nil,
                 bytes: Self.bytes(
                     longest: reader.limit, positions: options.context, unknownAnswer(options.context),
                     ahead: 2 * sequences))
@@ -100,7 +104,7 @@ final class RequestStream<Request> {
         }
         reader.rewind()
         return Survey(
-            demands: survey, count: count,
+            path: path, demands: survey, count: count,
             bytes: Self.bytes(
                 longest: reader.longestLine, positions: survey.longest, room, ahead: 2 * sequences))
     }

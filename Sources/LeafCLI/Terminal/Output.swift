@@ -37,10 +37,12 @@ final class Output {
         pending.removeAll(keepingCapacity: true)
     }
 
-    /// - Throws: `.io` if something could not be written, except because the reader went away.
+    /// - Throws: `.io` if something could not be written, except because the reader went away; `.cancelled` if an
+    ///   interruption ended the wait for a reader.
     func finish() throws(LeafError) {
         flush()
         guard let failure, failure != EPIPE else { return }
+        guard failure != EINTR else { throw LeafError(.cancelled, "interrupted") }
         throw LeafError(.io, "standard output: \(String(cString: strerror(failure))); the result is not complete")
     }
 

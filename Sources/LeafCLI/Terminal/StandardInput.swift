@@ -14,15 +14,7 @@ enum StandardInput {
     ///   `.cancelled` if somebody does not want to wait for its end.
     static func text() throws(LeafError) -> String {
         let limit = WireRequest.byteLimit
-        let input = try InputBytes(path: "-")
-        var bytes: [UInt8] = []
-        while bytes.count <= limit {
-            guard !Interrupt.isAnyRequested else { throw LeafError(.cancelled, "interrupted") }
-            guard let piece = try input.next(waiting: 100) else { continue }
-            if piece.isEmpty { break }
-            bytes += piece
-        }
-        guard bytes.count <= limit else {
+        guard let bytes = try InputBytes(path: "-").all(atMost: limit) else {
             throw LeafError(
                 .usage, "standard input is longer than \(ByteCount(bytes: limit)), which no model reads at once; cut it"
             )

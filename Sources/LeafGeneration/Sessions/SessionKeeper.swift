@@ -26,13 +26,18 @@ package final class SessionKeeper {
             fields: (request.sessionOrigin ?? []) + request.sessionFields, promptIDs: request.prompt.ids, seed: seed)
     }
 
-    /// Passes the saved state to `body`, if there is one.
+    /// Whether this keeper has the session, and nobody else.
+    private var holds = false
+
+    /// Takes the session for this run, and passes the saved state to `body`, if there is one.
     ///
-    /// - Throws: `.badInput` for a damaged file, `.usage` for one of another request.
+    /// - Throws: `.badInput` for a damaged file, `.usage` for one of another request, `.io` if another run has it.
     func restore(_ body: (SessionReader) throws(LeafError) -> Void) throws(LeafError) {
         guard isChecked else {
             throw LeafError(.usage, "\(session.path) was not compared with the model; sessions go with Model.generate")
         }
+        try session.hold()
+        holds = true
         let found: Void? = try session.read(comparedWith: head) { saved, reader throws(LeafError) in
             try head.check(against: saved, of: session.path)
             try body(reader)
@@ -48,6 +53,12 @@ package final class SessionKeeper {
     func isDue(tokens: Int) -> Bool {
         hasNews = true
         return session.interval.map { tokens - savedTokens >= $0 } ?? false
+    }
+
+    /// Lets other runs have the session: nothing is saved any more.
+    func letGo() {
+        if holds { session.letGo() }
+        holds = false
     }
 
     /// Whether the file lacks the latest state.

@@ -101,6 +101,7 @@ package final class TextTrack<Choice: TextChoice>: Track {
 
     package func end(_ error: LeafError?, _ model: Executor) {
         if let keeper, keeper.isStale, error == nil { save(keeper, model, isLast: true) }
+        keeper?.letGo()
         for sequence in sequences { model.cache.remove(sequence) }
         if let error { return report.fail(error) }
         report.finish(choice.finish())

@@ -1,0 +1,120 @@
+import Foundation
+import GoldenSupport
+import Testing
+
+/// A result never takes the place of what it is made from, by whatever name.
+@Suite struct OwnInputTests {
+    private let folder: TemporaryDirectory
+    private let model: String
+
+    init() throws {
+        folder = try TemporaryDirectory()
+        model = folder.path("model.leaf")
+        try FileManager.default.copyItem(atPath: Models.shared.get().demo, toPath: model)
+    }
+
+    private func file(_ name: String, _ text: String) throws -> String {
+        let path = folder.path(name)
+        try Data(text.utf8).write(to: URL(filePath: path))
+        return path
+    }
+
+    /// Runs what has to be refused, with all files as they were and none beside them.
+    private func expectRefusal(
+        _ words: [String], _ lost: String, sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        let before = try Data(contentsOf: URL(filePath: lost))
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.url.path).sorted()
+        try Leafcutter.expectRefusal(
+            words, 2, "would overwrite \(lost), which it is made from", sourceLocation: sourceLocation)
+        #expect(try Data(contentsOf: URL(filePath: lost)) == before, "\(words)", sourceLocation: sourceLocation)
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: folder.url.path).sorted() == names, "\(words)",
+            sourceLocation: sourceLocation)
+    }
+
+    @Test func noCommandOverwritesWhatItReads() throws {
+        let cases = try file("cases.json", #"{"cases":[{"id":"a","input_ids":[6,20]}]}"#)
+        let items = try file("items.jsonl", #"{"input":"春","target":"眠"}"#)
+        let runs = try file("runs.jsonl", #"{"name":"a","budget":5,"decode_seconds_per_token":[0.5]}"#)
+        let prompts = try file("prompts.jsonl", #"{"prompt":"春","max_tokens":1}"#)
+        let texts = try file("texts.jsonl", #"{"text":"床前<blank:1>光"}"#)
+        let mirror = folder.path("mirror.leaf")
+        try FileManager.default.copyItem(atPath: model, toPath: mirror)
+        let commands: [(words: [String], lost: String)] = [
+            (["logits", model, "--input", cases, "--output", model], model),
+            (["logits", model, "--input", cases, "--output", cases], cases),
+            (["logits", model, "--input", cases, "--mirror", mirror, "--output", mirror], mirror),
+            (["evaluate", model, "CCPM", items, "-q", "--output", model], model),
+            (["evaluate", model, "CCPM", items, "-q", "--output", items], items),
+            (["bench", "--from", runs, "--output", runs], runs), (["bench", model, "--output", model], model),
+            (["bench", model, "--trace", model], model), (["generate", model, "春", "-q", "--trace", model], model),
+            (["generate", model, "春", "--suffix", "光", "-q", "--trace", model], model),
+            (["generate", model, "--requests", prompts, "-q", "--trace", prompts], prompts),
+            (["fill", model, "床前<blank:1>光", "-q", "--trace", model], model),
+            (["fill", model, "--requests", texts, "-q", "--trace", texts], texts),
+            (["synthesize", model, "--preset", "tiny", "--around", model, "--force"], model),
+        ]
+        for command in commands { try expectRefusal(command.words, command.lost) }
+    }
+
+    @Test func aFileOfACheckpointIsNoNameForTheModel() throws {
+        let source = Golden.model("ant-tiny-c/cpm-live")
+        let weights = folder.path("m.pt")
+        let configuration = folder.path("m.json")
+        for (from, to) in [("ant-tiny-c.pt", weights), ("ant-tiny-c.json", configuration)] {
+            try FileManager.default.copyItem(atPath: source.appendingPathComponent(from).path, toPath: to)
+        }
+        let vocabulary = try file("own.txt", (0..<300).map { "token\($0)" }.joined(separator: "\n"))
+        let adapter = folder.path("best.pt")
+        try FileManager.default.copyItem(
+            atPath: Golden.root.appendingPathComponent("tuning/best.pt").path, toPath: adapter)
+        for lost in [weights, configuration] { try expectRefusal(["convert", weights, lost, "--force"], lost) }
+        try expectRefusal(["convert", weights, vocabulary, "--vocab", vocabulary, "--force"], vocabulary)
+        try expectRefusal(["merge", weights, "--delta", adapter, adapter, "--force"], adapter)
+        let made = folder.path("small.leaf")
+        try Models.convert(weights, to: made, weights: "f32")
+        try expectRefusal(["generate", made, "--ids", "6,20", "--delta", adapter, "-q", "--trace", adapter], adapter)
+    }
+
+    @Test func anExportDoesNotReplaceItsModel() throws {
+        for name in ["model.safetensors", "vocab.txt", "config.json"] {
+            let lost = folder.path(name)
+            try FileManager.default.moveItem(atPath: model, toPath: lost)
+            try expectRefusal(["export", lost, folder.url.path, "--force"], lost)
+            try FileManager.default.moveItem(atPath: lost, toPath: model)
+        }
+    }
+
+    @Test func anotherNameOfTheSameFileIsTheSameFile() throws {
+        let cases = try file("cases.json", #"{"cases":[{"id":"a","input_ids":[6,20]}]}"#)
+        let (link, hard) = (folder.path("link"), folder.path("hard"))
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "model.leaf")
+        try FileManager.default.linkItem(atPath: model, toPath: hard)
+        for name in [link, hard, folder.url.path + "/./model.leaf"] {
+            try expectRefusal(["logits", model, "--input", cases, "--output", name], model)
+            try expectRefusal(["generate", name, "春", "-q", "--trace", model], name)
+        }
+        // What is written before it has its name would be lost as well.
+        let part = folder.path("out.part")
+        try FileManager.default.moveItem(atPath: cases, toPath: part)
+        try expectRefusal(["logits", model, "--input", part, "--output", folder.path("out")], part)
+    }
+
+    @Test func standardInputIsAFileToo() throws {
+        let prompts = try file("prompts.jsonl", #"{"prompt":"春","max_tokens":1}"# + "\n")
+        for words in ["--requests -", "--requests /dev/stdin", "--requests /dev/fd/0"] {
+            let run = try Leafcutter.shell(
+                #""$0" generate "$1" \#(words) -q --trace "$2" < "$2""#, model, prompts)
+            #expect(run.status == 2 && run.error.contains("would overwrite standard input"), "\(run.error)")
+            #expect(try String(contentsOfFile: prompts, encoding: .utf8).contains("prompt"))
+        }
+    }
+
+    @Test func whatIsNoFileCanBeBoth() throws {
+        let cases = try file("cases.json", #"{"cases":[{"id":"a","input_ids":[6,20]}]}"#)
+        let run = try Leafcutter.shell(
+            #""$0" logits "$1" --input "$2" -q --output /dev/null < /dev/null"#, model, cases)
+        #expect(run.status == 0, "\(run.error)")
+    }
+}
