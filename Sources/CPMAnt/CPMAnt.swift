@@ -20,6 +20,8 @@ package final class CPMAnt: Architecture {
         /// `matrices`: gate, up, down.
         case feedForward(matrices: Range<Int>, norm: UnsafePointer<Float>)
         case head(matrices: Range<Int>)
+        /// A token table that is no head: a sweep only checks it.
+        case tokenTable(matrices: Range<Int>)
     }
 
     /// - Parameters:
@@ -49,7 +51,9 @@ package final class CPMAnt: Architecture {
             case .feedForward(let layer):
                 let norm = try small.norm(TensorName.feedForwardNorm(layer: layer))
                 blocks.append(.feedForward(matrices: block.matrices, norm: norm))
-            case .tokenTable:
+            case .tokenTable where configuration.hasOwnHead:
+                blocks.append(.tokenTable(matrices: block.matrices))
+            case .head, .tokenTable:
                 blocks.append(.head(matrices: block.matrices))
             }
         }
@@ -97,6 +101,7 @@ package final class CPMAnt: Architecture {
         case .attention(let matrices, let norm, let heads): try attention(matrices, norm, heads, thread)
         case .feedForward(let matrices, let norm): try feedForward(matrices, norm, thread)
         case .head(let matrices): try head(matrices, thread)
+        case .tokenTable(let matrices): try thread.linear(rows: 0, matrices, into: { _ in thread.buffers.logits })
         }
     }
 
@@ -144,8 +149,8 @@ package final class CPMAnt: Architecture {
         try addToResidual(down, t)
     }
 
-    /// `logits = RMS(x) . Emb / sqrt(D)`: the output projection is the token table. Rows that want no logits get the
-    /// norm alone.
+    /// `logits = RMS(x) . Emb / sqrt(D)`: the output projection is the token table, or a matrix of its own. Rows that
+    /// want no logits get the norm alone.
     private func head(_ matrices: Range<Int>, _ t: SweepThread) throws(LeafError) {
         let rows = t.outputRows
         let x = t.buffers.hiddenStates
