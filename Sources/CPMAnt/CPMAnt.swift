@@ -21,6 +21,8 @@ package final class CPMAnt: Architecture {
         /// `matrices`: gate, up, down.
         case feedForward(matrices: Range<Int>, norm: UnsafePointer<Float>)
         case head(matrices: Range<Int>)
+        /// A token table that is no head: a sweep only checks it.
+        case tokenTable(matrices: Range<Int>)
     }
 
     /// - Parameters:
@@ -50,7 +52,9 @@ package final class CPMAnt: Architecture {
             case .feedForward(let layer):
                 let norm = try small.norm(TensorName.feedForwardNorm(layer: layer))
                 blocks.append(.feedForward(matrices: block.matrices, norm: norm))
-            case .tokenTable:
+            case .tokenTable where configuration.hasOwnHead:
+                blocks.append(.tokenTable(matrices: block.matrices))
+            case .head, .tokenTable:
                 blocks.append(.head(matrices: block.matrices))
             }
         }
@@ -79,8 +83,10 @@ package final class CPMAnt: Architecture {
 
     // MARK: Mask (2.3) and position bias (2.4)
 
-    /// `vis(q, k) = same span and (k is context or (q is not context and k <= q))`; the executor hides padding. The
-    /// bias of a visible pair is the table's row for the distance `k - q` within a segment, or for the pair of segments.
+    /// `vis(q, k) = same span and (k is context or (q is not context and k <= q))`; the executor hides padding.
+    ///
+    /// The bias of a visible pair is the table's row for the distance `k - q` within a segment, or for the pair of
+    /// segments.
     package func look(
         from query: KVCache.Position, at keys: UnsafePointer<KVCache.Position>, biasRows: UnsafeMutablePointer<UInt16>
     ) {
@@ -98,6 +104,7 @@ package final class CPMAnt: Architecture {
         case .attention(let matrices, let norm, let heads): try attention(matrices, norm, heads, thread)
         case .feedForward(let matrices, let norm): try feedForward(matrices, norm, thread)
         case .head(let matrices): try head(matrices, thread)
+        case .tokenTable(let matrices): try thread.linear(rows: 0, matrices, into: { _ in thread.buffers.logits })
         }
     }
 
@@ -145,8 +152,8 @@ package final class CPMAnt: Architecture {
         try addToResidual(down, t)
     }
 
-    /// `logits = RMS(x) . Emb / sqrt(D)`: the output projection is the token table. Rows that want no logits get the
-    /// norm alone.
+    /// `logits = RMS(x) . Emb / sqrt(D)`: the output projection is the token table, or a matrix of its own. Rows that
+    /// want no logits get the norm alone.
     private func head(_ matrices: Range<Int>, _ t: SweepThread) throws(LeafError) {
         let rows = t.outputRows
         let x = t.buffers.hiddenStates

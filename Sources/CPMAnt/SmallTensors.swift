@@ -85,14 +85,14 @@ extension CPMAntFile {
             case .feedForward(let layer):
                 feedForwardWidth = max(feedForwardWidth, configuration.dimFF(ofLayer: layer))
                 upProjections.append(leaf.blocks[index].matrices.lowerBound + 1)
-            case .tokenTable: break
+            case .head, .tokenTable: break
             }
         }
         return ModelFacts(
             vocabSize: configuration.vocabSize, dModel: configuration.dimModel,
             softPromptRows: configuration.promptRows, attentions: attentions, feedForwardWidth: feedForwardWidth,
             upProjections: upProjections, tokenTable: leaf.matrices.count - 1,
-            outputBlock: leaf.blocks.count - 1)
+            outputBlock: leaf.blocks.count - (configuration.hasOwnHead ? 2 : 1))
     }
 
     /// The tensors that stay in memory, row scales of matrices included.

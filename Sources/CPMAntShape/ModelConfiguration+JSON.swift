@@ -43,16 +43,19 @@ extension ModelConfiguration {
         guard eps.isFinite, eps > 0 else { throw LeafError(.badInput, "\(source): eps is \(eps), not a small number") }
     }
 
-    /// The configuration in a `.leaf` header: CPM-Live's keys, `scale_folded`, and `layer_sizes` if layers differ.
+    /// The configuration in a `.leaf` header: CPM-Live's keys, `scale_folded`, `layer_sizes` if layers differ, and
+    /// `own_head` if there is one.
     package var json: String {
         let masks = layers.map { "[\(!$0.hasAttention),\(!$0.hasFeedForward)]" }.joined(separator: ",")
         let sizes = isUniform ? "" : ",\"layer_sizes\":[\(layers.map(\.sizesJSON).joined(separator: ","))]"
+        let head = hasOwnHead ? ",\"own_head\":true" : ""
         return """
             {"vocab_size":\(vocabSize),"dim_model":\(dimModel),"num_heads":\(numHeads),"dim_head":\(dimHead),\
             "dim_ff":\(dimFF),"num_layers":\(layers.count),"mask_modules":[\(masks)],\
             "position_bias_num_buckets":\(positionBiasNumBuckets),\
             "position_bias_max_distance":\(positionBiasMaxDistance),"eps":\(eps),"prompt_types":\(promptTypes),\
-            "prompt_length":\(promptLength),"segment_types":\(segmentTypes),"scale_folded":\(isScaleFolded)\(sizes)}
+            "prompt_length":\(promptLength),"segment_types":\(segmentTypes),"scale_folded":\(isScaleFolded)\
+            \(sizes)\(head)}
             """
     }
 
@@ -84,7 +87,7 @@ extension ModelConfiguration {
             positionBiasNumBuckets: stored.positionBiasNumBuckets,
             positionBiasMaxDistance: stored.positionBiasMaxDistance, eps: stored.eps,
             promptTypes: stored.promptTypes, promptLength: stored.promptLength, segmentTypes: stored.segmentTypes,
-            isScaleFolded: stored.scaleFolded)
+            isScaleFolded: stored.scaleFolded, hasOwnHead: stored.ownHead ?? false)
         try checkLimits(in: source)
     }
 
@@ -98,6 +101,8 @@ extension ModelConfiguration {
         var scaleFolded: Bool
         /// Missing if all layers have the model's sizes.
         var layerSizes: [Sizes]?
+        /// Missing if the token table is the head.
+        var ownHead: Bool?
 
         /// A missing size is the model's.
         struct Sizes: Decodable {
@@ -127,6 +132,7 @@ extension ModelConfiguration {
             case segmentTypes = "segment_types"
             case scaleFolded = "scale_folded"
             case layerSizes = "layer_sizes"
+            case ownHead = "own_head"
         }
     }
 }

@@ -44,11 +44,15 @@ public struct ModelConfiguration: Sendable, Equatable {
     /// float matrix is then multiplied by `1/sqrt(columns)`, and embeddings by `1/sqrt(dimModel)`. Int8 scales always
     /// contain it.
     public var isScaleFolded: Bool
+    /// Whether the output projection is a matrix of its own, as transformers 5.23 and later may train it, in place of
+    /// the token table.
+    public var hasOwnHead: Bool
 
     public init(
         vocabSize: Int, dimModel: Int, numHeads: Int, dimHead: Int, dimFF: Int, layers: [Layer],
         positionBiasNumBuckets: Int = 512, positionBiasMaxDistance: Int = 2048, eps: Float = 1e-6,
-        promptTypes: Int = 32, promptLength: Int = 32, segmentTypes: Int = 32, isScaleFolded: Bool = false
+        promptTypes: Int = 32, promptLength: Int = 32, segmentTypes: Int = 32, isScaleFolded: Bool = false,
+        hasOwnHead: Bool = false
     ) {
         self.vocabSize = vocabSize
         self.dimModel = dimModel
@@ -63,6 +67,7 @@ public struct ModelConfiguration: Sendable, Equatable {
         self.promptLength = promptLength
         self.segmentTypes = segmentTypes
         self.isScaleFolded = isScaleFolded
+        self.hasOwnHead = hasOwnHead
     }
 
     /// The width of the concatenated heads, which may differ from `dimModel`.

@@ -6,11 +6,13 @@ package struct ModelShape: Sendable, Equatable {
     package enum BlockKind: Sendable, Equatable {
         case attention(layer: Int)
         case feedForward(layer: Int)
+        /// The output projection of a model whose token table is not.
+        case head
         case tokenTable
     }
 
     package let configuration: ModelConfiguration
-    /// By block: layer 0 attention, layer 0 feed-forward, ..., the token table.
+    /// By block: layer 0 attention, layer 0 feed-forward, ..., a head of its own if there is one, the token table.
     package let kinds: [BlockKind]
     /// The same as a file knows it.
     package let file: FileShape
@@ -25,13 +27,14 @@ package struct ModelShape: Sendable, Equatable {
             if layer.hasAttention { kinds.append(.attention(layer: index)) }
             if layer.hasFeedForward { kinds.append(.feedForward(layer: index)) }
         }
+        if configuration.hasOwnHead { kinds.append(.head) }
         kinds.append(.tokenTable)
         self.kinds = kinds
         file = FileShape(
             blocks: kinds.map { kind in
                 FileShape.Block(name: kind.description, matrices: configuration.matrices(of: kind, weights))
             }, tensors: configuration.smallTensors(weights), configuration: configuration.json,
-            version: configuration.isUniform ? 1 : 2)
+            version: configuration.hasOwnHead ? 3 : configuration.isUniform ? 1 : 2)
     }
 
     package var blocks: [FileShape.Block] { file.blocks }
@@ -45,7 +48,7 @@ package struct ModelShape: Sendable, Equatable {
 }
 
 extension ModelConfiguration {
-    /// The matrices of a block, in sweep order: queries, keys, values, output; gate, up, down; the token table.
+    /// The matrices of a block, in sweep order: queries, keys, values, output; gate, up, down; head; token table.
     fileprivate func matrices(of kind: ModelShape.BlockKind, _ weights: WeightFormat) -> [FileShape.Matrix] {
         func matrix(_ name: String, _ outputs: Int, _ columns: Int, isReadByOutput: Bool = false) -> FileShape.Matrix {
             FileShape.Matrix(
@@ -61,6 +64,8 @@ extension ModelConfiguration {
             let width = dimFF(ofLayer: layer)
             let names = TensorName.feedForwardMatrices(layer: layer)
             return names[0..<2].map { matrix($0, width, dimModel) } + [matrix(names[2], dimModel, width)]
+        case .head:
+            return [matrix(TensorName.head, vocabSize, dimModel)]
         case .tokenTable:
             return [matrix(TensorName.tokenTable, vocabSize, dimModel, isReadByOutput: true)]
         }
@@ -94,6 +99,7 @@ extension ModelShape.BlockKind: CustomStringConvertible {
         switch self {
         case .attention(let layer): "layer \(layer), attention"
         case .feedForward(let layer): "layer \(layer), feed-forward"
+        case .head: "head"
         case .tokenTable: "token table"
         }
     }

@@ -8,10 +8,10 @@ package enum TensorName {
     /// `[promptRows, dimModel]`, row by row.
     package static let promptEmbedding = "prompt_embedding.weight"
     package static let promptScale = "prompt_embedding.scale"
-    /// The token table `[vocabSize, dimModel]`: input embedding and output projection.
+    /// The token table `[vocabSize, dimModel]`: input embedding, and output projection unless there is a head.
     package static let tokenTable = "input_embedding.weight"
-    /// transformers' name for the output projection, which checkpoints may have a second time: `[vocabSize, dimModel]`,
-    /// or with the soft prompts' rows.
+    /// An output projection of its own, `[vocabSize, dimModel]`: transformers' name. In a checkpoint it may be the
+    /// token table once more, with or without the soft prompts' rows.
     package static let head = "lm_head.weight"
 
     package static func attentionNorm(layer: Int) -> String {

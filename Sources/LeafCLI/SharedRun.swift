@@ -58,8 +58,8 @@ struct SharedRun {
         let wanted = min(sequences, demands.reduce(.nothing, +).sequences)
         if room < wanted {
             terminal.note(
-                "room for \(Quantity.count(room, unit)) of \(wanted) at the same time; more memory, or a smaller --context "
-                    + "where requests come through a pipe, lets more share a reading")
+                "room for \(Quantity.count(room, unit)) of \(wanted) at the same time; more memory, or a smaller "
+                    + "--context where requests come through a pipe, lets more share a reading")
         } else {
             terminal.detail("room for \(Quantity.count(room, unit)) at the same time")
         }

@@ -4,7 +4,7 @@ import LeafSystem
 package enum LeafMetadata {
     package static let format = "leafcutter"
     /// The newest version that this program reads. It is raised when an older reader would misread the file.
-    package static let version = 2
+    package static let version = 3
 
     /// The tokenizer's data.
     package static let vocabularyTensor = "tokenizer.vocabulary"

@@ -125,7 +125,7 @@ private struct AdapterAssembly {
 
     init(path: String, shapes: [FileShape.Matrix]) {
         self.path = path
-        self.shapes = shapes.filter { $0.name != TensorName.tokenTable }
+        self.shapes = shapes.filter { ![TensorName.tokenTable, TensorName.head].contains($0.name) }
     }
 
     mutating func add(_ tensor: SourceTensor) throws(LeafError) {

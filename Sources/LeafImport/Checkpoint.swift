@@ -24,8 +24,10 @@ package struct Checkpoint: Sendable {
     package let matrices: [String: MatrixSource]
     /// Norms, position bias, segment and soft-prompt tables, by `TensorName`.
     package let residents: [String: SourceTensor]
-    /// A head that is stored although it should equal the token table.
+    /// A head that is the token table once more.
     package let head: SourceTensor?
+    /// What is said of it.
+    let headWarning: String?
 
     /// The number of tensors to read.
     package var tensorCount: Int {
@@ -48,8 +50,36 @@ package struct Checkpoint: Sendable {
     ) throws(LeafError) {
         files = try CheckpointFiles(path: path, configurationPath: configurationPath, masksPath: masksPath)
         var assembly = try CheckpointAssembly(files)
-        configuration = try assembly.configuration(kernels)
-        (residents, matrices, head) = try assembly.tensors(of: configuration)
+        var configuration = try assembly.configuration(kernels)
+        var (residents, matrices, head) = try assembly.tensors(of: configuration)
+        var warning: String?
+        // The head of a checkpoint that is being consumed was compared when that began.
+        if let found = head, case .floats(let table) = matrices[TensorName.tokenTable], !files.isConsumed {
+            let comparison = HeadComparison(
+                head: found, table: table, rows: configuration.vocabSize, kernels: kernels)
+            switch try comparison.outcome() {
+            case .same: break
+            case .rounded(let difference):
+                warning =
+                    "\(found.name) is the token table, rounded (by up to \(difference)); "
+                    + "the token table is used for both"
+            case .own(let row):
+                guard configuration.isScaleFolded, found.shape[0] == configuration.vocabSize else {
+                    throw LeafError(
+                        .badInput,
+                        "\(found.storage.path): \(found.name) differs from the token table in row \(row), and only "
+                            + "transformers 5.23 and later know such heads, of \(configuration.vocabSize) rows")
+                }
+                configuration.hasOwnHead = true
+                matrices[TensorName.head] = .floats(found)
+                head = nil
+            }
+        }
+        self.configuration = configuration
+        self.residents = residents
+        self.matrices = matrices
+        self.head = head
+        headWarning = warning
     }
 }
 

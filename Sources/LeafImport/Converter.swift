@@ -143,9 +143,14 @@ public struct Converter: Sendable {
                 throw LeafError(
                     .usage, "\(source) is being consumed by an interrupted conversion; run that command again")
             }
-        } else if let warning = try HeadComparison(checkpoint, kernels).warning() {
-            warnings.append(warning)
         }
+        if options.consumes, checkpoint.configuration.hasOwnHead {
+            throw LeafError(
+                .usage,
+                "\(source) has a head of its own, which could not be compared with the token table once one of them is "
+                    + "deleted; convert the checkpoint without deleting it")
+        }
+        if let warning = checkpoint.headWarning { warnings.append(warning) }
         let vocabulary = try ConversionVocabulary(checkpoint, options)
         if let warning = vocabulary.warning { warnings.append(warning) }
 

@@ -6,7 +6,8 @@ import LeafFormat
 /// Versions of transformers want the head in ways that exclude each other: since 5.23 it is a matrix of its own, of the
 /// vocabulary's rows, and a missing one becomes random numbers; before, it is tied to the table, which has the rows of
 /// soft prompts as well, and a matrix of other rows is refused. A head that lies in a shard and not in the index is
-/// found by the new ones and not seen by the old ones. So there are always shards and an index.
+/// found by the new ones and not seen by the old ones. So there are always shards and an index. A head of its own is in
+/// the index too, so that the old ones refuse it.
 struct ExportShards {
     /// Where rows of a tensor come from.
     enum RowSource {
@@ -34,8 +35,10 @@ struct ExportShards {
 
     let files: [File]
     let totalBytes: Int
+    private let namesHead: Bool
 
     init(_ configuration: ModelConfiguration, weights: WeightFormat, shardBytes: Int) {
+        namesHead = configuration.hasOwnHead
         let size = weights.elementBytes
         var groups: [[Tensor]] = [[]]
         var bytes = 0
@@ -66,10 +69,11 @@ struct ExportShards {
         }
     }
 
-    /// The JSON that says which tensor is in which file. It does not name the head.
+    /// The JSON that says which tensor is in which file. It does not name a head that is the token table.
     var index: [UInt8] {
         let map = files.flatMap { file in
-            file.tensors.filter { $0.name != TensorName.head }.map { "    \"\($0.name)\": \"\(file.name)\"" }
+            file.tensors.filter { namesHead || $0.name != TensorName.head }
+                .map { "    \"\($0.name)\": \"\(file.name)\"" }
         }.sorted()
         return Array(
             """
@@ -103,7 +107,7 @@ struct ExportShards {
             tensors.append(
                 Tensor(name: "cpmant.\(tensor.name)", shape: tensor.shape, sources: [.resident(tensor.name)]))
         }
-        for matrix in shape.matrices where matrix.name != TensorName.tokenTable {
+        for matrix in shape.matrices where ![TensorName.tokenTable, TensorName.head].contains(matrix.name) {
             let size = [matrix.outputs, matrix.columns]
             tensors.append(Tensor(name: "cpmant.\(matrix.name)", shape: size, sources: [.matrix(matrix.name)]))
         }
@@ -111,7 +115,7 @@ struct ExportShards {
         tensors.append(
             Tensor(
                 name: TensorName.head, shape: [configuration.vocabSize, configuration.dimModel],
-                sources: [.matrix(TensorName.tokenTable)]))
+                sources: [.matrix(configuration.hasOwnHead ? TensorName.head : TensorName.tokenTable)]))
         return tensors
     }
 }

@@ -36,8 +36,8 @@ public struct ExportResult: Sendable, Equatable {
 
 /// Makes a transformers folder (`CpmAntForCausalLM`, safetensors) from a model file.
 ///
-/// Int8 weights are dequantized, and CPM-Live's scaling is folded in. The token table is there twice, the second time
-/// as `lm_head.weight`.
+/// Int8 weights are dequantized, and CPM-Live's scaling is folded in. `lm_head.weight` is always there, as the token
+/// table once more unless the model has a head of its own.
 public struct Exporter: Sendable {
     private let model: String
     private let folder: String

@@ -1,28 +1,27 @@
-import CPMAntShape
 import LeafFormat
 import LeafSystem
 
-/// Compares a stored head with the token table. A model file has one matrix for both, so they must be the same numbers,
-/// but for the rounding of the one that was stored in a shorter type.
+/// Compares a stored head with the token table. It is the table once more, perhaps rounded to a shorter type, or a
+/// matrix of its own.
 struct HeadComparison {
-    private let head: SourceTensor?
-    private let table: SourceTensor?
-    private let rows: Int
-    private let kernels: WeightKernels
+    enum Outcome {
+        case same
+        /// One is the other, rounded.
+        case rounded(by: Float)
+        /// With the first difference.
+        case own(row: Int)
+    }
+
+    let head: SourceTensor
+    let table: SourceTensor
+    /// Of the vocabulary.
+    let rows: Int
+    let kernels: WeightKernels
 
     private static let rowsAtATime = 256
 
-    init(_ checkpoint: Checkpoint, _ kernels: WeightKernels) {
-        self.kernels = kernels
-        head = checkpoint.head
-        if case .floats(let tensor) = checkpoint.matrices[TensorName.tokenTable] { table = tensor } else { table = nil }
-        rows = checkpoint.configuration.vocabSize
-    }
-
-    /// - Returns: a warning if one is the other, rounded.
-    /// - Throws: `.badInput` if they differ by more.
-    func warning() throws(LeafError) -> String? {
-        guard let head, let table, !head.isSame(as: table) else { return nil }
+    func outcome() throws(LeafError) -> Outcome {
+        guard !head.isSame(as: table) else { return .same }
         let readers = (try RowReader(head), try RowReader(table))
         let converters = (try FloatConverter(head, kernels), try FloatConverter(table, kernels))
         let buffers = (
@@ -47,17 +46,12 @@ struct HeadComparison {
             for index in 0..<range.count * columns {
                 let distance = (floats.0[index] - floats.1[index]).magnitude
                 guard distance <= rounding.most(of: floats.1[index]) else {
-                    throw LeafError(
-                        .badInput,
-                        "\(head.storage.path): \(head.name) is a head of its own, which differs from the token table "
-                            + "by \(distance) in row \(begin + index / columns); Leafcutter has one matrix for both "
-                            + "and would compute another model")
+                    return .own(row: begin + index / columns)
                 }
                 difference = max(difference, distance)
             }
         }
-        guard difference > 0 else { return nil }
-        return "\(head.name) is the token table, rounded (by up to \(difference)); the token table is used for both"
+        return difference > 0 ? .rounded(by: difference) : .same
     }
 }
 

@@ -64,7 +64,7 @@ struct Enlargement: Sendable {
             ("position_bias_max_distance", inner.positionBiasMaxDistance, target.positionBiasMaxDistance),
             ("prompt_types", inner.promptTypes, target.promptTypes),
             ("prompt_length", inner.promptLength, target.promptLength),
-            ("segment_types", inner.segmentTypes, target.segmentTypes),
+            ("segment_types", inner.segmentTypes, target.segmentTypes), ("own_head", inner.hasOwnHead ? 1 : 0, 0),
         ] where size != wanted {
             throw refuse("its \(name) is \(size), the large model's \(wanted)")
         }
@@ -133,7 +133,7 @@ struct Enlargement: Sendable {
                 corner(0, small.dimModel, endsInZeros: false), corner(1, small.dimModel, endsInZeros: true),
                 corner(2, small.dimFF, endsInZeros: outputEndsInZeros),
             ]
-        case .tokenTable:
+        case .head, .tokenTable:
             return [corner(0, small.dimModel, endsInZeros: true, isAlone: true)]
         }
     }

@@ -47,7 +47,7 @@ struct ResidentSource {
         switch kind {
         case .attention(let layer): TensorName.attentionNorm(layer: layer)
         case .feedForward(let layer): TensorName.feedForwardNorm(layer: layer)
-        case .tokenTable: TensorName.outputNorm
+        case .head, .tokenTable: TensorName.outputNorm
         }
     }
 

@@ -84,8 +84,9 @@ struct SweepCost {
             }
             return Double(bytes)
         }
-        let layers = file.leaf.blocks[blocks.clamped(to: 0..<file.leaf.blocks.count - 1)]
-        let table = file.leaf.blocks[blocks].dropFirst(layers.count)
+        let head = file.facts.outputBlock
+        let layers = file.leaf.blocks[blocks.clamped(to: 0..<head)]
+        let table = file.leaf.blocks[blocks.clamped(to: head..<head + 1)]
         layerBytes = bytes(layers)
         tableBytes = bytes(table)
         // Threads meet after the projections, the attention, the output; after each of three matrices; after the table.

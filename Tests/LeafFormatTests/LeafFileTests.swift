@@ -106,7 +106,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("\"version\":\"1\"", "\"version\":\"3\"", "format version 3"),
+        ("\"version\":\"1\"", "\"version\":\"4\"", "format version 4"),
         ("\"format\":\"leafcutter\"", "\"format\":\"leafcuttex\"", "no Leafcutter model"),
         ("\"weights\":\"int8\"", "\"weights\":\"int9\"", "unknown format"),
         ("encoder.output_layernorm.weight\":{", "encoder.output_layernorm.weighx\":{", "is missing"),

@@ -121,7 +121,7 @@ struct InspectCommand: Command {
         switch kind {
         case .attention(let layer): "layer \(layer) attention"
         case .feedForward(let layer): "layer \(layer) feed-forward"
-        case .tokenTable: "token table"
+        case .head, .tokenTable: kind.description
         }
     }
 }
