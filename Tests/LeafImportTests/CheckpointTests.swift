@@ -1,3 +1,4 @@
+import CPMAntShape
 import Foundation
 import GoldenSupport
 import LeafFormat
