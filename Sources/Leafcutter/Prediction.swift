@@ -1,5 +1,6 @@
 import CPMAntShape
 import LeafExecutor
+import CPMAnt
 import LeafFormat
 public import LeafStream
 
