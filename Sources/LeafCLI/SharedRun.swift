@@ -55,7 +55,7 @@ struct SharedRun {
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)
         let room = options.capacity.sequences
-        let wanted = min(sequences, demands.reduce(.nothing, +).sequences)
+        let wanted = min(sequences, demands.reduce(0) { $0 + min($1.sequences, sequences) })
         if room < wanted {
             terminal.note(
                 "room for \(Quantity.count(room, unit)) of \(wanted) at the same time; more memory, or a smaller "

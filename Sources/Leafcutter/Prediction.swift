@@ -1,6 +1,6 @@
+import CPMAnt
 import CPMAntShape
 import LeafExecutor
-import CPMAnt
 import LeafFormat
 public import LeafStream
 
