@@ -154,6 +154,16 @@ private struct Folder {
         #expect(description.contains(reason), "\(description)")
     }
 
+    /// As `json.dump` writes it.
+    @Test(arguments: ["-Infinity", "NaN", "[1, Infinity]", #"{"a": "\ud83d"}"#])
+    func whatPythonAloneWritesDoesNoHarm(value: String) throws {
+        var folder = try Folder()
+        folder.config = folder.config.replacing("\"eps\": 1e-06", with: "\"eps\": 1e-06, \"mask_value\": \(value)")
+        #expect(try folder.refusal() == nil)
+        folder.config = folder.config.replacing("\"eps\": 1e-06", with: "\"eps\": \(value)")
+        #expect(try folder.refusal()?.description.contains("'eps' is not of the right kind") == true)
+    }
+
     @Test func mutatedConfigurationsNeverCrash() throws {
         let folder = try Folder()
         try folder.write()
