@@ -175,13 +175,9 @@ struct CheckpointReader {
         note(file, as: path)
         weightFiles.append(.init(path: path, file: file))
         switch try TorchFile.kind(of: file) {
-        case .zip:
+        case .zip, .legacy:
             container = .torch
             tensors += try TorchFile.tensors(of: file, &allowance)
-        case .legacy:
-            throw LeafError(
-                .badInput,
-                "\(path) has the format of torch before 1.6; load it and save it again with a newer torch")
         case .other:
             let header = try SafetensorsHeader(reading: file, atMost: maximumHeaderBytes, &allowance)
             guard header.metadata[LeafMetadata.Key.format] != LeafMetadata.format else {

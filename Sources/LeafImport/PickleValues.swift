@@ -17,6 +17,11 @@ enum PickleValue {
     case object(Int)
     /// A tensor whose numbers are of a type that is not read.
     case strangeTensor(Int)
+
+    var isNone: Bool {
+        if case .none = self { return true }
+        return false
+    }
 }
 
 /// What the values of a pickle refer to.
@@ -44,6 +49,15 @@ struct PickleValues {
         // A long name takes as much memory as a few values.
         kept += 4
         return strangeNames.count - 1
+    }
+
+    /// Whether a dictionary has that key, and true for it.
+    func isTrue(_ wanted: String, in value: PickleValue) -> Bool {
+        guard case .dictionary(let index) = value else { return false }
+        return dictionaries[index].contains { entry in
+            guard case .string(wanted) = entry.key, case .bool(true) = entry.value else { return false }
+            return true
+        }
     }
 
     /// The tensors of a dictionary, or of the one in it that has nothing else: trainers put it beside their own state.

@@ -62,7 +62,14 @@ package struct Unpickler {
     }
 
     private mutating func run() throws(LeafError) -> [(name: String, tensor: Tensor)] {
+        let dictionary = try result()
+        return try values.stateDict(in: dictionary, fault: source.fault)
+    }
+
+    /// What the next pickle makes. Several may follow each other; they share nothing but what is kept.
+    private mutating func result() throws(LeafError) -> PickleValue {
         let most = Self.maximumValues(byteCount: source.count)
+        (stack, marks, memo) = ([], [], [:])
         while true {
             let opcode = try source.byte()
             if opcode == UInt8(ascii: ".") { break }
@@ -71,8 +78,48 @@ package struct Unpickler {
                 throw fault("the pickle keeps too much at once")
             }
         }
-        let result = try pop()
-        return try values.stateDict(in: result, fault: source.fault)
+        return try pop()
+    }
+
+    /// What stands in front of the storages in a file of torch before 1.6.
+    struct OldTable {
+        let stateDict: [(name: String, tensor: Tensor)]
+        /// In the order in which they lie in the file.
+        let storages: [Storage]
+        /// Where the first begins.
+        let end: Int
+    }
+
+    /// The pickle of the magic number, which is longer than other numbers.
+    static let oldMagic: [UInt8] = [
+        0x80, 0x02, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, 0x2E,
+    ]
+
+    /// Runs the five pickles at the beginning of such a file: the magic number, the version, the machine, the state
+    /// dict, and the keys of the storages.
+    ///
+    /// - Source: `_legacy_save` in torch's `serialization.py`.
+    static func oldTable(_ bytes: [UInt8], path: String) throws(LeafError) -> OldTable {
+        var unpickler = Unpickler(path: path, bytes: bytes)
+        try unpickler.source.skip(oldMagic.count)
+        guard case .int(1001) = try unpickler.result() else {
+            throw unpickler.fault("the file has another version than 1001")
+        }
+        let machine = try unpickler.result()
+        guard unpickler.values.isTrue("little_endian", in: machine) else {
+            throw unpickler.fault("the file was saved on a big-endian machine")
+        }
+        let stateDict = try unpickler.run()
+        guard case .list(let list) = try unpickler.result() else { throw unpickler.fault("the keys are no list") }
+        let known = Dictionary(unpickler.values.storages.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
+        var storages: [Storage] = []
+        for value in unpickler.values.lists[list] {
+            guard case .string(let key) = value, let storage = known[key] else {
+                throw unpickler.fault("there is a storage of which nothing is known")
+            }
+            storages.append(storage)
+        }
+        return OldTable(stateDict: stateDict, storages: storages, end: unpickler.source.position)
     }
 
     // MARK: instructions
@@ -202,12 +249,12 @@ package struct Unpickler {
         }
     }
 
-    /// `('storage', torch.HalfStorage, key, location, count)`.
+    /// `('storage', torch.HalfStorage, key, location, count)`; before torch 1.6 also which part of another it is.
     private mutating func loadStorage() throws(LeafError) {
         guard case .tuple(let index) = try pop() else { throw misuse(UInt8(ascii: "Q")) }
         let parts = values.tuples[index]
-        guard parts.count == 5, case .string("storage") = parts[0], case .string(let key) = parts[2],
-            case .int(let count) = parts[4], count >= 0
+        guard parts.count == 5 || parts.count == 6 && parts[5].isNone, case .string("storage") = parts[0],
+            case .string(let key) = parts[2], case .int(let count) = parts[4], count >= 0
         else { throw misuse(UInt8(ascii: "Q")) }
         switch parts[1] {
         case .name(.storage(let type)):
