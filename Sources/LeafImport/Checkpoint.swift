@@ -26,6 +26,8 @@ package struct Checkpoint: Sendable {
     package let residents: [String: SourceTensor]
     /// A head that is stored although it should equal the token table.
     package let head: SourceTensor?
+    /// What whoever converts it should know of how it was read.
+    package let notes: [String]
 
     /// The number of tensors to read.
     package var tensorCount: Int {
@@ -48,6 +50,7 @@ package struct Checkpoint: Sendable {
     ) throws(LeafError) {
         files = try CheckpointFiles(path: path, configurationPath: configurationPath, masksPath: masksPath)
         var assembly = try CheckpointAssembly(files)
+        notes = files.notes + (assembly.note.map { [$0] } ?? [])
         configuration = try assembly.configuration(kernels)
         (residents, matrices, head) = try assembly.tensors(of: configuration)
     }
@@ -60,20 +63,17 @@ private struct CheckpointAssembly {
     private let pruning: PruningRecord?
     private let isFolded: Bool
     /// Tensors by CPM-Live's names, without transformers' prefix.
-    private var tensors: [String: SourceTensor] = [:]
+    private var tensors: [String: SourceTensor]
     private var unused: Set<String>
+    /// What was left out of their names.
+    let note: String?
 
     init(_ files: CheckpointFiles) throws(LeafError) {
         path = files.path
         json = files.json
         pruning = files.pruning
         isFolded = json.style == .transformers
-        for tensor in files.tensors {
-            let name = tensor.name.hasPrefix("cpmant.") ? String(tensor.name.dropFirst("cpmant.".count)) : tensor.name
-            guard tensors.updateValue(tensor, forKey: name) == nil else {
-                throw LeafError(.badInput, "\(files.path): tensor \(name) is there twice")
-            }
-        }
+        (tensors, note) = try NamePrefix.leftOut(of: files.tensors, path: files.path)
         unused = Set(tensors.keys)
         if isFolded, tensors[TensorName.promptEmbedding] != nil {
             throw LeafError(

@@ -135,7 +135,7 @@ public struct Converter: Sendable {
             adapters.append(
                 try AdapterFile(path: adapter.path, alpha: adapter.alpha, for: checkpoint.configuration))
         }
-        var warnings: [String] = []
+        var warnings = checkpoint.notes + adapters.compactMap(\.note)
         if checkpoint.files.isConsumed {
             guard options.consumes else {
                 throw LeafError(

@@ -183,6 +183,56 @@ private struct Folder {
         #expect(try folder.refusal() == nil)
     }
 
+    @Test(arguments: ["module.", "model.", "generator.", "_orig_mod.module.", "a.b-c."])
+    func whatStandsInFrontOfAllNamesIsLeftOutAndSaid(prefix: String) throws {
+        var folder = try Folder()
+        let expected = try Conversion(Forms.path("ant-tiny-c/hf")).data()
+        for isBare in [false, true] {
+            for index in folder.tensors.indices {
+                let name = folder.tensors[index].name
+                folder.tensors[index].name = isBare ? name.replacing("cpmant.", with: "") : prefix + name
+            }
+            try folder.write()
+            let conversion = try Conversion(folder.directory.url.path)
+            #expect(try conversion.data() == expected)
+            #expect(conversion.result.warnings.contains { $0.contains("begin with `\(prefix)`, which was left out") })
+        }
+        // A single name without it: then it is no prefix.
+        folder.tensors[0].name = String(folder.tensors[0].name.dropFirst(prefix.count))
+        #expect(try folder.refusal() != nil)
+    }
+
+    @Test(arguments: [
+        ("ant-tiny-a/hf-sharded", "pytorch_model-00001-of-00002.bin"),
+        ("ant-tiny-a/hf-sharded", "pytorch_model-00002-of-00002.bin"),
+        ("ant-tiny-a/hf-sharded-head", "pytorch_model-00001-of-00002.bin"),
+        ("ant-tiny-a/hf-sharded", "pytorch_model.bin.index.json"),
+    ])
+    func oneShardBringsTheOthers(folder: String, name: String) throws {
+        let whole = try Conversion(Forms.path(folder))
+        let conversion = try Conversion(Forms.path("\(folder)/\(name)"))
+        #expect(try conversion.data() == whole.data())
+        let isSaid = conversion.result.warnings.contains { $0.contains("is one of several shards") }
+        #expect(isSaid == name.hasSuffix(".bin"))
+    }
+
+    @Test func aShardWithoutItsIndexIsNamed() throws {
+        let directory = try TemporaryDirectory()
+        let name = "pytorch_model-00002-of-00002.bin"
+        try FileManager.default.copyItem(
+            atPath: Forms.path("ant-tiny-a/hf-sharded/\(name)"), toPath: directory.path(name))
+        let description = failure { _ = try Conversion(directory.path(name)) }?.description ?? "accepted"
+        #expect(description.contains("is shard 2 of 2"), "\(description)")
+        #expect(description.contains("pytorch_model.bin.index.json, which lists them, is not there"))
+        // The only one of one is whole.
+        let alone = "model-00001-of-00001.safetensors"
+        for (source, target) in [("model.safetensors", alone), ("config.json", "config.json")] {
+            try FileManager.default.copyItem(
+                atPath: Forms.path("ant-tiny-c/hf/\(source)"), toPath: directory.path(target))
+        }
+        _ = try Conversion(directory.path(alone))
+    }
+
     @Test func filesThatAreNotThereAreNamed() throws {
         let directory = try TemporaryDirectory()
         func refusal(_ path: String) -> String { failure { _ = try Conversion(path) }?.description ?? "accepted" }
