@@ -75,6 +75,16 @@ private struct CheckpointAssembly {
         isFolded = json.style == .transformers
         (tensors, note) = try NamePrefix.leftOut(of: files.tensors, path: files.path)
         unused = Set(tensors.keys)
+        // Each form has names that the other never has, and the weights of the other scale make no text.
+        let ofTransformers =
+            tensors[Self.head] ?? files.tensors.first { ".\($0.name)".contains(".\(NamePrefix.transformers)") }
+        if !isFolded, let ofTransformers {
+            throw LeafError(
+                .badInput,
+                "\(files.path) holds \(ofTransformers.name), which only transformers' form has, "
+                    + "but the configuration is CPM-Live's, not transformers'",
+                advice: .setting("config", ["FILE"]))
+        }
         if isFolded, tensors[TensorName.promptEmbedding] != nil {
             throw LeafError(
                 .badInput,
@@ -200,6 +210,8 @@ private struct CheckpointAssembly {
 
     // MARK: tensors
 
+    private static let head = "lm_head.weight"
+
     private static func quantized(_ name: String) -> String { name + "_quant" }
 
     /// Finds every tensor that the configuration needs.
@@ -236,8 +248,8 @@ private struct CheckpointAssembly {
             throw LeafError(.badInput, "\(path) lacks \(missing.listed()); get the checkpoint again")
         }
         var head: SourceTensor?
-        if let tensor = tensors["lm_head.weight"] {
-            unused.remove("lm_head.weight")
+        if let tensor = tensors[Self.head] {
+            unused.remove(Self.head)
             guard tensor.shape == [vocabSize, dimModel] || tensor.shape == [vocabSize + promptRows, dimModel] else {
                 throw wrongShape(tensor, [vocabSize, dimModel])
             }

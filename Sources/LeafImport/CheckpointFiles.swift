@@ -71,6 +71,16 @@ package struct CheckpointFiles: Sendable {
             jsonPath = try Self.configuration(of: main)
         }
         json = try CheckpointConfiguration(path: jsonPath)
+        // Some names are the same in both forms; what lies beside the weights tells them apart.
+        if configurationPath != nil, let usual = try? Self.configuration(of: main),
+            let beside = try? CheckpointConfiguration(path: usual), beside.style != json.style
+        {
+            throw LeafError(
+                .badInput,
+                "\(jsonPath) is \(json.style.rawValue) configuration, and \(usual) beside the weights is "
+                    + "\(beside.style.rawValue), whose weights have another scale",
+                advice: .without("config"))
+        }
         reader.note(try InputFile(path: jsonPath))
         let record = main + PruningRecord.suffix
         if FilePath.exists(record) {

@@ -253,13 +253,60 @@ private struct Folder {
         #expect(refusal(leaf.file.path).contains("a Leafcutter model already"))
     }
 
-    @Test func theWrongKindOfConfigurationIsRefused() throws {
+    /// Weights of each form with the configuration of the other.
+    @Test(arguments: [
+        ("ant-tiny-a/cpm-live/ant-tiny-a.pt", "ant-tiny-a/hf/config.json"),
+        ("ant-tiny-a/hf", "ant-tiny-a/cpm-live/ant-tiny-a.json"),
+        ("ant-tiny-a/hf-bin", "ant-tiny-a/cpm-live/ant-tiny-a.json"),
+        ("ant-tiny-a/hf-sharded/pytorch_model-00001-of-00002.bin", "ant-tiny-a/cpm-live/ant-tiny-a.json"),
+        ("ant-tiny-c/hf/model.safetensors", "ant-tiny-c/cpm-live/ant-tiny-c.json"),
+    ])
+    func theConfigurationOfTheOtherFormIsRefused(weights: String, configuration: String) throws {
         let error = failure {
-            _ = try Conversion(Forms.path("ant-tiny-a/cpm-live/ant-tiny-a.pt")) {
-                $0.configurationPath = Golden.model("ant-tiny-a/hf/config.json").path
+            _ = try Conversion(Forms.path(weights)) { $0.configurationPath = Forms.path(configuration) }
+        }
+        #expect(error?.kind == .badInput && error?.advice == .without("config"))
+        #expect(error?.description.contains("whose weights have another scale") == true, "\(error!)")
+    }
+
+    /// Where no configuration lies beside the weights, their names tell.
+    @Test func theNamesOfTheOtherFormAreRefused() throws {
+        func refusal(_ source: String, _ configuration: String, _ change: (inout Folder) -> Void = { _ in }) throws
+            -> LeafError?
+        {
+            var folder = try Folder(source)
+            change(&folder)
+            try folder.write()
+            try FileManager.default.moveItem(
+                atPath: folder.directory.path("config.json"), toPath: folder.directory.path("c"))
+            return failure {
+                _ = try Conversion(folder.directory.url.path) { $0.configurationPath = Forms.path(configuration) }
             }
         }
-        #expect(error?.description.contains("only CPM-Live's form has") == true)
+        let live = "ant-tiny-c/cpm-live/ant-tiny-c.json"
+        for prefix in ["", "module."] {
+            let error = try refusal("ant-tiny-c/hf", live) { folder in
+                for index in folder.tensors.indices { folder.tensors[index].name = prefix + folder.tensors[index].name }
+            }
+            #expect(error?.description.contains("which only transformers' form has") == true)
+            #expect(error?.advice == .setting("config", ["FILE"]))
+        }
+        let head = try refusal("ant-tiny-c/hf", live) { folder in
+            for index in folder.tensors.indices {
+                folder.tensors[index].name = folder.tensors[index].name.replacing("cpmant.", with: "")
+            }
+            var table = folder.tensors.first { $0.name == "input_embedding.weight" }!
+            table.name = "lm_head.weight"
+            folder.tensors.append(table)
+        }
+        #expect(head?.description.contains("holds lm_head.weight, which only transformers' form has") == true)
+        #expect(try refusal("ant-tiny-c/hf", "ant-tiny-c/hf/config.json") == nil)
+        let directory = try TemporaryDirectory()
+        try FileManager.default.copyItem(
+            atPath: Forms.path("ant-tiny-a/cpm-live/ant-tiny-a.pt"), toPath: directory.path("a.pt"))
+        let config = Forms.path("ant-tiny-a/hf/config.json")
+        let folded = failure { _ = try Conversion(directory.path("a.pt")) { $0.configurationPath = config } }
+        #expect(folded?.description.contains("only CPM-Live's form has") == true)
     }
 
     @Test(arguments: [
