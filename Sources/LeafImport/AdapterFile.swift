@@ -56,7 +56,7 @@ public struct AdapterFile: Sendable {
     ) throws(LeafError) {
         self.path = path
         try configuration.checkLimits(in: path)
-        let weights = FilePath.isDirectory(path) ? try Self.weights(in: path) : path
+        let weights = FilePath.isDirectory(path) ? try SourceFolder.weights(in: path, named: Self.usualNames) : path
         let json = try AdapterConfiguration(of: weights, isAlone: weights == path, needsAlpha: alpha == nil)
         var reader = CheckpointReader(
             maximumHeaderBytes: CheckpointReader.smallHeaderBytes, allowance: allowance)
@@ -80,13 +80,9 @@ public struct AdapterFile: Sendable {
         try self.init(path: path, alpha: alpha, for: configuration, &allowance)
     }
 
-    private static func weights(in folder: String) throws(LeafError) -> String {
-        let names = ["model.safetensors", "pytorch_model.bin", "adapter_model.safetensors", "adapter_model.bin"]
-        guard let name = names.first(where: { FilePath.exists("\(folder)/\($0)") }) else {
-            throw LeafError(.badInput, "\(folder) holds none of \(names.joined(separator: ", "))")
-        }
-        return "\(folder)/\(name)"
-    }
+    private static let usualNames = [
+        "model.safetensors", "pytorch_model.bin", "adapter_model.safetensors", "adapter_model.bin",
+    ]
 }
 
 /// Groups the tensors of an adapter by the matrices that they are beside.

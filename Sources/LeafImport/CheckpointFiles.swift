@@ -48,8 +48,8 @@ package struct CheckpointFiles: Sendable {
     init(path: String, configurationPath: String?, masksPath: String?) throws(LeafError) {
         self.path = path
         let isFolder = FilePath.isDirectory(path)
-        let folder = isFolder ? path : FilePath.folder(of: path)
         let main = try Self.start(of: path)
+        let folder = FilePath.folder(of: main)
 
         var reader = CheckpointReader()
         if main.hasSuffix(Self.indexSuffix) {
@@ -59,7 +59,7 @@ package struct CheckpointFiles: Sendable {
             try reader.read(main)
             indexPath = nil
         }
-        notes = !isFolder && main != path ? ["\(path) is one of several shards; all that \(main) lists were read"] : []
+        notes = Self.notes(path, isFolder: isFolder, main: main)
         tensors = reader.tensors
         container = reader.container
         weightFiles = reader.weightFiles
@@ -96,6 +96,14 @@ package struct CheckpointFiles: Sendable {
         identities = reader.identities
         let vocabulary = folder + "/vocab.txt"
         vocabularyPath = FilePath.exists(vocabulary) ? vocabulary : nil
+    }
+
+    /// What the path does not say of the file to begin with.
+    private static func notes(_ path: String, isFolder: Bool, main: String) -> [String] {
+        if isFolder {
+            return usualNames.contains { main == "\(path)/\($0)" } ? [] : ["the weights are those of \(main)"]
+        }
+        return main == path ? [] : ["\(path) is one of several shards; all that \(main) lists were read"]
     }
 
     /// Whether a part of the weights may be gone.
@@ -135,26 +143,16 @@ package struct CheckpointFiles: Sendable {
 
     /// The file to begin with: weights, or the index of shards.
     private static func start(of path: String) throws(LeafError) -> String {
-        if FilePath.isDirectory(path) { return try weights(in: path) }
-        guard let shard = ShardName(FilePath.name(of: path)), shard.count > 1 else { return path }
-        let index = "\(FilePath.folder(of: path))/\(shard.file)\(indexSuffix)"
+        let main = FilePath.isDirectory(path) ? try SourceFolder.weights(in: path, named: usualNames) : path
+        guard let shard = ShardName(FilePath.name(of: main)), shard.count > 1 else { return main }
+        let index = "\(FilePath.folder(of: main))/\(shard.file)\(indexSuffix)"
         guard FilePath.exists(index) else {
             throw LeafError(
                 .badInput,
-                "\(path) is shard \(shard.number) of \(shard.count), and \(index), which lists them, is not there; "
+                "\(main) is shard \(shard.number) of \(shard.count), and \(index), which lists them, is not there; "
                     + "get it and the other shards")
         }
         return index
-    }
-
-    private static func weights(in folder: String) throws(LeafError) -> String {
-        let isThere = { (name: String) in
-            FilePath.exists("\(folder)/\(name)") || FilePath.exists("\(folder)/\(name)\(Consumption.suffix)")
-        }
-        guard let name = usualNames.first(where: isThere) else {
-            throw LeafError(.badInput, "\(folder) holds none of \(usualNames.joined(separator: ", "))")
-        }
-        return "\(folder)/\(name)"
     }
 
     /// - Parameter main: weights, or the index of shards.
