@@ -216,6 +216,7 @@ struct CheckpointReader {
 
     /// Adds all tensors of a safetensors or torch file, even of one that is being consumed.
     mutating func read(_ path: String) throws(LeafError) {
+        try UnfinishedDownload.refuse(path)
         let consumed = path + Consumption.suffix
         let isConsumed = !FilePath.exists(path) && FilePath.exists(consumed)
         let file = try InputFile(path: isConsumed ? consumed : path, readsPages: true)

@@ -155,7 +155,8 @@ public struct Converter: Sendable {
         }
         let resumed = writer.completedBlocks
         let run = try ConversionRun(checkpoint, writer, options, consumption, adapters: adapters, kernels)
-        let bytesRead = try run.convert(isCancelled: isCancelled, progress: progress)
+        let (bytesRead, strange) = try run.convert(isCancelled: isCancelled, progress: progress)
+        warnings += strange
         let file = try writer.finish { () throws(LeafError) in try consumption?.finish() }
 
         let seconds = (clock.now - began) / .seconds(1)

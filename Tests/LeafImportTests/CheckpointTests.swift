@@ -6,7 +6,7 @@ import LeafSystem
 import Testing
 
 /// A transformers folder that a test can bend.
-private struct Folder {
+struct Folder {
     let directory: TemporaryDirectory
     var tensors: [(name: String, shape: [Int], floats: [Float])]
     var config: String
