@@ -127,8 +127,8 @@ def main(folder):
     torch.save(OrderedDict((n, torch.nn.Parameter(t)) for n, t in tensors.items()), "parameters.pt")
     torch.save(dict(tensors), "protocol-4.pt", pickle_protocol=4)
     torch.save(bmcook(tensors), "bmcook.pt")
+    torch.save(tensors, "legacy.pt", _use_new_zipfile_serialization=False)
 
-    torch.save(tensors, "refused-legacy.pt", _use_new_zipfile_serialization=False)
     archive("refused-system.pt", pickle.dumps({"a": Call(os.system, "true")}, protocol=2))
     archive("refused-eval.pt", pickle.dumps({"a": Call(eval, "1 + 1")}, protocol=4))
     archive("refused-packed.pt", b"0" * 4_000_000, zipfile.ZIP_DEFLATED)

@@ -11,9 +11,9 @@ struct TuningOptions: Sendable {
     static let adapters: [CommandOption<TuningOptions>] = [
         .values(
             "delta", "[NAME=]FILE",
-            "A LoRA adapter: OpenDelta's best.pt, its folder by save_finetuned, or safetensors. Several have names, by "
-                + "which requests choose (\"delta\").", \.deltas, suggest: .file),
-        .value("delta-alpha", "A", "Its alpha (default: what its config.json says, else 16).", \.alpha),
+            "A LoRA adapter: OpenDelta's best.pt, its folder by save_finetuned, safetensors, or PEFT's folder. Several "
+                + "have names, by which requests choose (\"delta\").", \.deltas, suggest: .file),
+        .value("delta-alpha", "A", "Its alpha (default: what its configuration says, else 16).", \.alpha),
     ]
 
     static let all: [CommandOption<TuningOptions>] =

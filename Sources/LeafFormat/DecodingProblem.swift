@@ -1,8 +1,8 @@
 /// What a decoder of JSON met, in the words of `JSONReader`: `'num_heads' is missing`.
-package struct DecodingProblem: CustomStringConvertible {
-    package let description: String
+struct DecodingProblem: CustomStringConvertible {
+    let description: String
 
-    package init(_ error: any Error) {
+    init(_ error: any Error) {
         description =
             switch error {
             case DecodingError.keyNotFound(let key, let context):

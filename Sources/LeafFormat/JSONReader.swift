@@ -30,6 +30,8 @@ package struct JSONReader {
     private var depth = 0
     /// The innermost field whose value is being read, for messages.
     private var field: String?
+    /// Where values stand that Python alone writes, among those that are passed; nil if nobody asks.
+    private var pythonOnly: [Range<Int>]?
 
     /// - Parameter bytes: UTF-8; a mark of it in front is left out.
     package init(_ bytes: ArraySlice<UInt8>) {
@@ -133,7 +135,7 @@ package struct JSONReader {
             repeat {
                 skipSpace()
                 guard byte == UInt8(ascii: "\"") else { throw fault("a name in quotes is missing") }
-                let name = try string()
+                let name = try string(isRead: false)
                 guard take(UInt8(ascii: ":")) else { throw fault("a colon is missing") }
                 field = name
                 try body(name, &self)
@@ -144,13 +146,16 @@ package struct JSONReader {
         depth -= 1
     }
 
-    /// Passes the next value.
+    /// Passes the next value. Halves of characters do no harm in it, as little as NaN: nobody reads them.
     package mutating func skip() throws(LeafError) {
         switch try kind() {
         case .null: try word("null")
         case .bool: _ = try bool()
-        case .number: _ = try numberLiteral()
-        case .text: _ = try string()
+        case .number:
+            let start = position
+            let literal = try numberLiteral()
+            if literal.last?.isNumber != true { pythonOnly?.append(start..<position) }
+        case .text: _ = try string(isRead: false)
         case .list: try list { reader throws(LeafError) in try reader.skip() }
         case .object: try object { _, reader throws(LeafError) in try reader.skip() }
         }
@@ -249,15 +254,39 @@ package struct JSONReader {
 }
 
 extension JSONReader {
+    /// Passes one value and the end behind it.
+    ///
+    /// - Returns: where texts and numbers stand that JSON does not have, and Python's `json` reads and writes: those
+    ///   with half a character, NaN and the infinities. Positions are those of the slice.
+    mutating func checkWhole() throws(LeafError) -> [Range<Int>] {
+        pythonOnly = []
+        try skip()
+        try end()
+        return pythonOnly ?? []
+    }
+
     /// What stands between the quotes, the first of which is next.
-    private mutating func string() throws(LeafError) -> String {
+    ///
+    /// - Parameter isRead: whether anybody does. If not, half a character becomes U+FFFD.
+    private mutating func string(isRead: Bool = true) throws(LeafError) -> String {
+        let quote = position
         position += 1
         let start = position
         while let byte, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
         var text = Array(bytes[start..<position])
+        var hasHalf = false
         while let next = byte, next != UInt8(ascii: "\"") {
             switch next {
-            case UInt8(ascii: "\\"): try escape(&text)
+            case UInt8(ascii: "\\"):
+                let escape = position
+                guard try !takeEscape(&text) else { continue }
+                hasHalf = true
+                guard !isRead else {
+                    let digits = String(decoding: bytes[escape + 2..<position], as: UTF8.self).lowercased()
+                    position = escape
+                    throw fault("half a character (a lone surrogate, \\u\(digits)) stands")
+                }
+                text += "\u{FFFD}".utf8
             case 0..<0x20: throw fault("a control character, which a text holds as \\u00.., stands")
             default:
                 text.append(next)
@@ -269,10 +298,14 @@ extension JSONReader {
         guard let string = String(validating: text, as: UTF8.self) else {
             throw fault("a text that is not valid UTF-8 ends")
         }
+        if hasHalf { pythonOnly?.append(quote..<position) }
         return string
     }
 
-    private mutating func escape(_ text: inout [UInt8]) throws(LeafError) {
+    /// Passes an escape and appends what it stands for.
+    ///
+    /// - Returns: false for half a character alone, for which nothing is appended.
+    private mutating func takeEscape(_ text: inout [UInt8]) throws(LeafError) -> Bool {
         let start = position
         position += 1
         guard let name = byte else { throw fault("a text has no end") }
@@ -287,19 +320,22 @@ extension JSONReader {
         case UInt8(ascii: "u"):
             var unit = try codeUnit(start)
             if (0xD800..<0xDC00).contains(unit), bytes[position...].starts(with: [0x5C, UInt8(ascii: "u")]) {
+                let behindFirst = position
                 position += 2
                 let second = try codeUnit(start)
-                unit = (0xDC00..<0xE000).contains(second) ? 0x10000 + (unit - 0xD800) << 10 + (second - 0xDC00) : unit
+                if (0xDC00..<0xE000).contains(second) {
+                    unit = 0x10000 + (unit - 0xD800) << 10 + (second - 0xDC00)
+                } else {
+                    position = behindFirst
+                }
             }
-            guard let scalar = Unicode.Scalar(unit) else {
-                position = start
-                throw fault("half a character (a lone surrogate, \\u\(String(unit, radix: 16))) stands")
-            }
+            guard let scalar = Unicode.Scalar(unit) else { return false }
             text += String(Character(scalar)).utf8
         default:
             position = start
             throw fault("an escape that JSON does not have stands")
         }
+        return true
     }
 
     /// Four hexadecimal digits.

@@ -47,8 +47,11 @@ package struct SafetensorsHeader: Sendable, Equatable {
         guard file.byteCount >= 8 else {
             throw LeafError(.badInput, "\(file.path) has \(file.byteCount) bytes, too few for a safetensors file")
         }
-        let prefix = try file.bytes(at: 0, count: 8)
-        let length = prefix.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        let beginning = try file.bytes(at: 0, count: min(file.byteCount, ForeignFile.beginningBytes))
+        if let sentence = ForeignFile.sentence(for: beginning) {
+            throw LeafError(.badInput, "\(file.path) \(sentence)")
+        }
+        let length = beginning.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         guard length >= 2, length <= UInt64(most), Int(length) <= file.byteCount - 8 else {
             throw LeafError(
                 .badInput,

@@ -40,6 +40,7 @@ struct SafetensorsTable {
     }
 
     private mutating func readMetadata(_ scanner: inout JSONScanner) throws(Fault) {
+        guard try !scanner.takeNull() else { return }
         try scanner.open("{")
         while let key = try scanner.nextKey() {
             guard metadata.count < Self.maximumStrings else { throw scanner.fault("there are too many metadata") }
@@ -130,6 +131,13 @@ private struct JSONScanner {
     /// - Throws: if anything follows.
     mutating func finish() throws(SafetensorsTable.Fault) {
         guard peek() == 0, position == bytes.endIndex else { throw broken }
+    }
+
+    /// Passes a null, which safetensors reads as no metadata.
+    mutating func takeNull() throws(SafetensorsTable.Fault) -> Bool {
+        guard peek() == UInt8(ascii: "n") else { return false }
+        try skipValue()
+        return true
     }
 
     mutating func string() throws(SafetensorsTable.Fault) -> String {

@@ -2,16 +2,17 @@ public import CPMAntShape
 import LeafFormat
 public import LeafSystem
 
-/// A LoRA adapter as OpenDelta saves it: a state dict (`best.pt`, safetensors), or the folder of `save_finetuned`.
+/// A LoRA adapter as OpenDelta saves it: a state dict (`best.pt`, safetensors), or the folder of `save_finetuned`. Or
+/// as PEFT does: a folder with `adapter_model.safetensors` and `adapter_config.json`.
 ///
-/// - Source: CPM-Ant reference, section 7.1.
+/// - Source: CPM-Ant reference, section 7.1; PEFT's `LoraConfig` and `LoraLayer`.
 public struct AdapterFile: Sendable {
     /// The two factors beside one matrix.
     public struct Factors: Sendable {
         /// The name of the matrix, as in `ModelShape`.
         public let matrix: String
         public let rank: Int
-        /// `alpha / rank`
+        /// `alpha / rank`, or what PEFT's configuration asks for.
         public let scale: Float
         let a: SourceTensor
         let b: SourceTensor
@@ -32,6 +33,8 @@ public struct AdapterFile: Sendable {
     public let path: String
     public let factors: [Factors]
     let identities: [CheckpointFiles.Identity]
+    /// What whoever uses it should know of how it was read.
+    package let note: String?
 
     /// A text that distinguishes one merge from another.
     var description: String {
@@ -45,7 +48,7 @@ public struct AdapterFile: Sendable {
     /// Finds the factors of an adapter, without reading its numbers.
     ///
     /// - Parameters:
-    ///   - alpha: nil for the value in the folder's `config.json`, otherwise 16.
+    ///   - alpha: nil for the value in its configuration, otherwise 16.
     ///   - allowance: has to hold the table of tensors.
     /// - Throws: `.badInput` naming tensors that do not belong to this model, are missing, or have the wrong shape.
     package init(
@@ -53,13 +56,8 @@ public struct AdapterFile: Sendable {
     ) throws(LeafError) {
         self.path = path
         try configuration.checkLimits(in: path)
-        var json = AdapterConfiguration()
-        var weights = path
-        if FilePath.isDirectory(path) {
-            weights = try Self.weights(in: path)
-            let config = "\(path)/config.json"
-            if FilePath.exists(config) { json = try AdapterConfiguration(path: config) }
-        }
+        let weights = FilePath.isDirectory(path) ? try SourceFolder.weights(in: path, named: Self.usualNames) : path
+        let json = try AdapterConfiguration(of: weights, isAlone: weights == path, needsAlpha: alpha == nil)
         var reader = CheckpointReader(
             maximumHeaderBytes: CheckpointReader.smallHeaderBytes, allowance: allowance)
         try reader.read(weights)
@@ -69,8 +67,10 @@ public struct AdapterFile: Sendable {
         guard alpha.isFinite, alpha > 0 else {
             throw LeafError(.usage, "an alpha of \(alpha) makes no adapter; give a positive number")
         }
-        var assembly = AdapterAssembly(path: path, shapes: ModelShape(configuration, weights: .float32).matrices)
-        for tensor in reader.tensors { try assembly.add(tensor) }
+        let named = try NamePrefix.leftOut(of: reader.tensors, path: path)
+        note = named.note
+        let assembly = try AdapterAssembly(
+            path: path, shapes: ModelShape(configuration, weights: .float32).matrices, tensors: named.tensors)
         factors = try assembly.factors(json, alpha: alpha)
     }
 
@@ -80,60 +80,38 @@ public struct AdapterFile: Sendable {
         try self.init(path: path, alpha: alpha, for: configuration, &allowance)
     }
 
-    private static func weights(in folder: String) throws(LeafError) -> String {
-        let names = ["model.safetensors", "pytorch_model.bin"]
-        guard let name = names.first(where: { FilePath.exists("\(folder)/\($0)") }) else {
-            throw LeafError(.badInput, "\(folder) holds none of \(names.joined(separator: ", "))")
-        }
-        return "\(folder)/\(name)"
-    }
-}
-
-/// OpenDelta's `config.json`, where a value that has its default may be missing.
-private struct AdapterConfiguration: Decodable {
-    var kind: String?
-    var rank: Int?
-    var alpha: Float?
-    /// The ends of module names.
-    var modules: [String]?
-
-    private static let maximumBytes = 64 << 10
-
-    enum CodingKeys: String, CodingKey {
-        case kind = "delta_type"
-        case rank = "lora_r"
-        case alpha = "lora_alpha"
-        case modules = "modified_modules"
-    }
-
-    init() {}
-
-    init(path: String) throws(LeafError) {
-        self = try InputFile(path: path)
-            .json(Self.self, atMost: Self.maximumBytes, what: "the configuration of an adapter")
-        guard kind == nil || kind == "lora" else {
-            throw LeafError(.badInput, "\(path): the adapter is of the kind '\(kind!)'; only lora can be used")
-        }
-    }
+    private static let usualNames = [
+        "model.safetensors", "pytorch_model.bin", "adapter_model.safetensors", "adapter_model.bin",
+    ]
 }
 
 /// Groups the tensors of an adapter by the matrices that they are beside.
 private struct AdapterAssembly {
     let path: String
     let shapes: [FileShape.Matrix]
+    /// By OpenDelta's names.
     private var tensors: [String: SourceTensor] = [:]
 
-    init(path: String, shapes: [FileShape.Matrix]) {
+    /// - Parameter tensors: by the names of OpenDelta or PEFT, with nothing in front.
+    init(path: String, shapes: [FileShape.Matrix], tensors: [String: SourceTensor]) throws(LeafError) {
         self.path = path
         self.shapes = shapes.filter { ![TensorName.tokenTable, TensorName.head].contains($0.name) }
+        for (name, tensor) in tensors {
+            guard self.tensors.updateValue(tensor, forKey: Self.openDeltaName(name)) == nil else {
+                throw LeafError(.badInput, "\(path): tensor \(name) is there twice")
+            }
+        }
     }
 
-    mutating func add(_ tensor: SourceTensor) throws(LeafError) {
-        let prefix = "cpmant."
-        let name = tensor.name.hasPrefix(prefix) ? String(tensor.name.dropFirst(prefix.count)) : tensor.name
-        guard tensors.updateValue(tensor, forKey: name) == nil else {
-            throw LeafError(.badInput, "\(path): tensor \(name) is there twice")
+    /// PEFT's `X.lora_A.weight` is `X.lora.lora_A`; in a state dict, the adapter's own name stands inside:
+    /// `X.lora_A.default.weight`.
+    private static func openDeltaName(_ name: String) -> String {
+        for factor in ["lora_A", "lora_B"] {
+            for ending in [".\(factor).weight", ".\(factor).default.weight"] where name.hasSuffix(ending) {
+                return "\(name.dropLast(ending.count)).lora.\(factor)"
+            }
         }
+        return name
     }
 
     /// - Throws: `.badInput` for the first fault.
@@ -161,7 +139,10 @@ private struct AdapterAssembly {
             }
             try check(a, [rank, shape.columns])
             try check(b, [shape.outputs, rank])
-            factors.append(.init(matrix: shape.name, rank: rank, scale: alpha / Float(rank), a: a, b: b))
+            factors.append(.init(matrix: shape.name, rank: rank, scale: json.scale(alpha, rank: rank), a: a, b: b))
+        }
+        guard !unused.keys.contains(where: { $0.contains("lora_magnitude_vector") }) else {
+            throw LeafError(.badInput, "\(path) is a DoRA adapter; only plain LoRA can be used")
         }
         guard unused.isEmpty else {
             throw LeafError(
@@ -181,7 +162,7 @@ private struct AdapterAssembly {
         let isWanted: (String) -> Bool
         if let listed = json.modules {
             // A name with this prefix is a regular expression, so it is not known which modules could be missing.
-            guard !listed.contains(where: { $0.hasPrefix("[r]") }) else { return [] }
+            guard !listed.contains(where: { $0.hasPrefix(AdapterConfiguration.expressionMark) }) else { return [] }
             isWanted = { module in listed.contains { module == $0 || module.hasSuffix("." + $0) } }
         } else {
             let kinds = Set(modules.filter { tensors["\($0).lora.lora_A"] != nil }.map(Self.kind))

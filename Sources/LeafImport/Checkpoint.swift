@@ -26,8 +26,8 @@ package struct Checkpoint: Sendable {
     package let residents: [String: SourceTensor]
     /// A head that is the token table once more.
     package let head: SourceTensor?
-    /// What is said of it.
-    let headWarning: String?
+    /// What whoever converts it should know of how it was read.
+    package let notes: [String]
 
     /// The number of tensors to read.
     package var tensorCount: Int {
@@ -52,7 +52,7 @@ package struct Checkpoint: Sendable {
         var assembly = try CheckpointAssembly(files)
         var configuration = try assembly.configuration(kernels)
         var (residents, matrices, head) = try assembly.tensors(of: configuration)
-        var warning: String?
+        var notes = files.notes + (assembly.note.map { [$0] } ?? [])
         // The head of a checkpoint that is being consumed was compared when that began.
         if let found = head, case .floats(let table) = matrices[TensorName.tokenTable], !files.isConsumed {
             let comparison = HeadComparison(
@@ -60,9 +60,9 @@ package struct Checkpoint: Sendable {
             switch try comparison.outcome() {
             case .same: break
             case .rounded(let difference):
-                warning =
+                notes.append(
                     "\(found.name) is the token table, rounded (by up to \(difference)); "
-                    + "the token table is used for both"
+                        + "the token table is used for both")
             case .own(let row):
                 guard configuration.isScaleFolded, found.shape[0] == configuration.vocabSize else {
                     throw LeafError(
@@ -79,7 +79,7 @@ package struct Checkpoint: Sendable {
         self.residents = residents
         self.matrices = matrices
         self.head = head
-        headWarning = warning
+        self.notes = notes
     }
 }
 
@@ -90,21 +90,28 @@ private struct CheckpointAssembly {
     private let pruning: PruningRecord?
     private let isFolded: Bool
     /// Tensors by CPM-Live's names, without transformers' prefix.
-    private var tensors: [String: SourceTensor] = [:]
+    private var tensors: [String: SourceTensor]
     private var unused: Set<String>
+    /// What was left out of their names.
+    let note: String?
 
     init(_ files: CheckpointFiles) throws(LeafError) {
         path = files.path
         json = files.json
         pruning = files.pruning
         isFolded = json.style == .transformers
-        for tensor in files.tensors {
-            let name = tensor.name.hasPrefix("cpmant.") ? String(tensor.name.dropFirst("cpmant.".count)) : tensor.name
-            guard tensors.updateValue(tensor, forKey: name) == nil else {
-                throw LeafError(.badInput, "\(files.path): tensor \(name) is there twice")
-            }
-        }
+        (tensors, note) = try NamePrefix.leftOut(of: files.tensors, path: files.path)
         unused = Set(tensors.keys)
+        // Each form has names that the other never has, and the weights of the other scale make no text.
+        let ofTransformers =
+            tensors[TensorName.head] ?? files.tensors.first { ".\($0.name)".contains(".\(NamePrefix.transformers)") }
+        if !isFolded, let ofTransformers {
+            throw LeafError(
+                .badInput,
+                "\(files.path) holds \(ofTransformers.name), which only transformers' form has, "
+                    + "but the configuration is CPM-Live's, not transformers'",
+                advice: .setting("config", ["FILE"]))
+        }
         if isFolded, tensors[TensorName.promptEmbedding] != nil {
             throw LeafError(
                 .badInput,

@@ -4,11 +4,11 @@ import LeafSystem
 /// The JSON beside the weights: transformers' `config.json`, or CPM-Live's. Unknown keys are ignored.
 struct CheckpointConfiguration: Decodable {
     /// Whose names the JSON uses, and whose scaling the weights have.
-    enum Style {
+    enum Style: String {
         /// The weights contain `1/sqrt(fan-in)`.
-        case transformers
+        case transformers = "transformers'"
         /// The model multiplies by `1/sqrt(fan-in)` at run time.
-        case cpmLive
+        case cpmLive = "CPM-Live's"
     }
 
     let style: Style

@@ -43,22 +43,25 @@ package struct CheckpointFiles: Sendable {
     let json: CheckpointConfiguration
     /// The record of a model that BMCook pruned.
     let pruning: PruningRecord?
+    /// What was read though the path does not say so.
+    let notes: [String]
 
     /// - Throws: `.badInput` naming what is missing or invalid.
     init(path: String, configurationPath: String?, masksPath: String?) throws(LeafError) {
         self.path = path
         let isFolder = FilePath.isDirectory(path)
-        let folder = isFolder ? path : FilePath.folder(of: path)
-        let main = isFolder ? try Self.weights(in: path) : path
+        let main = try Self.start(of: path)
+        let folder = FilePath.folder(of: main)
 
         var reader = CheckpointReader()
-        if main.hasSuffix(".index.json") {
+        if main.hasSuffix(Self.indexSuffix) {
             try reader.readIndex(main)
             indexPath = main
         } else {
             try reader.read(main)
             indexPath = nil
         }
+        notes = Self.notes(path, isFolder: isFolder, main: main)
         tensors = reader.tensors
         container = reader.container
         weightFiles = reader.weightFiles
@@ -67,9 +70,19 @@ package struct CheckpointFiles: Sendable {
         if let configurationPath {
             jsonPath = configurationPath
         } else {
-            jsonPath = try Self.configuration(of: path, isFolder: isFolder)
+            jsonPath = try Self.configuration(of: main)
         }
         json = try CheckpointConfiguration(path: jsonPath)
+        // Some names are the same in both forms; what lies beside the weights tells them apart.
+        if configurationPath != nil, let usual = try? Self.configuration(of: main),
+            let beside = try? CheckpointConfiguration(path: usual), beside.style != json.style
+        {
+            throw LeafError(
+                .badInput,
+                "\(jsonPath) is \(json.style.rawValue) configuration, and \(usual) beside the weights is "
+                    + "\(beside.style.rawValue), whose weights have another scale",
+                advice: .without("config"))
+        }
         reader.note(try InputFile(path: jsonPath))
         let record = main + PruningRecord.suffix
         if FilePath.exists(record) {
@@ -88,16 +101,23 @@ package struct CheckpointFiles: Sendable {
         vocabularyPath = FilePath.exists(vocabulary) ? vocabulary : nil
     }
 
+    /// What the path does not say of the file to begin with.
+    private static func notes(_ path: String, isFolder: Bool, main: String) -> [String] {
+        if isFolder {
+            return usualNames.contains { main == "\(path)/\($0)" } ? [] : ["the weights are those of \(main)"]
+        }
+        return main == path ? [] : ["\(path) is one of several shards; all that \(main) lists were read"]
+    }
+
     /// Whether a part of the weights may be gone.
     var isConsumed: Bool { weightFiles.contains(where: \.isConsumed) }
 
     /// The paths of the weights and of their index. The files need not exist any more.
     static func names(_ path: String) throws(LeafError) -> (shards: [String], index: String?) {
-        guard FilePath.isDirectory(path) else { return ([path], nil) }
-        guard let main = try? weights(in: path) else { return ([], nil) }
-        guard main.hasSuffix(".index.json") else { return ([main], nil) }
+        guard let main = try? start(of: path) else { return ([], nil) }
+        guard main.hasSuffix(indexSuffix) else { return ([main], nil) }
         let index = try ShardIndex(InputFile(path: main))
-        return (index.shards.map { "\(path)/\($0)" }, main)
+        return (index.shards.map { "\(FilePath.folder(of: main))/\($0)" }, main)
     }
 
     /// Whether all weights of a checkpoint are gone, and the model file says that it was made from them.
@@ -105,11 +125,11 @@ package struct CheckpointFiles: Sendable {
         _ path: String, configurationPath: String?, into file: LeafFile
     ) throws(LeafError) -> Bool {
         let isFolder = FilePath.isDirectory(path)
-        let isThere = try names(path).shards.contains {
+        let isThere = try (names(path).shards + (isFolder ? [] : [path])).contains {
             FilePath.exists($0) || FilePath.exists($0 + Consumption.suffix)
         }
         guard !isThere, let source = file.metadata["source"]?.split(separator: ", "),
-            let jsonPath = try? configurationPath ?? configuration(of: path, isFolder: isFolder),
+            let jsonPath = try? configurationPath ?? configuration(of: isFolder ? "\(path)/\(usualNames[0])" : path),
             let json = try? InputFile(path: jsonPath)
         else { return false }
         let identity = Identity(name: FilePath.name(of: jsonPath), byteCount: json.byteCount, modified: json.modified)
@@ -118,35 +138,62 @@ package struct CheckpointFiles: Sendable {
     }
 
     /// The file names that transformers uses for weights, preferred first.
-    private static let names = [
+    private static let usualNames = [
         "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
     ]
 
-    private static func weights(in folder: String) throws(LeafError) -> String {
-        let isThere = { (name: String) in
-            FilePath.exists("\(folder)/\(name)") || FilePath.exists("\(folder)/\(name)\(Consumption.suffix)")
+    private static let indexSuffix = ".index.json"
+
+    /// The file to begin with: weights, or the index of shards.
+    private static func start(of path: String) throws(LeafError) -> String {
+        let main = FilePath.isDirectory(path) ? try SourceFolder.weights(in: path, named: usualNames) : path
+        guard let shard = ShardName(FilePath.name(of: main)), shard.count > 1 else { return main }
+        let index = "\(FilePath.folder(of: main))/\(shard.file)\(indexSuffix)"
+        guard FilePath.exists(index) else {
+            throw LeafError(
+                .badInput,
+                "\(main) is shard \(shard.number) of \(shard.count), and \(index), which lists them, is not there; "
+                    + "get it and the other shards")
         }
-        guard let name = names.first(where: isThere) else {
-            throw LeafError(.badInput, "\(folder) holds none of \(names.joined(separator: ", "))")
-        }
-        return "\(folder)/\(name)"
+        return index
     }
 
-    private static func configuration(of path: String, isFolder: Bool) throws(LeafError) -> String {
-        let folder = isFolder ? path : FilePath.folder(of: path)
-        var candidates = ["\(folder)/config.json"]
-        if !isFolder {
-            let name = FilePath.name(of: path)
-            let stem = name.lastIndex(of: ".").map { name[..<$0] } ?? name[...]
-            candidates.insert("\(folder)/\(stem).json", at: 0)
-        }
+    /// - Parameter main: weights, or the index of shards.
+    private static func configuration(of main: String) throws(LeafError) -> String {
+        let name = FilePath.name(of: main)
+        let stem = name.lastIndex(of: ".").map { name[..<$0] } ?? name[...]
+        // The stem of an index and `.json` is the index itself.
+        let named = name.hasSuffix(indexSuffix) ? [] : ["\(stem).json"]
+        let candidates = (usualNames.contains(name) ? ["config.json"] + named : named + ["config.json"])
+            .map { "\(FilePath.folder(of: main))/\($0)" }
         guard let found = candidates.first(where: { FilePath.exists($0) }) else {
             throw LeafError(
                 .badInput,
-                "\(path) has no configuration beside it (\(candidates.joined(separator: ", ")))",
+                "\(main) has no configuration beside it (\(candidates.joined(separator: ", ")))",
                 advice: .setting("config", ["FILE"]))
         }
         return found
+    }
+}
+
+/// The name of one of several files that hold a model: `model-00001-of-00003.safetensors`.
+private struct ShardName {
+    /// From 1.
+    let number: Int
+    let count: Int
+    /// The name that the model would have in one file: `model.safetensors`.
+    let file: String
+
+    /// Nil for any other name.
+    init?(_ name: String) {
+        let digits = 5
+        guard let dot = name.lastIndex(of: ".") else { return nil }
+        let parts = name[..<dot].split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count >= 4, parts[parts.count - 2] == "of", parts.last?.count == digits,
+            let number = Int(digits: parts[parts.count - 3].utf8), let count = Int(digits: parts[parts.count - 1].utf8)
+        else { return nil }
+        (self.number, self.count) = (number, count)
+        file = parts.dropLast(3).joined(separator: "-") + name[dot...]
     }
 }
 
@@ -175,19 +222,16 @@ struct CheckpointReader {
 
     /// Adds all tensors of a safetensors or torch file, even of one that is being consumed.
     mutating func read(_ path: String) throws(LeafError) {
+        try UnfinishedDownload.refuse(path)
         let consumed = path + Consumption.suffix
         let isConsumed = !FilePath.exists(path) && FilePath.exists(consumed)
         let file = try InputFile(path: isConsumed ? consumed : path, readsPages: true)
         note(file, as: path)
         weightFiles.append(.init(path: path, file: file))
         switch try TorchFile.kind(of: file) {
-        case .zip:
+        case .zip, .legacy:
             container = .torch
             tensors += try TorchFile.tensors(of: file, &allowance)
-        case .legacy:
-            throw LeafError(
-                .badInput,
-                "\(path) has the format of torch before 1.6; load it and save it again with a newer torch")
         case .other:
             let header = try SafetensorsHeader(reading: file, atMost: maximumHeaderBytes, &allowance)
             guard header.metadata[LeafMetadata.Key.format] != LeafMetadata.format else {

@@ -52,15 +52,16 @@ struct ChunkEncoder: Sendable {
     ///   - rowCount: the number of outputs; the last tile is padded with zeros.
     ///   - target: `ChunkGeometry.bytes` of the chunk, or outputs without tiles if `isTiled` is false.
     ///   - scales: one for each output of the chunk, for int8.
+    /// - Returns: how many of the outputs are zeros alone.
     /// - Throws: `.badInput` naming the first output with a number that cannot be stored.
-    func encode(
+    @discardableResult func encode(
         _ rows: UnsafeRawPointer, firstRow: Int, rowCount: Int, into target: UnsafeMutableRawPointer,
         scales: UnsafeMutablePointer<Float>, isTiled: Bool = true
-    ) throws(LeafError) {
+    ) throws(LeafError) -> Int {
         let job = Job(rows: rows, target: target, scales: scales, firstRow: firstRow, rowCount: rowCount)
-        if let row = encode(job, isTiled: isTiled) {
-            throw refusal(ofRow: firstRow + row, in: rows + row * rowBytes)
-        }
+        let (refused, zeroRows) = encode(job, isTiled: isTiled)
+        if let refused { throw refusal(ofRow: firstRow + refused, in: rows + refused * rowBytes) }
+        return zeroRows
     }
 
     private var rowBytes: Int { columns * tensor.type.byteCount }
@@ -73,47 +74,58 @@ struct ChunkEncoder: Sendable {
         let rowCount: Int
     }
 
-    /// - Returns: the first output that cannot be stored; nil if all can.
-    private func encode(_ job: Job, isTiled: Bool) -> Int? {
+    /// What the numbers of one output are.
+    private enum Content {
+        case unstorable
+        case zeros
+        case numbers
+    }
+
+    /// - Returns: the first output that cannot be stored, nil if all can; and how many are zeros alone.
+    private func encode(_ job: Job, isTiled: Bool) -> (refused: Int?, zeroRows: Int) {
         withUnsafeTemporaryAllocation(byteCount: paddedColumns * 5, alignment: 64) { scratch in
             let floats = scratch.baseAddress!.bindMemory(to: Float.self, capacity: paddedColumns)
             let values = (scratch.baseAddress! + paddedColumns * 4).bindMemory(to: Int8.self, capacity: paddedColumns)
             values.update(repeating: 0, count: paddedColumns)
+            var zeroRows = 0
             for row in 0..<job.rowCount {
                 let source = job.rows + row * rowBytes
-                guard weights == .int8 else {
-                    guard encodeFloats(source, job, row, floats) else { return row }
-                    continue
-                }
-                guard let quantized = quantize(source, job, row, floats, values) else { return row }
+                let content =
+                    weights == .int8
+                    ? quantize(source, job, row, floats, values) : encodeFloats(source, job, row, floats)
+                if content == .unstorable { return (row, zeroRows) }
+                if content == .zeros { zeroRows += 1 }
+                guard weights == .int8 else { continue }
                 if isTiled {
-                    interleave(quantized, row, job.target)
+                    interleave(values, row, job.target)
                 } else {
-                    job.target.advanced(by: row * columns).copyMemory(from: quantized, byteCount: columns)
+                    job.target.advanced(by: row * columns).copyMemory(from: values, byteCount: columns)
                 }
             }
-            return nil
+            return (nil, zeroRows)
         }
     }
 
-    /// Quantizes one output to int8 and writes its scale to `scales`; nil if a number is not finite.
+    /// Quantizes one output to int8 and writes its scale to `scales`.
     private func quantize(
         _ source: UnsafeRawPointer, _ job: Job, _ row: Int, _ floats: UnsafeMutablePointer<Float>,
         _ values: UnsafeMutablePointer<Int8>
-    ) -> UnsafePointer<Int8>? {
+    ) -> Content {
         let scale: Float
+        let content: Content
         if let givenScales, additions.isEmpty {
             scale = givenScales[job.firstRow + row]
             values.update(from: source.assumingMemoryBound(to: Int8.self), count: columns)
-            guard !UnsafeBufferPointer(start: values, count: columns).contains(-128) else { return nil }
+            content = Self.content(values, columns)
         } else {
             widen(source, job, row, floats)
-            guard Self.isFinite(floats, columns) else { return nil }
+            content = Self.content(floats, columns)
+            guard content != .unstorable else { return content }
             scale = kernels.largestMagnitude(floats, count: columns) / 127
             kernels.quantize(floats, count: columns, scale: scale, to: values)
         }
         job.scales[row] = Float(Double(scale) / self.scale.divisor)
-        return UnsafePointer(values)
+        return content
     }
 
     /// Writes an output into its tile, `[paddedColumns / 4][16][4]`.
@@ -141,25 +153,39 @@ struct ChunkEncoder: Sendable {
 
     private func encodeFloats(
         _ source: UnsafeRawPointer, _ job: Job, _ row: Int, _ floats: UnsafeMutablePointer<Float>
-    ) -> Bool {
+    ) -> Content {
         widen(source, job, row, floats)
-        guard Self.isFinite(floats, columns) else { return false }
+        let content = Self.content(floats, columns)
+        guard content != .unstorable else { return content }
         let target = job.target + row * columns * weights.elementBytes
         if weights == .float32 {
             target.copyMemory(from: floats, byteCount: columns * 4)
-            return true
+            return content
         }
         // A number that rounds to 65536 becomes an infinity in float16.
-        guard kernels.largestMagnitude(floats, count: columns) < 65_520 else { return false }
+        guard kernels.largestMagnitude(floats, count: columns) < 65_520 else { return .unstorable }
         kernels.narrow(floats, count: columns, to: target.assumingMemoryBound(to: UInt16.self))
-        return true
+        return content
     }
 
-    /// Whether no exponent has all bits set.
-    private static func isFinite(_ floats: UnsafePointer<Float>, _ count: Int) -> Bool {
+    /// Floats can be stored if no exponent has all bits set.
+    private static func content(_ floats: UnsafePointer<Float>, _ count: Int) -> Content {
         var carry: UInt32 = 0
-        for index in 0..<count { carry |= (floats[index].bitPattern & 0x7FFF_FFFF) &+ 0x0080_0000 }
-        return carry & 0x8000_0000 == 0
+        var bits: UInt32 = 0
+        for index in 0..<count {
+            let magnitude = floats[index].bitPattern & 0x7FFF_FFFF
+            bits |= magnitude
+            carry |= magnitude &+ 0x0080_0000
+        }
+        if carry & 0x8000_0000 != 0 { return .unstorable }
+        return bits == 0 ? .zeros : .numbers
+    }
+
+    private static func content(_ values: UnsafePointer<Int8>, _ count: Int) -> Content {
+        if UnsafeBufferPointer(start: values, count: count).contains(-128) { return .unstorable }
+        var bits: Int8 = 0
+        for index in 0..<count { bits |= values[index] }
+        return bits == 0 ? .zeros : .numbers
     }
 
     /// The error for an output that was refused.

@@ -36,6 +36,8 @@ struct EncodedPiece {
     let source: UnsafeRawBufferPointer
     /// The checksum of `source`, if the checksum of all pieces together is known.
     let checksum: Checksum?
+    /// How many of its rows are zeros alone.
+    let zeroRows: Int
     let chunk: PackedChunk
     /// The float32 scale of each stored output, for int8.
     let scales: UnsafeRawBufferPointer

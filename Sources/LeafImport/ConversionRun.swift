@@ -77,10 +77,10 @@ struct ConversionRun {
         3 * adapters.reduce(0) { $0 + ($1.factors.map(\.byteCount).max() ?? 0) }
     }
 
-    /// - Returns: the bytes of matrices that were read.
+    /// - Returns: the bytes of matrices that were read, and what is strange about them.
     func convert(
         isCancelled: () -> Bool, progress: (ConversionProgress) -> Void
-    ) throws(LeafError) -> Int {
+    ) throws(LeafError) -> (bytesRead: Int, warnings: [String]) {
         try checkpoint.checkSharedStorages()
         try writeResidents()
         let shape = writer.layout.shape
@@ -97,6 +97,7 @@ struct ConversionRun {
         var digest = try ChunkDigest()
         let pieces = ConversionPiece.all(shape, blocks: first..<shape.blocks.count)
         var sum = Checksum()
+        var zeroRows = ZeroRows()
         var lastBlock = first
         let packs = shape.blocks.indices.map(writer.packsChunks)
         try pipeline.run(pieces, of: sources, packs: packs) { (encoded) throws(LeafError) in
@@ -107,6 +108,7 @@ struct ConversionRun {
                 lastBlock = piece.block
             }
             digest.update(encoded.source)
+            zeroRows.add(encoded)
             if piece.isFirst {
                 writer.beginMatrix()
                 sum = Checksum()
@@ -132,7 +134,7 @@ struct ConversionRun {
             try commits.commit(writer.closeBlock(sourceDigest: digest.value), block: lastBlock)
         }
         try commits.finish()
-        return done - resumed
+        return (done - resumed, zeroRows.warnings)
     }
 
     /// Writes norms, position bias, segment and soft-prompt tables.

@@ -16,6 +16,12 @@ struct ConversionVocabulary {
         if let path = options.vocabularyPath ?? checkpoint.files.vocabularyPath {
             let file = try InputFile(path: path)
             let text = try file.bytes(atMost: Vocabulary.maximumBytes, what: "a vocabulary")
+            guard !Self.isNumbered(text) else {
+                throw LeafError(
+                    .badInput,
+                    "\(path) has a number behind a tab in its lines, where each line is a token; "
+                        + "`cut -f1` leaves the tokens alone")
+            }
             let style = Vocabulary.Style(of: text)
             let count: Int
             do {
@@ -40,5 +46,18 @@ struct ConversionVocabulary {
             needsSegmenter = false
             warning = "no vocab.txt was found for the \(vocabSize) tokens of this model, so it takes and gives ids only"
         }
+    }
+
+    /// Whether most lines are a token, a tab and a number, as other programs list the pieces of their vocabularies.
+    /// Read as tokens, no text would hold them.
+    private static func isNumbered(_ text: [UInt8]) -> Bool {
+        var (lines, numbered) = (0, 0)
+        for line in text.split(whereSeparator: { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }) {
+            lines += 1
+            guard let tab = line.lastIndex(of: UInt8(ascii: "\t")), tab > line.startIndex else { continue }
+            let number = String(decoding: line[(tab + 1)...].prefix(64), as: UTF8.self)
+            if Double(number) != nil { numbered += 1 }
+        }
+        return numbered * 2 > lines
     }
 }

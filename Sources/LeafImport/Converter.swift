@@ -137,7 +137,7 @@ public struct Converter: Sendable {
         let vocabularyPath = options.vocabularyPath ?? checkpoint.files.vocabularyPath
         try OutputTarget.check(
             output, isNoneOf: checkpoint.files.paths + adapters.flatMap(\.paths) + (vocabularyPath.map { [$0] } ?? []))
-        var warnings: [String] = []
+        var warnings = checkpoint.notes + adapters.compactMap(\.note)
         if checkpoint.files.isConsumed {
             guard options.consumes else {
                 throw LeafError(
@@ -150,7 +150,6 @@ public struct Converter: Sendable {
                 "\(source) has a head of its own, which could not be compared with the token table once one of them is "
                     + "deleted; convert the checkpoint without deleting it")
         }
-        if let warning = checkpoint.headWarning { warnings.append(warning) }
         let vocabulary = try ConversionVocabulary(checkpoint, options)
         if let warning = vocabulary.warning { warnings.append(warning) }
 
@@ -162,7 +161,8 @@ public struct Converter: Sendable {
         }
         let resumed = writer.completedBlocks
         let run = try ConversionRun(checkpoint, writer, options, consumption, adapters: adapters, kernels)
-        let bytesRead = try run.convert(isCancelled: isCancelled, progress: progress)
+        let (bytesRead, strange) = try run.convert(isCancelled: isCancelled, progress: progress)
+        warnings += strange
         let file = try writer.finish { () throws(LeafError) in try consumption?.finish() }
 
         let seconds = (clock.now - began) / .seconds(1)

@@ -95,12 +95,13 @@ struct EncodingPipeline {
             if storedRows > piece.rows.count { chunk.initializeMemory(as: UInt8.self, repeating: 0) }
             let scales = slot.scales.bytes.assumingMemoryBound(to: Float.self)
             scales[piece.rows.count..<storedRows].update(repeating: 0)
-            try encoder.encode(
+            let zeroRows = try encoder.encode(
                 rows.baseAddress!, firstRow: piece.rows.lowerBound, rowCount: piece.rows.count,
                 into: chunk.baseAddress!, scales: scales.baseAddress!)
             return EncodedPiece(
                 piece: piece, tensor: tensor, source: rows,
                 checksum: tensor.storage.checksum != nil && tensor.fillsStorage ? Checksum(rows) : nil,
+                zeroRows: zeroRows,
                 chunk: PackedChunk(
                     UnsafeRawBufferPointer(chunk), outputCount: storedRows, packs: packs[piece.block],
                     room: slot.room.bytes),

@@ -37,7 +37,7 @@ struct PruningRecord: Sendable {
         let masks = try InputFile(path: masksPath)
         files = [file, masks]
         var allowance = HeapAllowance.unlimited
-        guard case .zip = try TorchFile.kind(of: masks),
+        guard try TorchFile.kind(of: masks) != .other,
             let heads = try TorchFile.tensors(of: masks, &allowance).first(where: { $0.name == "num_heads" }),
             heads.shape.count == 2
         else { throw LeafError(.badInput, "\(masksPath) holds no masks of heads; give what BMCook's save_masks wrote") }

@@ -22,7 +22,7 @@ public struct SoftPromptFile: Sendable {
         try configuration.checkLimits(in: path)
         var reader = CheckpointReader(
             maximumHeaderBytes: CheckpointReader.smallHeaderBytes, allowance: allowance)
-        try reader.read(path)
+        try reader.read(FilePath.isDirectory(path) ? SourceFolder.weights(in: path, named: []) : path)
         allowance = reader.allowance
         let sizes = [configuration.promptLength, configuration.promptRows].map { [$0, configuration.dimModel] }
         let fitting = reader.tensors.filter { sizes.contains($0.shape) }

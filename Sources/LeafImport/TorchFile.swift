@@ -2,21 +2,20 @@ import LeafFormat
 import LeafSystem
 
 /// A file written by `torch.save`: a zip archive with one pickle, which is the table of tensors, and one entry for each
-/// storage.
+/// storage; before torch 1.6, pickles with the storages behind them.
 enum TorchFile {
     /// The type of a file, by its first bytes.
     enum Kind {
         case zip
-        /// torch before 1.6: several pickles, concatenated.
+        /// torch before 1.6.
         case legacy
         case other
     }
 
     static func kind(of file: InputFile) throws(LeafError) -> Kind {
-        let magic = try file.bytes(at: 0, count: min(4, file.byteCount))
+        let magic = try file.bytes(at: 0, count: min(Unpickler.oldMagic.count, file.byteCount))
         if magic.starts(with: [0x50, 0x4B, 0x03, 0x04]) { return .zip }
-        // A pickle of protocol 2 that begins with a long number, which is torch's magic number.
-        if magic.starts(with: [0x80, 0x02, 0x8A]) { return .legacy }
+        if magic == Unpickler.oldMagic { return .legacy }
         return .other
     }
 
@@ -24,6 +23,12 @@ enum TorchFile {
     ///
     /// - Parameter allowance: has to hold the archive's table and the pickle.
     static func tensors(of file: InputFile, _ allowance: inout HeapAllowance) throws(LeafError) -> [SourceTensor] {
+        try kind(of: file) == .legacy ? tensors(ofOld: file, &allowance) : tensors(ofArchive: file, &allowance)
+    }
+
+    private static func tensors(
+        ofArchive file: InputFile, _ allowance: inout HeapAllowance
+    ) throws(LeafError) -> [SourceTensor] {
         let path = file.path
         let archive = try ZipArchive(file, &allowance)
         let suffix = "/data.pkl"
@@ -38,14 +43,50 @@ enum TorchFile {
                 throw LeafError(.badInput, "\(path) was saved on a \(order)-endian machine; save it on another")
             }
         }
-        var storages: [String: TensorStorage] = [:]
-        var tensors: [SourceTensor] = []
         let size = min(archive.entries[table]?.byteCount ?? 0, Unpickler.maximumBytes)
         try allowance.take(Unpickler.heapBound(byteCount: size), for: "its pickle", of: path)
         let pickle = try archive.bytes(of: table, atMost: Unpickler.maximumBytes)
-        for (name, tensor) in try Unpickler.stateDict(pickle, path: path) {
+        let stateDict = try Unpickler.stateDict(pickle, path: path)
+        var storages: [String: TensorStorage] = [:]
+        for key in stateDict.map(\.tensor.storage.key) where storages[key] == nil {
+            storages[key] = try archive.storage("\(prefix)/data/\(key)")
+        }
+        return try tensors(stateDict, in: storages, path)
+    }
+
+    /// Before torch 1.6, the storages follow the pickles, each behind its number of elements.
+    private static func tensors(
+        ofOld file: InputFile, _ allowance: inout HeapAllowance
+    ) throws(LeafError) -> [SourceTensor] {
+        let path = file.path
+        let size = min(file.byteCount, Unpickler.maximumBytes)
+        try allowance.take(Unpickler.heapBound(byteCount: size), for: "its pickles", of: path)
+        let table = try Unpickler.oldTable(file.bytes(at: 0, count: size), path: path)
+        var storages: [String: TensorStorage] = [:]
+        var position = table.end
+        for storage in table.storages {
+            let countBytes = 8
+            guard let begin = position.adding(countBytes), begin <= file.byteCount,
+                let byteCount = storage.count.multiplied(by: storage.type.byteCount),
+                let place = TensorStorage(file, begin: begin, byteCount: byteCount, checksum: nil),
+                try file.bytes(at: position, count: countBytes).reversed().reduce(UInt64(0), { $0 << 8 | UInt64($1) })
+                    == UInt64(storage.count)
+            else {
+                throw LeafError(
+                    .badInput, "\(path): storage \(storage.key) is cut off or damaged; get the checkpoint again")
+            }
+            storages[storage.key] = place
+            position = begin + byteCount
+        }
+        return try tensors(table.stateDict, in: storages, path)
+    }
+
+    private static func tensors(
+        _ stateDict: [(name: String, tensor: Unpickler.Tensor)], in storages: [String: TensorStorage], _ path: String
+    ) throws(LeafError) -> [SourceTensor] {
+        var tensors: [SourceTensor] = []
+        for (name, tensor) in stateDict {
             let key = tensor.storage.key
-            if storages[key] == nil { storages[key] = try archive.storage("\(prefix)/data/\(key)") }
             guard let storage = storages[key] else {
                 throw LeafError(
                     .badInput, "\(path) lacks the storage \(key) of tensor \(name); get the checkpoint again")

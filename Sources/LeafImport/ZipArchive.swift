@@ -46,14 +46,15 @@ package struct ZipArchive: Sendable {
         var entries: [String: Entry] = [:]
         var offset = 0
         var promised = 0
+        var packed: String?
+        var weights: String?
         for _ in 0..<end.entryCount {
             guard let record = ZipRecord(bytes[offset...]) else { throw Self.damage(file.path, "its table is damaged") }
             offset += record.byteCount
+            if Self.isWeights(record.name) { weights = weights ?? record.name }
             guard record.isPlain else {
-                throw LeafError(
-                    .badInput,
-                    "\(file.path): entry \(record.name) is packed or encrypted, which torch never does; "
-                        + "save it by torch.save")
+                packed = packed ?? record.name
+                continue
             }
             // Entries do not share bytes: together they are no more than the file.
             guard let sum = promised.adding(record.size), sum <= file.byteCount else {
@@ -69,7 +70,20 @@ package struct ZipArchive: Sendable {
             }
         }
         guard offset == bytes.count else { throw Self.damage(file.path, "its table is damaged") }
+        if let weights, !entries.keys.contains(where: { $0.hasSuffix("/data.pkl") }) {
+            throw LeafError(.badInput, "\(file.path) is an archive with \(weights) inside; unzip it and give that file")
+        }
+        if let packed {
+            throw LeafError(
+                .badInput,
+                "\(file.path): entry \(packed) is packed or encrypted, which torch never does; save it by torch.save")
+        }
         self.entries = entries
+    }
+
+    /// By the name; torch's own entries have none of these endings.
+    private static func isWeights(_ name: String) -> Bool {
+        [".pt", ".pth", ".bin", ".safetensors", ".ckpt"].contains { name.hasSuffix($0) }
     }
 
     fileprivate static func damage(_ path: String, _ reason: String) -> LeafError {

@@ -219,6 +219,22 @@ package enum FilePath {
         return String(path[path.utf8.index(after: slash)...])
     }
 
+    /// The names in a folder, sorted, but for those of itself and its parent.
+    ///
+    /// - Parameter most: names to look at; what lies behind them is left out.
+    package static func names(in folder: String, atMost most: Int) throws(LeafError) -> [String] {
+        guard let stream = opendir(folder) else { throw .system("\(folder) cannot be opened", errno) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while names.count < most, let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
     package static func remove(_ path: String) throws(LeafError) {
         guard unlink(path) == 0 || errno == ENOENT else { throw .system("\(path) cannot be removed", errno) }
     }

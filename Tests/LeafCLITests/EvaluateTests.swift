@@ -162,7 +162,8 @@ import Testing
             (["C3"], 2, "DATA is missing"),
             (["C3", none], 1, "none.jsonl"),
             (["C3", folder.url.path], 1, "directory"),
-            (["C3", try file("{")], 2, "line 3: it is not valid JSON"),
+            (["C3", try file("{")], 2, "line 3: it is not valid JSON: a name in quotes is missing at byte 2"),
+            (["Sogou-Log", try file(#"{"input":"好","query":1,"target":NaN}"#)], 2, "line 3: 'target' is not of"),
             (["C3", try file(#"{"input":"好"}"#)], 2, "line 3: 'options' is missing"),
             (["C3", try file(#"{"input":"好","options":[]}"#)], 2, "line 3: 'options' is empty"),
             (["C3", try file(#"{"input":"好","options":["一"],"target":1}"#)], 2, "line 3: 'target' 1"),
@@ -189,7 +190,7 @@ import Testing
 
     @Test func withoutTargetsThereArePredictionsAlone() throws {
         let path = folder.path("unknown.jsonl")
-        try Data(#"{"input":"好","options":["一","二"]}"#.utf8).write(to: URL(filePath: path))
+        try Data(#"{"input":"好","options":["一","二"],"note":["\ud83d",-Infinity]}"#.utf8).write(to: URL(filePath: path))
         let answer = try evaluate("C3", path)
         #expect((answer.report["metrics"] as? [String: Any])?.isEmpty == true)
         #expect(answer.predictions[0]["id"] as? Int == 1)

@@ -108,6 +108,80 @@ import Testing
         #expect(error?.description.contains(reason) == true, "\(error?.description ?? "accepted")")
     }
 
+    /// PEFT's names of the same tensors.
+    private func peft(_ middle: String = "") -> [(name: String, shape: [Int])] {
+        whole.map { tensor in
+            let name = tensor.name.replacing(".lora.", with: ".")
+            return ("base_model.model.cpmant.\(name)\(middle).weight", tensor.shape)
+        }
+    }
+
+    private func writeConfiguration(_ more: String = "") throws {
+        let json =
+            #"{"peft_type":"LORA","r":2,"lora_alpha":6,"bias":"none","target_modules":["project_q","project_v"]"#
+            + #","rank_pattern":{},"alpha_pattern":{},"modules_to_save":null,"use_dora":false\#(more)}"#
+        try Array(json.utf8).write(to: directory.path("adapter_config.json"))
+    }
+
+    @Test(arguments: ["", ".default"]) func theFoldersOfPEFTAreRead(middle: String) throws {
+        let path = try write(peft(middle), "adapter_model.safetensors")
+        // No alpha is usual there.
+        let error = failure { _ = try AdapterFile(path: path, for: configuration) }
+        #expect(error?.advice == .setting("delta_alpha", ["A"]))
+        #expect(try AdapterFile(path: path, alpha: 2, for: configuration).factors.allSatisfy { $0.scale == 1 })
+        try writeConfiguration()
+        for source in [path, directory.url.path] {
+            let adapter = try AdapterFile(path: source, for: configuration)
+            #expect(adapter.factors.count == 4 && adapter.factors.allSatisfy { $0.scale == 3 && $0.rank == 2 })
+            #expect(adapter.note == nil)
+        }
+        try writeConfiguration(#", "use_rslora": true"#)
+        let stabilized = try AdapterFile(path: path, for: configuration)
+        #expect(stabilized.factors.allSatisfy { $0.scale == 6 / Float(2).squareRoot() })
+        // Some layers alone, or an expression: then no module can be missing.
+        let one = try write(Array(peft(middle).prefix(4)), "adapter_model.safetensors")
+        try writeConfiguration(#", "layers_to_transform": [0]"#)
+        #expect(try AdapterFile(path: one, for: configuration).factors.count == 2)
+        try writeConfiguration()
+        #expect(failure { _ = try AdapterFile(path: one, for: configuration) }?.description.contains("lacks") == true)
+    }
+
+    @Test(arguments: [
+        (#""use_dora":true"#, "DoRA"), (#""lora_bias":true"#, "a bias"), (#""bias":"all""#, "a bias"),
+        (#""rank_pattern":{"project_q":4}"#, "rank_pattern"), (#""alpha_pattern":{"project_q":4}"#, "alpha_pattern"),
+        (#""modules_to_save":["lm_head"]"#, "modules_to_save"), (#""peft_type":"IA3""#, "the kind 'IA3'"),
+        (#""peft_type":"PROMPT_TUNING""#, "the kind 'PROMPT_TUNING'"), (#""r":3"#, "no rank of 3"),
+        (#""r":"x""#, "'r' is not of the right kind"),
+    ])
+    func whatPEFTDoesBesidePlainLoRAIsRefusedByName(field: String, reason: String) throws {
+        let path = try write(peft(), "adapter_model.safetensors")
+        let rest = field.contains("peft_type") ? "" : #""peft_type":"LORA","#
+        try Array("{\(rest)\(field)}".utf8).write(to: directory.path("adapter_config.json"))
+        let error = failure { _ = try AdapterFile(path: path, for: configuration) }
+        #expect(error?.kind == .badInput)
+        #expect(error?.description.contains(reason) == true, "\(error?.description ?? "accepted")")
+    }
+
+    @Test func aMagnitudeIsDoRA() throws {
+        let name = "base_model.model.cpmant.encoder.layers.0.self_att.self_attention.project_q.lora_magnitude_vector"
+        #expect(try refusal(peft() + [(name, [96])]).contains("is a DoRA adapter"))
+    }
+
+    @Test(arguments: ["generator.", "module.", "model.cpmant.", "a.b.c.", "cpmant."])
+    func whatStandsInFrontOfAllNamesIsLeftOut(prefix: String) throws {
+        let path = try write(whole.map { (prefix + $0.name, $0.shape) })
+        let adapter = try AdapterFile(path: path, for: configuration)
+        #expect(adapter.factors.count == 4)
+        let shared = prefix.replacing("cpmant.", with: "")
+        #expect(adapter.note.map { $0.contains("begin with `\(shared)`") } ?? shared.isEmpty)
+    }
+
+    @Test func whatStandsInFrontOfSomeNamesIsNot() throws {
+        var shapes = whole
+        shapes[3].name = "module." + shapes[3].name
+        #expect(try refusal(shapes).contains("no LoRA beside this model's matrices: module.encoder"))
+    }
+
     @Test func softPromptsAreFound() throws {
         let one = try SoftPromptFile(path: Self.path("prompt.safetensors"), for: configuration)
         #expect(one.rowCount == 8 && !one.isTable)

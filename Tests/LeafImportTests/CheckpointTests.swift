@@ -7,7 +7,7 @@ import LeafSystem
 import Testing
 
 /// A transformers folder that a test can bend.
-private struct Folder {
+struct Folder {
     let directory: TemporaryDirectory
     var tensors: [(name: String, shape: [Int], floats: [Float])]
     var config: String
@@ -194,6 +194,16 @@ private struct Folder {
         #expect(description.contains(reason), "\(description)")
     }
 
+    /// As `json.dump` writes it.
+    @Test(arguments: ["-Infinity", "NaN", "[1, Infinity]", #"{"a": "\ud83d"}"#])
+    func whatPythonAloneWritesDoesNoHarm(value: String) throws {
+        var folder = try Folder()
+        folder.config = folder.config.replacing("\"eps\": 1e-06", with: "\"eps\": 1e-06, \"mask_value\": \(value)")
+        #expect(try folder.refusal() == nil)
+        folder.config = folder.config.replacing("\"eps\": 1e-06", with: "\"eps\": \(value)")
+        #expect(try folder.refusal()?.description.contains("'eps' is not of the right kind") == true)
+    }
+
     @Test func mutatedConfigurationsNeverCrash() throws {
         let folder = try Folder()
         try folder.write()
@@ -211,6 +221,56 @@ private struct Folder {
             folder.config = folder.config.replacing(line + "\n", with: "")
         }
         #expect(try folder.refusal() == nil)
+    }
+
+    @Test(arguments: ["module.", "model.", "generator.", "_orig_mod.module.", "a.b-c."])
+    func whatStandsInFrontOfAllNamesIsLeftOutAndSaid(prefix: String) throws {
+        var folder = try Folder()
+        let expected = try Conversion(Forms.path("ant-tiny-c/hf")).data()
+        for isBare in [false, true] {
+            for index in folder.tensors.indices {
+                let name = folder.tensors[index].name
+                folder.tensors[index].name = isBare ? name.replacing("cpmant.", with: "") : prefix + name
+            }
+            try folder.write()
+            let conversion = try Conversion(folder.directory.url.path)
+            #expect(try conversion.data() == expected)
+            #expect(conversion.result.warnings.contains { $0.contains("begin with `\(prefix)`, which was left out") })
+        }
+        // A single name without it: then it is no prefix.
+        folder.tensors[0].name = String(folder.tensors[0].name.dropFirst(prefix.count))
+        #expect(try folder.refusal() != nil)
+    }
+
+    @Test(arguments: [
+        ("ant-tiny-a/hf-sharded", "pytorch_model-00001-of-00002.bin"),
+        ("ant-tiny-a/hf-sharded", "pytorch_model-00002-of-00002.bin"),
+        ("ant-tiny-a/hf-sharded-head", "pytorch_model-00001-of-00002.bin"),
+        ("ant-tiny-a/hf-sharded", "pytorch_model.bin.index.json"),
+    ])
+    func oneShardBringsTheOthers(folder: String, name: String) throws {
+        let whole = try Conversion(Forms.path(folder))
+        let conversion = try Conversion(Forms.path("\(folder)/\(name)"))
+        #expect(try conversion.data() == whole.data())
+        let isSaid = conversion.result.warnings.contains { $0.contains("is one of several shards") }
+        #expect(isSaid == name.hasSuffix(".bin"))
+    }
+
+    @Test func aShardWithoutItsIndexIsNamed() throws {
+        let directory = try TemporaryDirectory()
+        let name = "pytorch_model-00002-of-00002.bin"
+        try FileManager.default.copyItem(
+            atPath: Forms.path("ant-tiny-a/hf-sharded/\(name)"), toPath: directory.path(name))
+        let description = failure { _ = try Conversion(directory.path(name)) }?.description ?? "accepted"
+        #expect(description.contains("is shard 2 of 2"), "\(description)")
+        #expect(description.contains("pytorch_model.bin.index.json, which lists them, is not there"))
+        // The only one of one is whole.
+        let alone = "model-00001-of-00001.safetensors"
+        for (source, target) in [("model.safetensors", alone), ("config.json", "config.json")] {
+            try FileManager.default.copyItem(
+                atPath: Forms.path("ant-tiny-c/hf/\(source)"), toPath: directory.path(target))
+        }
+        _ = try Conversion(directory.path(alone))
     }
 
     @Test func filesThatAreNotThereAreNamed() throws {
@@ -233,13 +293,60 @@ private struct Folder {
         #expect(refusal(leaf.file.path).contains("a Leafcutter model already"))
     }
 
-    @Test func theWrongKindOfConfigurationIsRefused() throws {
+    /// Weights of each form with the configuration of the other.
+    @Test(arguments: [
+        ("ant-tiny-a/cpm-live/ant-tiny-a.pt", "ant-tiny-a/hf/config.json"),
+        ("ant-tiny-a/hf", "ant-tiny-a/cpm-live/ant-tiny-a.json"),
+        ("ant-tiny-a/hf-bin", "ant-tiny-a/cpm-live/ant-tiny-a.json"),
+        ("ant-tiny-a/hf-sharded/pytorch_model-00001-of-00002.bin", "ant-tiny-a/cpm-live/ant-tiny-a.json"),
+        ("ant-tiny-c/hf/model.safetensors", "ant-tiny-c/cpm-live/ant-tiny-c.json"),
+    ])
+    func theConfigurationOfTheOtherFormIsRefused(weights: String, configuration: String) throws {
         let error = failure {
-            _ = try Conversion(Forms.path("ant-tiny-a/cpm-live/ant-tiny-a.pt")) {
-                $0.configurationPath = Golden.model("ant-tiny-a/hf/config.json").path
+            _ = try Conversion(Forms.path(weights)) { $0.configurationPath = Forms.path(configuration) }
+        }
+        #expect(error?.kind == .badInput && error?.advice == .without("config"))
+        #expect(error?.description.contains("whose weights have another scale") == true, "\(error!)")
+    }
+
+    /// Where no configuration lies beside the weights, their names tell.
+    @Test func theNamesOfTheOtherFormAreRefused() throws {
+        func refusal(_ source: String, _ configuration: String, _ change: (inout Folder) -> Void = { _ in }) throws
+            -> LeafError?
+        {
+            var folder = try Folder(source)
+            change(&folder)
+            try folder.write()
+            try FileManager.default.moveItem(
+                atPath: folder.directory.path("config.json"), toPath: folder.directory.path("c"))
+            return failure {
+                _ = try Conversion(folder.directory.url.path) { $0.configurationPath = Forms.path(configuration) }
             }
         }
-        #expect(error?.description.contains("only CPM-Live's form has") == true)
+        let live = "ant-tiny-c/cpm-live/ant-tiny-c.json"
+        for prefix in ["", "module."] {
+            let error = try refusal("ant-tiny-c/hf", live) { folder in
+                for index in folder.tensors.indices { folder.tensors[index].name = prefix + folder.tensors[index].name }
+            }
+            #expect(error?.description.contains("which only transformers' form has") == true)
+            #expect(error?.advice == .setting("config", ["FILE"]))
+        }
+        let head = try refusal("ant-tiny-c/hf", live) { folder in
+            for index in folder.tensors.indices {
+                folder.tensors[index].name = folder.tensors[index].name.replacing("cpmant.", with: "")
+            }
+            var table = folder.tensors.first { $0.name == "input_embedding.weight" }!
+            table.name = "lm_head.weight"
+            folder.tensors.append(table)
+        }
+        #expect(head?.description.contains("holds lm_head.weight, which only transformers' form has") == true)
+        #expect(try refusal("ant-tiny-c/hf", "ant-tiny-c/hf/config.json") == nil)
+        let directory = try TemporaryDirectory()
+        try FileManager.default.copyItem(
+            atPath: Forms.path("ant-tiny-a/cpm-live/ant-tiny-a.pt"), toPath: directory.path("a.pt"))
+        let config = Forms.path("ant-tiny-a/hf/config.json")
+        let folded = failure { _ = try Conversion(directory.path("a.pt")) { $0.configurationPath = config } }
+        #expect(folded?.description.contains("only CPM-Live's form has") == true)
     }
 
     @Test(arguments: [

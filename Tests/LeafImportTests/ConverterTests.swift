@@ -145,6 +145,25 @@ import Testing
         #expect(error?.description.contains("511 tokens, the model 512") == true)
     }
 
+    @Test(arguments: ["token7\t7\n", "token\t-7.25\r\n", "a b\t1e3\n", "\u{2581}x\t0\n"])
+    func aVocabularyWithNumbersBehindTabsIsRefused(line: String) throws {
+        let directory = try TemporaryDirectory()
+        try Array(String(repeating: line, count: 512).utf8).write(to: directory.path("v"))
+        let error = failure {
+            _ = try Conversion(Forms.path("ant-tiny-a/hf")) { $0.vocabularyPath = directory.path("v") }
+        }
+        #expect(error?.kind == .badInput)
+        #expect(error?.description.contains("a number behind a tab") == true, "\(error?.description ?? "accepted")")
+    }
+
+    /// A token may be a number, and hold a tab.
+    @Test(arguments: ["7\n", "\t7\n", "a\tb\n", "7\t\n", "a\t\n"])
+    func otherVocabulariesWithNumbersOrTabsAreTaken(line: String) throws {
+        let directory = try TemporaryDirectory()
+        try Array(String(repeating: line, count: 512).utf8).write(to: directory.path("v"))
+        _ = try Conversion(Forms.path("ant-tiny-a/hf")) { $0.vocabularyPath = directory.path("v") }
+    }
+
     @Test func anExistingFileIsNotReplacedUnlessForced() throws {
         let directory = try TemporaryDirectory()
         try Data([1]).write(to: URL(filePath: directory.path("model.leaf")))

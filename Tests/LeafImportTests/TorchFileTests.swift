@@ -12,7 +12,7 @@ import Testing
 
     @Test(arguments: [
         "plain.pt", "column-major.pt", "sliced.pt", "every-other.pt", "one-storage.pt", "bfloat16.pt", "float64.pt",
-        "parameters.pt", "protocol-4.pt",
+        "parameters.pt", "protocol-4.pt", "legacy.pt",
     ])
     func everyWayOfSavingHoldsTheSameNumbers(name: String) throws {
         let expected = try Self.plain()
@@ -54,7 +54,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("refused-legacy.pt", "before 1.6"), ("refused-system.pt", "`posix.system`"),
+        ("refused-system.pt", "`posix.system`"),
         ("refused-eval.pt", "`builtins.eval`"), ("refused-packed.pt", "packed"),
         ("refused-module.pt", "torch.nn.modules.linear.Linear"), ("refused-cut.pt", "not a whole zip archive"),
     ])
@@ -82,6 +82,45 @@ import Testing
             } catch is LeafError { refused += 1 }
         }
         #expect(refused > 0, "seed \(seed)")
+    }
+
+    /// In front of the storages, byte by byte; and cut wherever.
+    @Test func oldFilesThatAreBentNeverCrash() throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = SeededGenerator(seed: seed)
+        let directory = try TemporaryDirectory()
+        let original = try Array(Data(contentsOf: URL(filePath: Forms.fixture("legacy.pt"))))
+        let output = try OutputFile(path: directory.path("m.pt"))
+        var refused = 0
+        for round in 0..<1000 {
+            var data = original
+            data[Int.random(in: 0..<3600, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
+            if round % 4 == 0 { data.removeLast(Int.random(in: 1..<data.count, using: &generator)) }
+            try output.write(data, at: 0)
+            try output.truncate(to: data.count)
+            let error = failure {
+                let checkpoint = try Checkpoint(
+                    path: directory.path("m.pt"), configurationPath: Forms.fixture("config.json"), kernels: .best)
+                for tensor in checkpoint.residents.values { _ = try? RowReader(tensor).floats(.best) }
+            }
+            if error != nil { refused += 1 }
+            #expect(error == nil || error?.kind == .badInput || error?.kind == .io, "seed \(seed)")
+            if round % 4 == 0 { #expect(error != nil, "seed \(seed)") }
+        }
+        #expect(refused > 250, "seed \(seed)")
+    }
+
+    @Test func aBigEndianMachinesOldFileIsRefused() throws {
+        let directory = try TemporaryDirectory()
+        var data = try Array(Data(contentsOf: URL(filePath: Forms.fixture("legacy.pt"))))
+        #expect(data[73] == 0x88)
+        data[73] = 0x89
+        try data.write(to: directory.path("m.pt"))
+        let error = failure {
+            _ = try Checkpoint(
+                path: directory.path("m.pt"), configurationPath: Forms.fixture("config.json"), kernels: .best)
+        }
+        #expect(error?.description.contains("big-endian") == true)
     }
 
     @Test func mutatedFilesNeverCrash() throws {

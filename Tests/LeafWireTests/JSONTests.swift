@@ -88,8 +88,6 @@ import Testing
             ("\"a\tb\"", "a control character"),
             (#""\x""#, "an escape that JSON does not have stands at byte 2"),
             (#""\u12""#, "four hexadecimal digits stands at byte 2"),
-            (#""春\ud83d天""#, #"a lone surrogate, \ud83d) stands at byte 5"#),
-            (#""\udc00""#, "a lone surrogate"),
             (String(repeating: "[", count: 100_000), "more than 64 deep"),
             (String(repeating: #"{"a":"#, count: 100_000), "more than 64 deep"),
         ]
@@ -99,6 +97,20 @@ import Testing
             }
             #expect(error?.kind == .usage)
             #expect(error?.description.contains(part) == true, "\(json.prefix(40)): \(error?.description ?? "")")
+        }
+    }
+
+    @Test func halfACharacterIsRefusedWhereItIsRead() throws {
+        for (json, part) in [
+            (#""春\ud83d天""#, #"a lone surrogate, \ud83d) stands at byte 5"#), (#""\uDC00""#, #"\udc00"#),
+            (#""\ud83d\u0041""#, #"\ud83d) stands at byte 2"#),
+        ] {
+            let error = #expect(throws: LeafError.self) {
+                try read(json) { reader throws(LeafError) in _ = try reader.text() }
+            }
+            #expect(error?.description.contains(part) == true, "\(json): \(error?.description ?? "")")
+            try read(json) { reader throws(LeafError) in try reader.skip() }
+            try read("{\(json):1}") { reader throws(LeafError) in try reader.skip() }
         }
     }
 

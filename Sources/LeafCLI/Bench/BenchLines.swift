@@ -1,4 +1,3 @@
-import FoundationEssentials
 import LeafFormat
 import LeafSystem
 import Leafcutter
@@ -23,10 +22,10 @@ enum BenchLines {
         for (number, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated()
         where !line.allSatisfy({ $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") }) {
             let run: BenchRun
-            do {
-                run = try JSONDecoder().decode(BenchRun.self, from: Data(line))
+            do throws(LeafError) {
+                run = try JSONReader.decode(BenchRun.self, from: line)
             } catch {
-                throw LeafError(.badInput, "\(source), line \(number + 1): \(DecodingProblem(error))")
+                throw LeafError(.badInput, "\(source), line \(number + 1): \(error.description)")
             }
             guard run.isSound else {
                 throw LeafError(

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import LeafFormat
 import LeafSystem
 import LeafWire
@@ -78,12 +77,8 @@ struct DataLines<Item: EvaluationItem> {
             if name == "id" { id = try RequestID(&json) } else { try json.skip() }
         }
         try json.end()
-        do {
-            let item = try JSONDecoder().decode(Item.self, from: Data(line.bytes))
-            return (id?.json ?? .integer(line.number), item)
-        } catch {
-            throw error as? LeafError ?? LeafError(.usage, "\(DecodingProblem(error))")
-        }
+        let item = try JSONReader.decode(Item.self, from: line.bytes)
+        return (id?.json ?? .integer(line.number), item)
     }
 }
 
