@@ -14,7 +14,7 @@ package struct Unpickler {
         let storage: Storage
         /// The offset in elements.
         let offset: Int
-        let shape: [Int]
+        package let shape: [Int]
         let strides: [Int]
     }
 

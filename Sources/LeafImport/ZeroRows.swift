@@ -1,3 +1,4 @@
+import LeafFormat
 import LeafSystem
 
 /// The rows of matrices that are zeros alone, counted while they are converted.

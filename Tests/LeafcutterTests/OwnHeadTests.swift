@@ -74,4 +74,29 @@ import Testing
             }
         }
     }
+
+    private struct Computed: Decodable {
+        struct Case: Decodable {
+            let id: String
+            let inputIds: [Int32]
+            let logits: [Float]
+            let newIds: [Int32]
+        }
+        let cases: [Case]
+    }
+
+    /// As transformers 5.24 saved the model, and what it computed.
+    @Test func logitsAreThoseOfTheTrainersOwn() throws {
+        let path = directory.path("own.leaf")
+        try Fixture.convert("ant-tiny-head", form: "hf", weights: .float32, to: path)
+        let model = try Model(
+            ModelFile(path: path),
+            ModelOptions(memory: .gibibytes(1), threads: 2, capacity: .init(context: 64, logitRows: 16)))
+        for testCase in try Golden.decode(Computed.self, "models/ant-tiny-head/golden.json").cases {
+            let text = LogitsCase(id: testCase.id, inputIDs: testCase.inputIds)
+            let last = try #require(Fixture.logits(model, [text])[0].last)
+            #expect(largestDifference(last, testCase.logits) < logitTolerance, "\(testCase.id)")
+            #expect(argmax(last) == Int(testCase.newIds[0]), "\(testCase.id)")
+        }
+    }
 }
