@@ -178,8 +178,8 @@ extension SharedRun {
                             lines += 1
                         }
                     } catch {
-                        // Those before it are answered first.
-                        bad = error
+                        // Those before it are answered first. What was interrupted is told in the end.
+                        if error.kind != .cancelled { bad = error }
                         return .end
                     }
                 }

@@ -84,10 +84,12 @@ package struct KernelProbe: Sendable, Equatable {
     /// - Parameters:
     ///   - rows: the numbers of rows to measure, besides one; more than 512 count as 512.
     ///   - memoryBytes: the memory for weights, at least 16 MiB and at most 256 MiB.
+    ///   - check: called between the steps, which take most of a second; what it throws ends the measurement.
     /// - Throws: `.budget` if the system has no memory for it, `.usage` for float weights without OpenBLAS.
     package static func measure(
         instructionSet: InstructionSet, threads: Int, weights: WeightFormat = .int8,
-        activations: ActivationPrecision = .int16, rows: [Int] = [], memoryBytes: Int = 256 << 20
+        activations: ActivationPrecision = .int16, rows: [Int] = [], memoryBytes: Int = 256 << 20,
+        check: () throws(LeafError) -> Void = {}
     ) throws(LeafError) -> KernelProbe {
         let pool = try ComputePool(threadCount: threads, kernels: Kernels(instructionSet))
         defer { pool.stop() }
@@ -98,6 +100,7 @@ package struct KernelProbe: Sendable, Equatable {
         let read = try bench.secondsOfReading()
         var rates: [Rate] = []
         for count in wanted {
+            try check()
             // If the processor is the limit, a few chunks are enough.
             let chunks = count < 4 ? bench.chunks : min(4, bench.chunks)
             let seconds = try bench.seconds(rows: count, chunks: chunks)

@@ -83,7 +83,11 @@ extension LeafFile {
             guard let weights = WeightFormat(rawValue: try string(LeafMetadata.Key.weights)) else {
                 throw fault("the weights are of an unknown format, \(try string(LeafMetadata.Key.weights))")
             }
-            let shape = try shape(string(LeafMetadata.Key.configuration), weights)
+            let configuration = try string(LeafMetadata.Key.configuration)
+            guard configuration.utf8.count <= Self.mostConfigurationBytes else {
+                throw fault("the configuration has \(configuration.utf8.count.sizeText), which no model needs")
+            }
+            let shape = try shape(configuration, weights)
             let regions = try regions()
             var file = try blocks(shape, from: regions.last!.offset + regions.last!.byteCount)
             guard file.end == fileBytes else {
@@ -94,6 +98,19 @@ extension LeafFile {
                 path: path, fileBytes: fileBytes, weights: weights, tensors: header.tensors,
                 blocks: file.blocks, matrices: file.matrices, chunks: file.chunks,
                 regions: regions, metadata: header.metadata)
+        }
+
+        /// Decoding takes some thirty times as much.
+        private static let mostConfigurationBytes = 512 << 10
+
+        /// A table that cannot be true is not taken apart, which would take some thirty times its bytes.
+        ///
+        /// - Parameter most: separators that a true one has at most.
+        private func table(_ key: String, most: Int) throws(LeafError) -> String {
+            let text = try string(key)
+            let separators = text.utf8.count { ";,:".utf8.contains($0) }
+            guard separators <= most else { throw fault("the table of \(key) is damaged") }
+            return text
         }
 
         private func fault(_ what: String) -> LeafError {
@@ -109,7 +126,7 @@ extension LeafFile {
             guard header.dataOffset % ChunkGeometry.alignment == 0 else {
                 throw fault("the data begin at \(header.dataOffset), not at a multiple of 4096")
             }
-            let table = try string(LeafMetadata.Key.regions)
+            let table = try table(LeafMetadata.Key.regions, most: 64)
             guard let regions = LeafMetadata.parseRegionTable(table, dataOffset: header.dataOffset), !regions.isEmpty
             else { throw fault("the table of regions is damaged") }
             for region in regions {
@@ -129,7 +146,9 @@ extension LeafFile {
         }
 
         private func blocks(_ shape: FileShape, from start: Int) throws(LeafError) -> SweepTables {
-            guard let table = LeafMetadata.parseChunkTable(try string(LeafMetadata.Key.chunks)) else {
+            // A chunk has a page of the file, and four fields.
+            let most = shape.matrices.count + 5 * (fileBytes / ChunkGeometry.alignment)
+            guard let table = LeafMetadata.parseChunkTable(try table(LeafMetadata.Key.chunks, most: most)) else {
                 throw fault("the table of chunks is damaged")
             }
             guard table.map(\.name) == shape.matrices.map(\.name) else {

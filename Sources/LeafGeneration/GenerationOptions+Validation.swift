@@ -51,6 +51,10 @@ extension GenerationOptions {
             try require(logprobs == nil, "beams do not keep logprobs; ask for one of the two")
         }
         try require(eosID >= 0, "eos-id \(eosID) is negative; CPM-Ant's is 7")
+        try require(
+            stop.count <= Self.mostStops && stop.reduce(0) { $0 +| $1.utf8.count } <= Self.mostStopBytes,
+            "\(stop.count) stop strings are too many or too long; give at most \(Self.mostStops), "
+                + "of \(Self.mostStopBytes) bytes together")
         try require(!stop.contains(""), "an empty stop string ends every text at once; give at least one character")
         if let logprobs {
             try require(Self.logprobCounts.contains(logprobs), "logprobs \(logprobs) is not between 0 and 1000")

@@ -67,7 +67,8 @@ public struct GenerationRequest: Sendable {
         let events = samples *| generated *| Self.eventHeapBytes
         // The rows of one text at a time.
         let rows = (prompt.ids.count +| generated) *| Demand.rowHeapBytes
-        return (isSearch ? 2 : 1) *| options.width(samples: samples) *| text +| events +| rows
+        return (isSearch ? 2 : 1) *| options.width(samples: samples) *| (text +| options.stopHeapBytes)
+            +| events +| rows
     }
 
     /// Bytes on the heap for a token's event, in an array that grows where events are taken late.
@@ -77,6 +78,17 @@ public struct GenerationRequest: Sendable {
 extension GenerationOptions {
     /// The most sequences of one request.
     public static let mostSequences = 1024
+
+    /// Stop strings of one request, and their bytes together: each text searches for all of them.
+    static let mostStops = 64
+    static let mostStopBytes = 4096
+    /// Bytes on the heap for the search of one text with as many stop strings as there may be.
+    package static let mostStopHeapBytes = stopHeapBytes(count: mostStops, bytes: mostStopBytes)
+
+    /// Bytes on the heap for the search of one text.
+    var stopHeapBytes: Int { Self.stopHeapBytes(count: stop.count, bytes: stop.reduce(0) { $0 +| $1.utf8.count }) }
+
+    private static func stopHeapBytes(count: Int, bytes: Int) -> Int { 256 *| count +| 8 *| bytes }
 
     /// Bytes on the heap for a token under way: ids and text, in arrays that have doubled, and log-probabilities.
     public var tokenHeapBytes: Int {

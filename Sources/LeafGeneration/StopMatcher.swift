@@ -9,7 +9,7 @@ package struct StopMatcher: Sendable {
     /// Whether a stop string was found. No more text follows then.
     package private(set) var hasStopped = false
 
-    /// - Parameter stops: strings that are not empty.
+    /// - Parameter stops: strings that are not empty, of fewer than 65,536 bytes.
     package init(_ stops: [String]) {
         automata = stops.map { PrefixAutomaton(Array($0.utf8)) }
     }
@@ -48,19 +48,20 @@ package struct StopMatcher: Sendable {
 private struct PrefixAutomaton: Sendable {
     private let pattern: [UInt8]
     /// For each length of a match, the length of the longest shorter match that ends at the same byte.
-    private let fallback: [Int]
+    private let fallback: [UInt16]
     private(set) var matched = 0
 
     var length: Int { pattern.count }
 
     init(_ pattern: [UInt8]) {
         precondition(!pattern.isEmpty)
-        var fallback = [0, 0]
+        var fallback: [UInt16] = [0, 0]
+        fallback.reserveCapacity(pattern.count + 1)
         var length = 0
         for byte in pattern.dropFirst() {
-            while length > 0, pattern[length] != byte { length = fallback[length] }
+            while length > 0, pattern[length] != byte { length = Int(fallback[length]) }
             if pattern[length] == byte { length += 1 }
-            fallback.append(length)
+            fallback.append(UInt16(truncatingIfNeeded: length))
         }
         self.pattern = pattern
         self.fallback = fallback
@@ -68,7 +69,7 @@ private struct PrefixAutomaton: Sendable {
 
     /// Whether this byte completes the string.
     mutating func advance(_ byte: UInt8) -> Bool {
-        while matched > 0, matched == pattern.count || pattern[matched] != byte { matched = fallback[matched] }
+        while matched > 0, matched == pattern.count || pattern[matched] != byte { matched = Int(fallback[matched]) }
         if pattern[matched] == byte { matched += 1 }
         return matched == pattern.count
     }

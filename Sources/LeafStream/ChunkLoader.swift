@@ -140,7 +140,15 @@ final class ChunkLoader: Sendable {
         let chunk = file.chunks[index]
         let room = room(of: index, slot: slot)
         // Unpacking checks the digest again, which costs little in comparison.
-        if !isVerified || chunk.codec != .raw { _ = try file.verifyAndUnpack(index, in: room) }
+        if !isVerified || chunk.codec != .raw {
+            do throws(LeafError) {
+                _ = try file.verifyAndUnpack(index, in: room)
+            } catch {
+                guard sources.count > 1, error.kind == .badInput else { throw error }
+                throw LeafError(
+                    .badInput, "\(error.description); a mirror was read as well, so verify both copies first")
+            }
+        }
         return address(of: index, slot: slot)
     }
 

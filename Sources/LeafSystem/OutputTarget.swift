@@ -35,11 +35,19 @@ package enum OutputTarget {
     /// - Parameter what: of the file: `a model file`.
     /// - Throws: `.usage` for everything else.
     package static func file(_ path: String, for what: String) throws(LeafError) -> String {
+        let other = LeafError(.usage, "\(path) is no regular file that \(what) could replace; give another name")
+        // A pipe is not opened, because that would wait for its reader.
+        var status = stat()
+        if descriptor(named: path) == nil, stat(path, &status) == 0,
+            [S_IFIFO, S_IFCHR, S_IFSOCK].contains(status.st_mode & S_IFMT)
+        {
+            throw other
+        }
         switch try OutputTarget(path: path) {
         case .file(let path): return path
         case .stream(let descriptor):
             close(descriptor)
-            throw LeafError(.usage, "\(path) is no regular file that \(what) could replace; give another name")
+            throw other
         }
     }
 
@@ -82,7 +90,8 @@ package enum OutputTarget {
                 return descriptor
             }
             guard errno == ENXIO, attempt < 99 else { break }
-            usleep(100_000)
+            // A signal ends the wait.
+            guard usleep(100_000) == 0 else { throw LeafError(.cancelled, "interrupted") }
         }
         throw .system("\(path) cannot be written", errno)
     }

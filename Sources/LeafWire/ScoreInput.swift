@@ -94,6 +94,9 @@ package struct ScoreInput: Sendable {
         return ScoreQuestion(id: id, kind: .target, texts: [try request(context, target, file)])
     }
 
+    /// Each is a text of its own, with the input in front.
+    private static let mostOptions = 256
+
     private func question(about input: String, _ id: JSON, _ file: ModelFile) throws(LeafError) -> ScoreQuestion {
         let tokenizer = try file.requireTokenizer()
         let context = [Tokenizer.bosID] + tokenizer.encode(input)
@@ -112,6 +115,9 @@ package struct ScoreInput: Sendable {
         }
         guard let options = fields.options, !options.isEmpty else {
             throw LeafError(.usage, "'options' is missing; the rule rank scores an input alone")
+        }
+        guard options.count <= Self.mostOptions else {
+            throw LeafError(.usage, "\(options.count) 'options' are more than \(Self.mostOptions)")
         }
         var texts: [ScoreRequest] = []
         for option in options {

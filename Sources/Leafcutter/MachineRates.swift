@@ -72,8 +72,8 @@ public struct MachineRates: Sendable, Equatable {
         func kernels(_ rows: [Int]) throws(LeafError) -> KernelProbe {
             try KernelProbe.measure(
                 instructionSet: set, threads: threads ?? machine.cores, weights: file.leaf.weights,
-                activations: activations,
-                rows: rows, memoryBytes: machine.defaultBudget / 4)
+                activations: activations, rows: rows, memoryBytes: machine.defaultBudget / 4,
+                check: { () throws(LeafError) in try check(cancellation) })
         }
         let first = try kernels(rows)
         try check(cancellation)

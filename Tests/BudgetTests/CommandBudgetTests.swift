@@ -135,11 +135,9 @@ struct CommandBudgetTests {
     }
 
     private static let inputs: [String: @Sendable () throws -> String] = [
-        // A request keeps its stop string: long lines, and little to compute.
+        // Long lines, and little to compute.
         "prompts.jsonl": {
-            lines(lineCount) { _ in
-                #"{"prompt":"春天","stop":[""# + String(repeating: "☃", count: 20_000) + #""]}"#
-            }
+            lines(lineCount) { _ in #"{"prompt":"春天""# + String(repeating: " ", count: 60_000) + "}" }
         },
         "scores.jsonl": {
             lines(requestCount) {

@@ -145,6 +145,33 @@ import Testing
         }
     }
 
+    /// Lines that are passed over, without an end, and a line without an end.
+    @Test(arguments: ["yes x", "yes ''", "tr '\\0' x < /dev/zero"])
+    func anInputThatNeverRestsDoesNotHoldUpTheEnd(input: String) throws {
+        let run = try Leafcutter.shell(
+            #"""
+            mkfifo "$2"; \#(input) > "$2" 2> /dev/null & feeder=$!
+            "$0" generate "$1" --requests - --skip-bad -q < "$2" > /dev/null & pid=$!
+            sleep 1; kill -TERM $pid
+            for i in $(seq 40); do kill -0 $pid 2> /dev/null || break; sleep 0.1; done
+            kill -9 $pid 2> /dev/null && echo late
+            wait $pid; echo "status $?"; kill $feeder
+            """#, model, folder.path("pipe"))
+        #expect(run.text == "status 130\n", "\(run.text)\(run.error)")
+    }
+
+    @Test func aPipeWithoutAReaderDoesNotHoldUpTheEnd() throws {
+        let run = try Leafcutter.shell(
+            #"""
+            mkfifo "$2"
+            "$0" generate "$1" 春 --trace "$2" -q > /dev/null & pid=$!
+            sleep 1; kill -TERM $pid; wait $pid; echo "status $?"
+            "$0" generate "$1" 春 --session "$2" -q > /dev/null & pid=$!
+            wait $pid; echo "status $?"
+            """#, model, folder.path("pipe"))
+        #expect(run.text == "status 130\nstatus 2\n", "\(run.text)\(run.error)")
+    }
+
     @Test func aReaderWhoRestsDoesNotHoldUpTheEnd() throws {
         let requests = try folder.file(
             Array(repeating: #"{"context":"床前明月","target":"光"}"#, count: 30_000))

@@ -28,6 +28,8 @@ import Testing
         let wrong: [(String, (inout GenerationOptions) -> Void)] = [
             ("max-tokens", { $0.maxTokens = 0 }),
             ("max-tokens", { $0.maxTokens = .max }),
+            ("stop strings", { $0.stop = Array(repeating: "z", count: 65) }),
+            ("stop strings", { $0.stop = [String(repeating: "天", count: 2000)] }),
             ("temperature", { $0.temperature = 0 }),
             ("temperature", { $0.temperature = .nan }),
             ("top-p", { $0.topP = 7 }),

@@ -222,6 +222,7 @@ import Testing
             let error = failure { _ = try Converter(source: copy.source, output: output, options: options).run() }
             #expect(error?.kind == .usage && error?.description.contains("overwrite") == true)
         }
+        // That is the name of an unfinished file as well.
         try FileManager.default.moveItem(atPath: copy.source, toPath: copy.directory.path("m.leaf.part"))
         let error = failure {
             _ = try Converter(
@@ -233,7 +234,7 @@ import Testing
                 }()
             ).run()
         }
-        #expect(error?.description.contains("overwrite") == true)
+        #expect(error != nil && FileManager.default.fileExists(atPath: copy.directory.path("m.leaf.part")))
     }
 
     /// Against the plainest way: every byte asks every tensor.

@@ -85,7 +85,8 @@ extension GenerateCommand {
             stepRows: width,
             logitRows: width,
             heapBytes: context * Demand.rowHeapBytes
-                + width * context * (2 * options.tokenHeapBytes + GenerationRequest.eventHeapBytes))
+                + width * context * (2 * options.tokenHeapBytes + GenerationRequest.eventHeapBytes)
+                + 2 * width * GenerationOptions.mostStopHeapBytes)
     }
 
     private static func warn(

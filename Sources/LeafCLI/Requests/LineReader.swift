@@ -1,3 +1,4 @@
+import LeafSystem
 import Leafcutter
 
 /// Lines of a file, of standard input or of a pipe, one after another: memory holds one line and one piece of the
@@ -39,10 +40,11 @@ final class LineReader {
     /// The next line. Lines end with `\n` alone; the last one may lack it.
     ///
     /// - Parameter milliseconds: how long to wait for it; -1 for as long as it takes.
-    /// - Throws: `.io` when reading fails.
+    /// - Throws: `.io` when reading fails, `.cancelled` after a signal: an input that never rests must not hide it.
     func next(waiting milliseconds: Int32 = -1) throws(LeafError) -> Arrival<Line> {
         var searched = consumed
         while true {
+            if Interrupt.isAnyRequested { throw LeafError(.cancelled, "interrupted") }
             if let end = pending[searched...].firstIndex(of: UInt8(ascii: "\n")) { return .value(take(upTo: end, 1)) }
             if isAtEnd { return pending.count > consumed ? .value(take(upTo: pending.count, 0)) : .end }
             pending.removeFirst(consumed)
