@@ -5,8 +5,9 @@ import Synchronization
 /// A file that keeps one generation, so that it can be continued later and gives the same bytes as without the stop.
 ///
 /// The file is written at the end, when the caller stops the generation, and at an interval if requested. Each time a
-/// new file is written beside the old one, which stays complete until then; it is there and locked from the beginning,
-/// so that no other run goes on from the same state. Documentation/session.md describes it.
+/// new file is written beside the old one, which stays complete until then. A third file is there and locked from the
+/// beginning to the end, so that no other run goes on from the same state: a lock on one that is renamed would go with
+/// it. Documentation/session.md describes it.
 public final class Session: Sendable {
     public let path: String
     /// The number of tokens of a text between two savings; nil to save only at the end.
@@ -16,8 +17,8 @@ public final class Session: Sendable {
         var bytes = 0
         var failure: LeafError?
         var wasLast = false
-        /// What the next saving writes, locked against other runs; nil while no generation is under way.
-        var held: OutputFile?
+        /// Keeps other runs out; nil while no generation is under way.
+        var lock: OutputFile?
     }
     private let status = Mutex(Status())
     /// Where links lead.
@@ -123,46 +124,38 @@ public final class Session: Sendable {
     private func write(
         isLast: Bool, _ body: (SessionWriter) throws(LeafError) -> Void
     ) throws(LeafError) -> Int {
-        let output = if let held = status.withLock(\.held) { held } else { try locked() }
+        if status.withLock({ $0.lock == nil }) { try hold() }
+        defer { if isLast { letGo() } }
+        let output = try OutputFile(path: target + ".part", calls: calls)
         do throws(LeafError) {
             try output.truncate(to: 0)
             let writer = try SessionWriter(output)
             try body(writer)
             try writer.finish()
             try FilePath.rename(output.path, to: target)
-            // The lock went with the file that has its name now.
-            status.withLock { $0.held = nil }
-            if !isLast { try? hold() }
             return writer.byteCount
         } catch {
             // On a full disk other files need the space. What has its name already must not be cut.
-            status.withLock { $0.held = output }
-            if isLast || !output.isNamed { letGo() } else { try? output.truncate(to: 0) }
+            if output.isNamed { try? FilePath.remove(output.path) }
             throw error
         }
-    }
-
-    /// What is written beside the file until it has its name.
-    private func locked() throws(LeafError) -> OutputFile {
-        let output = try OutputFile(path: target + ".part", calls: calls)
-        try output.lock(for: "run")
-        return output
     }
 
     /// Keeps other runs out until `letGo()`, or until the last saving.
     ///
     /// - Throws: `.io` if another run has the session, or nothing can be written there.
     func hold() throws(LeafError) {
-        let output = try locked()
-        status.withLock { $0.held = output }
+        let lock = try OutputFile(path: target + ".lock")
+        try lock.lock(for: "run")
+        status.withLock { $0.lock = lock }
     }
 
     /// Leaves nothing beside the file, and lets other runs in.
     func letGo() {
-        let held = status.withLock { status in
-            defer { status.held = nil }
-            return status.held
+        let lock = status.withLock { status in
+            defer { status.lock = nil }
+            return status.lock
         }
-        if let held, held.isNamed { try? FilePath.remove(held.path) }
+        if let lock { try? FilePath.remove(lock.path) }
     }
 }
