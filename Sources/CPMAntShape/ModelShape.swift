@@ -39,6 +39,10 @@ package struct ModelShape: Sendable, Equatable {
 
     package var blocks: [FileShape.Block] { file.blocks }
     package var matrices: [FileShape.Matrix] { file.matrices }
+    /// Those of the layers alone.
+    package var layerMatrices: [FileShape.Matrix] {
+        matrices.filter { ![TensorName.tokenTable, TensorName.head].contains($0.name) }
+    }
 
     /// The number of parameters, each counted once.
     package var parameterCount: Int {

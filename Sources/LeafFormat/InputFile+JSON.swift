@@ -16,12 +16,12 @@ extension JSONReader {
         // The decoder knows JSON alone. An empty object in their place is a value that no field takes; in place of a
         // name, it is a name that no field has.
         for range in pythonOnly {
-            let place = data.startIndex + (range.lowerBound - bytes.startIndex)
-            let last = place + range.count - 1
-            for offset in place...last { data[offset] = 0x20 }
+            let first = data.startIndex + (range.lowerBound - bytes.startIndex)
+            let last = first + range.count - 1
+            for offset in first...last { data[offset] = 0x20 }
             let isName = Self.isName(range, in: bytes)
-            data[place] = UInt8(ascii: isName ? "\"" : "{")
-            data[isName ? last : place + 1] = UInt8(ascii: isName ? "\"" : "}")
+            data[first] = UInt8(ascii: isName ? "\"" : "{")
+            data[isName ? last : first + 1] = UInt8(ascii: isName ? "\"" : "}")
         }
         do {
             return try JSONDecoder().decode(type, from: data)

@@ -21,17 +21,27 @@ struct AdapterConfiguration: Decodable {
     ///   - needsAlpha: whether the caller gives none. PEFT has no usual one.
     /// - Throws: `.badInput` for what is no plain LoRA.
     init(of weights: String, isAlone: Bool, needsAlpha: Bool) throws(LeafError) {
-        let isPEFT = FilePath.name(of: weights).hasPrefix("adapter_model.")
-        let path = "\(FilePath.folder(of: weights))/\(isPEFT ? "adapter_config.json" : "config.json")"
-        guard isPEFT || !isAlone else { return }
+        guard let path = Self.path(of: weights, isAlone: isAlone) else { return }
         guard FilePath.exists(path) else {
-            guard isPEFT, needsAlpha else { return }
+            guard Self.isPEFT(weights), needsAlpha else { return }
             throw LeafError(
                 .badInput, "\(weights) is PEFT's, and \(path), which says its alpha, is not there",
                 advice: .setting("delta_alpha", ["A"]))
         }
         self = try InputFile(path: path)
             .json(Self.self, atMost: Self.maximumBytes, what: "the configuration of an adapter")
+    }
+
+    /// Where it lies, if it does; nil where no file is looked for.
+    ///
+    /// - Parameters: as above.
+    static func path(of weights: String, isAlone: Bool) -> String? {
+        guard isPEFT(weights) || !isAlone else { return nil }
+        return "\(FilePath.folder(of: weights))/\(isPEFT(weights) ? "adapter_config.json" : "config.json")"
+    }
+
+    private static func isPEFT(_ weights: String) -> Bool {
+        FilePath.name(of: weights).hasPrefix("adapter_model.")
     }
 
     func scale(_ alpha: Float, rank: Int) -> Float {

@@ -33,6 +33,8 @@ public struct AdapterFile: Sendable {
     public let path: String
     public let factors: [Factors]
     let identities: [CheckpointFiles.Identity]
+    /// Where all files lie that were read.
+    package let paths: [String]
     /// What whoever uses it should know of how it was read.
     package let note: String?
 
@@ -57,12 +59,14 @@ public struct AdapterFile: Sendable {
         self.path = path
         try configuration.checkLimits(in: path)
         let weights = FilePath.isDirectory(path) ? try SourceFolder.weights(in: path, named: Self.usualNames) : path
-        let json = try AdapterConfiguration(of: weights, isAlone: weights == path, needsAlpha: alpha == nil)
+        let isAlone = weights == path
+        let json = try AdapterConfiguration(of: weights, isAlone: isAlone, needsAlpha: alpha == nil)
         var reader = CheckpointReader(
             maximumHeaderBytes: CheckpointReader.smallHeaderBytes, allowance: allowance)
         try reader.read(weights)
         allowance = reader.allowance
         identities = reader.identities
+        paths = reader.paths + (AdapterConfiguration.path(of: weights, isAlone: isAlone).map { [$0] } ?? [])
         let alpha = alpha ?? json.alpha ?? Self.usualAlpha
         guard alpha.isFinite, alpha > 0 else {
             throw LeafError(.usage, "an alpha of \(alpha) makes no adapter; give a positive number")
@@ -70,7 +74,7 @@ public struct AdapterFile: Sendable {
         let named = try NamePrefix.leftOut(of: reader.tensors, path: path)
         note = named.note
         let assembly = try AdapterAssembly(
-            path: path, shapes: ModelShape(configuration, weights: .float32).matrices, tensors: named.tensors)
+            path: path, shapes: ModelShape(configuration, weights: .float32).layerMatrices, tensors: named.tensors)
         factors = try assembly.factors(json, alpha: alpha)
     }
 
@@ -95,7 +99,7 @@ private struct AdapterAssembly {
     /// - Parameter tensors: by the names of OpenDelta or PEFT, with nothing in front.
     init(path: String, shapes: [FileShape.Matrix], tensors: [String: SourceTensor]) throws(LeafError) {
         self.path = path
-        self.shapes = shapes.filter { ![TensorName.tokenTable, TensorName.head].contains($0.name) }
+        self.shapes = shapes
         for (name, tensor) in tensors {
             guard self.tensors.updateValue(tensor, forKey: Self.openDeltaName(name)) == nil else {
                 throw LeafError(.badInput, "\(path): tensor \(name) is there twice")

@@ -107,7 +107,7 @@ struct ExportShards {
             tensors.append(
                 Tensor(name: "cpmant.\(tensor.name)", shape: tensor.shape, sources: [.resident(tensor.name)]))
         }
-        for matrix in shape.matrices where ![TensorName.tokenTable, TensorName.head].contains(matrix.name) {
+        for matrix in shape.layerMatrices {
             let size = [matrix.outputs, matrix.columns]
             tensors.append(Tensor(name: "cpmant.\(matrix.name)", shape: size, sources: [.matrix(matrix.name)]))
         }

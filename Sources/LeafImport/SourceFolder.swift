@@ -29,30 +29,32 @@ enum SourceFolder {
 
     private static let mostNames = 4096
     private static let endings = [".safetensors", ".pt", ".pth", ".bin", ".ckpt"]
+    /// Whether a name is that of weights by its ending.
+    static func endsAsWeights(_ name: String) -> Bool { endings.contains { name.hasSuffix($0) } }
     /// What trainers save beside the weights, with the same endings.
     private static let others = ["training_args", "optimizer", "scheduler", "rng_state", "random_states", "scaler"]
 
     private static func isWeights(_ name: String) -> Bool {
-        endings.contains { name.hasSuffix($0) } && !others.contains { name.hasPrefix($0) }
+        endsAsWeights(name) && !others.contains { name.hasPrefix($0) }
     }
 
     /// The snapshot of a model in Hugging Face's cache: `models--org--name/snapshots/REVISION`.
     private static func snapshot(in folder: String) throws(LeafError) -> String? {
-        let place = FilePath.name(of: folder) == "snapshots" ? folder : "\(folder)/snapshots"
-        guard FilePath.isDirectory(place) else { return nil }
-        let revisions = try FilePath.names(in: place, atMost: mostNames)
-            .filter { FilePath.isDirectory("\(place)/\($0)") }
-        let reference = try? InputFile(path: "\(FilePath.folder(of: place))/refs/main")
+        let snapshots = FilePath.name(of: folder) == "snapshots" ? folder : "\(folder)/snapshots"
+        guard FilePath.isDirectory(snapshots) else { return nil }
+        let revisions = try FilePath.names(in: snapshots, atMost: mostNames)
+            .filter { FilePath.isDirectory("\(snapshots)/\($0)") }
+        let reference = try? InputFile(path: "\(FilePath.folder(of: snapshots))/refs/main")
             .bytes(atMost: 256, what: "a revision")
         let main = reference.map { String(decoding: $0, as: UTF8.self).filter { !$0.isWhitespace } }
         if let revision = revisions.first(where: { $0 == main }) ?? (revisions.count == 1 ? revisions[0] : nil) {
-            return "\(place)/\(revision)"
+            return "\(snapshots)/\(revision)"
         }
         guard !revisions.isEmpty else { return nil }
         throw LeafError(
             .badInput,
-            "\(place) holds several snapshots, and none is called the main one; give one of "
-                + revisions.map { "\(place)/\($0)" }.listed())
+            "\(snapshots) holds several snapshots, and none is called the main one; give one of "
+                + revisions.map { "\(snapshots)/\($0)" }.listed())
     }
 
     /// What to do about what lies there instead.

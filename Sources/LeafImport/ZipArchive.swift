@@ -51,7 +51,8 @@ package struct ZipArchive: Sendable {
         for _ in 0..<end.entryCount {
             guard let record = ZipRecord(bytes[offset...]) else { throw Self.damage(file.path, "its table is damaged") }
             offset += record.byteCount
-            if Self.isWeights(record.name) { weights = weights ?? record.name }
+            // None of torch's own entries has such an ending.
+            if SourceFolder.endsAsWeights(record.name) { weights = weights ?? record.name }
             guard record.isPlain else {
                 packed = packed ?? record.name
                 continue
@@ -79,11 +80,6 @@ package struct ZipArchive: Sendable {
                 "\(file.path): entry \(packed) is packed or encrypted, which torch never does; save it by torch.save")
         }
         self.entries = entries
-    }
-
-    /// By the name; torch's own entries have none of these endings.
-    private static func isWeights(_ name: String) -> Bool {
-        [".pt", ".pth", ".bin", ".safetensors", ".ckpt"].contains { name.hasSuffix($0) }
     }
 
     fileprivate static func damage(_ path: String, _ reason: String) -> LeafError {

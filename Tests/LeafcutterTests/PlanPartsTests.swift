@@ -227,11 +227,15 @@ private enum Ledger {
         }
     }
 
-    static func checkOtherRequests() throws {
-        let directory = try TemporaryDirectory()
+    private static func smallModel(in directory: TemporaryDirectory) throws -> ModelFile {
         let path = directory.path("model.leaf")
         try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .int8, to: path)
-        let file = try ModelFile(path: path)
+        return try ModelFile(path: path)
+    }
+
+    static func checkOtherRequests() throws {
+        let directory = try TemporaryDirectory()
+        let file = try smallModel(in: directory)
         let ids = (0..<3000).map { Int32(20 + $0 % 200) }
         try ask("a score", ScoreRequest(context: text(10, for: file), target: ids), file, atLeast: 0.3)
         try ask("a score after much", ScoreRequest(context: text(3000, for: file), target: [9]), file, atLeast: 0.3)
@@ -247,9 +251,7 @@ private enum Ledger {
 
     static func checkSessions() throws {
         let directory = try TemporaryDirectory()
-        let path = directory.path("model.leaf")
-        try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .int8, to: path)
-        let file = try ModelFile(path: path)
+        let file = try smallModel(in: directory)
         let session = try Session(path: directory.path("a.session"), interval: 100)
         for tokens in [300, 600] {
             let options = GenerationOptions(decoding: .greedy, maxTokens: tokens, logitBias: [7: -1000])
@@ -283,9 +285,7 @@ private enum Ledger {
 
     static func checkTexts() throws {
         let directory = try TemporaryDirectory()
-        let path = directory.path("model.leaf")
-        try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .int8, to: path)
-        let file = try ModelFile(path: path)
+        let file = try smallModel(in: directory)
         func text(_ length: Int) throws -> PromptRows { try Self.text(length, for: file) }
         var greedy = GenerationOptions()
         (greedy.decoding, greedy.maxTokens, greedy.logitBias) = (.greedy, 2000, [7: -1000])

@@ -44,7 +44,7 @@ final class LineReader {
     func next(waiting milliseconds: Int32 = -1) throws(LeafError) -> Arrival<Line> {
         var searched = consumed
         while true {
-            if Interrupt.isAnyRequested { throw LeafError(.cancelled, "interrupted") }
+            try Interrupt.shared.check()
             if let end = pending[searched...].firstIndex(of: UInt8(ascii: "\n")) { return .value(take(upTo: end, 1)) }
             if isAtEnd { return pending.count > consumed ? .value(take(upTo: pending.count, 0)) : .end }
             pending.removeFirst(consumed)
