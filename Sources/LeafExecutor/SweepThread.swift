@@ -7,8 +7,7 @@ package import LeafSystem
 ///
 /// All threads run the same block and do their shares of each step; `meet` is where a step needs what all have done.
 package struct SweepThread {
-    // Not counted: threads that count references to one object wait for each other, and the executor waits for them.
-    unowned(unsafe) let executor: Executor
+    let executor: Executor
     /// Its number, from 0.
     let number: Int
 

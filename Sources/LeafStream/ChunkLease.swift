@@ -3,12 +3,13 @@ internal import LeafSystem
 /// One consumer's use of one chunk: the bytes stay where they are until the lease ends, which is at the end of its
 /// scope.
 ///
-/// It holds the store's memory, so that it may outlive the store.
+/// The store outlives its leases.
 package struct ChunkLease: ~Copyable, @unchecked Sendable {
     /// Index into the file's chunks.
     package let chunk: Int
     private let memory: UnsafeRawBufferPointer
-    private let readAhead: ReadAhead
+    // Not counted: consumers that count references to one object wait for each other.
+    private unowned(unsafe) let readAhead: ReadAhead
 
     init(of chunk: Int, in readAhead: ReadAhead, consumer: Int) throws(LeafError) {
         memory = try readAhead.acquire(chunk, consumer: consumer)
