@@ -89,6 +89,16 @@ package struct CommandOption<Command>: Sendable {
         }
     }
 
+    /// The same option, which also notes by its name that it was given.
+    package func noting(_ given: any WritableKeyPath<Command, Set<String>> & Sendable) -> Self {
+        Self(
+            name: name, letter: letter, placeholder: placeholder, help: help, suggestion: suggestion
+        ) { command, text throws(LeafError) in
+            try set(&command, text)
+            command[keyPath: given].insert(name)
+        }
+    }
+
     private static func parse<Value: ArgumentValue>(_ text: String, _ name: String) throws(LeafError) -> Value {
         guard let value = Value(argument: text) else {
             throw LeafError(.usage, "--\(name) \(text) is not \(Value.expectation)")

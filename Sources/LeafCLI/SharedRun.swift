@@ -28,17 +28,18 @@ struct SharedRun {
         _ file: ModelFile, since start: ContinuousClock.Instant = .now, _ terminal: Terminal
     ) throws(LeafError) {
         try self.init(
-            survey.demands.demands, count: survey.count, bytes: survey.bytes, sequences: sequences, of: unit, engine,
-            file, reading: [survey.path], since: start, terminal)
+            survey.demands.demands, count: survey.count, bytes: survey.bytes, sequences: sequences, of: unit,
+            ahead: survey.ahead, engine, file, reading: [survey.path], since: start, terminal)
     }
 
     /// - Parameters:
     ///   - demands: the demands of all requests, or of those that need most.
     ///   - count: requests; nil where nobody knows.
     ///   - bytes: that requests take beside the model.
+    ///   - ahead: requests that are held at most; nil for twice the sequences.
     ///   - inputs: paths of what is read besides the model.
     init(
-        _ demands: [Demand], count: Int?, bytes: Int, sequences: Int, of unit: String = "text",
+        _ demands: [Demand], count: Int?, bytes: Int, sequences: Int, of unit: String = "text", ahead: Int? = nil,
         _ engine: EngineOptions, _ file: ModelFile, reading inputs: [String] = [],
         since start: ContinuousClock.Instant = .now, _ terminal: Terminal
     ) throws(LeafError) {
@@ -67,7 +68,7 @@ struct SharedRun {
         self.engine = engine
         self.terminal = terminal
         self.count = count
-        ahead = 2 * sequences
+        self.ahead = ahead ?? 2 * sequences
         began = .now
     }
 
@@ -121,13 +122,11 @@ extension SharedRun {
     ///   - phase: for the progress: `generating`.
     ///   - requests: what a line asks the model for.
     ///   - take: handed what comes of one of these requests; nil while more of the line is to come.
-    ///   - print: hands an answer to standard output; `number` counts the lines that ask for something, from 0.
     /// - Throws: a bad line where such are not answered, once the requests before it have been.
     func answer<Line, Request: ModelRequest>(
-        _ stream: RequestStream<Line>, _ tally: RequestTally, phase: String,
+        _ stream: RequestStream<Line>, _ tally: RequestTally, to writer: AnswerWriter, phase: String,
         requests: (_ line: Line) -> [Request],
-        take: (_ line: inout Line, _ index: Int, _ event: Request.Event) -> RequestOutcome?,
-        print: ((_ number: Int, _ answer: JSON) -> Void)? = nil
+        take: (_ line: inout Line, _ index: Int, _ event: Request.Event) -> RequestOutcome?
     ) throws(LeafError) {
         var clock = SweepClock()
         var lines = 0
@@ -137,22 +136,20 @@ extension SharedRun {
         let own = Cancellation(parent: cancellation)
         func finish(_ number: Int, _ outcome: RequestOutcome) {
             switch outcome {
-            case .cancelled: return
-            case .failed(let error, _) where error.kind == .cancelled: return
+            case .cancelled: writer.write(nil, of: number)
+            case .failed(let error, _) where error.kind == .cancelled: writer.write(nil, of: number)
             case .failed(let error, _) where error.kind == .io || error.kind == .badInput:
                 fatal = fatal ?? error
                 own.cancel()
+                writer.write(nil, of: number)
             case .failed(let error, let id):
                 tally.failed += 1
                 tally.finished += 1
-                emit(number, error.answer(id: id))
+                writer.write(error.answer(id: id), of: number)
             case .answered(let answer):
                 tally.finished += 1
-                emit(number, answer)
+                writer.write(answer, of: number)
             }
-        }
-        func emit(_ number: Int, _ answer: JSON) {
-            if let print { print(number, answer) } else { terminal.print(answer) }
         }
         func show() {
             var progress = Progress(phase: phase)
@@ -165,7 +162,7 @@ extension SharedRun {
         try model.carryOut(
             ahead: ahead, own,
             next: { milliseconds -> Arrival<Asked<AskedLine<Line>, Request>> in
-                while true {
+                while writer.hasRoom(taken: lines, ahead: ahead) {
                     do throws(LeafError) {
                         switch try stream.next(waiting: milliseconds) {
                         case .later: return .later
@@ -183,6 +180,7 @@ extension SharedRun {
                         return .end
                     }
                 }
+                return .later
             },
             onEvent: { (line: inout AskedLine<Line>, index: Int, event: Request.Event) in
                 show()
@@ -193,10 +191,25 @@ extension SharedRun {
         if let error = bad ?? fatal { throw error }
     }
 
-    /// Tells what it took, writes the timeline, and says by which error the run ends, if it does.
+    /// The facts of the process, which all answers share.
+    private func summary(of tally: RequestTally) -> JSON {
+        let sweeps = model.counters.sweeps
+        return [
+            "requests": .integer(tally.finished), "failed": .integer(tally.failed),
+            "interrupted": .bool(isInterrupted), "tokens": .integer(tally.tokens),
+            "timing": [
+                "load": .number(loadSeconds), "seconds": .number(seconds),
+                "tokens_per_second": .number(Double(tally.tokens) / max(seconds, 1e-9)), "sweeps": .integer(sweeps),
+            ],
+            "memory": .memory(model), "io": .io(model),
+        ]
+    }
+
+    /// Ends the answers, tells what it took, writes the timeline, and says by which error the run ends, if it does.
     ///
     /// - Throws: `.cancelled` after an interruption, `.badInput` if requests failed.
-    func finish(_ tally: RequestTally) throws(LeafError) {
+    func finish(_ tally: RequestTally, _ writer: AnswerWriter) throws(LeafError) {
+        writer.finish(summary(of: tally))
         tell(tokens: tally.tokens, requests: tally.finished, rows: tally.rows)
         try finishTrace()
         if isInterrupted {

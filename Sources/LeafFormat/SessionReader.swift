@@ -30,6 +30,12 @@ package final class SessionReader {
         }
     }
 
+    /// Whether a file begins as one does.
+    package static func isSession(_ file: InputFile) -> Bool {
+        let start = try? file.bytes(at: 0, count: min(SessionFrame.magic.count, file.byteCount))
+        return start.map { $0.elementsEqual(SessionFrame.magic) } ?? false
+    }
+
     /// For messages.
     package var path: String { file.path }
 

@@ -7,20 +7,23 @@ package struct FillAnswer {
     private let text: BlankText
     private let filling: Filling
     private let model: Model
-    private let loadSeconds: Double
+    private let loadSeconds: Double?
 
-    package init(_ text: BlankText, _ filling: Filling, _ model: Model, loadSeconds: Double) {
+    /// - Parameter loadSeconds: nil for one of many answers, which leave the facts of the process to a summary.
+    package init(_ text: BlankText, _ filling: Filling, _ model: Model, loadSeconds: Double?) {
         (self.text, self.filling, self.model, self.loadSeconds) = (text, filling, model, loadSeconds)
     }
 
-    /// - Parameter id: stands in front, for answers that come in any order.
-    package func json(id: JSON? = nil) -> JSON {
+    /// - Parameters:
+    ///   - id: stands in front, for answers that come in any order.
+    ///   - prompt: the text with its blanks, where it is to be seen beside its answer.
+    package func json(id: JSON? = nil, echoing prompt: String? = nil) -> JSON {
         .object(
-            (id.map { [("id", $0)] } ?? []) + [
+            (id.map { [("id", $0)] } ?? []) + (prompt.map { [("prompt", .string($0))] } ?? []) + [
                 ("text", .string(text.filled(with: filling.blanks.map(\.text)))), ("ids", .ids(filling.ids)),
                 ("blanks", .array(filling.blanks.map(Self.json))), ("seed", .unsigned(filling.seed)),
-                ("timing", timing), ("memory", .memory(model)), ("io", .io(model)),
-            ])
+                ("timing", timing),
+            ] + (loadSeconds == nil ? [] : [("memory", .memory(model)), ("io", .io(model))]))
     }
 
     private static func json(_ blank: Filling.Blank) -> JSON {

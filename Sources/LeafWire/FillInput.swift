@@ -18,6 +18,8 @@ package struct FillInput: Sendable {
 
     package var id: RequestID?
     package var text: BlankText
+    /// The text as it was given, with its blanks.
+    package let source: String
     package var options: GenerationOptions
     package var longest: Int
 
@@ -56,7 +58,15 @@ package struct FillInput: Sendable {
             default: options.decoding)
         guard let text else { throw LeafError(.usage, "'text' is missing") }
         self.text = try BlankText(text)
+        source = text
         (self.id, self.options, self.longest) = (id, options.withGreedyAtZero, longest)
+    }
+
+    /// - Throws: `.usage` for a text without a blank.
+    package init(_ text: String, _ defaults: Defaults) throws(LeafError) {
+        self.text = try BlankText(text)
+        source = text
+        (options, longest) = (defaults.options, defaults.longest)
     }
 
     /// - Throws: `.usage` for what makes no sense with this model.

@@ -1,4 +1,4 @@
-import LeafFormat
+package import LeafFormat
 package import LeafGeneration
 package import LeafSystem
 import LeafTokenizer
@@ -55,6 +55,11 @@ package struct GenerateInput: Sendable {
         (self.id, self.options, self.samples) = (id, options.withGreedyAtZero, samples)
     }
 
+    package init(_ prompt: Prompt, _ defaults: Defaults) {
+        self.prompt = prompt
+        (options, samples) = (defaults.options, defaults.samples)
+    }
+
     /// - Throws: `.usage` for what makes no sense with this model.
     package func request(for file: ModelFile) throws(LeafError) -> GenerationRequest {
         let request = GenerationRequest(
@@ -72,6 +77,16 @@ package struct GenerateInput: Sendable {
 }
 
 extension Prompt {
+    /// A field of an answer: what was asked.
+    ///
+    /// - Parameter name: of a text.
+    package func field(_ name: String) -> (key: String, value: JSON) {
+        switch self {
+        case .text(let text): (name, .string(text))
+        case .ids(let ids): ("input_ids", .ids(ids))
+        }
+    }
+
     /// What was given of two.
     ///
     /// - Parameter name: of the text's field.

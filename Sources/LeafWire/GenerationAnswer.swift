@@ -7,17 +7,21 @@ package struct GenerationAnswer {
     private let request: GenerationRequest
     private let generation: Generation
     private let model: Model
-    private let loadSeconds: Double
+    private let loadSeconds: Double?
 
-    package init(_ request: GenerationRequest, _ generation: Generation, _ model: Model, loadSeconds: Double) {
+    /// - Parameter loadSeconds: nil for one of many answers, which leave the facts of the process to a summary.
+    package init(_ request: GenerationRequest, _ generation: Generation, _ model: Model, loadSeconds: Double?) {
         (self.request, self.generation, self.model, self.loadSeconds) = (request, generation, model, loadSeconds)
     }
 
-    /// - Parameter id: the first field, for answers that come in any order.
-    package func json(id: JSON? = nil) -> JSON {
+    /// - Parameters:
+    ///   - id: the first field, for answers that come in any order.
+    ///   - prompt: stands behind it, where the request is to be seen beside its answer.
+    package func json(id: JSON? = nil, echoing prompt: Prompt? = nil) -> JSON {
         let hasChoices = generation.samples.count > 1 || isBeamSearch
         var object: [(key: String, value: JSON)] = []
         if let id { object.append(("id", id)) }
+        if let prompt { object.append(prompt.field("prompt")) }
         object += fields(generation.samples[0])
         object += [
             ("prompt_tokens", .integer(generation.promptTokens)),
@@ -25,8 +29,9 @@ package struct GenerationAnswer {
         ]
         if hasChoices { object.append(("choices", .array(generation.samples.map { .object(fields($0)) }))) }
         if let session { object.append(("session", session)) }
-        object += [
-            ("timing", timing), ("memory", .memory(model)), ("io", .io(model)),
+        object.append(("timing", timing))
+        if loadSeconds != nil { object += [("memory", .memory(model)), ("io", .io(model))] }
+        object.append(
             (
                 "speculation",
                 [
@@ -34,8 +39,7 @@ package struct GenerationAnswer {
                     "tokens_per_sweep": .number(
                         Double(generation.newTokens) / Double(max(1, generation.sweeps))),
                 ]
-            ),
-        ]
+            ))
         return .object(object)
     }
 

@@ -28,15 +28,18 @@ extension JSON {
 
     /// `{"load","wait","prefill","decode","tokens_per_second","sweeps"}`: seconds, and the rate of decoding.
     ///
-    /// - Parameter decoded: tokens that came after the first of each text.
+    /// - Parameters:
+    ///   - load: nil in one of many answers, for which the model was opened once.
+    ///   - decoded: tokens that came after the first of each text.
     static func timing(
-        load: Double, wait: Double, prefill: Double, decode: Double, decoded: Int, sweeps: Int
+        load: Double?, wait: Double, prefill: Double, decode: Double, decoded: Int, sweeps: Int
     ) -> JSON {
-        [
-            "load": .number(load), "wait": .number(wait), "prefill": .number(prefill), "decode": .number(decode),
-            "tokens_per_second": .number(decode > 0 ? Double(max(0, decoded)) / decode : 0),
-            "sweeps": .integer(sweeps),
-        ]
+        .object(
+            (load.map { [("load", .number($0))] } ?? []) + [
+                ("wait", .number(wait)), ("prefill", .number(prefill)), ("decode", .number(decode)),
+                ("tokens_per_second", .number(decode > 0 ? Double(max(0, decoded)) / decode : 0)),
+                ("sweeps", .integer(sweeps)),
+            ])
     }
 
     package static func logprobs(_ logprobs: [TokenLogprobs]) -> JSON {

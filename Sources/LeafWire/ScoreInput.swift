@@ -7,7 +7,7 @@ package import Leafcutter
 
 /// How an input is scored.
 package enum ScoreRule: String, Sendable, CaseIterable {
-    /// CPM-Live's rule: the option that the model judges to be right.
+    /// CPM-Live's rule: the option that the model judges to be right. Only an adapter teaches that judgement.
     case choice
     /// The option that is the most likely continuation.
     case likelihood
@@ -15,25 +15,38 @@ package enum ScoreRule: String, Sendable, CaseIterable {
     case rank
 }
 
+/// What the scores of likelihoods are divided by.
+package enum ScoreNormalization: String, Sendable, CaseIterable {
+    case length
+}
+
 /// Texts to score: `{"id","context" or "context_ids","target" or "target_ids"}` or `{"id","input","options"}`, with
-/// `rule`, `task`, `segment`, `delta` and `prompt_embedding`. What else stands there is passed: data files have it.
+/// `rule`, `normalize`, `task`, `segment`, `delta` and `prompt_embedding`. What else stands there is passed: data files
+/// have it.
 package struct ScoreInput: Sendable {
     /// What holds for texts that say nothing about it.
     package struct Defaults: Sendable {
         /// Soft prompt, segment and adapter.
         package var form: GenerationOptions
-        package var rule: ScoreRule
+        /// Nil for the one that the model knows: `choice` with an adapter, `likelihood` without.
+        package var rule: ScoreRule?
+        package var normalization: ScoreNormalization?
 
-        package init(form: GenerationOptions = GenerationOptions(), rule: ScoreRule = .choice) {
+        package init(
+            form: GenerationOptions = GenerationOptions(), rule: ScoreRule? = nil,
+            normalization: ScoreNormalization? = nil
+        ) {
             self.form = form
             self.rule = rule
+            self.normalization = normalization
         }
     }
 
     private struct Fields: Sendable {
         var id: RequestID?
         var form: GenerationOptions
-        var rule: ScoreRule
+        var rule: ScoreRule?
+        var normalization: ScoreNormalization?
         var context: String?
         var contextIDs: [Int32]?
         var target: String?
@@ -43,11 +56,13 @@ package struct ScoreInput: Sendable {
     }
 
     private let fields: Fields
+    /// Whether it is one text and nothing else.
+    private let isPlain: Bool
     package var id: RequestID? { fields.id }
 
     /// - Throws: `.usage` naming the field that makes no sense.
     package init(json: ArraySlice<UInt8>, _ defaults: Defaults = Defaults()) throws(LeafError) {
-        var fields = Fields(form: defaults.form, rule: defaults.rule)
+        var fields = Fields(form: defaults.form, rule: defaults.rule, normalization: defaults.normalization)
         try JSONReader.read(json) { name, reader throws(LeafError) in
             switch name {
             case "kind": try RequestKind.score.check(&reader)
@@ -66,19 +81,41 @@ package struct ScoreInput: Sendable {
                     throw reader.wrong("is '\(rule.prefix(40))', not choice, likelihood or rank")
                 }
                 fields.rule = known
+            case "normalize":
+                let name = try reader.text()
+                guard let known = ScoreNormalization(rawValue: name) else {
+                    throw reader.wrong("is '\(name.prefix(40))', not length")
+                }
+                fields.normalization = known
             case _ where OptionFields.form.contains(name):
                 try OptionFields.read(name, &reader, into: &fields.form, known: OptionFields.form)
             default: try reader.skip()
             }
         }
         self.fields = fields
+        isPlain = false
+    }
+
+    /// A text whose log-probability is wanted, or by the rule rank the model's judgement of it.
+    ///
+    /// - Parameter options: those among which to choose, if the text is a question.
+    package init(_ text: String, options: [String] = [], _ defaults: Defaults) {
+        var fields = Fields(form: defaults.form, rule: defaults.rule, normalization: defaults.normalization)
+        if fields.rule == .rank || !options.isEmpty {
+            fields.input = text
+            fields.options = options.isEmpty ? nil : options
+        } else {
+            (fields.context, fields.target) = ("", text)
+        }
+        self.fields = fields
+        isPlain = true
     }
 
     /// The texts that are scored for it, and what becomes of their scores.
     ///
     /// - Parameter id: stands in the answer.
     /// - Throws: `.usage` for what makes no sense with this model.
-    package func question(for file: ModelFile, id: JSON) throws(LeafError) -> ScoreQuestion {
+    package func question(for file: ModelFile, id: JSON? = nil) throws(LeafError) -> ScoreQuestion {
         if let input = fields.input { return try question(about: input, id, file) }
         func encode(_ text: String) throws(LeafError) -> [Int32] { try file.requireTokenizer().encode(text) }
         let context: [Int32] =
@@ -94,10 +131,22 @@ package struct ScoreInput: Sendable {
         return ScoreQuestion(id: id, kind: .target, texts: [try request(context, target, file)])
     }
 
+    /// What was asked, as fields of an answer.
+    package var echo: [(key: String, value: JSON)] {
+        let prompt = isPlain ? fields.target ?? fields.input : fields.input ?? fields.context
+        return (prompt.map { [("prompt", .string($0))] } ?? [])
+            + (isPlain || fields.input != nil ? [] : fields.target.map { [("target", .string($0))] } ?? [])
+    }
+
+    /// The options of a choice.
+    package var options: [String] { fields.options ?? [] }
+
     /// Each is a text of its own, with the input in front.
     private static let mostOptions = 256
 
-    private func question(about input: String, _ id: JSON, _ file: ModelFile) throws(LeafError) -> ScoreQuestion {
+    private func question(about input: String, _ id: JSON?, _ file: ModelFile) throws(LeafError) -> ScoreQuestion {
+        var rule = fields.rule ?? .likelihood
+        if fields.rule == nil, try file.isAdapted(by: fields.form) { rule = .choice }
         let tokenizer = try file.requireTokenizer()
         let context = [Tokenizer.bosID] + tokenizer.encode(input)
         func judge(_ option: [Int32] = []) throws(LeafError) -> ScoreRequest {
@@ -107,7 +156,7 @@ package struct ScoreInput: Sendable {
             try request.validate(for: file.configuration)
             return request
         }
-        if fields.rule == .rank {
+        if rule == .rank {
             guard fields.options == nil else {
                 throw LeafError(.usage, "the rule rank takes no 'options'; the rules choice and likelihood do")
             }
@@ -122,9 +171,11 @@ package struct ScoreInput: Sendable {
         var texts: [ScoreRequest] = []
         for option in options {
             let ids = tokenizer.encode(option)
-            texts.append(fields.rule == .choice ? try judge(ids) : try request(context, ids, file))
+            texts.append(rule == .choice ? try judge(ids) : try request(context, ids, file))
         }
-        return ScoreQuestion(id: id, kind: fields.rule == .choice ? .choice : .likelihood, texts: texts)
+        let isByLength = fields.normalization == .length
+        return ScoreQuestion(
+            id: id, kind: rule == .choice ? .choice : .likelihood(isByLength: isByLength), texts: texts)
     }
 
     private func request(
@@ -139,32 +190,43 @@ package struct ScoreInput: Sendable {
 /// The texts that one request wants scored, and what it makes of their scores.
 package struct ScoreQuestion: Sendable {
     enum Kind: Sendable {
-        case target, choice, likelihood, rank
+        case target, choice, rank
+        /// By length: a token's share of the log-probability, so that long options lose nothing by their length.
+        case likelihood(isByLength: Bool)
     }
 
-    let id: JSON
+    let id: JSON?
     let kind: Kind
     package let texts: [ScoreRequest]
 
-    /// - Parameter scores: for each text, the scores of its target's tokens.
-    package func answer(_ scores: [[TokenScore]]) -> JSON {
+    /// - Parameters:
+    ///   - scores: for each text, the scores of its target's tokens.
+    ///   - input: what was asked, where it is to be seen beside the answer.
+    package func answer(_ scores: [[TokenScore]], echoing input: ScoreInput? = nil) -> JSON {
+        .object((id.map { [("id", $0)] } ?? []) + (input?.echo ?? []) + fields(scores, options: input?.options))
+    }
+
+    private func fields(_ scores: [[TokenScore]], options: [String]?) -> [(key: String, value: JSON)] {
         switch kind {
         case .target:
             return [
-                "id": id, "logprob": .number(scores[0].reduce(0) { $0 + $1.logprob }),
-                "token_logprobs": .array(scores[0].map { .number($0.logprob) }),
-                "ranks": .array(scores[0].map { .integer($0.rank) }),
+                ("logprob", .number(Self.logprob(scores[0]))),
+                ("token_logprobs", .array(scores[0].map { .number($0.logprob) })),
+                ("ranks", .array(scores[0].map { .integer($0.rank) })),
             ]
-        case .choice: return choice(scores.map { Judgement.score($0) })
-        case .likelihood: return choice(scores.map { $0.reduce(0) { $0 + $1.logprob } })
-        case .rank: return ["id": id, "score": .number(Judgement.score(scores[0]))]
+        case .choice: return choice(scores.map { Judgement.score($0) }, options)
+        case .likelihood(let isByLength):
+            return choice(scores.map { Self.logprob($0) / (isByLength ? Double($0.count) : 1) }, options)
+        case .rank: return [("score", .number(Judgement.score(scores[0])))]
         }
     }
 
-    private func choice(_ scores: [Double]) -> JSON {
-        [
-            "id": id, "choice": .integer(ChoiceTask.Output(scores: scores).choice),
-            "scores": .array(scores.map { .number($0) }),
-        ]
+    private static func logprob(_ scores: [TokenScore]) -> Double { scores.reduce(0) { $0 + $1.logprob } }
+
+    /// - Parameter options: their texts, where the best one's is to be seen.
+    private func choice(_ scores: [Double], _ options: [String]?) -> [(key: String, value: JSON)] {
+        let choice = ChoiceTask.Output(scores: scores).choice
+        return [("choice", .integer(choice))] + (options.map { [("option", .string($0[choice]))] } ?? [])
+            + [("scores", .array(scores.map { .number($0) }))]
     }
 }

@@ -26,6 +26,15 @@ extension ModelFile {
     }
 }
 
+extension ModelFile {
+    /// Whether an adapter, loaded beside the model or merged into it, has a part in what it computes.
+    ///
+    /// - Throws: `.usage` for an adapter that there is not.
+    package func isAdapted(by options: GenerationOptions) throws(LeafError) -> Bool {
+        try tunings.tuning(of: options, for: configuration).adapter != nil || leaf.metadata["source.adapters"] != nil
+    }
+}
+
 extension Model {
     /// Runs a request to its end. Requests of other threads and tasks share its sweeps.
     ///

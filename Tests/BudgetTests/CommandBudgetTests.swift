@@ -24,6 +24,8 @@ struct CommandBudgetTests {
     /// Lines of requests, each so long that a program that holds all of them overruns a small budget.
     private static let lineCount = 600
     private static let requestCount = 64
+    /// A line behind answers that are JSON, and a heading before those of a table.
+    private static let summary = 1
 
     static let runs: [Run] = [
         Run(name: "generate", arguments: ["generate", "MODEL", "今天", "--max-tokens", "8"]),
@@ -45,25 +47,58 @@ struct CommandBudgetTests {
             arguments: ["generate", "MODEL", "今天", "--max-tokens", "8", "--trace", "OUTPUT"]),
         Run(
             name: "generate --requests FILE",
-            arguments: ["generate", "MODEL", "--requests", "prompts.jsonl", "--max-tokens", "1"], answers: lineCount),
+            arguments: ["generate", "MODEL", "--requests", "prompts.jsonl", "--max-tokens", "1"],
+            answers: lineCount + summary),
         Run(
             name: "generate --requests -, a pipe",
             arguments: ["generate", "MODEL", "--requests", "-", "--max-tokens", "1"], input: "prompts.jsonl",
-            isPiped: true, answers: lineCount),
+            isPiped: true, answers: lineCount + summary),
         Run(
-            name: "score FILE", arguments: ["score", "MODEL", "--requests", "scores.jsonl"], answers: requestCount),
+            name: "score FILE", arguments: ["score", "MODEL", "--requests", "scores.jsonl"],
+            answers: requestCount + summary),
         Run(
             name: "score, a pipe", arguments: ["score", "MODEL", "--requests", "-"], input: "scores.jsonl",
-            isPiped: true, answers: requestCount),
+            isPiped: true, answers: requestCount + summary),
         Run(name: "fill --beams 4", arguments: ["fill", "MODEL", "今天<blank:4>气", "--beams", "4"]),
-        Run(name: "fill FILE", arguments: ["fill", "MODEL", "--requests", "blanks.jsonl"], answers: requestCount),
+        Run(
+            name: "fill FILE", arguments: ["fill", "MODEL", "--requests", "blanks.jsonl"],
+            answers: requestCount + summary),
         Run(
             name: "fill, a pipe", arguments: ["fill", "MODEL", "--requests", "-"], input: "blanks.jsonl",
-            isPiped: true, answers: requestCount),
+            isPiped: true, answers: requestCount + summary),
         Run(name: "embed, a file", arguments: ["embed", "MODEL", "-"], input: "texts.txt", answers: requestCount),
         Run(
             name: "embed --pool none, a pipe", arguments: ["embed", "MODEL", "-", "--pool", "none"],
             input: "long.txt", isPiped: true, answers: 8),
+        Run(
+            name: "generate --ordered --echo-prompt",
+            arguments: [
+                "generate", "MODEL", "--requests", "prompts.jsonl", "--max-tokens", "1", "--ordered", "--echo-prompt",
+            ], answers: lineCount + summary),
+        Run(
+            name: "generate --prompts, a pipe, as a table",
+            arguments: [
+                "generate", "MODEL", "--prompts", "-", "--max-tokens", "4", "--ordered", "--echo-prompt", "--format",
+                "tsv",
+            ], input: "texts.txt", isPiped: true, answers: requestCount + summary),
+        Run(
+            name: "generate --logprobs 200 --ordered",
+            arguments: [
+                "generate", "MODEL", "--prompts", "texts.txt", "--max-tokens", "20", "--logprobs", "200",
+                "--logit-bias",
+                "7=-1000", "--ordered",
+            ], answers: requestCount + summary),
+        Run(
+            name: "score --ordered, a pipe", arguments: ["score", "MODEL", "--requests", "-", "--ordered"],
+            input: "scores.jsonl", isPiped: true, answers: requestCount + summary),
+        Run(
+            name: "embed --prompts --pool none --ordered",
+            arguments: ["embed", "MODEL", "--prompts", "long.txt", "--pool", "none", "--normalize", "--ordered"],
+            answers: 8 + summary),
+        Run(
+            name: "perplexity --lines, a pipe",
+            arguments: ["perplexity", "MODEL", "-", "--lines", "--context", "512", "--echo-prompt"], input: "long.txt",
+            isPiped: true, answers: 8 + summary),
         Run(
             name: "perplexity FILE", arguments: ["perplexity", "MODEL", "long.txt", "--context", "64"]),
         Run(

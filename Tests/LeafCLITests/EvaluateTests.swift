@@ -54,7 +54,9 @@ import Testing
     @Test func predictionsAreThoseOfTheOtherCommands() throws {
         let choices = try evaluate("C3", Self.data("C3")).predictions
         let scored = try jsonObjects(
-            try Leafcutter.run("score", model, "--requests", Self.data("C3"), "--task", "1", "-q").text)
+            try Leafcutter.run(
+                "score", model, "--requests", Self.data("C3"), "--rule", "choice", "--task", "1", "-q"
+            ).text)
         for answer in choices {
             let same = try #require(scored.first { $0["id"] as? String == answer["id"] as? String })
             #expect(answer["choice"] as? Int == same["choice"] as? Int)

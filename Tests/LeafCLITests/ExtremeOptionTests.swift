@@ -81,7 +81,8 @@ import Testing
         ]
         // What names files, and what ends before there is a plan.
         let others: Set = [
-            "memory", "output", "input", "trace", "session", "requests", "delta", "prompt-embedding", "mirror", "from",
+            "memory", "output", "input", "trace", "session", "requests", "prompts", "delta", "prompt-embedding",
+            "mirror", "from",
             "ids", "suffix", "preset",
         ]
         // What decides how much a plan holds, tried with every command.

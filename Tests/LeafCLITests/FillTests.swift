@@ -76,8 +76,7 @@ import Testing
         let run = try Leafcutter.run(
             "fill", try Models.shared.get().demo, "--requests", try folder.file(lines), "--batch", "\(longest)", "-q")
         var found: [Int: (text: String, mean: Double)] = [:]
-        for line in run.text.split(separator: "\n") {
-            let json = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        for json in try run.objects {
             let blank = try #require((json["blanks"] as? [[String: Any]])?.first)
             let length = try #require(json["id"] as? Int)
             let logprob = try #require(blank["logprob"] as? Double)
@@ -132,8 +131,7 @@ import Testing
         let run = try Leafcutter.run("fill", model, "--requests", try folder.file(lines), "--batch", "3", "-q")
         #expect(run.status == 0, "\(run.error)")
         var answers: [String: String] = [:]
-        for line in run.text.split(separator: "\n") {
-            let json = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        for json in try run.objects {
             answers["\(try #require(json["id"]))"] = json["text"] as? String
         }
         for (index, example) in all.enumerated() { #expect(answers["\(index)"] == example.text) }

@@ -11,8 +11,14 @@ struct Leafcutter {
 
         var text: String { String(decoding: output, as: UTF8.self) }
         var json: [String: Any]? { try? JSONSerialization.jsonObject(with: output) as? [String: Any] }
-        /// One object a line.
-        var objects: [[String: Any]] { get throws { try jsonObjects(text) } }
+        /// One object a line, without the facts of the process behind them.
+        var objects: [[String: Any]] { get throws { try jsonObjects(text).filter { $0["summary"] == nil } } }
+        /// The facts of the process, if they are the last line.
+        var summary: [String: Any]? {
+            text.split(separator: "\n").last.flatMap {
+                try? jsonObjects(String($0)).first?["summary"] as? [String: Any]
+            }
+        }
     }
 
     /// The statically linked program that users get, by `LEAFCUTTER_BIN`; else the one beside the tests.

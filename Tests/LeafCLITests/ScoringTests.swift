@@ -45,11 +45,15 @@ import Testing
             try Leafcutter.run("score", model, "--requests", path, "--rule", "likelihood", "-q"))[0]
         #expect(likely["id"] as? Int == 3)
         #expect(likely["choice"] as? Int == 0)
+        // Without an adapter nothing has taught the judgement that the rule choice asks for.
+        let usual = try lines(try Leafcutter.run("score", model, "--requests", path, "-q"))[0]
+        #expect(usual["scores"] as? [Double] == likely["scores"] as? [Double])
         let scores = try #require(likely["scores"] as? [Double])
         #expect(scores.count == 2 && scores[0] > scores[1])
 
         // CPM-Live's rule, by the logits command: parts encoded one by one, the logit of 是 at the end.
-        let chosen = try lines(try Leafcutter.run("score", model, "--requests", path, "-q"))[0]
+        let chosen = try lines(
+            try Leafcutter.run("score", model, "--requests", path, "--rule", "choice", "-q"))[0]
         func ids(_ text: String) throws -> [Int] {
             try #require(try Leafcutter.run("tokenize", model, "--json", text).json?["ids"] as? [Int])
         }
@@ -152,7 +156,17 @@ import Testing
             (["perplexity", model, text, "--prefix", "0"], 2, "--prefix 0"),
             (["perplexity", model, text, "--stride", "900"], 2, "--stride 900"),
             (["perplexity", model, text, "--prefix", "9"], 2, "nothing to score"),
+            (["score", model, "山", "--option", "水"], 2, "at least two"),
+            (try score(#"{"input":"a","options":["b"]}"#, "--option", "水"), 2, "--option"),
+            (try score(#"{"input":"a","options":["b"]}"#, "--normalize", "tokens"), 2, "length"),
+            (try score(#"{"input":"a","options":["b"],"normalize":"x"}"#), 2, "'normalize'"),
+            (["perplexity", model, text, "--format", "csv"], 2, "--lines"),
+            (["perplexity", model, text, "--lines", "--stride", "3"], 2, "--stride"),
+            (["perplexity", model, text, "--lines", "--context", "1"], 2, "--context 1"),
             (["embed", model], 2, "TEXT is missing"),
+            (["embed", model, "-", "--requests", text], 2, "not both"),
+            (["embed", model, "春", "--lines"], 2, "give - as the text"),
+            (["embed", model, "--requests", try folder.file([#"{"text":"a","normalize":1}"#])], 2, "'normalize'"),
             (["embed", model, "a", "--ids", "6"], 2, "not both"),
             (["embed", model, "--ids", "6,99999"], 2, "99999"),
             (["embed", model, "a", "--pool", "max"], 2, "mean, last"),

@@ -50,8 +50,7 @@ import Testing
             "fine=\(Self.tuning)/finetuned", "--prompt-embedding", "own=\(Self.tuning)/prompt.safetensors", "-q")
         #expect(run.status == 0, "\(run.error)")
         var answers: [String: [Int]] = [:]
-        for line in run.text.split(separator: "\n") {
-            let answer = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        for answer in try run.objects {
             answers[try #require(answer["id"] as? String)] = answer["ids"] as? [Int]
         }
         #expect(try answers["none"] == ids())
@@ -70,7 +69,8 @@ import Testing
             let score = try Leafcutter.run(["score", model, "--requests", folder.path("s.jsonl"), "-q"] + options)
             let vector = try Leafcutter.run(["embed", model, "--ids", "6,20,30", "-q"] + options)
             for run in [logits, score, vector] { #expect(run.status == 0, "\(run.error)") }
-            return [try Data(contentsOf: URL(filePath: folder.path("o"))), score.output, vector.output]
+            let scored = Data(score.text.prefix { $0 != "\n" }.utf8)
+            return [try Data(contentsOf: URL(filePath: folder.path("o"))), scored, vector.output]
         }
         let plain = try results([])
         for options in [["--delta", Self.best], ["--prompt-embedding", "\(Self.tuning)/prompt.safetensors"]] {

@@ -43,8 +43,10 @@ import Testing
     @Test func filesWithoutANumberAreOfTheFirstRules() throws {
         let expected = try contents([("software", "0.1.0"), ("model", "x")])
         #expect(expected?.promptIDs == [6, 7] && expected?.seed == 9 && expected?.tokens == 3)
-        #expect(try contents([("rules", "1"), ("software", "7.0.0")]) == expected)
-        #expect(try contents([]) == expected)
+        for fields in [[("rules", "1"), ("software", "7.0.0")], []] {
+            let same = try contents(fields)
+            #expect(same?.promptIDs == [6, 7] && same?.seed == 9 && same?.tokens == 3)
+        }
     }
 
     @Test(arguments: ["2", "0", "-1", "", "1.0", "99999999999999999999", "\u{1B}[2J"])
@@ -73,6 +75,41 @@ import Testing
         #expect(try refusal(Array(repeating: ("stop", ""), count: 65)) != nil)
         #expect(try contents([], prompt: Array(repeating: 9, count: 1 << 20))?.promptIDs.count == 1 << 20)
         #expect(throws: LeafError.self) { try contents([], prompt: Array(repeating: 9, count: 1 << 20 + 1)) }
+    }
+
+    /// What is written into a head comes back out of it, whatever stands in it.
+    @Test func textsComeBackFromTheirDescription() {
+        for texts in [
+            [], [""], ["，"], ["a", "b"], ["\"", "\\", "'"], ["\n\r\t\0", "\u{1}\u{7F}\u{85}"],
+            ["e\u{301}", "\u{301}", "🇨", "🇳"],
+            ["], [", "\", \""],
+        ] {
+            #expect(GenerationOptions.texts("\(texts)") == texts, "\(texts)")
+        }
+        for broken in ["", "[", "x", "[\"a\"", "[\"a]", "[\"\\", "[\"\\u{}\"]", "[\"a\" \"b\"]", "[] "] {
+            #expect(GenerationOptions.texts(broken) == nil, "\(broken)")
+        }
+    }
+
+    @Test func optionsAreTakenFromTheFileUnlessTheyWereGiven() throws {
+        let saved = try #require(
+            try contents([
+                ("decoding", "sampling"), ("temperature", "0.7"), ("top-k", "5"), ("repetition-window", "all"),
+                ("logit-bias", "5=-1.5 7=2.0"), ("stop", #"["，", "\n"]"#), ("allow-empty", "true"), ("number", "3"),
+                ("logprobs", "2"), ("compat", "transformers"), ("task", "1"),
+            ]))
+        var (options, samples) = (GenerationOptions(maxTokens: 1, topK: 9), 1)
+        saved.complete(&options, samples: &samples, except: ["top-k"])
+        var wanted = GenerationOptions(
+            maxTokens: 3, temperature: 0.7, topK: 9, logitBias: [5: -1.5, 7: 2], allowEmpty: true, stop: ["，", "\n"],
+            compatibility: .transformers, task: 1, logprobs: 2)
+        #expect(options == wanted && samples == 3)
+        // A length that was given stays, and so does what makes no sense.
+        let broken = try #require(try contents([("temperature", "warm"), ("decoding", "--beams x"), ("stop", "[")]))
+        (options, samples) = (GenerationOptions(maxTokens: 2), 1)
+        broken.complete(&options, samples: &samples, except: ["max-tokens"])
+        wanted = GenerationOptions(maxTokens: 2)
+        #expect(options == wanted && samples == 1)
     }
 
     @Test func aFieldThatIsThereTwiceIsDamage() throws {

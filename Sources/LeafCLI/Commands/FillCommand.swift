@@ -7,7 +7,6 @@ import Leafcutter
 struct FillCommand: Command {
     var model = ""
     var text: String?
-    var requests: String?
     var batch = 8
     var longest = FillRequest.usualLongest
     var lines = LineOptions()
@@ -32,23 +31,26 @@ struct FillCommand: Command {
     static let syntax = CommandSyntax<FillCommand>(
         name: "fill", summary: "Fill the blanks of a text.",
         discussion: """
-            A blank is written <blank:3> where three tokens are missing, or <blank> where their number is not known: all \
-            numbers up to --max-blank are tried on the same sweeps, and the one whose tokens have the best mean \
-            log-probability stays. Several blanks are filled from left to right. The text with its blanks filled goes to \
-            standard output.
+            A blank is written <blank:3> where three tokens are missing, or <blank> where their number is not known: \
+            all numbers up to --max-blank are tried on the same sweeps, and the one whose tokens have the best mean \
+            log-probability stays. Several blanks are filled from left to right. The text with its blanks filled \
+            goes to standard output.
 
             The most likely token is taken each time, and any token may stand in a blank. --sample, or an option of \
             sampling, draws instead; --beams K searches.
 
-            --requests fills many texts on shared sweeps. Each line of the file is a JSON object: "text", any option in \
-            snake_case where it differs from the command line ("max_blank", "beams", "temperature", ..), and an "id" \
-            that its answer repeats. Answers are JSON lines in the order in which they finish.
+            --prompts fills many texts on shared sweeps, one a line. With --requests each line is a JSON object: \
+            "text", any option in snake_case where it differs from the command line ("max_blank", "beams", \
+            "temperature", ..), and an "id" that its answer repeats; otherwise the number of its line is its id. \
+            Answers are JSON lines in the order in which they finish, and behind them {"summary"} with the facts of \
+            the process.
             """,
         arguments: [
             .required("MODEL", "A .leaf file.", \.model, suggest: .file),
             .optional("TEXT", "The text with its blanks; - takes all of standard input as it is.", \.text),
         ],
-        options: choices + LineOptions.all.map { $0.lifted(\.lines) } + TuningOptions.all.map { $0.lifted(\.tuning) }
+        options: choices + (LineOptions.sources + LineOptions.all).map { $0.lifted(\.lines) }
+            + TuningOptions.all.map { $0.lifted(\.tuning) }
             + (EngineOptions.all + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
@@ -62,9 +64,8 @@ struct FillCommand: Command {
         [
             .value("max-blank", "N", "Tokens of a blank without a number at most (default 8).", \.longest),
             .value(
-                "requests", "FILE", "Many texts on shared sweeps, one JSON object a line.", \.requests, suggest: .file),
-            .value(
-                "batch", "B", "With --requests: texts at the same time at most (default 8); fewer if memory is short.",
+                "batch", "B",
+                "With many requests: texts at the same time at most (default 8); fewer if memory is short.",
                 \.batch),
             .flag("greedy", "Take the most likely token each time (default).", \.isGreedy),
             .value("beams", "K", "Beam search with K beams.", \.beams),
@@ -91,18 +92,18 @@ struct FillCommand: Command {
             greedy: isGreedy, sample: samples, beams: beams, default: options.decoding)
         options = options.withGreedyAtZero
         try options.validate()
+        let source = try lines.source(beside: text)
         terminal.progress.show("opening \(model)")
         let file = try tuning.open(model, memory: engine.memory)
-        switch (text, requests) {
-        case (nil, nil):
-            throw LeafError(
-                .usage, "TEXT is missing; give a text with <blank>, - for standard input, or --requests")
-        case (.some, .some): throw LeafError(.usage, "give a text or --requests, not both")
-        case (let text?, nil):
-            try runOne(text == "-" ? try StandardInput.text() : text, options, file, began, terminal)
-        case (nil, let requests?):
-            try runRequests(requests, FillInput.Defaults(options: options, longest: longest), file, began, terminal)
+        if let source {
+            return try runRequests(
+                source, FillInput.Defaults(options: options, longest: longest), file, began, terminal)
         }
+        guard let text else {
+            throw LeafError(
+                .usage, "TEXT is missing; give a text with <blank>, - for standard input, --prompts or --requests")
+        }
+        try runOne(text == "-" ? try StandardInput.text() : text, options, file, began, terminal)
     }
 
     private func runOne(
@@ -121,18 +122,24 @@ struct FillCommand: Command {
     private struct Asked {
         let id: JSON
         let text: BlankText
+        /// Nil where it is not wanted beside the answer.
+        let source: String?
         let request: FillRequest
     }
 
     private func runRequests(
-        _ path: String, _ defaults: FillInput.Defaults, _ file: ModelFile, _ began: ContinuousClock.Instant,
+        _ source: RequestSource, _ defaults: FillInput.Defaults, _ file: ModelFile, _ began: ContinuousClock.Instant,
         _ terminal: Terminal
     ) throws(LeafError) {
-        let stream = try RequestStream<Asked>(path, lines, terminal) { line throws(LeafError) in
+        let echoes = lines.answers.echoesPrompt
+        let stream = try RequestStream<Asked>(source, lines, terminal) { line throws(LeafError) in
             guard !line.isBlank else { return nil }
-            let input = try FillInput(json: line.bytes, defaults)
+            let input =
+                try source.isPlain
+                ? FillInput(line.plainText(), defaults) : FillInput(json: line.bytes, defaults)
             return Asked(
-                id: input.id?.json ?? .integer(line.number), text: input.text, request: try input.request(for: file))
+                id: input.id?.json ?? .integer(line.number), text: input.text, source: echoes ? input.source : nil,
+                request: try input.request(for: file))
         }
         // Of those texts that need most sequences, as many as may run together.
         var widest: [Int] = []
@@ -156,8 +163,10 @@ struct FillCommand: Command {
             survey, sequences: stream.isRepeatable ? widest.reduce(0, +) : batch * defaults.longest, of: "sequence",
             engine, file, since: began, terminal)
         let tally = RequestTally()
+        let writer = AnswerWriter(
+            lines.answers, columns: ["id"] + (echoes ? ["prompt"] : []) + ["text", "seed", "error"], terminal)
         try run.answer(
-            stream, tally, phase: "filling",
+            stream, tally, to: writer, phase: "filling",
             requests: { [$0.request] },
             take: { (asked, _, event: FillRequest.Event) in
                 switch event.answer {
@@ -166,11 +175,11 @@ struct FillCommand: Command {
                 case .success(let filling):
                     tally.tokens += filling.tokenCount
                     tally.rows += filling.rows
-                    let answer = FillAnswer(asked.text, filling, run.model, loadSeconds: run.loadSeconds)
-                    return .answered(answer.json(id: asked.id))
+                    let answer = FillAnswer(asked.text, filling, run.model, loadSeconds: nil)
+                    return .answered(answer.json(id: asked.id, echoing: asked.source))
                 }
             })
-        try run.finish(tally)
+        try run.finish(tally, writer)
     }
 
     /// What one of the texts that are tried for a line of a pipe may need.

@@ -9,11 +9,13 @@ extension GenerateCommand {
     /// One line, known to make sense.
     private struct Asked {
         let id: JSON
+        /// Nil where it is not wanted beside the answer.
+        let prompt: Prompt?
         let request: GenerationRequest
     }
 
     func runRequests(
-        _ path: String, _ defaults: GenerateInput.Defaults, _ terminal: Terminal
+        _ source: RequestSource, _ defaults: GenerateInput.Defaults, _ terminal: Terminal
     ) throws(LeafError) {
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
@@ -21,9 +23,12 @@ extension GenerateCommand {
         var isPipe = false
         // What is read twice is warned of once.
         var warned = 0
-        let stream = try RequestStream<Asked>(path, lines, terminal) { line throws(LeafError) in
+        let echoes = lines.answers.echoesPrompt
+        let stream = try RequestStream<Asked>(source, lines, terminal) { line throws(LeafError) in
             guard !line.isBlank else { return nil }
-            let input = try GenerateInput(json: line.bytes, defaults)
+            let input =
+                try source.isPlain
+                ? GenerateInput(.text(line.plainText()), defaults) : GenerateInput(json: line.bytes, defaults)
             let request = try input.request(for: file)
             if let logprobs = request.options.logprobs, isPipe, logprobs > Self.logprobsOfPipe(defaults) {
                 throw LeafError(
@@ -34,9 +39,11 @@ extension GenerateCommand {
             if line.number > warned {
                 warned = line.number
                 Self.warn(
-                    of: request, isEmpty: input.isEmpty(request), file, "\(path), line \(line.number): ", terminal)
+                    of: request, isEmpty: input.isEmpty(request), file, "\(source.path), line \(line.number): ",
+                    terminal)
             }
-            return Asked(id: input.id?.json ?? .integer(line.number), request: request)
+            return Asked(
+                id: input.id?.json ?? .integer(line.number), prompt: echoes ? input.prompt : nil, request: request)
         }
         isPipe = !stream.isRepeatable
         let survey = try stream.survey(
@@ -48,8 +55,12 @@ extension GenerateCommand {
             answer: { $0.request.answerRoom })
         let run = try SharedRun(survey, sequences: batch.count, engine, file, since: start, terminal)
         let tally = RequestTally()
+        let writer = AnswerWriter(
+            lines.answers,
+            columns: ["id"] + (echoes ? ["prompt"] : []) + ["text", "finish_reason", "seed", "error"],
+            terminal)
         try run.answer(
-            stream, tally, phase: "generating",
+            stream, tally, to: writer, phase: "generating",
             requests: { [$0.request] },
             take: { (asked, _, event: GenerationEvent) in
                 switch event {
@@ -62,11 +73,11 @@ extension GenerateCommand {
                 case .finished(.success(let generation)) where generation.isUnbegun: return .cancelled
                 case .finished(.success(let generation)):
                     tally.rows += asked.request.demand(in: file.configuration).firstRows + generation.newTokens
-                    let answer = GenerationAnswer(asked.request, generation, run.model, loadSeconds: run.loadSeconds)
-                    return .answered(answer.json(id: asked.id))
+                    let answer = GenerationAnswer(asked.request, generation, run.model, loadSeconds: nil)
+                    return .answered(answer.json(id: asked.id, echoing: asked.prompt))
                 }
             })
-        try run.finish(tally)
+        try run.finish(tally, writer)
     }
 
     /// Log-probabilities a token that lines of a pipe may ask for: what their answers take is planned for before they

@@ -3,11 +3,12 @@ import Leafcutter
 
 /// `leafcutter generate MODEL PROMPT --suffix TEXT`: one open blank between the two.
 extension GenerateCommand {
+    static let suffixOfMany = LeafError(
+        .usage, "--suffix takes one prompt as a text and gives one text; see leafcutter fill")
+
     func runSuffix(_ suffix: String, _ options: GenerationOptions, _ terminal: Terminal) throws(LeafError) {
         let began = ContinuousClock.now
-        guard requests == nil, ids == nil, samples == 1 else {
-            throw LeafError(.usage, "--suffix takes one prompt as a text and gives one text; see leafcutter fill")
-        }
+        guard ids == nil, samples == 1 else { throw Self.suffixOfMany }
         guard case .text(let prompt) = try readPrompt() else { return }
         let text = BlankText(before: prompt, after: suffix)
         terminal.progress.show("opening \(model)")

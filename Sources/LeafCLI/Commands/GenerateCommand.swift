@@ -18,11 +18,13 @@ struct GenerateCommand: Command {
     var task: Int?
     var segment: Int?
     var samples = 1
-    var requests: String?
     var batch = BatchSize(8)
     var lines = LineOptions()
     var session: String?
     var sessionInterval: Int?
+    var quietsPast = false
+    /// Names of the options that were typed.
+    var given: Set<String> = []
     var isGreedy = false
     var beams: Int?
     var allowsEmpty = false
@@ -39,22 +41,27 @@ struct GenerateCommand: Command {
             The text goes to standard output as it comes; --json prints one object at the end instead. Defaults are \
             CPM-Live's. Ctrl-C ends the text cleanly.
 
-            --requests runs many texts on shared sweeps. Each line of the file is a JSON object: "prompt" or "input_ids", \
-            any option in snake_case where it differs from the command line ("max_tokens", "top_p", "n", ..), and an "id" \
-            that its answer repeats. Answers are JSON lines in the order in which they finish. The lines may come from a pipe, \
-            or from standard input with --requests -; --context then says how long requests may be.
+            --prompts runs many texts on shared sweeps, one a line. With --requests each line is a JSON object: \
+            "prompt" or "input_ids", any option in snake_case where it differs from the command line ("max_tokens", \
+            "top_p", "n", ..), and an "id" that its answer repeats; otherwise the number of its line is its id. \
+            Answers are JSON lines in the order in which they finish, and behind them {"summary"} with the facts of \
+            the process: time, memory, reading. --ordered and --format change that. The lines may come from a pipe, \
+            or from standard input with --requests - or --lines; --context then says how long requests may be.
 
-            --session keeps a generation in a file, at the end and when it is interrupted. The same command goes on from \
-            there and gives what it would have given without the stop; the prompt may be left out then. --max-tokens counts \
-            from the very beginning.
+            --session keeps a generation in a file, at the end and when it is interrupted. The same command goes on \
+            from there and gives what it would have given without the stop. The prompt and the options may be left \
+            out then: the file has them (leafcutter inspect FILE shows which). --max-tokens counts from the very \
+            beginning; a larger one continues a text that ended by its length. --quiet-past prints the new part \
+            alone, so that >> joins the parts. A session goes on with what the model wrote and nothing else: to add \
+            sentences of your own, begin another session with everything so far, and them, as its prompt.
             """,
         arguments: [
             .required("MODEL", "A .leaf file.", \.model, suggest: .file),
             .optional("PROMPT", "The text to continue; - takes all of standard input as it is.", \.prompt),
         ],
-        options: choices + LineOptions.all.map { $0.lifted(\.lines) } + sampling + form
-            + TuningOptions.all.map { $0.lifted(\.tuning) }
-            + (EngineOptions.all + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
+        options: choices.map { $0.noting(\.given) } + (LineOptions.sources + LineOptions.all).map { $0.lifted(\.lines) }
+            + (sampling + form).map { $0.noting(\.given) } + TuningOptions.all.map { $0.lifted(\.tuning) }
+            + (EngineOptions.all + [EngineOptions.traceOption]).map { $0.lifted(\.engine).noting(\.given) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
             "generate ant.leaf '今天天气真好，' --memory 2GiB",
@@ -63,7 +70,9 @@ struct GenerateCommand: Command {
             "generate ant.leaf '新年快乐，' --beams 3 --repetition-penalty 1.2",
             "generate ant.leaf '春眠不觉晓，' --suffix '花落知多少。' --greedy",
             "generate ant.leaf --requests prompts.jsonl --batch 16 > answers.jsonl",
+            "generate ant.leaf --prompts prompts.txt --ordered --echo-prompt --format csv > answers.csv",
             "generate ant.leaf '很久以前，' --max-tokens 2000 --session tale.session --session-every 50",
+            "generate ant.leaf --session tale.session --max-tokens 4000 --quiet-past >> tale.txt",
         ])
 
     private static let choices: [CommandOption<GenerateCommand>] = [
@@ -82,15 +91,17 @@ struct GenerateCommand: Command {
             "number", letter: "n", "N", "Texts to generate, on the same sweeps (default 1); the N best with --beams.",
             \.samples),
         .value(
-            "requests", "FILE", "Many requests on shared sweeps, one JSON object a line.", \.requests, suggest: .file),
-        .value(
-            "batch", "B", "With --requests: texts at the same time at most (default 8); fewer if memory is short.",
+            "batch", "B", "With many requests: texts at the same time at most (default 8); fewer if memory is short.",
             \.batch),
         .value(
             "session", "FILE", "Keep the generation in this file, and go on from it.", \.session, suggest: .file),
         .value(
             "session-every", "N", "With --session: save after every N tokens too (default: at the end alone).",
             \.sessionInterval),
+        .flag(
+            "quiet-past",
+            "With --session: print only what is new, and a line break behind it only once the text has ended.",
+            \.quietsPast),
         .values("stop", "STRING", "End before this string; may be given several times.", \.options.stop),
         .value(
             "logprobs", "K",
@@ -127,20 +138,26 @@ struct GenerateCommand: Command {
 
     func run(_ terminal: Terminal) throws(LeafError) {
         let options = try definiteOptions()
-        guard session == nil || (suffix == nil && requests == nil) else {
+        let source = try lines.source(beside: prompt, hasIDs: ids != nil)
+        guard session == nil || (suffix == nil && source == nil) else {
             throw LeafError(
-                .usage, "--session keeps what goes on from one prompt; it cannot be given with --requests or --suffix")
+                .usage,
+                "--session keeps what goes on from one prompt; it cannot be given with --requests, --prompts, --lines "
+                    + "or --suffix")
         }
-        if let suffix { return try runSuffix(suffix, options, terminal) }
-        guard let requests else { return try runOne(options, terminal) }
-        guard prompt == nil, ids == nil else {
-            throw LeafError(.usage, "give a prompt or --requests, not both")
+        if let suffix {
+            guard source == nil else { throw Self.suffixOfMany }
+            return try runSuffix(suffix, options, terminal)
         }
-        try runRequests(requests, GenerateInput.Defaults(options: options, samples: samples), terminal)
+        guard let source else { return try runOne(terminal) }
+        guard options.logprobs == nil || lines.answers.format == .jsonl else {
+            throw LeafError(.usage, "--logprobs has no place in a table; leave out --format")
+        }
+        try runRequests(source, GenerateInput.Defaults(options: options, samples: samples), terminal)
     }
 
     /// The options, including those that have another form on the command line.
-    private func definiteOptions() throws(LeafError) -> GenerationOptions {
+    func definiteOptions() throws(LeafError) -> GenerationOptions {
         var options = options
         guard beams == nil || !isGreedy else { throw LeafError(.usage, "give --greedy or --beams, not both") }
         options.decoding = beams.map { .beams($0) } ?? (isGreedy ? .greedy : .sampling)
@@ -158,12 +175,21 @@ struct GenerateCommand: Command {
         return options
     }
 
-    private func runOne(_ options: GenerationOptions, _ terminal: Terminal) throws(LeafError) {
-        let interrupt = terminal.interrupt
+    private func runOne(_ terminal: Terminal) throws(LeafError) {
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
         let session = try openSession()
-        let (file, prompt) = try openPrompt(or: session)
+        let (file, prompt, command, pastTokens) = try openPrompt(or: session)
+        try command.generate(prompt, file, session, pastTokens: pastTokens, since: start, terminal)
+    }
+
+    /// - Parameter pastTokens: tokens that the session has.
+    private func generate(
+        _ prompt: Prompt, _ file: ModelFile, _ session: Session?, pastTokens: Int,
+        since start: ContinuousClock.Instant, _ terminal: Terminal
+    ) throws(LeafError) {
+        let options = try definiteOptions()
+        let interrupt = terminal.interrupt
         let trace = try engine.makeTrace(beside: file, session.map { [$0.path] } ?? [])
         try warnOfUnknowns(in: prompt, file, terminal)
         let request = GenerationRequest(
@@ -173,7 +199,8 @@ struct GenerateCommand: Command {
         let demand = request.demand(in: file.configuration)
         var modelOptions = engine.modelOptions(Demand(together: [demand]), trace: trace)
         modelOptions.keepsSessions = session != nil
-        modelOptions.callerBytes = common.isJSON ? request.answerRoom.written : 0
+        modelOptions.callerBytes =
+            common.isJSON ? request.answerRoom.written : quietsPast ? NewPart.bytes(tokens: pastTokens) : 0
         try Session.check(request, for: file, modelOptions)
         let model = try Model(file, modelOptions)
         let loadSeconds = (ContinuousClock.now - start) / .seconds(1)
@@ -184,6 +211,7 @@ struct GenerateCommand: Command {
         try WorkingSetSignals.apply(to: model)
         let streams = !common.isJSON && samples == 1
         var watch = TokenWatch(model)
+        var newPart = quietsPast ? NewPart(after: pastTokens, file.tokenizer) : nil
         var reported: LeafError?
         let generation = try model.generate(
             prompt, options, samples: samples, session: session, cancellation: cancellation,
@@ -191,7 +219,7 @@ struct GenerateCommand: Command {
                 watch.count(piece)
                 guard streams else { return watch.show(on: terminal, streams: false) }
                 terminal.progress.clear()
-                terminal.output.write(piece.text)
+                terminal.output.write(newPart?.take(piece) ?? piece.text)
                 terminal.output.flush()
             },
             onProgress: { _ in
@@ -206,35 +234,20 @@ struct GenerateCommand: Command {
         if common.isJSON {
             let answer = GenerationAnswer(request, generation, model, loadSeconds: loadSeconds)
             terminal.output.write(answer.json().line + "\n")
+        } else if streams {
+            terminal.output.write(ending(of: generation, on: terminal))
         } else {
-            terminal.output.write(streams ? "\n" : generation.samples.map { $0.text + "\n" }.joined(separator: "\n"))
+            terminal.output.write(generation.samples.map { $0.text + "\n" }.joined(separator: "\n"))
         }
         terminal.output.flush()
         if options.decoding == .sampling, options.seed == nil { terminal.note("seed \(generation.seed)") }
-        if let session, generation.sweeps == 0, !interrupt.isRequested {
-            terminal.note("all of it was in \(session.path)")
-        } else if !terminal.isQuiet {
+        if session == nil || generation.sweeps > 0 || interrupt.isRequested, !terminal.isQuiet {
             terminal.note("\(RunFacts(model, generation, promptRows: demand.firstRows))")
         }
+        if let session { tell(of: session, generation, terminal) }
         try engine.finish(trace, file.leaf, terminal)
         if let failure = session?.failure { throw failure }
-        if interrupt.isRequested {
-            throw LeafError(
-                .cancelled,
-                "interrupted after \(Quantity.count(generation.completionTokens, "token"))"
-                    + (session.flatMap { FilePath.exists($0.path) ? $0 : nil }
-                        .map { "; \($0.path) has them, and the same command goes on" } ?? ""))
-        }
-    }
-
-    private func openSession() throws(LeafError) -> Session? {
-        guard let session else {
-            guard sessionInterval == nil else {
-                throw LeafError(.usage, "--session-every belongs to --session FILE, which is missing")
-            }
-            return nil
-        }
-        return try Session(path: session, interval: sessionInterval)
+        if interrupt.isRequested { throw interruption(of: generation, session) }
     }
 
     /// - Throws: `.usage` unless there is exactly one prompt.
@@ -243,23 +256,11 @@ struct GenerateCommand: Command {
         return prompt
     }
 
-    private static let missingPrompt = LeafError(
+    static let missingPrompt = LeafError(
         .usage, "PROMPT is missing; give a text, - for standard input, or --ids")
 
-    /// The model and what it is to read.
-    ///
-    /// - Parameter session: has the prompt if the user does not give it again.
-    private func openPrompt(or session: Session?) throws(LeafError) -> (ModelFile, Prompt) {
-        // What is missing is said before a large model is opened.
-        let given = try session == nil ? readPrompt() : givenPrompt()
-        var file = try tuning.open(model, memory: engine.memory)
-        if let given { return (file, given) }
-        guard let session, let saved = try file.contents(of: session) else { throw Self.missingPrompt }
-        return (file, .ids(saved.promptIDs))
-    }
-
     /// Nil if none is given.
-    private func givenPrompt() throws(LeafError) -> Prompt? {
+    func givenPrompt() throws(LeafError) -> Prompt? {
         switch (prompt, ids) {
         case (nil, nil): return nil
         case (.some, .some): throw LeafError(.usage, "give a text or --ids, not both")

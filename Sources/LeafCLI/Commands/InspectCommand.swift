@@ -4,20 +4,23 @@ import LeafFormat
 import LeafSystem
 import Leafcutter
 
-/// `leafcutter inspect MODEL`
+/// `leafcutter inspect FILE`
 struct InspectCommand: Command {
     var model = ""
     var showsTensors = false
     var common = CommonOptions()
 
     static let syntax = CommandSyntax<InspectCommand>(
-        name: "inspect", summary: "Show what is in a model file.",
-        arguments: [.required("MODEL", "A .leaf file.", \.model, suggest: .file)],
+        name: "inspect", summary: "Show what is in a model file or a session.",
+        arguments: [
+            .required("FILE", "A .leaf file, or what generate --session has written.", \.model, suggest: .file)
+        ],
         options: [.flag("tensors", "List every tensor as well.", \.showsTensors)]
             + CommonOptions.all.map { $0.lifted(\.common) },
-        examples: ["inspect ant.leaf", "inspect ant.leaf --tensors --json"])
+        examples: ["inspect ant.leaf", "inspect ant.leaf --tensors --json", "inspect tale.session"])
 
     func run(_ terminal: Terminal) throws(LeafError) {
+        if isSession { return try showSession(terminal) }
         let file = try CPMAntFile.open(path: model)
         terminal.output.write(common.isJSON ? json(file).line + "\n" : text(file))
     }

@@ -17,10 +17,15 @@ struct PerplexityCommand: Command {
     static let syntax = CommandSyntax<PerplexityCommand>(
         name: "perplexity", summary: "Measure how well a model predicts a text.",
         discussion: """
-            The text is cut into windows of --context tokens, <s> in front of each. The first --prefix of them, <s> among \
-            them, are read as a prompt is; each further token sees these and the ones before it, so that nothing it is \
-            scored for is in sight. With --stride below the window's length, windows overlap and only the tokens that no \
-            window before has scored are counted. Tokens that the vocabulary lacks are dropped, as generate does.
+            The text is cut into windows of --context tokens, <s> in front of each. The first --prefix of them, <s> \
+            among them, are read as a prompt is; each further token sees these and the ones before it, so that \
+            nothing it is scored for is in sight. With --stride below the window's length, windows overlap and only \
+            the tokens that no window before has scored are counted. Tokens that the vocabulary lacks are dropped, \
+            as generate does.
+
+            With --lines each line of the file is a text of its own, as long as a window at most: one JSON object a \
+            line, {"id","perplexity",..}, where the id is the number of its line, and behind them {"summary"} with \
+            the facts of the process.
             """,
         arguments: [
             .required("MODEL", "A .leaf file.", \.model, suggest: .file),
@@ -30,10 +35,19 @@ struct PerplexityCommand: Command {
             .value("context", "N", "Tokens of a window, <s> included (default 512).", \.context),
             .value("stride", "N", "Tokens from one window to the next (default: no overlap).", \.stride),
             .value("prefix", "N", "Tokens that are read as a prompt, <s> included (default 1).", \.prefix),
-        ] + ScoringOptions.all().map { $0.lifted(\.scoring) } + CommonOptions.all.map { $0.lifted(\.common) },
-        examples: ["perplexity ant.leaf news.txt --context 512 --stride 256"])
+            .flag("lines", "Each line is a text of its own.", \.scoring.lines.takesLines),
+        ] + LineOptions.all.filter { $0.name != "context" }.map { $0.lifted(\.scoring.lines) }
+            + ScoringOptions.all().map { $0.lifted(\.scoring) } + CommonOptions.all.map { $0.lifted(\.common) },
+        examples: [
+            "perplexity ant.leaf news.txt --context 512 --stride 256",
+            "perplexity ant.leaf sentences.txt --lines --ordered --format csv",
+        ])
 
     func run(_ terminal: Terminal) throws(LeafError) {
+        if scoring.lines.takesLines { return try measureLines(terminal) }
+        if let name = scoring.lines.answers.given ?? (scoring.lines.skipsBad ? "--skip-bad" : nil) {
+            throw LeafError(.usage, "\(name) belongs to --lines, which is missing")
+        }
         let file = try scoring.open(model, terminal)
         let tokenizer = try file.requireTokenizer()
         let text = try TextTokens(path: path, tokenizer)
@@ -49,9 +63,7 @@ struct PerplexityCommand: Command {
             text.rewind()
         } else {
             _ = try windows()
-            let longest = ScoreRequest(
-                context: try file.rows(of: .ids(Array(repeating: Tokenizer.bosID, count: prefix)), scoring.form),
-                target: Array(repeating: Tokenizer.bosID, count: context - prefix))
+            let longest = try longestWindow(file)
             for _ in 0..<scoring.batch.count { survey.add(longest.demand(in: file.configuration)) }
         }
         let run = try SharedRun(
@@ -62,7 +74,14 @@ struct PerplexityCommand: Command {
         try measure(WindowSource(text, try windows()), tokenizer, count, run, terminal)
     }
 
-    private func windows() throws(LeafError) -> TextWindows {
+    /// A window of as many tokens as there may be.
+    func longestWindow(_ file: ModelFile) throws(LeafError) -> ScoreRequest {
+        ScoreRequest(
+            context: try file.rows(of: .ids(Array(repeating: Tokenizer.bosID, count: prefix)), scoring.form),
+            target: Array(repeating: Tokenizer.bosID, count: context - prefix))
+    }
+
+    func windows() throws(LeafError) -> TextWindows {
         do throws(LeafError) {
             return try TextWindows(context: context, prefix: prefix, stride: stride)
         } catch {

@@ -9,6 +9,8 @@ final class LineReader {
         let number: Int
         /// Without the line feed; of a line that is too long the beginning.
         let bytes: ArraySlice<UInt8>
+        /// Of all of it.
+        let byteCount: Int
         let isTooLong: Bool
     }
 
@@ -21,6 +23,8 @@ final class LineReader {
     private var pending: [UInt8] = []
     /// What of `pending` was handed out.
     private var consumed = 0
+    /// Bytes of a line that is too long which were passed.
+    private var passed = 0
     private var number = 0
     private var isAtEnd = false
 
@@ -50,7 +54,10 @@ final class LineReader {
             pending.removeFirst(consumed)
             consumed = 0
             // What is too long is passed without being kept.
-            if pending.count > limit { pending.removeLast(pending.count - limit - 1) }
+            if pending.count > limit {
+                passed += pending.count - limit - 1
+                pending.removeLast(pending.count - limit - 1)
+            }
             searched = pending.count
             guard let piece = try input.next(waiting: milliseconds) else { return .later }
             isAtEnd = piece.isEmpty
@@ -65,7 +72,7 @@ final class LineReader {
     /// Begins again. Only what `isRepeatable` or kept can do it.
     func rewind() {
         input.rewind()
-        (consumed, number, isAtEnd) = (0, 0, false)
+        (consumed, passed, number, isAtEnd) = (0, 0, 0, false)
         pending.removeAll()
     }
 
@@ -74,13 +81,24 @@ final class LineReader {
         let bytes = pending[consumed..<end]
         longestLine = max(longestLine, min(bytes.count, limit))
         consumed = end + separator
-        return Line(number: number, bytes: bytes.prefix(limit), isTooLong: bytes.count > limit)
+        defer { passed = 0 }
+        return Line(
+            number: number, bytes: bytes.prefix(limit), byteCount: bytes.count + passed,
+            isTooLong: bytes.count > limit)
     }
 }
 
 extension LineReader.Line {
     /// Whether it holds nothing to read.
     var isBlank: Bool { bytes.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D } }
+
+    /// The line as a text of a plain list, which may have been written on Windows.
+    ///
+    /// - Throws: `.badInput` if it is not UTF-8.
+    func plainText() throws(LeafError) -> String {
+        let text = try text()
+        return text.utf8.last == 0x0D ? String(text.unicodeScalars.dropLast()) : text
+    }
 
     /// The line as a text.
     ///

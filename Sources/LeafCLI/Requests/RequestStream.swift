@@ -23,11 +23,13 @@ final class RequestStream<Request> {
         var demands: DemandSurvey
         /// Requests; nil where nobody knows.
         var count: Int?
+        /// Requests that are held at most: twice the number that share a sweep keeps every sweep full.
+        let ahead: Int
         /// Bytes that the requests under way and the line that is read take at most.
         var bytes: Int
     }
 
-    private let path: String
+    private let source: RequestSource
     private let reader: LineReader
     private let options: LineOptions
     private let terminal: Terminal
@@ -36,18 +38,17 @@ final class RequestStream<Request> {
     private var isEmpty: Bool
 
     /// - Parameters:
-    ///   - path: `-` is standard input.
     ///   - mayBeEmpty: whether an input without requests is in order.
     ///   - parse: nil for a line that asks for nothing.
     /// - Throws: `.io` if it cannot be opened.
     init(
-        _ path: String, _ options: LineOptions, _ terminal: Terminal, mayBeEmpty: Bool = false,
+        _ source: RequestSource, _ options: LineOptions, _ terminal: Terminal, mayBeEmpty: Bool = false,
         parse: @escaping (LineReader.Line) throws(LeafError) -> Request?
     ) throws(LeafError) {
         try options.validate()
         isEmpty = !mayBeEmpty
-        self.path = path
-        reader = try LineReader(path: path, limit: WireRequest.byteLimit)
+        self.source = source
+        reader = try LineReader(path: source.path, limit: WireRequest.byteLimit)
         if !reader.isRepeatable { reader.limit = options.pipeLineLimit }
         (self.options, self.terminal, self.parse) = (options, terminal, parse)
         if reader.isTerminal { terminal.note("reading lines; Ctrl-D ends them") }
@@ -78,14 +79,14 @@ final class RequestStream<Request> {
         unknownAnswer: (_ context: Int) -> AnswerRoom, answer: (Request) -> AnswerRoom
     ) throws(LeafError) -> Survey {
         var survey = DemandSurvey(sequences: sequences)
+        let ahead = 2 * sequences
         guard reader.isRepeatable else {
             let demand = unknown(options.context)
             for _ in 0..<max(1, sequences / max(1, demand.sequences)) { survey.add(demand) }
             return Survey(
-                path: path, demands: survey, count: nil,
-                bytes: Self.bytes(
-                    longest: reader.limit, positions: options.context, unknownAnswer(options.context),
-                    ahead: 2 * sequences))
+                path: source.path, demands: survey, count: nil, ahead: ahead,
+                bytes: bytes(
+                    longest: reader.limit, positions: options.context, unknownAnswer(options.context), ahead: ahead))
         }
         var count = 0
         var room = AnswerRoom()
@@ -104,16 +105,16 @@ final class RequestStream<Request> {
         }
         reader.rewind()
         return Survey(
-            path: path, demands: survey, count: count,
-            bytes: Self.bytes(
-                longest: reader.longestLine, positions: survey.longest, room, ahead: 2 * sequences))
+            path: source.path, demands: survey, count: count, ahead: ahead,
+            bytes: bytes(longest: reader.longestLine, positions: survey.longest, room, ahead: ahead))
     }
 
     /// A line, in an array that has grown, becomes a text of as many bytes, and an id of four bytes for each of them at
     /// most, in an array that has doubled, and without unknowns. Those under way keep the text and the ids, and what
     /// there is of their answers.
-    private static func bytes(longest: Int, positions: Int, _ room: AnswerRoom, ahead: Int) -> Int {
+    private func bytes(longest: Int, positions: Int, _ room: AnswerRoom, ahead: Int) -> Int {
         2 << 16 +| 20 *| longest +| ahead *| (longest +| 8 *| positions +| room.held) +| room.written
+            +| options.answers.bytes(room, longest: longest, ahead: ahead)
     }
 
     /// - Parameter milliseconds: how long to wait; -1 for as long as it takes.
@@ -129,14 +130,14 @@ final class RequestStream<Request> {
                 return .end
             case .value(let line):
                 do throws(LeafError) {
-                    guard !line.isTooLong else { throw tooLong }
+                    guard !line.isTooLong else { throw tooLong(line) }
                     guard let request = try parse(line) else { continue }
                     isEmpty = false
                     return .request(request)
                 } catch {
                     isEmpty = false
                     guard options.skipsBad else {
-                        throw LeafError(.usage, "\(name), line \(line.number): \(error)")
+                        throw LeafError(.usage, "\(name), line \(line.number): \(error)" + advice(for: line))
                     }
                     return .bad(
                         line: line.number, id: line.isTooLong ? nil : RequestID(rescuedFrom: line.bytes),
@@ -146,10 +147,17 @@ final class RequestStream<Request> {
         }
     }
 
-    private var tooLong: LeafError {
+    /// What to say of a line that is no object: a plain list is not for `--requests`.
+    private func advice(for line: LineReader.Line) -> String {
+        let first = line.bytes.first { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }
+        return source.isPlain || line.isTooLong || first == UInt8(ascii: "{")
+            ? "" : "; --prompts takes a plain list, one text a line"
+    }
+
+    private func tooLong(_ line: LineReader.Line) -> LeafError {
         LeafError(
             .usage,
-            "it is longer than \(ByteCount(bytes: reader.limit))"
+            "it has \(ByteCount(bytes: line.byteCount)) and is longer than \(ByteCount(bytes: reader.limit))"
                 + (reader.isRepeatable ? "" : "; --context says how long requests of a pipe may be"))
     }
 }

@@ -20,9 +20,11 @@ final class Terminal {
     }
 
     /// Prints one of many answers at once.
-    func print(_ answer: JSON) {
+    func print(_ answer: JSON) { print(line: answer.line) }
+
+    func print(line: String) {
         progress.clear()
-        output.write(answer.line + "\n")
+        output.write(line + "\n")
         output.flush()
     }
 

@@ -55,6 +55,48 @@ public final class Session: Sendable {
         public let seed: UInt64
         /// Tokens of the longest text so far.
         public let tokens: Int
+        /// Everything else that it was begun with, in the order of the file.
+        package let fields: [SessionHead.Field]
+    }
+
+    /// How far the texts of a file have come.
+    package enum Progress: Sendable {
+        /// Not even the prompt was read.
+        case notBegun
+        /// Of each text its tokens, and whether it ended for another reason than its length.
+        case texts([(tokens: Int, hasEnded: Bool)])
+        case beams(hasEnded: Bool)
+    }
+
+    /// Reads what the file holds, and how far its texts have come.
+    ///
+    /// - Throws: `.io`, also for a file that there is not, and `.badInput` for one that is damaged or no session.
+    package func inspect() throws(LeafError) -> (contents: Contents, progress: Progress) {
+        var allowance = HeapAllowance.unlimited
+        let found = try read(comparedWith: nil, &allowance) { head, reader throws(LeafError) in
+            (head.contents, try Self.progress(reader, of: head.contents))
+        }
+        guard let found else { throw LeafError(.io, "\(path): there is no such file; check the path") }
+        return found
+    }
+
+    private static func progress(_ reader: SessionReader, of contents: Contents) throws(LeafError) -> Progress {
+        if contents.value(of: "max-tokens") != nil {
+            // Beams. Without tokens nothing follows.
+            return try reader.flag() ? .beams(hasEnded: reader.flag()) : .notBegun
+        }
+        let count = try reader.count(atMost: GenerationOptions.mostSequences)
+        guard count > 0 else { return .notBegun }
+        let hasLogprobs = contents.value(of: "logprobs") != "none"
+        var texts: [(tokens: Int, hasEnded: Bool)] = []
+        for _ in 0..<count {
+            let tokens = try reader.count(atMost: Int(Int32.max))
+            try reader.skip(tokens * MemoryLayout<Int32>.stride)
+            texts.append((tokens, try reader.flag()))
+            guard hasLogprobs else { continue }
+            for _ in 0..<tokens { try SessionText.skipLogprobs(reader) }
+        }
+        return .texts(texts)
     }
 
     /// Reads the file; nil if there is none yet.

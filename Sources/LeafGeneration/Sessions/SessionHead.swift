@@ -81,7 +81,9 @@ package struct SessionHead: Sendable, Equatable {
         self.seed = seed
     }
 
-    var contents: Session.Contents { Session.Contents(promptIDs: promptIDs, seed: seed, tokens: tokens) }
+    var contents: Session.Contents {
+        Session.Contents(promptIDs: promptIDs, seed: seed, tokens: tokens, fields: fields)
+    }
 
     /// - Parameters:
     ///   - own: the head that this one is to be compared with, of which no more is kept than tells them apart; nil to
@@ -165,42 +167,72 @@ package struct SessionHead: Sendable, Equatable {
         }
     }
 
-    /// Checks that a generation with this head can continue a saved one.
-    ///
-    /// - Parameter path: the path of the session.
-    /// - Throws: `.usage` naming the first difference.
-    func check(against saved: SessionHead, of path: String) throws(LeafError) {
+    /// Finds what keeps a generation with this head from continuing a saved one.
+    func differences(from saved: SessionHead) -> SessionDifferences {
+        var differences = SessionDifferences()
         // The rules decide whether another program can go on, not its version.
         for field in fields where field.name != .software && field.name != .rules {
             let old = saved.fields.first { $0.name == field.name }
-            guard old != field else { continue }
-            throw LeafError(.usage, "\(path) \(field.difference(from: old)), or begin another session")
+            if old != field { differences.add(field, was: old) }
         }
-        guard promptIDs != saved.promptIDs else { return }
-        let relation =
-            promptIDs.starts(with: saved.promptIDs)
-            ? "a shorter prompt, which the model would read otherwise with more behind it; its answer cannot be kept"
-            : "another prompt"
+        if promptIDs != saved.promptIDs {
+            differences.add(
+                promptIDs.starts(with: saved.promptIDs)
+                    ? "was begun with a shorter prompt, which the model would read otherwise with more behind it"
+                    : "was begun with another prompt",
+                "give the same prompt (or none)")
+        }
+        return differences
+    }
+}
+
+/// What a run has otherwise than the session that it would go on with.
+struct SessionDifferences {
+    /// What the session has, and what to do.
+    private var facts: [(fact: String, advice: String)] = []
+    /// Options as the session has them, and as the run has them.
+    private var (saved, own): ([String], [String]) = ([], [])
+
+    mutating func add(_ fact: String, _ advice: String) { facts.append((fact, advice)) }
+
+    /// - Parameter old: nil for an option that the session does not have.
+    mutating func add(_ field: SessionHead.Field, was old: SessionHead.Field?) {
+        switch field.name {
+        case .model: add("belongs to another model", "give that one")
+        case .delta: add("was begun with another adapter, or none", "give the same adapter")
+        case .promptEmbedding: add("was begun with another soft prompt, or none", "give the same soft prompt")
+        default:
+            saved.append(old?.sentence ?? "no \(field.name.rawValue)")
+            own.append(field.sentence)
+        }
+    }
+
+    /// - Throws: `.usage` naming all of them, if there are any.
+    func check(_ path: String) throws(LeafError) {
+        var all = facts
+        if !saved.isEmpty {
+            all.append(
+                (
+                    "was begun with \(saved.joined(separator: ", ")), this run has \(own.joined(separator: ", "))",
+                    "give the same options"
+                ))
+        }
+        guard !all.isEmpty else { return }
         throw LeafError(
-            .usage, "\(path) was begun with \(relation); give the same prompt (or none), or begin another session")
+            .usage,
+            "\(path) \(all.map(\.fact).joined(separator: ", and ")); \(all.map(\.advice).joined(separator: ", ")), "
+                + "or begin another session")
     }
 }
 
 extension SessionHead.Field {
-    fileprivate func difference(from old: Self?) -> String {
-        switch name {
-        case .model: "belongs to another model; give that one"
-        case .delta: "was begun with another adapter, or none; give the same adapter"
-        case .promptEmbedding: "was begun with another soft prompt, or none; give the same soft prompt"
-        default:
-            "was begun with \(old?.words ?? "other options"), this run has \(words); give the same options"
-        }
-    }
+    /// The value for people. Files hold the way of decoding as it was once typed.
+    var words: String { name == .decoding ? String(value.drop { $0 == "-" }) : value }
 
-    private var words: String {
+    /// The name and the value, where the value does not speak for itself.
+    fileprivate var sentence: String {
         guard isRead else { return "another \(name.rawValue)" }
-        // Files hold the way of decoding as it was once typed.
-        return name == .decoding ? String(value.drop { $0 == "-" }) : "\(name.rawValue) \(value)"
+        return name == .decoding ? words : "\(name.rawValue) \(words)"
     }
 }
 

@@ -39,7 +39,7 @@ package final class SessionKeeper {
         try session.hold()
         holds = true
         let found: Void? = try session.read(comparedWith: head) { saved, reader throws(LeafError) in
-            try head.check(against: saved, of: session.path)
+            try head.differences(from: saved).check(session.path)
             try body(reader)
             try reader.finish()
             savedTokens = saved.tokens
@@ -87,7 +87,7 @@ extension GenerationRequest {
     /// The request to continue with: it takes the saved seed if it has none.
     ///
     /// - Parameter origin: everything besides the request that decides the text.
-    /// - Throws: `.usage` naming what differs, `.badInput` for a damaged file, `.io`.
+    /// - Throws: `.usage` naming all that differs, `.badInput` for a damaged file, `.io`.
     package func resumed(from origin: [SessionHead.Field]) throws(LeafError) -> GenerationRequest {
         guard let session else { return self }
         let head = SessionHead(
@@ -96,21 +96,18 @@ extension GenerationRequest {
         var request = self
         request.sessionOrigin = origin
         try session.read(comparedWith: head) { saved, _ throws(LeafError) in
-            try head.check(against: saved, of: session.path)
+            var differences = head.differences(from: saved)
             if let seed = options.seed, seed != saved.seed {
-                throw LeafError(
-                    .usage,
-                    "\(session.path) was begun with seed \(saved.seed), this run has seed \(seed); leave it out, "
-                        + "or begin another session")
+                differences.add("was begun with seed \(saved.seed), this run has seed \(seed)", "leave it out")
             }
             // Beam search gives one token more than requested, and the length is the same as before.
             if case .beams = options.decoding {
             } else if saved.tokens > options.maxTokens {
-                throw LeafError(
-                    .usage,
-                    "\(session.path) holds \(saved.tokens) tokens, max-tokens \(options.maxTokens) counts them too; "
-                        + "give at least as many, or begin another session")
+                differences.add(
+                    "holds \(saved.tokens) tokens, max-tokens \(options.maxTokens) counts them too",
+                    "give at least as many")
             }
+            try differences.check(session.path)
             request.options.seed = saved.seed
         }
         return request

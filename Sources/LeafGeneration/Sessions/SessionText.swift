@@ -23,6 +23,13 @@ struct SessionText {
         }
     }
 
+    /// Reads over those of one token.
+    static func skipLogprobs(_ reader: SessionReader) throws(LeafError) {
+        try reader.skip(MemoryLayout<Double>.stride)
+        let top = try reader.count(atMost: Int(Int32.max))
+        try reader.skip(top * (MemoryLayout<Int32>.stride + MemoryLayout<Double>.stride))
+    }
+
     init(ids: [Int32], hasStopped: Bool, logprobs: [TokenLogprobs]) {
         self.ids = ids
         self.hasStopped = hasStopped
