@@ -4,11 +4,13 @@ import LeafSystem
 package enum ValueSuggestion: Sendable, Equatable {
     case none
     case file
+    /// Model files first, other files where there are none.
+    case model
     case folder
     case words([String])
 
     /// Whether the value names a file or a folder. No file has an empty name.
-    var isPath: Bool { self == .file || self == .folder }
+    var isPath: Bool { self == .file || self == .model || self == .folder }
 }
 
 /// One option of a command. Parsing, help and completions all come from it.
@@ -35,6 +37,9 @@ package struct CommandOption<Command>: Sendable {
         self.suggestion = suggestion
         self.set = set
     }
+
+    /// Whether the value is a text for the model, and no path or number.
+    var isText: Bool { placeholder == "TEXT" || placeholder == "STRING" }
 
     /// An option without a value.
     package static func flag(
@@ -114,6 +119,18 @@ package struct CommandArgument<Command>: Sendable {
     package let isRequired: Bool
     package let suggestion: ValueSuggestion
     let set: @Sendable (inout Command, String) -> Void
+
+    /// Whether it is a text for the model, and no path or number.
+    var isText: Bool { letter == "p" }
+
+    /// The letter by which other programs take the same thing: `-m MODEL -p PROMPT`.
+    var letter: Character? {
+        switch name {
+        case "MODEL": "m"
+        case "PROMPT", "TEXT": "p"
+        default: nil
+        }
+    }
 
     package static func required(
         _ name: String, _ help: String, _ path: any WritableKeyPath<Command, String> & Sendable,

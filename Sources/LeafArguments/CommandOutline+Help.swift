@@ -6,7 +6,7 @@ extension CommandOutline {
         var sections = [summary, "Usage: \(usage)"]
         if !discussion.isEmpty { sections.append(Self.wrap(discussion, indent: 0)) }
         if !arguments.isEmpty {
-            sections.append("Arguments:\n" + Self.table(arguments.map { ($0.name, $0.help) }))
+            sections.append("Arguments:\n" + Self.table(arguments.map { ($0.form, $0.help) }))
         }
         sections.append("Options:\n" + Self.table(options.map { ($0.form, $0.help) }))
         if !examples.isEmpty {

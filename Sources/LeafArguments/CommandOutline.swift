@@ -15,8 +15,13 @@ package struct CommandOutline: Sendable {
 
     package struct Argument: Sendable {
         package let name: String
+        /// Nil where no letter stands for it, or an option has that letter.
+        package let letter: Character?
         package let help: String
         package let suggestion: ValueSuggestion
+
+        /// `MODEL, -m MODEL`, `OUT.leaf`
+        var form: String { name + (letter.map { ", -\($0) \(name)" } ?? "") }
     }
 
     package let name: String
@@ -36,7 +41,9 @@ extension CommandSyntax {
         return CommandOutline(
             name: name, summary: summary, discussion: discussion, usage: usage,
             arguments: arguments.map {
-                CommandOutline.Argument(name: $0.name, help: $0.help, suggestion: $0.suggestion)
+                CommandOutline.Argument(
+                    name: $0.name, letter: $0.letter.flatMap { argument(by: $0)?.letter }, help: $0.help,
+                    suggestion: $0.suggestion)
             },
             options: options.map {
                 CommandOutline.Option(

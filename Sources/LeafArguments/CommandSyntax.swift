@@ -28,31 +28,39 @@ package struct CommandSyntax<Command>: Sendable {
 
     /// Stores the words after the command's name in a command.
     ///
-    /// Options may be anywhere, as `--name value` or `--name=value`. `--` ends the options, and `-` is an argument.
+    /// Options may be anywhere, as `--name value` or `--name=value`; names may be typed with underscores. `--` ends the
+    /// options, and `-` is an argument. An argument with a letter may be given by it anywhere; the words without a
+    /// letter are then the others in their order.
     ///
+    /// - Returns: the names of texts that hold a backslash and an n, where a line break may have been meant.
     /// - Throws: `.usage` for an unknown option or argument, or one that is missing.
-    package func parse(_ words: [String], into command: inout Command) throws(LeafError) {
+    @discardableResult
+    package func parse(_ words: [String], into command: inout Command) throws(LeafError) -> [String] {
+        var escapes: [String] = []
         var words = words[...]
-        var pending = arguments[...]
+        var pending = arguments
+        var plain: [String] = []
         var takesOptions = true
         while let word = words.popFirst() {
             if takesOptions, word == "--" {
                 takesOptions = false
             } else if takesOptions, word.hasPrefix("--") {
-                try parseLong(word.dropFirst(2), &words, &command)
+                try parseLong(word.dropFirst(2), &words, &escapes, &command)
             } else if takesOptions, word.hasPrefix("-"), word.count > 1 {
-                try parseShort(word.dropFirst(), &words, &command)
+                try parseShort(word.dropFirst(), &words, &pending, &escapes, &command)
             } else {
-                guard let argument = pending.popFirst() else { throw tooMany(word) }
-                guard !word.isEmpty || !argument.suggestion.isPath else {
-                    throw LeafError(.usage, "\(argument.name) is empty; the form is \(usage)")
-                }
-                argument.set(&command, word)
+                plain.append(word)
             }
+        }
+        for word in plain {
+            guard let argument = pending.first else { throw tooMany(word) }
+            pending.removeFirst()
+            try set(argument, word, &escapes, &command)
         }
         if let missing = pending.first(where: \.isRequired) {
             throw LeafError(.usage, "\(missing.name) is missing; the form is \(usage)")
         }
+        return escapes
     }
 
     /// `leafcutter verify MODEL [OPTIONS]`
@@ -61,35 +69,62 @@ package struct CommandSyntax<Command>: Sendable {
         return (["leafcutter", name] + positionals + ["[OPTIONS]"]).joined(separator: " ")
     }
 
+    private func set(
+        _ argument: CommandArgument<Command>, _ word: String, _ escapes: inout [String], _ command: inout Command
+    ) throws(LeafError) {
+        guard !word.isEmpty || !argument.suggestion.isPath else {
+            throw LeafError(.usage, "\(argument.name) is empty; the form is \(usage)")
+        }
+        if argument.isText, word.contains("\\n") { escapes.append(argument.name) }
+        argument.set(&command, word)
+    }
+
     private func parseLong(
-        _ word: Substring, _ rest: inout ArraySlice<String>, _ command: inout Command
+        _ word: Substring, _ rest: inout ArraySlice<String>, _ escapes: inout [String], _ command: inout Command
     ) throws(LeafError) {
         let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         let name = String(parts[0])
-        guard let option = options.first(where: { $0.name == name }) else {
+        let known = name.replacing("_", with: "-")
+        guard let option = options.first(where: { $0.name == known }) else {
             throw LeafError(.usage, "there is no option --\(name)\(suggestion(for: name))")
         }
-        try apply(option, "--\(name)", parts.count == 2 ? String(parts[1]) : nil, &rest, &command)
+        try apply(option, "--\(name)", parts.count == 2 ? String(parts[1]) : nil, &rest, &escapes, &command)
     }
 
     /// Letters of options without a value may follow one dash together: `-qv`.
     private func parseShort(
-        _ word: Substring, _ rest: inout ArraySlice<String>, _ command: inout Command
+        _ word: Substring, _ rest: inout ArraySlice<String>, _ pending: inout [CommandArgument<Command>],
+        _ escapes: inout [String], _ command: inout Command
     ) throws(LeafError) {
         var letters = word
         while let letter = letters.popFirst() {
+            if let argument = argument(by: letter) {
+                guard let index = pending.firstIndex(where: { $0.name == argument.name }) else {
+                    throw LeafError(.usage, "\(argument.name) is given twice; the form is \(usage)")
+                }
+                guard let word = letters.isEmpty ? rest.popFirst() : String(letters) else {
+                    throw LeafError(.usage, "-\(letter) needs a value: -\(letter) \(argument.name)")
+                }
+                pending.remove(at: index)
+                return try set(argument, word, &escapes, &command)
+            }
             guard let option = options.first(where: { $0.letter == letter }) else {
                 throw LeafError(.usage, "there is no option -\(letter); a text that begins with a dash goes after --")
             }
             let attached = option.placeholder == nil || letters.isEmpty ? nil : String(letters)
-            try apply(option, "-\(letter)", attached, &rest, &command)
+            try apply(option, "-\(letter)", attached, &rest, &escapes, &command)
             if attached != nil { return }
         }
     }
 
+    /// Options keep their letters.
+    func argument(by letter: Character) -> CommandArgument<Command>? {
+        options.contains { $0.letter == letter } ? nil : arguments.first { $0.letter == letter }
+    }
+
     private func apply(
         _ option: CommandOption<Command>, _ typed: String, _ attached: String?, _ rest: inout ArraySlice<String>,
-        _ command: inout Command
+        _ escapes: inout [String], _ command: inout Command
     ) throws(LeafError) {
         guard let placeholder = option.placeholder else {
             guard attached == nil else { throw LeafError(.usage, "\(typed) takes no value") }
@@ -100,6 +135,7 @@ package struct CommandSyntax<Command>: Sendable {
             throw LeafError(.usage, "\(typed) needs a value: \(typed) \(placeholder)")
         }
         if attached == nil { rest.removeFirst() }
+        if option.isText, value.contains("\\n") { escapes.append(typed) }
         try option.set(&command, value)
     }
 
@@ -109,7 +145,7 @@ package struct CommandSyntax<Command>: Sendable {
     }
 
     private func suggestion(for name: String) -> String {
-        guard let nearest = NearestName.of(name, among: options.map(\.name) + ["help"]) else {
+        guard let nearest = NearestName.of(name.replacing("_", with: "-"), among: options.map(\.name) + ["help"]) else {
             return "; see leafcutter \(self.name) --help"
         }
         return "; did you mean --\(nearest)?"

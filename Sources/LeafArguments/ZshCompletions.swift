@@ -29,6 +29,11 @@ struct ZshCompletions {
     private func cases(_ command: CommandOutline) -> String {
         let specifications =
             command.options.flatMap(specifications)
+            + command.arguments.compactMap { argument in
+                argument.letter.map {
+                    quoted("-\($0)[\(described(argument.help))]:\(argument.name):\(action(argument.suggestion))")
+                }
+            }
             + command.arguments.enumerated().map { index, argument in
                 quoted("\(index + 1):\(argument.name):\(action(argument.suggestion))")
             }
@@ -43,7 +48,7 @@ struct ZshCompletions {
 
     /// The long name, with the value after a blank or `=`, and the letter. Only one of them can be given.
     private func specifications(_ option: CommandOutline.Option) -> [String] {
-        let help = option.help.replacing("[", with: "(").replacing("]", with: ")").replacing(":", with: "\\:")
+        let help = described(option.help)
         let value = option.placeholder.map { ":\($0):\(action(option.suggestion))" } ?? ""
         let name = "--\(option.name)" + (value.isEmpty ? "" : "=")
         guard let letter = option.letter else { return [quoted("\(name)[\(help)]\(value)")] }
@@ -51,11 +56,17 @@ struct ZshCompletions {
         return [quoted("\(either)\(name)[\(help)]\(value)"), quoted("\(either)-\(letter)[\(help)]\(value)")]
     }
 
+    private func described(_ help: String) -> String {
+        help.replacing("[", with: "(").replacing("]", with: ")").replacing(":", with: "\\:")
+    }
+
     private func action(_ suggestion: ValueSuggestion) -> String {
         switch suggestion {
         // No suggestions. An empty action would hide the options.
         case .none: "()"
         case .file: "_files"
+        // All files where there are none of models.
+        case .model: "_files -g \"*.leaf\""
         case .folder: "_files -/"
         case .words(let words): "(\(words.joined(separator: " ")))"
         }

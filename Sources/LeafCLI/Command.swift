@@ -18,8 +18,12 @@ extension Command {
     static func run(_ words: [String]) throws(LeafError) {
         if CommandSyntax<Self>.wantsHelp(words) { return try Output.print(outline.help) }
         var command = Self()
-        try syntax.parse(words, into: &command)
+        let escapes = try syntax.parse(words, into: &command)
         let terminal = Terminal(command.common)
+        if let name = escapes.first {
+            terminal.warn(
+                "\(name) holds a backslash and an n, which is no line break; $'...\\n' makes one in bash and zsh")
+        }
         do throws(LeafError) {
             try command.run(terminal)
         } catch {

@@ -26,7 +26,7 @@ struct EngineOptions: Sendable {
             suggest: .words(IOMode.allCases.map(\.rawValue))),
         .value(
             "mirror", "FILE", "A second copy of the model, on another drive, read at the same time.", \.reading.mirror,
-            suggest: .file),
+            suggest: .model),
         .value(
             "max-read-rate", "RATE", "Read weights no faster than this: 200MB/s (default: no limit).",
             \.reading.maxReadRate),
@@ -72,7 +72,7 @@ struct EngineOptions: Sendable {
         guard let recorder, let trace else { return }
         let dropped = try recorder.finish(naming: file)
         if dropped > 0 {
-            terminal.warn("\(trace) holds the beginning of the run: \(dropped) later events did not fit")
+            terminal.warn("\(trace) holds the beginning of the run: \(dropped.of("later event")) did not fit")
         }
     }
 }

@@ -64,6 +64,8 @@ struct FillJob {
         let tokenizer = try file.requireTokenizer()
         let unknown = text.pieces.reduce(0) { $0 + tokenizer.encode($1).count { $0 == Tokenizer.unknownID } }
         guard unknown > 0 else { return }
-        terminal.note("\(Quantity.count(unknown, "character")) of the text that the vocabulary lacks were dropped")
+        terminal.note(
+            "dropped \(Quantity.count(unknown, "character")) of the text that the vocabulary lacks"
+        )
     }
 }

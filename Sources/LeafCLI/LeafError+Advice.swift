@@ -1,3 +1,4 @@
+import LeafSystem
 import Leafcutter
 
 extension LeafError {
@@ -12,7 +13,7 @@ extension LeafError.Advice {
     /// Nil for a fact that no option takes.
     fileprivate var words: String? {
         switch self {
-        case .memory(let bytes): "use --memory \(bytes >> 20)MiB"
+        case .memory(let bytes): "use --memory \(bytes.roundedUpText.filter { $0 != " " })"
         case .beams(let count): "use --beams \(count)"
         case .context: nil
         case .setting(let name, let values):

@@ -1,3 +1,4 @@
+import LeafArguments
 import LeafFormat
 import LeafSystem
 import Leafcutter
@@ -7,6 +8,8 @@ struct PlanReport {
     let file: LeafFile
     let plan: MemoryPlan
     let context: Int
+    /// The time for a token that the plan was made for.
+    let target: Seconds?
     let prediction: Prediction
     /// Forecasts for more memory.
     let more: [Outlook.Forecast]
@@ -29,9 +32,15 @@ struct PlanReport {
             }
         var lines = [
             plan.description, "",
+        ]
+        if let target {
+            lines.append(
+                "smallest memory for a token in \(target.seconds.asDuration): \(plan.budget.roundedUpText)")
+        }
+        lines += [
             "fits: a token takes about \(prediction.secondsPerToken.asDuration), \(waits)",
-            "a prompt of \(context) rows takes about \(prediction.prefillSeconds.asDuration)",
-            "longest context at this budget: \(maxContext) tokens, \(ByteCount(bytes: bytesPerToken)) each",
+            "a prompt of \(context.of("row")) takes about \(prediction.prefillSeconds.asDuration)",
+            "longest context at this budget: \(maxContext.of("token")), \(ByteCount(bytes: bytesPerToken)) each",
         ]
         if plan.streamedBytesPerSweep > 0 {
             let more = ByteCount(bytes: min(1 << 30, plan.streamedBytesPerSweep))
@@ -40,37 +49,56 @@ struct PlanReport {
         if !self.more.isEmpty {
             lines += ["", "a token with more memory:"]
             lines += self.more.map {
-                "\(ByteCount(bytes: $0.plan.budget)): \($0.prediction.secondsPerToken.asDuration)"
+                "\($0.plan.budget.roundedUpText): \($0.prediction.secondsPerToken.asDuration)"
             }
         }
         return lines.joined(separator: "\n") + "\n"
     }
 
     var json: JSON {
+        var fields: [(key: String, value: JSON)] = [
+            ("fits", .bool(true)), ("minimum", .integer(plan.minimum)), ("budget", .integer(plan.budget)),
+            ("context", .integer(context)),
+        ]
+        if let target {
+            fields += [("reached", .bool(true)), ("target_seconds_per_token", .number(target.seconds))]
+        }
+        return .object(fields + details)
+    }
+
+    private var details: [(key: String, value: JSON)] {
         let pinned = pinnedBlocks
         return [
-            "fits": .bool(true), "minimum": .integer(plan.minimum), "budget": .integer(plan.budget),
-            "parts": .object(plan.parts.map { ($0.purpose.rawValue, .integer($0.bytes)) }),
-            "blocks": [
-                "total": .integer(file.blocks.count), "pinned": .integer(pinned),
-                "streamed": .integer(file.blocks.count - pinned),
-            ],
-            "chunks": [
-                "total": .integer(plan.chunkCount), "pinned": .integer(plan.pinnedChunks.count),
-                "streamed": .integer(plan.chunkCount - plan.pinnedChunks.count),
-            ],
-            "streamed_bytes_per_sweep": .integer(plan.streamedBytesPerSweep),
-            "kv_bytes_per_token": .integer(bytesPerToken), "max_context": .integer(maxContext),
-            "disk_bytes_per_second": .number(rates.disk.allowedBytesPerSecond),
-            "cost_of_computing": .number(rates.disk.costOfComputing),
-            "cost_of_reading": .number(rates.disk.costOfReading),
-            "predicted": [
-                "seconds_per_token": .number(prediction.secondsPerToken),
-                "reading_seconds_per_token": .number(prediction.readingSecondsPerToken),
-                "computing_seconds_per_token": .number(prediction.computingSecondsPerToken),
-                "prefill_seconds": .number(prediction.prefillSeconds), "bound": .string(prediction.bound.rawValue),
-            ],
-            "with_more_memory": .array(more.map(\.json)),
+            ("parts", .object(plan.parts.map { ($0.purpose.rawValue, .integer($0.bytes)) })),
+            (
+                "blocks",
+                [
+                    "total": .integer(file.blocks.count), "pinned": .integer(pinned),
+                    "streamed": .integer(file.blocks.count - pinned),
+                ]
+            ),
+            (
+                "chunks",
+                [
+                    "total": .integer(plan.chunkCount), "pinned": .integer(plan.pinnedChunks.count),
+                    "streamed": .integer(plan.chunkCount - plan.pinnedChunks.count),
+                ]
+            ),
+            ("streamed_bytes_per_sweep", .integer(plan.streamedBytesPerSweep)),
+            ("kv_bytes_per_token", .integer(bytesPerToken)), ("max_context", .integer(maxContext)),
+            ("disk_bytes_per_second", .number(rates.disk.allowedBytesPerSecond)),
+            ("cost_of_computing", .number(rates.disk.costOfComputing)),
+            ("cost_of_reading", .number(rates.disk.costOfReading)),
+            (
+                "predicted",
+                [
+                    "seconds_per_token": .number(prediction.secondsPerToken),
+                    "reading_seconds_per_token": .number(prediction.readingSecondsPerToken),
+                    "computing_seconds_per_token": .number(prediction.computingSecondsPerToken),
+                    "prefill_seconds": .number(prediction.prefillSeconds), "bound": .string(prediction.bound.rawValue),
+                ]
+            ),
+            ("with_more_memory", .array(more.map(\.json))),
         ]
     }
 }

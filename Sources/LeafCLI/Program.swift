@@ -75,9 +75,18 @@ package enum Program {
         return "leafcutter \(name)"
     }
 
+    /// What other programs call generating.
+    private static let othersGenerate: Set = ["run", "chat", "complete", "completion", "predict", "infer"]
+
     private static func unknown(_ name: String) -> LeafError {
         guard !name.hasPrefix("-") else {
             return LeafError(.usage, "there is no option \(name) before a command; see leafcutter --help")
+        }
+        guard !othersGenerate.contains(name) else {
+            return LeafError(
+                .usage,
+                "there is no command \(name); \(GenerateCommand.name) continues a text: "
+                    + "leafcutter \(GenerateCommand.name) MODEL PROMPT")
         }
         let nearest = NearestName.of(name, among: commands.map { $0.name })
         return LeafError(

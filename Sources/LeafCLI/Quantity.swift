@@ -13,9 +13,7 @@ enum Quantity {
     }
 
     /// `1 token`, `3 tokens`.
-    static func count(_ number: Int, _ noun: String) -> String {
-        "\(number) \(noun)" + (number == 1 ? "" : "s")
-    }
+    static func count(_ number: Int, _ noun: String) -> String { number.of(noun) }
 
     /// Columns: names in the first, aligned. Names and values may come from files.
     static func table(_ rows: [(String, String)]) -> String {

@@ -55,7 +55,7 @@ struct RunFacts: CustomStringConvertible {
         var parts = [work]
         let peak = ByteCount(bytes: ProcessMemory.peakBytes)
         parts.append("promised \(ByteCount(bytes: model.plan.budget)), peak \(peak)")
-        parts.append("read \(ByteCount(bytes: counters.bytesRead)) (\(model.io.rawValue))")
+        parts.append("read \(counters.bytesRead.diskText) (\(model.io.rawValue))")
         let streamed = model.streamedBytesPerSweep
         if streamed == 0 { parts.append("all weights stay in memory") }
 

@@ -213,10 +213,10 @@ extension SharedRun {
         tell(tokens: tally.tokens, requests: tally.finished, rows: tally.rows)
         try finishTrace()
         if isInterrupted {
-            let all = count.map { " of \($0)" } ?? ""
+            let done = count.map { "\(tally.finished) of \($0.of("request"))" } ?? tally.finished.of("request")
             throw LeafError(
                 .cancelled,
-                "interrupted after \(tally.finished)\(all) requests, \(Quantity.count(tally.tokens, "token"))")
+                "interrupted after \(done), \(Quantity.count(tally.tokens, "token"))")
         }
         guard tally.failed > 0 else { return }
         throw LeafError(

@@ -47,7 +47,8 @@ package struct ChoiceTask: EvaluationTask {
     package func texts(of item: Item, in form: EvaluationForm) throws(LeafError) -> EvaluationTexts<ScoreRequest> {
         guard !item.options.isEmpty else { throw LeafError(.usage, "'options' is empty; give at least one") }
         if let target = item.target, !item.options.indices.contains(target) {
-            throw LeafError(.usage, "'target' \(target) is none of the \(item.options.count) options, counted from 0")
+            throw LeafError(
+                .usage, "'target' \(target) is none of the \(item.options.count.of("option")), counted from 0")
         }
         let judgement = try form.judgement()
         let input = [Tokenizer.bosID] + form.tokenizer.encode(item.input)

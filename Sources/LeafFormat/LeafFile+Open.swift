@@ -91,7 +91,7 @@ extension LeafFile {
             let regions = try regions()
             var file = try blocks(shape, from: regions.last!.offset + regions.last!.byteCount)
             guard file.end == fileBytes else {
-                throw fault("the chunks end at \(file.end), but the file has \(fileBytes) bytes")
+                throw fault("the chunks end at \(file.end), but the file has \(fileBytes.of("byte"))")
             }
             try checkTensors(shape, &file)
             return LeafFile(

@@ -19,7 +19,7 @@ extension LeafFile {
         func account(_ count: Int) throws(LeafError) {
             done += count
             progress(VerificationProgress(bytesDone: done, bytesTotal: fileBytes))
-            if isCancelled() { throw LeafError(.cancelled, "the verification was stopped after \(done.sizeText)") }
+            if isCancelled() { throw LeafError(.cancelled, "the verification was stopped after \(done.diskText)") }
         }
         for region in regions {
             try verify(region, in: input)

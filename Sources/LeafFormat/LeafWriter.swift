@@ -368,8 +368,8 @@ package final class LeafWriter {
         guard needed <= free else {
             throw LeafError(
                 .io,
-                "\(path) needs \(needed.sizeText) more on its disk, where \(free.sizeText) are free; "
-                    + "free \((needed - free).sizeText) or choose another place")
+                "\(path) needs \(needed.diskText) more on its disk, where \(free.diskText) are free; "
+                    + "free \((needed - free).diskText) or choose another place")
         }
     }
 

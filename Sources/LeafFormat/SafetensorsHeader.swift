@@ -45,7 +45,7 @@ package struct SafetensorsHeader: Sendable, Equatable {
         of file: InputFile, atMost most: Int = maximumBytes, _ allowance: inout HeapAllowance
     ) throws(LeafError) -> [UInt8] {
         guard file.byteCount >= 8 else {
-            throw LeafError(.badInput, "\(file.path) has \(file.byteCount) bytes, too few for a safetensors file")
+            throw LeafError(.badInput, "\(file.path) has \(file.byteCount.of("byte")), too few for a safetensors file")
         }
         let beginning = try file.bytes(at: 0, count: min(file.byteCount, ForeignFile.beginningBytes))
         if let sentence = ForeignFile.sentence(for: beginning) {
@@ -99,7 +99,8 @@ package struct SafetensorsHeader: Sendable, Equatable {
         }
         guard covered == fileBytes else {
             throw LeafError(
-                .badInput, "\(path) has \(fileBytes) bytes, but its tensors end at \(covered); it is cut off or damaged"
+                .badInput,
+                "\(path) has \(fileBytes.of("byte")), but its tensors end at \(covered); it is cut off or damaged"
             )
         }
     }

@@ -152,6 +152,6 @@ package final class SessionReader {
     private var cutOff: LeafError {
         LeafError(
             .badInput,
-            "\(file.path): the session is cut off at \(file.byteCount.sizeText); remove it, or give another file")
+            "\(file.path): the session is cut off at \(file.byteCount.diskText); remove it, or give another file")
     }
 }

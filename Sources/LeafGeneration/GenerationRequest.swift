@@ -29,7 +29,8 @@ public struct GenerationRequest: Sendable {
         }
         if case .beams(let width) = options.decoding, samples > width {
             throw LeafError(
-                .usage, "\(samples) texts are more than \(width) beams end with", advice: .beams(samples))
+                .usage, "\(samples) texts are more than a search with \(width.of("beam")) ends with",
+                advice: .beams(samples))
         }
         guard !prompt.ids.isEmpty else { throw LeafError(.usage, "the prompt has no ids; give at least <s> (6)") }
     }

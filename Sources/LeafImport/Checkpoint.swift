@@ -180,7 +180,7 @@ private struct CheckpointAssembly {
         let count = json.numLayers ?? json.masks?.count ?? highest
         guard (1...4096).contains(count), highest <= count else {
             throw LeafError(
-                .badInput, "\(path) has tensors of layer \(highest - 1), the configuration has \(count) layers")
+                .badInput, "\(path) has tensors of layer \(highest - 1), the configuration has \(count.of("layer"))")
         }
         func check(_ masks: [[Bool]]) throws(LeafError) {
             guard masks.count == count, masks.allSatisfy({ $0.count == 2 }) else {

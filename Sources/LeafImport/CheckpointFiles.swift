@@ -10,7 +10,7 @@ package struct CheckpointFiles: Sendable {
         package let modified: Int
 
         /// The text that a model file has about its source.
-        var text: String { "\(name) (\(byteCount) bytes)" }
+        var text: String { "\(name) (\(byteCount.of("byte")))" }
     }
 
     /// A file that contains weights.

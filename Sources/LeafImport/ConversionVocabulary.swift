@@ -31,7 +31,7 @@ struct ConversionVocabulary {
             }
             guard count == vocabSize else {
                 throw LeafError(
-                    .badInput, "\(path) has \(count) tokens, the model \(vocabSize)",
+                    .badInput, "\(path) has \(count.of("token")), the model \(vocabSize)",
                     advice: .setting("vocab", ["FILE"]))
             }
             bytes = text

@@ -134,7 +134,7 @@ public struct Exporter: Sendable {
         guard shards.totalBytes <= free else {
             throw LeafError(
                 .io,
-                "\(folder) needs \(shards.totalBytes.sizeText) on its disk, where \(free.sizeText) are free; "
+                "\(folder) needs \(shards.totalBytes.diskText) on its disk, where \(free.diskText) are free; "
                     + "choose another place")
         }
     }

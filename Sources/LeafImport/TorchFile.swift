@@ -97,8 +97,8 @@ enum TorchFile {
             else {
                 throw LeafError(
                     .badInput,
-                    "\(path): tensor \(name) wants \(tensor.storage.count) numbers of storage \(key), "
-                        + "which has \(storage.byteCount) bytes; get the checkpoint again")
+                    "\(path): tensor \(name) wants \(tensor.storage.count.of("number")) of storage \(key), "
+                        + "which has \(storage.byteCount.of("byte")); get the checkpoint again")
             }
             tensors.append(
                 try SourceTensor(

@@ -90,7 +90,7 @@ package struct DiskProbe: Sendable, Equatable {
             wholePagesBytes = bytes / PageMemory.pageBytes * PageMemory.pageBytes
             guard wholePagesBytes > 0 else {
                 throw LeafError(
-                    .badInput, "\(path) has \(bytes) bytes, too few to measure a disk with; name a larger file")
+                    .badInput, "\(path) has \(bytes.of("byte")), too few to measure a disk with; name a larger file")
             }
         }
     }

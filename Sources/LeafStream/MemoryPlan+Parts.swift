@@ -88,7 +88,7 @@ extension MemoryPlan: CustomStringConvertible {
         let slots =
             slotCount == 0
             ? "everything is resident"
-            : "\(slotCount) of \(slotBytes.sizeText); \(streamedBytesPerSweep.sizeText) read a sweep"
+            : "\(slotCount) of \(slotBytes.sizeText); \(streamedBytesPerSweep.diskText) read a sweep"
         var lines = parts.map { part in
             switch part.purpose {
             case .slots: line(part.purpose.label, part.bytes, slots)
@@ -96,9 +96,9 @@ extension MemoryPlan: CustomStringConvertible {
             default: line(part.purpose.label, part.bytes, part.purpose.note)
             }
         }
+        let use = contents.map { " for \($0)" } ?? ""
         lines.append(
-            line(
-                "planned", total, "of \(budget.sizeText); the smallest budget is \(minimum.wholeMebibytesText)"))
+            line("planned", total, "of \(budget.sizeText); the smallest budget\(use) is \(minimum.roundedUpText)"))
         return lines.joined(separator: "\n")
     }
 

@@ -11,6 +11,8 @@ public struct MemoryPlan: Sendable, Equatable {
     public static let preferredSlotCount = 6
 
     public let budget: Int
+    /// What the plan is made for, in the words of its maker: `512 tokens`.
+    package let contents: String?
     /// Parts that do not depend on the weights' residency; page tables are not among them.
     public let reserved: [Part]
     /// Bytes of one slot, a multiple of 4096: the memory that the largest streamed chunk needs, even if no chunk is
@@ -39,11 +41,13 @@ public struct MemoryPlan: Sendable, Equatable {
     ///   - budget: bytes for the whole process.
     ///   - isGiven: true if the user asked for this budget, false if the machine has no more; it decides the message.
     ///   - least: bytes that were taken before there was a plan, at their most; no smaller budget works.
+    ///   - contents: what the plan is made for, for its sentences; nil where nobody asks.
     ///   - chunks: the model's chunks in sweep order.
     ///   - reserved: everything but slots and pinned chunks.
     /// - Throws: `.budget` with the smallest budget that works.
     package init(
-        budget: Int, isGiven: Bool = true, atLeast least: Int = 0, chunks: [Chunk], reserved: [Part]
+        budget: Int, isGiven: Bool = true, atLeast least: Int = 0, for contents: String? = nil, chunks: [Chunk],
+        reserved: [Part]
     ) throws(LeafError) {
         let needs = chunks.map(\.slotBytes)
         let layout = Layout.smallest(for: needs)
@@ -51,16 +55,18 @@ public struct MemoryPlan: Sendable, Equatable {
         minimum = max(least, planned +| Self.pageTableBytes(for: planned))
         // A sum that fits no number is more than any budget.
         guard budget >= minimum, planned < .max else {
-            let smallest = minimum.wholeMebibytesText
+            let smallest = minimum.roundedUpText
+            let use = contents.map { "for \($0)" } ?? "here"
             let offer =
                 isGiven ? "you gave \(budget.sizeText)" : "this machine (or container) has \(budget.sizeText) to give"
             throw LeafError(
                 .budget,
-                "this model needs at least \(smallest) here, \(offer)",
+                "this model needs at least \(smallest) \(use), \(offer)",
                 advice: .memory(bytes: minimum.wholeMebibytes))
         }
         let fit = layout.grown(to: Self.mappable(budget) - reserved.total, needs: needs)
         self.budget = budget
+        self.contents = contents
         self.reserved = reserved
         slotBytes = fit.slotBytes
         slotCount = fit.slotCount

@@ -64,8 +64,25 @@ extension Int {
     /// The bytes of the fewest whole mebibytes that hold this number of bytes.
     package var wholeMebibytes: Int { units(of: 1 << 20) *| (1 << 20) }
 
-    /// The same for people: `58 MiB`.
-    package var wholeMebibytesText: String { "\(units(of: 1 << 20)) MiB" }
+    /// The least amount for people that is no less: `58 MiB`, and in hundredths from 1 GiB on, `8.84 GiB`.
+    package var roundedUpText: String {
+        guard wholeMebibytes >= 1 << 30 else { return "\(units(of: 1 << 20)) MiB" }
+        return ((Double(self) / 0x1p30 * 100).rounded(.up) / 100).fixed(2) + " GiB"
+    }
+
+    /// Bytes of a file or of a reading: `860 kB`, `14 MB`, `9.40 GB`; decimal, as for disks.
+    package var diskText: String {
+        switch Double(magnitude) {
+        case ..<1000: "\(self) B"
+        case ..<999.5e3: (Double(self) / 1e3).fixed(0) + " kB"
+        case ..<999.5e6: (Double(self) / 1e6).fixed(0) + " MB"
+        case ..<999.995e9: (Double(self) / 1e9).fixed(2) + " GB"
+        default: (Double(self) / 1e12).fixed(2) + " TB"
+        }
+    }
+
+    /// This number of things: `1 token`, `3 tokens`.
+    package func of(_ noun: String) -> String { "\(self) \(noun)" + (self == 1 ? "" : "s") }
 }
 
 extension Double {

@@ -29,7 +29,7 @@ package struct HeapAllowance: Sendable {
         if let budget, needed > budget {
             throw LeafError(
                 .budget,
-                "\(path) needs at least \(needed.wholeMebibytesText) to be read, \(bytes.sizeText) of it for \(what), "
+                "\(path) needs at least \(needed.roundedUpText) to be read, \(bytes.sizeText) of it for \(what), "
                     + "where \(budget.sizeText) may be taken",
                 advice: .memory(bytes: needed.wholeMebibytes))
         }

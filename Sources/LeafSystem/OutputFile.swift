@@ -68,7 +68,7 @@ package final class OutputFile: Sendable {
                 if code == ENOSPC || code == EDQUOT || code == EFBIG {
                     throw LeafError(
                         .io,
-                        "the disk of \(path) is full after \(allocatedBytes.sizeText); "
+                        "the disk of \(path) is full after \(allocatedBytes.diskText); "
                             + "free some space and run the same command again")
                 }
                 throw .system("\(path) cannot be written at offset \(offset + done)", code)

@@ -78,7 +78,8 @@ package struct TextWindows: Sendable {
     /// - Throws: `.usage` if there is nothing to score.
     package mutating func finish() throws(LeafError) -> [Window] {
         guard count >= prefix else {
-            throw LeafError(.usage, "the text has \(count) tokens, which leaves nothing to score; give a longer one")
+            throw LeafError(
+                .usage, "the text has \(count.of("token")), which leaves nothing to score; give a longer one")
         }
         var windows: [Window] = []
         while scoredUpTo < count { windows.append(next()) }

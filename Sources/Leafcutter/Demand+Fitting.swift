@@ -40,31 +40,77 @@ extension Demand {
                 $0 | Demand(together: [$1])
             }
         }
-        func plan(_ capacity: Demand) throws(LeafError) {
+        func opened(for capacity: Demand) -> ModelOptions {
             var options = options
             options.capacity = capacity
-            _ = try Model.plan(file, options)
+            return options
         }
-        try plan(capacity(1, startTogether: false))
+        _ = try Model.plan(file, opened(for: capacity(1, startTogether: false)))
         var fitting = 1
         var tooMany = max(1, min(sequences, demands.reduce(.nothing, +).sequences)) + 1
         while tooMany - fitting > 1 {
             let middle = fitting + (tooMany - fitting) / 2
-            do throws(LeafError) {
-                try plan(capacity(middle, startTogether: false))
+            if try Model.fits(file, opened(for: capacity(middle, startTogether: false))) {
                 fitting = middle
-            } catch {
-                guard error.kind == .budget else { throw error }
+            } else {
                 tooMany = middle
             }
         }
         let together = capacity(fitting, startTogether: true)
-        do throws(LeafError) {
-            try plan(together)
-            return together
-        } catch {
-            return capacity(fitting, startTogether: false)
+        return try Model.fits(file, opened(for: together)) ? together : capacity(fitting, startTogether: false)
+    }
+
+    /// The same texts with another length of the longest: everything that follows from lengths, in proportion.
+    ///
+    /// Texts that share no pages keep the pages that they need, to the page.
+    func stretched(to longest: Int) -> Demand {
+        guard self.longest > 0 else { return self }
+        func scaled(_ count: Int, atLeast least: Int = 1) -> Int {
+            let (product, overflows) = count.multipliedReportingOverflow(by: longest)
+            return overflows ? .max : max(least, product.units(of: self.longest))
         }
+        var demand = self
+        demand.longest = longest
+        // Each sequence may leave a part of its last page unused.
+        let spare = max(0, sequences - 1)
+        let whole = Self.pages(holding: self.longest *| sequences)
+        if pages -| spare >= whole {
+            demand.pages = (pages - whole +| Self.pages(holding: longest *| sequences))
+        } else {
+            demand.pages = (scaled(pages -| spare) +| spare)
+        }
+        demand.firstRows = scaled(firstRows, atLeast: min(firstRows, sequences))
+        // One row of each text in a step is one however long the texts are.
+        if stepRows > sequences { demand.stepRows = scaled(stepRows, atLeast: sequences) }
+        demand.heapBytes = scaled(heapBytes, atLeast: 0)
+        return demand
+    }
+
+    /// What a model is opened for, in words: `512 tokens`, `8 sequences of 512 tokens`.
+    var contents: String {
+        let tokens = longest.of("token")
+        return sequences > 1 ? "\(sequences.of("sequence")) of \(tokens)" : tokens
+    }
+}
+
+extension Model {
+    /// Whether a plan within the budget exists.
+    static func fits(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) -> Bool {
+        do throws(LeafError) {
+            let settings = try Settings(file, options)
+            return try settings.minimum().map { $0 <= settings.budget } ?? false
+        } catch {
+            guard error.kind == .budget else { throw error }
+            return false
+        }
+    }
+
+    /// The longest context that fits into the budget, everything else of the capacity in proportion; nil if not even
+    /// one token does.
+    ///
+    /// - Throws: `.usage` and `.budget` for a capacity that no model can be opened for.
+    public static func longestContext(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) -> Int? {
+        try Settings(file, options).longestContext()
     }
 }
 

@@ -94,7 +94,7 @@ package final class Engine: @unchecked Sendable {
         guard open.add(1, ordering: .acquiringAndReleasing).newValue <= requestLimit else {
             open.subtract(1, ordering: .acquiringAndReleasing)
             throw LeafError(
-                .busy, "\(requestLimit) requests are under way, as many as may be; ask again when one has finished")
+                .busy, "no more than \(requestLimit.of("request")) may be under way; ask again when one has finished")
         }
         _ = cancellation.watch { [interest] in interest.review() }
         let context = RequestContext<Request.Answer>(

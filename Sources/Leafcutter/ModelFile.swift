@@ -78,8 +78,9 @@ public struct ModelFile: Sendable {
     private func tooLarge(_ error: LeafError) throws(LeafError) -> LeafError {
         guard case .memory(let reading) = error.advice else { return error }
         let usual = ModelOptions(memory: .bytes(.max), capacity: Demand(context: 512))
-        let planned = try Model.plan(self, usual).minimum.wholeMebibytes
-        return LeafError(.budget, error.description, advice: .memory(bytes: max(reading, planned)))
+        let planned = max(reading, try Model.plan(self, usual).minimum.wholeMebibytes)
+        let needed = "; \(usual.capacity.contents) need \(planned.roundedUpText)"
+        return LeafError(.budget, error.description + needed, advice: .memory(bytes: planned))
     }
 
     public var leaf: LeafFile { ant.leaf }

@@ -14,7 +14,7 @@ struct Settings {
     /// Bytes that an automatic budget leaves to other programs; nil for a given budget.
     let reserveBytes: Int?
     let instructionSet: InstructionSet
-    let executor: ExecutorOptions
+    private(set) var executor: ExecutorOptions
     let trace: TraceRecorder?
     let keepsSessions: Bool
     let callerBytes: Int
@@ -84,13 +84,64 @@ struct Settings {
         }
     }
 
-    /// - Throws: `.budget` with the smallest budget that works.
+    /// - Throws: `.budget` with the smallest budget that works, and with what the budget would be enough for.
     func plan() throws(LeafError) -> MemoryPlan {
+        do throws(LeafError) {
+            return try plan(budget)
+        } catch {
+            guard error.kind == .budget else { throw error }
+            throw LeafError(.budget, "\(error.description)\(try whatFits())", advice: error.advice)
+        }
+    }
+
+    private func whatFits() throws(LeafError) -> String {
+        if let longest = try longestContext() {
+            return ", which is enough for \(executor.capacity.stretched(to: longest).contents)"
+        }
+        guard let least = try with(executor.capacity.stretched(to: 1)).minimum() else { return "" }
+        return ", and a single token needs \(least.roundedUpText)"
+    }
+
+    /// The longest context whose plan fits the budget, everything else of the capacity in proportion; nil if none does.
+    ///
+    /// Bisection finds it: more context never needs less memory.
+    func longestContext() throws(LeafError) -> Int? {
+        func fits(_ context: Int) throws(LeafError) -> Bool {
+            try with(executor.capacity.stretched(to: context)).minimum().map { $0 <= budget } ?? false
+        }
+        var longest = 0
+        var tooLong = Self.mostPositions + 1
+        while tooLong - longest > 1 {
+            let middle = (longest + tooLong) / 2
+            if try fits(middle) { longest = middle } else { tooLong = middle }
+        }
+        return longest > 0 ? longest : nil
+    }
+
+    /// The smallest budget that works; nil where no plan can hold the capacity.
+    func minimum() throws(LeafError) -> Int? {
+        do throws(LeafError) {
+            try Self.check(executor.capacity)
+            return try plan(.max).minimum
+        } catch {
+            guard error.kind == .budget else { throw error }
+            return nil
+        }
+    }
+
+    private func with(_ capacity: Demand) -> Settings {
+        var settings = self
+        settings.executor.capacity = capacity
+        return settings
+    }
+
+    private func plan(_ budget: Int) throws(LeafError) -> MemoryPlan {
         let tokenizerBytes = file.tokenizer?.byteCount ?? 0
         let sessionBytes =
             SessionWriter.bufferBytes +| SessionHead.comparedBytes(promptIDs: executor.capacity.longest)
         return try MemoryPlan(
-            budget: budget, isGiven: reserveBytes == nil, atLeast: file.allowance.peak, chunks: file.leaf.chunks,
+            budget: budget, isGiven: reserveBytes == nil, atLeast: file.allowance.peak,
+            for: executor.capacity.contents, chunks: file.leaf.chunks,
             reserved: CPMAnt.parts(file.ant, executor) + [
                 MemoryPlan.Part(.runtime, MemoryPlan.runtimeBytes),
                 MemoryPlan.Part(.tables, file.allowance.held - MemoryPlan.runtimeBytes - tokenizerBytes),

@@ -53,6 +53,38 @@ private struct Sample: Equatable {
     }
 }
 
+/// A command with arguments that have letters, and with a long name.
+private struct Wide {
+    var model = ""
+    var prompt: String?
+    var maxTokens = 0
+    var stops: [String] = []
+
+    static let syntax = CommandSyntax<Wide>(
+        name: "wide", summary: "Does nothing.",
+        arguments: [.required("MODEL", "A file.", \.model, suggest: .model), .optional("PROMPT", "A text.", \.prompt)],
+        options: [
+            .value("max-tokens", "N", "How many.", \.maxTokens), .values("stop", "STRING", "Until.", \.stops),
+        ])
+
+    static func parsed(_ words: String...) throws(LeafError) -> Wide { try parsed(words) }
+
+    static func parsed(_ words: [String]) throws(LeafError) -> Wide {
+        var wide = Wide()
+        try syntax.parse(words, into: &wide)
+        return wide
+    }
+
+    static func refusal(_ words: String...) -> String {
+        do throws(LeafError) {
+            _ = try parsed(words)
+            return "accepted"
+        } catch {
+            return error.description
+        }
+    }
+}
+
 @Suite struct CommandSyntaxTests {
     @Test func optionsStandAnywhereInBothForms() throws {
         let expected = Sample(
@@ -61,6 +93,52 @@ private struct Sample: Equatable {
         #expect(try Sample.parsed("--count=3", "m", "--loud", "--memory", "2GiB", "hello") == expected)
         #expect(try Sample.parsed("-l", "-n", "3", "m", "--memory=2GiB", "hello") == expected)
         #expect(try Sample.parsed("-ln3", "m", "--memory=2GiB", "hello") == expected)
+    }
+
+    @Test func namesMayHoldUnderscores() throws {
+        #expect(try Wide.parsed("m", "--max_tokens", "3").maxTokens == 3)
+        #expect(try Wide.parsed("m", "--max_tokens=3").maxTokens == 3)
+        #expect(Wide.refusal("m", "--max_token", "3") == "there is no option --max_token; did you mean --max-tokens?")
+    }
+
+    @Test func argumentsWithALetterMayStandAnywhere() throws {
+        for words in [
+            ["-m", "a", "-p", "b"], ["-p", "b", "-m", "a"], ["b", "-m", "a"], ["-ma", "b"], ["-p", "b", "a"],
+            ["a", "b"],
+        ] {
+            let wide = try Wide.parsed(words)
+            #expect(wide.model == "a" && wide.prompt == "b", "\(words)")
+        }
+        #expect(try Wide.parsed("-m", "a", "-p", "-b").prompt == "-b")
+        #expect(Wide.refusal("-m", "a", "-m", "b").hasPrefix("MODEL is given twice"))
+        #expect(Wide.refusal("-p", "b").hasPrefix("MODEL is missing"))
+        #expect(Wide.refusal("-m", "a", "b", "c").hasPrefix("'c' is one argument too many"))
+        #expect(Wide.refusal("-m", "") == "MODEL is empty; the form is leafcutter wide MODEL [PROMPT] [OPTIONS]")
+        #expect(Wide.refusal("a", "-p") == "-p needs a value: -p PROMPT")
+        #expect(Wide.syntax.outline.help.contains("MODEL, -m MODEL"))
+    }
+
+    /// A letter that an option has is the option's.
+    @Test func optionsKeepTheirLetters() throws {
+        var other = Wide()
+        let syntax = CommandSyntax<Wide>(
+            name: "other", summary: "", arguments: Wide.syntax.arguments,
+            options: [.value("most", letter: "m", "N", "", \.maxTokens)])
+        try syntax.parse(["a", "-m", "7"], into: &other)
+        #expect(other.model == "a" && other.maxTokens == 7)
+        #expect(!syntax.outline.help.contains("-m MODEL"))
+    }
+
+    @Test func aBackslashAndAnNAreNoticedInTextsAlone() throws {
+        func names(_ words: String...) throws -> [String] {
+            var wide = Wide()
+            return try Wide.syntax.parse(words, into: &wide)
+        }
+        #expect(try names("m", #"one\ntwo"#) == ["PROMPT"])
+        #expect(try names("m", "-p", #"one\n"#) == ["PROMPT"])
+        #expect(try names("m", "--stop", #"\n"#) == ["--stop"])
+        #expect(try names("m", #"--stop=\n"#, #"a\n"#) == ["--stop", "PROMPT"])
+        #expect(try names(#"C:\new.leaf"#, "one\ntwo", "--stop", "\n").isEmpty)
     }
 
     @Test func twoDashesEndTheOptionsAndOneIsAnArgument() throws {

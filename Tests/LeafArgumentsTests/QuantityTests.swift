@@ -30,6 +30,37 @@ import Testing
                 ])
     }
 
+    @Test func whatIsNeededIsNeverRoundedDown() {
+        let sizes = [1, 58 << 20, (58 << 20) + 1, (1 << 30) - (1 << 20) + 1, 1 << 30, (1 << 30) + 1, 9_479_127_040]
+        #expect(
+            sizes.map(\.roundedUpText)
+                == ["1 MiB", "58 MiB", "59 MiB", "1.00 GiB", "1.00 GiB", "1.01 GiB", "8.83 GiB"])
+        var random = SystemRandomNumberGenerator()
+        for _ in 0..<1000 {
+            let bytes = Int.random(in: 1...1 << Int.random(in: 20...45), using: &random)
+            let read = ByteCount(bytes.roundedUpText.filter { $0 != " " })
+            #expect((read?.bytes ?? 0) >= bytes, "\(bytes)")
+            #expect((read?.bytes ?? 0) - bytes <= max(1 << 20, (1 << 30) / 100), "\(bytes)")
+        }
+    }
+
+    @Test func filesAndReadingsAreDecimal() {
+        let sizes = [0, 999, 860_000, 13_900_000, 999_600_000, 9_400_000_000, 2_000_000_000_000]
+        #expect(sizes.map(\.diskText) == ["0 B", "999 B", "860 kB", "14 MB", "1.00 GB", "9.40 GB", "2.00 TB"])
+    }
+
+    @Test func oneIsNoPlural() {
+        #expect([0, 1, 2].map { $0.of("token") } == ["0 tokens", "1 token", "2 tokens"])
+    }
+
+    @Test func timesAreReadAsPeopleTypeThem() {
+        #expect(
+            ["1s", "1", "500ms", "1.5s", "2min"].map { Seconds(argument: $0)?.seconds } == [1, 1, 0.5, 1.5, 120])
+        for text in ["", "s", "0", "0s", "-1s", "1h", "1 s", "nan", ".5s", "5.s", "1e3", "٣s"] {
+            #expect(Seconds(argument: text) == nil, "\(text)")
+        }
+    }
+
     @Test func decimalsAreRounded() {
         #expect(1.005.fixed(1) == "1.0")
         #expect(0.06.fixed(1) == "0.1")

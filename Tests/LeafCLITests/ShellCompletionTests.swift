@@ -16,14 +16,22 @@ import Testing
         ("leafcutter convert x y --config a\\ m", "leafcutter convert x y --config a\\ model.leaf "),
     ]
 
+    /// Where a model is expected, its files come before all others.
+    private static let models = [
+        ("leafcutter verify ", "leafcutter verify a\\ model.leaf "),
+        ("leafcutter generate -m ", "leafcutter generate -m a\\ model.leaf "),
+        ("leafcutter perplexity m.leaf n", "leafcutter perplexity m.leaf notes "),
+        ("leafcutter verify n", "leafcutter verify notes "),
+    ]
+
     private let folder: TemporaryDirectory
 
     init() throws {
         folder = try TemporaryDirectory()
-        try Data().write(to: URL(filePath: folder.path("a model.leaf")))
+        for name in ["a model.leaf", "notes"] { try Data().write(to: URL(filePath: folder.path(name))) }
     }
 
-    @Test(.enabled(if: Self.has("bash", "script"), "bash or script is missing"), arguments: lines)
+    @Test(.enabled(if: Self.has("bash", "script"), "bash or script is missing"), arguments: lines + models)
     func bashCompletes(typed: String, expected: String) throws {
         try write(
             """
@@ -34,7 +42,7 @@ import Testing
         #expect(try line("bash --noprofile --rcfile .bashrc -i", after: typed) == expected)
     }
 
-    @Test(.enabled(if: Self.has("zsh", "script"), "zsh or script is missing"), arguments: lines)
+    @Test(.enabled(if: Self.has("zsh", "script"), "zsh or script is missing"), arguments: lines + models)
     func zshCompletes(typed: String, expected: String) throws {
         try write(try Leafcutter.run("completions", "zsh").text, to: "_leafcutter")
         try write(

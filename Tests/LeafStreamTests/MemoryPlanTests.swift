@@ -101,6 +101,11 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
         let automatic = #expect(throws: LeafError.self) {
             try MemoryPlan(budget: 1 << 20, isGiven: false, chunks: chunks, reserved: reserved)
         }
+        let meant = #expect(throws: LeafError.self) {
+            try MemoryPlan(budget: 1 << 20, for: "8 sequences of 9 tokens", chunks: chunks, reserved: reserved)
+        }
+        #expect(
+            meant?.description == "this model needs at least 51 MiB for 8 sequences of 9 tokens, you gave 1.0 MiB")
         #expect(automatic?.description.contains("here, this machine (or container) has 1.0 MiB to give") == true)
     }
 
@@ -179,7 +184,7 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
         }
         let reserved = [MemoryPlan.Part].reserved(
             runtime: 24 << 20, tokenizer: 12 << 20, resident: 8_500_000, kv: 201 << 20, scratch: 3 << 19)
-        let plan = try MemoryPlan(budget: 512 << 20, chunks: chunks, reserved: reserved)
+        let plan = try MemoryPlan(budget: 512 << 20, for: "100 tokens", chunks: chunks, reserved: reserved)
         #expect(
             plan.description == """
                 runtime      25.0 MiB   program, libraries, stacks, page tables
@@ -188,9 +193,9 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
                 resident      8.1 MiB   norms, scales, position bias
                 kv cache    201.0 MiB
                 scratch       1.5 MiB   rows on a sweep
-                slots        24.0 MiB   6 of 4.0 MiB; 8.83 GiB read a sweep
+                slots        24.0 MiB   6 of 4.0 MiB; 9.48 GB read a sweep
                 pinned      240.0 MiB   60 of 2320 chunks
-                planned     511.6 MiB   of 512.0 MiB; the smallest budget is 256 MiB
+                planned     511.6 MiB   of 512.0 MiB; the smallest budget for 100 tokens is 256 MiB
                 """)
     }
 }

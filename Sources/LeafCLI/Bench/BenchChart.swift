@@ -2,8 +2,8 @@ import Glibc
 import LeafSystem
 import Leafcutter
 
-/// Draws memory against speed as SVG: both axes are logarithmic, each series is a line, predictions are dashed. It has
-/// no scripts and no fonts of its own; colours follow the reader's light or dark background.
+/// Draws tokens a second by memory as SVG: both axes are logarithmic, each series is a line, predictions are dashed. It
+/// has no scripts and no fonts of its own; colours follow the reader's light or dark background.
 struct BenchChart {
     private static let width = 720.0
     private static let height = 440.0
@@ -73,7 +73,7 @@ struct BenchChart {
         var lines = [
             """
             <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 440" width="720" height="440" role="img" \
-            aria-label="Memory against speed" font-family="system-ui, sans-serif" font-size="13">
+            aria-label="Tokens a second by memory" font-family="system-ui, sans-serif" font-size="13">
             <style>
             text { fill: #24292f } .axis, .grid { stroke: #57606a } .grid { stroke-opacity: .25 } .back { fill: #ffffff }
             @media (prefers-color-scheme: dark) {

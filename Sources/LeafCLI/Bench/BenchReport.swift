@@ -61,7 +61,7 @@ struct BenchReport {
         var prompt = ""
         if let prefill = run.prefillSeconds, !prefill.isEmpty {
             prompt = Self.spread(Sample(prefill))
-            if let rows = run.promptRows { prompt += " for \(rows) rows" }
+            if let rows = run.promptRows { prompt += " for \(rows.of("row"))" }
             if let first = run.firstPrefillSeconds { prompt += ", the first \(first.asDuration)" }
         }
         let predicted = run.predictedSecondsPerToken.map {
@@ -74,7 +74,7 @@ struct BenchReport {
         }
         return [
             "\(ByteCount(bytes: run.budget))", run.peak.map { "\(ByteCount(bytes: $0))" } ?? "",
-            run.streamedBytesPerSweep.map { "\(ByteCount(bytes: $0))" } ?? "", prompt, Self.spread(seconds),
+            run.streamedBytesPerSweep.map(\.diskText) ?? "", prompt, Self.spread(seconds),
             run.tokensPerSecond.significant, predicted ?? "", limit ?? "",
             run.limitShare.map { "\((100 * $0).fixed(0)) %" } ?? "",
         ]

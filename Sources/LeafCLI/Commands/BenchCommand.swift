@@ -27,7 +27,7 @@ struct BenchCommand: Command {
             each run, memory and processor before it; what `plan` would have predicted from that stands beside what \
             was measured.
             """,
-        arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
+        arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .model)],
         options: measuring + reporting + TuningOptions.all.map { $0.lifted(\.tuning) }
             + (EngineOptions.all.filter { $0.name != "memory" } + [EngineOptions.traceOption]).map {
                 $0.lifted(\.engine)

@@ -62,7 +62,8 @@ struct ConvertCommand: Command {
     func run(_ terminal: Terminal) throws(LeafError) {
         var options = try conversionOptions()
         options.consumes = consumes
-        if consumes, !isSure { try confirm() }
+        // Nobody is asked about what is not there; the converter says so.
+        if consumes, !isSure, FilePath.exists(source) { try confirm() }
         try run(options, terminal)
     }
 
@@ -97,7 +98,7 @@ struct ConvertCommand: Command {
                 + "peak memory \(ByteCount(bytes: result.peakBytes))"
         terminal.note(
             "\(result.output): \(Quantity.parameters(result.parameters)) parameters, "
-                + "\(ByteCount(bytes: result.bytes)) (\(result.weights.rawValue)), \(made)")
+                + "\(result.bytes.diskText) (\(result.weights.rawValue)), \(made)")
         if consumes { terminal.note("the weights of \(source) were deleted") }
         guard common.isJSON else { return }
         terminal.output.write(

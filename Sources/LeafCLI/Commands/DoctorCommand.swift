@@ -7,29 +7,44 @@ import Leafcutter
 /// `leafcutter doctor [MODEL]`
 struct DoctorCommand: Command {
     var model: String?
+    var context = 512
     var common = CommonOptions()
 
     static let syntax = CommandSyntax<DoctorCommand>(
         name: "doctor", summary: "Show what this machine can do.",
-        discussion: "With MODEL it measures the disk of that file, and predicts how fast the model runs.",
-        arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
-        options: CommonOptions.all.map { $0.lifted(\.common) }, examples: ["doctor", "doctor ant.leaf"])
+        discussion: """
+            With MODEL it measures the disk of that file, and predicts how much memory --context needs and how fast \
+            the model runs with each amount.
+            """,
+        arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .model)],
+        options: [
+            .value(
+                "context", "N",
+                "With MODEL: tokens to hold, the soft prompt and the generated ones included (default 512).", \.context)
+        ] + CommonOptions.all.map { $0.lifted(\.common) },
+        examples: ["doctor", "doctor ant.leaf", "doctor ant.leaf --context 128"])
 
     /// Enough rows to make the processor the limit.
     private static let manyRows = 64
-    private static let context = 512
 
     func run(_ terminal: Terminal) throws(LeafError) {
+        guard (1...PlanCommand.longestContext).contains(context) else {
+            throw LeafError(.usage, "--context \(context) is not between 1 and \(PlanCommand.longestContext)")
+        }
         let instructionSet = try InstructionSet.wanted()
         let file = try model.map { path throws(LeafError) in try ModelFile(path: path) }
-        let rows = [Self.manyRows, Self.context]
+        let rows = [Self.manyRows, context]
         let facts: Facts
         if let file {
-            let rates = try MachineRates.measure(for: file, rows: rows, onStep: { terminal.progress.show($0) })
-            let outlook = try Outlook(
-                file, ModelOptions(capacity: .init(context: Self.context)), promptRows: Self.context, rates)
+            let rates = try MachineRates.measure(
+                for: file, rows: rows, cancellation: terminal.interrupt.cancellation,
+                onStep: { terminal.progress.show($0) })
+            // What fits is asked of the memory that is free now.
+            let options = ModelOptions(memory: .automatic, capacity: Demand(context: context))
+            let outlook = try Outlook(file, options, promptRows: context, rates)
             facts = Facts(
-                instructionSet: instructionSet, kernels: rates.kernels, disk: rates.disk, forecasts: outlook.forecasts)
+                instructionSet: instructionSet, kernels: rates.kernels, disk: rates.disk, context: context,
+                forecasts: try outlook.forecasts(), longest: try Model.longestContext(file, options))
         } else {
             terminal.progress.show("measuring the processor")
             let kernels = try KernelProbe.measure(
@@ -47,15 +62,18 @@ struct DoctorCommand: Command {
         let machine = Machine.current()
         let features = KernelFeatures.current()
         var disk: DiskRate?
+        var context = 0
         /// The speed of the model by budget; empty without a model.
         var forecasts: [Outlook.Forecast] = []
+        /// The longest context that the free memory holds; nil if it holds none.
+        var longest: Int?
 
         private var fits: Bool { (forecasts.first?.plan.minimum ?? 0) <= machine.defaultBudget }
         private var multiplyAddsPerSecond: Double { kernels.multiplyAddsPerSecond(rows: DoctorCommand.manyRows) }
 
         var text: String {
             let sets = InstructionSet.available.map(\.rawValue).joined(separator: ", ")
-            var rows = [
+            var rows: [(String, String)] = [
                 ("processor", features.processor.isEmpty ? "unknown" : features.processor),
                 ("kernels", "\(instructionSet.rawValue) (this machine has \(sets))"),
                 ("cores", "\(machine.cores)"),
@@ -92,20 +110,39 @@ struct DoctorCommand: Command {
                     ),
                 ]
             }
-            if let least = forecasts.first, !fits {
-                rows.append(("this model", "needs \(ByteCount(bytes: least.plan.minimum)), more than is free"))
-            }
-            for (number, forecast) in forecasts.enumerated() {
-                let seconds = forecast.prediction
+            return Quantity.table(rows + expectations)
+        }
+
+        /// The lines about the model.
+        private var expectations: [(String, String)] {
+            guard let least = forecasts.first else { return [] }
+            let minimum = least.plan.minimum.roundedUpText
+            var rows: [(String, String)] = []
+            if !fits {
+                let holds = longest.map { "which is enough for \($0.of("token"))" } ?? "which is enough for none"
                 rows.append(
                     (
-                        "with \(ByteCount(bytes: forecast.plan.budget))",
-                        "about \(seconds.secondsPerToken.asDuration) a token"
-                            + (number == 0
-                                ? ", the smallest budget" : number == forecasts.count - 1 ? ", all in memory" : "")
+                        "this model",
+                        "needs at least \(minimum) for \(context.of("token")), more than "
+                            + "\(machine.defaultBudget.sizeText) that can be given, \(holds)"
+                    ))
+            } else if let longest {
+                rows.append(
+                    (
+                        "this model",
+                        "needs at least \(minimum) for \(context.of("token")); --memory auto is enough for "
+                            + longest.of("token")
                     ))
             }
-            return Quantity.table(rows)
+            for (number, forecast) in forecasts.enumerated() {
+                let time = forecast.prediction.secondsPerToken.asDuration
+                let place =
+                    number == 0
+                    ? ", the smallest budget for \(context.of("token"))"
+                    : number == forecasts.count - 1 ? ", all in memory" : ""
+                rows.append(("with \(forecast.plan.budget.roundedUpText)", "about \(time) a token\(place)"))
+            }
+            return rows
         }
 
         private var hugePages: String {
@@ -141,6 +178,7 @@ struct DoctorCommand: Command {
             if let least = forecasts.first {
                 fields += [
                     ("fits", .bool(fits)), ("minimum", .integer(least.plan.minimum)),
+                    ("context", .integer(context)), ("max_context", .integer(longest ?? 0)),
                     ("expected", .array(forecasts.map(\.json))),
                 ]
             }

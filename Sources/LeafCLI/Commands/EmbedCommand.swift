@@ -30,7 +30,7 @@ struct EmbedCommand: Command {
             products of their numbers.
             """,
         arguments: [
-            .required("MODEL", "A .leaf file.", \.model, suggest: .file),
+            .required("MODEL", "A .leaf file.", \.model, suggest: .model),
             .optional("TEXT", "One text; - takes each line of standard input.", \.text),
         ],
         options: [

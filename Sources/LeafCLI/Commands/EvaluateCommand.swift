@@ -38,7 +38,7 @@ struct EvaluateCommand: Command {
             generated included; of a longer input the beginning is cut away.
             """,
         arguments: [
-            .required("MODEL", "A .leaf file.", \.model, suggest: .file),
+            .required("MODEL", "A .leaf file.", \.model, suggest: .model),
             .required(
                 "TASK", "CCPM, C3, Sogou-Log, LCSTS, KdConv or Math23K.", \.task,
                 suggest: .words(EvaluationTasks.all.map(\.name))),

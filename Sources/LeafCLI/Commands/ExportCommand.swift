@@ -19,7 +19,7 @@ struct ExportCommand: Command {
             int8 weights become floats again.
             """,
         arguments: [
-            .required("MODEL", "A .leaf file.", \.model, suggest: .file),
+            .required("MODEL", "A .leaf file.", \.model, suggest: .model),
             .required("FOLDER", "The folder to make.", \.folder, suggest: .folder),
         ],
         options: [
@@ -41,7 +41,7 @@ struct ExportCommand: Command {
             progress: { terminal.progress.show(meter.text(done: $0.bytesDone, of: $0.bytesTotal)) })
         terminal.note(
             "\(result.output): \(Quantity.count(result.tensors, "tensor")) in \(Quantity.count(result.shards, "file")), "
-                + "\(ByteCount(bytes: result.bytes)) (\(result.weights.rawValue)), made in \(result.seconds.asDuration)"
+                + "\(result.bytes.diskText) (\(result.weights.rawValue)), made in \(result.seconds.asDuration)"
         )
         guard common.isJSON else { return }
         terminal.output.write(

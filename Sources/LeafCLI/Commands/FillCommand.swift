@@ -46,7 +46,7 @@ struct FillCommand: Command {
             the process.
             """,
         arguments: [
-            .required("MODEL", "A .leaf file.", \.model, suggest: .file),
+            .required("MODEL", "A .leaf file.", \.model, suggest: .model),
             .optional("TEXT", "The text with its blanks; - takes all of standard input as it is.", \.text),
         ],
         options: choices + (LineOptions.sources + LineOptions.all).map { $0.lifted(\.lines) }

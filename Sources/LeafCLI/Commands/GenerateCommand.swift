@@ -56,7 +56,7 @@ struct GenerateCommand: Command {
             sentences of your own, begin another session with everything so far, and them, as its prompt.
             """,
         arguments: [
-            .required("MODEL", "A .leaf file.", \.model, suggest: .file),
+            .required("MODEL", "A .leaf file.", \.model, suggest: .model),
             .optional("PROMPT", "The text to continue; - takes all of standard input as it is.", \.prompt),
         ],
         options: choices.map { $0.noting(\.given) } + (LineOptions.sources + LineOptions.all).map { $0.lifted(\.lines) }
@@ -281,7 +281,8 @@ struct GenerateCommand: Command {
                     : "the vocabulary has nothing of the prompt; the text begins from <s> alone")
         } else if unknown > 0 {
             terminal.note(
-                "\(Quantity.count(unknown, "character")) of the prompt that the vocabulary lacks were dropped")
+                "dropped \(Quantity.count(unknown, "character")) of the prompt that the vocabulary lacks"
+            )
         }
     }
 }

@@ -33,7 +33,7 @@ struct InspectCommand: Command {
         let feedForwards = layers.indices.filter { layers[$0].hasFeedForward }
         let chunkBytes = file.leaf.chunks.paddedBytes
         var rows: [(String, String)] = [
-            ("file", "\(file.path), \(ByteCount(bytes: file.leaf.fileBytes))"),
+            ("file", "\(file.path), \(file.leaf.fileBytes.diskText)"),
             ("parameters", "\(file.shape.parameterCount) (\(Quantity.parameters(file.shape.parameterCount)))"),
             ("weights", file.weights.rawValue),
             ("layers", "\(whole)" + (half > 0 ? ", and \(half) of which half was pruned" : "")),
@@ -44,16 +44,16 @@ struct InspectCommand: Command {
                     + range(configuration.attentionLayers.map(configuration.dimHead(ofLayer:)))
             ),
             ("dim_ff", range(feedForwards.map(configuration.dimFF(ofLayer:)))),
-            ("vocabulary", "\(configuration.vocabSize) tokens"),
-            ("soft prompts", "\(configuration.promptTypes) of \(configuration.promptLength) tokens"),
+            ("vocabulary", configuration.vocabSize.of("token")),
+            ("soft prompts", "\(configuration.promptTypes) of \(configuration.promptLength.of("token"))"),
             ("segments", "\(configuration.segmentTypes)"),
             (
                 "positions",
-                "\(configuration.positionBiasNumBuckets) buckets, up to distance \(configuration.positionBiasMaxDistance)"
+                "\(configuration.positionBiasNumBuckets.of("bucket")), up to distance \(configuration.positionBiasMaxDistance)"
             ),
             (
                 "blocks",
-                "\(file.leaf.blocks.count) in \(file.leaf.chunks.count) chunks, \(ByteCount(bytes: chunkBytes)) a sweep"
+                "\(file.leaf.blocks.count) in \(file.leaf.chunks.count.of("chunk")), \(chunkBytes.diskText) a sweep"
             ),
             ("tokenizer", tokenizer(file.leaf)),
         ]
@@ -64,7 +64,7 @@ struct InspectCommand: Command {
                 "\n"
                 + Quantity.table(
                     file.leaf.tensors.map {
-                        ($0.name, "\($0.type.rawValue) \($0.shape), \($0.byteCount) bytes at \($0.offset)")
+                        ($0.name, "\($0.type.rawValue) \($0.shape), \($0.byteCount.of("byte")) at \($0.offset)")
                     })
         }
         return text

@@ -22,7 +22,7 @@ struct LogitsCommand: Command {
             {"id","input","length","context","segment","span"}. The output has one float32 tensor for each case, \
             [rows, vocabulary], without the rows of the soft prompt.
             """,
-        arguments: [.required("MODEL", "A .leaf file.", \.model, suggest: .file)],
+        arguments: [.required("MODEL", "A .leaf file.", \.model, suggest: .model)],
         options: [
             .value("input", "FILE", "The cases; - is standard input.", \.input, suggest: .file),
             .value("output", "FILE", "The safetensors file to write.", \.output, suggest: .file),
@@ -67,7 +67,7 @@ struct LogitsCommand: Command {
         }
         terminal.note(
             "\(output): \(Quantity.count(summary.rows, "row")) of \(Quantity.count(summary.cases, "case")), "
-                + "\(ByteCount(bytes: summary.bytes))")
+                + "\(summary.bytes.diskText)")
         guard common.isJSON else { return }
         terminal.output.write(
             JSON.object([

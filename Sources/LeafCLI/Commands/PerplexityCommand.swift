@@ -28,7 +28,7 @@ struct PerplexityCommand: Command {
             the facts of the process.
             """,
         arguments: [
-            .required("MODEL", "A .leaf file.", \.model, suggest: .file),
+            .required("MODEL", "A .leaf file.", \.model, suggest: .model),
             .required("FILE", "A text in UTF-8; - is standard input.", \.path, suggest: .file),
         ],
         options: [

@@ -10,6 +10,7 @@ struct PlanCommand: Command {
     var preset: ModelPreset?
     var context = 512
     var batch = 1
+    var target: Seconds?
     var diskRate: ByteRate?
     var cores: Int?
     var tuning = TuningOptions()
@@ -21,17 +22,21 @@ struct PlanCommand: Command {
         discussion: """
             Nothing large is allocated. For some fifteen seconds the processor is measured, the disk at places all over the \
             file, and both at once with the model's own blocks. --disk-rate says how fast the disk is instead; a preset \
-            has no file, so it needs the rate. Exit code 3 if the model does not fit.
+            has no file, so it needs the rate. --target answers the other way round: the smallest memory for a wanted \
+            speed. Exit code 3 if the model does not fit, or if no memory makes it so fast.
             """,
-        arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .file)],
+        arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .model)],
         options: [
             .value(
-                "preset", "NAME", "Plan for a published size instead, such as cpm-ant-3b.", \.preset,
+                "preset", "NAME", "Plan for a published size instead: \(presets).", \.preset,
                 suggest: .words(ModelPreset.allCases.map(\.rawValue))),
             .value(
                 "context", "N", "Tokens to hold, the soft prompt and the generated ones included (default 512).",
                 \.context),
             .value("batch", "B", "Texts at the same time (default 1).", \.batch),
+            .value(
+                "target", "TIME",
+                "In place of --memory: find the smallest memory that gives a token in this time: 1s, 500ms.", \.target),
             .value("disk-rate", "RATE", "How fast the disk is: 1GB/s, 500MB/s.", \.diskRate),
             .value("cores", "N", "Compute threads to plan for (default: those of this machine).", \.cores),
         ] + TuningOptions.all.map { $0.lifted(\.tuning) }
@@ -39,39 +44,77 @@ struct PlanCommand: Command {
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
             "plan ant.leaf --memory 2GiB", "plan ant.leaf --memory 1GiB --context 1024 --disk-rate 500MB/s --json",
+            "plan ant.leaf --target 1s",
         ])
 
-    private static let longestContext = 1 << 20
+    private static var presets: String { ModelPreset.allCases.map(\.rawValue).joined(separator: ", ") }
+
+    static let longestContext = 1 << 20
 
     func run(_ terminal: Terminal) throws(LeafError) {
         try validate()
         let file = try openFile()
-        let options = modelOptions(context: context)
-        // With unlimited memory the plan gives the smallest budget that works.
-        var unlimited = options
-        unlimited.memory = .bytes(Int.max)
-        let minimum = try Model.plan(file, unlimited).minimum
-        let plan: MemoryPlan
+        var options = modelOptions()
+        // What does not fit is said before anything is measured.
+        if target == nil { options.memory = .bytes(try fittingBudget(file, options, terminal)) }
+        let rates = try MachineRates.measure(
+            for: file, rows: [batch, context], threads: cores, activations: engine.activations,
+            reading: engine.reading, disk: try statedDisk(), cancellation: terminal.interrupt.cancellation,
+            onStep: { terminal.progress.show($0) })
+        terminal.progress.clear()
+        let outlook = try Outlook(file, options, promptRows: context, rates)
+        let forecast: Outlook.Forecast
+        if let target {
+            forecast = try self.forecast(target, outlook, terminal)
+            options.memory = .bytes(forecast.plan.budget)
+        } else {
+            forecast = try outlook.forecast(budget: options.memory.amount)
+        }
+        let report = PlanReport(
+            file: file.leaf, plan: forecast.plan, context: context, target: target,
+            prediction: forecast.prediction,
+            more: try outlook.forecasts().filter { $0.plan.budget > forecast.plan.budget }, rates: rates,
+            maxContext: try Model.longestContext(file, options) ?? context,
+            bytesPerToken: try bytesPerToken(file, options))
+        terminal.output.write(common.isJSON ? report.json.line + "\n" : report.text)
+    }
+
+    /// The budget that was asked for, in bytes.
+    private func fittingBudget(
+        _ file: ModelFile, _ options: ModelOptions, _ terminal: Terminal
+    ) throws(LeafError) -> Int {
         do throws(LeafError) {
-            plan = try Model.plan(file, options)
+            return try Model.plan(file, options).budget
         } catch {
             if error.kind == .budget, common.isJSON {
+                var unlimited = options
+                unlimited.memory = .bytes(.max)
+                let longest = try Model.longestContext(file, options)
                 terminal.output.write(
-                    JSON.object([("fits", .bool(false)), ("minimum", .integer(minimum))]).line + "\n")
+                    JSON.object([
+                        ("fits", .bool(false)), ("minimum", .integer(try Model.plan(file, unlimited).minimum)),
+                        ("context", .integer(context)), ("max_context", .integer(longest ?? 0)),
+                    ]).line + "\n")
             }
             throw error
         }
-        let rates = try MachineRates.measure(
-            for: file, rows: [batch, context], threads: cores, activations: engine.activations,
-            reading: engine.reading, disk: try statedDisk(), onStep: { terminal.progress.show($0) })
-        terminal.progress.clear()
-        let outlook = try Outlook(file, options, promptRows: context, rates)
-        let report = PlanReport(
-            file: file.leaf, plan: plan, context: context, prediction: outlook.prediction(for: plan),
-            more: outlook.forecasts.filter { $0.plan.budget > plan.budget }, rates: rates,
-            maxContext: try longestContext(file, within: plan.budget),
-            bytesPerToken: try bytesPerToken(file, unlimited))
-        terminal.output.write(common.isJSON ? report.json.line + "\n" : report.text)
+    }
+
+    private func forecast(
+        _ target: Seconds, _ outlook: Outlook, _ terminal: Terminal
+    ) throws(LeafError) -> Outlook.Forecast {
+        do throws(LeafError) {
+            return try outlook.forecast(secondsPerToken: target.seconds)
+        } catch {
+            if error.kind == .budget, common.isJSON {
+                terminal.output.write(
+                    JSON.object([
+                        ("reached", .bool(false)), ("target_seconds_per_token", .number(target.seconds)),
+                        ("best", outlook.fastest.json),
+                    ]).line + "\n")
+            }
+            throw error
+        }
     }
 
     private func openFile() throws(LeafError) -> ModelFile {
@@ -89,15 +132,19 @@ struct PlanCommand: Command {
             throw LeafError(.usage, "--context \(context) is not between 1 and \(Self.longestContext)")
         }
         guard (1...1024).contains(batch) else { throw LeafError(.usage, "--batch \(batch) is not between 1 and 1024") }
+        guard target == nil || engine.memory == .automatic else {
+            throw LeafError(.usage, "--target finds the memory; leave out --memory")
+        }
         if let cores, !(1...1024).contains(cores) {
             throw LeafError(.usage, "--cores \(cores) is not between 1 and 1024")
         }
     }
 
-    private func modelOptions(context: Int) -> ModelOptions {
+    private func modelOptions() -> ModelOptions {
         var options = engine.modelOptions(
             Demand(
-                context: context * batch, rows: max(context, batch), logitRows: batch, sequences: batch))
+                context: context * batch, longest: context, rows: max(context, batch), logitRows: batch,
+                sequences: batch))
         options.threads = cores
         return options
     }
@@ -111,26 +158,11 @@ struct PlanCommand: Command {
         return nil
     }
 
-    /// Finds the longest context whose plan fits by bisection: more context never needs less memory.
-    private func longestContext(_ file: ModelFile, within budget: Int) throws(LeafError) -> Int {
-        func fits(_ context: Int) throws(LeafError) -> Bool {
-            var options = modelOptions(context: context)
-            options.memory = .bytes(Int.max)
-            return try Model.plan(file, options).minimum <= budget
-        }
-        var longest = context
-        var tooLong = Self.longestContext
-        if try fits(tooLong) { return tooLong }
-        while tooLong - longest > 1 {
-            let middle = (longest + tooLong) / 2
-            if try fits(middle) { longest = middle } else { tooLong = middle }
-        }
-        return longest
-    }
-
     /// Bytes of the KV cache for one more token; the cache grows by pages.
     private func bytesPerToken(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) -> Int {
         let span = 1024
+        var options = options
+        options.memory = .bytes(.max)
         var larger = options
         larger.capacity.pages +|= Demand.pages(holding: span)
         return (try Model.plan(file, larger).bytes(for: .kv) - Model.plan(file, options).bytes(for: .kv)) / span
@@ -138,3 +170,8 @@ struct PlanCommand: Command {
 }
 
 extension ModelPreset: ArgumentValue {}
+
+extension MemoryBudget {
+    /// All there is for one that nobody gave.
+    fileprivate var amount: Int { if case .bytes(let bytes) = self { bytes } else { .max } }
+}

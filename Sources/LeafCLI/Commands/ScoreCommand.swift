@@ -35,7 +35,7 @@ struct ScoreCommand: Command {
             {"id","input"} by that same logit, {"id","score"}: to sort many inputs, with an adapter too.
             """,
         arguments: [
-            .required("MODEL", "A .leaf file.", \.model, suggest: .file),
+            .required("MODEL", "A .leaf file.", \.model, suggest: .model),
             .optional("TEXT", "One text, or a question; - takes all of standard input as it is.", \.text),
         ],
         options: [

@@ -66,7 +66,7 @@ struct SynthesizeCommand: Command {
         for warning in result.warnings { terminal.warn(warning) }
         terminal.note(
             "\(result.output): \(Quantity.parameters(result.parameters)) parameters, "
-                + "\(ByteCount(bytes: result.bytes)) (\(weights.rawValue)), made in \(result.seconds.asDuration) "
+                + "\(result.bytes.diskText) (\(weights.rawValue)), made in \(result.seconds.asDuration) "
                 + "at \(result.bytesPerSecond.asByteRate); peak memory \(ByteCount(bytes: peakBytes))")
         guard common.isJSON else { return }
         terminal.output.write(

@@ -21,7 +21,7 @@ struct TokenizeCommand: Command {
             --prompts each line of a file.
             """,
         arguments: [
-            .required("MODEL", "A .leaf file.", \.model, suggest: .file),
+            .required("MODEL", "A .leaf file.", \.model, suggest: .model),
             .optional("TEXT", "One text; - (default) takes each line of standard input.", \.text),
         ],
         options: [

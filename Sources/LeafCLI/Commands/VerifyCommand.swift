@@ -12,7 +12,7 @@ struct VerifyCommand: Command {
     static let syntax = CommandSyntax<VerifyCommand>(
         name: "verify", summary: "Read a whole model file and check every byte.",
         discussion: "Names the first bad block and its tensors; exit code 1 if there is one.",
-        arguments: [.required("MODEL", "A .leaf file.", \.model, suggest: .file)],
+        arguments: [.required("MODEL", "A .leaf file.", \.model, suggest: .model)],
         options: CommonOptions.all.map { $0.lifted(\.common) }, examples: ["verify ant.leaf"])
 
     func run(_ terminal: Terminal) throws(LeafError) {
@@ -27,7 +27,7 @@ struct VerifyCommand: Command {
         terminal.progress.clear()
         guard common.isJSON else {
             return terminal.output.write(
-                "\(model.printable) is whole: \(ByteCount(bytes: file.fileBytes)) in \(Quantity.count(file.blocks.count, "block"))\n"
+                "\(model.printable) is whole: \(file.fileBytes.diskText) in \(Quantity.count(file.blocks.count, "block"))\n"
             )
         }
         terminal.output.write(

@@ -104,7 +104,7 @@ extension GenerationRequest {
             if case .beams = options.decoding {
             } else if saved.tokens > options.maxTokens {
                 differences.add(
-                    "holds \(saved.tokens) tokens, max-tokens \(options.maxTokens) counts them too",
+                    "holds \(saved.tokens.of("token")), max-tokens \(options.maxTokens) counts them too",
                     "give at least as many")
             }
             try differences.check(session.path)

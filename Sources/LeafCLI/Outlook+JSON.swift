@@ -1,0 +1,11 @@
+import LeafFormat
+import Leafcutter
+
+extension Outlook.Forecast {
+    var json: JSON {
+        [
+            "budget": .integer(plan.budget), "seconds_per_token": .number(prediction.secondsPerToken),
+            "prefill_seconds": .number(prediction.prefillSeconds),
+        ]
+    }
+}

@@ -1,0 +1,114 @@
+public import LeafStream
+public import LeafSystem
+
+/// How fast a model is with each budget on a measured machine, and how much memory a wanted speed takes.
+public struct Outlook: Sendable {
+    /// What one budget gives.
+    public struct Forecast: Sendable, Equatable {
+        public let plan: MemoryPlan
+        public let prediction: Prediction
+    }
+
+    /// With the smallest budget that works.
+    public let smallest: Forecast
+    /// With everything in memory: more memory makes nothing faster.
+    public let fastest: Forecast
+    private let file: ModelFile
+    private let options: ModelOptions
+    private let promptRows: Int
+    private let rates: MachineRates
+
+    /// Two neighbours of the table differ by no more than this, as far as its steps allow.
+    private static let coarsest = 1.3
+    /// The table's budgets between two powers of two are these parts of the smaller one.
+    private static let steps = 8
+
+    /// - Parameters:
+    ///   - options: all but their budget is used.
+    ///   - promptRows: the rows of the prompt, soft prompt included.
+    /// - Throws: `.usage` and `.budget` for a capacity that no model can be opened for.
+    public init(
+        _ file: ModelFile, _ options: ModelOptions, promptRows: Int, _ rates: MachineRates
+    ) throws(LeafError) {
+        self.file = file
+        self.options = options
+        self.promptRows = promptRows
+        self.rates = rates
+        func forecast(_ budget: Int) throws(LeafError) -> Forecast {
+            try Self.forecast(budget, file, options, promptRows, rates)
+        }
+        let unlimited = try forecast(.max).plan
+        smallest = try forecast(unlimited.minimum)
+        fastest = try forecast(max(unlimited.minimum, unlimited.total))
+    }
+
+    /// - Throws: `.budget` with the smallest budget that works.
+    public func forecast(budget: Int) throws(LeafError) -> Forecast {
+        try Self.forecast(budget, file, options, promptRows, rates)
+    }
+
+    private static func forecast(
+        _ budget: Int, _ file: ModelFile, _ options: ModelOptions, _ promptRows: Int, _ rates: MachineRates
+    ) throws(LeafError) -> Forecast {
+        var options = options
+        options.memory = .bytes(budget)
+        let plan = try Model.plan(file, options)
+        let batch = options.capacity.sequences
+        return Forecast(
+            plan: plan, prediction: Prediction(file, plan, promptRows: promptRows, batch: batch, rates))
+    }
+
+    /// A table by budget, ascending: the smallest one, each power of two, the one with everything in memory, and others
+    /// between them where the time of a token changes most.
+    public func forecasts() throws(LeafError) -> [Forecast] {
+        var forecasts = [smallest]
+        let (least, most) = (smallest.plan.budget, fastest.plan.budget)
+        for budget in (20..<62).map({ 1 << $0 }) where budget > least && budget < most {
+            let next = try forecast(budget: budget)
+            forecasts += try between(forecasts[forecasts.count - 1], next) + [next]
+        }
+        guard most > least else { return forecasts }
+        return forecasts + (try between(forecasts[forecasts.count - 1], fastest)) + [fastest]
+    }
+
+    /// Halves the way, as far as steps allow, until neighbours differ little.
+    private func between(_ low: Forecast, _ high: Forecast) throws(LeafError) -> [Forecast] {
+        guard low.prediction.secondsPerToken > Self.coarsest * high.prediction.secondsPerToken else { return [] }
+        let step = max(1, Self.powerOfTwo(notAbove: low.plan.budget) / Self.steps)
+        let inside = (low.plan.budget / step + 1)...max(low.plan.budget / step + 1, (high.plan.budget - 1) / step)
+        let budget = (inside.lowerBound + inside.upperBound) / 2 * step
+        guard budget > low.plan.budget, budget < high.plan.budget else { return [] }
+        let middle = try forecast(budget: budget)
+        return try between(low, middle) + [middle] + (try between(middle, high))
+    }
+
+    private static func powerOfTwo(notAbove number: Int) -> Int {
+        number > 0 ? 1 << (Int.bitWidth - 1 - number.leadingZeroBitCount) : 1
+    }
+
+    /// The smallest budget, in whole mebibytes, that gives a token in so many seconds. A step gives every sequence a
+    /// token.
+    ///
+    /// - Throws: `.usage` for a time that is none, `.budget` naming the best time where none is short enough.
+    public func forecast(secondsPerToken wanted: Double) throws(LeafError) -> Forecast {
+        guard wanted > 0 else { throw LeafError(.usage, "\(wanted.asDuration) a token makes no sense; give more") }
+        func meets(_ forecast: Forecast) -> Bool { forecast.prediction.secondsPerToken <= wanted }
+        if meets(smallest) { return smallest }
+        guard meets(fastest) else {
+            throw LeafError(
+                .budget,
+                "no memory gives a token in \(wanted.asDuration) here: the best is "
+                    + "\(fastest.prediction.secondsPerToken.asDuration), with \(fastest.plan.budget.roundedUpText), "
+                    + "which keeps everything in memory")
+        }
+        var found = fastest
+        var tooSmall = smallest.plan.budget >> 20
+        var enough = fastest.plan.budget.wholeMebibytes >> 20
+        while enough - tooSmall > 1 {
+            let middle = (tooSmall + enough) / 2
+            let forecast = try forecast(budget: middle << 20)
+            if meets(forecast) { (enough, found) = (middle, forecast) } else { tooSmall = middle }
+        }
+        return found
+    }
+}
