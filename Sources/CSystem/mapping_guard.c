@@ -10,7 +10,8 @@
 
 #include "leaf_system.h"
 
-/* SIGBUS is a matter of the whole process, so this is the one place with state of its own: which mappings are guarded. */
+/* SIGBUS is a matter of the whole process, so this is the one place with state of its own: which mappings are
+   guarded. */
 enum { most_guards = 64, page_bytes = 4096 };
 
 static struct {
@@ -60,7 +61,8 @@ static void pass_on(int number, siginfo_t *info, void *context, int is_fault) {
     } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
         previous.sa_handler(number);
     } else if (is_fault || previous.sa_handler == SIG_DFL) {
-        /* The process ends: a fault happens again when the access is tried again, a signal that was sent comes again. */
+        /* The process ends: a fault happens again when the access is tried again, a signal that was sent comes
+           again. */
         signal(SIGBUS, SIG_DFL);
         if (!is_fault) raise(SIGBUS);
     }

@@ -40,9 +40,10 @@ long long leaf_peak_bytes(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (long long)usage.ru_maxrss * 1024 : 0;
 }
 
-void leaf_limit_malloc(void) {
+void leaf_limit_malloc(int arenas) {
+    (void)arenas;
 #if defined(__GLIBC__)
-    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_ARENA_MAX, arenas);
     mallopt(M_MMAP_THRESHOLD, 128 << 10);
     mallopt(M_TRIM_THRESHOLD, 128 << 10);
 #endif

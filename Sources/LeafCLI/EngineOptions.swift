@@ -64,7 +64,7 @@ struct EngineOptions: Sendable {
     func makeTrace(beside file: ModelFile, _ inputs: [String] = []) throws(LeafError) -> TraceRecorder? {
         guard let trace else { return nil }
         try OutputTarget.check(trace, isNoneOf: self.inputs(of: file) + inputs)
-        return try TraceRecorder(path: trace)
+        return try TraceRecorder(path: trace, isCancelled: { Interrupt.isAnyRequested })
     }
 
     /// Writes the recorded timeline.

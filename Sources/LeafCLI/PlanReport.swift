@@ -42,7 +42,7 @@ struct PlanReport {
             "a prompt of \(context.of("row")) takes about \(prediction.prefillSeconds.asDuration)",
             "longest context at this budget: \(maxContext.of("token")), \(ByteCount(bytes: bytesPerToken)) each",
         ]
-        if plan.streamedBytesPerSweep > 0 {
+        if plan.streamedBytesPerSweep > 0, prediction.secondsSavedByOneGibibyte.isNoticeable {
             let more = ByteCount(bytes: min(1 << 30, plan.streamedBytesPerSweep))
             lines.append("\(more) more memory saves \(prediction.secondsSavedByOneGibibyte.asDuration) a token")
         }

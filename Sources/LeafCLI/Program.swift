@@ -3,6 +3,7 @@ import CSystem
 import Glibc
 import LeafArguments
 import LeafFormat
+import LeafSystem
 import Leafcutter
 
 /// The command line: finds the command, runs it, and turns its result into an exit code.
@@ -38,7 +39,15 @@ package enum Program {
         // The same for a limit on the size of files (ulimit -f).
         signal(SIGXFSZ, SIG_IGN)
         WorkingSetSignals.hold()
-        leaf_limit_malloc()
+        // A second arena helps where threads allocate at once, but reserves addresses, which a limit counts.
+        leaf_limit_malloc(AddressLimit.room() == nil ? 2 : 1)
+        OwnStack.run { answer() }
+    }
+
+    /// Bytes of the heap that no plan counts: what a command needs before it knows what it will need.
+    private static let heapBytes = 12 << 20
+
+    private static func answer() {
         var name: String?
         do throws(LeafError) {
             let words = try arguments()
@@ -61,6 +70,7 @@ package enum Program {
         case "--version": try Output.print("leafcutter \(leafcutterVersion)\n")
         default:
             guard let command = commands.first(where: { $0.name == first }) else { throw unknown(first) }
+            try AddressLimit.check(heapBytes, for: "the program")
             try command.run(Array(words.dropFirst()))
         }
     }

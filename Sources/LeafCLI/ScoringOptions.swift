@@ -26,7 +26,7 @@ struct ScoringOptions: Sendable {
 
     func open(_ path: String, _ terminal: Terminal) throws(LeafError) -> ModelFile {
         terminal.progress.show("opening \(path)")
-        return try tuning.open(path, memory: engine.memory)
+        return try tuning.open(path, memory: engine.memory, terminal)
     }
 }
 

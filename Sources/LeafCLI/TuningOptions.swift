@@ -26,9 +26,15 @@ struct TuningOptions: Sendable {
 
     /// Opens a model file with all of them.
     ///
-    /// - Parameter memory: the budget that the model will have.
-    func open(_ path: String, memory: MemoryBudget = .automatic) throws(LeafError) -> ModelFile {
-        try beside(ModelFile(path: path, memory: memory))
+    /// - Parameters:
+    ///   - memory: the budget that the model will have.
+    ///   - terminal: is told how they were read, where somebody wants to know.
+    func open(
+        _ path: String, memory: MemoryBudget = .automatic, _ terminal: Terminal? = nil
+    ) throws(LeafError) -> ModelFile {
+        let file = try beside(ModelFile(path: path, memory: memory))
+        for note in file.notes { terminal?.detail(note) }
+        return file
     }
 
     /// The model file with all of them.

@@ -83,8 +83,10 @@ package struct KernelProbe: Sendable, Equatable {
 
     /// - Parameters:
     ///   - rows: the numbers of rows to measure, besides one; more than 512 count as 512.
-    ///   - memoryBytes: the memory for weights, at least 16 MiB and at most 256 MiB.
-    ///   - check: called between the steps, which take most of a second; what it throws ends the measurement.
+    ///   - memoryBytes: the memory for weights, at least 16 MiB and at most 256 MiB, or half of what a limit on
+    ///     addresses leaves.
+    ///   - check: called between the passes, which take some hundredths of a second; what it throws ends the
+    ///     measurement.
     /// - Throws: `.budget` if the system has no memory for it, `.usage` for float weights without OpenBLAS.
     package static func measure(
         instructionSet: InstructionSet, threads: Int, weights: WeightFormat = .int8,
@@ -96,14 +98,14 @@ package struct KernelProbe: Sendable, Equatable {
         let wanted = Set(rows.map { min(max(1, $0), mostRows) }).union([1]).sorted()
         let bench = try Bench(
             pool, weights.layout, activations, rows: wanted[wanted.count - 1],
-            chunks: min(max(16 << 20, memoryBytes), 256 << 20) / chunkBytes)
-        let read = try bench.secondsOfReading()
+            chunks: min(max(16 << 20, min(memoryBytes, (AddressLimit.room() ?? .max) / 2)), 256 << 20) / chunkBytes)
+        try check()
+        let read = try bench.secondsOfReading(check)
         var rates: [Rate] = []
         for count in wanted {
-            try check()
             // If the processor is the limit, a few chunks are enough.
             let chunks = count < 4 ? bench.chunks : min(4, bench.chunks)
-            let seconds = try bench.seconds(rows: count, chunks: chunks)
+            let seconds = try bench.seconds(rows: count, chunks: chunks, check)
             rates.append(Rate(rows: count, weightBytesPerSecond: Double(chunks * chunkBytes) / seconds))
         }
         return KernelProbe(
@@ -166,8 +168,11 @@ package struct KernelProbe: Sendable, Equatable {
         }
 
         /// Seconds of one pass over the first chunks.
-        func seconds(rows: Int, chunks: Int) throws(LeafError) -> Double {
+        func seconds(
+            rows: Int, chunks: Int, _ check: () throws(LeafError) -> Void
+        ) throws(LeafError) -> Double {
             try median(rows == 1 ? memoryTime : processorTime) { () throws(LeafError) in
+                try check()
                 try pool.run { [self] worker throws(LeafError) in
                     let unit = layout.unitOutputs
                     let units = pool.share(of: chunkOutputs / unit, for: worker)
@@ -190,8 +195,9 @@ package struct KernelProbe: Sendable, Equatable {
         }
 
         /// Seconds of one pass over all chunks that only adds them up.
-        func secondsOfReading() throws(LeafError) -> Double {
+        func secondsOfReading(_ check: () throws(LeafError) -> Void) throws(LeafError) -> Double {
             try median(memoryTime) { () throws(LeafError) in
+                try check()
                 try pool.run { [self] worker throws(LeafError) in
                     let part = pool.share(of: chunks * chunkBytes / MemoryReader.unitBytes, for: worker)
                     output[worker % chunkOutputs] = Float(

@@ -16,6 +16,7 @@ package struct LeafLayout: Sendable {
     /// Bytes of the file if no chunk is packed.
     package let maximumFileBytes: Int
     private let metadata: [(String, String)]
+    private let tensorsByName: [String: TensorEntry]
 
     /// Resident tensors begin at a multiple of this, so that kernels can use them in place.
     private static let tensorAlignment = 64
@@ -72,6 +73,7 @@ package struct LeafLayout: Sendable {
 
         self.dataOffset = dataOffset
         tensors = packer.tensors.map { $0.moved(by: dataOffset) }
+        tensorsByName = Dictionary(tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var offset = dataOffset
         regions = sizes.map { name, count in
             defer { offset += count }
@@ -82,6 +84,16 @@ package struct LeafLayout: Sendable {
 
     /// The offset of the first block.
     package var blocksOffset: Int { regions.last.map { $0.offset + $0.byteCount } ?? dataOffset }
+
+    /// A resident tensor, or one of the tokenizer's; nil if there is none.
+    func tensor(_ name: String) -> TensorEntry? { tensorsByName[name] }
+
+    /// The ranges of a block's scales in the file.
+    func scales(of block: FileShape.Block) -> [Range<Int>] {
+        block.matrices.compactMap { matrix in
+            tensor(FileShape.scaleName(of: matrix.name)).map { $0.offset..<$0.offset + $0.byteCount }
+        }
+    }
 
     /// Bytes of a block if none of its chunks is packed.
     package func maximumBytes(ofBlock block: Int) -> Int {

@@ -15,6 +15,10 @@ struct ConversionRun {
 
     /// Bytes for executable, libraries, stacks, the tokenizer's data and the tables of a large checkpoint.
     private static let programBytes = 64 << 20
+    /// Addresses that the heap and other threads may take yet.
+    private static let heapBytes = 8 << 20
+    /// Addresses of a slot's thread.
+    private static let stackBytes = 1 << 20
     /// The most memory to use if the user gives no limit.
     private static let usualBytes = 768 << 20
     /// With fewer slots, reading, encoding and writing do not overlap.
@@ -56,8 +60,12 @@ struct ConversionRun {
                 .budget, "this conversion needs \(needed.sizeText), the budget is \(budget.sizeText)",
                 advice: .memory(bytes: needed.roundedUp(to: 1 << 20)))
         }
+        let addresses = fixed - Self.programBytes + Self.heapBytes
+        let slotAddresses = sizes.slotBytes + Self.stackBytes
+        try AddressLimit.check(addresses + Self.minimumSlots * slotAddresses, for: "this conversion")
         let room = max(0, (options.memoryBudget ?? Self.usualBytes) - fixed) / sizes.slotBytes
-        let wanted = min(options.threads + Self.slotsBesideEncoding, Self.maximumSlots, room)
+        let places = ((AddressLimit.room() ?? .max) - addresses) / slotAddresses
+        let wanted = min(options.threads + Self.slotsBesideEncoding, Self.maximumSlots, room, places)
         pipeline = try EncodingPipeline(
             slots: max(Self.minimumSlots, wanted), threads: options.threads, sizes: sizes)
     }
@@ -97,7 +105,7 @@ struct ConversionRun {
         var digest = try ChunkDigest()
         let pieces = ConversionPiece.all(shape, blocks: first..<shape.blocks.count)
         var sum = Checksum()
-        var zeroRows = ZeroRows()
+        var zeroRows = ZeroRows(uncounted: shape.blocks[0..<first].reduce(0) { $0 + $1.matrices.count })
         var lastBlock = first
         let packs = shape.blocks.indices.map(writer.packsChunks)
         try pipeline.run(pieces, of: sources, packs: packs) { (encoded) throws(LeafError) in

@@ -39,7 +39,8 @@ public struct ConversionOptions: Sendable {
     public var bundledVocabulary = Tokenizer.bundledVocabulary
     /// The segmenter's dictionary and tables, stored with any vocabulary except CPM-Ant+'s.
     public var segmenterData = Tokenizer.bundledSegmenterData
-    /// Written into the file.
+    /// Written into the file. It names the release that first made these bytes: the same checkpoint gives the same file
+    /// for as long as they stay, and an interrupted run goes on under a later release.
     public var software = "leafcutter 0.1.0"
     /// How much of the result a crash may lose. Making it durable takes a flush of the disk each time.
     package var commitBytes = 128 << 20

@@ -17,6 +17,11 @@ struct ZeroRows {
     }
 
     private var matrices: [Matrix] = []
+    /// Matrices of an earlier run, which nobody counted.
+    private let uncounted: Int
+
+    /// - Parameter uncounted: matrices that an interrupted run has converted.
+    init(uncounted: Int) { self.uncounted = uncounted }
 
     /// Pieces come in the order of their matrices.
     mutating func add(_ piece: EncodedPiece) {
@@ -34,8 +39,10 @@ struct ZeroRows {
         return strange.sorted { $0.key < $1.key }.map { path, matrices in
             let first = matrices[0]
             let more = matrices.count > 1 ? ", and so are many of \(matrices.count - 1) more matrices" : ""
-            return "\(path): \(first.zeros) of \(first.rows) rows of \(first.name) are zeros\(more), as in a download "
-                + "that was not finished; get the file again if the model was not pruned"
+            let rest =
+                uncounted > 0 ? " (the \(uncounted) matrices that an earlier run converted were not counted again)" : ""
+            return "\(path): \(first.zeros) of \(first.rows) rows of \(first.name) are zeros\(more)\(rest), as in a "
+                + "download that was not finished; get the file again if the model was not pruned"
         }
     }
 }

@@ -3,7 +3,7 @@ extension MemoryPlan {
     /// up to 32 threads.
     ///
     /// Measured with a program that opens the demo model and generates with two threads, less the tokenizer and the
-    /// other parts of the plan, after `leaf_limit_malloc()` (which saves 0.7 MiB):
+    /// other parts of the plan, after `leaf_limit_malloc(2)` (which saves 0.7 MiB):
     ///
     /// | | resident (`VmHWM`) | charged to a memory cgroup, nothing cached before |
     /// | --- | --- | --- |

@@ -9,7 +9,9 @@ internal import LeafSystem
 struct TraceFile {
     private let output: UnfinishedFile
 
-    init(path: String) throws(LeafError) { output = try UnfinishedFile(path: path) }
+    init(path: String, isCancelled: @escaping @Sendable () -> Bool) throws(LeafError) {
+        output = try UnfinishedFile(path: path, isCancelled: isCancelled)
+    }
 
     func write(
         _ events: UnsafeBufferPointer<TraceRecorder.Event>, dropped: Int, naming file: LeafFile

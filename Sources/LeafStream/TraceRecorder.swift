@@ -73,11 +73,19 @@ public final class TraceRecorder: @unchecked Sendable {
     private let output: TraceFile
 
     /// Opens the file, so that a path that cannot be written is found before the run.
+    ///
+    /// - Parameter isCancelled: whether writing to a pipe should not wait any more for whoever reads it.
     /// - Throws: `.io` if the file cannot be made, `.budget` if the system refuses the memory.
-    public convenience init(path: String) throws(LeafError) { try self.init(path: path, capacity: Self.capacity) }
+    public convenience init(
+        path: String, isCancelled: @escaping @Sendable () -> Bool = { false }
+    ) throws(LeafError) {
+        try self.init(path: path, capacity: Self.capacity, isCancelled: isCancelled)
+    }
 
-    package init(path: String, capacity: Int) throws(LeafError) {
-        output = try TraceFile(path: path)
+    package init(
+        path: String, capacity: Int, isCancelled: @escaping @Sendable () -> Bool = { false }
+    ) throws(LeafError) {
+        output = try TraceFile(path: path, isCancelled: isCancelled)
         memory = try PageMemory(count: capacity * MemoryLayout<Event>.stride, for: "a timeline", .reserved)
         events = memory.bytes.baseAddress!.bindMemory(to: Event.self, capacity: capacity)
         self.capacity = capacity
@@ -110,6 +118,7 @@ public final class TraceRecorder: @unchecked Sendable {
     ///
     /// - Parameter file: gives the names of blocks and matrices.
     /// - Returns: the number of events that did not fit.
+    /// - Throws: `.io`, `.cancelled` if the wait for a reader was given up.
     @discardableResult
     public func finish(naming file: LeafFile) throws(LeafError) -> Int {
         let (count, dropped) = state.withLock { state in

@@ -43,53 +43,17 @@ struct Enlargement: Sendable {
         func refuse(_ reason: String) -> LeafError {
             LeafError(.usage, "\(small.file.path) cannot be enlarged exactly: \(reason)")
         }
-        guard small.file.weights == .int8 else {
-            throw refuse(
-                "its weights are \(small.file.weights.rawValue), whose sums have no fixed order; convert to int8")
-        }
-        guard inner.isUniform else { throw refuse("its layers have sizes of their own") }
-        for (name, size) in [
-            ("dim_model", inner.dimModel), ("num_heads * dim_head", inner.dimAttention), ("dim_ff", inner.dimFF),
-        ] where size % Self.groupColumns != 0 {
-            throw refuse("its \(name) is \(size), no multiple of the \(Self.groupColumns) columns that share a scale")
-        }
-        let ratio = target.dimModel / inner.dimModel
-        guard ratio > 0, target.dimModel % inner.dimModel == 0, ratio.nonzeroBitCount == 1,
-            ratio.trailingZeroBitCount % 2 == 0
-        else {
-            throw refuse("\(target.dimModel) is not its dim_model of \(inner.dimModel) times a power of 4")
-        }
-        for (name, size, wanted) in [
-            ("position_bias_num_buckets", inner.positionBiasNumBuckets, target.positionBiasNumBuckets),
-            ("position_bias_max_distance", inner.positionBiasMaxDistance, target.positionBiasMaxDistance),
-            ("prompt_types", inner.promptTypes, target.promptTypes),
-            ("prompt_length", inner.promptLength, target.promptLength),
-            ("segment_types", inner.segmentTypes, target.segmentTypes), ("own_head", inner.hasOwnHead ? 1 : 0, 0),
-        ] where size != wanted {
-            throw refuse("its \(name) is \(size), the large model's \(wanted)")
-        }
-        for (name, size, most) in [
-            ("num_heads * dim_head", inner.dimAttention, target.dimAttention), ("dim_ff", inner.dimFF, target.dimFF),
-            ("vocab_size", inner.vocabSize, target.vocabSize),
-        ] where size > most {
-            throw refuse("its \(name) is \(size), the large model's only \(most)")
-        }
-        guard target.dimAttention % inner.dimHead == 0 else {
-            throw refuse("its heads of \(inner.dimHead) do not divide the large model's \(target.dimAttention) columns")
-        }
-        let eps = inner.eps / Float(ratio)
-        guard eps >= Self.smallestEps else {
-            throw refuse("its eps of \(inner.eps) is too small to be divided by \(ratio)")
-        }
+        if let reason = Self.reason(against: small, in: target) { throw refuse(reason) }
+        let ratio = Float(target.dimModel / inner.dimModel)
 
         var configuration = target
         configuration.vocabSize = inner.vocabSize
         configuration.dimHead = inner.dimHead
         configuration.numHeads = target.dimAttention / inner.dimHead
-        configuration.eps = eps
+        configuration.eps = inner.eps / ratio
         configuration.isScaleFolded = true
         self.configuration = configuration
-        root = Float(ratio).squareRoot()
+        root = ratio.squareRoot()
 
         let kinds = ModelShape(configuration, weights: .int8).kinds
         let smallKinds = small.file.shape.kinds
@@ -107,6 +71,48 @@ struct Enlargement: Sendable {
         corners = zip(kinds, smallBlocks).flatMap { kind, smallBlock in
             Self.corners(kind, smallBlock.map { small.file.leaf.blocks[$0].matrices.lowerBound }, inner)
         }
+    }
+
+    /// Why a small model does not fit into a model of that shape; nil if it does.
+    private static func reason(against small: SmallModel, in target: ModelConfiguration) -> String? {
+        let inner = small.file.configuration
+        guard small.file.weights == .int8 else {
+            return "its weights are \(small.file.weights.rawValue), whose sums have no fixed order; convert to int8"
+        }
+        guard inner.isUniform else { return "its layers have sizes of their own" }
+        for (name, size) in [
+            ("dim_model", inner.dimModel), ("num_heads * dim_head", inner.dimAttention), ("dim_ff", inner.dimFF),
+        ] where size % groupColumns != 0 {
+            return "its \(name) is \(size), no multiple of the \(groupColumns) columns that share a scale"
+        }
+        let ratio = target.dimModel / inner.dimModel
+        guard ratio > 0, target.dimModel % inner.dimModel == 0, ratio.nonzeroBitCount == 1,
+            ratio.trailingZeroBitCount % 2 == 0
+        else {
+            return "\(target.dimModel) is not its dim_model of \(inner.dimModel) times a power of 4"
+        }
+        for (name, size, wanted) in [
+            ("position_bias_num_buckets", inner.positionBiasNumBuckets, target.positionBiasNumBuckets),
+            ("position_bias_max_distance", inner.positionBiasMaxDistance, target.positionBiasMaxDistance),
+            ("prompt_types", inner.promptTypes, target.promptTypes),
+            ("prompt_length", inner.promptLength, target.promptLength),
+            ("segment_types", inner.segmentTypes, target.segmentTypes), ("own_head", inner.hasOwnHead ? 1 : 0, 0),
+        ] where size != wanted {
+            return "its \(name) is \(size), the large model's \(wanted)"
+        }
+        for (name, size, most) in [
+            ("num_heads * dim_head", inner.dimAttention, target.dimAttention), ("dim_ff", inner.dimFF, target.dimFF),
+            ("vocab_size", inner.vocabSize, target.vocabSize),
+        ] where size > most {
+            return "its \(name) is \(size), the large model's only \(most)"
+        }
+        guard target.dimAttention % inner.dimHead == 0 else {
+            return "its heads of \(inner.dimHead) do not divide the large model's \(target.dimAttention) columns"
+        }
+        guard inner.eps / Float(ratio) >= smallestEps else {
+            return "its eps of \(inner.eps) is too small to be divided by \(ratio)"
+        }
+        return nil
     }
 
     /// The corners of a block's matrices.

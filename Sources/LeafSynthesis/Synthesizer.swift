@@ -13,7 +13,8 @@ public struct SynthesisOptions: Sendable {
     public var smallModelPath: String?
     public var replacesExisting = false
     public var threads = 2
-    /// Written into the file.
+    /// Written into the file. It names the release that first made these bytes: the same checkpoint gives the same file
+    /// for as long as they stay, and an interrupted run goes on under a later release.
     public var software = "leafcutter 0.1.0"
     package var calls = WriteCalls()
 

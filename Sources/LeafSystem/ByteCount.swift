@@ -120,6 +120,9 @@ extension Double {
         }
     }
 
+    /// Whether so many seconds are more than `0.0 ms`.
+    package var isNoticeable: Bool { self >= 0.000_05 }
+
     private static func pair(_ count: Int, _ large: String, _ small: String) -> String {
         count % 60 == 0 ? "\(count / 60) \(large)" : "\(count / 60) \(large) \(count % 60) \(small)"
     }

@@ -23,7 +23,8 @@ package struct HeapAllowance: Sendable {
     /// - Parameters:
     ///   - what: what is read, such as `its header`.
     ///   - path: of the file.
-    /// - Throws: `.budget` with the smallest budget that holds it beside what was taken before.
+    /// - Throws: `.budget` with the smallest budget that holds it beside what was taken before, or naming a limit on
+    ///   addresses that leaves less: where malloc gives nothing, Swift ends the program.
     package mutating func take(_ bytes: Int, for what: String, of path: String) throws(LeafError) {
         let needed = held +| bytes
         if let budget, needed > budget {
@@ -33,6 +34,7 @@ package struct HeapAllowance: Sendable {
                     + "where \(budget.sizeText) may be taken",
                 advice: .memory(bytes: needed.wholeMebibytes))
         }
+        try AddressLimit.check(bytes, for: path)
         held = needed
         peak = max(peak, held)
     }

@@ -38,6 +38,9 @@ package final class PageMemory: @unchecked Sendable {
         let room = size +| (alignment - Self.pageBytes)
         let address = system.map(kind == .ordinary ? .memory : .reserved, room)
         guard address > 0, let start = UnsafeMutableRawPointer(bitPattern: address) else {
+            if let limit = AddressLimit.current().first(where: { $0.room < room }) {
+                throw limit.refusal(of: room, for: purpose)
+            }
             throw LeafError(
                 .budget,
                 "the system gives no \(count.sizeText) of memory for \(purpose); "

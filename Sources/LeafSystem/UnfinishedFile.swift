@@ -7,7 +7,7 @@ import Glibc
 package final class UnfinishedFile {
     private enum Target {
         case beside(OutputFile, path: String)
-        case straight(descriptor: Int32)
+        case straight(descriptor: Int32, StraightOutput)
     }
 
     private let path: String
@@ -16,11 +16,14 @@ package final class UnfinishedFile {
     private var written = 0
     private var isFinished = false
 
+    /// - Parameter isCancelled: whether nobody wants to wait any more for whoever reads a pipe.
     /// - Throws: `.io` when it cannot be made or another run is writing it, `.usage` for what can not be a result.
-    package init(path: String) throws(LeafError) {
+    package init(path: String, isCancelled: @escaping @Sendable () -> Bool) throws(LeafError) {
         self.path = path
         switch try OutputTarget(path: path) {
-        case .stream(let descriptor): self.target = .straight(descriptor: descriptor)
+        case .stream(let descriptor):
+            self.target = .straight(
+                descriptor: descriptor, StraightOutput(descriptor, isCancelled: isCancelled))
         case .file(let target):
             let output = try OutputFile(path: target + ".part")
             try output.lock(for: "run")
@@ -31,11 +34,12 @@ package final class UnfinishedFile {
 
     deinit {
         switch target {
-        case .straight(let descriptor): close(descriptor)
+        case .straight(let descriptor, _): close(descriptor)
         case .beside(let output, _): if !isFinished { try? FilePath.remove(output.path) }
         }
     }
 
+    /// - Throws: `.io`, `.cancelled` if the wait for a reader was given up.
     package func append(_ text: String) throws(LeafError) {
         pending += text.utf8
         if pending.count >= 1 << 16 { try flush() }
@@ -63,16 +67,11 @@ package final class UnfinishedFile {
     private func write(_ bytes: UnsafeRawBufferPointer) throws(LeafError) {
         switch target {
         case .beside(let output, _): try output.write(bytes, at: written)
-        case .straight(let descriptor):
+        case .straight(let descriptor, let output):
             if written == 0 { try begin(descriptor) }
-            var done = 0
-            while done < bytes.count {
-                let count = retrying {
-                    checked(Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done))
-                }
-                if count == -Int(EAGAIN) { continue }
-                guard count >= 0 else { throw .system("\(path) cannot be written", Int32(-count)) }
-                done += count
+            if let code = output.write(bytes) {
+                guard code != EINTR else { throw LeafError(.cancelled, "interrupted") }
+                throw .system("\(path) cannot be written", code)
             }
         }
         written += bytes.count

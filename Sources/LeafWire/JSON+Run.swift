@@ -13,7 +13,8 @@ extension JSON {
         ]
     }
 
-    /// `{"mode","bytes_read","bytes_written","read_seconds","wait_seconds","bytes_per_second","streamed_bytes_per_sweep"}`.
+    /// `{"mode","bytes_read","bytes_written","read_seconds","wait_seconds","bytes_per_second",`
+    /// `"streamed_bytes_per_sweep"}`.
     package static func io(_ model: Model) -> JSON {
         let counters = model.counters
         return [

@@ -142,7 +142,7 @@ package struct ScoreInput: Sendable {
     package var options: [String] { fields.options ?? [] }
 
     /// Each is a text of its own, with the input in front.
-    private static let mostOptions = 256
+    package static let mostOptions = 256
 
     private func question(about input: String, _ id: JSON?, _ file: ModelFile) throws(LeafError) -> ScoreQuestion {
         var rule = fields.rule ?? .likelihood

@@ -1,6 +1,7 @@
 import CPMAnt
 import CPMAntShape
 package import LeafExecutor
+import LeafFormat
 package import LeafGeneration
 package import LeafStream
 package import LeafSystem
@@ -28,9 +29,7 @@ package final class Engine: @unchecked Sendable {
     /// - Parameter system: the calls that reading and threads make.
     init(_ settings: Settings, _ plan: MemoryPlan, system: SystemCalls = .real) throws(LeafError) {
         let file = settings.file.leaf
-        if let mirror = settings.reading.mirror, try !CPMAntFile.open(path: mirror).leaf.isCopy(of: file) {
-            throw LeafError(.usage, "\(mirror) is not a copy of \(file.path); copy the model there again")
-        }
+        if let mirror = settings.reading.mirror { try Self.check(mirror: mirror, of: file) }
         let store = try BlockStore(
             file: file, plan: plan, reading: settings.reading, consumers: settings.executor.threads, system: system,
             trace: settings.trace)
@@ -56,6 +55,18 @@ package final class Engine: @unchecked Sendable {
     }
 
     deinit { pool.stop() }
+
+    /// - Throws: `.usage` for a file that is no second copy of the model, `.io` and `.badInput` if it cannot be read.
+    private static func check(mirror: String, of file: LeafFile) throws(LeafError) {
+        guard try CPMAntFile.open(path: mirror).leaf.isCopy(of: file) else {
+            throw LeafError(.usage, "\(mirror) is not a copy of \(file.path); copy the model there again")
+        }
+        let same = FilePath.identity(of: mirror, followsLinks: true)
+        guard same == nil || same != FilePath.identity(of: file.path, followsLinks: true) else {
+            throw LeafError(
+                .usage, "the mirror \(mirror) is the model itself; copy the model to another drive, or use no mirror")
+        }
+    }
 
     /// Whether no request is under way.
     package var isIdle: Bool { open.load(ordering: .acquiring) == 0 }

@@ -40,7 +40,7 @@ extension Model {
             dataBytes += bytes
         }
         let header = SafetensorsHeader.bytes(metadata: [], tensors: tensors)
-        let output = try UnfinishedFile(path: path)
+        let output = try UnfinishedFile(path: path, isCancelled: { cancellation.isCancelled })
         try header.withUnsafeBufferPointer { (bytes) throws(LeafError) in
             try output.append(UnsafeRawBufferPointer(bytes))
         }

@@ -41,6 +41,7 @@ public final class Model: Sendable {
         self.file = file
         self.settings = settings
         plan = try settings.plan()
+        try AddressLimit.check(plan.addressBytes(threads: settings.executor.threads), for: "this model")
         instructionSet = settings.instructionSet
         threads = settings.executor.threads
         engine = try Engine(settings, plan, system: system)

@@ -89,6 +89,8 @@ public struct ModelFile: Sendable {
     package var paths: [String] {
         [leaf.path] + tunings.adapters.flatMap(\.file.paths) + tunings.softPrompts.map(\.file.path)
     }
+    /// What whoever uses it should know of how its adapters were read.
+    package var notes: [String] { tunings.adapters.compactMap(\.file.note) }
     public var configuration: ModelConfiguration { ant.configuration }
 
     /// - Throws: `.usage` when the model has no vocabulary.

@@ -87,7 +87,11 @@ struct Settings {
     /// - Throws: `.budget` with the smallest budget that works, and with what the budget would be enough for.
     func plan() throws(LeafError) -> MemoryPlan {
         do throws(LeafError) {
-            return try plan(budget)
+            let plan = try plan(budget)
+            // Who left the budget to the program did not choose more than a limit on addresses allows.
+            guard reserveBytes != nil, let room = AddressLimit.room() else { return plan }
+            let excess = max(0, plan.addressBytes(threads: executor.threads) - room)
+            return excess == 0 ? plan : try self.plan(max(plan.minimum, plan.total - excess))
         } catch {
             guard error.kind == .budget else { throw error }
             throw LeafError(.budget, "\(error.description)\(try whatFits())", advice: error.advice)

@@ -35,7 +35,7 @@ package struct StreamProbe {
     ///   - reading: as in a run, without its limit.
     ///   - streamedShare: the share of the weights that each pass reads.
     ///   - memoryBytes: the most of the model to touch, except for one block.
-    /// - Returns: nil for a model with nothing to stream.
+    /// - Returns: nil for a model with nothing to stream, or more of it than a limit on addresses allows.
     /// - Throws: `.io` and `.badInput` if the file cannot be read, `.budget` if there is not enough memory, `.usage`
     ///   for float weights without OpenBLAS, `.cancelled`.
     static func measure(
@@ -44,8 +44,7 @@ package struct StreamProbe {
     ) throws(LeafError) -> StreamProbe? {
         let options = ExecutorOptions(
             capacity: Demand(context: 1), threads: threads, activations: activations, kv: .f32)
-        let plan = try plan(file, options, streamedShare)
-        guard plan.streamedBytesPerSweep > 0 else { return nil }
+        guard let plan = try plan(file, options, streamedShare) else { return nil }
         var unlimited = reading
         unlimited.maxBytesPerSecond = nil
         let store = try BlockStore(file: file.leaf, plan: plan, reading: unlimited, consumers: threads)
@@ -110,15 +109,20 @@ package struct StreamProbe {
     }
 
     /// Plans all slots, the pinned share, and as little else as possible.
+    ///
+    /// - Returns: nil if nothing is streamed, or a limit on addresses, which are reserved for all that could be kept in
+    ///   memory, leaves less.
     private static func plan(
         _ file: CPMAntFile, _ options: ExecutorOptions, _ streamedShare: Double
-    ) throws(LeafError) -> MemoryPlan {
+    ) throws(LeafError) -> MemoryPlan? {
         let parts = try CPMAnt.parts(file, options)
         func plan(_ budget: Int) throws(LeafError) -> MemoryPlan {
             try MemoryPlan(budget: budget, chunks: file.leaf.chunks, reserved: parts)
         }
         let everything = try plan(.max)
         let pinned = Int((1 - min(max(0, streamedShare), 1)) * Double(everything.pinnedBytes))
-        return try plan(everything.minimum + MemoryPlan.preferredSlotCount * everything.slotBytes + pinned)
+        let made = try plan(everything.minimum + MemoryPlan.preferredSlotCount * everything.slotBytes + pinned)
+        let room = AddressLimit.room() ?? .max
+        return made.streamedBytesPerSweep > 0 && made.addressBytes(threads: options.threads) <= room ? made : nil
     }
 }

@@ -73,7 +73,8 @@ extension Verdict: CustomStringConvertible {
     public var description: String {
         switch self {
         case .disk(let share, let rate, let more, let saved):
-            let advice = more > 0 && saved > 0 ? "; \(more.sizeText) more saves \(saved.asDuration) a token" : ""
+            let advice =
+                more > 0 && saved.isNoticeable ? "; \(more.sizeText) more saves \(saved.asDuration) a token" : ""
             return "\(percent(share)) of the time waiting for the disk at \(rate.asByteRate)" + advice
         case .memory(let rate, let share, let waitShare):
             return "bound by memory: weights at \(rate.asByteRate), \(percent(share)) of what this machine reads"

@@ -1,2 +1,2 @@
 /// The version of Leafcutter, by semantic versioning.
-public let leafcutterVersion = "0.1.0"
+public let leafcutterVersion = "0.2.0"

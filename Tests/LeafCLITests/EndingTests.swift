@@ -196,6 +196,24 @@ import Testing
         #expect(run.text == "leafcutter tokenize: interrupted\nstatus 130\n", "\(run.text)")
     }
 
+    /// Results that are written straight into a pipe, which nobody empties.
+    @Test(arguments: [
+        #"logits "$1" --input "$2" --output /dev/fd/3"#, #"evaluate "$1" LCSTS "$3" --output /dev/fd/3"#,
+        #"generate "$1" 春 --trace /dev/fd/3 --max-tokens 30 --allow-empty --eos-id 0 --seed 1"#,
+    ]) func aResultThatNobodyReadsDoesNotHoldUpTheEnd(command: String) throws {
+        let ids = Array(repeating: "20", count: 100).joined(separator: ",")
+        let cases = try folder.file([#"{"cases":[{"id":"a","input_ids":[6,\#(ids)]}]}"#])
+        let items = try folder.file(Array(repeating: #"{"input":"春眠不觉晓","target":"眠"}"#, count: 20_000))
+        let run = try Leafcutter.shell(
+            #"""
+            { set -m; "$0" \#(command) -q 3>&1 > /dev/null & pid=$!; sleep 5; kill -TERM $pid
+              for i in $(seq 40); do kill -0 $pid 2> /dev/null || break; sleep 0.1; done
+              kill -9 $pid 2> /dev/null && echo late >&2; wait $pid; echo "status $?" >&2; } | sleep 10
+            """#, model, cases, items)
+        #expect(run.error.contains("interrupted"), "\(run.error)")
+        #expect(!run.error.contains("late") && run.error.hasSuffix("status 130\n"), "\(run.error)")
+    }
+
     @Test func benchNeedsNoProc() throws {
         // By its whole path it finds itself; by another name it cannot.
         let starts: [(words: String, status: Int32)] = [(#""$0""#, 0), (#"exec -a no-such-program "$0""#, 1)]

@@ -59,6 +59,27 @@ import Testing
         #expect(try answers["prompt"] == ids("--prompt-embedding", "\(Self.tuning)/prompt.safetensors"))
     }
 
+    @Test func whatNamesBeganWithIsToldToWhoeverAsks() throws {
+        let shapes = ["A": [2, 48], "B": [96, 2]]
+        var (header, end) = ([String: Any](), 0)
+        for (factor, shape) in shapes {
+            let bytes = shape.reduce(4, *)
+            let name = "module.encoder.layers.0.self_att.self_attention.project_q.lora.lora_\(factor)"
+            header[name] = ["dtype": "F32", "shape": shape, "data_offsets": [end, end + bytes]] as [String: Any]
+            end += bytes
+        }
+        let json = try JSONSerialization.data(withJSONObject: header)
+        let length = withUnsafeBytes(of: UInt64(json.count).littleEndian) { Data($0) }
+        let path = folder.path("prefixed.safetensors")
+        try (length + json + Data(count: end)).write(to: URL(filePath: path))
+        let note = "\(path): all names begin with `module.`, which was left out"
+        for (options, isTold) in [(["--verbose"], true), ([], false)] {
+            let run = try Leafcutter.run(
+                ["generate", model, "--ids", "6,20", "--max-tokens", "1", "--delta", path] + options)
+            #expect(run.status == 0 && run.error.contains(note) == isTold, "\(run.error)")
+        }
+    }
+
     /// The same option of every command that computes.
     @Test func logitsScoresAndVectorsChange() throws {
         try Data(#"{"cases":[{"id":"a","input_ids":[6,20,30]}]}"#.utf8).write(to: URL(filePath: folder.path("c.json")))

@@ -65,6 +65,13 @@ import Testing
         let run = try Leafcutter.run("generate", models.demo, "a", "--mirror", models.exactDemo)
         #expect(run.status == 2)
         #expect(run.error.contains("is not a copy of \(models.demo)"))
+        let folder = try TemporaryDirectory()
+        try FileManager.default.createSymbolicLink(
+            atPath: folder.path("link.leaf"), withDestinationPath: models.demo)
+        for name in [models.demo, folder.path("link.leaf")] {
+            let itself = try Leafcutter.run("generate", models.demo, "a", "--mirror", name)
+            #expect(itself.status == 2 && itself.error.contains("is the model itself"), "\(itself.error)")
+        }
         let nowhere = try Leafcutter.run("generate", models.demo, "a", "--mirror", "/nowhere.leaf")
         #expect(nowhere.status == 1 && nowhere.error.contains("/nowhere.leaf"))
     }

@@ -28,6 +28,22 @@ import Testing
         #expect(abs(times[256 - 1] / (4 * times[64 - 1]) - 1) < 1e-9)
     }
 
+    /// Each step takes most of a second, so the look between two steps comes too late.
+    @Test func aMeasurementCanBeEndedWithinAStep() {
+        for last in [1, 3, 6] {
+            var looks = 0
+            let error = #expect(throws: LeafError.self) {
+                _ = try KernelProbe.measure(
+                    instructionSet: InstructionSet.available[0], threads: 2, memoryBytes: 16 << 20,
+                    check: { () throws(LeafError) in
+                        looks += 1
+                        if looks == last { throw LeafError(.cancelled, "interrupted") }
+                    })
+            }
+            #expect(error?.kind == .cancelled && looks == last)
+        }
+    }
+
     @Test(arguments: WeightFormat.allCases, InstructionSet.available)
     func everyKindOfWeightsIsMeasured(weights: WeightFormat, set: InstructionSet) throws {
         let probe = try KernelProbe.measure(

@@ -34,6 +34,26 @@ import Testing
         #expect(try warnings(5..<20, [Self.out, query]).isEmpty)
     }
 
+    @Test func whatAnEarlierRunConvertedIsSaidNotToBeCounted() throws {
+        var folder = try Folder()
+        folder.change(Self.out) { floats, shape in for index in 0..<16 * shape[1] { floats[index] = 0 } }
+        try folder.write()
+        let path = folder.directory.path("model.leaf")
+        var chunks = 0
+        let stopped = failure {
+            _ = try Converter(source: folder.directory.url.path, output: path).run(isCancelled: {
+                chunks += 1
+                return chunks > 9
+            })
+        }
+        #expect(stopped?.kind == .cancelled)
+        let result = try Converter(source: folder.directory.url.path, output: path).run()
+        #expect(result.blocksResumed > 0)
+        let warning = result.warnings.first { $0.contains("zeros") }
+        #expect(warning?.contains("16 of 48 rows of \(Self.out)") == true)
+        #expect(warning?.contains("that an earlier run converted were not counted again") == true)
+    }
+
     /// Of a folder, a file and a shard; beside the weights, and as the end of their name.
     @Test(arguments: [".aria2", ".part", ".crdownload", ".incomplete", ".download", ".!qB", ".partial"])
     func downloadsThatWereNotFinishedAreRefused(mark: String) throws {

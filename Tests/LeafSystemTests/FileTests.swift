@@ -42,6 +42,27 @@ import Testing
         try OutputTarget.check("/dev/null", isNoneOf: ["/dev/null"])
     }
 
+    @Test func aResultGivesUpAReaderWhoRestsOnlyWhenItIsCancelled() throws {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0)
+        defer { for end in ends { close(end) } }
+        let path = "/dev/fd/\(ends[1])"
+        let cancelled = try UnfinishedFile(path: path, isCancelled: { true })
+        // More than a pipe holds.
+        let error = #expect(throws: LeafError.self) { try cancelled.append(String(repeating: "x", count: 1 << 20)) }
+        #expect(error?.kind == .cancelled)
+        // As long as it is read, a cancelled result is written to its end.
+        var taken = 0
+        var room = [UInt8](repeating: 0, count: 1 << 16)
+        _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+        while case let count = read(ends[0], &room, room.count), count > 0 { taken += count }
+        #expect(taken > 0 && taken < 1 << 20)
+        let short = try UnfinishedFile(path: path, isCancelled: { true })
+        try short.append("the end")
+        try short.finish()
+        #expect(read(ends[0], &room, room.count) == 7)
+    }
+
     @Test func whatAnotherRunWritesIsLeftAlone() throws {
         let folder = try TemporaryDirectory()
         let path = folder.path("x")

@@ -127,6 +127,15 @@ import Testing
         )
     }
 
+    @Test func nothingSavedIsNotOffered() {
+        for saved in [0, 1e-9, 4.9e-5] {
+            let verdict = Verdict.disk(share: 0.6, bytesPerSecond: 1e9, moreBytes: 1 << 20, savedSeconds: saved)
+            #expect("\(verdict)" == "60 % of the time waiting for the disk at 1.00 GB/s")
+        }
+        let little = Verdict.disk(share: 0.6, bytesPerSecond: 1e9, moreBytes: 1 << 20, savedSeconds: 6e-5)
+        #expect("\(little)".hasSuffix("; 1.0 MiB more saves 0.1 ms a token"))
+    }
+
     @Test func nothingIsDividedByNothing() {
         for verdict in [Verdict(Verdict.Run()) { nil }, Verdict(Verdict.Run()) { 20e9 }] {
             #expect(!"\(verdict)".contains("nan") && !"\(verdict)".contains("inf"))

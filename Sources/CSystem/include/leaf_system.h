@@ -23,19 +23,20 @@ int leaf_processors(void);
 /* The largest resident size of this process in bytes, or of the program that became it; 0 if it is refused. */
 long long leaf_peak_bytes(void);
 
-/* Keeps the allocator's own share small and bounded: at most two arenas however many threads there are, and pieces of
-   128 KiB and more always mapped apart and given back when freed (by default that threshold grows with use).
+/* Keeps the allocator's own share small and bounded: at most this many arenas however many threads there are, of which
+   all but the first reserve addresses of 64 MiB, and pieces of 128 KiB and more always mapped apart and given back when
+   freed (by default that threshold grows with use).
    Call once, before other threads start. Nothing happens where the C library is not GNU's. */
-void leaf_limit_malloc(void);
+void leaf_limit_malloc(int arenas);
 
 /* Guards a mapped file of 4096-byte pages: a page that cannot be read when it is looked at reads as zeros instead of
-   raising SIGBUS, and is counted, so that whoever used it can find out. The first call installs a handler of SIGBUS for the
-   whole process; what is not about a guarded mapping, and what another process sent, goes on to the handler that was there
-   before. Returns a number for the calls below, or -1 when there are too many or the handler is refused. */
+   raising SIGBUS, and is counted, so that whoever used it can find out. The first call installs a handler of SIGBUS for
+   the whole process; what is not about a guarded mapping, and what another process sent, goes on to the handler that
+   was there before. Returns a number for the calls below, or -1 when there are too many or the handler is refused. */
 int leaf_guard_mapping(const void *base, size_t count);
 
-/* Pages of a guarded mapping that could not be read, by what the kernel says: the file does not have them any more or the
-   disk does not give them, or the machine's memory has failed. */
+/* Pages of a guarded mapping that could not be read, by what the kernel says: the file does not have them any more or
+   the disk does not give them, or the machine's memory has failed. */
 typedef struct {
     int file;
     int memory;

@@ -224,7 +224,7 @@ struct BenchCommand: Command {
     private func openOutput(madeFrom inputs: [String]) throws(LeafError) -> UnfinishedFile? {
         guard let output else { return nil }
         try OutputTarget.check(output, isNoneOf: inputs)
-        return try UnfinishedFile(path: output)
+        return try UnfinishedFile(path: output, isCancelled: { Interrupt.isAnyRequested })
     }
 
     private func report(_ runs: [BenchRun], _ terminal: Terminal, to file: UnfinishedFile?) throws(LeafError) {

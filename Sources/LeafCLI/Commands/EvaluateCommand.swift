@@ -90,7 +90,7 @@ struct EvaluateCommand: Command {
         }
         let predictions = try output.map { path throws(LeafError) in
             try OutputTarget.check(path, isNoneOf: scoring.engine.inputs(of: file) + [data])
-            return try UnfinishedFile(path: path)
+            return try UnfinishedFile(path: path, isCancelled: { Interrupt.isAnyRequested })
         }
         let run = try SharedRun(
             survey.demands.demands, count: survey.items, bytes: survey.bytes, sequences: scoring.batch.count,

@@ -94,7 +94,7 @@ struct FillCommand: Command {
         try options.validate()
         let source = try lines.source(beside: text)
         terminal.progress.show("opening \(model)")
-        let file = try tuning.open(model, memory: engine.memory)
+        let file = try tuning.open(model, memory: engine.memory, terminal)
         if let source {
             return try runRequests(
                 source, FillInput.Defaults(options: options, longest: longest), file, began, terminal)

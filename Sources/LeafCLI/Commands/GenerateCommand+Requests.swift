@@ -19,7 +19,7 @@ extension GenerateCommand {
     ) throws(LeafError) {
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
-        let file = try tuning.open(model, memory: engine.memory)
+        let file = try tuning.open(model, memory: engine.memory, terminal)
         var isPipe = false
         // What is read twice is warned of once.
         var warned = 0

@@ -17,11 +17,11 @@ extension GenerateCommand {
     ///
     /// - Parameter session: has the prompt and the options that were not typed.
     func openPrompt(
-        or session: Session?
+        or session: Session?, _ terminal: Terminal
     ) throws(LeafError) -> (file: ModelFile, prompt: Prompt, command: GenerateCommand, pastTokens: Int) {
         // What is missing is said before a large model is opened.
         let given = try session == nil ? readPrompt() : givenPrompt()
-        var file = try tuning.open(model, memory: engine.memory)
+        var file = try tuning.open(model, memory: engine.memory, terminal)
         var saved: Session.Contents?
         if let session { saved = try file.contents(of: session) }
         let command = saved.map { continuing($0) } ?? self

@@ -12,7 +12,7 @@ extension GenerateCommand {
         guard case .text(let prompt) = try readPrompt() else { return }
         let text = BlankText(before: prompt, after: suffix)
         terminal.progress.show("opening \(model)")
-        let file = try tuning.open(model, memory: engine.memory)
+        let file = try tuning.open(model, memory: engine.memory, terminal)
         let request = try file.request(toFill: text, options, longest: options.maxTokens)
         try FillJob(file: file, request: request, engine: engine, began: began).run(
             text, terminal, isJSON: common.isJSON, result: { $0.blanks[0].text },

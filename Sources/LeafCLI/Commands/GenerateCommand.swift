@@ -179,7 +179,7 @@ struct GenerateCommand: Command {
         let start = ContinuousClock.now
         terminal.progress.show("opening \(model)")
         let session = try openSession()
-        let (file, prompt, command, pastTokens) = try openPrompt(or: session)
+        let (file, prompt, command, pastTokens) = try openPrompt(or: session, terminal)
         try command.generate(prompt, file, session, pastTokens: pastTokens, since: start, terminal)
     }
 

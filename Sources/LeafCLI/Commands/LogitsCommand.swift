@@ -40,7 +40,7 @@ struct LogitsCommand: Command {
         }
         let interrupt = terminal.interrupt
         terminal.progress.show("opening \(model)")
-        let file = try tuning.open(model, memory: engine.memory)
+        let file = try tuning.open(model, memory: engine.memory, terminal)
         try OutputTarget.check(output, isNoneOf: engine.inputs(of: file) + [input])
         var options = engine.modelOptions(Demand(context: 1))
         let cases = try read(input, file, &options)

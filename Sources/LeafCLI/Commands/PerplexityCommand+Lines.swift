@@ -47,8 +47,11 @@ extension PerplexityCommand {
             sequences: scoring.batch.count,
             unknown: { _ in longest.demand(in: file.configuration) },
             demands: { [$0.request.demand(in: file.configuration)] },
-            unknownAnswer: { .scores(tokens: $0) },
-            answer: { .scores(tokens: $0.request.target.count) })
+            unknownAnswer: { .scores(tokens: $0, ids: $0) },
+            answer: { asked in
+                let ids = asked.request.context.ids.count +| asked.request.target.count
+                return .scores(tokens: asked.request.target.count, ids: ids)
+            })
         let run = try SharedRun(survey, sequences: scoring.batch.count, scoring.engine, file, terminal)
         let tally = RequestTally()
         let writer = AnswerWriter(

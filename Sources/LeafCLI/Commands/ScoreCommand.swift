@@ -91,8 +91,9 @@ struct ScoreCommand: Command {
         let question = try ScoreInput(text, options: options, defaults).question(for: file)
         let demands = question.texts.map { $0.demand(in: file.configuration) }
         let tokens = question.texts.reduce(0) { $0 +| $1.target.count }
+        let ids = question.texts.reduce(tokens) { $0 +| $1.context.ids.count }
         let run = try SharedRun(
-            demands, count: 1, bytes: AnswerRoom.scores(tokens: tokens).bytes, sequences: scoring.batch.count,
+            demands, count: 1, bytes: AnswerRoom.scores(tokens: tokens, ids: ids).bytes, sequences: scoring.batch.count,
             scoring.engine, file, terminal)
         var scores: [[TokenScore]?] = question.texts.map { _ in nil }
         var failure: LeafError?
@@ -131,8 +132,14 @@ struct ScoreCommand: Command {
                 .oneSweep(rows: $0, logitRows: $0, answerBytes: ScoreRequest.answerBytes(tokens: $0))
             },
             demands: { asked in asked.question.texts.map { $0.demand(in: configuration) } },
-            unknownAnswer: { .scores(tokens: $0) },
-            answer: { asked in .scores(tokens: asked.question.texts.reduce(0) { $0 +| $1.target.count }) })
+            // Texts run in the order of their lines: those of two choices at most are there as a whole.
+            unknownAnswer: { .scores(tokens: $0, ids: ScoreInput.mostOptions *| $0 / scoring.batch.count) },
+            answer: { asked in
+                let texts = asked.question.texts
+                return .scores(
+                    tokens: texts.reduce(0) { $0 +| $1.target.count },
+                    ids: texts.reduce(0) { $0 +| $1.context.ids.count +| $1.target.count })
+            })
         let run = try SharedRun(survey, sequences: scoring.batch.count, scoring.engine, file, terminal)
         let tally = RequestTally()
         let writer = AnswerWriter(

@@ -50,10 +50,12 @@ struct AnswerRoom: Equatable {
     }
 
     /// Of the scores of so many tokens.
-    static func scores(tokens: Int) -> AnswerRoom {
+    ///
+    /// - Parameter ids: of all texts that one line makes: each option of a choice has the input in front.
+    static func scores(tokens: Int, ids: Int) -> AnswerRoom {
         AnswerRoom(
-            held: 2 * MemoryLayout<TokenScore>.stride *| tokens, written: 2 *| tokens *| (node + digits),
-            line: fields +| 2 *| tokens *| number)
+            held: 2 * MemoryLayout<TokenScore>.stride *| tokens +| 2 * MemoryLayout<Int32>.stride *| ids,
+            written: 2 *| tokens *| (node + digits), line: fields +| 2 *| tokens *| number)
     }
 
     /// Of a vector, or of one for each token.

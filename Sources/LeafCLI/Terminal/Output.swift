@@ -14,6 +14,7 @@ final class Output {
     /// Columns of the terminal's line that are written; 0 where it is no terminal.
     private(set) var column = 0
     private let isTerminal = isatty(STDOUT_FILENO) == 1
+    private let target = StraightOutput(STDOUT_FILENO) { Interrupt.isAnyRequested }
     /// Called once, when writing makes no sense any more.
     var whenClosed: () -> Void = {}
 
@@ -31,7 +32,7 @@ final class Output {
 
     func flush() {
         if failure == nil {
-            failure = writeAll(pending, to: STDOUT_FILENO)
+            failure = pending.withUnsafeBytes { target.write($0) }
             if isClosed { whenClosed() }
         }
         pending.removeAll(keepingCapacity: true)
@@ -57,7 +58,8 @@ final class Output {
 enum StandardError {
     /// A failure here cannot be reported to anybody.
     static func write(_ text: String) {
-        _ = writeAll(Array(text.utf8), to: STDERR_FILENO)
+        let target = StraightOutput(STDERR_FILENO) { Interrupt.isAnyRequested }
+        _ = Array(text.utf8).withUnsafeBytes { target.write($0) }
     }
 }
 
@@ -92,37 +94,4 @@ enum TerminalWidth {
         }
         return (String(fitting), width)
     }
-}
-
-/// Writes in pieces that a pipe takes at once when it takes any, so that a reader who rests does not keep the program
-/// from being stopped.
-///
-/// - Returns: the error number if some bytes could not be written.
-private func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Int32? {
-    var status = stat()
-    let mayBlock = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT != S_IFREG
-    var written = 0
-    var patience = 10
-    while written < bytes.count {
-        if mayBlock {
-            var waited = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-            if retrying({ checked(poll(&waited, 1, 100)) }) == 0 {
-                if Interrupt.isAnyRequested { patience -= 1 }
-                if patience == 0 { return EINTR }
-                continue
-            }
-        }
-        let count = bytes.span.withUnsafeBytes { rest in
-            retrying {
-                checked(
-                    write(
-                        descriptor, rest.baseAddress?.advanced(by: written),
-                        min(rest.count - written, mayBlock ? 4096 : Int.max)))
-            }
-        }
-        if count == -Int(EAGAIN) { continue }
-        guard count >= 0 else { return Int32(-count) }
-        written += count
-    }
-    return nil
 }

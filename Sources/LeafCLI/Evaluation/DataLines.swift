@@ -1,4 +1,3 @@
-import LeafFormat
 import LeafSystem
 import LeafWire
 import Leafcutter
@@ -40,7 +39,7 @@ struct DataLines<Item: EvaluationItem> {
     ///   of waiting.
     mutating func next(
         check: (Item) throws(LeafError) -> Void = { _ in }
-    ) throws(LeafError) -> (id: JSON, item: Item)? {
+    ) throws(LeafError) -> EvaluationInput<Item>? {
         reading: while left > 0 {
             let line: LineReader.Line
             switch try reader.next(waiting: 100) {
@@ -67,56 +66,10 @@ struct DataLines<Item: EvaluationItem> {
         return nil
     }
 
-    private static func entry(_ line: LineReader.Line) throws(LeafError) -> (id: JSON, item: Item) {
+    private static func entry(_ line: LineReader.Line) throws(LeafError) -> EvaluationInput<Item> {
         guard !line.isTooLong else {
             throw LeafError(.usage, "it is longer than \(ByteCount(bytes: WireRequest.byteLimit))")
         }
-        var id: RequestID?
-        var json = JSONReader(line.bytes)
-        try json.fields { name, json throws(LeafError) in
-            if name == "id" { id = try RequestID(&json) } else { try json.skip() }
-        }
-        try json.end()
-        let item = try JSONReader.decode(Item.self, from: line.bytes)
-        return (id?.json ?? .integer(line.number), item)
-    }
-}
-
-/// What a data file needs, found before a model is opened. It also validates every line, and leaves the file at its
-/// beginning.
-struct DataSurvey {
-    private(set) var demands: DemandSurvey
-    private(set) var items = 0
-    /// The number of items with a target.
-    private(set) var wanted = 0
-    /// The number of items whose beginning is cut away.
-    private(set) var cut = 0
-    /// Bytes that items under way, a line that is read, and their answers take.
-    private(set) var bytes = 0
-
-    init<Task: EvaluationTask>(
-        _ task: Task, _ form: EvaluationForm, _ lines: inout DataLines<Task.Item>, batch: Int, _ file: ModelFile,
-        _ terminal: Terminal
-    ) throws(LeafError) {
-        demands = DemandSurvey(sequences: batch)
-        var texts: EvaluationTexts<Task.Request>?
-        while let line = try lines.next(check: { item throws(LeafError) in
-            let asked = try task.texts(of: item, in: form)
-            for request in asked.requests { try request.validate(for: file.configuration) }
-            texts = asked
-        }) {
-            try terminal.interrupt.check()
-            items += 1
-            if line.item.wanted != nil { wanted += 1 }
-            if texts?.isCut == true { cut += 1 }
-            for request in texts?.requests ?? [] { demands.add(request.demand(in: file.configuration)) }
-            terminal.progress.show("reading: \(Quantity.count(items, "item"))")
-        }
-        let room = AnswerRoom.generation(tokens: demands.longest, samples: 1, logprobs: nil)
-        let needed =
-            2 << 16 +| 20 *| lines.longestLine +| 2 *| batch *| (2 *| lines.longestLine +| room.held)
-            +| room.written +| lines.keptBytes
-        bytes = needed
-        lines.rewind()
+        return try EvaluationInput(json: line.bytes, number: line.number)
     }
 }
