@@ -28,14 +28,13 @@ struct FillJob {
             terminal)
         if positions > PromptRows.trainedLength { terminal.warn(Self.lengthWarning(positions)) }
         var outcome = Result<Filling, LeafError>.failure(LeafError(.cancelled, "interrupted"))
-        var clock = SweepClock()
         try run.model.answer(
             [request], cancellation: run.cancellation, onAnswer: { outcome = $1 },
-            onProgress: { _ in
-                var progress = Progress(phase: "filling")
-                progress.done = (run.model.counters.sweeps, nil, "sweep")
-                progress.sweep = clock.read(run.model)
-                terminal.progress.show(progress.text)
+            onProgress: {
+                var progress = Progress("filling", run.model.counters.sweeps, "sweep")
+                progress.sweep = .step
+                progress.rows = $0.rows
+                terminal.progress.show(progress)
             })
         terminal.progress.clear()
         if case .success(let filling) = outcome {
@@ -47,7 +46,7 @@ struct FillJob {
             }
             let options = request.options
             if options.decoding == .sampling, options.seed == nil { terminal.note("seed \(filling.seed)") }
-            if filling.tokenCount > 0 { run.tell(tokens: filling.tokenCount, requests: 1, rows: filling.rows) }
+            if filling.tokenCount > 0 { run.tell(tokens: filling.tokenCount, requests: 1) }
         }
         try run.finishTrace()
         if run.isInterrupted { throw LeafError(.cancelled, "interrupted") }

@@ -54,7 +54,7 @@ package enum Program {
             name = words.first
             try run(words)
         } catch {
-            StandardError.write(prefix(name) + ": \(error.advised)\n")
+            StandardError.write(line: prefix(name) + ": \(error.advised)")
             exit(error.exitCode)
         }
     }

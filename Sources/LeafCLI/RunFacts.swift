@@ -7,7 +7,10 @@ struct RunFacts: CustomStringConvertible {
 
     /// - Parameter promptRows: rows of the first sweep.
     init(_ model: Model, _ generation: Generation, promptRows: Int) {
-        let decodeSweeps = max(0, generation.sweeps - 1)
+        // What was broken off counts as much as was done of it.
+        let passes = model.passes(of: model.counters)
+        let promptSweeps = min(1, passes)
+        let decodeSweeps = passes - promptSweeps
         let seconds = generation.prefillSeconds + generation.decodeSeconds
         let tokens = generation.newTokens
         let work =
@@ -16,15 +19,19 @@ struct RunFacts: CustomStringConvertible {
             + " in \(seconds.asDuration)"
             + (decodeSweeps > 0
                 ? ", first after \(generation.prefillSeconds.asDuration), then "
-                    + "\((generation.decodeSeconds / Double(decodeSweeps)).asDuration) a token" : "")
+                    + "\((generation.decodeSeconds / decodeSweeps).asDuration) a token" : "")
         var run = Verdict.Run()
-        run.promptRows = promptRows
+        // A session that goes on has read its prompt.
+        run.promptRows = generation.resumedTokens > 0 ? generation.samples.count : promptRows
+        run.promptSweeps = promptSweeps
         run.prefillSeconds = generation.prefillSeconds
         // A sweep that waits for the disk waits alike with a prompt and with one row.
         let wait = Double(model.counters.waitNanoseconds) * 1e-9
-        run.prefillWaitSeconds = min(generation.prefillSeconds, wait / Double(max(1, generation.sweeps)))
+        run.prefillWaitSeconds = min(generation.prefillSeconds, wait * promptSweeps / max(passes, 1e-9))
         run.decodeSweeps = decodeSweeps
-        run.decodeRows = Double(tokens) / Double(max(1, generation.sweeps))
+        if decodeSweeps > 0 {
+            run.decodeRows = max(1, (model.rowPasses - Double(run.promptRows) * promptSweeps) / decodeSweeps)
+        }
         run.decodeSeconds = generation.decodeSeconds
         run.decodeWaitSeconds = wait - run.prefillWaitSeconds
         self.init(model, work, run)
@@ -34,16 +41,16 @@ struct RunFacts: CustomStringConvertible {
     ///
     /// - Parameters:
     ///   - tokens: the number of tokens generated or scored.
-    ///   - rows: the number of rows of all sweeps.
-    init(_ model: Model, tokens: Int, requests: Int, rows: Int, seconds: Double) {
+    init(_ model: Model, tokens: Int, requests: Int, seconds: Double) {
         let counters = model.counters
-        let sweeps = max(1, counters.sweeps)
+        let passes = model.passes(of: counters)
         let work =
             Quantity.count(tokens, "token") + " of " + Quantity.count(requests, "request") + " in "
-            + "\(seconds.asDuration), " + Quantity.count(sweeps, "sweep")
+            + "\(seconds.asDuration), "
+            + (counters.sweeps == 0 && passes > 0 ? "part of a sweep" : Quantity.count(counters.sweeps, "sweep"))
         var run = Verdict.Run()
-        run.decodeSweeps = sweeps
-        run.decodeRows = Double(rows) / Double(sweeps)
+        run.decodeSweeps = passes
+        run.decodeRows = model.rowPasses / max(passes, 1e-9)
         run.decodeSeconds = seconds
         run.decodeWaitSeconds = Double(counters.waitNanoseconds) * 1e-9
         self.init(model, work, run)

@@ -64,7 +64,7 @@ struct SharedRun {
         } else {
             terminal.detail("room for \(Quantity.count(room, unit)) at the same time")
         }
-        try WorkingSetSignals.apply(to: model)
+        try terminal.attend(model)
         self.engine = engine
         self.terminal = terminal
         self.count = count
@@ -77,11 +77,9 @@ struct SharedRun {
     var seconds: Double { (ContinuousClock.now - began) / .seconds(1) }
 
     /// Prints the last line to standard error.
-    ///
-    /// - Parameter rows: the rows of all sweeps.
-    func tell(tokens: Int, requests: Int, rows: Int) {
+    func tell(tokens: Int, requests: Int) {
         guard !terminal.isQuiet else { return }
-        terminal.note("\(RunFacts(model, tokens: tokens, requests: requests, rows: rows, seconds: seconds))")
+        terminal.note("\(RunFacts(model, tokens: tokens, requests: requests, seconds: seconds))")
     }
 
     /// Writes the timeline, if `--trace` was given.
@@ -92,8 +90,6 @@ struct SharedRun {
 final class RequestTally {
     /// Generated, filled or scored.
     var tokens = 0
-    /// Of all sweeps.
-    var rows = 0
     /// Requests that have an answer, and how many of those answers say why there is none.
     fileprivate(set) var finished = 0
     fileprivate(set) var failed = 0
@@ -128,8 +124,7 @@ extension SharedRun {
         requests: (_ line: Line) -> [Request],
         take: (_ line: inout Line, _ index: Int, _ event: Request.Event) -> RequestOutcome?
     ) throws(LeafError) {
-        var clock = SweepClock()
-        var lines = 0
+        var (lines, rows) = (0, 0)
         // A model that cannot be read answers no other request either.
         var fatal: LeafError?
         var bad: LeafError?
@@ -152,12 +147,13 @@ extension SharedRun {
             }
         }
         func show() {
-            var progress = Progress(phase: phase)
-            progress.done = (tally.finished, count, "request")
-            progress.sweep = clock.read(model)
+            var progress = Progress(phase, tally.finished, of: count, "request")
+            progress.sweep = .step
+            progress.rows = rows
             if tally.tokens > 0 { progress.tokens = (tally.tokens, Double(tally.tokens) / max(seconds, 1e-9)) }
-            terminal.progress.show(progress.text)
+            terminal.progress.show(progress)
         }
+        show()
         defer { terminal.progress.clear() }
         try model.carryOut(
             ahead: ahead, own,
@@ -165,7 +161,9 @@ extension SharedRun {
                 while writer.hasRoom(taken: lines, ahead: ahead) {
                     do throws(LeafError) {
                         switch try stream.next(waiting: milliseconds) {
-                        case .later: return .later
+                        case .later:
+                            if milliseconds > 0 { terminal.waitForRequests(tally.finished) }
+                            return .later
                         case .end: return .end
                         case .request(let asked):
                             defer { lines += 1 }
@@ -183,6 +181,7 @@ extension SharedRun {
                 return .later
             },
             onEvent: { (line: inout AskedLine<Line>, index: Int, event: Request.Event) in
+                if case .progress(let progress) = event { rows = progress.rows }
                 show()
                 guard !line.isAnswered, let outcome = take(&line.asked, index, event) else { return }
                 line.isAnswered = true
@@ -210,7 +209,7 @@ extension SharedRun {
     /// - Throws: `.cancelled` after an interruption, `.badInput` if requests failed.
     func finish(_ tally: RequestTally, _ writer: AnswerWriter) throws(LeafError) {
         writer.finish(summary(of: tally))
-        tell(tokens: tally.tokens, requests: tally.finished, rows: tally.rows)
+        tell(tokens: tally.tokens, requests: tally.finished)
         try finishTrace()
         if isInterrupted {
             let done = count.map { "\(tally.finished) of \($0.of("request"))" } ?? tally.finished.of("request")

@@ -24,6 +24,8 @@ package final class Scheduler {
     private var failures: [Int: LeafError] = [:]
     /// Blocks that the sweep under way has begun.
     private var blocksBegun = 0
+    /// The rows of all sweeps, each by the share of the blocks that it passed.
+    package private(set) var rowPasses = 0.0
     /// When tracks last reported their progress.
     private var lastReport = ContinuousClock.now
     /// The least time between two reports.
@@ -136,6 +138,12 @@ package final class Scheduler {
     /// A sweep takes seconds, so it is abandoned once no track wants it any more, but not before.
     private func pass() throws(LeafError) {
         blocksBegun = 0
+        var isWhole = false
+        defer {
+            // Of a sweep that was broken off, the block that it was in does not count.
+            let blocks = isWhole ? model.file.blocks.count : max(0, blocksBegun - 1)
+            rowPasses += Double(batch.rows.count) * Double(blocks) / Double(max(1, model.file.blocks.count))
+        }
         try interest.whileWanted(by: active.lazy.map(\.cancellation)) { () throws(LeafError) in
             try model.forward(
                 batch, isCancelled: { isUnwanted() },
@@ -143,6 +151,7 @@ package final class Scheduler {
                     accept(LogitsRow(model: model, number: row, logits: logits), owners[row])
                 })
         }
+        isWhole = true
     }
 
     /// Called before each block.

@@ -34,6 +34,9 @@ public struct Benchmark: Sendable, Equatable {
         public init() {}
     }
 
+    /// All of them, the warm-up prompt among them.
+    package var sweeps: Int { 1 +| repeats *| (1 +| generatedTokens) }
+
     private static let promptCounts = 1...1 << 20
     private static let generatedCounts = 0...1 << 20
     private static let batches = 1...GenerationOptions.mostSequences
@@ -80,7 +83,6 @@ extension Model {
         var prompt = try PromptRows(
             ids: (0..<benchmark.promptTokens).map(id), task: 0, segment: 0, for: configuration)
         prompt.tuning = file.tunings.unnamed(task: 0, for: configuration)
-        let sweeps = 1 + benchmark.repeats * (1 + benchmark.generatedTokens)
         var done = 0
         var times = Benchmark.Times()
 
@@ -92,7 +94,7 @@ extension Model {
                 let start = ContinuousClock.now
                 try engine.sweep(RowBatch(rows: rows), for: cancellation)
                 done += 1
-                onSweep(done, sweeps)
+                onSweep(done, benchmark.sweeps)
                 return (ContinuousClock.now - start) / .seconds(1)
             }
             func promptRows(_ sequence: SequenceID) -> [RowBatch.Row] {

@@ -67,6 +67,8 @@ package final class Engine: @unchecked Sendable {
                 .usage, "the mirror \(mirror) is the model itself; copy the model to another drive, or use no mirror")
         }
     }
+    /// The rows of all requests' sweeps, each by how far it came. On the queue alone.
+    var rowPasses: Double { scheduler.rowPasses }
 
     /// Whether no request is under way.
     package var isIdle: Bool { open.load(ordering: .acquiring) == 0 }

@@ -13,9 +13,12 @@ public enum Verdict: Sendable, Equatable {
     /// The times and counters of a run.
     public struct Run: Sendable, Equatable {
         public var promptRows = 0
+        /// How much of the prompt's sweep was done, from 0 to 1.
+        public var promptSweeps = 1.0
         public var prefillSeconds = 0.0
         public var prefillWaitSeconds = 0.0
-        public var decodeSweeps = 0
+        /// The sweep that was broken off counts as much as was done of it.
+        public var decodeSweeps = 0.0
         /// The mean number of rows of a decoding sweep.
         public var decodeRows = 1.0
         public var decodeSeconds = 0.0
@@ -39,7 +42,7 @@ public enum Verdict: Sendable, Equatable {
         let waitShare = seconds > 0 ? min(1, (run.prefillWaitSeconds + run.decodeWaitSeconds) / seconds) : 0
         if waitShare >= 0.5 {
             let sweeps = run.decodeSweeps > 0
-            let waitOfASweep = sweeps ? run.decodeWaitSeconds / Double(run.decodeSweeps) : run.prefillWaitSeconds
+            let waitOfASweep = sweeps ? run.decodeWaitSeconds / run.decodeSweeps : run.prefillWaitSeconds
             let more = min(1 << 30, run.streamedBytesPerSweep)
             // Single reads are as fast as ever under a limit; they begin later.
             let rate = min(run.diskBytesPerSecond, run.diskLimit)
@@ -50,12 +53,13 @@ public enum Verdict: Sendable, Equatable {
         }
         let isPrompt = run.prefillSeconds > run.decodeSeconds
         let rows = isPrompt ? Double(run.promptRows) : run.decodeRows
-        let sweeps = isPrompt ? 1.0 : Double(run.decodeSweeps)
+        let sweeps = isPrompt ? run.promptSweeps : run.decodeSweeps
         let computing =
             isPrompt ? run.prefillSeconds - run.prefillWaitSeconds : run.decodeSeconds - run.decodeWaitSeconds
         let rate = Double(run.weightBytes) * sweeps / max(computing, 1e-9)
         if let memory = memoryBytesPerSecond(), rate >= Prediction.memoryBoundShare * memory {
-            self = .memory(bytesPerSecond: rate, share: rate / memory, waitShare: waitShare)
+            // A processor's caches hold some of a small model.
+            self = .memory(bytesPerSecond: rate, share: min(1, rate / memory), waitShare: waitShare)
         } else {
             self = .compute(
                 multiplyAddsPerSecond: rate / Double(run.elementBytes) * rows,

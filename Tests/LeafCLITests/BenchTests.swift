@@ -65,6 +65,23 @@ import Testing
         #expect(run.error.contains("leafcutter bench: interrupted"))
     }
 
+    @Test(.timeLimit(.minutes(5))) func aStoppedMeasurementPrintsTheRowsThatItHasOnce() throws {
+        let notes = folder.path("notes")
+        let run = try Leafcutter.shell(
+            """
+            "$0" bench "$1" --memory 48MiB,49MiB --repeat 2 --generate 3 --prompt 5 2> "$2" & pid=$!
+            until grep -q 'a token, predicted' "$2" || ! kill -0 $pid; do sleep 0.05; done
+            kill -TERM $pid
+            wait $pid
+            """, try Models.shared.get().demo, notes)
+        let error = try String(contentsOfFile: notes, encoding: .utf8)
+        #expect(run.status == 130, "\(error)")
+        #expect(run.text.split(separator: "\n").count { $0.hasPrefix("| 4") } == 1, "\(run.text)")
+        #expect(run.text.contains("| 48.0 MiB |"), "\(run.text)")
+        #expect(error.split(separator: "\n").last == "leafcutter bench: interrupted after 1 of 2 budgets", "\(error)")
+        #expect(error.components(separatedBy: "interrupted").count == 2, "\(error)")
+    }
+
     @Test func everyFormIsMadeFromEarlierLines() throws {
         let model = try Models.shared.get().demo
         let path = folder.path("runs.jsonl")

@@ -1,14 +1,14 @@
-import Foundation
-import GoldenSupport
 import LeafCLI
 import Testing
 
-/// How far a sweep is, for those who wait for a token.
+/// How far a command is, for those who wait.
 @Suite struct ProgressTests {
     private let start = ContinuousClock.now
 
-    private func read(_ clock: inout SweepClock, at seconds: Double, _ chunks: Int, sweeps: Int) -> SweepClock.Reading {
-        clock.read(chunksDone: chunks, of: 100, sweeps: sweeps, at: start + .seconds(seconds))
+    private func read(
+        _ clock: inout SweepClock, at seconds: Double, _ share: Double, sweeps: Int
+    ) -> SweepClock.Reading {
+        clock.read(SweepPosition(sweeps: sweeps, share: share), at: start + .seconds(seconds))
     }
 
     private func expect(
@@ -22,48 +22,133 @@ import Testing
     @Test func theFirstSweepIsExpectedToGoOnAsItBegan() {
         var clock = SweepClock(began: start)
         // So little says nothing.
-        expect(read(&clock, at: 1, 5, sweeps: 0), seconds: 1, left: nil)
-        let half = read(&clock, at: 4, 50, sweeps: 0)
+        expect(read(&clock, at: 1, 0.05, sweeps: 0), seconds: 1, left: nil)
+        let half = read(&clock, at: 4, 0.5, sweeps: 0)
         #expect(half.share == 0.5)
         expect(half, seconds: 8, left: 4)
     }
 
     @Test func aSweepThatBeginsIsExpectedToTakeAsLongAsTheLast() {
         var clock = SweepClock(began: start)
-        expect(read(&clock, at: 10, 2, sweeps: 1), seconds: 10, left: 9.8)
+        expect(read(&clock, at: 10, 0.02, sweeps: 1), seconds: 10, left: 10)
+        // The time that is left moves although the sweep stands still.
+        expect(read(&clock, at: 11, 0.02, sweeps: 1), seconds: 10, left: 9)
         // Nobody looked while three of them ended.
-        expect(read(&clock, at: 25, 2, sweeps: 4), seconds: 5, left: 4.9)
-        // It has taken longer already.
-        expect(read(&clock, at: 32, 2, sweeps: 4), seconds: 7, left: 4.9)
+        expect(read(&clock, at: 25, 0.02, sweeps: 4), seconds: 5, left: 5)
+        // It has taken longer already, and nobody knows how much longer.
+        expect(read(&clock, at: 32, 0.02, sweeps: 4), seconds: 7, left: nil)
         // What is done of it tells more than the last.
-        expect(read(&clock, at: 35, 25, sweeps: 4), seconds: 40, left: 30)
+        expect(read(&clock, at: 35, 0.25, sweeps: 4), seconds: 40, left: 30)
     }
 
     @Test func aShareIsBetweenNothingAndAll() {
-        var clock = SweepClock(began: start)
-        for (done, count, share) in [(0, 0, 0.0), (7, 0, 1), (-3, 10, 0), (12, 10, 1), (Int.max, 1, 1)] {
-            let reading = clock.read(chunksDone: done, of: count, sweeps: 0, at: start + .seconds(1))
-            #expect(reading.share == share, "\(done) of \(count)")
+        for (share, expected) in [(-0.5, 0.0), (0.3, 0.3), (1.5, 1), (.infinity, 1)] {
+            var clock = SweepClock(began: start)
+            let reading = read(&clock, at: 1, share, sweeps: 0)
+            #expect(reading.share == expected, "\(share)")
             #expect((reading.secondsLeft ?? 0) >= 0)
         }
     }
 
-    static var hasScript: Bool {
-        (try? Leafcutter.shell("script --version").text.contains("util-linux")) == true
+    private func sweep(_ share: Double, of seconds: Double) -> SweepClock.Reading {
+        var clock = SweepClock(began: start)
+        return read(&clock, at: share * seconds, share, sweeps: 0)
     }
 
-    /// A terminal shows how far the next token is when it takes longer than half a second.
-    @Test(.enabled(if: hasScript, "there is no script of util-linux to make a terminal"))
-    func betweenSlowTokensATerminalShowsTheSweep() throws {
-        let model = try Models.shared.get().demo
-        let budget = try Leafcutter.smallestBudget(["generate", model, "春", "--greedy", "--max-tokens", "2"])
-        let run = try Leafcutter.shell(
-            #"""
-            script -qec "'$0' generate '$1' 春 --greedy --max-tokens 2 --max-read-rate 4MB/s --memory $2" /dev/null
-            """#, model, "\(budget)MiB")
-        #expect(run.status == 0, "\(run.text)\(run.error)")
-        #expect(run.text.contains(/reading the prompt: sweep [0-9]+ %/), "\(run.text)")
-        #expect(run.text.contains(/generating: 1 token, sweep [0-9]+ %/), "\(run.text)")
-        #expect(run.text.contains("2 tokens in "), "\(run.text)")
+    @Test func aPromptShowsHowLongItTakes() {
+        var progress = Progress("reading the prompt")
+        progress.sweep = .whole
+        progress.rows = 3425
+        #expect(
+            progress.text(after: 80, sweep: sweep(0.4, of: 200))
+                == "reading the prompt: 3425 rows, sweep 40 %, 2 min left")
+        // What takes no time shows nothing of it.
+        #expect(progress.text(after: 0.1, sweep: sweep(0.4, of: 0.2)) == "reading the prompt")
+        #expect(progress.text(after: 0.1) == "reading the prompt")
+    }
+
+    @Test func requestsShowTheNextSweepAndTheEndOfAll() {
+        var progress = Progress("generating", 3, of: 8, "request")
+        progress.sweep = .step
+        progress.rows = 8
+        progress.tokens = (57, 4.1)
+        #expect(
+            progress.text(after: 30, sweep: sweep(0.5, of: 4))
+                == "generating: 3 of 8 requests, 57 tokens, 4.10 a second, 8 rows, sweep 50 %, next in 2.0 s, "
+                + "50 s left")
+        // Nobody knows how many a pipe brings, and one row is nothing to tell.
+        progress.done = (1, nil, "request")
+        progress.rows = 1
+        progress.tokens = nil
+        #expect(
+            progress.text(after: 30, sweep: sweep(0.5, of: 4))
+                == "generating: 1 request, sweep 50 %, next in 2.0 s")
+    }
+
+    @Test func bytesShowRateAndTimeOfThisRunAlone() {
+        let progress = Progress("converting", bytes: 6 << 30, of: 8 << 30, skipped: 4 << 30)
+        #expect(
+            progress.text(after: 20)
+                == "converting: 75 %, 20 s left, 6.00 GiB of 8.00 GiB, 107 MB/s")
+        #expect(progress.text(after: 0.2) == "converting: 75 %, 6.00 GiB of 8.00 GiB")
+        #expect(Progress("verifying", bytes: 0, of: 0).text(after: 0) == "verifying: 100 %, 0 B of 0 B")
+        #expect(Progress("verifying", bytes: 9, of: 3).text(after: 9).contains("100 %, 0.0 s left"))
+    }
+
+    /// Whatever a command does, two looks a second apart differ.
+    @Test func somethingMovesWithTime() {
+        var waiting = Progress("generating", 0, of: 8, "request")
+        waiting.sweep = .step
+        let texts: [(Double) -> String] = [
+            { Progress("opening ant.leaf").text(after: $0) },
+            { Progress("reading", 4000, "item").text(after: $0) },
+            { Progress("converting", bytes: 0, of: 8).text(after: $0) },
+            { [waiting] seconds in
+                // Nothing of the first sweep has passed.
+                var clock = SweepClock(began: self.start)
+                return waiting.text(after: seconds, sweep: self.read(&clock, at: seconds, 0, sweeps: 0))
+            },
+            { [waiting] seconds in
+                var clock = SweepClock(began: self.start)
+                _ = self.read(&clock, at: 600, 0.5, sweeps: 1)
+                return waiting.text(after: seconds, sweep: self.read(&clock, at: 600 + seconds, 0, sweeps: 1))
+            },
+        ]
+        for (number, text) in texts.enumerated() {
+            for seconds in 1..<30 {
+                #expect(text(Double(seconds)) != text(Double(seconds + 1)), "\(number) after \(seconds) s")
+            }
+        }
+    }
+
+    @Test func aNarrowTerminalLosesWholeParts() {
+        var progress = Progress("generating", 3, of: 8, "request")
+        progress.tokens = (57, 4.1)
+        let whole = "generating: 3 of 8 requests, 57 tokens, 4.10 a second, 50 s left"
+        #expect(progress.text(after: 30, columns: whole.count) == whole)
+        #expect(
+            progress.text(after: 30, columns: whole.count - 1)
+                == "generating: 3 of 8 requests, 57 tokens, 4.10 a second")
+        #expect(progress.text(after: 30, columns: 27) == "generating: 3 of 8 requests")
+        #expect(progress.text(after: 30, columns: 12) == "generating")
+        #expect(progress.text(after: 30, columns: 4) == "gene")
+        #expect(Progress("opening 蚁.leaf").text(after: 0, columns: 9) == "opening ")
+        // What a file's name commands is shown, not done.
+        #expect(!Progress("opening \u{1B}[2J").text(after: 0).contains("\u{1B}"))
+    }
+
+    @Test func notesBreakBetweenWords() {
+        #expect(TerminalWidth.wrapped("short", to: 5) == ["short"])
+        #expect(
+            TerminalWidth.wrapped("promised 41.4 MiB, peak 26.1 MiB", to: 20)
+                == ["promised 41.4 MiB,", "peak 26.1 MiB"])
+        #expect(TerminalWidth.wrapped("a verylongword b", to: 6) == ["a", "verylongword", "b"])
+        #expect(TerminalWidth.wrapped("蚁蚁 蚁蚁", to: 8) == ["蚁蚁", "蚁蚁"])
+        let text = "21 tokens in 234 ms, first after 18 ms, then 10 ms a token; promised 41.4 MiB"
+        for columns in 1...90 {
+            let lines = TerminalWidth.wrapped(text, to: columns)
+            #expect(lines.joined(separator: " ") == text)
+            #expect(lines.allSatisfy { $0.count <= columns || !$0.contains(" ") }, "\(columns)")
+        }
     }
 }

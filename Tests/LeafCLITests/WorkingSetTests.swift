@@ -49,6 +49,29 @@ import Testing
         #expect(!shrunk.error.contains("all weights stay in memory"))
     }
 
+    @Test func verboseAcknowledgesASignal() throws {
+        let folder = try TemporaryDirectory()
+        let notes = folder.path("notes")
+        // What comes before the plan is shown may come before the model is there, and is forgotten.
+        let run = try Leafcutter.shell(
+            """
+            "$0" generate "$1" 春 --eos-id 0 --max-tokens 20000 --memory 1GiB -v > /dev/null 2> "$2" &
+            pid=$!
+            until grep -q '^slots' "$2" || ! kill -0 $pid; do sleep 0.05; done
+            for number in 1 2; do
+                until grep -q "SIGUSR$number:" "$2" || ! kill -0 $pid; do kill -USR$number $pid; sleep 0.1; done
+            done
+            kill -TERM $pid
+            wait $pid
+            """, try Models.shared.get().demo, notes)
+        let error = try String(contentsOfFile: notes, encoding: .utf8)
+        #expect(run.status == 130, "\(error)")
+        for signal in ["SIGUSR1", "SIGUSR2"] {
+            let line = try #require(error.split(separator: "\n").first { $0.hasPrefix("\(signal): ") }, "\(error)")
+            #expect(line.contains(/[KM]iB of the weights are to stay in memory, [0-9.]+ [KM]iB before/), "\(line)")
+        }
+    }
+
     @Test func aMirrorBringsHalfOfTheSameText() throws {
         let folder = try TemporaryDirectory()
         let demo = try Models.shared.get().demo

@@ -136,6 +136,29 @@ import Testing
         #expect("\(little)".hasSuffix("; 1.0 MiB more saves 0.1 ms a token"))
     }
 
+    /// Of a prompt that was stopped in its sweep, as much was computed as weights passed.
+    @Test func whatWasBrokenOffCountsAsFarAsItCame() {
+        var run = resident
+        run.promptRows = 3425
+        run.promptSweeps = 0.02
+        run.decodeSweeps = 0
+        run.decodeSeconds = 0
+        run.prefillSeconds = 4
+        guard case .compute(let rate, 3425, true, _) = Verdict(run, memoryBytesPerSecond: { 20e9 }) else {
+            Issue.record("not the prompt")
+            return
+        }
+        #expect(abs(rate - 9.5e9 * 0.02 * 3425 / 4) < 1)
+    }
+
+    /// A small model comes out of the processor's caches.
+    @Test func noShareIsMoreThanAll() {
+        guard case .memory(19e9, 1, _) = Verdict(resident, memoryBytesPerSecond: { 10e9 }) else {
+            Issue.record("more than memory gives")
+            return
+        }
+    }
+
     @Test func nothingIsDividedByNothing() {
         for verdict in [Verdict(Verdict.Run()) { nil }, Verdict(Verdict.Run()) { 20e9 }] {
             #expect(!"\(verdict)".contains("nan") && !"\(verdict)".contains("inf"))

@@ -13,6 +13,12 @@ struct ChildProcess {
     let output: [UInt8]
     let end: End
 
+    /// Set in the child alone.
+    private static let mark = "LEAFCUTTER_CHILD"
+
+    /// Whether this process was started by another of this program.
+    static var isCurrent: Bool { getenv(mark) != nil }
+
     /// Runs `leafcutter WORDS` and waits; both processes share standard error.
     /// - Parameter interrupt: its signals go on to the child meanwhile.
     /// - Throws: `.io` if the system cannot start a process.
@@ -54,6 +60,7 @@ struct ChildProcess {
 
         var arguments = (["leafcutter"] + words).map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
+        setenv(mark, "1", 1)
         var process: pid_t = 0
         var code = posix_spawn(&process, "/proc/self/exe", &actions, &attributes, &arguments, environ)
         guard code == ENOENT || code == EACCES else { return code == 0 ? .success(process) : .failure(failure(code)) }

@@ -70,6 +70,7 @@ struct BenchCommand: Command {
             return try report(BenchLines.read(from), terminal, to: try openOutput(madeFrom: [from, "-"]))
         }
         guard let model else { throw LeafError(.usage, "MODEL is missing; give a .leaf file, or --from with results") }
+        terminal.progress.show("opening \(model)")
         let file = try tuning.open(model)
         if isInProcess { return try measureHere(file, terminal) }
         let budgets = try memory.budgets.map { budget throws(LeafError) in try plan(file, budget).budget }
@@ -79,13 +80,16 @@ struct BenchCommand: Command {
         _ = try engine.makeTrace(beside: file)
         var runs: [BenchRun] = []
         do throws(LeafError) {
-            for budget in budgets {
-                runs.append(try measure(file, budget, interrupt, terminal))
+            for (number, budget) in budgets.enumerated() {
+                let place = budgets.count > 1 ? " (\(number + 1) of \(budgets.count))" : ""
+                runs.append(try measure(file, budget, place, interrupt, terminal))
             }
         } catch {
             // Keep the results of an hour even if the last run failed.
             if !runs.isEmpty { try report(runs, terminal, to: output) }
-            throw error
+            guard error.kind == .cancelled else { throw error }
+            throw LeafError(
+                .cancelled, "interrupted after \(runs.count) of \(Quantity.count(budgets.count, "budget"))")
         }
         try report(runs, terminal, to: output)
     }
@@ -124,15 +128,17 @@ struct BenchCommand: Command {
     // MARK: One budget
 
     /// Measures the machine, runs the model in another process, and measures the disk again.
+    ///
+    /// - Parameter place: which of the budgets it is, for the progress.
     private func measure(
-        _ file: ModelFile, _ budget: Int, _ interrupt: Interrupt, _ terminal: Terminal
+        _ file: ModelFile, _ budget: Int, _ place: String, _ interrupt: Interrupt, _ terminal: Terminal
     ) throws(LeafError) -> BenchRun {
         func checkForSignals() throws(LeafError) {
             try interrupt.check()
         }
         func show(_ step: String) throws(LeafError) {
             try checkForSignals()
-            terminal.progress.show("\(ByteCount(bytes: budget)): \(step)")
+            terminal.progress.show("\(ByteCount(bytes: budget))\(place), \(step)")
         }
         let rows = benchmark.promptRows(in: file.configuration)
         let threads = engine.threads ?? Machine.current().cores
@@ -195,14 +201,31 @@ struct BenchCommand: Command {
     }
 
     private func measureHere(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
+        do throws(LeafError) {
+            try measureInProcess(file, terminal)
+        } catch {
+            guard error.kind == .cancelled, ChildProcess.isCurrent else { throw error }
+            // The process that started this one says so.
+            terminal.progress.clear()
+            exit(error.exitCode)
+        }
+    }
+
+    private func measureInProcess(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
         let interrupt = terminal.interrupt
         let trace = try engine.makeTrace(beside: file)
         let model = try Model(file, modelOptions(file, memory.budgets[0], trace: trace))
+        terminal.progress.follow(model)
+        func show(_ done: Int) {
+            var progress = Progress(
+                "\(ByteCount(bytes: model.plan.budget)), measuring the model", done, of: benchmark.sweeps, "sweep")
+            progress.sweep = .step
+            terminal.progress.show(progress)
+        }
+        show(0)
         let times = try model.run(
-            benchmark, cancellation: interrupt.cancellation,
-            onSweep: { done, all in
-                terminal.progress.show("\(ByteCount(bytes: model.plan.budget)): \(done) of \(all) sweeps")
-            })
+            benchmark, cancellation: interrupt.cancellation, onSweep: { done, _ in show(done) })
+        terminal.progress.clear()
         let decode = times.decodeSecondsPerToken.reduce(0, +) * Double(benchmark.generatedTokens)
         let run = BenchRun(
             budget: model.plan.budget, batch: benchmark.batch,

@@ -83,12 +83,11 @@ struct ConvertCommand: Command {
 
     func run(_ options: ConversionOptions, _ terminal: Terminal) throws(LeafError) {
         let interrupt = terminal.interrupt
-        let meter = ProgressMeter("converting")
         let result = try Converter(source: source, output: output, options: options).run(
             isCancelled: { interrupt.isRequested },
-            progress: { progress in
+            progress: {
                 terminal.progress.show(
-                    meter.text(done: progress.bytesDone, of: progress.bytesTotal, skipped: progress.bytesResumed))
+                    Progress("converting", bytes: $0.bytesDone, of: $0.bytesTotal, skipped: $0.bytesResumed))
             })
         for warning in result.warnings { terminal.warn(warning) }
         let made =

@@ -80,17 +80,24 @@ struct EmbedCommand: Command {
             [demand], count: 1, bytes: answerRoom(tokens: request.text.ids.count, pooling, file.configuration).written,
             sequences: scoring.batch.count, scoring.engine, file, terminal)
         var failure: LeafError?
-        try run.model.answer([request], cancellation: run.cancellation) { _, answer in
-            switch answer {
-            case .failure(let error): failure = error
-            case .success(let vector):
-                terminal.print(Self.answer(vector, to: request, isNormalized: isNormalized).json())
-            }
-        }
+        try run.model.answer(
+            [request], cancellation: run.cancellation,
+            onAnswer: { _, answer in
+                switch answer {
+                case .failure(let error): failure = error
+                case .success(let vector):
+                    terminal.print(Self.answer(vector, to: request, isNormalized: isNormalized).json())
+                }
+            },
+            onProgress: {
+                var progress = Progress("embedding")
+                progress.sweep = .whole
+                progress.rows = $0.rows
+                terminal.progress.show(progress)
+            })
         terminal.progress.clear()
         let isDone = failure == nil
-        run.tell(
-            tokens: isDone ? request.text.ids.count : 0, requests: isDone ? 1 : 0, rows: isDone ? demand.firstRows : 0)
+        run.tell(tokens: isDone ? request.text.ids.count : 0, requests: isDone ? 1 : 0)
         if let failure { throw failure.kind == .cancelled ? LeafError(.cancelled, "interrupted") : failure }
     }
 
@@ -157,7 +164,6 @@ struct EmbedCommand: Command {
                 case .failure(let error): return .failed(error, id: asked.id)
                 case .success(let vector):
                     tally.tokens += asked.request.text.ids.count
-                    tally.rows += asked.request.demand(in: configuration).firstRows
                     let answer = Self.answer(vector, to: asked.request, isNormalized: asked.isNormalized)
                     return .answered(answer.json(id: asked.id, echoing: asked.text))
                 }

@@ -101,6 +101,12 @@ struct EvaluateCommand: Command {
         var ids: [Int: JSON] = [:]
         var failure: LeafError?
         var taken = 0
+        func show(_ done: Int) {
+            var progress = Progress("evaluating", done, of: survey.items, "item")
+            progress.sweep = .step
+            terminal.progress.show(progress)
+        }
+        show(0)
         do throws(LeafError) {
             try run.model.evaluate(
                 task, form, ahead: 2 * scoring.batch.count, cancellation: run.cancellation,
@@ -120,7 +126,7 @@ struct EvaluateCommand: Command {
                         failure = error
                         run.cancellation.cancel()
                     }
-                    terminal.progress.show("evaluating: \(number + 1) of \(Quantity.count(survey.items, "item"))")
+                    show(number + 1)
                 })
         } catch {
             failure = failure ?? error
@@ -135,10 +141,7 @@ struct EvaluateCommand: Command {
         if survey.cut > 0 {
             terminal.note("the beginning of \(Quantity.count(survey.cut, "item")) was cut away; see --max-length")
         }
-        let width = if case .beams(let width) = options.decoding { width } else { 1 }
-        let steps = task.maxTokens == nil ? 0 : report.tokens * width
-        let promptRows = survey.demands.firstRows * report.items / survey.items
-        run.tell(tokens: report.tokens, requests: report.items, rows: promptRows + steps)
+        run.tell(tokens: report.tokens, requests: report.items)
         if run.isInterrupted {
             throw LeafError(.cancelled, "interrupted after \(report.items) of \(Quantity.count(survey.items, "item"))")
         }

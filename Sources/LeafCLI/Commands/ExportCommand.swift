@@ -35,10 +35,9 @@ struct ExportCommand: Command {
         options.replacesExisting = replacesExisting
         options.instructionSet = try InstructionSet.wanted().rawValue
         let interrupt = terminal.interrupt
-        let meter = ProgressMeter("exporting")
         let result = try Exporter(model: model, folder: folder, options: options).run(
             isCancelled: { interrupt.isRequested },
-            progress: { terminal.progress.show(meter.text(done: $0.bytesDone, of: $0.bytesTotal)) })
+            progress: { terminal.progress.show(Progress("exporting", bytes: $0.bytesDone, of: $0.bytesTotal)) })
         terminal.note(
             "\(result.output): \(Quantity.count(result.tensors, "tensor")) in \(Quantity.count(result.shards, "file")), "
                 + "\(result.bytes.diskText) (\(result.weights.rawValue)), made in \(result.seconds.asDuration)"

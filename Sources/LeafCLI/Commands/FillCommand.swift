@@ -174,7 +174,6 @@ struct FillCommand: Command {
                 case .failure(let error): return .failed(error, id: asked.id)
                 case .success(let filling):
                     tally.tokens += filling.tokenCount
-                    tally.rows += filling.rows
                     let answer = FillAnswer(asked.text, filling, run.model, loadSeconds: nil)
                     return .answered(answer.json(id: asked.id, echoing: asked.source))
                 }

@@ -72,7 +72,6 @@ extension GenerateCommand {
                 // What was stopped before its first token is no answer.
                 case .finished(.success(let generation)) where generation.isUnbegun: return .cancelled
                 case .finished(.success(let generation)):
-                    tally.rows += asked.request.demand(in: file.configuration).firstRows + generation.newTokens
                     let answer = GenerationAnswer(asked.request, generation, run.model, loadSeconds: nil)
                     return .answered(answer.json(id: asked.id, echoing: asked.prompt))
                 }

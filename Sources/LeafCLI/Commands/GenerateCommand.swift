@@ -208,21 +208,23 @@ struct GenerateCommand: Command {
 
         let cancellation = Cancellation(parent: terminal.interrupt.cancellation)
         terminal.output.whenClosed = { cancellation.cancel() }
-        try WorkingSetSignals.apply(to: model)
+        try terminal.attend(model)
         let streams = !common.isJSON && samples == 1
-        var watch = TokenWatch(model)
+        var watch = TokenWatch()
         var newPart = quietsPast ? NewPart(after: pastTokens, file.tokenizer) : nil
+        watch.show(on: terminal, streams: streams)
         var reported: LeafError?
         let generation = try model.generate(
             prompt, options, samples: samples, session: session, cancellation: cancellation,
             onPiece: { piece in
                 watch.count(piece)
-                guard streams else { return watch.show(on: terminal, streams: false) }
-                terminal.progress.clear()
+                watch.show(on: terminal, streams: streams)
+                guard streams else { return }
                 terminal.output.write(newPart?.take(piece) ?? piece.text)
                 terminal.output.flush()
             },
-            onProgress: { _ in
+            onProgress: { progress in
+                watch.rows = progress.rows
                 watch.show(on: terminal, streams: streams)
                 // A failure of the last saving is reported at the end.
                 if let failure = session?.passingFailure, failure != reported {
@@ -289,13 +291,10 @@ struct GenerateCommand: Command {
 
 /// What comes of one text, between its tokens.
 private struct TokenWatch {
-    private let model: Model
-    private let began = ContinuousClock.now
-    private var clock = SweepClock()
+    /// Of the sweep under way.
+    var rows = 0
     private var tokens = 0
     private var firstToken: ContinuousClock.Instant?
-
-    init(_ model: Model) { self.model = model }
 
     mutating func count(_ piece: GeneratedPiece) {
         guard piece.id != nil else { return }
@@ -304,13 +303,14 @@ private struct TokenWatch {
     }
 
     /// - Parameter streams: whether the text itself is on the terminal.
-    mutating func show(on terminal: Terminal, streams: Bool) {
+    func show(on terminal: Terminal, streams: Bool) {
         let seconds = firstToken.map { (ContinuousClock.now - $0) / .seconds(1) } ?? 0
-        var progress = Progress(phase: tokens == 0 ? "reading the prompt" : "generating")
-        progress.sweep = clock.read(model)
+        var progress = Progress(tokens == 0 ? "reading the prompt" : "generating")
+        progress.sweep = tokens == 0 ? .whole : .step
+        progress.rows = rows
         if tokens > 0 { progress.tokens = (tokens, seconds > 0 ? Double(tokens - 1) / seconds : 0) }
         // Text that comes fast shows by itself where it is.
-        guard !streams || tokens == 0 || progress.isSlow else { return }
-        terminal.progress.show(progress.text)
+        progress.showsSlowSweepsAlone = streams && tokens > 0
+        terminal.progress.show(progress)
     }
 }

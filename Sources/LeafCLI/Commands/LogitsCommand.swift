@@ -50,14 +50,21 @@ struct LogitsCommand: Command {
         // What reading took besides is given back before the model is opened.
         options.callerBytes = LogitsInput.byteCount(of: cases)
         let loaded = try Model(file, options)
+        try terminal.attend(loaded)
         var done = 0
+        func show() {
+            var progress = Progress("computing", done, of: cases.count, "case")
+            progress.sweep = .step
+            terminal.progress.show(progress)
+        }
+        show()
         let summary: LogitsSummary
         do throws(LeafError) {
             summary = try loaded.writeLogits(
                 of: cases, to: output, lastOnly: lastOnly, cancellation: interrupt.cancellation
             ) {
                 done = $0
-                terminal.progress.show("computing: \(done) of \(Quantity.count(cases.count, "case"))")
+                show()
             }
         } catch {
             guard error.kind == .cancelled else { throw error }

@@ -68,7 +68,6 @@ extension PerplexityCommand {
                 case .failure(let error): return .failed(error, id: asked.id)
                 case .success(let scores):
                     tally.tokens += asked.request.target.count
-                    tally.rows += asked.request.demand(in: file.configuration).firstRows
                     var report = PerplexityReport()
                     report.add(asked.window, scores, tokenizer)
                     return .answered(

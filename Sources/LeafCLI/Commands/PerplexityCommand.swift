@@ -57,7 +57,7 @@ struct PerplexityCommand: Command {
             var windows = WindowSource(text, try windows())
             while let window = try windows.next(terminal) {
                 survey.add(try window.request(for: file, scoring.form).demand(in: file.configuration))
-                terminal.progress.show("reading: \(Quantity.count(survey.count, "window"))")
+                terminal.progress.show(Progress("reading", survey.count, "window"))
             }
             count = survey.count
             text.rewind()
@@ -100,9 +100,11 @@ struct PerplexityCommand: Command {
         var report = PerplexityReport()
         // Sums do not depend on the order in which windows finish.
         var inOrder = InOrder<(window: TextWindows.Window, scores: [TokenScore])>()
-        var (begun, rows) = (0, 0)
+        var begun = 0
         var failure: LeafError?
-        var clock = SweepClock()
+        var progress = Progress("scoring", 0, of: count, "window")
+        progress.sweep = .step
+        terminal.progress.show(progress)
         let own = Cancellation(parent: run.cancellation)
         try run.model.carryOut(
             ahead: 2 * scoring.batch.count, own,
@@ -116,28 +118,26 @@ struct PerplexityCommand: Command {
                 }
             },
             onEvent: { (entry: inout NumberedWindow, _, event: ScoreRequest.Event) in
+                if case .progress(let sweep) = event { progress.rows = sweep.rows }
                 switch event.answer {
                 case nil: break
                 case .failure(let error):
                     failure = failure ?? error
                     own.cancel()
                 case .success(let scores):
-                    rows += entry.window.prefix.count + entry.window.target.count - 1
                     inOrder.add((entry.window, scores), at: entry.number) {
                         report.add($1.window, $1.scores, tokenizer)
                     }
                 }
-                var progress = Progress(phase: "scoring")
-                progress.done = (report.windows, count, "window")
-                progress.sweep = clock.read(run.model)
-                terminal.progress.show(progress.text)
+                progress.done?.count = report.windows
+                terminal.progress.show(progress)
             })
         terminal.progress.clear()
         if failure == nil, !run.isCancelled {
             terminal.output.write(common.isJSON ? report.json(run.model).line + "\n" : report.text)
             terminal.output.flush()
         }
-        run.tell(tokens: report.tokens, requests: report.windows, rows: rows)
+        run.tell(tokens: report.tokens, requests: report.windows)
         if run.isInterrupted {
             throw LeafError(.cancelled, "interrupted after \(Quantity.count(report.windows, "window"))")
         }

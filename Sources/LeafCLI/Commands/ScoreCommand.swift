@@ -105,9 +105,7 @@ struct ScoreCommand: Command {
         }
         terminal.progress.clear()
         if failure == nil { terminal.print(question.answer(scores.compactMap { $0 })) }
-        run.tell(
-            tokens: failure == nil ? tokens : 0, requests: failure == nil ? 1 : 0,
-            rows: failure == nil ? demands.reduce(0) { $0 + $1.firstRows } : 0)
+        run.tell(tokens: failure == nil ? tokens : 0, requests: failure == nil ? 1 : 0)
         if let failure { throw failure.kind == .cancelled ? LeafError(.cancelled, "interrupted") : failure }
     }
 
@@ -158,10 +156,7 @@ struct ScoreCommand: Command {
                 }
                 let scores = asked.scores.compactMap { $0 }
                 guard scores.count == asked.scores.count else { return nil }
-                for text in asked.question.texts {
-                    tally.tokens += text.target.count
-                    tally.rows += text.demand(in: configuration).firstRows
-                }
+                for text in asked.question.texts { tally.tokens += text.target.count }
                 return .answered(asked.question.answer(scores, echoing: asked.input))
             })
         try run.finish(tally, writer)

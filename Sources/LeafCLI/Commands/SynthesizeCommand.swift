@@ -55,12 +55,11 @@ struct SynthesizeCommand: Command {
         options.threads = threads ?? Machine.current().cores
 
         let interrupt = terminal.interrupt
-        let meter = ProgressMeter("writing")
         let result = try Synthesizer(preset, output: output, options: options).run(
             isCancelled: { interrupt.isRequested },
-            progress: { progress in
+            progress: {
                 terminal.progress.show(
-                    meter.text(done: progress.bytesDone, of: progress.bytesTotal, skipped: progress.bytesResumed))
+                    Progress("writing", bytes: $0.bytesDone, of: $0.bytesTotal, skipped: $0.bytesResumed))
             })
         let peakBytes = ProcessMemory.peakBytes
         for warning in result.warnings { terminal.warn(warning) }

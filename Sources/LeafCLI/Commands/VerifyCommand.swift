@@ -18,11 +18,10 @@ struct VerifyCommand: Command {
     func run(_ terminal: Terminal) throws(LeafError) {
         let file = try CPMAntFile.open(path: model).leaf
         let interrupt = terminal.interrupt
-        let meter = ProgressMeter("verifying")
         let start = ContinuousClock.now
         try file.verify(
             isCancelled: { interrupt.isRequested },
-            progress: { terminal.progress.show(meter.text(done: $0.bytesDone, of: $0.bytesTotal)) })
+            progress: { terminal.progress.show(Progress("verifying", bytes: $0.bytesDone, of: $0.bytesTotal)) })
         let seconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.progress.clear()
         guard common.isJSON else {

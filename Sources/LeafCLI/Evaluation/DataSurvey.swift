@@ -30,7 +30,7 @@ struct DataSurvey {
             if line.item.wanted != nil { wanted += 1 }
             if texts?.isCut == true { cut += 1 }
             for request in texts?.requests ?? [] { demands.add(request.demand(in: file.configuration)) }
-            terminal.progress.show("reading: \(Quantity.count(items, "item"))")
+            terminal.progress.show(Progress("reading", items, "item"))
         }
         let room = AnswerRoom.generation(tokens: demands.longest, samples: 1, logprobs: nil)
         let needed =

@@ -101,7 +101,7 @@ final class RequestStream<Request> {
             case .end: break reading
             }
             try terminal.interrupt.check()
-            terminal.progress.show("reading: \(Quantity.count(count, "request"))")
+            terminal.progress.show(Progress("reading", count, "request"))
         }
         reader.rewind()
         return Survey(

@@ -11,12 +11,14 @@ final class Output {
 
     private var pending: [UInt8] = []
     private var failure: Int32?
-    /// Columns of the terminal's line that are written; 0 where it is no terminal.
-    private(set) var column = 0
     private let isTerminal = isatty(STDOUT_FILENO) == 1
     private let target = StraightOutput(STDOUT_FILENO) { Interrupt.isAnyRequested }
+    /// What else is on the terminal; nil while nothing is.
+    private let progress: ProgressLine?
     /// Called once, when writing makes no sense any more.
     var whenClosed: () -> Void = {}
+
+    init(beside progress: ProgressLine? = nil) { self.progress = progress }
 
     /// Whether nobody reads the output any more.
     var isClosed: Bool { failure != nil }
@@ -24,15 +26,20 @@ final class Output {
     /// Writes a text, at the next `flush` or when the buffer is full.
     func write(_ text: String) {
         guard !isClosed else { return }
-        let text = isTerminal ? text.printableLines : text
-        pending += text.utf8
-        if isTerminal { column = TerminalWidth.column(after: text, from: column) }
+        pending += (isTerminal ? text.printableLines : text).utf8
         if pending.count >= Self.bufferBytes { flush() }
     }
 
     func flush() {
-        if failure == nil {
-            failure = pending.withUnsafeBytes { target.write($0) }
+        if failure == nil, !pending.isEmpty {
+            if let progress, isTerminal {
+                progress.aside { cursor in
+                    failure = pending.withUnsafeBytes { target.write($0) }
+                    cursor.pass(String(decoding: pending, as: UTF8.self), columns: TerminalWidth.columns)
+                }
+            } else {
+                failure = pending.withUnsafeBytes { target.write($0) }
+            }
             if isClosed { whenClosed() }
         }
         pending.removeAll(keepingCapacity: true)
@@ -61,37 +68,11 @@ enum StandardError {
         let target = StraightOutput(STDERR_FILENO) { Interrupt.isAnyRequested }
         _ = Array(text.utf8).withUnsafeBytes { target.write($0) }
     }
-}
 
-/// How wide things are on a terminal.
-enum TerminalWidth {
-    /// Columns of a line.
-    static var columns: Int {
-        var size = winsize()
-        return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
-    }
-
-    /// What is not ASCII may take two.
-    static func of(_ character: Character) -> Int { character.isASCII ? 1 : 2 }
-
-    /// The column behind a text.
-    static func column(after text: String, from column: Int) -> Int {
-        let columns = columns
-        return text.reduce(column) { column, character in
-            if character.isNewline { return 0 }
-            let width = of(character)
-            return column + width > columns ? width : column + width
-        }
-    }
-
-    /// The beginning of a text that fits, and its width.
-    static func fitted(_ text: String, to columns: Int) -> (text: String, width: Int) {
-        var width = 0
-        let fitting = text.prefix { character in
-            guard width + of(character) <= columns else { return false }
-            width += of(character)
-            return true
-        }
-        return (String(fitting), width)
+    /// Writes a sentence as a line; on a terminal it is broken between words.
+    static func write(line: String) {
+        let lines =
+            isatty(STDERR_FILENO) == 1 ? TerminalWidth.wrapped(line, to: TerminalWidth.columns) : [line]
+        write(lines.map { $0 + "\n" }.joined())
     }
 }

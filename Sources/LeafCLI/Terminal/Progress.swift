@@ -1,83 +1,117 @@
-import Leafcutter
+import LeafSystem
 
-/// How far a command is: one value for all of them, whoever counts.
-struct Progress {
-    /// `generating`
-    var phase: String
-    /// What was done of what there is to do: `3 of 8 requests`.
-    var done: (count: Int, total: Int?, unit: String)?
-    /// Tokens so far, and those that came in a second.
-    var tokens: (count: Int, perSecond: Double)?
-    var sweep: SweepClock.Reading?
+/// How far a command is: one value for all of them. Whoever works sets what it counts; `ProgressLine` adds the sweep
+/// and the time.
+package struct Progress: Sendable {
+    /// What the sweep under way is to the work.
+    package enum SweepRole: Sendable {
+        /// The work ends with it, as that of a prompt does.
+        case whole
+        /// One of many: the next token comes with its end.
+        case step
+    }
 
-    /// Shorter sweeps show their progress by what comes of them.
-    private static let longSweep = 0.5
+    /// What is being done: `generating`.
+    package var phase: String
+    /// What is finished of what there is: `3 of 8 requests`. The total is nil where nobody knows it.
+    package var done: (count: Int, total: Int?, unit: String)?
+    /// Bytes that are done of all of them; `skipped` an earlier run had done.
+    package var bytes: (done: Int, total: Int, skipped: Int)?
+    /// Tokens so far, and those that come in a second.
+    package var tokens: (count: Int, perSecond: Double)?
+    /// On the sweep under way; 0 where nobody knows.
+    package var rows = 0
+    /// Nil while no sweep is a part of the work.
+    package var sweep: SweepRole?
+    /// Whether something else moves on the terminal unless sweeps are slow: the text itself.
+    package var showsSlowSweepsAlone = false
 
-    /// `generating: 12 tokens, 0.11 a second, 3 of 8 requests, sweep 41 %, 5.2 s left of it`
-    var text: String {
+    package init(_ phase: String) { self.phase = phase }
+
+    /// Work on a known number of bytes.
+    package init(_ phase: String, bytes done: Int, of total: Int, skipped: Int = 0) {
+        self.phase = phase
+        bytes = (done, total, skipped)
+    }
+
+    /// Work on things that are counted.
+    package init(_ phase: String, _ count: Int, of total: Int? = nil, _ unit: String) {
+        self.phase = phase
+        done = (count, total, unit)
+    }
+
+    /// Seconds from which on a rate says something.
+    private static let soonestRate = 0.5
+
+    /// `generating: 3 of 8 requests, 57 tokens, 4.10 a second, 8 rows, sweep 41 %, next in 2.0 s, 3 min 10 s left`
+    ///
+    /// - Parameters:
+    ///   - seconds: since the phase began.
+    ///   - reading: of the sweep under way, if there is one.
+    ///   - columns: a text that needs more loses its last parts, and what is left is cut.
+    package func text(after seconds: Double, sweep reading: SweepClock.Reading? = nil, columns: Int = .max) -> String {
+        var parts = parts(after: seconds, reading)
+        func text() -> String { (phase + (parts.isEmpty ? "" : ": " + parts.joined(separator: ", "))).printable }
+        while !parts.isEmpty, TerminalWidth.of(text()) > columns { parts.removeLast() }
+        return TerminalWidth.fitted(text(), to: columns)
+    }
+
+    /// The parts, what matters most first.
+    private func parts(after seconds: Double, _ reading: SweepClock.Reading?) -> [String] {
         var parts: [String] = []
+        if let bytes { parts.append("\(Self.percent(Double(bytes.done), of: Double(bytes.total))) %") }
+        if let done {
+            parts.append(
+                done.total.map { "\(done.count) of \(Quantity.count($0, done.unit))" }
+                    ?? Quantity.count(done.count, done.unit))
+        }
         if let tokens {
             parts.append(Quantity.count(tokens.count, "token"))
             if tokens.perSecond > 0 {
                 parts.append("\(tokens.perSecond.fixed(tokens.perSecond < 10 ? 2 : 0)) a second")
             }
         }
-        if let done {
-            parts.append(
-                done.total.map { "\(done.count) of \(Quantity.count($0, done.unit))" }
-                    ?? Quantity.count(done.count, done.unit))
+        let left = secondsLeft(after: seconds, reading)
+        var moves = left != nil
+        if let reading, sweep != nil, reading.isLong {
+            if rows > 1 { parts.append("\(rows) rows") }
+            parts.append("sweep \((100 * reading.share).fixed(0)) %")
+            if sweep == .step, let next = reading.secondsLeft {
+                parts.append("next in \(Self.rest(next))")
+                moves = true
+            }
         }
-        if let sweep, sweep.seconds >= Self.longSweep {
-            parts.append("sweep \((100 * sweep.share).fixed(0)) %")
-            if let left = sweep.secondsLeft { parts.append("next in \(left.asDuration)") }
+        if let left { parts.append("\(Self.rest(left)) left") }
+        if let bytes {
+            parts.append("\(ByteCount(bytes: bytes.done)) of \(ByteCount(bytes: bytes.total))")
+            if let rate = rate(of: bytes, after: seconds) { parts.append(rate.asByteRate) }
         }
-        return phase + (parts.isEmpty ? "" : ": " + parts.joined(separator: ", "))
+        // Time itself moves where nothing else does.
+        if !moves, seconds >= 1 { parts.append("\(Int(min(seconds, 1e9))) s") }
+        return parts
     }
 
-    /// Whether anything of it changes slowly enough to be worth a look between two tokens.
-    var isSlow: Bool { (sweep?.seconds ?? 0) >= Self.longSweep }
-}
-
-/// How far the present sweep is and when it ends, by how long the last ones took.
-package struct SweepClock {
-    package struct Reading {
-        /// Of the sweep, 0 to 1.
-        package let share: Double
-        /// That a sweep takes, as far as anybody knows.
-        package let seconds: Double
-        /// Until the sweep ends; nil while nothing tells.
-        package let secondsLeft: Double?
-    }
-
-    private var sweeps = 0
-    private var began: ContinuousClock.Instant
-    private var lastSeconds: Double?
-
-    /// - Parameter began: when the first sweep did.
-    package init(began: ContinuousClock.Instant = .now) { self.began = began }
-
-    /// - Parameters:
-    ///   - chunksDone: of the sweep under way.
-    ///   - chunkCount: of a sweep.
-    ///   - sweeps: that have ended.
-    package mutating func read(
-        chunksDone: Int, of chunkCount: Int, sweeps: Int, at now: ContinuousClock.Instant = .now
-    ) -> Reading {
-        if sweeps != self.sweeps {
-            lastSeconds = (now - began) / .seconds(1) / Double(max(1, sweeps - self.sweeps))
-            (self.sweeps, began) = (sweeps, now)
+    /// Until the phase ends, as far as its beginning tells.
+    private func secondsLeft(after seconds: Double, _ reading: SweepClock.Reading?) -> Double? {
+        if let bytes {
+            return rate(of: bytes, after: seconds).map { Double(max(0, bytes.total - bytes.done)) / $0 }
         }
-        let share = min(1, max(0, Double(chunksDone) / Double(max(1, chunkCount))))
-        let elapsed = (now - began) / .seconds(1)
-        let expected = share > 0.05 ? elapsed / share : lastSeconds
-        return Reading(
-            share: share, seconds: max(expected ?? 0, elapsed),
-            secondsLeft: expected.map { max(0, $0 * (1 - share)) })
+        if sweep == .whole { return reading.flatMap { $0.isLong ? $0.secondsLeft : nil } }
+        guard let done, let total = done.total, done.count > 0, seconds >= Self.soonestRate else { return nil }
+        return seconds * Double(max(0, total - done.count)) / Double(done.count)
     }
 
-    mutating func read(_ model: Model) -> Reading {
-        let counters = model.counters
-        let count = model.plan.chunkCount
-        return read(chunksDone: counters.chunksServed % max(1, count), of: count, sweeps: counters.sweeps)
+    private func rate(of bytes: (done: Int, total: Int, skipped: Int), after seconds: Double) -> Double? {
+        let rate = Double(bytes.done - bytes.skipped) / max(seconds, 1e-9)
+        return seconds > Self.soonestRate && rate > 0 ? rate : nil
+    }
+
+    private static func percent(_ part: Double, of whole: Double) -> String {
+        (whole > 0 ? min(100, 100 * part / whole) : 100).fixed(0)
+    }
+
+    /// A time that changes while one looks: tenths of a second at most.
+    private static func rest(_ seconds: Double) -> String {
+        seconds < 9.95 ? "\(seconds.fixed(1)) s" : seconds.asDuration
     }
 }

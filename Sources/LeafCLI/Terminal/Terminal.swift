@@ -1,4 +1,3 @@
-import Glibc
 import LeafFormat
 import LeafSystem
 import Leafcutter
@@ -7,35 +6,32 @@ import Leafcutter
 final class Terminal {
     let output: Output
     let progress: ProgressLine
+    /// For those who speak from another thread.
+    let notes: Notes
     let isQuiet: Bool
     let isVerbose: Bool
     /// Whoever looks at it is stopped cleanly from then on; a command that never does is ended by the system.
     var interrupt: Interrupt { .shared }
 
     init(_ options: CommonOptions) {
-        output = Output()
         isQuiet = options.isQuiet
         isVerbose = options.isVerbose && !options.isQuiet
-        progress = ProgressLine(isShown: !options.isQuiet, isVerbose: isVerbose, beside: output)
+        progress = ProgressLine(isShown: !options.isQuiet, isVerbose: isVerbose)
+        notes = Notes(beside: progress)
+        output = Output(beside: progress)
     }
 
     /// Prints one of many answers at once.
     func print(_ answer: JSON) { print(line: answer.line) }
 
     func print(line: String) {
-        progress.clear()
         output.write(line + "\n")
         output.flush()
     }
 
     /// Prints a line for the user, unless `--quiet` was given.
     func note(_ line: String) {
-        guard !isQuiet else { return }
-        progress.clear()
-        // A plan has several lines; within one nothing moves the cursor.
-        for part in line.split(separator: "\n", omittingEmptySubsequences: false) {
-            StandardError.write(String(part).printable + "\n")
-        }
+        if !isQuiet { notes.write(line) }
     }
 
     /// Prints a line only with `--verbose`.
@@ -43,9 +39,39 @@ final class Terminal {
         if isVerbose { note(line()) }
     }
 
+    /// Lets SIGUSR1 and SIGUSR2 shrink and grow what a model keeps in memory, and shows where its sweeps are.
+    /// - Throws: `.io` when the system starts no more threads.
+    func attend(_ model: Model) throws(LeafError) {
+        progress.follow(model)
+        try WorkingSetSignals.apply(to: model, telling: isVerbose ? notes : nil)
+    }
+
+    /// Shows that nothing is under way until a pipe brings more; a person who types sees that.
+    func waitForRequests(_ finished: Int) {
+        guard !StandardInput.isTerminal else { return progress.clear() }
+        progress.show(Progress("waiting for requests", finished, "request"))
+    }
+
     /// Prints a warning, even with `--quiet`.
-    func warn(_ sentence: String) {
-        progress.clear()
-        StandardError.write("warning: \(sentence.printable)\n")
+    func warn(_ sentence: String) { notes.write("warning: \(sentence.printable)") }
+}
+
+/// Lines on standard error that stay. Any thread may write them.
+struct Notes: Sendable {
+    private let progress: ProgressLine
+
+    init(beside progress: ProgressLine) { self.progress = progress }
+
+    /// Writes a text of one or several lines.
+    func write(_ text: String) {
+        progress.aside { cursor in
+            // A note does not stand in the middle of a text's line.
+            if cursor.column > 0 { StandardError.write("\n") }
+            // Within one nothing moves the cursor.
+            for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+                StandardError.write(line: String(line).printable)
+            }
+            cursor.endLine()
+        }
     }
 }

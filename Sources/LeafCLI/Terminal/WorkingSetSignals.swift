@@ -15,8 +15,10 @@ enum WorkingSetSignals {
     }
 
     /// From now on the signals are about this model, as long as it is there; what came before is forgotten.
+    ///
+    /// - Parameter notes: where a signal is acknowledged; nil to keep still.
     /// - Throws: `.io` when the system starts no more threads.
-    static func apply(to model: Model) throws(LeafError) {
+    static func apply(to model: Model, telling notes: Notes?) throws(LeafError) {
         let most = model.pinnedBytes
         var (set, now) = (numbers.signalSet, timespec())
         while sigtimedwait(&set, nil, &now) > 0 {}
@@ -26,11 +28,20 @@ enum WorkingSetSignals {
             var number: Int32 = 0
             while sigwait(&set, &number) == 0 {
                 guard let model else { return }
-                let now = model.pinnedBytes
+                let before = model.pinnedBytes
                 // Doubling zero would stay zero.
-                model.pinnedBytes = number == SIGUSR1 ? now / 2 : max(2 * now, most / 16)
+                model.pinnedBytes = number == SIGUSR1 ? before / 2 : max(2 * before, most / 16)
+                notes?.write(acknowledgement(of: number, before: before, now: model.pinnedBytes))
             }
         }
+    }
+}
+
+extension WorkingSetSignals {
+    /// `SIGUSR1: 1.00 GiB of the weights are to stay in memory, 2.00 GiB before`
+    private static func acknowledgement(of number: Int32, before: Int, now: Int) -> String {
+        "\(number == SIGUSR1 ? "SIGUSR1" : "SIGUSR2"): \(ByteCount(bytes: now)) of the weights are to stay in memory, "
+            + (now == before ? "as before" : "\(ByteCount(bytes: before)) before")
     }
 }
 
