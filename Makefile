@@ -1,11 +1,14 @@
-# Leafcutter: make demo, make test. See README.md.
+# Leafcutter: make demo, make test, make install. See README.md.
 
 SWIFT ?= swift
 CLI := .build/release/leafcutter
 # Tests link the Swift libraries dynamically and have a build folder of their own.
 TESTS := .build/tests
+# The C library, and where `make install` puts it and the command.
+LIBRARY := .build/library
+PREFIX ?= /usr/local
 
-.PHONY: all deps build demo demo-10b bench bench-10b test test-sanitizers fuzz tidy verify-checkpoint format lint clean
+.PHONY: all deps build library install uninstall demo demo-10b bench bench-10b test test-sanitizers fuzz tidy verify-checkpoint format lint clean
 
 all: build
 
@@ -16,6 +19,19 @@ deps:
 # One file that needs no Swift on the machine it runs on.
 build: deps
 	$(SWIFT) build -c release --static-swift-stdlib --product leafcutter
+
+# libleafcutter.so.1, with the Swift runtime inside, of the same objects as the command.
+library: build
+	$(SWIFT) build -c release --static-swift-stdlib --product LeafC
+	@Scripts/link-library .build/release $(LIBRARY)/libleafcutter.so.1
+
+install: library
+	@Scripts/install-library $(LIBRARY) "$(DESTDIR)" "$(PREFIX)"
+	install -D -m 755 $(CLI) "$(DESTDIR)$(PREFIX)/bin/leafcutter"
+
+uninstall:
+	@Scripts/install-library --remove "$(DESTDIR)" "$(PREFIX)"
+	rm -f "$(DESTDIR)$(PREFIX)/bin/leafcutter"
 
 demo: build
 	@Scripts/demo $(CLI)
@@ -34,8 +50,9 @@ bench: build
 bench-10b: build
 	@Scripts/bench-10b $(CLI)
 
-test: build
+test: library
 	@Scripts/install-dependencies --tests
+	@Scripts/test-c-library $(CLI) $(LIBRARY)
 	LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" $(SWIFT) test -c release --disable-xctest --scratch-path $(TESTS)
 
 # Unit tests with assertions and under the thread, address and undefined-behaviour sanitizers: half an hour.

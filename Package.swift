@@ -15,6 +15,8 @@ let package = Package(
     products: [
         .library(name: "Leafcutter", targets: ["Leafcutter"]),
         .executable(name: "leafcutter", targets: ["LeafCLI"]),
+        // Its objects become libleafcutter.so.1: `make library`.
+        .library(name: "LeafC", type: .static, targets: ["LeafC"]),
     ],
     targets: [
         // C: what Swift cannot see, kernels, data, system libraries.
@@ -122,6 +124,15 @@ let package = Package(
             dependencies: [
                 "LeafSystem", "LeafFormat", "LeafStream", "LeafTokenizer", "LeafGeneration",
                 "LeafEvaluation", "Leafcutter",
+            ],
+            swiftSettings: library),
+        // What a program of another language calls: leafcutter.h.
+        .target(name: "CLibrary", exclude: ["leafcutter.map", "leafcutter.pc.in"], cSettings: c),
+        .target(
+            name: "LeafC",
+            dependencies: [
+                "CLibrary", "LeafSystem", "LeafFormat", "LeafStream", "LeafExecutor", "LeafTokenizer", "LeafGeneration",
+                "Leafcutter", "LeafWire",
             ],
             swiftSettings: library),
         .testTarget(

@@ -18,6 +18,8 @@ static void sgemm(size_t m, size_t n, size_t k, float alpha, const float *x, siz
 }
 
 leaf_sgemm_fn leaf_sgemm_load(void) {
+    /* Where somebody else in this process uses it, the number of threads is theirs. */
+    int is_there = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_NOLOAD) != NULL;
     void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return NULL;
@@ -28,6 +30,7 @@ leaf_sgemm_fn leaf_sgemm_load(void) {
     if (!set_threads || !product)
         return NULL;
     atomic_store_explicit(&cblas_sgemm, product, memory_order_relaxed);
-    set_threads(1);
+    if (!is_there)
+        set_threads(1);
     return sgemm;
 }

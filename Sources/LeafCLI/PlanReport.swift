@@ -1,29 +1,13 @@
-import LeafArguments
-import LeafFormat
 import LeafSystem
+import LeafWire
 import Leafcutter
 
-/// The result of `leafcutter plan`.
+/// The result of `leafcutter plan`, for people.
 struct PlanReport {
-    let file: LeafFile
-    let plan: MemoryPlan
-    let context: Int
-    /// The time for a token that the plan was made for.
-    let target: Seconds?
-    let prediction: Prediction
-    /// Forecasts for more memory.
-    let more: [Outlook.Forecast]
-    let rates: MachineRates
-    let maxContext: Int
-    let bytesPerToken: Int
-
-    /// The number of blocks whose chunks are all pinned.
-    private var pinnedBlocks: Int {
-        let pinned = Set(plan.pinnedChunks)
-        return file.blocks.count { $0.chunks.allSatisfy(pinned.contains) }
-    }
+    let answer: PlanAnswer
 
     var text: String {
+        let (plan, prediction, rates) = (answer.plan, answer.prediction, answer.rates)
         let waits =
             switch prediction.bound {
             case .disk: "waiting for the disk (\(rates.disk.allowedBytesPerSecond.asByteRate))"
@@ -33,72 +17,25 @@ struct PlanReport {
         var lines = [
             plan.description, "",
         ]
-        if let target {
+        if let target = answer.target {
             lines.append(
-                "smallest memory for a token in \(target.seconds.asDuration): \(plan.budget.roundedUpText)")
+                "smallest memory for a token in \(target.asDuration): \(plan.budget.roundedUpText)")
         }
         lines += [
             "fits: a token takes about \(prediction.secondsPerToken.asDuration), \(waits)",
-            "a prompt of \(context.of("row")) takes about \(prediction.prefillSeconds.asDuration)",
-            "longest context at this budget: \(maxContext.of("token")), \(ByteCount(bytes: bytesPerToken)) each",
+            "a prompt of \(answer.context.of("row")) takes about \(prediction.prefillSeconds.asDuration)",
+            "longest context at this budget: \(answer.maxContext.of("token")), \(ByteCount(bytes: answer.bytesPerToken)) each",
         ]
         if plan.streamedBytesPerSweep > 0, prediction.secondsSavedByOneGibibyte.isNoticeable {
             let more = ByteCount(bytes: min(1 << 30, plan.streamedBytesPerSweep))
             lines.append("\(more) more memory saves \(prediction.secondsSavedByOneGibibyte.asDuration) a token")
         }
-        if !self.more.isEmpty {
+        if !answer.more.isEmpty {
             lines += ["", "a token with more memory:"]
-            lines += self.more.map {
+            lines += answer.more.map {
                 "\($0.plan.budget.roundedUpText): \($0.prediction.secondsPerToken.asDuration)"
             }
         }
         return lines.joined(separator: "\n") + "\n"
-    }
-
-    var json: JSON {
-        var fields: [(key: String, value: JSON)] = [
-            ("fits", .bool(true)), ("minimum", .integer(plan.minimum)), ("budget", .integer(plan.budget)),
-            ("context", .integer(context)),
-        ]
-        if let target {
-            fields += [("reached", .bool(true)), ("target_seconds_per_token", .number(target.seconds))]
-        }
-        return .object(fields + details)
-    }
-
-    private var details: [(key: String, value: JSON)] {
-        let pinned = pinnedBlocks
-        return [
-            ("parts", .object(plan.parts.map { ($0.purpose.rawValue, .integer($0.bytes)) })),
-            (
-                "blocks",
-                [
-                    "total": .integer(file.blocks.count), "pinned": .integer(pinned),
-                    "streamed": .integer(file.blocks.count - pinned),
-                ]
-            ),
-            (
-                "chunks",
-                [
-                    "total": .integer(plan.chunkCount), "pinned": .integer(plan.pinnedChunks.count),
-                    "streamed": .integer(plan.chunkCount - plan.pinnedChunks.count),
-                ]
-            ),
-            ("streamed_bytes_per_sweep", .integer(plan.streamedBytesPerSweep)),
-            ("kv_bytes_per_token", .integer(bytesPerToken)), ("max_context", .integer(maxContext)),
-            ("disk_bytes_per_second", .number(rates.disk.allowedBytesPerSecond)),
-            ("cost_of_computing", .number(rates.disk.costOfComputing)),
-            ("cost_of_reading", .number(rates.disk.costOfReading)),
-            (
-                "predicted",
-                [
-                    "seconds_per_token": .number(prediction.secondsPerToken),
-                    "reading_seconds_per_token": .number(prediction.readingSecondsPerToken),
-                    "computing_seconds_per_token": .number(prediction.computingSecondsPerToken),
-                    "prefill_seconds": .number(prediction.prefillSeconds), "bound": .string(prediction.bound.rawValue),
-                ]
-            ),
-            ("with_more_memory", .array(more.map(\.json))),
-        ]
     }
 }

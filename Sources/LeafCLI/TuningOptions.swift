@@ -1,5 +1,6 @@
 import LeafArguments
 import LeafSystem
+import LeafWire
 import Leafcutter
 
 /// Options for adapters and soft prompts, for every command that computes.
@@ -61,24 +62,6 @@ extension TuningOptions {
     }
 }
 
-/// `poems=best.pt`, or only a path.
-struct NamedFile: ArgumentValue {
-    let name: String?
-    let path: String
-
-    init?(argument: String) {
-        let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        // A path may hold the sign too, and what is there is meant.
-        if parts.count == 2, !parts[0].contains("/"), !FilePath.exists(argument) {
-            guard !parts[0].isEmpty, !parts[1].isEmpty else { return nil }
-            (name, path) = (String(parts[0]), String(parts[1]))
-        } else {
-            guard !argument.isEmpty else { return nil }
-            (name, path) = (nil, argument)
-        }
-    }
-
-    var argument: String { (name.map { "\($0)=" } ?? "") + path }
-
-    static let expectation = "a file, or a name and a file such as poems=best.pt"
+extension NamedFile: ArgumentValue {
+    package static let expectation = "a file, or a name and a file such as poems=best.pt"
 }

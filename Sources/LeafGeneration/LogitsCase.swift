@@ -62,16 +62,20 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
 
     /// - Throws: `.usage` if arrays are missing, differ in length, or hold numbers that the model does not have.
     package func rows(
-        of sequence: SequenceID, in configuration: ModelConfiguration, lastOnly: Bool,
+        of sequence: SequenceID, in configuration: ModelConfiguration, lastOnly: Bool, only: Range<Int>? = nil,
         tuning: (_ task: Int) -> TextTuning = { _ in TextTuning() }
     ) throws(LeafError) -> [RowBatch.Row] {
         switch try form(in: configuration) {
         case .text(var text):
             text.tuning = tuning(text.task)
             let last = text.ids.count - 1
-            return text.rows(of: sequence, in: configuration) { !lastOnly || $0 == last }
+            return text.rows(of: sequence, in: configuration) {
+                lastOnly ? $0 == last : only?.contains($0) ?? true
+            }
         case .full(let full):
-            var rows = full.rows(of: sequence, promptLength: configuration.promptLength, lastOnly: lastOnly)
+            let count = full.input.count - configuration.promptLength
+            let wanted = lastOnly ? count - 1..<count : only ?? 0..<count
+            var rows = full.rows(of: sequence, promptLength: configuration.promptLength, wanted: wanted)
             // The full form gives its soft-prompt rows one by one.
             for row in rows.indices { rows[row].adapter = tuning(2).adapter }
             return rows
@@ -129,14 +133,15 @@ private struct FullForm {
     let span: [Int32]
     let segments: [Int]
 
-    func rows(of sequence: SequenceID, promptLength: Int, lastOnly: Bool) -> [RowBatch.Row] {
+    /// - Parameter wanted: rows after the soft prompt whose logits are wanted.
+    func rows(of sequence: SequenceID, promptLength: Int, wanted: Range<Int>) -> [RowBatch.Row] {
         let count = input.count
         return (0..<count).map { row in
             RowBatch.Row(
                 input: row < promptLength ? .softPrompt(input[row]) : .token(input[row]), sequence: sequence,
                 index: Int32(row), segment: Int32(segments[row]), span: span[row], isContext: context[row] != 0,
                 isPadding: row >= promptLength && count - 1 - row >= length,
-                wantsLogits: lastOnly ? row == count - 1 : row >= promptLength)
+                wantsLogits: wanted.contains(row - promptLength))
         }
     }
 }

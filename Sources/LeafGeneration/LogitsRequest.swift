@@ -12,6 +12,8 @@ package struct LogitsRequest: Sendable {
     package var text: LogitsCase
     /// The last row instead of all rows after the soft prompt.
     package var lastOnly: Bool
+    /// Of the rows after the soft prompt, those that are wanted; nil for all.
+    package var only: Range<Int>?
     private let tuning: @Sendable (_ task: Int) -> TextTuning
     private let sink: Sink
 
@@ -33,8 +35,9 @@ package struct LogitsRequest: Sendable {
     /// What the request needs of a model: one sweep.
     package func demand(in configuration: ModelConfiguration) -> Demand {
         let rows = text.rowCount(in: configuration)
+        let all = 0..<max(0, rows - configuration.promptLength)
         return .oneSweep(
-            rows: rows, logitRows: lastOnly ? 1 : max(0, rows - configuration.promptLength), answerBytes: 0)
+            rows: rows, logitRows: lastOnly ? 1 : only.map { $0.clamped(to: all).count } ?? all.count, answerBytes: 0)
     }
 }
 
@@ -46,7 +49,7 @@ extension LogitsRequest: OneSweepRequest {
     package func rows(
         of sequence: SequenceID, in configuration: ModelConfiguration
     ) throws(LeafError) -> [RowBatch.Row] {
-        try text.rows(of: sequence, in: configuration, lastOnly: lastOnly, tuning: tuning)
+        try text.rows(of: sequence, in: configuration, lastOnly: lastOnly, only: only, tuning: tuning)
     }
 
     package func begin(in configuration: ModelConfiguration) -> Int { 0 }

@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// Zeroed memory in whole pages with one owner. What is larger than a page is allocated here.
 ///
 /// Sizes that come from files may be asked for: a refusal by the system is an error and does not end the process. The
@@ -17,6 +19,10 @@ package final class PageMemory: @unchecked Sendable {
     /// The bytes, whole pages. A page that was never written takes no memory.
     package let bytes: UnsafeMutableRawBufferPointer
     private let system: SystemCalls
+
+    /// Bytes of all that there is in this process.
+    package static var heldBytes: Int { held.load(ordering: .relaxed) }
+    private static let held = Atomic<Int>(0)
 
     /// - Parameters:
     ///   - count: rounded up to whole pages; may be zero.
@@ -52,9 +58,14 @@ package final class PageMemory: @unchecked Sendable {
         if room - before > size { system.unmap(base + size, room - before - size) }
         if isHuge { _ = system.adviseMemory(base, size, .hugePages) }
         bytes = UnsafeMutableRawBufferPointer(start: base, count: size)
+        Self.held.add(size, ordering: .relaxed)
     }
 
-    deinit { if bytes.count > 0 { system.unmap(bytes.baseAddress!, bytes.count) } }
+    deinit {
+        guard bytes.count > 0 else { return }
+        system.unmap(bytes.baseAddress!, bytes.count)
+        Self.held.subtract(bytes.count, ordering: .relaxed)
+    }
 
     package func bytes(at offset: Int, count: Int) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(rebasing: bytes[offset..<offset + count])

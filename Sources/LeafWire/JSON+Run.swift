@@ -9,7 +9,7 @@ extension JSON {
     package static func memory(_ model: Model) -> JSON {
         [
             "budget": .integer(model.plan.budget), "planned": .integer(model.plan.total),
-            "peak": .integer(ProcessMemory.peakBytes),
+            "peak": .integer(model.peakBytes),
         ]
     }
 

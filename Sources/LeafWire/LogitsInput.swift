@@ -19,12 +19,12 @@ package enum LogitsInput {
         }
     }
 
-    /// One case.
+    /// One case. Alone it needs no id, which is empty then.
     ///
     /// - Throws: `.usage` naming the field that makes no sense.
     package static func logitsCase(json: ArraySlice<UInt8>) throws(LeafError) -> LogitsCase {
         var reader = JSONReader(json)
-        let logitsCase = try logitsCase(&reader)
+        let logitsCase = try logitsCase(&reader, isAlone: true)
         try reader.end()
         return logitsCase
     }
@@ -50,7 +50,7 @@ package enum LogitsInput {
         return cases
     }
 
-    private static func logitsCase(_ reader: inout JSONReader) throws(LeafError) -> LogitsCase {
+    private static func logitsCase(_ reader: inout JSONReader, isAlone: Bool = false) throws(LeafError) -> LogitsCase {
         var id: String?
         var parsed = LogitsCase(id: "", inputIDs: [])
         parsed.inputIDs = nil
@@ -70,7 +70,7 @@ package enum LogitsInput {
             default: try reader.skip()
             }
         }
-        guard let id else { throw LeafError(.usage, "'id' is missing") }
+        guard let id = id ?? (isAlone ? "" : nil) else { throw LeafError(.usage, "'id' is missing") }
         parsed.id = id
         return parsed
     }

@@ -53,15 +53,21 @@ package struct PerplexityInput: Sendable {
         (self.id, self.settings) = (id, settings)
     }
 
+    /// The text's ids, without those that the vocabulary lacks.
+    ///
+    /// - Throws: `.usage` if there is no vocabulary.
+    package func ids(for file: ModelFile) throws(LeafError) -> [Int32] {
+        switch text {
+        case .ids(let given): given
+        case .text(let text): try file.requireTokenizer().encode(text).filter { $0 != Tokenizer.unknownID }
+        }
+    }
+
     /// The windows that are scored, and how many of their tokens count for what.
     ///
     /// - Throws: `.usage` for what makes no sense with this model.
     package func windows(for file: ModelFile) throws(LeafError) -> [TextWindows.Window] {
-        let ids: [Int32]
-        switch text {
-        case .ids(let given): ids = given
-        case .text(let text): ids = try file.requireTokenizer().encode(text).filter { $0 != Tokenizer.unknownID }
-        }
+        let ids = try ids(for: file)
         var windows = try TextWindows(context: settings.context, prefix: settings.prefix, stride: settings.stride)
         let full = windows.append(ids)
         return full + (try windows.finish())

@@ -62,7 +62,10 @@ extension JSONReader {
         _ json: ArraySlice<UInt8>, _ body: (_ name: String, _ reader: inout JSONReader) throws(LeafError) -> Void
     ) throws(LeafError) {
         var reader = JSONReader(json)
-        try reader.fields(body)
+        try reader.fields { name, reader throws(LeafError) in
+            if RequestWishes.names.contains(name) { return try reader.skip() }
+            try body(name, &reader)
+        }
         try reader.end()
     }
 }

@@ -26,9 +26,33 @@ extension Model {
     public func submit<Request: ModelRequest>(
         _ request: Request, events: @escaping @Sendable (Request.Event) -> Void
     ) throws(LeafError) -> Ticket {
-        let ticket = Ticket(cancellation: Cancellation())
-        engine.add([try prepare(request, ticket, events: events)])
-        return ticket
+        let cancellation = Cancellation()
+        try submit([request], cancellation) { _, event in events(event) }
+        return Ticket(cancellation: cancellation)
+    }
+
+    /// The same for requests that begin together, on one sweep if there is room.
+    ///
+    /// - Parameters:
+    ///   - cancellation: ends all of them.
+    ///   - events: handed a request's index as well.
+    /// - Throws: `.usage`, `.busy`; those before the one that was refused are cancelled and finish all the same.
+    package func submit<Request: ModelRequest>(
+        _ requests: [Request], _ cancellation: Cancellation,
+        events: @escaping @Sendable (_ index: Int, _ event: Request.Event) -> Void
+    ) throws(LeafError) {
+        var makers: [Engine.TrackMaker] = []
+        for (index, request) in requests.enumerated() {
+            do throws(LeafError) {
+                makers.append(
+                    try prepare(request, Ticket(cancellation: cancellation)) { events(index, $0) })
+            } catch {
+                cancellation.cancel()
+                engine.add(makers)
+                throw error
+            }
+        }
+        engine.add(makers)
     }
 
     /// Checks and takes a request; it begins when its track maker is added.

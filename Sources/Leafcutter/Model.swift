@@ -57,6 +57,11 @@ public final class Model: Sendable {
     public var io: IOMode { engine.store.mode }
     public var tokenizer: Tokenizer? { file.tokenizer }
     public var counters: Counters { engine.store.counters }
+    /// The most memory that what the budget bounds has taken so far: the whole process, unless whoever opened the model
+    /// counts something else.
+    package var peakBytes: Int { settings.peak() }
+    /// What the model was opened for.
+    package var capacity: Demand { settings.executor.capacity }
 
     /// How many bytes of the model should stay in memory, beyond the minimum; at most what the plan has. Any thread may
     /// change it at any time. A change takes effect between blocks and does not change results.

@@ -21,6 +21,17 @@ public struct ModelFile: Sendable {
     /// - Throws: `.io` and `.badInput` when the file cannot be read or is no model, `.budget` when it needs more
     ///   memory.
     public init(path: String, memory: MemoryBudget = .automatic) throws(LeafError) {
+        // Advises what a usual text needs, since the text that is meant cannot be counted without a vocabulary.
+        try self.init(path: path, memory: memory) { _ in
+            ModelOptions(memory: .bytes(.max), capacity: Demand(context: 512))
+        }
+    }
+
+    /// - Parameter advised: how the model would be opened, for the error that says how much memory would do; handed
+    ///   the model without its vocabulary.
+    package init(
+        path: String, memory: MemoryBudget, advised: (ModelFile) -> ModelOptions
+    ) throws(LeafError) {
         let budget: Int? = if case .bytes(let bytes) = memory { bytes } else { nil }
         allowance = HeapAllowance(budget: budget, held: MemoryPlan.runtimeBytes)
         ant = try CPMAntFile.open(path: path, &allowance)
@@ -29,7 +40,7 @@ public struct ModelFile: Sendable {
             try allowance.take(bound, for: "its vocabulary", of: path)
         } catch {
             tokenizer = nil
-            throw try tooLarge(error)
+            throw try tooLarge(error, advised)
         }
         if let data = try ant.leaf.readTokenizer() {
             let style: Vocabulary.Style = data.dictionary == nil ? .antPlus : .ant
@@ -74,10 +85,11 @@ public struct ModelFile: Sendable {
             budget: nil, held: MemoryPlan.runtimeBytes + ant.leaf.heapBytes + (tokenizer?.byteCount ?? 0))
     }
 
-    /// Advises what a usual text needs, since the text that is meant cannot be counted without a vocabulary.
-    private func tooLarge(_ error: LeafError) throws(LeafError) -> LeafError {
+    private func tooLarge(
+        _ error: LeafError, _ advised: (ModelFile) -> ModelOptions
+    ) throws(LeafError) -> LeafError {
         guard case .memory(let reading) = error.advice else { return error }
-        let usual = ModelOptions(memory: .bytes(.max), capacity: Demand(context: 512))
+        let usual = advised(self)
         let planned = max(reading, try Model.plan(self, usual).minimum.wholeMebibytes)
         let needed = "; \(usual.capacity.contents) need \(planned.roundedUpText)"
         return LeafError(.budget, error.description + needed, advice: .memory(bytes: planned))

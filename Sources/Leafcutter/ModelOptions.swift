@@ -1,5 +1,6 @@
 public import LeafExecutor
 public import LeafStream
+import LeafSystem
 
 /// How a model is opened.
 public struct ModelOptions: Sendable {
@@ -23,6 +24,8 @@ public struct ModelOptions: Sendable {
     public var callerBytes: Int
     /// Requests that may be under way or wait at the same time; one more is refused with `.busy`.
     public var requestLimit: Int
+    /// The most memory that what the budget bounds has taken so far.
+    package var peak: @Sendable () -> Int = { ProcessMemory.peakBytes }
 
     public init(
         memory: MemoryBudget = .automatic, threads: Int? = nil, reading: ReadingOptions = ReadingOptions(),

@@ -19,6 +19,7 @@ struct Settings {
     let keepsSessions: Bool
     let callerBytes: Int
     let requestLimit: Int
+    let peak: @Sendable () -> Int
 
     /// Cached positions, rows of a sweep, and sequences that a model may be opened for: products of them and of what a
     /// header may hold fit a number.
@@ -33,6 +34,7 @@ struct Settings {
             throw LeafError(.usage, "a reading rate of \(rate) bytes a second reads nothing; give more")
         }
         trace = options.trace
+        peak = options.peak
         keepsSessions = options.keepsSessions
         callerBytes = max(0, options.callerBytes)
         instructionSet =

@@ -2,6 +2,7 @@ import LeafArguments
 import LeafExecutor
 import LeafFormat
 import LeafSystem
+import LeafWire
 import Leafcutter
 
 /// `leafcutter doctor [MODEL]`
@@ -28,8 +29,8 @@ struct DoctorCommand: Command {
     private static let manyRows = 64
 
     func run(_ terminal: Terminal) throws(LeafError) {
-        guard (1...PlanCommand.longestContext).contains(context) else {
-            throw LeafError(.usage, "--context \(context) is not between 1 and \(PlanCommand.longestContext)")
+        guard (1...PlanAnswer.longestContext).contains(context) else {
+            throw LeafError(.usage, "--context \(context) is not between 1 and \(PlanAnswer.longestContext)")
         }
         let instructionSet = try InstructionSet.wanted()
         let file = try model.map { path throws(LeafError) in try ModelFile(path: path) }

@@ -2,6 +2,7 @@ public import CPMAntShape
 import LeafArguments
 import LeafFormat
 import LeafSystem
+import LeafWire
 import Leafcutter
 
 /// `leafcutter plan MODEL|--preset NAME`
@@ -49,8 +50,6 @@ struct PlanCommand: Command {
 
     private static var presets: String { ModelPreset.allCases.map(\.rawValue).joined(separator: ", ") }
 
-    static let longestContext = 1 << 20
-
     func run(_ terminal: Terminal) throws(LeafError) {
         try validate()
         let file = try openFile()
@@ -70,13 +69,9 @@ struct PlanCommand: Command {
         } else {
             forecast = try outlook.forecast(budget: options.memory.amount)
         }
-        let report = PlanReport(
-            file: file.leaf, plan: forecast.plan, context: context, target: target,
-            prediction: forecast.prediction,
-            more: try outlook.forecasts().filter { $0.plan.budget > forecast.plan.budget }, rates: rates,
-            maxContext: try Model.longestContext(file, options) ?? context,
-            bytesPerToken: try bytesPerToken(file, options))
-        terminal.output.write(common.isJSON ? report.json.line + "\n" : report.text)
+        let answer = try PlanAnswer(
+            file, forecast, of: outlook, context: context, target: target?.seconds, rates, options)
+        terminal.output.write(common.isJSON ? answer.json.line + "\n" : PlanReport(answer: answer).text)
     }
 
     /// The budget that was asked for, in bytes.
@@ -128,8 +123,8 @@ struct PlanCommand: Command {
     }
 
     private func validate() throws(LeafError) {
-        guard (1...Self.longestContext).contains(context) else {
-            throw LeafError(.usage, "--context \(context) is not between 1 and \(Self.longestContext)")
+        guard (1...PlanAnswer.longestContext).contains(context) else {
+            throw LeafError(.usage, "--context \(context) is not between 1 and \(PlanAnswer.longestContext)")
         }
         guard (1...1024).contains(batch) else { throw LeafError(.usage, "--batch \(batch) is not between 1 and 1024") }
         guard target == nil || engine.memory == .automatic else {
@@ -157,21 +152,6 @@ struct PlanCommand: Command {
         }
         return nil
     }
-
-    /// Bytes of the KV cache for one more token; the cache grows by pages.
-    private func bytesPerToken(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) -> Int {
-        let span = 1024
-        var options = options
-        options.memory = .bytes(.max)
-        var larger = options
-        larger.capacity.pages +|= Demand.pages(holding: span)
-        return (try Model.plan(file, larger).bytes(for: .kv) - Model.plan(file, options).bytes(for: .kv)) / span
-    }
 }
 
 extension ModelPreset: ArgumentValue {}
-
-extension MemoryBudget {
-    /// All there is for one that nobody gave.
-    fileprivate var amount: Int { if case .bytes(let bytes) = self { bytes } else { .max } }
-}

@@ -1,8 +1,8 @@
-import LeafFormat
-import Leafcutter
+package import LeafFormat
+package import Leafcutter
 
 extension Outlook.Forecast {
-    var json: JSON {
+    package var json: JSON {
         [
             "budget": .integer(plan.budget), "seconds_per_token": .number(prediction.secondsPerToken),
             "prefill_seconds": .number(prediction.prefillSeconds),

@@ -1,0 +1,86 @@
+import CLibrary
+import LeafSystem
+import Synchronization
+
+/// What the library has added to its host's memory since a model began to open: its heap, its pages, and what of its
+/// file is in memory. A second model that is opened meanwhile counts for the first one, too.
+final class HostMemory: Sendable {
+    private let heapBefore = leaf_library_heap_bytes()
+    private let heapPeakBefore = leaf_library_heap_peak_bytes()
+    private let pagesBefore = PageMemory.heldBytes
+    /// The most that was seen.
+    private let mostHeap = Atomic<Int>(0)
+    private let mostPages = Atomic<Int>(0)
+
+    /// The most so far, in bytes.
+    var peakBytes: Int {
+        mostHeap.max(leaf_library_heap_bytes(), ordering: .relaxed)
+        mostPages.max(PageMemory.heldBytes, ordering: .relaxed)
+        let peak = leaf_library_heap_peak_bytes()
+        let heap = peak > heapPeakBefore ? peak : mostHeap.load(ordering: .relaxed)
+        return max(0, heap - heapBefore) + max(0, mostPages.load(ordering: .relaxed) - pagesBefore)
+            + leaf_library_image_bytes()
+    }
+}
+
+/// Bytes of requests and answers that a model's plan has room for, and what is taken of them.
+final class RequestRoom: Sendable {
+    let bytes: Int
+    private let taken = Mutex(0)
+
+    init(bytes: Int) { self.bytes = bytes }
+
+    /// Takes room for a request until what is returned goes.
+    ///
+    /// - Throws: `.usage` for more than there is at all, `.busy` for more than is left.
+    func take(_ wanted: Int) throws(LeafError) -> Share {
+        guard wanted <= bytes else {
+            throw LeafError(
+                .usage,
+                "the request and its answer take up to \(wanted.sizeText), more than the \(bytes.sizeText) that there "
+                    + "are for requests; ask for less at once")
+        }
+        let isTaken = taken.withLock { taken in
+            guard wanted <= bytes - taken else { return false }
+            taken += wanted
+            return true
+        }
+        guard isTaken else {
+            throw LeafError(
+                .busy, "the requests that are held fill their memory; free those that are done, then try again")
+        }
+        return Share(self, wanted)
+    }
+
+    /// What a request has taken.
+    final class Share: Sendable {
+        private let room: RequestRoom
+        private let bytes: Int
+
+        fileprivate init(_ room: RequestRoom, _ bytes: Int) { (self.room, self.bytes) = (room, bytes) }
+
+        deinit { room.taken.withLock { $0 -= bytes } }
+    }
+}
+
+/// Rows of numbers that an event owns.
+final class FloatRowsResult: Sendable {
+    let rows: Int
+    let columns: Int
+    private let memory: PageMemory
+
+    /// - Throws: `.budget` if the system refuses the memory.
+    init(rows: Int, columns: Int) throws(LeafError) {
+        (self.rows, self.columns) = (rows, columns)
+        memory = try PageMemory(count: rows *| columns *| MemoryLayout<Float>.stride, for: "an answer's numbers")
+    }
+
+    var numbers: UnsafeMutablePointer<Float>? { memory.bytes.baseAddress?.assumingMemoryBound(to: Float.self) }
+
+    /// Puts numbers where a row begins; nobody reads it yet.
+    func put(_ values: UnsafeBufferPointer<Float>, at row: Int) {
+        guard let start = values.baseAddress, let numbers, row * columns + values.count <= rows * columns
+        else { return }
+        (numbers + row * columns).update(from: start, count: values.count)
+    }
+}

@@ -1,0 +1,105 @@
+import LeafExecutor
+package import LeafFormat
+import LeafStream
+package import LeafSystem
+package import Leafcutter
+
+/// A budget that a model fits, and how fast it will be.
+package struct PlanAnswer {
+    private let file: LeafFile
+    package let plan: MemoryPlan
+    package let prediction: Prediction
+    package let rates: MachineRates
+    /// Tokens of the longest text, and rows of the prompt that is predicted.
+    package let context: Int
+    /// Seconds a token that the budget was found for, if it was.
+    package let target: Double?
+    /// Forecasts for more memory.
+    package let more: [Outlook.Forecast]
+    package let maxContext: Int
+    package let bytesPerToken: Int
+
+    /// Tokens that a plan is made for at most.
+    package static let longestContext = 1 << 20
+
+    /// - Parameters:
+    ///   - forecast: one of `outlook`'s.
+    ///   - options: of a model that is opened with the forecast's budget.
+    package init(
+        _ file: ModelFile, _ forecast: Outlook.Forecast, of outlook: Outlook, context: Int, target: Double? = nil,
+        _ rates: MachineRates, _ options: ModelOptions
+    ) throws(LeafError) {
+        self.file = file.leaf
+        (plan, prediction) = (forecast.plan, forecast.prediction)
+        (self.rates, self.context, self.target) = (rates, context, target)
+        more = try outlook.forecasts().filter { $0.plan.budget > forecast.plan.budget }
+        maxContext = try Model.longestContext(file, options) ?? context
+        bytesPerToken = try Self.bytesPerToken(file, options)
+    }
+
+    /// Bytes of the KV cache for one more token; the cache grows by pages.
+    private static func bytesPerToken(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) -> Int {
+        let span = 1024
+        var options = options
+        options.memory = .bytes(.max)
+        var larger = options
+        larger.capacity.pages +|= Demand.pages(holding: span)
+        return (try Model.plan(file, larger).bytes(for: .kv) - Model.plan(file, options).bytes(for: .kv)) / span
+    }
+
+    /// The number of blocks whose chunks are all pinned.
+    private var pinnedBlocks: Int {
+        let pinned = Set(plan.pinnedChunks)
+        return file.blocks.count { $0.chunks.allSatisfy(pinned.contains) }
+    }
+
+    package var json: JSON {
+        var fields: [(key: String, value: JSON)] = [
+            ("fits", .bool(true)), ("minimum", .integer(plan.minimum)), ("budget", .integer(plan.budget)),
+            ("context", .integer(context)),
+        ]
+        if let target { fields += [("reached", .bool(true)), ("target_seconds_per_token", .number(target))] }
+        return .object(fields + details)
+    }
+
+    private var details: [(key: String, value: JSON)] {
+        let pinned = pinnedBlocks
+        return [
+            ("parts", .object(plan.parts.map { ($0.purpose.rawValue, .integer($0.bytes)) })),
+            (
+                "blocks",
+                [
+                    "total": .integer(file.blocks.count), "pinned": .integer(pinned),
+                    "streamed": .integer(file.blocks.count - pinned),
+                ]
+            ),
+            (
+                "chunks",
+                [
+                    "total": .integer(plan.chunkCount), "pinned": .integer(plan.pinnedChunks.count),
+                    "streamed": .integer(plan.chunkCount - plan.pinnedChunks.count),
+                ]
+            ),
+            ("streamed_bytes_per_sweep", .integer(plan.streamedBytesPerSweep)),
+            ("kv_bytes_per_token", .integer(bytesPerToken)), ("max_context", .integer(maxContext)),
+            ("disk_bytes_per_second", .number(rates.disk.allowedBytesPerSecond)),
+            ("cost_of_computing", .number(rates.disk.costOfComputing)),
+            ("cost_of_reading", .number(rates.disk.costOfReading)),
+            (
+                "predicted",
+                [
+                    "seconds_per_token": .number(prediction.secondsPerToken),
+                    "reading_seconds_per_token": .number(prediction.readingSecondsPerToken),
+                    "computing_seconds_per_token": .number(prediction.computingSecondsPerToken),
+                    "prefill_seconds": .number(prediction.prefillSeconds), "bound": .string(prediction.bound.rawValue),
+                ]
+            ),
+            ("with_more_memory", .array(more.map(\.json))),
+        ]
+    }
+}
+
+extension MemoryBudget {
+    /// All there is for one that nobody gave.
+    package var amount: Int { if case .bytes(let bytes) = self { bytes } else { .max } }
+}
