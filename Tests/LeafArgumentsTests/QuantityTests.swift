@@ -1,3 +1,4 @@
+import LeafArguments
 import LeafFormat
 import LeafSystem
 import Testing

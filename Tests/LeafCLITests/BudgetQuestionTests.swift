@@ -12,27 +12,27 @@ import Testing
         folder = try TemporaryDirectory()
     }
 
-    /// A preset is planned for a disk of 1 GB/s, so that only the processor is measured.
+    /// A preset is planned for a disk that is slower than any processor, however busy, and that nobody has to measure.
     private func plan(_ words: String...) throws -> Leafcutter.Run {
-        try Leafcutter.run(["plan", "--preset", "cpm-ant-10b", "--disk-rate", "1GB/s", "--context", "256"] + words)
+        try Leafcutter.run(["plan", "--preset", "cpm-ant-10b", "--disk-rate", "100MB/s", "--context", "256"] + words)
     }
 
     @Test func aTargetIsAnsweredWithTheSmallestMemory() throws {
-        let run = try plan("--target", "8s", "--json", "-q")
+        let run = try plan("--target", "80s", "--json", "-q")
         let answer = try #require(run.json, "\(run.error)")
         #expect(run.status == 0 && answer["reached"] as? Bool == true)
-        #expect(answer["target_seconds_per_token"] as? Double == 8)
+        #expect(answer["target_seconds_per_token"] as? Double == 80)
         let predicted = try #require(answer["predicted"] as? [String: Any])
-        #expect(try #require(predicted["seconds_per_token"] as? Double) <= 8)
-        // 8 s are 8 GB; 9.4 GB are read with nothing kept.
+        #expect(try #require(predicted["seconds_per_token"] as? Double) <= 80)
+        // 80 s are 8 GB; 9.4 GB are read with nothing kept.
         let streamed = try #require(answer["streamed_bytes_per_sweep"] as? Int)
         #expect(streamed > 7_900_000_000 && streamed <= 8_000_000_000)
         let budget = try #require(answer["budget"] as? Int)
-        let text = try plan("--target", "8s", "-q").text
-        #expect(text.contains("smallest memory for a token in 8.00 s: 1."), "\(text)")
+        let text = try plan("--target", "80s", "-q").text
+        #expect(text.contains("smallest memory for a token in 1 min 20 s: 1."), "\(text)")
         let smaller = try plan("--memory", "\(budget - (20 << 20))", "--json", "-q").json
         let slower = try #require(smaller?["predicted"] as? [String: Any])
-        #expect(try #require(slower["seconds_per_token"] as? Double) > 8)
+        #expect(try #require(slower["seconds_per_token"] as? Double) > 80)
     }
 
     @Test func aTargetThatNothingReachesNamesTheBest() throws {

@@ -139,6 +139,100 @@ import Testing
         #expect(last["embedding"] as? [Double] != mean)
     }
 
+    @Test func longOptionsLoseNothingByTheirLength() throws {
+        let model = try Models.shared.get().demo
+        let options = ["白日依山尽，", "山", "山尽白依日"]
+        let listed = options.map { "\"\($0)\"" }.joined(separator: ",")
+        let path = try folder.file([
+            #"{"id":"sum","input":"《登鹳雀楼》王之涣\n","options":[\#(listed)]}"#,
+            #"{"id":"mean","input":"《登鹳雀楼》王之涣\n","options":[\#(listed)],"normalize":"length"}"#,
+        ])
+        let answers = try lines(try Leafcutter.run("score", model, "--requests", path, "--ordered", "-q"))
+        let counts = try options.map { try #require(try tokens($0, model)) }
+        let (sums, means) = try (
+            #require(answers[0]["scores"] as? [Double]), #require(answers[1]["scores"] as? [Double])
+        )
+        for (index, count) in counts.enumerated() { #expect(means[index] == sums[index] / Double(count)) }
+        // The same from the command line alone, of which the number is counted from 0.
+        let words = ["score", model, "《登鹳雀楼》王之涣\n", "-q"] + options.flatMap { ["--option", $0] }
+        let alone = try lines(try Leafcutter.run(words + ["--normalize", "length"]))[0]
+        #expect(alone["scores"] as? [Double] == means && alone["id"] == nil)
+        #expect(alone["choice"] as? Int == means.firstIndex(of: try #require(means.max())))
+        let echoed = try lines(
+            try Leafcutter.run("score", model, "--requests", path, "--ordered", "--echo-prompt", "-q"))
+        let choice = try #require(answers[0]["choice"] as? Int)
+        #expect(echoed[0]["option"] as? String == options[choice])
+        #expect(echoed[0]["prompt"] as? String == "《登鹳雀楼》王之涣\n")
+    }
+
+    private func tokens(_ text: String, _ model: String) throws -> Int? {
+        (try Leafcutter.run("tokenize", model, "--json", text).json?["ids"] as? [Int])?.count
+    }
+
+    @Test func aTextAloneScoresAsATargetAfterNothing() throws {
+        let model = try Models.shared.get().demo
+        let path = try folder.file([#"{"context":"","target":"白日依山尽"}"#])
+        let wanted = try lines(try Leafcutter.run("score", model, "--requests", path, "-q"))[0]
+        let list = try folder.file(["白日依山尽"])
+        for words in [["白日依山尽"], ["--prompts", list]] {
+            let answer = try lines(try Leafcutter.run(["score", model, "-q", "--json"] + words))[0]
+            #expect(answer["token_logprobs"] as? [Double] == wanted["token_logprobs"] as? [Double])
+        }
+        let rank = try lines(try Leafcutter.run("score", model, "--prompts", list, "--rule", "rank", "-q"))[0]
+        let input = try folder.file([#"{"input":"白日依山尽"}"#])
+        let same = try lines(try Leafcutter.run("score", model, "--requests", input, "--rule", "rank", "-q"))[0]
+        #expect(rank["score"] as? Double == same["score"] as? Double && rank["score"] is Double)
+    }
+
+    @Test func vectorsHaveIDsAndTextsAndALength() throws {
+        let model = try Models.shared.get().demo
+        let path = try folder.file([
+            #"{"id":"a","text":"今天天气真好"}"#, #"{"text":"春","normalize":true}"#,
+            #"{"id":"c","input_ids":[6,400,500],"pool":"none","normalize":true}"#,
+        ])
+        let answers = try lines(try Leafcutter.run("embed", model, "--requests", path, "--ordered", "-q"))
+        let plain = try lines(try Leafcutter.run("embed", model, "今天天气真好", "-q"))[0]
+        #expect(answers[0]["id"] as? String == "a" && answers[0]["text"] as? String == "今天天气真好")
+        #expect(answers[0]["embedding"] as? [Double] == plain["embedding"] as? [Double])
+        #expect(answers[1]["id"] as? Int == 2 && answers[2]["input_ids"] as? [Int] == [6, 400, 500])
+        let spring = try #require(
+            try lines(try Leafcutter.run("embed", model, "春", "-q"))[0]["embedding"] as? [Double])
+        let unit = try #require(answers[1]["embedding"] as? [Double])
+        let length = spring.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        for (one, other) in zip(unit, spring) { #expect(abs(one - other / length) < 1e-12) }
+        for vector in try #require(answers[2]["embedding"] as? [[Double]]) {
+            #expect(abs(vector.reduce(0) { $0 + $1 * $1 } - 1) < 1e-12)
+        }
+        // A pipe is planned for before its lines are known.
+        let piped = try Leafcutter.shell(#"cat "$2" | "$0" embed "$1" --requests - -q"#, model, path)
+        #expect(piped.status == 2 && piped.error.contains("line 3: 'pool' is none"), "\(piped.error)")
+    }
+
+    @Test func eachLineHasItsOwnPerplexity() throws {
+        let model = try Models.shared.get().demo
+        let texts = ["白日依山尽，黄河入海流。", "春眠不觉晓，处处闻啼鸟。"]
+        let list = try folder.file([texts[0], "", texts[1]])
+        for words in [[list], ["/dev/stdin"]] {
+            let run = try Leafcutter.run(
+                ["perplexity", model, "-q", "--lines", "--ordered", "--echo-prompt"] + words,
+                input: texts[0] + "\n\n" + texts[1])
+            let answers = try lines(run)
+            #expect(answers.map { $0["id"] as? Int } == [1, 3])
+            #expect(answers.map { $0["prompt"] as? String } == texts)
+            for (text, answer) in zip(texts, answers) {
+                let path = folder.path("one.txt")
+                try Data(text.utf8).write(to: URL(filePath: path))
+                let alone = try #require(try Leafcutter.run("perplexity", model, path, "--json", "-q").json)
+                for key in ["perplexity", "perplexity_per_character", "logprob", "tokens", "characters"] {
+                    #expect(answer[key] as? NSObject == alone[key] as? NSObject, "\(key)")
+                }
+            }
+            #expect(run.summary != nil)
+        }
+        try Leafcutter.expectRefusal(
+            ["perplexity", model, list, "--lines", "--context", "5"], 2, "line 1: it has")
+    }
+
     @Test func wrongInputEndsInOneSentence() throws {
         let model = try Models.shared.get().demo
         let text = folder.path("text.txt")

@@ -59,10 +59,7 @@ struct GenerateCommand: Command {
             .required("MODEL", "A .leaf file.", \.model, suggest: .model),
             .optional("PROMPT", "The text to continue; - takes all of standard input as it is.", \.prompt),
         ],
-        options: choices.map { $0.noting(\.given) } + (LineOptions.sources + LineOptions.all).map { $0.lifted(\.lines) }
-            + (sampling + form).map { $0.noting(\.given) } + TuningOptions.all.map { $0.lifted(\.tuning) }
-            + (EngineOptions.all + [EngineOptions.traceOption]).map { $0.lifted(\.engine).noting(\.given) }
-            + CommonOptions.all.map { $0.lifted(\.common) },
+        options: all.map { $0.noting(\.given) },
         examples: [
             "generate ant.leaf '今天天气真好，' --memory 2GiB",
             "generate ant.leaf - --greedy --max-tokens 200 < beginning.txt",
@@ -74,6 +71,12 @@ struct GenerateCommand: Command {
             "generate ant.leaf '很久以前，' --max-tokens 2000 --session tale.session --session-every 50",
             "generate ant.leaf --session tale.session --max-tokens 4000 --quiet-past >> tale.txt",
         ])
+
+    private static let all: [CommandOption<GenerateCommand>] =
+        choices + (LineOptions.sources + LineOptions.all).map { $0.lifted(\.lines) } + sampling + form
+        + TuningOptions.all.map { $0.lifted(\.tuning) }
+        + (EngineOptions.all + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
+        + CommonOptions.all.map { $0.lifted(\.common) }
 
     private static let choices: [CommandOption<GenerateCommand>] = [
         .value("ids", "LIST", "Token ids in place of the text, with <s>: 6,20,30.", \.ids),

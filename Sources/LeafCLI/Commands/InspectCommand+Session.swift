@@ -14,10 +14,10 @@ extension InspectCommand {
         guard !showsTensors else { throw LeafError(.usage, "\(model) is a session, which has no tensors") }
         let (contents, progress) = try Session(path: model).inspect()
         terminal.output.write(
-            common.isJSON ? json(contents, progress).line + "\n" : text(contents, progress))
+            common.isJSON ? sessionJSON(contents, progress).line + "\n" : sessionText(contents, progress))
     }
 
-    private func text(_ contents: Session.Contents, _ progress: Session.Progress) -> String {
+    private func sessionText(_ contents: Session.Contents, _ progress: Session.Progress) -> String {
         var rows = [
             ("file", "\(model), a session"), ("prompt", Quantity.count(contents.promptIDs.count, "token")),
             ("seed", "\(contents.seed)"),
@@ -40,7 +40,7 @@ extension InspectCommand {
         return Quantity.table(rows)
     }
 
-    private func json(_ contents: Session.Contents, _ progress: Session.Progress) -> JSON {
+    private func sessionJSON(_ contents: Session.Contents, _ progress: Session.Progress) -> JSON {
         let texts: JSON =
             switch progress {
             case .notBegun: []

@@ -1,4 +1,5 @@
 import LeafArguments
+import LeafWire
 import Leafcutter
 
 /// `leafcutter merge SOURCE --delta FILE OUT.leaf`

@@ -70,9 +70,9 @@ extension PerplexityCommand {
                     tally.tokens += asked.request.target.count
                     var report = PerplexityReport()
                     report.add(asked.window, scores, tokenizer)
-                    return .answered(
-                        .object(
-                            [("id", asked.id)] + (asked.text.map { [("prompt", .string($0))] } ?? []) + report.fields))
+                    var fields: [(key: String, value: JSON)] = [("id", asked.id)]
+                    if let text = asked.text { fields.append(("prompt", .string(text))) }
+                    return .answered(.object(fields + report.fields))
                 }
             })
         try run.finish(tally, writer)

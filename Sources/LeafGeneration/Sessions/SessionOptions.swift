@@ -100,7 +100,8 @@ extension GenerationOptions {
 
     /// What stands behind a backslash.
     private static func escaped(_ rest: inout Substring.UnicodeScalarView) -> Unicode.Scalar? {
-        switch rest.popFirst() {
+        guard let scalar = rest.popFirst() else { return nil }
+        switch scalar {
         case "n": return "\n"
         case "r": return "\r"
         case "t": return "\t"
@@ -110,8 +111,7 @@ extension GenerationOptions {
             let digits = String(rest[..<end])
             rest = rest[rest.index(after: end)...]
             return UInt32(digits, radix: 16).flatMap { Unicode.Scalar($0) }
-        case let scalar?: return scalar
-        case nil: return nil
+        default: return scalar
         }
     }
 }
