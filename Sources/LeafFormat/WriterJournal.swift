@@ -2,7 +2,8 @@ import LeafSystem
 
 /// The journal of a file that is being written: one line for each durable block, appended after the block itself.
 ///
-/// Every line ends with the XXH3-64 of its text, so a line that a crash cut off is not valid.
+/// Every line ends with the XXH3-64 of its text, so a line that a crash cut off is not valid. A journal that names no
+/// block goes with its owner, together with the file that was begun: there is nothing to go on from.
 struct WriterJournal {
     /// One finished block.
     struct Entry: Equatable {
@@ -60,6 +61,7 @@ struct WriterJournal {
     }
 
     private let file: OutputFile
+    private let remains: Remains
     private var end = 0
 
     private static let title = "leafcutter journal 2 "
@@ -73,6 +75,29 @@ struct WriterJournal {
     init(path: String, calls: WriteCalls) throws(LeafError) {
         file = try OutputFile(path: path, calls: calls)
         try file.lock()
+        remains = Remains(of: file)
+    }
+
+    /// What an unfinished file leaves: itself and its journal, or nothing if no run could go on from them.
+    private final class Remains {
+        private let journal: OutputFile
+        /// Whether another run could.
+        var holdWork: Bool
+        /// Whether the file itself has been emptied.
+        var hasBegun = false
+
+        /// - Parameter journal: locked, so that nobody else has begun anything when its name is removed.
+        init(of journal: OutputFile) {
+            self.journal = journal
+            // What an earlier run left is its own until it is replaced.
+            holdWork = journal.byteCount > 0
+        }
+
+        deinit {
+            guard !holdWork else { return }
+            if hasBegun { try? FilePath.remove(String(journal.path.dropLast(".journal".count)) + ".part") }
+            try? FilePath.remove(journal.path)
+        }
     }
 
     /// Reads a journal up to the first damaged line; nil if its first line is not valid.
@@ -127,6 +152,7 @@ struct WriterJournal {
     ///   - identity: of contents and options.
     ///   - stamp: of the times at which the source changed.
     mutating func begin(_ identity: UInt64, stamp: UInt64) throws(LeafError) {
+        (remains.holdWork, remains.hasBegun) = (false, true)
         try file.truncate(to: 0)
         end = 0
         try append(lines: ["\(Self.title)\(identity.hexDigits) \(stamp.hexDigits)"])
@@ -140,11 +166,15 @@ struct WriterJournal {
 
     /// Adds blocks, whose bytes must be on the disk already, and waits until their lines are on the disk too.
     mutating func append(_ entries: [Entry]) throws(LeafError) {
+        remains.holdWork = true
         try append(lines: entries.map(\.text))
     }
 
     /// Notes that from now on the source may lack the numbers that the blocks were made from.
-    mutating func appendConsuming() throws(LeafError) { try append(lines: [Self.consuming]) }
+    mutating func appendConsuming() throws(LeafError) {
+        remains.holdWork = true
+        try append(lines: [Self.consuming])
+    }
 
     /// Notes that the file is complete.
     mutating func appendFinished() throws(LeafError) { try append(lines: [Self.finished]) }

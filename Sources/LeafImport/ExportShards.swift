@@ -5,9 +5,10 @@ import LeafFormat
 ///
 /// Versions of transformers want the head in ways that exclude each other: since 5.23 it is a matrix of its own, of the
 /// vocabulary's rows, and a missing one becomes random numbers; before, it is tied to the table, which has the rows of
-/// soft prompts as well, and a matrix of other rows is refused. A head that lies in a shard and not in the index is
-/// found by the new ones and not seen by the old ones. So there are always shards and an index. A head of its own is in
-/// the index too, so that the old ones refuse it.
+/// soft prompts as well, and a matrix of other rows is refused wherever it is seen. So a head that is the token table
+/// lies in a file that only a second index names, and the configuration names that index by a key that old versions do
+/// not know (`transformers_weights`). Versions that know the key and tie the head pass over what no index lists, so the
+/// head is not listed, and is not alone in its file. A head of its own is among the others, and the old ones refuse it.
 struct ExportShards {
     /// Where rows of a tensor come from.
     enum RowSource {
@@ -29,57 +30,85 @@ struct ExportShards {
         let tensors: [Tensor]
         /// Offsets are from the start of the data.
         let entries: [TensorEntry]
-    }
+        /// Bytes of the tensors.
+        let byteCount: Int
 
-    static let indexName = "model.safetensors.index.json"
-
-    let files: [File]
-    let totalBytes: Int
-    private let namesHead: Bool
-
-    init(_ configuration: ModelConfiguration, weights: WeightFormat, shardBytes: Int) {
-        namesHead = configuration.hasOwnHead
-        let size = weights.elementBytes
-        var groups: [[Tensor]] = [[]]
-        var bytes = 0
-        var total = 0
-        for tensor in Self.tensors(of: configuration) {
-            let count = tensor.shape.reduce(size, *)
-            if bytes > 0, bytes + count > shardBytes, tensor.name != TensorName.head {
-                groups.append([])
-                bytes = 0
-            }
-            groups[groups.count - 1].append(tensor)
-            bytes += count
-            total += count
-        }
-        totalBytes = total
-        files = groups.enumerated().map { index, tensors in
+        init(name: String, tensors: [Tensor], _ weights: WeightFormat) {
+            self.name = name
+            self.tensors = tensors
             var offset = 0
-            let entries = tensors.map { tensor in
-                let count = tensor.shape.reduce(size, *)
+            entries = tensors.map { tensor in
+                let count = tensor.shape.reduce(weights.elementBytes, *)
                 defer { offset += count }
                 return TensorEntry(
                     name: tensor.name, type: weights.layout.elementType, shape: tensor.shape, offset: offset,
                     byteCount: count)
             }
-            return File(
-                name: "model-\(Self.digits(index + 1))-of-\(Self.digits(groups.count)).safetensors", tensors: tensors,
-                entries: entries)
+            byteCount = offset
         }
     }
 
-    /// The JSON that says which tensor is in which file. It does not name a head that is the token table.
-    var index: [UInt8] {
-        let map = files.flatMap { file in
-            file.tensors.filter { namesHead || $0.name != TensorName.head }
-                .map { "    \"\($0.name)\": \"\(file.name)\"" }
+    static let indexName = "model.safetensors.index.json"
+    static let headIndexName = "model-head.safetensors.index.json"
+
+    /// The files that the first index names.
+    let shards: [File]
+    /// The head beside a small tensor of the shards; nil where it is among them.
+    let headFile: File?
+
+    init(_ configuration: ModelConfiguration, weights: WeightFormat, shardBytes: Int) {
+        let size = weights.elementBytes
+        var tensors = Self.tensors(of: configuration)
+        if configuration.hasOwnHead {
+            tensors.append(Self.head(of: configuration, from: TensorName.head))
+            headFile = nil
+        } else {
+            let beside = tensors.first { $0.name == "cpmant.\(TensorName.outputNorm)" }!
+            let head = Self.head(of: configuration, from: TensorName.tokenTable)
+            headFile = File(name: "model-head.safetensors", tensors: [beside, head], weights)
+        }
+        var groups: [[Tensor]] = [[]]
+        var bytes = 0
+        for tensor in tensors {
+            let count = tensor.shape.reduce(size, *)
+            if bytes > 0, bytes + count > shardBytes {
+                groups.append([])
+                bytes = 0
+            }
+            groups[groups.count - 1].append(tensor)
+            bytes += count
+        }
+        shards = groups.enumerated().map { index, tensors in
+            File(
+                name: "model-\(Self.digits(index + 1))-of-\(Self.digits(groups.count)).safetensors", tensors: tensors,
+                weights)
+        }
+    }
+
+    var files: [File] { shards + (headFile.map { [$0] } ?? []) }
+    var totalBytes: Int { files.reduce(0) { $0 + $1.byteCount } }
+    /// Each counted once.
+    var tensorCount: Int { shards.reduce(headFile == nil ? 0 : 1) { $0 + $1.tensors.count } }
+
+    /// The JSON that says which tensor is in which file.
+    var index: [UInt8] { json { _, file in file.name } }
+
+    /// The same for versions that want the head: its file is opened for the tensor beside it.
+    var headIndex: [UInt8]? {
+        guard let headFile else { return nil }
+        let moved = headFile.tensors.map(\.name)
+        return json { tensor, file in moved.contains(tensor.name) ? headFile.name : file.name }
+    }
+
+    private func json(_ place: (Tensor, File) -> String) -> [UInt8] {
+        let map = shards.flatMap { file in
+            file.tensors.map { tensor in "    \"\(tensor.name)\": \"\(place(tensor, file))\"" }
         }.sorted()
         return Array(
             """
             {
               "metadata": {
-                "total_size": \(totalBytes)
+                "total_size": \(shards.reduce(0) { $0 + $1.byteCount })
               },
               "weight_map": {
             \(map.joined(separator: ",\n"))
@@ -111,12 +140,13 @@ struct ExportShards {
             let size = [matrix.outputs, matrix.columns]
             tensors.append(Tensor(name: "cpmant.\(matrix.name)", shape: size, sources: [.matrix(matrix.name)]))
         }
-        // A file that the index does not name is not opened, so the head is never alone in one.
-        tensors.append(
-            Tensor(
-                name: TensorName.head, shape: [configuration.vocabSize, configuration.dimModel],
-                sources: [.matrix(configuration.hasOwnHead ? TensorName.head : TensorName.tokenTable)]))
         return tensors
+    }
+
+    private static func head(of configuration: ModelConfiguration, from matrix: String) -> Tensor {
+        Tensor(
+            name: TensorName.head, shape: [configuration.vocabSize, configuration.dimModel],
+            sources: [.matrix(matrix)])
     }
 }
 
@@ -125,6 +155,8 @@ extension ModelConfiguration {
     ///
     /// - Parameter isPlus: whether the tokenizer is CPM-Ant+'s, which transformers does not know.
     func transformersJSON(_ weights: WeightFormat, isPlus: Bool) -> String {
+        // Only a head that is the token table lies apart.
+        let weightsKey = hasOwnHead ? "" : "\"transformers_weights\": \"\(ExportShards.headIndexName)\",\n  "
         let tokenizer = isPlus ? "" : "\"tokenizer_class\": \"CpmAntTokenizer\",\n  "
         return """
             {
@@ -150,7 +182,7 @@ extension ModelConfiguration {
               "prompt_types": \(promptTypes),
               "segment_types": \(segmentTypes),
               \(tokenizer)"torch_dtype": "\(weights.rawValue)",
-              "use_cache": true,
+              \(weightsKey)"use_cache": true,
               "vocab_size": \(vocabSize)
             }
 

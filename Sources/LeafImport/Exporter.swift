@@ -37,7 +37,7 @@ public struct ExportResult: Sendable, Equatable {
 /// Makes a transformers folder (`CpmAntForCausalLM`, safetensors) from a model file.
 ///
 /// Int8 weights are dequantized, and CPM-Live's scaling is folded in. `lm_head.weight` is always there, as the token
-/// table once more unless the model has a head of its own.
+/// table once more, in a file of its own, unless the model has a head of its own.
 public struct Exporter: Sendable {
     private let model: String
     private let folder: String
@@ -84,45 +84,77 @@ public struct Exporter: Sendable {
         guard weights != .int8 else { throw LeafError(.usage, "transformers has no int8 CPM-Ant; use f16 or f32") }
 
         let shards = ExportShards(configuration, weights: weights, shardBytes: options.shardBytes)
-        try FilePath.makeFolder(folder)
-        // Another export would lose what it has made.
-        let lock = try FolderLock(folder)
-        defer { withExtendedLifetime(lock) {} }
-        try prepareFolder(shards)
-        let rows = try LeafRows(file, kernels)
-        let total = shards.totalBytes
-        var done = 0
-        for shard in shards.files {
-            try OutputFile.replace("\(folder)/\(shard.name)") { (part) throws(LeafError) in
-                var writer = try ShardWriter(shard, to: part, weights: weights, kernels)
-                for tensor in shard.tensors {
-                    try write(tensor, rows, &writer) { (count) throws(LeafError) in
-                        done += count
-                        progress(ExportProgress(bytesDone: done, bytesTotal: total))
-                        if isCancelled() {
-                            throw LeafError(.cancelled, "the export was stopped; run it again from the start")
+        let isNew = try FilePath.makeFolder(folder)
+        do throws(LeafError) {
+            // Another export would lose what it has made.
+            let lock = try FolderLock(folder)
+            defer { withExtendedLifetime(lock) {} }
+            try prepareFolder(shards)
+            try fillFolder(shards, file, weights, kernels, isCancelled, progress)
+        } catch {
+            if isNew { FilePath.removeFolderIfEmpty(folder) }
+            throw error
+        }
+        return ExportResult(
+            output: folder, parameters: ModelShape(configuration, weights: weights).parameterCount,
+            bytes: shards.totalBytes, seconds: (clock.now - began) / .seconds(1),
+            tensors: shards.tensorCount, shards: shards.files.count, weights: weights,
+            peakBytes: ProcessMemory.peakBytes)
+    }
+
+    /// Writes everything into a folder that is prepared, or leaves it so: shards alone are no checkpoint, and would
+    /// stand in the way of the next export.
+    private func fillFolder(
+        _ shards: ExportShards, _ file: CPMAntFile, _ weights: WeightFormat, _ kernels: WeightKernels,
+        _ isCancelled: () -> Bool, _ progress: (ExportProgress) -> Void
+    ) throws(LeafError) {
+        do throws(LeafError) {
+            let rows = try LeafRows(file, kernels)
+            var done = 0
+            for shard in shards.files {
+                try OutputFile.replace("\(folder)/\(shard.name)") { (part) throws(LeafError) in
+                    var writer = try ShardWriter(shard, to: part, weights: weights, kernels)
+                    for tensor in shard.tensors {
+                        try write(tensor, rows, &writer) { (count) throws(LeafError) in
+                            done += count
+                            progress(ExportProgress(bytesDone: done, bytesTotal: shards.totalBytes))
+                            if isCancelled() {
+                                throw LeafError(.cancelled, "the export was stopped; run it again from the start")
+                            }
                         }
                     }
                 }
             }
+            try writeOthers(shards, file, rows, weights)
+        } catch {
+            for name in Self.names(shards) { try? FilePath.remove("\(folder)/\(name)") }
+            throw error
         }
+    }
+
+    /// Writes what is no weight, the configuration last.
+    private func writeOthers(
+        _ shards: ExportShards, _ file: CPMAntFile, _ rows: LeafRows, _ weights: WeightFormat
+    ) throws(LeafError) {
         try Self.write(shards.index, to: "\(folder)/\(ExportShards.indexName)")
+        if let index = shards.headIndex { try Self.write(index, to: "\(folder)/\(ExportShards.headIndexName)") }
         let hasVocabulary = file.leaf.tensor(LeafMetadata.vocabularyTensor) != nil
         if hasVocabulary {
             try Self.write(try rows.bytes(of: LeafMetadata.vocabularyTensor), to: "\(folder)/vocab.txt")
         }
         let isPlus = hasVocabulary && file.leaf.tensor(LeafMetadata.dictionaryTensor) == nil
-        let json = configuration.transformersJSON(weights, isPlus: isPlus)
+        let json = file.configuration.transformersJSON(weights, isPlus: isPlus)
         try Self.write(Array(json.utf8), to: "\(folder)/config.json")
-        return ExportResult(
-            output: folder, parameters: ModelShape(configuration, weights: weights).parameterCount, bytes: total,
-            seconds: (clock.now - began) / .seconds(1), tensors: shards.files.reduce(0) { $0 + $1.tensors.count },
-            shards: shards.files.count, weights: weights, peakBytes: ProcessMemory.peakBytes)
+    }
+
+    /// The files of a checkpoint, whole or in shards.
+    private static func names(_ shards: ExportShards) -> [String] {
+        ["config.json", "vocab.txt", "model.safetensors", ExportShards.indexName, ExportShards.headIndexName]
+            + shards.files.map(\.name)
     }
 
     private func prepareFolder(_ shards: ExportShards) throws(LeafError) {
-        let names =
-            ["config.json", "vocab.txt", "model.safetensors", ExportShards.indexName] + shards.files.map(\.name)
+        let names = Self.names(shards)
         guard options.replacesExisting || !names.contains(where: { FilePath.exists("\(folder)/\($0)") }) else {
             throw LeafError(
                 .usage, "\(folder) holds a checkpoint already; give another folder, or replace it",

@@ -63,16 +63,19 @@ public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
 extension LeafError {
     /// Makes an error of a failed system call: what failed, why, and a remedy for the usual reasons.
     package static func system(_ what: String, _ code: Int32) -> LeafError {
-        let advice =
-            switch code {
-            case ENOENT: "; check the path"
-            case EACCES, EPERM: "; check the permissions"
-            case EROFS: "; choose another place"
-            case ENOSPC, EDQUOT: "; free some space"
-            case EMFILE, ENFILE: "; close other programs or raise `ulimit -n`"
-            default: ""
-            }
-        return LeafError(.io, "\(what): \(reason(of: code))\(advice)")
+        LeafError(.io, "\(what): \(reason(of: code))" + (remedy(for: code).map { "; \($0)" } ?? ""))
+    }
+
+    /// What to do about an error of the system; nil where that depends on what failed.
+    static func remedy(for code: Int32) -> String? {
+        switch code {
+        case ENOENT: "check the path"
+        case EACCES, EPERM: "check the permissions"
+        case EROFS: "choose another place"
+        case ENOSPC, EDQUOT: "free some space"
+        case EMFILE, ENFILE: "close other programs or raise `ulimit -n`"
+        default: nil
+        }
     }
 
     /// What the system calls an error, in lower case.

@@ -121,6 +121,11 @@ package final class OutputFile: Sendable {
             && own.st_ino == named.st_ino && own.st_dev == named.st_dev
     }
 
+    package var byteCount: Int {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
+    }
+
     /// Bytes that the file occupies on the disk; holes occupy none.
     package var allocatedBytes: Int {
         var status = stat()
@@ -240,11 +245,20 @@ package enum FilePath {
     }
 
     /// Creates a folder, unless it exists; its parent must exist.
-    package static func makeFolder(_ path: String) throws(LeafError) {
-        guard mkdir(path, 0o755) == 0 || (errno == EEXIST && isDirectory(path)) else {
-            throw .system("the folder \(path) cannot be made", errno)
+    ///
+    /// - Returns: whether it was created.
+    package static func makeFolder(_ path: String) throws(LeafError) -> Bool {
+        guard mkdir(path, 0o755) != 0 else { return true }
+        let code = errno
+        guard code == EEXIST else { throw .system("the folder \(path) cannot be made", code) }
+        guard isDirectory(path) else {
+            throw LeafError(.usage, "\(path) is there already and is no folder; give another name")
         }
+        return false
     }
+
+    /// Removes a folder, unless something is in it.
+    package static func removeFolderIfEmpty(_ path: String) { _ = rmdir(path) }
 
     /// Renames a finished file, durably.
     package static func rename(_ old: String, to new: String) throws(LeafError) {

@@ -8,7 +8,7 @@ package enum OutputTarget {
     /// A device, a pipe, a terminal, standard output, or a file that is mounted by itself: written straight.
     case stream(descriptor: Int32)
 
-    /// - Throws: `.usage` for a folder or a disk, `.io` for what cannot be written.
+    /// - Throws: `.usage` for a disk or a socket, `.io` for a folder and what cannot be written.
     package init(path: String) throws(LeafError) {
         if let number = Self.descriptor(named: path) {
             let copy = fcntl(number, F_DUPFD_CLOEXEC, 3)
@@ -26,7 +26,11 @@ package enum OutputTarget {
         case S_IFREG where !Self.isMounted(target): self = .file(path: target)
         case S_IFDIR: throw LeafError(.io, "\(path) is a directory; name a file")
         case S_IFBLK: throw LeafError(.usage, "\(path) is a disk, which would lose all that is on it; name a file")
-        default: self = .stream(descriptor: try Self.open(target, path))
+        case S_IFSOCK: throw LeafError(.usage, "\(path) is a socket, which cannot be written by its name; name a file")
+        case S_IFIFO: self = .stream(descriptor: try Self.openPipe(target, path))
+        default:
+            guard let descriptor = Self.open(target) else { throw .system("\(path) cannot be written", errno) }
+            self = .stream(descriptor: descriptor)
         }
     }
 
@@ -71,7 +75,7 @@ package enum OutputTarget {
     }
 
     /// The number of a descriptor that a path means. Opening it anew would write from the beginning of a file.
-    private static func descriptor(named path: String) -> Int32? {
+    package static func descriptor(named path: String) -> Int32? {
         switch path {
         case "/dev/stdout": STDOUT_FILENO
         case "/dev/stderr": STDERR_FILENO
@@ -81,19 +85,22 @@ package enum OutputTarget {
         }
     }
 
-    private static func open(_ target: String, _ path: String) throws(LeafError) -> Int32 {
-        // A named pipe wants a reader first, who may be about to come.
-        for attempt in 0..<100 {
-            let descriptor = Glibc.open(target, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-            if descriptor >= 0 {
-                _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
-                return descriptor
-            }
-            guard errno == ENXIO, attempt < 99 else { break }
+    private static func open(_ target: String) -> Int32? {
+        let descriptor = Glibc.open(target, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        guard descriptor >= 0 else { return nil }
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
+        return descriptor
+    }
+
+    /// A named pipe wants a reader first, who may be about to come.
+    private static func openPipe(_ target: String, _ path: String) throws(LeafError) -> Int32 {
+        for _ in 0..<100 {
+            if let descriptor = open(target) { return descriptor }
+            guard errno == ENXIO else { throw .system("\(path) cannot be written", errno) }
             // A signal ends the wait.
             guard usleep(100_000) == 0 else { throw LeafError(.cancelled, "interrupted") }
         }
-        throw .system("\(path) cannot be written", errno)
+        throw LeafError(.io, "\(path) is a pipe that nobody reads; start its reader first")
     }
 
     /// Where symbolic links lead, whether or not anything is there.

@@ -20,8 +20,8 @@ package enum ReadFailure: Error {
         switch self {
         case .ends:
             "\(reason), before the end that its table gives; copy or convert it again"
-        case .system:
-            "\(reason); check the disk, then copy or convert the file again"
+        case .system(let code):
+            "\(reason); " + (LeafError.remedy(for: code) ?? "check the disk, then copy or convert the file again")
         }
     }
 }

@@ -10,15 +10,19 @@ final class Models: Sendable {
     let demo: String
     /// The same in float16, which computes what transformers does.
     let exactDemo: String
+    /// Less than a MiB, without a tokenizer.
+    let tiny: String
 
     private init() throws {
         folder = try TemporaryDirectory()
         demo = folder.path("demo.leaf")
         exactDemo = folder.path("exact.leaf")
+        tiny = folder.path("tiny.leaf")
         // What is static is never released.
         atexit { try? FileManager.default.removeItem(at: Models.shared.get().folder.url) }
         try Models.convert(Golden.demoModel.path, to: demo, weights: "int8")
         try Models.convert(Golden.demoModel.path, to: exactDemo, weights: "f16")
+        try Models.convert(Golden.model("ant-tiny-a/hf").path, to: tiny, weights: "int8")
     }
 
     static func convert(_ source: String, to path: String, weights: String) throws {

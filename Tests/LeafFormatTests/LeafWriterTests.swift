@@ -26,7 +26,7 @@ import Testing
         func next() -> Int { value.wrappingAdd(1, ordering: .relaxed).oldValue }
     }
 
-    /// What a crash leaves is what a failing disk leaves: nothing is tidied up.
+    /// What a crash leaves is what a failing disk leaves: nothing is tidied up behind the first block.
     @Test(arguments: [WeightFormat.int8, .float16]) func afterAnyInterruptionTheSameBytesComeOut(weights: WeightFormat)
         throws
     {
@@ -105,12 +105,39 @@ import Testing
         #expect(writer.start == .discarded && writer.completedBlocks == 0)
     }
 
-    @Test func anUnfinishedFileWithoutABlockIsNoOthers() throws {
+    @Test func anUnfinishedFileWithoutABlockLeavesNothing() throws {
         let directory = try TemporaryDirectory()
         let path = directory.path("m.leaf")
-        _ = try LeafWriter(path: path, contents: SmallModel().contents, fingerprint: "small")
-        #expect(FileManager.default.fileExists(atPath: path + ".part"))
-        #expect(try LeafWriter(path: path, contents: SmallModel().contents, fingerprint: "small").start == .fresh)
+        do {
+            let writer = try LeafWriter(path: path, contents: SmallModel().contents, fingerprint: "small")
+            #expect(FileManager.default.fileExists(atPath: path + ".part"))
+            #expect(writer.start == .fresh)
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.url.path).isEmpty)
+        for calls in 0..<3 {
+            var model = SmallModel()
+            model.options.calls = Self.failing(after: calls, with: ENOSPC)
+            #expect(failure { try model.write(to: path) } != nil)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory.url.path).isEmpty, "call \(calls)")
+        }
+        // What another program left under these names is not a run's own before it begins.
+        try FileManager.default.createDirectory(atPath: path + ".part", withIntermediateDirectories: false)
+        #expect(failure { try SmallModel().write(to: path) } != nil)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.url.path) == ["m.leaf.part"])
+    }
+
+    /// Blocks that an earlier run left stay when a later one is refused or fails at once.
+    @Test func workThatIsThereSurvivesAFailure() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("m.leaf")
+        var model = SmallModel()
+        model.options.calls = Self.failing(after: 40, with: EIO)
+        #expect(failure { try model.write(to: path) } != nil)
+        var again = SmallModel()
+        again.options.calls = Self.failing(after: 0, with: EIO)
+        #expect(failure { try again.write(to: path) } != nil)
+        let writer = try LeafWriter(path: path, contents: SmallModel().contents, fingerprint: "small")
+        #expect(writer.completedBlocks > 0)
     }
 
     @Test func resumingCanBeForbidden() throws {

@@ -27,13 +27,25 @@ import Testing
             #expect(after.shapes[name] == before.shapes[name])
             #expect(after.floats(name) == before.floats(name), "\(name)")
         }
-        #expect(result.tensors == before.shapes.count + 1 && result.shards == 1)
-        // Newer versions of transformers read the head, older ones do not see it.
-        let head = try #require(after.shapes["lm_head.weight"])
+        #expect(result.tensors == before.shapes.count + 1 && result.shards == 2)
+        // Newer versions of transformers read the head, older ones do not see its file.
+        #expect(after.shapes["lm_head.weight"] == nil)
+        let beside = try PlainSafetensors(URL(filePath: folder + "/model-head.safetensors"))
+        let head = try #require(beside.shapes["lm_head.weight"])
         let table = try #require(before.floats("cpmant.input_embedding.weight"))
-        #expect(after.floats("lm_head.weight") == Array(table.prefix(head.reduce(1, *))))
-        let index = try String(contentsOfFile: folder + "/model.safetensors.index.json", encoding: .utf8)
-        #expect(!index.contains("lm_head") && index.contains("cpmant.input_embedding.weight"))
+        #expect(beside.floats("lm_head.weight") == Array(table.prefix(head.reduce(1, *))))
+        let moved = "cpmant.encoder.output_layernorm.weight"
+        #expect(beside.floats(moved) == before.floats(moved) && after.floats(moved) == before.floats(moved))
+        let files = try ["model", "model-head"].map { name in
+            let data = try Data(contentsOf: URL(filePath: folder + "/\(name).safetensors.index.json"))
+            let index = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+            return try #require(index?["weight_map"] as? [String: String])
+        }
+        for map in files { #expect(Set(map.keys) == Set(before.shapes.keys)) }
+        #expect(Set(files[0].values) == ["model-00001-of-00001.safetensors"])
+        #expect(files[1].filter { $0.value == "model-head.safetensors" }.map(\.key) == [moved])
+        let configuration = try String(contentsOfFile: folder + "/config.json", encoding: .utf8)
+        #expect(configuration.contains(#""transformers_weights": "model-head.safetensors.index.json""#))
         #expect(!FileManager.default.fileExists(atPath: folder + "/model.safetensors"))
         withExtendedLifetime(directory) {}
     }
@@ -71,7 +83,7 @@ import Testing
         let (directory, folder, result) = try export(conversion) { $0.shardBytes = 100_000 }
         #expect(result.shards > 3)
         #expect(try Conversion(folder, .float32).data() == conversion.data())
-        // No file holds the head alone.
+        // A file that no index names is not opened.
         for name in try FileManager.default.contentsOfDirectory(atPath: folder) where name.hasSuffix(".safetensors") {
             let names = try PlainSafetensors(URL(filePath: "\(folder)/\(name)")).shapes.keys
             #expect(!names.contains("lm_head.weight") || names.count > 1)
@@ -115,7 +127,27 @@ import Testing
             })
         }
         #expect(error?.kind == .cancelled)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path("out")) == [])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.url.path).isEmpty)
+    }
+
+    /// Shards that are whole would stand in the way of the next export.
+    @Test func aFolderThatWasThereIsEmptyAgain() throws {
+        let conversion = try Conversion(Forms.path("ant-tiny-a/hf"), .float32)
+        let directory = try TemporaryDirectory()
+        var options = ExportOptions()
+        options.shardBytes = 100_000
+        let exporter = Exporter(model: conversion.file.path, folder: directory.url.path, options: options)
+        var hadShard = false
+        let error = failure {
+            _ = try exporter.run(isCancelled: {
+                let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.url.path)) ?? []
+                hadShard = names.contains { $0.hasPrefix("model-00001-of-") && $0.hasSuffix(".safetensors") }
+                return hadShard
+            })
+        }
+        #expect(error?.kind == .cancelled && hadShard)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.url.path).isEmpty)
+        _ = try exporter.run()
     }
 
     @Test func aDamagedModelIsRefused() throws {

@@ -76,8 +76,7 @@ struct BenchCommand: Command {
         let budgets = try memory.budgets.map { budget throws(LeafError) in try plan(file, budget).budget }
         let interrupt = terminal.interrupt
         let output = try openOutput(madeFrom: engine.inputs(of: file))
-        // Fail before the run if the timeline cannot be written.
-        _ = try engine.makeTrace(beside: file)
+        try checkTrace(beside: file)
         var runs: [BenchRun] = []
         do throws(LeafError) {
             for (number, budget) in budgets.enumerated() {
@@ -213,6 +212,7 @@ struct BenchCommand: Command {
 
     private func measureInProcess(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
         let interrupt = terminal.interrupt
+        let output = try openOutput(madeFrom: engine.inputs(of: file))
         let trace = try engine.makeTrace(beside: file)
         let model = try Model(file, modelOptions(file, memory.budgets[0], trace: trace))
         terminal.progress.follow(model)
@@ -238,10 +238,23 @@ struct BenchCommand: Command {
             waitShare: decode > 0 ? times.decodeWaitSeconds / decode : nil, io: model.io.rawValue,
             planned: model.plan.total, peak: ProcessMemory.peakBytes)
         try engine.finish(trace, file.leaf, terminal)
-        terminal.output.write(run.json.line + "\n")
+        try write(run.json.line + "\n", terminal, to: output)
     }
 
     // MARK: The result
+
+    /// Fails before the run if the process that measures could not write the timeline.
+    ///
+    /// What is no file stays open as long as this process lasts: the reader of a pipe takes the end of its first writer
+    /// for the end.
+    private func checkTrace(beside file: ModelFile) throws(LeafError) {
+        guard let trace = engine.trace else { return }
+        guard OutputTarget.descriptor(named: trace) == nil else {
+            throw LeafError(
+                .usage, "--trace \(trace) belongs to this process, and another one measures; name a file or a pipe")
+        }
+        if case .file = try OutputTarget(path: trace) { _ = try engine.makeTrace(beside: file) }
+    }
 
     /// Creates the output before the hour of measuring, not after it.
     private func openOutput(madeFrom inputs: [String]) throws(LeafError) -> UnfinishedFile? {
@@ -251,7 +264,10 @@ struct BenchCommand: Command {
     }
 
     private func report(_ runs: [BenchRun], _ terminal: Terminal, to file: UnfinishedFile?) throws(LeafError) {
-        let text = BenchReport(runs: runs).text(common.isJSON ? .json : format)
+        try write(BenchReport(runs: runs).text(common.isJSON ? .json : format), terminal, to: file)
+    }
+
+    private func write(_ text: String, _ terminal: Terminal, to file: UnfinishedFile?) throws(LeafError) {
         guard let file else { return terminal.output.write(text) }
         try file.append(text)
         try file.finish()

@@ -47,9 +47,11 @@ struct DoctorCommand: Command {
                 instructionSet: instructionSet, kernels: rates.kernels, disk: rates.disk, context: context,
                 forecasts: try outlook.forecasts(), longest: try Model.longestContext(file, options))
         } else {
+            let interrupt = terminal.interrupt
             terminal.progress.show("measuring the processor")
             let kernels = try KernelProbe.measure(
-                instructionSet: instructionSet, threads: Machine.current().cores, rows: rows)
+                instructionSet: instructionSet, threads: Machine.current().cores, rows: rows,
+                check: { () throws(LeafError) in try interrupt.check() })
             facts = Facts(instructionSet: instructionSet, kernels: kernels)
         }
         terminal.progress.clear()
