@@ -135,6 +135,19 @@ let package = Package(
                 "Leafcutter", "LeafWire",
             ],
             swiftSettings: library),
+        // A file of requests answered into another, in as many runs as it takes.
+        .target(
+            name: "LeafBatch",
+            dependencies: [
+                "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafWire", "Leafcutter",
+            ],
+            swiftSettings: library),
+        .testTarget(
+            name: "LeafBatchTests",
+            dependencies: [
+                "LeafBatch", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafWire", "Leafcutter", "GoldenSupport",
+            ],
+            swiftSettings: strict),
         .testTarget(
             name: "LeafWireTests",
             dependencies: [
@@ -147,7 +160,7 @@ let package = Package(
             name: "LeafCLI",
             dependencies: [
                 "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "LeafWire",
-                "LeafArguments", "CProgram", "CSystem",
+                "LeafBatch", "LeafArguments", "CProgram", "CSystem",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -10,7 +10,8 @@ import Leafcutter
 @main
 package enum Program {
     static let commands: [any Command.Type] = [
-        ConvertCommand.self, MergeCommand.self, GenerateCommand.self, FillCommand.self, PlanCommand.self,
+        ConvertCommand.self, MergeCommand.self, GenerateCommand.self, FillCommand.self, BatchCommand.self,
+        PlanCommand.self,
         DoctorCommand.self, InspectCommand.self, VerifyCommand.self, TokenizeCommand.self, ScoreCommand.self,
         PerplexityCommand.self, EmbedCommand.self, EvaluateCommand.self, LogitsCommand.self, BenchCommand.self,
         ExportCommand.self, SynthesizeCommand.self, CompletionsCommand.self,

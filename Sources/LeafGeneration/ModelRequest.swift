@@ -43,6 +43,25 @@ public struct RequestWork<Answer: Sendable>: Sendable {
     package let begin: @Sendable (RequestContext<Answer>) -> [any Track]
 }
 
+extension RequestWork {
+    /// The same work under another kind of answer, so that requests of several kinds can be carried out as one kind.
+    package func map<Other>(_ answer: @escaping @Sendable (Answer) -> Other) -> RequestWork<Other> {
+        RequestWork<Other> { context in
+            begin(
+                RequestContext<Answer>(
+                    configuration: context.configuration, vocabulary: context.vocabulary,
+                    cancellation: context.cancellation, add: context.add,
+                    tell: { event in
+                        switch event {
+                        case .piece(let piece): context.tell(.piece(piece))
+                        case .progress(let progress): context.tell(.progress(progress))
+                        case .finished(let result): context.tell(.finished(result.map(answer)))
+                        }
+                    }))
+        }
+    }
+}
+
 /// What a request on its way knows of where it is.
 package struct RequestContext<Answer: Sendable>: Sendable {
     package let configuration: ModelConfiguration

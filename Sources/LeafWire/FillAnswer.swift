@@ -19,11 +19,20 @@ package struct FillAnswer {
     ///   - prompt: the text with its blanks, where it is to be seen beside its answer.
     package func json(id: JSON? = nil, echoing prompt: String? = nil) -> JSON {
         .object(
-            (id.map { [("id", $0)] } ?? []) + (prompt.map { [("prompt", .string($0))] } ?? []) + [
-                ("text", .string(text.filled(with: filling.blanks.map(\.text)))), ("ids", .ids(filling.ids)),
-                ("blanks", .array(filling.blanks.map(Self.json))), ("seed", .unsigned(filling.seed)),
-                ("timing", timing),
-            ] + (loadSeconds == nil ? [] : [("memory", .memory(model)), ("io", .io(model))]))
+            Self.result(text, filling, id: id, echoing: prompt) + [("timing", timing)]
+                + (loadSeconds == nil ? [] : [("memory", .memory(model)), ("io", .io(model))]))
+    }
+
+    /// What the text, its options and its seed decide: the same bytes whenever and wherever it is filled.
+    ///
+    /// - Parameter id: the first field.
+    package static func result(
+        _ text: BlankText, _ filling: Filling, id: JSON? = nil, echoing prompt: String? = nil
+    ) -> [(key: String, value: JSON)] {
+        (id.map { [("id", $0)] } ?? []) + (prompt.map { [("prompt", .string($0))] } ?? []) + [
+            ("text", .string(text.filled(with: filling.blanks.map(\.text)))), ("ids", .ids(filling.ids)),
+            ("blanks", .array(filling.blanks.map(json))), ("seed", .unsigned(filling.seed)),
+        ]
     }
 
     private static func json(_ blank: Filling.Blank) -> JSON {

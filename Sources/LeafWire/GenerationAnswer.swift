@@ -18,6 +18,13 @@ package struct GenerationAnswer {
     ///   - id: the first field, for answers that come in any order.
     ///   - prompt: stands behind it, where the request is to be seen beside its answer.
     package func json(id: JSON? = nil, echoing prompt: Prompt? = nil) -> JSON {
+        .object(result(id: id, echoing: prompt) + run)
+    }
+
+    /// What the request and its seed decide: the same bytes whenever and wherever it is answered.
+    ///
+    /// - Parameter id: the first field.
+    package func result(id: JSON? = nil, echoing prompt: Prompt? = nil) -> [(key: String, value: JSON)] {
         let hasChoices = generation.samples.count > 1 || isBeamSearch
         var object: [(key: String, value: JSON)] = []
         if let id { object.append(("id", id)) }
@@ -28,10 +35,13 @@ package struct GenerationAnswer {
             ("completion_tokens", .integer(generation.completionTokens)), ("seed", .unsigned(generation.seed)),
         ]
         if hasChoices { object.append(("choices", .array(generation.samples.map { .object(fields($0)) }))) }
-        if let session { object.append(("session", session)) }
-        object.append(("timing", timing))
-        if loadSeconds != nil { object += [("memory", .memory(model)), ("io", .io(model))] }
-        object.append(
+        return object
+    }
+
+    /// What this run took.
+    private var run: [(key: String, value: JSON)] {
+        (session.map { [("session", $0)] } ?? []) + [("timing", timing)]
+            + (loadSeconds == nil ? [] : [("memory", .memory(model)), ("io", .io(model))]) + [
             (
                 "speculation",
                 [
@@ -39,8 +49,8 @@ package struct GenerationAnswer {
                     "tokens_per_sweep": .number(
                         Double(generation.newTokens) / Double(max(1, generation.sweeps))),
                 ]
-            ))
-        return .object(object)
+            )
+        ]
     }
 
     private var isBeamSearch: Bool {

@@ -109,6 +109,7 @@ struct CommandBudgetTests {
             answers: 1),
         Run(name: "evaluate", arguments: ["evaluate", "MODEL", "C3", "C3.jsonl"]),
         Run(name: "evaluate, a pipe", arguments: ["evaluate", "MODEL", "C3", "-"], input: "C3.jsonl", isPiped: true),
+        Run(name: "batch", arguments: ["batch", "MODEL", "batch.jsonl", "OUTPUT", "--json"], answers: 1),
         Run(name: "convert", arguments: ["convert", "CHECKPOINT", "OUTPUT", "--force", "--quiet"], answers: 0),
     ]
 
@@ -137,7 +138,6 @@ struct CommandBudgetTests {
             if let answers = run.answers {
                 #expect(outcome.output.count { $0 == UInt8(ascii: "\n") } == answers)
             }
-            try? FileManager.default.removeItem(atPath: directory.path("OUTPUT"))
         }
     }
 
@@ -151,6 +151,8 @@ struct CommandBudgetTests {
     }
 
     private func start(_ run: Run, budget: Int, under limit: Int? = nil) throws -> Program.Outcome {
+        // Of the run before.
+        try? FileManager.default.removeItem(atPath: directory.path("OUTPUT"))
         let arguments = run.arguments.map { word in
             switch word {
             case "CHECKPOINT": Golden.demoModel.path
@@ -173,6 +175,19 @@ struct CommandBudgetTests {
         // Long lines, and little to compute.
         "prompts.jsonl": {
             lines(lineCount) { _ in #"{"prompt":"春天""# + String(repeating: " ", count: 60_000) + "}" }
+        },
+        // Every kind of request, and long lines.
+        "batch.jsonl": {
+            lines(lineCount) { number in
+                let fields =
+                    switch number % 8 {
+                    case 0: #""kind":"fill","text":"今天<blank:1>气""#
+                    case 1: #""kind":"score","context":"今天","target":"天气""#
+                    case 2: #""kind":"embed","text":"今天天气""#
+                    default: #""kind":"generate","prompt":"春天","max_tokens":1"#
+                    }
+                return #"{"id":\#(number),"# + fields + String(repeating: " ", count: 60_000) + "}"
+            }
         },
         "scores.jsonl": {
             lines(requestCount) {

@@ -4,8 +4,8 @@ import Testing
 
 @Suite struct CommandLineTests {
     private static let commands = [
-        "convert", "export", "inspect", "verify", "tokenize", "generate", "logits", "plan", "bench", "doctor",
-        "completions",
+        "convert", "export", "inspect", "verify", "tokenize", "generate", "batch", "logits", "plan", "bench",
+        "doctor", "completions",
     ]
 
     @Test func helpListsEveryCommand() throws {

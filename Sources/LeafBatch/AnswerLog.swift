@@ -1,0 +1,271 @@
+package import LeafFormat
+package import LeafSystem
+
+/// The files of a job: the answers, the record of which lines they answer, and the answers of those that failed once
+/// more.
+///
+/// Answers come to the disk first, then their records, then the failures. So a run that was killed anywhere leaves at
+/// most answers without a record, which are cut off and computed again.
+package final class AnswerLog {
+    /// Where its files are.
+    package struct Paths: Sendable {
+        package let answers: String
+        package let job: String
+        package let errors: String?
+
+        package init(answers: String, job: String, errors: String? = nil) {
+            (self.answers, self.job, self.errors) = (answers, job, errors)
+        }
+    }
+
+    private let paths: Paths
+    private let job: OutputFile
+    private let answers: OutputFile
+    private var errors: OutputFile?
+    /// Whether there was no job, and none has begun: nothing of it has to stay.
+    private var isUnbegun: Bool
+    private let madeJob: Bool
+    private let madeAnswers: Bool
+
+    /// Bytes of each file that are whole.
+    private var jobEnd = 0
+    private var answersEnd = 0
+    private var errorsEnd = 0
+    /// What is not on the disk yet.
+    private var pendingRecords: [UInt8] = []
+    private var pendingAnswers: [UInt8] = []
+    private var pendingErrors: [UInt8] = []
+    private var lastSync: ContinuousClock.Instant?
+
+    /// Answers that come within this time of each other are brought to the disk together.
+    private static let rest = Duration.milliseconds(20)
+    private static let mostPending = 1 << 16
+    /// Bytes that it takes besides the answer that is written.
+    static let byteCount = 8 * mostPending
+
+    /// What was begun; nil for a job that is new.
+    package let begun: JobRecord?
+
+    /// Opens the files of a job, or makes them, and keeps other runs out.
+    ///
+    /// - Parameter resumes: whether to go on with what is there.
+    /// - Throws: `.usage` for answers that are there, or belong to no job, `.io` if another run has the job, or a file
+    ///   can not be written.
+    package init(_ paths: Paths, resumes: Bool, calls: WriteCalls = WriteCalls()) throws(LeafError) {
+        self.paths = paths
+        func checkAnswers() throws(LeafError) {
+            guard resumes || !FilePath.exists(paths.answers) else {
+                throw LeafError(
+                    .usage, "\(paths.answers) exists; name another file for the answers, or go on with this one",
+                    advice: .setting("resume"))
+            }
+        }
+        try checkAnswers()
+        let isNew = !FilePath.exists(paths.job)
+        if isNew, try Self.byteCount(of: paths.answers) > 0 { throw Self.orphaned(paths) }
+        job = try OutputFile(path: paths.job, calls: calls)
+        try job.lock(for: "run")
+        // Another run may have made them, and ended, meanwhile.
+        try checkAnswers()
+        madeJob = try Self.byteCount(of: paths.job) == 0
+        begun = resumes ? try Self.record(paths) : nil
+        isUnbegun = begun == nil
+        if begun == nil, try Self.byteCount(of: paths.answers) > 0 { throw Self.orphaned(paths) }
+        madeAnswers = !FilePath.exists(paths.answers)
+        do throws(LeafError) {
+            answers = try OutputFile(path: paths.answers, calls: calls)
+        } catch {
+            if isNew { try? FilePath.remove(paths.job) }
+            throw error
+        }
+        if let path = paths.errors {
+            do throws(LeafError) {
+                try Self.checkErrors(path, resumes: resumes)
+                errors = try OutputFile(path: path, calls: calls)
+            } catch {
+                forget()
+                throw error
+            }
+        }
+    }
+
+    deinit { forget() }
+
+    /// Leaves nothing of a job that has not begun.
+    private func forget() {
+        guard isUnbegun else { return }
+        isUnbegun = false
+        if madeAnswers { try? FilePath.remove(paths.answers) }
+        if madeJob { try? FilePath.remove(paths.job) }
+        if errors != nil, let path = paths.errors, (try? Self.byteCount(of: path)) == 0 { try? FilePath.remove(path) }
+    }
+
+    private static func byteCount(of path: String) throws(LeafError) -> Int {
+        FilePath.exists(path) ? try InputFile(path: path).byteCount : 0
+    }
+
+    private static func orphaned(_ paths: Paths) -> LeafError {
+        LeafError(
+            .usage,
+            "\(paths.job) does not say which lines \(paths.answers) answers; put it back, or name another file for the "
+                + "answers")
+    }
+
+    /// The first line of a job's file; nil if it has none that is whole.
+    private static func record(_ paths: Paths) throws(LeafError) -> JobRecord? {
+        let file = try InputFile(path: paths.job)
+        guard let line = try JobLines(file, limit: lineLimit).next(), line.bytes.count < file.byteCount else {
+            return nil
+        }
+        return JobRecord(line.bytes)
+    }
+
+    /// Bytes of a line of a job's file at most.
+    private static let lineLimit = 1 << 16
+
+    /// What is there must be of a job: it is written anew from the answers.
+    private static func checkErrors(_ path: String, resumes: Bool) throws(LeafError) {
+        guard try byteCount(of: path) > 0 else { return }
+        guard resumes else {
+            throw LeafError(.usage, "\(path) exists; name another file for the requests that failed")
+        }
+        let input = try InputFile(path: path)
+        let beginning = try input.bytes(at: 0, count: min(input.byteCount, 16))
+        guard [#"{"id":"#, #"{"custom_id":"#].contains(where: { beginning.starts(with: $0.utf8) }) else {
+            throw LeafError(
+                .usage, "\(path) does not hold requests that failed; name another file for them")
+        }
+    }
+
+    // MARK: Beginning
+
+    /// Begins a new job.
+    package func begin(_ record: JobRecord) throws(LeafError) {
+        try job.truncate(to: 0)
+        let line = Array(record.line.utf8)
+        try job.write(line, at: 0)
+        try job.synchronize()
+        try errors?.truncate(to: 0)
+        try FilePath.synchronizeFolder(of: paths.job)
+        try FilePath.synchronizeFolder(of: paths.answers)
+        jobEnd = line.count
+        isUnbegun = false
+    }
+
+    /// Goes on with what was begun: cuts off what is not whole, and notes which lines have their answers.
+    ///
+    /// - Parameter done: gets the lines that have.
+    /// - Returns: how many of them failed.
+    /// - Throws: `.badInput` for answers that somebody changed, or records that are damaged.
+    package func resume(_ done: inout LineSet) throws(LeafError) -> Int {
+        let recordFile = try InputFile(path: paths.job)
+        let records = try JobLines(recordFile, limit: Self.lineLimit)
+        let input = try InputFile(path: paths.answers)
+        try errors?.truncate(to: 0)
+        var failed = 0
+        while let line = try records.next() {
+            let end = line.offset + line.bytes.count + 1
+            // Without its line feed it is torn.
+            guard end <= recordFile.byteCount else { break }
+            if line.number > 1 {
+                guard let record = AnswerRecord(line.bytes) else {
+                    // A machine that went down may have left the last one broken.
+                    if try records.next() == nil { break }
+                    throw LeafError(
+                        .badInput, "line \(line.number) of \(paths.job) is damaged; name another file for the answers")
+                }
+                guard input.byteCount - answersEnd >= record.byteCount else { break }
+                try check(record, in: input)
+                guard done.insert(record.line) else {
+                    throw LeafError(
+                        .badInput, "\(paths.job) has line \(record.line) twice; name another file for the answers")
+                }
+                answersEnd += record.byteCount
+                if record.isFailure { failed += 1 }
+            }
+            jobEnd = end
+        }
+        try job.truncate(to: jobEnd)
+        try answers.truncate(to: answersEnd)
+        try errors?.synchronize()
+        return failed
+    }
+
+    /// Compares an answer with its record, and copies it if the request failed.
+    private func check(_ record: AnswerRecord, in input: InputFile) throws(LeafError) {
+        var digest = try record.begin()
+        var done = 0
+        while done < record.byteCount {
+            let piece = try input.bytes(at: answersEnd + done, count: min(record.byteCount - done, JobLines.pieceBytes))
+            piece.withUnsafeBytes { digest.update($0) }
+            if record.isFailure, let errors {
+                try errors.write(piece, at: errorsEnd)
+                errorsEnd += piece.count
+            }
+            done += piece.count
+        }
+        guard digest.value == record.digest else {
+            throw LeafError(
+                .badInput,
+                "\(paths.answers) was changed at byte \(answersEnd), where the answer to line \(record.line) stands; "
+                    + "put it back, or name another file for the answers")
+        }
+    }
+
+    // MARK: Writing
+
+    /// Takes an answer; it is on the disk when `flush` has returned, and soon anyway.
+    ///
+    /// - Throws: `.io` when writing fails. What was whole before stays whole.
+    package func append(_ answer: JSON, line: Int, isFailure: Bool) throws(LeafError) {
+        var bytes: [UInt8] = []
+        answer.write(to: &bytes)
+        bytes.append(UInt8(ascii: "\n"))
+        pendingRecords += try AnswerRecord(bytes, line: line, isFailure: isFailure).text.utf8
+        pendingAnswers += bytes
+        if isFailure, errors != nil { pendingErrors += bytes }
+        try flushIfDue()
+    }
+
+    /// Brings to the disk what waits, unless something came to the disk a moment ago.
+    func flushIfDue() throws(LeafError) {
+        guard !pendingAnswers.isEmpty else { return }
+        if let lastSync, ContinuousClock.now - lastSync < Self.rest, pendingAnswers.count < Self.mostPending { return }
+        try flush()
+    }
+
+    /// Waits until everything is on the disk.
+    package func flush() throws(LeafError) {
+        guard !pendingAnswers.isEmpty else { return }
+        do throws(LeafError) {
+            try Self.append(pendingAnswers, to: answers, at: answersEnd)
+            try Self.append(pendingRecords, to: job, at: jobEnd)
+        } catch {
+            // What has no record would be cut off later anyway; on a full disk the space is needed.
+            try? answers.truncate(to: answersEnd)
+            try? job.truncate(to: jobEnd)
+            clear()
+            throw error
+        }
+        answersEnd += pendingAnswers.count
+        jobEnd += pendingRecords.count
+        let failures = pendingErrors
+        clear()
+        lastSync = .now
+        if let errors, !failures.isEmpty {
+            try Self.append(failures, to: errors, at: errorsEnd)
+            errorsEnd += failures.count
+        }
+    }
+
+    private func clear() {
+        pendingAnswers.removeAll(keepingCapacity: pendingAnswers.capacity <= 2 * Self.mostPending)
+        pendingRecords.removeAll(keepingCapacity: true)
+        pendingErrors.removeAll(keepingCapacity: pendingErrors.capacity <= 2 * Self.mostPending)
+    }
+
+    private static func append(_ bytes: [UInt8], to file: OutputFile, at offset: Int) throws(LeafError) {
+        try file.write(bytes, at: offset)
+        try file.synchronize()
+    }
+}

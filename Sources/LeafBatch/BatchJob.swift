@@ -1,0 +1,352 @@
+import CPMAntShape
+import LeafExecutor
+import LeafFormat
+package import LeafGeneration
+package import LeafSystem
+package import LeafWire
+package import Leafcutter
+
+/// Requests of a file that are answered into another, in as many runs as it takes.
+///
+///     let job = try BatchJob(input: "in.jsonl", output: "out.jsonl", file, origin: Model.origin(of: file, options))
+///     let survey = try job.check()
+///     options.callerBytes = survey.bytes          // and a capacity for survey.demands
+///     let outcome = try job.run(on: Model(file, options), ahead: 16)
+///
+/// Whether it is killed or not, and how often: the answers are the same, but for their order. Documentation/batch.md
+/// describes the files.
+package final class BatchJob {
+    /// What a caller may choose.
+    package struct Options: Sendable {
+        /// Goes on with what was begun; else answers that are there are refused.
+        package var resumes = false
+        /// Answers lines that make no sense with an error; else the first of them is named before anything runs.
+        package var skipsBad = false
+        /// The answers of requests that failed stand here as well.
+        package var errors: String?
+        /// What the seeds of requests without one are made of; nil for a new one, or that of what was begun.
+        package var seed: UInt64?
+        /// What holds for requests that say nothing about it.
+        package var defaults = WireRequest.Defaults()
+        /// Sequences at the same time at most.
+        package var sequences = 8
+
+        package init() {}
+    }
+
+    /// What a model has to have room for.
+    package struct Survey: Sendable {
+        package var demands: DemandSurvey
+        /// Requests in the file.
+        package var count: Int
+        /// Bytes that lines, answers and notes take beside the model.
+        package var bytes: Int
+    }
+
+    /// Where a run is, and what became of it.
+    package struct Progress: Sendable, Equatable {
+        /// Requests of the file, and those that have their answers; of these, answers that say why there is none.
+        package var count = 0
+        package var done = 0
+        package var failed = 0
+        /// Requests that had their answers before this run.
+        package var before = 0
+        /// Generated and scored in this run, and rows of its sweeps.
+        package var tokens = 0
+        package var rows = 0
+        /// On the sweep under way.
+        package var sweepRows = 0
+        /// Until all are answered; nil while nobody knows.
+        package var secondsLeft: Double?
+    }
+
+    private let file: ModelFile
+    private let options: Options
+    private let input: InputFile
+    private let output: String
+    private let origin: [JobRecord.Field]
+    private let log: AnswerLog
+    private let seed: UInt64
+    private let scratchPath: String
+    private var duplicates: LineSet?
+    private var done = LineSet(lines: 0)
+    private var progress = Progress()
+    /// Of a new job that was checked and has not begun.
+    private var record: JobRecord?
+    /// A line that was asked last, to compare ids.
+    private static let lineLimit = WireRequest.byteLimit
+
+    /// Opens the files, and keeps other runs out.
+    ///
+    /// - Parameters:
+    ///   - input: requests, one a line; a regular file, which is read twice.
+    ///   - output: the answers; what belongs to them stands beside it in `output.job`.
+    ///   - origin: what decides every answer beside its request (`Model.origin`).
+    ///   - reading: paths that no result may replace.
+    /// - Throws: `.usage` for files that can not be these, `.io` and `.badInput` from opening them.
+    package init(
+        input: String, output: String, _ file: ModelFile, origin: [(name: String, value: String)],
+        _ options: Options = Options(), reading: [String] = []
+    ) throws(LeafError) {
+        self.file = file
+        self.options = options
+        self.output = output
+        self.input = try Self.open(input)
+        let target = try OutputTarget.file(output, for: "answers")
+        let paths = AnswerLog.Paths(
+            answers: target, job: target + ".job",
+            errors: try options.errors.map { path throws(LeafError) in
+                try OutputTarget.file(path, for: "the requests that failed")
+            })
+        let results = [paths.answers, paths.job] + (paths.errors.map { [$0] } ?? [])
+        for (index, result) in results.enumerated() {
+            try OutputTarget.check(result, isNoneOf: [input] + file.paths + reading)
+            guard !results[..<index].contains(result) else {
+                throw LeafError(.usage, "\(result) cannot hold two things; give the requests that failed another name")
+            }
+        }
+        log = try AnswerLog(paths, resumes: options.resumes)
+        seed = log.begun?.seed ?? options.seed ?? GenerationOptions.freshSeed()
+        scratchPath = paths.job + ".ids"
+        self.origin = JobRecord(origin: origin, seed: 0, inputBytes: 0, inputDigest: 0).origin
+        try log.begun?.check(origin: self.origin, seed: options.seed, of: output)
+    }
+
+    private static func open(_ path: String) throws(LeafError) -> InputFile {
+        do throws(LeafError) {
+            return try InputFile(path: path)
+        } catch {
+            guard error.kind == .badInput, !FilePath.isDirectory(path) else { throw error }
+            throw LeafError(
+                .usage,
+                "\(path) is not a regular file, and requests of a job are read twice; write them to a file first")
+        }
+    }
+
+    /// Reads the whole file, and finds what is wrong with it and what a model must have room for.
+    ///
+    /// - Parameters:
+    ///   - cancellation: ends it with `.cancelled`.
+    ///   - onLine: handed the number of requests so far.
+    /// - Throws: `.usage` naming the first line that makes no sense or whose id came before, unless such are answered;
+    ///   for a file without requests, or another one than was begun with.
+    package func check(
+        _ cancellation: Cancellation = Cancellation(), onLine: (_ count: Int) -> Void = { _ in }
+    ) throws(LeafError) -> Survey {
+        let lines = try JobLines(input, limit: Self.lineLimit)
+        let ids = IDIndex(path: scratchPath)
+        var survey = Survey(demands: DemandSurvey(sequences: options.sequences), count: 0, bytes: 0)
+        var (room, last) = (AnswerRoom(), 0)
+        while let line = try lines.next() {
+            guard !cancellation.isCancelled else { throw LeafError(.cancelled, "interrupted") }
+            last = line.number
+            guard last <= LineSet.mostLines else {
+                throw LeafError(.usage, "\(input.path) has more than \(LineSet.mostLines) lines; split it")
+            }
+            guard !line.isBlank else { continue }
+            survey.count += 1
+            let name = Self.name(of: line)
+            try ids.add(name.idBytes, at: IDIndex.Place(line: line.number, offset: line.offset))
+            do throws(LeafError) {
+                let item = try makeItem(line, name)
+                for demand in item.requests.flatMap({ $0.demands(in: file.configuration) }) {
+                    survey.demands.add(demand)
+                }
+                room.make(for: item.answerRoom(in: file.configuration))
+            } catch {
+                guard options.skipsBad else {
+                    throw LeafError(.usage, "\(input.path), line \(line.number): \(error)")
+                }
+            }
+            onLine(survey.count)
+        }
+        guard survey.count > 0 else {
+            throw LeafError(.usage, "\(input.path) holds no requests; give one a line")
+        }
+        try log.begun?.check(inputBytes: input.byteCount, digest: lines.digestOfBytes, of: output, input.path)
+        try findDuplicates(ids, lines: last)
+        let bytes =
+            JobLines.byteCount(longestLine: lines.longestLine) +| 20 *| lines.longestLine
+            +| 2 *| options.sequences *| (lines.longestLine +| room.held) +| room.written
+            +| IDIndex.byteCount(ids: survey.count) +| 2 *| LineSet.byteCount(lines: last) +| AnswerLog.byteCount
+        survey.bytes = bytes
+        done = LineSet(lines: last)
+        if log.begun == nil {
+            record = JobRecord(
+                origin: origin.map { ($0.name, $0.value) }, seed: seed, inputBytes: input.byteCount,
+                inputDigest: lines.digestOfBytes)
+        } else {
+            progress.failed = try log.resume(&done)
+        }
+        (progress.count, progress.before, progress.done) = (survey.count, done.count, done.count)
+        return survey
+    }
+
+    private func findDuplicates(_ ids: IDIndex, lines: Int) throws(LeafError) {
+        var first: (place: Int, first: Int)?
+        try ids.finish(
+            id: { place throws(LeafError) in
+                let reader = try JobLines(input, from: place.offset, limit: Self.lineLimit)
+                guard let line = try reader.next() else { return [] }
+                return Self.name(of: line, number: place.line).idBytes
+            },
+            onDuplicate: { place, earlier throws(LeafError) in
+                if options.skipsBad {
+                    var found = duplicates ?? LineSet(lines: lines)
+                    _ = found.insert(place.line)
+                    duplicates = found
+                } else if place.line < first?.place ?? .max {
+                    first = (place.line, earlier.line)
+                }
+            })
+        guard let first else { return }
+        throw LeafError(
+            .usage, "\(input.path), line \(first.place): its id is that of line \(first.first); give each its own")
+    }
+
+    // MARK: Lines
+
+    private static func name(of line: JobLines.Line, number: Int? = nil) -> LineName {
+        line.isTooLong ? LineName(line: number ?? line.number) : LineName(line.bytes, line: number ?? line.number)
+    }
+
+    private func makeItem(_ line: JobLines.Line, _ name: LineName) throws(LeafError) -> BatchItem {
+        guard !line.isTooLong else {
+            throw LeafError(.usage, "it is longer than \(Self.lineLimit.sizeText)")
+        }
+        return try BatchItem(line.bytes, name, for: file, options.defaults, seed: seed(of: name))
+    }
+
+    /// The seed of a request that gives none: a line has the same one in every run.
+    private func seed(of name: LineName) -> UInt64 {
+        let bytes = withUnsafeBytes(of: seed.littleEndian) { Array($0) } + name.idBytes
+        // Short, because people copy it.
+        return ChunkDigest.of(bytes) & 0xFFFF_FFFF
+    }
+
+    // MARK: Running
+
+    /// Answers what has no answer yet, and waits for the last one.
+    ///
+    /// - Parameters:
+    ///   - model: opened for what `check` found.
+    ///   - ahead: requests to hold at most; twice the number that share a sweep keeps every sweep full.
+    ///   - cancellation: stops it; what has its answer keeps it.
+    ///   - onProgress: called on the calling thread, some times a second.
+    /// - Returns: how far it came.
+    /// - Throws: `.io` and `.badInput` from reading the model, `.io` when an answer cannot be written.
+    package func run(
+        on model: Model, ahead: Int, _ cancellation: Cancellation = Cancellation(),
+        onProgress: (Progress) -> Void = { _ in }
+    ) throws(LeafError) -> Progress {
+        // Nothing of a job stays that is refused, or for which the model has no room.
+        if let record { try log.begin(record) }
+        record = nil
+        let lines = try JobLines(input, limit: Self.lineLimit)
+        let began = ContinuousClock.now
+        let own = Cancellation(parent: cancellation)
+        var failure: LeafError?
+        func stop(_ error: LeafError) {
+            failure = failure ?? error
+            own.cancel()
+        }
+        func write(_ answer: JSON, _ name: LineName, isFailure: Bool) {
+            guard failure == nil else { return }
+            do throws(LeafError) {
+                try log.append(answer, line: name.line, isFailure: isFailure)
+                progress.done += 1
+                progress.failed += isFailure ? 1 : 0
+            } catch {
+                stop(error)
+            }
+        }
+        func show() {
+            do throws(LeafError) { try log.flushIfDue() } catch { stop(error) }
+            let now = progress.done - progress.before
+            let seconds = (ContinuousClock.now - began) / .seconds(1)
+            if now > 0 {
+                progress.secondsLeft = seconds / Double(now) * Double(progress.count - progress.done)
+            }
+            onProgress(progress)
+        }
+        do throws(LeafError) {
+            try model.carryOut(
+                ahead: ahead, own,
+                next: { _ throws(LeafError) -> Arrival<Asked<OpenItem, BatchRequest>> in
+                    guard let item = try nextItem(of: lines, own, onFailure: { write($0, $1, isFailure: true) }) else {
+                        return .end
+                    }
+                    return .value((OpenItem(item: item), item.requests))
+                },
+                onEvent: { (open: inout OpenItem, index: Int, event: BatchRequest.Event) in
+                    switch event {
+                    case .piece: break
+                    case .progress(let news): progress.sweepRows = news.rows
+                    case .finished(let result): take(result, of: index, &open, model, write, stop)
+                    }
+                    show()
+                })
+        } catch {
+            failure = failure ?? error
+        }
+        do throws(LeafError) { try log.flush() } catch { failure = failure ?? error }
+        if let failure { throw failure }
+        progress.secondsLeft = nil
+        return progress
+    }
+
+    /// The next line that has no answer; one that makes no sense is answered at once.
+    ///
+    /// - Returns: nil behind the last one, and after a cancellation.
+    private func nextItem(
+        of lines: JobLines, _ cancellation: Cancellation, onFailure: (JSON, LineName) -> Void
+    ) throws(LeafError) -> BatchItem? {
+        while !cancellation.isCancelled, let line = try lines.next() {
+            guard !line.isBlank, !done.contains(line.number) else { continue }
+            let name = Self.name(of: line)
+            let isDuplicate = duplicates?.contains(line.number) == true
+            do throws(LeafError) {
+                guard !isDuplicate else { throw LeafError(.usage, "its id is that of an earlier line") }
+                return try makeItem(line, name)
+            } catch {
+                let reason = LeafError(.usage, "line \(line.number): \(error)")
+                onFailure(name.answer(reason, isDuplicate: isDuplicate), name)
+            }
+        }
+        return nil
+    }
+
+    private func take(
+        _ result: Result<BatchRequest.Answer, LeafError>, of index: Int, _ open: inout OpenItem, _ model: Model,
+        _ write: (JSON, LineName, Bool) -> Void, _ stop: (LeafError) -> Void
+    ) {
+        guard !open.isAnswered else { return }
+        switch result {
+        case .success(let answer):
+            guard !answer.isInterrupted else {
+                open.isAnswered = true
+                return
+            }
+            progress.tokens += answer.tokens
+            progress.rows += open.item.requests[index].rows(of: answer, in: file.configuration)
+            guard let json = open.item.take(answer, of: index, model) else { return }
+            open.isAnswered = true
+            write(json, open.item.name, false)
+        case .failure(let error):
+            open.isAnswered = true
+            switch error.kind {
+            // It was stopped, and has its turn in another run.
+            case .cancelled: break
+            // A model that cannot be read answers no other request either.
+            case .io, .badInput: stop(error)
+            default: write(open.item.name.answer(error), open.item.name, true)
+            }
+        }
+    }
+
+    /// A line until it has its answer.
+    private struct OpenItem {
+        var item: BatchItem
+        var isAnswered = false
+    }
+}

@@ -1,0 +1,80 @@
+import CPMAntShape
+import LeafExecutor
+import LeafGeneration
+import LeafSystem
+import Leafcutter
+
+/// A request of any kind, so that all kinds come from one file and share one queue.
+enum BatchRequest: ModelRequest {
+    enum Answer: Sendable {
+        case generation(Generation)
+        case filling(Filling)
+        case scores([TokenScore])
+        case vector([Float])
+
+        /// Whether it was stopped before it was whole.
+        var isInterrupted: Bool {
+            if case .generation(let generation) = self {
+                generation.samples.contains { $0.finishReason == .interrupted }
+            } else {
+                false
+            }
+        }
+
+        /// Tokens that were generated.
+        var tokens: Int {
+            switch self {
+            case .generation(let generation): generation.completionTokens
+            case .filling(let filling): filling.tokenCount
+            case .scores(let scores): scores.count
+            case .vector: 0
+            }
+        }
+    }
+
+    case generate(GenerationRequest)
+    case fill(FillRequest)
+    case score(ScoreRequest)
+    case embed(EmbeddingRequest)
+
+    func validate(for configuration: ModelConfiguration) throws(LeafError) {
+        switch self {
+        case .generate(let request): try request.validate(for: configuration)
+        case .fill(let request): try request.validate(for: configuration)
+        case .score(let request): try request.validate(for: configuration)
+        case .embed(let request): try request.validate(for: configuration)
+        }
+    }
+
+    func demand(in configuration: ModelConfiguration) -> Demand {
+        switch self {
+        case .generate(let request): request.demand(in: configuration)
+        case .fill(let request): request.demand(in: configuration)
+        case .score(let request): request.demand(in: configuration)
+        case .embed(let request): request.demand(in: configuration)
+        }
+    }
+
+    /// What each of its texts needs: those of a blank of open length are tried together.
+    func demands(in configuration: ModelConfiguration) -> [Demand] {
+        if case .fill(let request) = self { return request.demands(in: configuration) }
+        return [demand(in: configuration)]
+    }
+
+    /// Rows that it puts on sweeps, as far as the request tells.
+    func rows(of answer: Answer, in configuration: ModelConfiguration) -> Int {
+        if case .filling(let filling) = answer { return filling.rows }
+        let first = demand(in: configuration).firstRows
+        if case .generation(let generation) = answer { return first + generation.newTokens }
+        return first
+    }
+
+    var work: RequestWork<Answer> {
+        switch self {
+        case .generate(let request): request.work.map { .generation($0) }
+        case .fill(let request): request.work.map { .filling($0) }
+        case .score(let request): request.work.map { .scores($0) }
+        case .embed(let request): request.work.map { .vector($0) }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import LeafFormat
+import LeafSystem
+import LeafWire
+
+/// What a line calls itself, as far as it can be read, and in whose form its answer has to be.
+struct LineName: Sendable {
+    let line: Int
+    /// Nil where it gives none, or none that can be read.
+    let id: RequestID?
+    let isOpenAI: Bool
+    /// Of OpenAI's form.
+    let method: String?
+    let url: String?
+
+    /// Reads no more than names, so that a line that is broken elsewhere can be answered.
+    init(_ bytes: ArraySlice<UInt8>, line: Int) {
+        var (id, method, url): (RequestID?, String?, String?)
+        var (hasKind, isForeign) = (false, false)
+        var customID: String?
+        var reader = JSONReader(bytes)
+        try? reader.fields { name, reader throws(LeafError) in
+            switch name {
+            case "id": if id == nil { id = try RequestID(&reader) } else { try reader.skip() }
+            case "custom_id":
+                isForeign = true
+                customID = try reader.text()
+            case "method": method = try reader.text()
+            case "url":
+                isForeign = true
+                url = try reader.text()
+            case "kind":
+                hasKind = true
+                try reader.skip()
+            default: try reader.skip()
+            }
+        }
+        // Data files have fields of any name beside ours.
+        isOpenAI = isForeign && !hasKind
+        self.id = isOpenAI ? customID.map { RequestID.text($0) } : id
+        (self.line, self.method, self.url) = (line, method, url)
+    }
+
+    /// Of a line that cannot be read at all.
+    init(line: Int) { (self.line, id, method, url, isOpenAI) = (line, nil, nil, nil, false) }
+
+    /// The id of its answer: a line without one is called by its number.
+    var answerID: RequestID { id ?? .number(line) }
+
+    /// What two lines with the same id have in common, and no others.
+    var idBytes: [UInt8] {
+        switch answerID {
+        case .number(let number): Array("#\(number)".utf8)
+        case .text(let text): Array("\"\(text)".utf8)
+        }
+    }
+
+    /// Names the answer in OpenAI's form.
+    var answerNumber: String { "\(line)" }
+
+    /// The answer in OpenAI's form.
+    ///
+    /// - Parameter body: what the route would answer.
+    func answer(body: JSON) -> JSON {
+        openAI(
+            response: [
+                "status_code": .integer(200), "request_id": .string("req_" + answerNumber), "body": body,
+            ], error: .null)
+    }
+
+    /// The answer to a request that failed.
+    ///
+    /// - Parameter isDuplicate: whether its id is another line's, which it must not take.
+    func answer(_ error: LeafError, isDuplicate: Bool = false) -> JSON {
+        let id = isDuplicate ? .null : answerID.json
+        guard isOpenAI else { return error.answer(id: id) }
+        return openAI(
+            response: .null, error: ["code": .string(error.code), "message": .string(error.description)],
+            id: isDuplicate ? .null : nil)
+    }
+
+    private func openAI(response: JSON, error: JSON, id: JSON? = nil) -> JSON {
+        [
+            "id": .string("batch_req_" + answerNumber), "custom_id": id ?? answerID.json, "response": response,
+            "error": error,
+        ]
+    }
+}

@@ -1,0 +1,198 @@
+import Foundation
+import GoldenSupport
+import LeafBatch
+import LeafFormat
+import LeafSystem
+import Synchronization
+import Testing
+
+/// The files of a job after every way in which a run may end.
+@Suite struct AnswerLogTests {
+    private let folder: TemporaryDirectory
+    private let paths: AnswerLog.Paths
+    private let record = JobRecord(
+        origin: [("model", "0123"), ("kv", "f16")], seed: 7, inputBytes: 100, inputDigest: 0xABC)
+
+    init() throws {
+        folder = try TemporaryDirectory()
+        paths = AnswerLog.Paths(
+            answers: folder.path("out.jsonl"), job: folder.path("out.jsonl.job"), errors: folder.path("errors.jsonl"))
+    }
+
+    private func contents(_ name: String) throws -> String {
+        try String(contentsOfFile: folder.path(name), encoding: .utf8)
+    }
+
+    private func answer(_ line: Int) -> JSON { ["id": .integer(line), "text": "春眠不觉晓"] }
+
+    /// A run that answers some lines; those divisible by three fail.
+    private func run(_ lines: [Int], resumes: Bool = false, calls: WriteCalls = WriteCalls()) throws {
+        let log = try AnswerLog(paths, resumes: resumes, calls: calls)
+        if log.begun == nil {
+            try log.begin(record)
+        } else {
+            var done = LineSet(lines: 100)
+            _ = try log.resume(&done)
+        }
+        for line in lines { try log.append(answer(line), line: line, isFailure: line.isMultiple(of: 3)) }
+        try log.flush()
+    }
+
+    /// What a later run finds.
+    private func resumed() throws -> (done: [Int], failed: Int, begun: JobRecord?) {
+        let log = try AnswerLog(paths, resumes: true)
+        var done = LineSet(lines: 100)
+        let failed = log.begun == nil ? 0 : try log.resume(&done)
+        if log.begun == nil { try log.begin(record) }
+        return ((1...100).filter { done.contains($0) }, failed, log.begun)
+    }
+
+    private func lines(_ numbers: [Int]) -> String { numbers.map { answer($0).line + "\n" }.joined() }
+
+    @Test func whatWasAnsweredIsKnownAfterwards() throws {
+        try run([4, 2, 9])
+        #expect(try contents("out.jsonl") == lines([4, 2, 9]))
+        #expect(try contents("errors.jsonl") == lines([9]))
+        let found = try resumed()
+        #expect(found.done == [2, 4, 9])
+        #expect(found.failed == 1)
+        #expect(found.begun == record)
+        try run([3, 1], resumes: true)
+        #expect(try contents("out.jsonl") == lines([4, 2, 9, 3, 1]))
+        #expect(try contents("errors.jsonl") == lines([9, 3]))
+        #expect(try resumed().done == [1, 2, 3, 4, 9])
+    }
+
+    /// Every length that a file may have when the power goes.
+    @Test func whateverIsTornIsCutOff() throws {
+        try run([4, 2, 9])
+        let (answers, job) = (try contents("out.jsonl").utf8.count, try contents("out.jsonl.job").utf8.count)
+        let jobText = try contents("out.jsonl.job")
+        let header = record.line.utf8.count
+        let whole = (1...3).map { count in lines(Array([4, 2, 9].prefix(count))).utf8.count }
+        for (answerBytes, jobBytes) in [(answers, job)] + (0..<answers).map({ ($0, job) })
+            + (header..<job).map({ (answers, $0) })
+        {
+            try? FileManager.default.removeItem(atPath: paths.answers)
+            try? FileManager.default.removeItem(atPath: paths.job)
+            try? FileManager.default.removeItem(atPath: folder.path("errors.jsonl"))
+            try run([4, 2, 9])
+            #expect(truncate(paths.answers, answerBytes) == 0)
+            #expect(truncate(paths.job, jobBytes) == 0)
+            let found = try resumed()
+            let records = jobText.utf8.prefix(jobBytes).count { $0 == UInt8(ascii: "\n") } - 1
+            let expected = min(records, whole.count { $0 <= answerBytes })
+            #expect(found.done == [4, 2, 9].prefix(expected).sorted(), "\(answerBytes) \(jobBytes)")
+            #expect(try contents("out.jsonl") == lines(Array([4, 2, 9].prefix(expected))))
+            #expect(try contents("errors.jsonl") == lines(expected == 3 ? [9] : []))
+        }
+    }
+
+    @Test func aMissingFileOfAnswersIsMadeAgain() throws {
+        try run([4, 2, 9])
+        try FileManager.default.removeItem(atPath: paths.answers)
+        #expect(try resumed().done == [])
+        #expect(try contents("out.jsonl") == "")
+    }
+
+    @Test func answersThatSomebodyChangedAreRefused() throws {
+        try run([4, 2, 9])
+        let changed = try contents("out.jsonl").replacing("不", with: "就", maxReplacements: 1)
+        try changed.write(toFile: paths.answers, atomically: false, encoding: .utf8)
+        let error = #expect(throws: LeafError.self) { try resumed() }
+        #expect(error?.description.contains("was changed at byte 0") == true)
+        #expect(try contents("out.jsonl") == changed)
+    }
+
+    @Test func answersWithoutAJobAreRefused() throws {
+        try "{}\n".write(toFile: paths.answers, atomically: false, encoding: .utf8)
+        for job in [nil, "nonsense\n"] {
+            try job?.write(toFile: paths.job, atomically: false, encoding: .utf8)
+            let error = #expect(throws: LeafError.self) { try resumed() }
+            #expect(error?.description.contains("does not say which lines") == true)
+        }
+        #expect(try contents("out.jsonl") == "{}\n")
+    }
+
+    @Test func answersThatAreThereAreNotOverwritten() throws {
+        try run([1])
+        let error = #expect(throws: LeafError.self) { try run([2]) }
+        #expect(error?.description.contains("exists") == true)
+        #expect(try contents("out.jsonl") == lines([1]))
+    }
+
+    @Test func aFileThatHoldsSomethingElseIsNotTakenForErrors() throws {
+        try "poems\n".write(toFile: folder.path("errors.jsonl"), atomically: false, encoding: .utf8)
+        for resumes in [false, true] {
+            #expect(throws: LeafError.self) { try run([1], resumes: resumes) }
+            #expect(try contents("errors.jsonl") == "poems\n")
+            #expect(!FilePath.exists(paths.answers) && !FilePath.exists(paths.job))
+        }
+    }
+
+    @Test func aJobBelongsToOneRun() throws {
+        let log = try AnswerLog(paths, resumes: false)
+        try log.begin(record)
+        let error = #expect(throws: LeafError.self) { try resumed() }
+        #expect(error?.kind == .io)
+        #expect(error?.description.contains("in use by another run") == true)
+        withExtendedLifetime(log) {}
+    }
+
+    @Test func nothingStaysOfAJobThatNeverBegan() throws {
+        _ = try AnswerLog(paths, resumes: false)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == [])
+    }
+
+    /// The disk is full at any of the writes; the answers before stay whole, and a later run ends with the same bytes.
+    @Test func aFullDiskLosesNothing() throws {
+        for allowed in 0..<8 {
+            for name in ["out.jsonl", "out.jsonl.job", "errors.jsonl"] {
+                try? FileManager.default.removeItem(atPath: folder.path(name))
+            }
+            var calls = WriteCalls()
+            let left = Allowance(allowed)
+            calls.write = { descriptor, bytes, count, offset in
+                // Half of what does not fit is written.
+                if left.take() { return pwrite(descriptor, bytes, count, offset) }
+                return left.isLast ? pwrite(descriptor, bytes, count / 2, offset) : fail()
+            }
+            // Each answer by itself.
+            let log = try AnswerLog(paths, resumes: false, calls: calls)
+            do throws(LeafError) {
+                try log.begin(record)
+                for line in [1, 2, 3] {
+                    try log.append(answer(line), line: line, isFailure: line == 3)
+                    try log.flush()
+                }
+                #expect(allowed >= 8)
+            } catch {
+                #expect(error.kind == .io)
+                #expect(error.description.contains("is full"))
+            }
+            let kept = try contents("out.jsonl")
+            #expect(lines([1, 2, 3]).hasPrefix(kept) && (kept.isEmpty || kept.hasSuffix("\n")), "\(kept)")
+        }
+    }
+}
+
+private func fail() -> Int {
+    errno = ENOSPC
+    return -1
+}
+
+/// How many more writes succeed.
+private final class Allowance: Sendable {
+    private let left: Mutex<Int>
+
+    init(_ count: Int) { left = Mutex(count) }
+
+    func take() -> Bool {
+        left.withLock { left in
+            left -= 1
+            return left >= 0
+        }
+    }
+
+    var isLast: Bool { left.withLock { $0 == -1 } }
+}
