@@ -64,6 +64,18 @@ test-sanitizers:
 fuzz: build
 	LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" SWIFT="$(SWIFT)" Scripts/fuzz $(or $(SECONDS),60) $(TARGETS)
 
+# The Python package with the library inside, for every Python from 3.9 on.
+.PHONY: wheel test-python
+WHEELS := .build/wheels
+wheel: library
+	@Scripts/make-wheel $(LIBRARY)/libleafcutter.so.1 $(WHEELS)
+
+# The wheel in a virtual environment of its own. LM_EVAL=1 also runs lm-evaluation-harness.
+test-python: library
+	@LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" Scripts/test-python $(LIBRARY)/libleafcutter.so.1 $(WHEELS)
+
+test: test-python
+
 # What the compiler does not check.
 tidy:
 	@Scripts/tidy

@@ -1,0 +1,67 @@
+"""Runs CPM-Ant, the Chinese language model of 10 billion parameters, inside a memory budget of your choice.
+
+::
+
+    import leafcutter
+
+    with leafcutter.Model("ant.leaf", memory="2GiB") as model:
+        for piece in model.generate("今天天气不错，"):
+            print(piece.text, end="", flush=True)
+"""
+
+from leafcutter._errors import BadInputError, BudgetError, BusyError, Cancelled, Error, FileError, UsageError
+from leafcutter._files import convert, plan
+from leafcutter._model import Model
+from leafcutter._plot import plot_memory_speed
+from leafcutter._stream import GenerationStream
+from leafcutter._types import (
+    IO,
+    Blank,
+    Choice,
+    FillOptions,
+    Filling,
+    FormOptions,
+    GenerateOptions,
+    Generation,
+    Memory,
+    Perplexity,
+    Piece,
+    Plan,
+    Sample,
+    Score,
+    Timing,
+    TokenLogprob,
+)
+from leafcutter._version import __version__
+
+__all__ = [
+    "IO",
+    "BadInputError",
+    "Blank",
+    "BudgetError",
+    "BusyError",
+    "Cancelled",
+    "Choice",
+    "Error",
+    "FileError",
+    "FillOptions",
+    "Filling",
+    "FormOptions",
+    "GenerateOptions",
+    "Generation",
+    "GenerationStream",
+    "Memory",
+    "Model",
+    "Perplexity",
+    "Piece",
+    "Plan",
+    "Sample",
+    "Score",
+    "Timing",
+    "TokenLogprob",
+    "UsageError",
+    "__version__",
+    "convert",
+    "plan",
+    "plot_memory_speed",
+]

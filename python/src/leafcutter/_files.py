@@ -1,0 +1,110 @@
+"""What is asked of files without opening a model: plan and convert."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import threading
+from typing import Any, Optional
+
+from leafcutter import _ffi
+from leafcutter._errors import check
+from leafcutter._progress import Bar, Progress
+from leafcutter._types import Path, Plan, Size, made
+from leafcutter._waiting import interruptibly
+from leafcutter._wire import encoded, path_bytes
+
+
+def plan(
+    model: Path,
+    *,
+    memory: Optional[Size] = None,
+    context: Optional[int] = None,
+    batch: Optional[int] = None,
+    disk_rate: Optional[Size] = None,
+    cores: Optional[int] = None,
+    **options: Any,
+) -> Plan:
+    """Says whether a model fits a budget and how fast it will be, before anything is allocated.
+
+    Measures processor and disk for some fifteen seconds unless ``disk_rate`` is given.
+
+    Args:
+        model: a .leaf file, or the name of a published size such as ``"cpm-ant-10b"``, which needs ``disk_rate``.
+        memory: the budget: bytes, ``"2GiB"``, or ``"auto"``.
+        context: tokens to hold, the soft prompt and the generated ones included (512).
+        batch: texts at the same time (1).
+        disk_rate: bytes a second: ``"1GB/s"``.
+        cores: compute threads to plan for.
+        options: any other option of ``Model``, such as ``logit_rows=1`` for a model that only generates.
+
+    Raises:
+        BudgetError: it does not fit; ``minimum`` is the smallest budget that works, in bytes.
+    """
+    target = path_bytes(model, "model")
+    body = encoded(
+        {"memory": memory, "context": context, "batch": batch, "disk_rate": disk_rate, "cores": cores, **options}
+    )
+    library = _ffi.library()
+
+    def call() -> str:
+        text = ctypes.c_void_p()
+        check(library.lc_plan(target, body, ctypes.byref(text)))
+        return _ffi.take_string(text)
+
+    return made(Plan, json.loads(interruptibly(call)))
+
+
+def convert(
+    source: Path,
+    target: Path,
+    *,
+    weights: Optional[str] = None,
+    memory: Optional[Size] = None,
+    threads: Optional[int] = None,
+    config: Optional[Path] = None,
+    vocab: Optional[Path] = None,
+    masks: Optional[Path] = None,
+    force: Optional[bool] = None,
+    progress: Progress = False,
+    **options: Any,
+) -> None:
+    """Makes a model file of a checkpoint. One that was interrupted goes on when it is called again.
+
+    Args:
+        source: a Hugging Face folder, or a CPM-Live .pt file.
+        target: the .leaf file to make.
+        weights: ``"int8"`` (default), ``"f16"`` or ``"f32"``.
+        memory: the most to take (under 1 GiB).
+        config: the configuration, if it does not lie beside the weights.
+        vocab: vocab.txt, likewise.
+        masks: BMCook's masks of a pruned model.
+        force: replace ``target`` if it exists.
+        progress: True for a bar by tqdm, or a function of bytes done and in total.
+        options: any other option of the command, in snake_case.
+
+    Raises:
+        BadInputError: the checkpoint is damaged or of another model.
+        FileError: reading or writing failed, or ``target`` exists.
+    """
+    paths = path_bytes(source, "source"), path_bytes(target, "target")
+    given = {"weights": weights, "memory": memory, "threads": threads, "config": config, "vocab": vocab, "masks": masks}
+    body = encoded({**given, "force": force, **options})
+    library = _ffi.library()
+    is_cancelled = threading.Event()
+    state = (0, 0)
+
+    def note(done: int, total: int, _: Optional[int]) -> int:
+        nonlocal state
+        state = (done, total)
+        return 1 if is_cancelled.is_set() else 0
+
+    callback = _ffi.ProgressFunction(note)
+
+    with Bar(progress, "converting", "B") as bar:
+        interruptibly(
+            lambda: check(library.lc_convert(*paths, body, callback, None)),
+            cancel=is_cancelled.set,
+            tick=lambda: bar.show(*state),
+        )
+        bar.show(*state)

@@ -1,0 +1,125 @@
+"""The package itself: library, plan, plot, demo."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import REPOSITORY
+
+import leafcutter
+from leafcutter import _ffi
+
+
+def test_package_and_library_have_one_version():
+    assert _ffi.library().lc_version().decode() == leafcutter.__version__
+
+
+def test_every_function_of_the_header_is_declared():
+    header = (REPOSITORY / "Sources" / "CLibrary" / "include" / "leafcutter.h").read_text(encoding="utf-8")
+    code = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
+    assert set(re.findall(r"\b(lc_\w+)\(", code)) == set(_ffi._SIGNATURES)
+    values = dict(re.findall(r"\b(LC_[A-Z_]+) = (-?\d+)", code))
+    for name in ("OK", "TIMEOUT", "END", "USAGE", "BAD_INPUT", "IO", "BUDGET", "CANCELLED", "CLOSED", "BUSY",
+                 "PIECE", "PROGRESS", "RESULT"):
+        assert int(values["LC_" + name]) == getattr(_ffi, name)
+
+
+def test_what_is_exported_is_there_and_documented():
+    for name in leafcutter.__all__:
+        assert name.startswith("__") or getattr(leafcutter, name).__doc__
+
+
+def test_a_wheel_names_what_its_library_holds():
+    from importlib import metadata
+
+    try:
+        files = {file.name for file in metadata.files("leafcutter") or []}
+    except metadata.PackageNotFoundError:
+        pytest.skip("the package was not installed by its wheel")
+    assert {"libleafcutter.so.1", "py.typed", "LICENSE", "NOTICE"} <= files
+    assert {"lz4.txt", "xxhash.txt", "zlib.txt", "swift.txt"} <= files
+    assert metadata.version("leafcutter") == leafcutter.__version__
+
+
+def test_a_bar_shows_how_far_a_conversion_is(tmp_path, capfd):
+    pytest.importorskip("tqdm")
+    leafcutter.convert(REPOSITORY / "Examples" / "demo-model", tmp_path / "a.leaf", progress=True)
+    shown = capfd.readouterr()
+    assert shown.out == "" and "converting: 100%" in shown.err
+
+
+def test_a_plan_is_the_one_that_a_model_is_opened_with(model_path):
+    plan = leafcutter.plan(model_path, memory="64MiB", context=128, disk_rate="1GB/s")
+    assert plan.fits and plan.minimum <= plan.budget == 64 << 20
+    assert plan.blocks["total"] == plan.blocks["pinned"] + plan.blocks["streamed"]
+    assert plan.predicted["seconds_per_token"] > 0
+    assert leafcutter.plan("cpm-ant-10b", memory="1GiB", disk_rate="1GB/s").streamed_bytes_per_sweep > 8e9
+    with pytest.raises(leafcutter.BudgetError) as raised:
+        leafcutter.plan(model_path, memory="44MiB", context=128, disk_rate="1GB/s")
+    assert leafcutter.plan(model_path, memory=raised.value.minimum, context=128, disk_rate="1GB/s").fits
+
+
+def test_a_model_tells_what_it_takes(model):
+    assert model.memory.budget == 128 << 20
+    assert 0 < model.memory.peak <= model.memory.budget
+    assert model.plan.budget == 128 << 20
+    assert model.sequences == 4
+    assert "demo.leaf" in repr(model)
+
+
+RUNS = [
+    {"budget": 1 << 30, "decode_seconds_per_token": [1.8, 1.9], "predicted_seconds_per_token": 1.7},
+    {"budget": 1 << 29, "decode_seconds_per_token": [2.6, 2.7, 2.5], "predicted_seconds_per_token": 2.4},
+    {"budget": 1 << 31, "decode_seconds_per_token": 0.5, "name": "another"},
+]
+
+
+def test_results_become_a_plot(tmp_path):
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps({"machine": {}, "runs": RUNS}))
+    lines = tmp_path / "bench.jsonl"
+    lines.write_text("".join(json.dumps(run) + "\n" for run in RUNS))
+    for results in (RUNS, {"runs": RUNS}, path, str(lines), iter(RUNS)):
+        axes = leafcutter.plot_memory_speed(results)
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+            "leafcutter, predicted", "leafcutter", "another"]
+        [measured] = [one.lines[0] for one in axes.containers if one.get_label() == "leafcutter"]
+        assert list(measured.get_xdata()) == [0.5, 1.0]
+        assert list(measured.get_ydata()) == pytest.approx([2.6, 1.85])
+    assert leafcutter.plot_memory_speed(RUNS[2], axes=axes) is axes
+
+
+def test_results_that_are_none_are_refused(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "bench.md"
+    path.write_text("| memory |")
+    for results in (path, [], [{"budget": 1}], [3], [{"budget": 1, "decode_seconds_per_token": []}]):
+        with pytest.raises(leafcutter.BadInputError):
+            leafcutter.plot_memory_speed(results)
+
+
+def test_the_demo_recites():
+    done = subprocess.run(
+        [sys.executable, "-m", "leafcutter.demo"], cwd=REPOSITORY / "python", capture_output=True, check=False,
+        encoding="utf-8", env={"PYTHONUTF8": "1", **_environment()},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "白日依山尽，黄河入海流。\n欲穷千里目，更上一层楼。" in done.stdout
+
+
+def test_the_demo_says_where_it_runs(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "leafcutter.demo"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=_environment(),
+    )
+    assert done.returncode == 0 or "inside of the repository" in done.stderr
+
+
+def _environment():
+    import os
+
+    return dict(os.environ)

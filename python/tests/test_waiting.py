@@ -1,0 +1,93 @@
+"""Python goes on while the model is read, and Ctrl-C is heard."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from conftest import POEM, REPOSITORY
+
+import leafcutter
+
+
+def interrupt_soon():
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+
+def test_other_threads_go_on_while_a_token_is_waited_for(slow_model):
+    count, is_over = 0, threading.Event()
+    stream = slow_model.generate(POEM)
+
+    def count_up():
+        nonlocal count
+        while count < 1000:
+            count += 1
+            time.sleep(0)
+        # The reading takes minutes, so this comes while the token is waited for.
+        stream.cancel()
+
+    counter = threading.Thread(target=count_up)
+    counter.start()
+    with pytest.raises(leafcutter.Cancelled):
+        next(stream)
+    counter.join()
+    is_over.set()
+    assert count == 1000
+
+
+def test_ctrl_c_in_the_first_sweep_is_heard(slow_model):
+    for wait in (
+        lambda: next(slow_model.generate(POEM)), lambda: slow_model.complete(POEM),
+        lambda: slow_model.score("春", "风"), lambda: next(slow_model.map(["春", "夏"])), lambda: slow_model.embed("春"),
+    ):
+        interrupt_soon()
+        with pytest.raises(KeyboardInterrupt):
+            wait()
+
+
+OPENING = """
+import os, signal, sys, threading
+import leafcutter
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    leafcutter.Model(sys.argv[1], memory="1GiB", context=256, max_read_rate="20kB/s", io="buffered")
+    # All of it stays in memory, and where opening does not read it, the first sweep does.
+    next(leafcutter.Model(sys.argv[1], memory="1GiB", context=256, max_read_rate="20kB/s").generate("x"))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_while_a_model_opens_is_heard_and_the_process_ends(model_path):
+    done = subprocess.run(
+        [sys.executable, "-c", OPENING, str(model_path)], capture_output=True, text=True, timeout=600, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
+def test_ctrl_c_ends_a_plan(model_path):
+    interrupt_soon()
+    with pytest.raises(KeyboardInterrupt):
+        # Without a rate the disk is measured for some seconds.
+        leafcutter.plan(model_path, memory="1GiB")
+
+
+def test_a_conversion_is_interrupted_and_goes_on(tmp_path, model_path):
+    source, target = REPOSITORY / "Examples" / "demo-model", tmp_path / "demo.leaf"
+    with pytest.raises(KeyboardInterrupt):
+        # The signal comes from the conversion's own progress, so that it comes before its end.
+        leafcutter.convert(source, target, threads=1, progress=lambda done, total: os.kill(os.getpid(), signal.SIGINT))
+    leafcutter.convert(source, target)
+    assert target.read_bytes() == model_path.read_bytes()
+
+
+def test_nothing_is_printed_unasked(model_path):
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, leafcutter\n"
+         "with leafcutter.Model(sys.argv[1], memory='128MiB') as m: m.complete('春', max_tokens=2)", str(model_path)],
+        capture_output=True, text=True, check=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
