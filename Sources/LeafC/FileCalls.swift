@@ -32,7 +32,8 @@ extension HostOptions {
             throw LeafError(.usage, "a preset has no file to measure the disk with; give disk_rate, such as 1GB/s")
         }
         let file = if let preset { try tuned(ModelFile(preset: preset)) } else { try open(name) }
-        var options = modelOptions(file)
+        // With few rows of logits: opening takes more where the budget has room.
+        var options = smallestOptions(file)
         options.memory = .bytes(try Model.plan(file, options).budget)
         let rates = try MachineRates.measure(
             for: file, rows: [sequences, context], threads: threads, activations: activations, reading: reading,

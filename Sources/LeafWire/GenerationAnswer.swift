@@ -42,15 +42,15 @@ package struct GenerationAnswer {
     private var run: [(key: String, value: JSON)] {
         (session.map { [("session", $0)] } ?? []) + [("timing", timing)]
             + (loadSeconds == nil ? [] : [("memory", .memory(model)), ("io", .io(model))]) + [
-            (
-                "speculation",
-                [
-                    "drafted": .integer(0), "accepted": .integer(0),
-                    "tokens_per_sweep": .number(
-                        Double(generation.newTokens) / Double(max(1, generation.sweeps))),
-                ]
-            )
-        ]
+                (
+                    "speculation",
+                    [
+                        "drafted": .integer(0), "accepted": .integer(0),
+                        "tokens_per_sweep": .number(
+                            Double(generation.newTokens) / Double(max(1, generation.sweeps))),
+                    ]
+                )
+            ]
     }
 
     private var isBeamSearch: Bool {

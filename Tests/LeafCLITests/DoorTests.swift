@@ -1,5 +1,6 @@
 import Foundation
 import GoldenSupport
+import LeafArguments
 import LeafCLI
 import Testing
 

@@ -84,7 +84,7 @@ struct BatchCommand: Command {
                 advice: error.advice)
         }
         terminal.progress.clear()
-        run.tell(tokens: outcome.tokens, requests: outcome.done - outcome.before, rows: outcome.rows)
+        run.tell(tokens: outcome.tokens, requests: outcome.done - outcome.before)
         try run.finishTrace()
         if common.isJSON { terminal.print(json(outcome, seconds: run.seconds)) }
         let counts = "\(outcome.done) of \(Quantity.count(outcome.count, "request"))"

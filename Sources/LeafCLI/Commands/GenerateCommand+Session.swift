@@ -69,7 +69,7 @@ extension GenerateCommand {
 
     /// What stands behind a text that was printed as it came.
     func ending(of generation: Generation, on terminal: Terminal) -> String {
-        guard quietsPast, terminal.output.column == 0 else { return "\n" }
+        guard quietsPast, !terminal.output.isTerminal else { return "\n" }
         // The next part is to follow the last character.
         return generation.sweeps > 0 && generation.samples[0].finishReason == .stop ? "\n" : ""
     }

@@ -1,5 +1,6 @@
 import LeafArguments
 import LeafSystem
+import LeafWire
 import Leafcutter
 
 /// How answers are written that are many.

@@ -11,7 +11,7 @@ final class Output {
 
     private var pending: [UInt8] = []
     private var failure: Int32?
-    private let isTerminal = isatty(STDOUT_FILENO) == 1
+    let isTerminal = isatty(STDOUT_FILENO) == 1
     private let target = StraightOutput(STDOUT_FILENO) { Interrupt.isAnyRequested }
     /// What else is on the terminal; nil while nothing is.
     private let progress: ProgressLine?

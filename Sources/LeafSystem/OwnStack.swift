@@ -1,16 +1,15 @@
-import Glibc
-import LeafSystem
+internal import Glibc
 
 /// A stack that no limit of the shell cuts.
 ///
 /// The first thread's stack ends where `ulimit -s` says, and what lies deeper ends the program without a word. Where
 /// that is near, the command runs on a thread of its own, which takes the signals in place of the first.
-enum OwnStack {
+package enum OwnStack {
     /// What threads of this program have, and more than a command uses.
     private static let bytes = 1 << 20
 
     /// Runs `body`, on this thread if its stack is large enough, and waits for it.
-    static func run(_ body: @escaping @Sendable () -> Void) {
+    package static func run(_ body: @escaping @Sendable () -> Void) {
         guard let limit = AddressLimit.stack(), limit < bytes, start(body) else { return body() }
     }
 
