@@ -74,7 +74,8 @@ import Testing
         #expect(answers["2"]?["text"] as? String == filled.json?["text"] as? String)
         let scored = try Leafcutter.run(
             "score", model, "-q", "--requests", try folder.file([#"{"id":3,"context":"床前明月","target":"光"}"#]))
-        #expect(answers["3"]?["logprob"] as? Double == scored.json?["logprob"] as? Double)
+        let score = try #require(jsonObjects(scored.text).first)
+        #expect(answers["3"]?["logprob"] as? Double == score["logprob"] as? Double)
         let embedded = try Leafcutter.run("embed", model, "白日依山尽", "-q")
         let vector = try #require(embedded.json?["embedding"] as? [Double])
         #expect(answers["4"]?["embedding"] as? [Double] == vector)
@@ -91,7 +92,8 @@ import Testing
         let numbers = try #require(Data(base64Encoded: encoded)).withUnsafeBytes { bytes in
             (0..<bytes.count / 4).map { Double(bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self)) }
         }
-        #expect(numbers == vector)
+        // In JSON stands the shortest number that is read as the same float.
+        #expect(numbers.map(Float.init) == vector.map(Float.init))
         let chats = try body("7")["choices"] as? [[String: Any]]
         #expect((chats?.first?["message"] as? [String: Any])?["content"] as? String == text)
     }

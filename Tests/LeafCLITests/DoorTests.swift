@@ -21,8 +21,9 @@ import Testing
 
     private static let writers = CommandRun.every.filter { $0.output != nil }
 
+    /// `batch` writes two files that belong together, and has tests of its doors beside those of its work.
     @Test func noCommandIsForgotten() {
-        #expect(Set(CommandRun.every.map(\.command)) == Set(Program.outlines.map(\.name)))
+        #expect(Set(CommandRun.every.map(\.command)) == Set(Program.outlines.map(\.name)).subtracting(["batch"]))
     }
 
     // MARK: Running
@@ -72,7 +73,7 @@ import Testing
         #expect(lines.count == 1, "\(run): \(outcome.error)", sourceLocation: sourceLocation)
         let sentence = lines.last ?? ""
         #expect(sentence.hasPrefix("leafcutter \(run.command): "), "\(sentence)", sourceLocation: sourceLocation)
-        #expect(sentence.contains(part), "\(run): \(sentence)", sourceLocation: sourceLocation)
+        #expect(part.isEmpty || sentence.contains(part), "\(run): \(sentence)", sourceLocation: sourceLocation)
         // The name of a Swift error's case, or of its type.
         #expect(!sentence.contains("Error(") && !sentence.contains("LeafError"), sourceLocation: sourceLocation)
     }
@@ -114,7 +115,7 @@ import Testing
         #expect(deaf.status == 0, "\(run)")
         _ = try takeNames()
 
-        let limited = try shell("ulimit -f 0; leafcutter > plain", run)
+        let limited = try shell("(ulimit -f 0; leafcutter > plain) 2>&1 | cat >&2; exit ${PIPESTATUS[0]}", run)
         if prints || run.output != nil {
             #expect(limited.status == 1, "\(run): \(limited.error)")
             #expect(limited.error.contains("File too large") || limited.error.contains("is full after"))

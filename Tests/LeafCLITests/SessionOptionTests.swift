@@ -139,7 +139,7 @@ import Testing
         #expect((try inspect()["texts"] as? [[String: Any]])?.first?["has_ended"] as? Bool == true)
 
         let bytes = try Data(contentsOf: URL(filePath: session))
-        try bytes.prefix(5000).write(to: URL(filePath: session))
+        try bytes.dropLast(9).write(to: URL(filePath: session))
         try Leafcutter.expectRefusal(["inspect", session], 1, "cut off")
         try Leafcutter.expectRefusal(["inspect", session, "--tensors"], 2, "no tensors")
     }

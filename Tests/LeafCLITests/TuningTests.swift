@@ -62,11 +62,13 @@ import Testing
     @Test func whatNamesBeganWithIsToldToWhoeverAsks() throws {
         let shapes = ["A": [2, 48], "B": [96, 2]]
         var (header, end) = ([String: Any](), 0)
-        for (factor, shape) in shapes {
-            let bytes = shape.reduce(4, *)
-            let name = "module.encoder.layers.0.self_att.self_attention.project_q.lora.lora_\(factor)"
-            header[name] = ["dtype": "F32", "shape": shape, "data_offsets": [end, end + bytes]] as [String: Any]
-            end += bytes
+        for layer in 0..<2 {
+            for (factor, shape) in shapes {
+                let bytes = shape.reduce(4, *)
+                let name = "module.encoder.layers.\(layer).self_att.self_attention.project_q.lora.lora_\(factor)"
+                header[name] = ["dtype": "F32", "shape": shape, "data_offsets": [end, end + bytes]] as [String: Any]
+                end += bytes
+            }
         }
         let json = try JSONSerialization.data(withJSONObject: header)
         let length = withUnsafeBytes(of: UInt64(json.count).littleEndian) { Data($0) }
