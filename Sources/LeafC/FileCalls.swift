@@ -32,8 +32,7 @@ extension HostOptions {
             throw LeafError(.usage, "a preset has no file to measure the disk with; give disk_rate, such as 1GB/s")
         }
         let file = if let preset { try tuned(ModelFile(preset: preset)) } else { try open(name) }
-        // With few rows of logits: opening takes more where the budget has room.
-        var options = smallestOptions(file)
+        var options = try modelOptions(file)
         options.memory = .bytes(try Model.plan(file, options).budget)
         let rates = try MachineRates.measure(
             for: file, rows: [sequences, context], threads: threads, activations: activations, reading: reading,

@@ -45,7 +45,7 @@ def slow_model(model_path, least):
 
 @pytest.fixture(scope="session")
 def command(model_path):
-    """Runs `leafcutter COMMAND MODEL ..` and returns the JSON objects that it prints."""
+    """Runs `leafcutter COMMAND MODEL ..` and returns the JSON objects that it prints, but for a summary."""
     program = os.environ.get("LEAFCUTTER_BIN")
     if not program:
         pytest.skip("LEAFCUTTER_BIN does not name the command")
@@ -58,6 +58,7 @@ def command(model_path):
             capture_output=True, text=True, check=False,
         )
         assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        objects = [json.loads(line) for line in done.stdout.splitlines()]
+        return [object for object in objects if "summary" not in object]
 
     return run

@@ -8,7 +8,7 @@ import Leafcutter
 /// `leafcutter doctor [MODEL]`
 struct DoctorCommand: Command {
     var model: String?
-    var context = 512
+    var wantedContext: Int?
     var common = CommonOptions()
 
     static let syntax = CommandSyntax<DoctorCommand>(
@@ -21,7 +21,7 @@ struct DoctorCommand: Command {
         options: [
             .value(
                 "context", "N",
-                "With MODEL: tokens to hold, the soft prompt and the generated ones included (default 512).", \.context)
+                "With MODEL: tokens to hold, the soft prompt and the generated ones included (default 512).", \.wantedContext)
         ] + CommonOptions.all.map { $0.lifted(\.common) },
         examples: ["doctor", "doctor ant.leaf", "doctor ant.leaf --context 128"])
 
@@ -29,6 +29,10 @@ struct DoctorCommand: Command {
     private static let manyRows = 64
 
     func run(_ terminal: Terminal) throws(LeafError) {
+        guard wantedContext == nil || model != nil else {
+            throw LeafError(.usage, "--context belongs to a MODEL, which is missing")
+        }
+        let context = wantedContext ?? 512
         guard (1...PlanAnswer.longestContext).contains(context) else {
             throw LeafError(.usage, "--context \(context) is not between 1 and \(PlanAnswer.longestContext)")
         }
