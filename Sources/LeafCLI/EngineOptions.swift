@@ -28,7 +28,8 @@ struct EngineOptions: Sendable {
             "mirror", "FILE", "A second copy of the model, on another drive, read at the same time.", \.reading.mirror,
             suggest: .model),
         .value(
-            "max-read-rate", "RATE", "Read weights no faster than this: 200MB/s (default: no limit).",
+            "max-read-rate", "RATE",
+            "Read weights no faster than this: 200MB/s; a bare number is bytes a second (default: no limit).",
             \.reading.maxReadRate),
         .value(
             "activations", "TYPE",

@@ -15,7 +15,14 @@ enum ForeignFile {
         if beginning.dropFirst(257).starts(with: "ustar".utf8) { return packed("tar") }
         if let kind = kinds.first(where: { beginning.starts(with: $0.beginning) }) { return kind.sentence }
         let text = String(decoding: beginning.drop { isSpace($0) }.prefix(32), as: UTF8.self).lowercased()
-        return texts.first { text.hasPrefix($0.beginning) }?.sentence
+        if let known = texts.first(where: { text.hasPrefix($0.beginning) }) { return known.sentence }
+        return isText(beginning.prefix(8)) ? "begins like a text, and is neither a model, a session nor weights" : nil
+    }
+
+    /// A length of eight letters is longer than any file.
+    private static func isText(_ length: ArraySlice<UInt8>) -> Bool {
+        length.count == 8
+            && length.allSatisfy { isSpace($0) || (0x20...0x7E).contains($0) || (0x80...0xF4).contains($0) }
     }
 
     private static let kinds: [(beginning: [UInt8], sentence: String)] = [

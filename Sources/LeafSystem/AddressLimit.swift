@@ -45,7 +45,8 @@ package struct AddressLimit: Sendable, Equatable {
     func refusal(of needed: Int, for what: String) -> LeafError {
         LeafError(
             .budget,
-            "\(kind.sentence) is \(bytes.sizeText), and \(what) needs \((used +| needed).roundedUpText); raise it")
+            "\(kind.sentence) is \(bytes.sizeText), "
+                + "and \((used +| needed).roundedUpText) are needed for \(what); raise it")
     }
 
     /// `Max address space         41943040             unlimited            bytes`: the first number is in force.

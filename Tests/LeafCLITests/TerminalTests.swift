@@ -22,11 +22,13 @@ struct TerminalTests {
     }
 
     /// Runs a bash script on a terminal, where `$0` is the program and `$1` the model.
-    private func transcript(_ words: String, columns: Int = 80, height: Int = 24) throws -> Leafcutter.Run {
+    private func transcript(
+        _ words: String, columns: Int = 80, height: Int = 24, terminal: String = "xterm"
+    ) throws -> Leafcutter.Run {
         let path = folder.path("\(UUID().uuidString).sh")
         try Data("stty cols \(columns) rows \(height)\n\(words)\n".utf8).write(to: URL(filePath: path))
         let arguments = [Leafcutter.path, model, folder.url.path].map { "'\($0)'" }.joined(separator: " ")
-        return try Leafcutter.shell(#"script -qec "bash -c '. $1' $2" /dev/null"#, path, arguments)
+        return try Leafcutter.shell(#"TERM=$3 script -qec "bash -c '. $1' $2" /dev/null"#, path, arguments, terminal)
     }
 
     /// The texts that the line of progress had, each once.
@@ -50,6 +52,16 @@ struct TerminalTests {
         let screen = Screen(run.text)
         #expect(screen.lines.first == plain.text.split(separator: "\n").first.map(String.init), "\(screen)")
         #expect(screen.lines[1].hasPrefix("2 tokens in "), "\(screen)")
+    }
+
+    @Test(arguments: ["dumb", ""]) func whatCannotMoveItsCursorGetsNoSequences(terminal: String) throws {
+        let budget = try budget(["generate", model, "春", "--greedy", "--max-tokens", "2"])
+        let run = try transcript(
+            #""$0" generate "$1" 春 --greedy --max-tokens 2 --max-read-rate 4MB/s --memory \#(budget)"#,
+            terminal: terminal)
+        #expect(run.status == 0, "\(run.text)")
+        #expect(!run.text.contains("\u{1B}"), "\(run.text)")
+        #expect(run.text.contains("2 tokens in "), "\(run.text)")
     }
 
     /// A line of progress below a text comes and goes, where the text ends at the edge too.

@@ -92,6 +92,15 @@ import Testing
         #expect(error?.description.contains("promises a header of \(length) bytes") == true)
     }
 
+    @Test(arguments: ["Once upon a time there was an ant.", "春眠不觉晓，处处闻啼鸟。"])
+    func aTextIsCalledOneAndNotALength(text: String) throws {
+        let directory = try TemporaryDirectory()
+        try Data(text.utf8).write(to: URL(filePath: directory.path("story.txt")))
+        let error = failure { _ = try header(of: directory.path("story.txt")) }
+        let sentence = "begins like a text, and is neither a model, a session nor weights"
+        #expect(error?.description.hasSuffix(sentence) == true)
+    }
+
     @Test func filesThatAreNoneAreRefused() throws {
         let directory = try TemporaryDirectory()
         #expect(failure { _ = try InputFile(path: directory.url.path) }?.description.contains("directory") == true)

@@ -44,7 +44,7 @@ import Testing
         #expect(error?.kind == .budget)
         #expect(
             error?.description
-                == "the limit on address space (ulimit -v) is 32.0 MiB, and this model needs 33 MiB; raise it")
+                == "the limit on address space (ulimit -v) is 32.0 MiB, and 33 MiB are needed for this model; raise it")
         let data = #expect(throws: LeafError.self) {
             try AddressLimit.check(.max, for: "this model", reports(data: "4194304"))
         }

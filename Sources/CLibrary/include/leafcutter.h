@@ -84,7 +84,7 @@ typedef int (*lc_progress)(uint64_t done, uint64_t total, void *user);
    run with a library whose number is equal or larger. */
 uint32_t lc_abi_version(void);
 
-/* Returns the version of Leafcutter, "0.1.0". Never NULL; it lives as long as the process. */
+/* Returns the version of Leafcutter, "0.2.0". Never NULL; it lives as long as the process. */
 const char *lc_version(void);
 
 /* ---- Models ---------------------------------------------------------------------------------------------------- */

@@ -19,7 +19,7 @@ struct EmbedCommand: Command {
         discussion: """
             The vector of a text is the mean of its last hidden states, after the last norm: one JSON object a text, \
             {"embedding","tokens"}. With - each line of standard input is one text; they share sweeps, and the \
-            vectors come in the order of the lines.
+            vectors come in the order of the lines, without ids. --lines beside - changes nothing here.
 
             With --requests each line of a file is a JSON object, {"id","text"} (or "input_ids" with <s>), with \
             "pool" and "normalize" where they differ; --prompts takes one text a line. Answers are \

@@ -26,8 +26,17 @@ extension GenerateCommand {
         if let session { saved = try file.contents(of: session) }
         let command = saved.map { continuing($0) } ?? self
         try command.checkQuietPast()
-        guard let prompt = given ?? saved.map({ Prompt.ids($0.promptIDs) }) else { throw Self.missingPrompt }
+        guard let prompt = given ?? saved.map({ Prompt.ids($0.promptIDs) }) else {
+            throw Self.missingPrompt(in: session)
+        }
         return (file, prompt, command, saved?.tokens ?? 0)
+    }
+
+    private static func missingPrompt(in session: Session?) -> LeafError {
+        guard let session else { return missingPrompt }
+        return LeafError(
+            .usage,
+            "PROMPT is missing, and \(session.path) does not exist yet; give a text, - for standard input, or --ids")
     }
 
     /// The command as it would be with all options of a session typed.
@@ -74,9 +83,9 @@ extension GenerateCommand {
         return generation.sweeps > 0 && generation.samples[0].finishReason == .stop ? "\n" : ""
     }
 
-    /// Tells how a session can go on.
+    /// Tells how a session can go on; of one that was not saved the error speaks.
     func tell(of session: Session, _ generation: Generation, _ terminal: Terminal) {
-        guard !terminal.interrupt.isRequested else { return }
+        guard !terminal.interrupt.isRequested, session.failure == nil else { return }
         let reasons = generation.samples.map(\.finishReason)
         let origin = generation.sweeps == 0 ? "all of it was in \(session.path)" : "\(session.path) has all of it"
         if reasons.allSatisfy({ $0 == .stop }) {

@@ -170,6 +170,10 @@ struct GenerateCommand: Command {
         options.segment = segment ?? usual.segment
         options.maxTokens = maxTokens ?? (suffix == nil ? options.maxTokens : FillRequest.usualLongest)
         for bias in biases { options.logitBias[bias.id] = bias.value }
+        guard !(options.temperature < 0) else {
+            throw LeafError(
+                .usage, "--temperature \(options.temperature) is negative; for no randomness give 0, or --greedy")
+        }
         options = options.withGreedyAtZero
         try options.validate()
         guard (1...GenerationOptions.mostSequences).contains(samples) else {

@@ -3,7 +3,8 @@ import LeafSystem
 import Leafcutter
 
 /// What is going on, on standard error: on a terminal one line that is rewritten in place, some times a second even
-/// when the command says nothing new; elsewhere a plain line now and then.
+/// when the command says nothing new; elsewhere, and where `TERM` names no terminal that can, a plain line now and
+/// then.
 ///
 /// It knows what else is written to the terminal. A text that does not end with its line keeps its place: the line
 /// stands below it, and is gone before more of the text comes.
@@ -23,6 +24,8 @@ final class ProgressLine: Sendable {
     }
 
     private let isShown: Bool
+    private let isTerminal: Bool
+    /// Whether it is a terminal that can move its cursor.
     private let isLive: Bool
     private let isVerbose: Bool
     private let state: Monitor<State>
@@ -37,11 +40,17 @@ final class ProgressLine: Sendable {
     init(isShown: Bool, isVerbose: Bool) {
         self.isShown = isShown
         self.isVerbose = isVerbose
-        isLive = isatty(STDERR_FILENO) == 1
+        isTerminal = isatty(STDERR_FILENO) == 1
+        isLive = isTerminal && Self.movesCursor
         var state = State(interval: isVerbose ? Self.verboseInterval : Self.plainIntervals.first)
         // If it is not a terminal, short work prints nothing.
         state.lastShown = isLive ? nil : .now
         self.state = Monitor(state)
+    }
+
+    private static var movesCursor: Bool {
+        guard let name = getenv("TERM") else { return false }
+        return !["", "dumb"].contains(String(cString: name))
     }
 
     /// From now on a progress with a sweep shows where this model is.
@@ -105,6 +114,8 @@ final class ProgressLine: Sendable {
         if let last = state.lastShown, now - last < (isLive ? Self.liveInterval : state.interval) { return }
         let reading = progress.sweep == nil ? nil : state.position?().map { state.clock.read($0, at: now) }
         guard !progress.showsSlowSweepsAlone || reading?.isLong == true else { return erase(&state) }
+        // A plain line may not stand in the middle of a text.
+        if isTerminal, !isLive, state.cursor.column > 0 { return }
         state.lastShown = now
         let seconds = (now - state.began) / .seconds(1)
         guard isLive else {

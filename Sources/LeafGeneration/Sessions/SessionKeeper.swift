@@ -98,7 +98,7 @@ extension GenerationRequest {
         try session.read(comparedWith: head) { saved, _ throws(LeafError) in
             var differences = head.differences(from: saved)
             if let seed = options.seed, seed != saved.seed {
-                differences.add("was begun with seed \(saved.seed), this run has seed \(seed)", "leave it out")
+                differences.add("was begun with seed \(saved.seed), this run has seed \(seed)", "leave the seed out")
             }
             // Beam search gives one token more than requested, and the length is the same as before.
             if case .beams = options.decoding {
