@@ -1,5 +1,6 @@
 package import LeafFormat
 package import LeafSystem
+import LeafWire
 
 /// The files of a job: the answers, the record of which lines they answer, and the answers of those that failed once
 /// more.
@@ -16,6 +17,10 @@ package final class AnswerLog {
         package init(answers: String, job: String, errors: String? = nil) {
             (self.answers, self.job, self.errors) = (answers, job, errors)
         }
+
+        /// Where ids that do not fit into memory are sorted.
+        var ids: String { job + ".ids" }
+        var all: [String] { [answers, job, ids] + (errors.map { [$0] } ?? []) }
     }
 
     private let paths: Paths
@@ -65,27 +70,28 @@ package final class AnswerLog {
         if isNew, try Self.byteCount(of: paths.answers) > 0 { throw Self.orphaned(paths) }
         job = try OutputFile(path: paths.job, calls: calls)
         try job.lock(for: "run")
-        // Another run may have made them, and ended, meanwhile.
-        try checkAnswers()
-        madeJob = try Self.byteCount(of: paths.job) == 0
-        begun = resumes ? try Self.record(paths) : nil
-        isUnbegun = begun == nil
-        if begun == nil, try Self.byteCount(of: paths.answers) > 0 { throw Self.orphaned(paths) }
-        madeAnswers = !FilePath.exists(paths.answers)
+        madeJob = job.byteCount == 0
         do throws(LeafError) {
+            // Another run may have made them, and ended, meanwhile.
+            try checkAnswers()
+            begun = resumes ? try Self.record(paths) : nil
+            if begun == nil, try Self.byteCount(of: paths.answers) > 0 { throw Self.orphaned(paths) }
+            madeAnswers = !FilePath.exists(paths.answers)
             answers = try OutputFile(path: paths.answers, calls: calls)
         } catch {
-            if isNew { try? FilePath.remove(paths.job) }
+            if madeJob { try? FilePath.remove(paths.job) }
             throw error
         }
-        if let path = paths.errors {
-            do throws(LeafError) {
-                try Self.checkErrors(path, resumes: resumes)
-                errors = try OutputFile(path: path, calls: calls)
-            } catch {
-                forget()
-                throw error
-            }
+        isUnbegun = begun == nil
+        guard let path = paths.errors else { return }
+        do throws(LeafError) {
+            try Self.checkErrors(path, ofJob: begun != nil)
+            let file = try OutputFile(path: path, calls: calls)
+            try file.lock(for: "run")
+            errors = file
+        } catch {
+            forget()
+            throw error
         }
     }
 
@@ -123,21 +129,65 @@ package final class AnswerLog {
     /// Bytes of a line of a job's file at most.
     private static let lineLimit = 1 << 16
 
-    /// What is there must be of a job: it is written anew from the answers.
-    private static func checkErrors(_ path: String, resumes: Bool) throws(LeafError) {
+    /// What is there is written anew from the answers, so it may hold nothing but answers of requests that failed.
+    ///
+    /// - Parameter isBegun: whether there is a job to go on with.
+    private static func checkErrors(_ path: String, ofJob isBegun: Bool) throws(LeafError) {
         guard try byteCount(of: path) > 0 else { return }
-        guard resumes else {
+        guard isBegun else {
             throw LeafError(.usage, "\(path) exists; name another file for the requests that failed")
         }
         let input = try InputFile(path: path)
-        let beginning = try input.bytes(at: 0, count: min(input.byteCount, 16))
-        guard [#"{"id":"#, #"{"custom_id":"#].contains(where: { beginning.starts(with: $0.utf8) }) else {
-            throw LeafError(
-                .usage, "\(path) does not hold requests that failed; name another file for them")
+        let lines = try JobLines(input, limit: WireRequest.byteLimit)
+        while let line = try lines.next() {
+            // A run that was killed may have left the last one torn.
+            let isLast = line.offset + line.bytes.count == input.byteCount
+            guard !line.isTooLong, isFailure(line.bytes) || isLast && isTornFailure(line.bytes) else {
+                throw LeafError(
+                    .usage,
+                    "line \(line.number) of \(path) is no request that failed; name another file for those that do")
+            }
         }
     }
 
+    /// Whether a line is an answer that says why there is none.
+    private static func isFailure(_ line: ArraySlice<UInt8>) -> Bool {
+        var (hasError, hasMore) = (false, false)
+        do throws(LeafError) {
+            try JSONReader.read(line) { name, reader throws(LeafError) in
+                switch name {
+                case "id", "custom_id": try reader.skip()
+                case "error":
+                    hasError = try reader.kind() != .null
+                    try reader.skip()
+                // OpenAI's form has it where there is none as well.
+                case "response":
+                    if try reader.kind() != .null { hasMore = true }
+                    try reader.skip()
+                default:
+                    hasMore = true
+                    try reader.skip()
+                }
+            }
+        } catch { return false }
+        return hasError && !hasMore
+    }
+
+    /// Whether a line may be the beginning of such an answer. A whole object is none.
+    private static func isTornFailure(_ line: ArraySlice<UInt8>) -> Bool {
+        let start = Array(#"{"id":"#.utf8)
+        guard line.starts(with: start) || start.starts(with: line) else { return false }
+        do throws(LeafError) {
+            try JSONReader.read(line) { _, reader throws(LeafError) in try reader.skip() }
+            return false
+        } catch { return true }
+    }
+
     // MARK: Beginning
+
+    /// Whether there is a job to go on with, and whether it has answers.
+    package var isBegun: Bool { !isUnbegun }
+    package var hasAnswers: Bool { answersEnd > 0 }
 
     /// Begins a new job.
     package func begin(_ record: JobRecord) throws(LeafError) {

@@ -44,7 +44,7 @@ struct BatchItem {
         _ bytes: ArraySlice<UInt8>, _ name: LineName, for file: ModelFile, _ defaults: WireRequest.Defaults,
         seed: UInt64
     ) throws(LeafError) -> (Form, [BatchRequest]) {
-        switch try WireRequest(json: bytes, defaults) {
+        switch try WireRequest(json: bytes, defaults, kinds: [.generate, .fill, .score, .embed]) {
         case .generate(let input):
             let request = try input.request(for: file).seeded(seed)
             return (.generate(request), [.generate(request)])

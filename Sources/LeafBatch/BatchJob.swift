@@ -92,25 +92,38 @@ package final class BatchJob {
         self.options = options
         self.output = output
         self.input = try Self.open(input)
-        let target = try OutputTarget.file(output, for: "answers")
-        let paths = AnswerLog.Paths(
-            answers: target, job: target + ".job",
-            errors: try options.errors.map { path throws(LeafError) in
-                try OutputTarget.file(path, for: "the requests that failed")
-            })
-        let results = [paths.answers, paths.job] + (paths.errors.map { [$0] } ?? [])
+        let paths = try Self.paths(output, errors: options.errors)
+        let results = paths.all
         for (index, result) in results.enumerated() {
             try OutputTarget.check(result, isNoneOf: [input] + file.paths + reading)
-            guard !results[..<index].contains(result) else {
-                throw LeafError(.usage, "\(result) cannot hold two things; give the requests that failed another name")
-            }
+            try OutputTarget.check([result], isApartFrom: Array(results[..<index]))
         }
         log = try AnswerLog(paths, resumes: options.resumes)
         seed = log.begun?.seed ?? options.seed ?? GenerationOptions.freshSeed()
-        scratchPath = paths.job + ".ids"
+        scratchPath = paths.ids
         self.origin = JobRecord(origin: origin, seed: 0, inputBytes: 0, inputDigest: 0).origin
         try log.begun?.check(origin: self.origin, seed: options.seed, of: output)
     }
+
+    /// Everything that a job writes, for who writes something else.
+    ///
+    /// - Throws: as `init`.
+    package static func results(_ output: String, errors: String?) throws(LeafError) -> [String] {
+        try paths(output, errors: errors).all
+    }
+
+    private static func paths(_ output: String, errors: String?) throws(LeafError) -> AnswerLog.Paths {
+        let target = try OutputTarget.file(output, for: "answers")
+        return AnswerLog.Paths(
+            answers: target, job: target + ".job",
+            errors: try errors.map { path throws(LeafError) in
+                try OutputTarget.file(path, for: "the requests that failed")
+            })
+    }
+
+    /// Whether there is a job to go on with, and whether it has answers.
+    package var isBegun: Bool { log.isBegun }
+    package var hasAnswers: Bool { log.hasAnswers }
 
     private static func open(_ path: String) throws(LeafError) -> InputFile {
         do throws(LeafError) {
@@ -155,7 +168,8 @@ package final class BatchJob {
                 room.make(for: item.answerRoom(in: file.configuration))
             } catch {
                 guard options.skipsBad else {
-                    throw LeafError(.usage, "\(input.path), line \(line.number): \(error)")
+                    throw LeafError(
+                        .usage, "\(input.path), line \(line.number): \(error)", advice: .setting("skip_bad"))
                 }
             }
             onLine(survey.count)

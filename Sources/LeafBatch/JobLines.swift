@@ -12,8 +12,8 @@ final class JobLines {
         let bytes: ArraySlice<UInt8>
         let isTooLong: Bool
 
-        /// Whether it holds nothing to read.
-        var isBlank: Bool { bytes.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D } }
+        /// Whether it holds nothing to read. Of one that is too long nobody knows the rest.
+        var isBlank: Bool { !isTooLong && bytes.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D } }
     }
 
     static let pieceBytes = 1 << 16

@@ -60,12 +60,23 @@ struct EngineOptions: Sendable {
 
     /// Makes a recorder for `--trace`; nil without that option.
     ///
-    /// - Parameter inputs: paths of what is read besides the model.
-    /// - Throws: `.io` if the file cannot be written, `.usage` if the run reads it.
-    func makeTrace(beside file: ModelFile, _ inputs: [String] = []) throws(LeafError) -> TraceRecorder? {
+    /// - Parameters:
+    ///   - inputs: paths of what is read besides the model.
+    ///   - results: paths of what else is written.
+    /// - Throws: `.io` if the file cannot be written, `.usage` if the run reads it, or writes something else there.
+    func makeTrace(
+        beside file: ModelFile, _ inputs: [String] = [], apartFrom results: [String] = []
+    ) throws(LeafError) -> TraceRecorder? {
         guard let trace else { return nil }
+        try checkTrace(isApartFrom: results)
         try OutputTarget.check(trace, isNoneOf: self.inputs(of: file) + inputs)
         return try TraceRecorder(path: trace, isCancelled: { Interrupt.isAnyRequested })
+    }
+
+    /// - Throws: `.usage` if `--trace` would overwrite one of these results.
+    func checkTrace(isApartFrom results: [String]) throws(LeafError) {
+        guard let trace else { return }
+        try OutputTarget.check([trace, trace + ".part"], isApartFrom: results)
     }
 
     /// Writes the recorded timeline.

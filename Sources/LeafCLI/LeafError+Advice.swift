@@ -16,6 +16,7 @@ extension LeafError.Advice {
         case .memory(let bytes): "use --memory \(bytes.roundedUpText.filter { $0 != " " })"
         case .beams(let count): "use --beams \(count)"
         case .context: nil
+        case .setting("skip_bad", _): "correct it, or give --skip-bad to answer it with an error"
         case .setting(let name, let values):
             "use \(Self.option(name))" + (values.isEmpty ? "" : " \(values.joined(separator: " or "))")
         case .without(let name): "leave out \(Self.option(name))"

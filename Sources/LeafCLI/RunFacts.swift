@@ -71,7 +71,10 @@ struct RunFacts: CustomStringConvertible {
         run.streamedBytesPerSweep = streamed
         run.weightBytes = model.file.leaf.chunks.reduce(0) { $0 + $1.rawBytes }
         run.elementBytes = model.file.leaf.weights.elementBytes
-        parts.append("\(Verdict(run, memoryBytesPerSecond: model.measureMemoryRate))")
+        // Nothing limited what did not run.
+        if run.promptSweeps + run.decodeSweeps > 0 {
+            parts.append("\(Verdict(run, memoryBytesPerSecond: model.measureMemoryRate))")
+        }
         description = parts.joined(separator: "; ")
     }
 }

@@ -59,8 +59,9 @@ struct SharedRun {
         let wanted = min(sequences, demands.reduce(0) { $0 + min($1.sequences, sequences) })
         if room < wanted {
             terminal.note(
-                "room for \(Quantity.count(room, unit)) of \(wanted) at the same time; more memory, or a smaller "
-                    + "--context where requests come through a pipe, lets more share a reading")
+                "room for \(Quantity.count(room, unit)) of \(wanted) at the same time; more memory"
+                    // Who knows all requests makes room for no others.
+                    + (count == nil ? ", or a smaller --context," : "") + " lets more share a reading")
         } else {
             terminal.detail("room for \(Quantity.count(room, unit)) at the same time")
         }

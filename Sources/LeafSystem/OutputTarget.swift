@@ -74,6 +74,43 @@ package enum OutputTarget {
         }
     }
 
+    /// Refuses a result that would take the place of another one of the same run, by whatever names, and whether or not
+    /// anything is there yet.
+    ///
+    /// - Parameters:
+    ///   - written: paths of the result, and of what is written beside it.
+    ///   - others: the same of the other ones.
+    /// - Throws: `.usage`.
+    package static func check(_ written: [String], isApartFrom others: [String]) throws(LeafError) {
+        for path in written {
+            guard let place = try Place(path) else { continue }
+            for other in others where try Place(other) == place {
+                throw LeafError(
+                    .usage, "\(path) would overwrite \(other), which the same run writes; give it another name")
+            }
+        }
+    }
+
+    /// Where a regular file is, or will be: equal for all its names.
+    private enum Place: Equatable {
+        case file(FilePath.Identity)
+        case name(String, folder: FilePath.Identity)
+
+        /// Nil for what is no regular file, and where none can be.
+        init?(_ path: String) throws(LeafError) {
+            if let identity = FilePath.identity(of: path, followsLinks: true) {
+                guard identity.isRegular else { return nil }
+                self = .file(identity)
+                return
+            }
+            let target = try OutputTarget.followed(path)
+            guard let folder = FilePath.identity(of: FilePath.folder(of: target), followsLinks: true) else {
+                return nil
+            }
+            self = .name(FilePath.name(of: target), folder: folder)
+        }
+    }
+
     /// The number of a descriptor that a path means. Opening it anew would write from the beginning of a file.
     package static func descriptor(named path: String) -> Int32? {
         switch path {

@@ -58,7 +58,7 @@ extension JSONReader {
     }
 
     /// The one object that the bytes hold.
-    static func read(
+    package static func read(
         _ json: ArraySlice<UInt8>, _ body: (_ name: String, _ reader: inout JSONReader) throws(LeafError) -> Void
     ) throws(LeafError) {
         var reader = JSONReader(json)

@@ -30,14 +30,16 @@ package enum WireRequest: Sendable {
     /// - Parameters:
     ///   - kind: nil where the request names it itself, by `kind`.
     ///   - json: one object in UTF-8.
+    ///   - kinds: to name where there is no such kind.
     /// - Throws: `.usage` naming what is wrong.
     package init(
-        _ kind: RequestKind? = nil, json: ArraySlice<UInt8>, _ defaults: Defaults = Defaults()
+        _ kind: RequestKind? = nil, json: ArraySlice<UInt8>, _ defaults: Defaults = Defaults(),
+        kinds: [RequestKind] = RequestKind.allCases
     ) throws(LeafError) {
         guard json.count <= Self.byteLimit else {
             throw LeafError(.usage, "the request has \(json.count) bytes, more than \(Self.byteLimit)")
         }
-        let kind = if let kind { kind } else { try Self.kind(of: json) }
+        let kind = if let kind { kind } else { try Self.kind(of: json, among: kinds) }
         self =
             switch kind {
             case .generate: .generate(try GenerateInput(json: json, defaults.generate))
@@ -64,13 +66,13 @@ package enum WireRequest: Sendable {
         }
     }
 
-    private static func kind(of json: ArraySlice<UInt8>) throws(LeafError) -> RequestKind {
+    private static func kind(of json: ArraySlice<UInt8>, among kinds: [RequestKind]) throws(LeafError) -> RequestKind {
         var kind: RequestKind?
         try JSONReader.read(json) { name, reader throws(LeafError) in
             guard name == "kind" else { return try reader.skip() }
             let text = try reader.text()
             guard let known = RequestKind(rawValue: text) else {
-                let names = RequestKind.allCases.map(\.rawValue)
+                let names = kinds.map(\.rawValue)
                 let nearest = NearestName.of(text, among: names)
                 throw LeafError(
                     .usage,

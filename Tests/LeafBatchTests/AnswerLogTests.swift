@@ -23,7 +23,9 @@ import Testing
         try String(contentsOfFile: folder.path(name), encoding: .utf8)
     }
 
-    private func answer(_ line: Int) -> JSON { ["id": .integer(line), "text": "春眠不觉晓"] }
+    private func answer(_ line: Int) -> JSON {
+        ["id": .integer(line), line.isMultiple(of: 3) ? "error" : "text": "春眠不觉晓"]
+    }
 
     /// A run that answers some lines; those divisible by three fail.
     private func run(_ lines: [Int], resumes: Bool = false, calls: WriteCalls = WriteCalls()) throws {
@@ -128,6 +130,47 @@ import Testing
             #expect(try contents("errors.jsonl") == "poems\n")
             #expect(!FilePath.exists(paths.answers) && !FilePath.exists(paths.job))
         }
+    }
+
+    /// Requests and answers begin as answers of failed requests do.
+    @Test(arguments: [
+        #"{"id":1,"kind":"generate","prompt":"春"}"# + "\n", #"{"id":1,"kind":"generate","prompt":"春"}"#,
+        #"{"id":1,"error":"why"}"# + "\n" + #"{"id":2,"text":"春"}"# + "\n",
+        #"{"id":"b","custom_id":"a","response":{"status_code":200},"error":null}"# + "\n",
+        #"{"id":1,"error":"why","prompt":"春"}"# + "\n", #"{"id":1,"error":null}"# + "\n", "\n",
+    ])
+    func onlyRequestsThatFailedAreWrittenAnew(held: String) throws {
+        let errors = folder.path("errors.jsonl")
+        try run([4])
+        try held.write(toFile: errors, atomically: false, encoding: .utf8)
+        #expect(throws: LeafError.self) { try run([1], resumes: true) }
+        #expect(try contents("errors.jsonl") == held)
+        #expect(try contents("out.jsonl") == lines([4]))
+    }
+
+    @Test func requestsThatFailedAreWrittenAnew() throws {
+        let foreign = #"{"id":"b","custom_id":"a","response":null,"error":{"code":"usage","message":"why"}}"# + "\n"
+        try run([4, 9])
+        for held in [foreign, lines([9]) + foreign.dropLast(9), #"{"i"#] {
+            try held.write(toFile: folder.path("errors.jsonl"), atomically: false, encoding: .utf8)
+            try run([], resumes: true)
+            #expect(try contents("errors.jsonl") == lines([9]))
+        }
+    }
+
+    @Test func requestsThatFailedInAnotherJobStay() throws {
+        for resumes in [false, true] {
+            try lines([9]).write(toFile: folder.path("errors.jsonl"), atomically: false, encoding: .utf8)
+            #expect(throws: LeafError.self) { try run([1], resumes: resumes) }
+            #expect(try contents("errors.jsonl") == lines([9]))
+            #expect(!FilePath.exists(paths.answers) && !FilePath.exists(paths.job))
+        }
+    }
+
+    @Test func nothingStaysWhereTheAnswersCannotBeOpened() throws {
+        try FileManager.default.createDirectory(atPath: paths.answers, withIntermediateDirectories: false)
+        #expect(throws: LeafError.self) { try run([1], resumes: true) }
+        #expect(!FilePath.exists(paths.job))
     }
 
     @Test func aJobBelongsToOneRun() throws {

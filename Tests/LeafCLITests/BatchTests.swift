@@ -185,6 +185,50 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: folder.path("new.jsonl.job")))
     }
 
+    /// By other spellings, and by links, whether or not anything is there.
+    @Test func whatIsWrittenIsWrittenToPlacesOfItsOwn() throws {
+        let input = try folder.file(Self.mixed(2))
+        let manager = FileManager.default
+        let link = folder.path("link")
+        try manager.createSymbolicLink(atPath: link, withDestinationPath: "out.jsonl.job.ids")
+        for other in [output, output + ".job", link] {
+            let spelled = folder.url.path + "/./" + (other as NSString).lastPathComponent
+            for option in ["--errors", "--trace"] {
+                let run = try batch(input, option, spelled)
+                #expect(run.status == 2, "\(option) \(spelled): \(run.error)")
+                #expect(run.error.contains("would overwrite"), "\(option) \(spelled): \(run.error)")
+                #expect(!manager.fileExists(atPath: output) && !manager.fileExists(atPath: output + ".job"))
+            }
+        }
+        let errors = folder.path("errors.jsonl")
+        #expect(try batch(input, "--errors", errors, "--trace", errors).status == 2)
+        try #require(try batch(input).status == 0)
+        let before = try lines(output)
+        try manager.linkItem(atPath: output, toPath: folder.path("same.jsonl"))
+        for option in ["--errors", "--trace"] {
+            #expect(try batch(input, "--resume", option, folder.path("same.jsonl")).status == 2)
+            #expect(try lines(output) == before)
+        }
+    }
+
+    @Test func aTimelineAndASessionHavePlacesOfTheirOwn() throws {
+        let session = folder.path("session")
+        for trace in [session, folder.url.path + "/./session", session + ".lock", session + ".part"] {
+            let run = try Leafcutter.run(
+                "generate", model, "春", "--max-tokens", "1", "--session", session, "--trace", trace, "-q")
+            #expect(run.status == 2 && run.error.contains("would overwrite"), "\(trace): \(run.error)")
+            #expect(!FileManager.default.fileExists(atPath: session))
+        }
+    }
+
+    @Test func aLineThatIsTooLongIsNotBlank() throws {
+        let long = String(repeating: " ", count: 1 << 20) + #"{"id":1,"kind":"embed","text":"春"}"#
+        let run = try batch(try folder.file([Self.mixed(1)[0], long]))
+        #expect(run.status == 2)
+        #expect(run.error.contains("line 2: it is longer than"), "\(run.error)")
+        #expect(run.error.contains("--skip-bad"), "\(run.error)")
+    }
+
     // MARK: Runs that end too early
 
     /// A slow disk, and hardly any weights in memory: a sweep takes some hundredths of a second, so that there is

@@ -64,6 +64,7 @@ struct BatchCommand: Command {
         var options = BatchJob.Options()
         (options.resumes, options.skipsBad, options.errors) = (resumes, skipsBad, errors)
         (options.seed, options.sequences) = (seed, batch.count)
+        try engine.checkTrace(isApartFrom: BatchJob.results(output, errors: errors))
         let job = try BatchJob(
             input: input, output: output, file, origin: Model.origin(of: file, engine.modelOptions(Demand(context: 1))),
             options, reading: engine.inputs(of: file))
@@ -79,12 +80,16 @@ struct BatchCommand: Command {
                 terminal.progress.show(Self.text(of: progress))
             }
         } catch {
-            throw LeafError(
-                error.kind, "\(error); what is answered stays in \(output), and --resume goes on",
-                advice: error.advice)
+            guard job.isBegun else { throw error }
+            let kept = job.hasAnswers ? "what is answered stays in \(output), and " : ""
+            throw LeafError(error.kind, "\(error); \(kept)--resume goes on", advice: error.advice)
         }
         terminal.progress.clear()
-        run.tell(tokens: outcome.tokens, requests: outcome.done - outcome.before)
+        if outcome.before == outcome.count {
+            terminal.note("all \(Quantity.count(outcome.count, "answer")) were there already")
+        } else {
+            run.tell(tokens: outcome.tokens, requests: outcome.done - outcome.before)
+        }
         try run.finishTrace()
         if common.isJSON { terminal.print(json(outcome, seconds: run.seconds)) }
         let counts = "\(outcome.done) of \(Quantity.count(outcome.count, "request"))"

@@ -197,7 +197,8 @@ struct GenerateCommand: Command {
     ) throws(LeafError) {
         let options = try definiteOptions()
         let interrupt = terminal.interrupt
-        let trace = try engine.makeTrace(beside: file, session.map { [$0.path] } ?? [])
+        let trace = try engine.makeTrace(
+            beside: file, session.map { [$0.path] } ?? [], apartFrom: session?.results ?? [])
         try warnOfUnknowns(in: prompt, file, terminal)
         let request = GenerationRequest(
             prompt: try file.rows(of: prompt, options), options: options, samples: samples, session: session)

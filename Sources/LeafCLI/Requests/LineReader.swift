@@ -90,7 +90,7 @@ final class LineReader {
 
 extension LineReader.Line {
     /// Whether it holds nothing to read.
-    var isBlank: Bool { bytes.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D } }
+    var isBlank: Bool { !isTooLong && bytes.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D } }
 
     /// The line as a text of a plain list, which may have been written on Windows.
     ///

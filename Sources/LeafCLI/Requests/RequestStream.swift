@@ -137,7 +137,10 @@ final class RequestStream<Request> {
                 } catch {
                     isEmpty = false
                     guard options.skipsBad else {
-                        throw LeafError(.usage, "\(name), line \(line.number): \(error)" + advice(for: line))
+                        let advice = advice(for: line)
+                        throw LeafError(
+                            .usage, "\(name), line \(line.number): \(error)" + advice,
+                            advice: advice.isEmpty ? .setting("skip_bad") : nil)
                     }
                     return .bad(
                         line: line.number, id: line.isTooLong ? nil : RequestID(rescuedFrom: line.bytes),

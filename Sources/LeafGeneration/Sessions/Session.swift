@@ -23,6 +23,8 @@ public final class Session: Sendable {
     private let status = Mutex(Status())
     /// Where links lead.
     private let target: String
+    /// Everything that is written for it.
+    package var results: [String] { [target, target + ".part", target + ".lock"] }
     private let calls: WriteCalls
 
     /// Names a session, but reads and writes nothing yet.
