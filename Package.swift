@@ -122,7 +122,7 @@ let package = Package(
         .target(
             name: "LeafWire",
             dependencies: [
-                "LeafSystem", "LeafFormat", "LeafStream", "LeafTokenizer", "LeafGeneration",
+                "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "LeafTokenizer", "LeafGeneration",
                 "LeafEvaluation", "Leafcutter",
             ],
             swiftSettings: library),

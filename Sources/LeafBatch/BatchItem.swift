@@ -115,7 +115,8 @@ struct BatchItem {
                     + .generation(
                         tokens: options.maxTokens, samples: generation.samples, logprobs: options.logprobs)
             case .fill: room = room + .generation(tokens: positions, samples: 1, logprobs: nil)
-            case .score(let score): let ids = score.context.ids.count +| score.target.count
+            case .score(let score):
+                let ids = score.context.ids.count +| score.target.count
                 room = room + .scores(tokens: score.target.count, ids: ids)
             case .embed(let embedding):
                 let vectors = embedding.pooling == .none ? embedding.text.ids.count : 1

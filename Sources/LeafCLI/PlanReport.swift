@@ -24,7 +24,8 @@ struct PlanReport {
         lines += [
             "fits: a token takes about \(prediction.secondsPerToken.asDuration), \(waits)",
             "a prompt of \(answer.context.of("row")) takes about \(prediction.prefillSeconds.asDuration)",
-            "longest context at this budget: \(answer.maxContext.of("token")), \(ByteCount(bytes: answer.bytesPerToken)) each",
+            "longest context at this budget: \(answer.maxContext.of("token")), "
+                + "\(ByteCount(bytes: answer.bytesPerToken)) each",
         ]
         if plan.streamedBytesPerSweep > 0, prediction.secondsSavedByOneGibibyte.isNoticeable {
             let more = ByteCount(bytes: min(1 << 30, plan.streamedBytesPerSweep))

@@ -21,7 +21,8 @@ struct DoctorCommand: Command {
         options: [
             .value(
                 "context", "N",
-                "With MODEL: tokens to hold, the soft prompt and the generated ones included (default 512).", \.wantedContext)
+                "With MODEL: tokens to hold, the soft prompt and the generated ones included (default 512).",
+                \.wantedContext)
         ] + CommonOptions.all.map { $0.lifted(\.common) },
         examples: ["doctor", "doctor ant.leaf", "doctor ant.leaf --context 128"])
 
