@@ -3,13 +3,12 @@ internal import LeafSystem
 /// One consumer's use of one chunk: the bytes stay where they are until the lease ends, which is at the end of its
 /// scope.
 ///
-/// The store outlives its leases.
+/// It holds the store's memory, so that it may outlive the store.
 package struct ChunkLease: ~Copyable, @unchecked Sendable {
     /// Index into the file's chunks.
     package let chunk: Int
     private let memory: UnsafeRawBufferPointer
-    // Not counted: consumers that count references to one object wait for each other.
-    private unowned(unsafe) let readAhead: ReadAhead
+    private let readAhead: ReadAhead
 
     init(of chunk: Int, in readAhead: ReadAhead, consumer: Int) throws(LeafError) {
         memory = try readAhead.acquire(chunk, consumer: consumer)
