@@ -33,7 +33,7 @@ import Testing
         (["genrate", "m.leaf"], "leafcutter: there is no command genrate; did you mean generate?"),
         (["generate", "m.leaf", "x", "--memroy", "1GiB"], "there is no option --memroy; did you mean --memory?"),
         (["generate", "m.leaf", "x", "--top-p", "7"], "top-p 7.0 is not between 0 and 1"),
-        (["generate", "m.leaf", "x", "--temperature", "-0.5"], "temperature -0.5 is not between"),
+        (["generate", "m.leaf", "x", "--temperature", "-0.5"], "temperature -0.5 is negative"),
         (["generate", "m.leaf", "x", "--memory", "big"], "--memory big is not a size"),
         (["generate", "m.leaf", "x", "--io", "warp"], "--io warp is not one of auto, map, direct, buffered"),
         (["generate", "m.leaf", "x", "-n", "0"], "-n 0 is not between"),
