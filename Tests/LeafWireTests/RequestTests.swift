@@ -84,7 +84,6 @@ import Testing
             (.embed, #"{"text":"a","normalize":"yes"}"#, "'normalize' is a text"),
             (.score, #"{"rule":"best"}"#, "not choice, likelihood or rank"),
             (.score, #"{"normalize":"tokens"}"#, "'normalize' is 'tokens', not length"),
-            (.logits, #"{"id":"a"}"#, "missing"),
             (.detokenize, #"{}"#, "'ids' is missing"),
             (nil, #"{"prompt":"a"}"#, "'kind' is missing"),
             (nil, #"{"kind":"generat"}"#, "did you mean 'generate'?"),
