@@ -220,11 +220,11 @@ package final class BatchJob {
 
     // MARK: Lines
 
-    private static func name(of line: JobLines.Line, number: Int? = nil) -> LineName {
+    private static func name(of line: LineCutter.Line, number: Int? = nil) -> LineName {
         line.isTooLong ? LineName(line: number ?? line.number) : LineName(line.bytes, line: number ?? line.number)
     }
 
-    private func makeItem(_ line: JobLines.Line, _ name: LineName) throws(LeafError) -> BatchItem {
+    private func makeItem(_ line: LineCutter.Line, _ name: LineName) throws(LeafError) -> BatchItem {
         guard !line.isTooLong else {
             throw LeafError(.usage, "it is longer than \(Self.lineLimit.sizeText)")
         }

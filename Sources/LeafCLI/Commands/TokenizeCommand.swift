@@ -54,7 +54,7 @@ struct TokenizeCommand: Command {
         let interrupt = terminal.interrupt
         reading: while !terminal.output.isClosed {
             try interrupt.check()
-            let line: LineReader.Line
+            let line: LineCutter.Line
             switch try input.next(waiting: 100) {
             case .value(let next): line = next
             case .later:

@@ -41,7 +41,7 @@ struct DataLines<Item: EvaluationItem> {
         check: (Item) throws(LeafError) -> Void = { _ in }
     ) throws(LeafError) -> EvaluationInput<Item>? {
         reading: while left > 0 {
-            let line: LineReader.Line
+            let line: LineCutter.Line
             switch try reader.next(waiting: 100) {
             case .value(let next): line = next
             case .later:
@@ -66,7 +66,7 @@ struct DataLines<Item: EvaluationItem> {
         return nil
     }
 
-    private static func entry(_ line: LineReader.Line) throws(LeafError) -> EvaluationInput<Item> {
+    private static func entry(_ line: LineCutter.Line) throws(LeafError) -> EvaluationInput<Item> {
         guard !line.isTooLong else {
             throw LeafError(.usage, "it is longer than \(ByteCount(bytes: WireRequest.byteLimit))")
         }

@@ -33,7 +33,7 @@ final class RequestStream<Request> {
     private let reader: LineReader
     private let options: LineOptions
     private let terminal: Terminal
-    private let parse: (LineReader.Line) throws(LeafError) -> Request?
+    private let parse: (LineCutter.Line) throws(LeafError) -> Request?
     /// Whether anything came, or nothing need come.
     private var isEmpty: Bool
 
@@ -43,7 +43,7 @@ final class RequestStream<Request> {
     /// - Throws: `.io` if it cannot be opened.
     init(
         _ source: RequestSource, _ options: LineOptions, _ terminal: Terminal, mayBeEmpty: Bool = false,
-        parse: @escaping (LineReader.Line) throws(LeafError) -> Request?
+        parse: @escaping (LineCutter.Line) throws(LeafError) -> Request?
     ) throws(LeafError) {
         try options.validate()
         isEmpty = !mayBeEmpty
@@ -151,13 +151,13 @@ final class RequestStream<Request> {
     }
 
     /// What to say of a line that is no object: a plain list is not for `--requests`.
-    private func advice(for line: LineReader.Line) -> String {
+    private func advice(for line: LineCutter.Line) -> String {
         let first = line.bytes.first { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }
         return source.isPlain || line.isTooLong || first == UInt8(ascii: "{")
             ? "" : "; --prompts takes a plain list, one text a line"
     }
 
-    private func tooLong(_ line: LineReader.Line) -> LeafError {
+    private func tooLong(_ line: LineCutter.Line) -> LeafError {
         LeafError(
             .usage,
             "it has \(ByteCount(bytes: line.byteCount)) and is longer than \(ByteCount(bytes: reader.limit))"
