@@ -56,8 +56,6 @@ package final class BatchJob {
         package var rows = 0
         /// On the sweep under way.
         package var sweepRows = 0
-        /// Until all are answered; nil while nobody knows.
-        package var secondsLeft: Double?
     }
 
     private let file: ModelFile
@@ -257,7 +255,6 @@ package final class BatchJob {
         if let record { try log.begin(record) }
         record = nil
         let lines = try JobLines(input, limit: Self.lineLimit)
-        let began = ContinuousClock.now
         let own = Cancellation(parent: cancellation)
         var failure: LeafError?
         func stop(_ error: LeafError) {
@@ -276,11 +273,6 @@ package final class BatchJob {
         }
         func show() {
             do throws(LeafError) { try log.flushIfDue() } catch { stop(error) }
-            let now = progress.done - progress.before
-            let seconds = (ContinuousClock.now - began) / .seconds(1)
-            if now > 0 {
-                progress.secondsLeft = seconds / Double(now) * Double(progress.count - progress.done)
-            }
             onProgress(progress)
         }
         do throws(LeafError) {
@@ -305,7 +297,6 @@ package final class BatchJob {
         }
         do throws(LeafError) { try log.flush() } catch { failure = failure ?? error }
         if let failure { throw failure }
-        progress.secondsLeft = nil
         return progress
     }
 

@@ -77,12 +77,21 @@ import Testing
                 == "generating: 3 of 8 requests, 57 tokens, 4.10 a second, 8 rows, sweep 50 %, next in 2.0 s, "
                 + "50 s left")
         // Nobody knows how many a pipe brings, and one row is nothing to tell.
-        progress.done = (1, nil, "request")
+        progress.done = (1, nil, "request", 0)
         progress.rows = 1
         progress.tokens = nil
         #expect(
             progress.text(after: 30, sweep: sweep(0.5, of: 4))
                 == "generating: 1 request, sweep 50 %, next in 2.0 s")
+    }
+
+    @Test func aJobShowsWhatFailedAndTheTimeOfThisRunAlone() {
+        var progress = Progress("answering", 60, of: 100, "request", skipped: 50)
+        progress.failed = 3
+        #expect(progress.text(after: 20) == "answering: 60 of 100 requests, 3 failed, 1 min 20 s left")
+        // What an earlier run answered says nothing of the time.
+        progress.done?.count = 50
+        #expect(progress.text(after: 20) == "answering: 50 of 100 requests, 3 failed, 20 s")
     }
 
     @Test func bytesShowRateAndTimeOfThisRunAlone() {

@@ -69,7 +69,7 @@ struct BatchCommand: Command {
             input: input, output: output, file, origin: Model.origin(of: file, engine.modelOptions(Demand(context: 1))),
             options, reading: engine.inputs(of: file))
         let survey = try job.check(terminal.interrupt.cancellation) {
-            terminal.progress.show("checking: \(Quantity.count($0, "request"))")
+            terminal.progress.show(Progress("checking", $0, "request"))
         }
         let run = try SharedRun(
             survey.demands.demands, count: survey.count, bytes: survey.bytes, sequences: batch.count, engine, file,
@@ -77,7 +77,7 @@ struct BatchCommand: Command {
         let outcome: BatchJob.Progress
         do throws(LeafError) {
             outcome = try job.run(on: run.model, ahead: 2 * batch.count, run.cancellation) { progress in
-                terminal.progress.show(Self.text(of: progress))
+                terminal.progress.show(Self.shown(progress))
             }
         } catch {
             guard job.isBegun else { throw error }
@@ -101,13 +101,12 @@ struct BatchCommand: Command {
             .badInput, "\(outcome.failed) of \(Quantity.count(outcome.count, "request")) failed; their answers say why")
     }
 
-    /// `answering: 120 of 1000 requests, 3 failed, 64 rows a sweep, 12 min left`
-    private static func text(of progress: BatchJob.Progress) -> String {
-        var parts = ["\(progress.done) of \(Quantity.count(progress.count, "request"))"]
-        if progress.failed > 0 { parts.append("\(progress.failed) failed") }
-        if progress.sweepRows > 0 { parts.append("\(Quantity.count(progress.sweepRows, "row")) a sweep") }
-        if let left = progress.secondsLeft { parts.append("\(left.asDuration) left") }
-        return "answering: " + parts.joined(separator: ", ")
+    private static func shown(_ job: BatchJob.Progress) -> Progress {
+        var progress = Progress("answering", job.done, of: job.count, "request", skipped: job.before)
+        progress.failed = job.failed
+        progress.rows = job.sweepRows
+        progress.sweep = .step
+        return progress
     }
 
     private func json(_ outcome: BatchJob.Progress, seconds: Double) -> JSON {

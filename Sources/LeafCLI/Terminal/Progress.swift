@@ -13,8 +13,11 @@ package struct Progress: Sendable {
 
     /// What is being done: `generating`.
     package var phase: String
-    /// What is finished of what there is: `3 of 8 requests`. The total is nil where nobody knows it.
-    package var done: (count: Int, total: Int?, unit: String)?
+    /// What is finished of what there is: `3 of 8 requests`; `skipped` an earlier run had finished. The total is nil
+    /// where nobody knows it.
+    package var done: (count: Int, total: Int?, unit: String, skipped: Int)?
+    /// What of that has failed.
+    package var failed = 0
     /// Bytes that are done of all of them; `skipped` an earlier run had done.
     package var bytes: (done: Int, total: Int, skipped: Int)?
     /// Tokens so far, and those that come in a second.
@@ -35,9 +38,9 @@ package struct Progress: Sendable {
     }
 
     /// Work on things that are counted.
-    package init(_ phase: String, _ count: Int, of total: Int? = nil, _ unit: String) {
+    package init(_ phase: String, _ count: Int, of total: Int? = nil, _ unit: String, skipped: Int = 0) {
         self.phase = phase
-        done = (count, total, unit)
+        done = (count, total, unit, skipped)
     }
 
     /// Seconds from which on a rate says something.
@@ -65,6 +68,7 @@ package struct Progress: Sendable {
                 done.total.map { "\(done.count) of \(Quantity.count($0, done.unit))" }
                     ?? Quantity.count(done.count, done.unit))
         }
+        if failed > 0 { parts.append("\(failed) failed") }
         if let tokens {
             parts.append(Quantity.count(tokens.count, "token"))
             if tokens.perSecond > 0 {
@@ -97,8 +101,10 @@ package struct Progress: Sendable {
             return rate(of: bytes, after: seconds).map { Double(max(0, bytes.total - bytes.done)) / $0 }
         }
         if sweep == .whole { return reading.flatMap { $0.isLong ? $0.secondsLeft : nil } }
-        guard let done, let total = done.total, done.count > 0, seconds >= Self.soonestRate else { return nil }
-        return seconds * Double(max(0, total - done.count)) / Double(done.count)
+        guard let done, let total = done.total, done.count > done.skipped, seconds >= Self.soonestRate else {
+            return nil
+        }
+        return seconds * Double(max(0, total - done.count)) / Double(done.count - done.skipped)
     }
 
     private func rate(of bytes: (done: Int, total: Int, skipped: Int), after seconds: Double) -> Double? {
