@@ -6,6 +6,12 @@ package protocol ArgumentValue: Sendable {
     init?(argument: String)
     /// The description of a valid value, which follows "is not": `a whole number`.
     static var expectation: String { get }
+    /// What to say of a text that can be read and was hardly meant so, behind it: `means 5 bytes a second, ..`.
+    static func doubt(about argument: String) -> String?
+}
+
+extension ArgumentValue {
+    package static func doubt(about argument: String) -> String? { nil }
 }
 
 extension String: ArgumentValue {

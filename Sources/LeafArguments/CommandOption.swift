@@ -108,6 +108,7 @@ package struct CommandOption<Command>: Sendable {
         guard let value = Value(argument: text) else {
             throw LeafError(.usage, "--\(name) \(text) is not \(Value.expectation)")
         }
+        if let doubt = Value.doubt(about: text) { throw LeafError(.usage, "--\(name) \(text) \(doubt)") }
         return value
     }
 }

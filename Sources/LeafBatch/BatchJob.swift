@@ -127,10 +127,12 @@ package final class BatchJob {
         do throws(LeafError) {
             return try InputFile(path: path)
         } catch {
-            guard error.kind == .badInput, !FilePath.isDirectory(path) else { throw error }
+            guard error.kind != .io, !FilePath.isDirectory(path) else { throw error }
             throw LeafError(
                 .usage,
-                "\(path) is not a regular file, and requests of a job are read twice; write them to a file first")
+                "\(path == "-" ? "standard input" : path) is not a regular file, and requests of a job are read twice; "
+                    + "write them to a file first"
+            )
         }
     }
 

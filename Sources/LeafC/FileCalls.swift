@@ -38,8 +38,12 @@ extension HostOptions {
             for: file, rows: [sequences, context], threads: threads, activations: activations, reading: reading,
             disk: diskRate.map { DiskRate(bytesPerSecond: Double($0.bytesPerSecond)) })
         let outlook = try Outlook(file, options, promptRows: context, rates)
+        // Rows of logits that this budget has room for are not what a smaller one needs.
+        var smallest = smallestOptions(file)
+        smallest.memory = options.memory
         return try PlanAnswer(
-            file, outlook.forecast(budget: options.memory.amount), of: outlook, context: context, rates, options)
+            file, outlook.forecast(budget: options.memory.amount), of: outlook, context: context, rates, options,
+            smallest: smallest)
     }
 }
 

@@ -2,7 +2,6 @@ import LeafExecutor
 import LeafFormat
 import LeafStream
 import LeafSystem
-import LeafTokenizer
 import LeafWire
 import Leafcutter
 
@@ -129,12 +128,15 @@ extension HostOptions {
         if try reader.kind() == .number {
             let bytes = try reader.integer(Int.self)
             guard bytes > 0 else { throw reader.wrong("is \(bytes), where bytes a second are wanted") }
+            // A program counts in bytes, so a small number may be meant.
+            if let doubt = ByteRate.doubt(about: "\(bytes)B") { throw reader.wrong("is \(bytes), which \(doubt)") }
             return ByteRate(bytesPerSecond: bytes)
         }
         let text = try reader.text()
         guard let rate = ByteRate(text) else {
             throw reader.wrong("is '\(text.prefix(40))', where a rate such as 200MB/s or 1GiB/s is wanted")
         }
+        if let doubt = ByteRate.doubt(about: text) { throw reader.wrong("is '\(text.prefix(40))', which \(doubt)") }
         return rate
     }
 
@@ -186,28 +188,7 @@ extension HostOptions {
 extension HostOptions {
     /// - Throws: `.io`, `.badInput`, `.budget`, `.usage`.
     func open(_ path: String) throws(LeafError) -> ModelFile {
-        do throws(LeafError) {
-            return try tuned(open(path, memory))
-        } catch {
-            guard error.kind == .budget, case .memory(let bytes)? = error.advice else { throw error }
-            // What would do for the header says nothing of the rest, which the header alone can tell.
-            do throws(LeafError) {
-                _ = try open(path, .bytes(bytes))
-                throw error
-            } catch let next {
-                throw next.kind == .budget ? LeafError(.budget, error.description, advice: next.advice) : error
-            }
-        }
-    }
-
-    private func open(_ path: String, _ memory: MemoryBudget) throws(LeafError) -> ModelFile {
-        try ModelFile(path: path, memory: memory) { file in
-            var options = smallestOptions(file)
-            options.memory = .bytes(.max)
-            // The vocabulary, which could not be read, takes no more than that.
-            options.callerBytes +|= Tokenizer.heapBound(of: file.leaf)
-            return options
-        }
+        try tuned(ModelFile(path: path, toPlanFor: memory))
     }
 
     /// The file with adapters and soft prompts.

@@ -29,7 +29,7 @@ struct EngineOptions: Sendable {
             suggest: .model),
         .value(
             "max-read-rate", "RATE",
-            "Read weights no faster than this: 200MB/s; a bare number is bytes a second (default: no limit).",
+            "Read weights no faster than this: 200MB/s, 1GiB/s (default: no limit).",
             \.reading.maxReadRate),
         .value(
             "activations", "TYPE",
@@ -76,6 +76,9 @@ struct EngineOptions: Sendable {
     /// - Throws: `.usage` if `--trace` would overwrite one of these results.
     func checkTrace(isApartFrom results: [String]) throws(LeafError) {
         guard let trace else { return }
+        guard trace != OutputTarget.standardOutput else {
+            throw LeafError(.usage, "--trace - would mix the timeline with the results on standard output; name a file")
+        }
         try OutputTarget.check([trace, trace + ".part"], isApartFrom: results)
     }
 

@@ -33,7 +33,7 @@ struct TuningOptions: Sendable {
     func open(
         _ path: String, memory: MemoryBudget = .automatic, _ terminal: Terminal? = nil
     ) throws(LeafError) -> ModelFile {
-        let file = try beside(ModelFile(path: path, memory: memory))
+        let file = try beside(ModelFile(path: path, toPlanFor: memory))
         for note in file.notes { terminal?.detail(note) }
         return file
     }

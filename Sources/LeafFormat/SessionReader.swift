@@ -114,6 +114,13 @@ package final class SessionReader {
         }
     }
 
+    /// Reads over all that is left.
+    package func skipRest() throws(LeafError) {
+        while !isLast { try readFrame() }
+        rest = 0..<0
+        try finish()
+    }
+
     /// - Throws: `.badInput` if anything follows.
     package func finish() throws(LeafError) {
         while rest.isEmpty, !isLast { try readFrame() }

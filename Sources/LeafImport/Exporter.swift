@@ -84,6 +84,7 @@ public struct Exporter: Sendable {
         guard weights != .int8 else { throw LeafError(.usage, "transformers has no int8 CPM-Ant; use f16 or f32") }
 
         let shards = ExportShards(configuration, weights: weights, shardBytes: options.shardBytes)
+        guard folder != OutputTarget.standardOutput else { throw OutputTarget.noFile(for: "a checkpoint's folder") }
         let isNew = try FilePath.makeFolder(folder)
         do throws(LeafError) {
             // Another export would lose what it has made.

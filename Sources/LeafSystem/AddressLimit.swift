@@ -1,6 +1,6 @@
 /// A limit of the shell (`ulimit`) on what this process maps, whether or not it is ever touched.
 package struct AddressLimit: Sendable, Equatable {
-    package enum Kind: Sendable, CaseIterable {
+    package enum Kind: Sendable {
         /// Everything that is mapped, files as well (`ulimit -v`).
         case all
         /// What is writable and nobody else's: heap, buffers, stacks of threads (`ulimit -d`).
@@ -20,14 +20,17 @@ package struct AddressLimit: Sendable, Equatable {
         self.used = used
     }
 
-    /// The limits that are set; none without `/proc`, where a refusal by the system still has its sentence.
+    /// The limits that are set. What is mapped already is known by `/proc` alone; without it, what was resident counts,
+    /// and a refusal by the system still has its sentence.
     package static func current(_ reports: KernelReports = .real) -> [AddressLimit] {
-        guard let table = reports.file("/proc/self/limits") else { return [] }
-        let limits = Kind.allCases.compactMap { kind in limit(kind.title, in: table).map { (kind, $0) } }
+        let all = reports.limits()
+        let limits = [(Kind.all, all.addressSpace), (.data, all.data)].compactMap { kind, bytes in
+            bytes.map { (kind, $0) }
+        }
         guard !limits.isEmpty else { return [] }
         let status = colonFields(reports.file("/proc/self/status") ?? "")
         return limits.map { kind, bytes in
-            AddressLimit(kind: kind, bytes: bytes, used: kibibytes(status[kind.field]) ?? 0)
+            AddressLimit(kind: kind, bytes: bytes, used: kibibytes(status[kind.field]) ?? reports.peakBytes())
         }
     }
 
@@ -49,27 +52,11 @@ package struct AddressLimit: Sendable, Equatable {
                 + "and \((used +| needed).roundedUpText) are needed for \(what); raise it")
     }
 
-    /// `Max address space         41943040             unlimited            bytes`: the first number is in force.
-    private static func limit(_ title: String, in table: String) -> Int? {
-        guard let line = table.split(separator: "\n").first(where: { $0.hasPrefix(title) }) else { return nil }
-        return line.dropFirst(title.count).split(separator: " ").first.flatMap { Int($0) }
-    }
-
     /// The limit on the stack of the first thread, in bytes; nil without one.
-    package static func stack(_ reports: KernelReports = .real) -> Int? {
-        reports.file("/proc/self/limits").flatMap { limit("Max stack size", in: $0) }
-    }
+    package static func stack(_ reports: KernelReports = .real) -> Int? { reports.limits().stack }
 }
 
 extension AddressLimit.Kind {
-    /// In `/proc/self/limits`.
-    fileprivate var title: String {
-        switch self {
-        case .all: "Max address space"
-        case .data: "Max data size"
-        }
-    }
-
     /// In `/proc/self/status`.
     fileprivate var field: Substring {
         switch self {

@@ -55,6 +55,24 @@ package struct ByteRate: Sendable, Hashable {
         guard let count = ByteCount(String(size)), count.bytes > 0 else { return nil }
         bytesPerSecond = count.bytes
     }
+
+    /// No disk is slower, and nobody wants to wait for one that is.
+    private static let slowest = 1000
+    /// A smaller number without a unit was meant to be megabytes.
+    private static let slowestWithoutUnit = 100_000
+
+    /// What to say of a rate that was hardly meant as it stands, behind its text; nil for others.
+    package static func doubt(about text: String) -> String? {
+        guard let rate = ByteRate(text) else { return nil }
+        let number = text.lowercased().hasSuffix("/s") ? text.dropLast(2) : text[...]
+        let hasUnit = number.contains { $0.isLetter }
+        guard rate.bytesPerSecond < (hasUnit ? slowest : slowestWithoutUnit) else { return nil }
+        let meaning = "means \(rate.bytesPerSecond.of("byte")) a second, "
+        return hasUnit
+            ? meaning + "and a rate is at least 1kB/s; 5MB/s are five megabytes a second"
+            : meaning + "less than any disk gives; with its unit it is \(number)MB/s for megabytes, "
+                + "\(number)kB/s for kilobytes"
+    }
 }
 
 extension Int {
@@ -68,6 +86,12 @@ extension Int {
     package var roundedUpText: String {
         guard wholeMebibytes >= 1 << 30 else { return "\(units(of: 1 << 20)) MiB" }
         return ((Double(self) / 0x1p30 * 100).rounded(.up) / 100).fixed(2) + " GiB"
+    }
+
+    /// The bytes that `roundedUpText` names.
+    package var roundedUpForPeople: Int {
+        guard wholeMebibytes >= 1 << 30 else { return wholeMebibytes }
+        return ByteCount(roundedUpText.filter { $0 != " " })?.bytes ?? self
     }
 
     /// Bytes of a file or of a reading: `860 kB`, `14 MB`, `9.40 GB`; decimal, as for disks.
@@ -117,6 +141,16 @@ extension Double {
         case ..<3599.5: Self.pair(Int(rounded()), "min", "s")
         case ..<1e9: Self.pair(Int((self / 60).rounded()), "h", "min")
         default: "forever"
+        }
+    }
+
+    /// The same for a time that somebody typed, which may be shorter than anything measured: `3.2 µs`, `0.1 ns`.
+    package var asWrittenDuration: String {
+        switch self {
+        case 0.95e-6..<0.000_05: (self * 1e6).fixed(1) + " µs"
+        case 0.95e-10..<0.95e-6: (self * 1e9).fixed(1) + " ns"
+        case 0.nextUp..<0.95e-10: "\(self) s"
+        default: asDuration
         }
     }
 

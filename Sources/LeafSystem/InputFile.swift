@@ -12,13 +12,17 @@ package final class InputFile: Sendable {
     /// A descriptor of the same file for direct reads; -1 if the file system does not support them.
     private let directDescriptor: Int32
 
-    /// - Throws: `.io` if there is no such file or no permission, `.badInput` if it is not a regular file.
+    /// - Throws: `.io` if there is no such file or no permission, `.badInput` if it is not a regular file, `.usage`
+    ///   for `-`.
     package convenience init(path: String) throws(LeafError) {
         try self.init(path: path, readsPages: false)
     }
 
     /// - Parameter readsPages: whether `readPages` will be called.
     package init(path: String, readsPages: Bool) throws(LeafError) {
+        guard path != "-" else {
+            throw LeafError(.usage, "- is standard input, where a file is wanted; name a file")
+        }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw .system("\(path) cannot be opened", errno) }
         var status = stat()

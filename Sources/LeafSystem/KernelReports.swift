@@ -11,6 +11,31 @@ package struct KernelReports: Sendable {
     package var processors: @Sendable () -> Int
     /// The largest resident size of this process so far, or of the program that became it.
     package var peakBytes: @Sendable () -> Int
+    package var limits: @Sendable () -> Limits
+
+    /// The limits of the shell (`ulimit`) that are in force, in bytes; nil where there is none.
+    package struct Limits: Sendable {
+        package var addressSpace: Int?
+        package var data: Int?
+        package var stack: Int?
+
+        package init(addressSpace: Int? = nil, data: Int? = nil, stack: Int? = nil) {
+            self.addressSpace = addressSpace
+            self.data = data
+            self.stack = stack
+        }
+
+        fileprivate static var current: Limits {
+            func bytes(_ resource: __rlimit_resource) -> Int? {
+                var limit = rlimit()
+                guard getrlimit(Int32(resource.rawValue), &limit) == 0 else { return nil }
+                // The largest number stands for no limit.
+                return Int(exactly: limit.rlim_cur)
+            }
+            return Limits(
+                addressSpace: bytes(RLIMIT_AS), data: bytes(RLIMIT_DATA), stack: bytes(RLIMIT_STACK))
+        }
+    }
 
     /// Of a kernel that says nothing except these files.
     package init(files: @escaping @Sendable (_ path: String) -> String?) {
@@ -18,6 +43,7 @@ package struct KernelReports: Sendable {
         memory = { (0, 0) }
         processors = { 1 }
         peakBytes = { 0 }
+        limits = { Limits() }
     }
 
     /// The running kernel's.
@@ -32,6 +58,7 @@ package struct KernelReports: Sendable {
         }
         reports.processors = { Int(leaf_processors()) }
         reports.peakBytes = { Int(leaf_peak_bytes()) }
+        reports.limits = { Limits.current }
         return reports
     }
 

@@ -5,7 +5,7 @@ package enum OutputTarget {
     /// A regular file, or a name that nothing has yet: what is written beside it takes the name when it is whole. Links
     /// have been followed.
     case file(path: String)
-    /// A device, a pipe, a terminal, standard output, or a file that is mounted by itself: written straight.
+    /// A device, a pipe, a terminal, standard output (`-`), or a file that is mounted by itself: written straight.
     case stream(descriptor: Int32)
 
     /// - Throws: `.usage` for a disk or a socket, `.io` for a folder and what cannot be written.
@@ -39,6 +39,7 @@ package enum OutputTarget {
     /// - Parameter what: of the file: `a model file`.
     /// - Throws: `.usage` for everything else.
     package static func file(_ path: String, for what: String) throws(LeafError) -> String {
+        guard path != Self.standardOutput else { throw noFile(for: what) }
         let other = LeafError(.usage, "\(path) is no regular file that \(what) could replace; give another name")
         // A pipe is not opened, because that would wait for its reader.
         var status = stat()
@@ -55,12 +56,23 @@ package enum OutputTarget {
         }
     }
 
+    /// The name of standard output where results are named.
+    package static let standardOutput = "-"
+
+    /// What to say where standard output is named for what has to be a file or a folder.
+    package static func noFile(for what: String) -> LeafError {
+        LeafError(
+            .usage,
+            "- is standard output, which cannot hold \(what); give a name (./- is the file that is called so)")
+    }
+
     /// Refuses a result that would take the place of a file that it is made from, by whatever name.
     ///
     /// - Parameter inputs: paths; `-` is standard input. Only regular files can be lost: folders, pipes, devices and
     ///   what is not there pass.
     /// - Throws: `.usage`.
     package static func check(_ output: String, isNoneOf inputs: [String]) throws(LeafError) {
+        let output = output == standardOutput ? "/dev/stdout" : output
         let target = try descriptor(named: output) == nil ? followed(output) : output
         // What is written beside it until it is whole is lost as well.
         for written in ["", ".part", ".journal"].map({ target + $0 }) {
@@ -98,6 +110,7 @@ package enum OutputTarget {
 
         /// Nil for what is no regular file, and where none can be.
         init?(_ path: String) throws(LeafError) {
+            let path = path == OutputTarget.standardOutput ? "/dev/stdout" : path
             if let identity = FilePath.identity(of: path, followsLinks: true) {
                 guard identity.isRegular else { return nil }
                 self = .file(identity)
@@ -114,7 +127,7 @@ package enum OutputTarget {
     /// The number of a descriptor that a path means. Opening it anew would write from the beginning of a file.
     package static func descriptor(named path: String) -> Int32? {
         switch path {
-        case "/dev/stdout": STDOUT_FILENO
+        case standardOutput, "/dev/stdout": STDOUT_FILENO
         case "/dev/stderr": STDERR_FILENO
         case _ where path.hasPrefix("/dev/fd/"): Int32(path.dropFirst("/dev/fd/".count))
         case _ where path.hasPrefix("/proc/self/fd/"): Int32(path.dropFirst("/proc/self/fd/".count))

@@ -16,6 +16,7 @@ package struct PlanAnswer {
     package let target: Double?
     /// Forecasts for more memory.
     package let more: [Outlook.Forecast]
+    package let minimum: Int
     package let maxContext: Int
     package let bytesPerToken: Int
 
@@ -25,15 +26,19 @@ package struct PlanAnswer {
     /// - Parameters:
     ///   - forecast: one of `outlook`'s.
     ///   - options: of a model that is opened with the forecast's budget.
+    ///   - smallest: the same with as little as works, which decides the smallest budget and the longest context; nil
+    ///     where `options` are that.
     package init(
         _ file: ModelFile, _ forecast: Outlook.Forecast, of outlook: Outlook, context: Int, target: Double? = nil,
-        _ rates: MachineRates, _ options: ModelOptions
+        _ rates: MachineRates, _ options: ModelOptions, smallest: ModelOptions? = nil
     ) throws(LeafError) {
         self.file = file.leaf
         (plan, prediction) = (forecast.plan, forecast.prediction)
         (self.rates, self.context, self.target) = (rates, context, target)
         more = try outlook.forecasts().filter { $0.plan.budget > forecast.plan.budget }
-        maxContext = try Model.longestContext(file, options) ?? context
+        let least = smallest ?? options
+        minimum = try Model.plan(file, least).minimum
+        maxContext = try Model.longestContext(file, least) ?? context
         bytesPerToken = try Self.bytesPerToken(file, options)
     }
 
@@ -55,7 +60,7 @@ package struct PlanAnswer {
 
     package var json: JSON {
         var fields: [(key: String, value: JSON)] = [
-            ("fits", .bool(true)), ("minimum", .integer(plan.minimum)), ("budget", .integer(plan.budget)),
+            ("fits", .bool(true)), ("minimum", .integer(minimum)), ("budget", .integer(plan.budget)),
             ("context", .integer(context)),
         ]
         if let target { fields += [("reached", .bool(true)), ("target_seconds_per_token", .number(target))] }

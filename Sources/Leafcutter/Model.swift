@@ -27,7 +27,7 @@ public final class Model: Sendable {
     ) throws(LeafError) {
         var options = options
         options.memory = memory
-        try self.init(ModelFile(path: path, memory: options.memory), options)
+        try self.init(ModelFile(path: path, toPlanFor: memory), options)
     }
 
     /// Opens a model whose header and tokenizer have already been read.

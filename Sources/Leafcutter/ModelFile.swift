@@ -21,27 +21,45 @@ public struct ModelFile: Sendable {
     /// - Throws: `.io` and `.badInput` when the file cannot be read or is no model, `.budget` when it needs more
     ///   memory.
     public init(path: String, memory: MemoryBudget = .automatic) throws(LeafError) {
-        // Advises what a usual text needs, since the text that is meant cannot be counted without a vocabulary.
-        try self.init(path: path, memory: memory) { _ in
-            ModelOptions(memory: .bytes(.max), capacity: Demand(context: 512))
+        let budget: Int? = if case .bytes(let bytes) = memory { bytes } else { nil }
+        do throws(LeafError) {
+            try self.init(path: path, readingWithin: budget)
+        } catch {
+            guard let budget, case .memory(let enough)? = error.advice else { throw error }
+            // What would do for one part says nothing of the next.
+            guard let whole = try? ModelFile(path: path, toPlanFor: memory),
+                whole.allowance.peak.wholeMebibytes > enough
+            else { throw error }
+            throw LeafError(
+                .budget,
+                "\(path) needs at least \(whole.allowance.peak.roundedUpText) to be read, where \(budget.sizeText) "
+                    + "may be taken",
+                advice: .memory(bytes: whole.allowance.peak.wholeMebibytes))
         }
     }
 
-    /// - Parameter advised: how the model would be opened, for the error that says how much memory would do; handed
-    ///   the model without its vocabulary.
-    package init(
-        path: String, memory: MemoryBudget, advised: (ModelFile) -> ModelOptions
-    ) throws(LeafError) {
-        let budget: Int? = if case .bytes(let bytes) = memory { bytes } else { nil }
+    /// Reads a model for which a plan will be made at once.
+    ///
+    /// A budget that is too small for header, vocabulary, adapters or a session is refused by the plan, which alone
+    /// knows how much would do for everything. So reading them may take a little more than a small budget, if the
+    /// machine has it.
+    package init(path: String, toPlanFor memory: MemoryBudget) throws(LeafError) {
+        switch memory {
+        case .automatic: try self.init(path: path, readingWithin: nil)
+        case .bytes(let bytes):
+            let spare = min(Self.readingBytes, Machine.current().defaultBudget)
+            try self.init(path: path, readingWithin: max(bytes, spare))
+        }
+    }
+
+    /// More than what lies beside the weights of any published model takes.
+    private static let readingBytes = 256 << 20
+
+    private init(path: String, readingWithin budget: Int?) throws(LeafError) {
         allowance = HeapAllowance(budget: budget, held: MemoryPlan.runtimeBytes)
         ant = try CPMAntFile.open(path: path, &allowance)
         let bound = Tokenizer.heapBound(of: ant.leaf)
-        do throws(LeafError) {
-            try allowance.take(bound, for: "its vocabulary", of: path)
-        } catch {
-            tokenizer = nil
-            throw try tooLarge(error, advised)
-        }
+        try allowance.take(bound, for: "its vocabulary", of: path)
         if let data = try ant.leaf.readTokenizer() {
             let style: Vocabulary.Style = data.dictionary == nil ? .antPlus : .ant
             let segmenter = try data.dictionary.map { (data) throws(LeafError) in try Segmenter(data: data) }
@@ -71,9 +89,12 @@ public struct ModelFile: Sendable {
     /// Reads what a session's file holds; nil if there is none yet.
     ///
     /// - Throws: `.io`, and `.badInput` for a file that is damaged or no session, `.budget` if its prompt is too large
-    ///   for the memory.
+    ///   for the memory, `.usage` if it belongs to another model: its ids mean nothing to this one.
     public mutating func contents(of session: Session) throws(LeafError) -> Session.Contents? {
-        try session.contents(&allowance)
+        let contents = try session.contents(&allowance)
+        guard let digest = contents?.value(of: "model"), digest != leaf.digest else { return contents }
+        throw LeafError(
+            .usage, "\(session.path) belongs to another model; give that one, or begin another session")
     }
 
     /// Describes a published size, with CPM-Ant's tokenizer if it is that model. It is enough to plan with and cannot
@@ -83,16 +104,6 @@ public struct ModelFile: Sendable {
         tokenizer = preset == .cpmAntPlus10B ? nil : try Tokenizer.bundled()
         allowance = HeapAllowance(
             budget: nil, held: MemoryPlan.runtimeBytes + ant.leaf.heapBytes + (tokenizer?.byteCount ?? 0))
-    }
-
-    private func tooLarge(
-        _ error: LeafError, _ advised: (ModelFile) -> ModelOptions
-    ) throws(LeafError) -> LeafError {
-        guard case .memory(let reading) = error.advice else { return error }
-        let usual = advised(self)
-        let planned = max(reading, try Model.plan(self, usual).minimum.wholeMebibytes)
-        let needed = "; \(usual.capacity.contents) need \(planned.roundedUpText)"
-        return LeafError(.budget, error.description + needed, advice: .memory(bytes: planned))
     }
 
     public var leaf: LeafFile { ant.leaf }

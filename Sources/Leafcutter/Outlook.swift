@@ -86,18 +86,21 @@ public struct Outlook: Sendable {
         number > 0 ? 1 << (Int.bitWidth - 1 - number.leadingZeroBitCount) : 1
     }
 
-    /// The smallest budget, in whole mebibytes, that gives a token in so many seconds. A step gives every sequence a
-    /// token.
+    /// The smallest budget that gives a token in so many seconds: in whole mebibytes, and from 1 GiB on in whole
+    /// hundredths, as it is written. A step gives every sequence a token.
     ///
     /// - Throws: `.usage` for a time that is none, `.budget` naming the best time where none is short enough.
     public func forecast(secondsPerToken wanted: Double) throws(LeafError) -> Forecast {
         guard wanted > 0 else { throw LeafError(.usage, "\(wanted.asDuration) a token makes no sense; give more") }
         func meets(_ forecast: Forecast) -> Bool { forecast.prediction.secondsPerToken <= wanted }
-        if meets(smallest) { return smallest }
+        func written(_ budget: Int) throws(LeafError) -> Forecast {
+            try forecast(budget: budget.roundedUpForPeople)
+        }
+        if meets(smallest) { return try written(smallest.plan.budget) }
         guard meets(fastest) else {
             throw LeafError(
                 .budget,
-                "no memory gives a token in \(wanted.asDuration) here: the best is "
+                "no memory gives a token in \(wanted.asWrittenDuration) here: the best is "
                     + "\(fastest.prediction.secondsPerToken.asDuration), with \(fastest.plan.budget.roundedUpText), "
                     + "which keeps everything in memory")
         }
@@ -109,6 +112,6 @@ public struct Outlook: Sendable {
             let forecast = try forecast(budget: middle << 20)
             if meets(forecast) { (enough, found) = (middle, forecast) } else { tooSmall = middle }
         }
-        return found
+        return try written(found.plan.budget)
     }
 }

@@ -115,6 +115,12 @@ struct CommandBudgetTests {
 
     let directory: TemporaryDirectory
 
+    /// `plan` opens no model, and `bench` gives each of its budgets to a process of its own.
+    @Test func noCommandIsForgotten() {
+        let planned = Set(CommandRun.every.filter(\.isPlanned).map(\.command))
+        #expect(Set(Self.runs.map { $0.arguments[0] }) == planned.subtracting(["plan", "bench"]).union(["convert"]))
+    }
+
     init() throws {
         directory = try TemporaryDirectory()
         let converted = try Program.run(["convert", Golden.demoModel.path, directory.path("MODEL"), "--quiet"])

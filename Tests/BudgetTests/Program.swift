@@ -40,18 +40,18 @@ enum Program {
         let limitHits: Int?
     }
 
-    /// The smallest budget, near the one that refusals lead to: the first knows the header, the next the vocabulary and
-    /// what a usual text needs, the last the whole plan.
+    /// The smallest budget, near the one that the first refusal names, which has to be enough.
     static func smallestBudget(_ run: (_ budget: Int) throws -> Outcome) throws -> Int {
         var budget = 16 << 20
-        for _ in 0..<3 {
-            let outcome = try run(budget)
-            if outcome.status == 0 { break }
+        let outcome = try run(budget)
+        if outcome.status != 0 {
             try #require(outcome.status == 3, "\(outcome.errors)")
             let number = try #require(outcome.errors.split(separator: "--memory ").last?.prefix { $0.isNumber })
             let named = try #require(Int(number)) << 20
             #expect(named > budget)
             budget = named
+            let taken = try run(budget)
+            try #require(taken.status == 0, "a second refusal: \(taken.errors)")
         }
         while try run(budget - (1 << 20)).status == 0 { budget -= 1 << 20 }
         return budget

@@ -133,7 +133,8 @@ static void broken_options_are_refused(void) {
                                    "{\"context\":0}", "{\"context\":1e12}", "{\"sequences\":0}", "{\"threads\":0}",
                                    "{\"threads\":100000}", "{\"io\":\"fast\"}", "{\"logit_rows\":0}", "{\"kv\":7}",
                                    "{\"deltas\":[\"/nowhere\"]}", "{\"delta_alpha\":1}", "{\"speculate\":\"ngram\"}",
-                                   "{\"max_read_rate\":0}", "{\"memory\":\"\xff\"}", "{\"mirror\":\"/nowhere\"}"};
+                                   "{\"max_read_rate\":0}", "{\"max_read_rate\":5}", "{\"max_read_rate\":\"200\"}",
+                                   "{\"memory\":\"\xff\"}", "{\"mirror\":\"/nowhere\"}"};
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         lc_model *model = (lc_model *)&model_path;
         lc_status status = lc_model_open(model_path, broken[i], &model);
@@ -153,6 +154,34 @@ static void broken_options_are_refused(void) {
     CHECK(lc_plan("cpm-ant-10b", "{\"memory\":\"1GiB\"}", &plan) == LC_USAGE);
     CHECK(lc_plan("cpm-ant-10b", "{\"memory\":\"64MiB\",\"disk_rate\":\"1GB/s\"}", &plan) == LC_BUDGET);
     CHECK(number_of(lc_error_json(), "minimum") > 64 << 20 && plan == NULL);
+}
+
+/* The smallest budget is a fact of the model and the options, whatever budget is given; it works when it is. */
+static void the_smallest_budget_does_not_follow_the_given_one(void) {
+    begin("the smallest budget does not follow the given one");
+    long smallest = 0;
+    const char *budgets[] = {"80MiB", "300MiB", "4GiB"};
+    for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++) {
+        char options[120];
+        char *plan = NULL;
+        snprintf(options, sizeof options, "{\"memory\":\"%s\",\"context\":128,\"disk_rate\":\"1GB/s\"}", budgets[i]);
+        CHECK(lc_plan(model_path, options, &plan) == LC_OK && plan != NULL);
+        long minimum = number_of(plan, "minimum");
+        CHECK(minimum > 1 << 20 && (smallest == 0 || minimum == smallest));
+        smallest = minimum;
+        lc_string_free(plan);
+    }
+    char options[120];
+    snprintf(options, sizeof options, "{\"memory\":%ld,\"context\":128}", smallest);
+    lc_model_close(open_model(model_path, options));
+    snprintf(options, sizeof options, "{\"memory\":%ld,\"context\":128}", smallest - 4096);
+    lc_model *model;
+    CHECK(lc_model_open(model_path, options, &model) == LC_BUDGET);
+    CHECK(number_of(lc_error_json(), "minimum") >= smallest);
+    /* The first refusal names one that works, whatever is read first. */
+    CHECK(lc_model_open(model_path, "{\"memory\":4096,\"context\":128}", &model) == LC_BUDGET);
+    snprintf(options, sizeof options, "{\"memory\":%ld,\"context\":128}", number_of(lc_error_json(), "minimum"));
+    lc_model_close(open_model(model_path, options));
 }
 
 /* Requests with bytes changed at random; the seed is printed. */
@@ -431,6 +460,7 @@ int main(int argc, char **argv) {
     CHECK(strcmp(lc_error_message(), "") == 0 && strcmp(lc_error_json(), "{}") == 0);
     foreign_handles_are_refused(NULL);
     broken_options_are_refused();
+    the_smallest_budget_does_not_follow_the_given_one();
     lc_model *model = open_model(model_path, options);
     foreign_handles_are_refused(model);
     places_may_be_missing(model);

@@ -10,6 +10,8 @@ public struct CommandRun: CustomStringConvertible, Sendable {
         case model
         /// The same for what a generation keeps.
         case session
+        /// Grows as long as the work takes, with a record beside it; another run goes on from both.
+        case answers
         case folder
     }
 
@@ -17,17 +19,27 @@ public struct CommandRun: CustomStringConvertible, Sendable {
     /// `MODEL` and `TINY` stand for paths of models, with a tokenizer and without; so do `CHECKPOINT`, `ADAPTER`,
     /// `OUTPUT` and the names of `inputs`.
     public let arguments: [String]
-    public var output: Output? = nil
+    public let output: Output?
     /// Words with which it does not end by itself, or not soon; nil if it is always over at once.
-    public var lasting: [String]? = nil
+    public let lasting: [String]?
     /// Whether it measures the machine, which takes seconds.
-    public var isSlow = false
+    public let isSlow: Bool
+    /// Whether it opens a model inside a budget.
+    public let isPlanned: Bool
+
+    public init(
+        name: String, arguments: [String], output: Output? = nil, lasting: [String]? = nil, isSlow: Bool = false,
+        isPlanned: Bool = false
+    ) {
+        (self.name, self.arguments, self.output) = (name, arguments, output)
+        (self.lasting, self.isSlow, self.isPlanned) = (lasting, isSlow, isPlanned)
+    }
 
     public var description: String { name }
     public var command: String { arguments[0] }
 
     /// Weights of this disk never come.
-    private static let slowly = ["--max-read-rate", "1", "--memory", "160MiB"]
+    private static let slowly = ["--max-read-rate", "1kB/s", "--memory", "160MiB"]
 
     public static let every: [CommandRun] = [
         CommandRun(name: "convert", arguments: ["convert", "CHECKPOINT", "OUTPUT"], output: .model),
@@ -43,6 +55,7 @@ public struct CommandRun: CustomStringConvertible, Sendable {
         run("perplexity", ["text.txt"]),
         run("embed", ["春"]),
         run("evaluate", ["CCPM", "items.jsonl", "--output", "OUTPUT"], .result),
+        run("batch", ["batch.jsonl", "OUTPUT"], .answers),
         run("logits", ["--input", "cases.json", "--json", "--output", "OUTPUT"], .result),
         CommandRun(
             name: "bench",
@@ -50,13 +63,14 @@ public struct CommandRun: CustomStringConvertible, Sendable {
                 "bench", "MODEL", "--in-process", "--memory", "60MiB", "--prompt", "4", "--generate", "2", "--repeat",
                 "1", "--output", "OUTPUT",
             ], output: .result,
-            lasting: ["bench", "MODEL", "--memory", "60MiB", "--repeat", "10000", "--output", "OUTPUT"]),
+            lasting: ["bench", "MODEL", "--memory", "60MiB", "--repeat", "10000", "--output", "OUTPUT"],
+            isPlanned: true),
         CommandRun(
             name: "bench --from",
             arguments: ["bench", "--from", "runs.jsonl", "--format", "jsonl", "--output", "OUTPUT"], output: .result),
         CommandRun(
             name: "plan", arguments: ["plan", "MODEL", "--disk-rate", "1GB/s"], lasting: ["plan", "MODEL"],
-            isSlow: true),
+            isSlow: true, isPlanned: true),
         CommandRun(name: "doctor", arguments: ["doctor"], lasting: ["doctor", "MODEL"], isSlow: true),
         CommandRun(name: "inspect", arguments: ["inspect", "MODEL"]),
         CommandRun(name: "verify", arguments: ["verify", "MODEL"]),
@@ -73,7 +87,7 @@ public struct CommandRun: CustomStringConvertible, Sendable {
         let options = words.filter { $0.hasPrefix("--") && $0 != "--greedy" && $0 != "--json" && $0 != "--max-tokens" }
         return CommandRun(
             name: ([command] + options).joined(separator: " "), arguments: arguments, output: output,
-            lasting: arguments + slowly)
+            lasting: arguments + slowly, isPlanned: true)
     }
 
     /// What small files hold.
@@ -81,6 +95,7 @@ public struct CommandRun: CustomStringConvertible, Sendable {
         "prompts.jsonl": #"{"prompt":"春","max_tokens":1}"#, "blanks.jsonl": #"{"text":"床前<blank:1>光"}"#,
         "scores.jsonl": #"{"context":"床","target":"光"}"#, "items.jsonl": #"{"input":"春","target":"眠"}"#,
         "text.txt": "白日依山尽，黄河入海流。", "cases.json": #"{"cases":[{"id":"a","input_ids":[6,20]}]}"#,
+        "batch.jsonl": #"{"id":"a","kind":"generate","prompt":"春","max_tokens":1}"#,
         "runs.jsonl": #"{"name":"a","budget":5,"decode_seconds_per_token":[0.5]}"#,
     ]
 

@@ -41,6 +41,8 @@ import Testing
             let bytes = Int.random(in: 1...1 << Int.random(in: 20...45), using: &random)
             let read = ByteCount(bytes.roundedUpText.filter { $0 != " " })
             #expect((read?.bytes ?? 0) >= bytes, "\(bytes)")
+            #expect(bytes.roundedUpForPeople == read?.bytes, "\(bytes)")
+            #expect(bytes.roundedUpForPeople.roundedUpText == bytes.roundedUpText, "\(bytes)")
             #expect((read?.bytes ?? 0) - bytes <= max(1 << 20, (1 << 30) / 100), "\(bytes)")
         }
     }
@@ -76,5 +78,9 @@ import Testing
         #expect(
             [0.0004, 0.045, 1.32, 42, 59.7, 125, 12000, .infinity].map(\.asDuration)
                 == ["0.4 ms", "45 ms", "1.32 s", "42 s", "1 min", "2 min 5 s", "3 h 20 min", "forever"])
+        // What somebody typed is never called nothing.
+        #expect(
+            [1.5, 0.0004, 3.2e-5, 1e-6, 1e-7, 1e-10, 1e-13].map(\.asWrittenDuration)
+                == ["1.50 s", "0.4 ms", "32.0 µs", "1.0 µs", "100.0 ns", "0.1 ns", "1e-13 s"])
     }
 }

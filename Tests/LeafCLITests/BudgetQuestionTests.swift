@@ -1,5 +1,7 @@
 import Foundation
 import GoldenSupport
+import LeafCLI
+import Leafcutter
 import Testing
 
 /// What people ask about memory, and what the answers say.
@@ -35,6 +37,27 @@ import Testing
         #expect(try #require(slower["seconds_per_token"] as? Double) > 80)
     }
 
+    /// The memory that is advised is the one that is planned: no other rounding of it stands beside.
+    @Test func aTargetNamesItsMemoryInOneWay() throws {
+        for (words, unit) in [
+            (["plan", model, "--disk-rate", "1GB/s", "--target", "10min", "-q"], "MiB"),
+            (["plan", "--preset", "cpm-ant-10b", "--disk-rate", "100MB/s", "--target", "70s", "-q"], "GiB"),
+        ] {
+            let text = try Leafcutter.run(words).text
+            let advised = try #require(text.firstMatch(of: /smallest memory for a token in .*: ([0-9.]+) ([MG]iB)\n/))
+            let planned = try #require(text.firstMatch(of: /planned .* of ([0-9.]+) ([MG]iB);/), "\(text)")
+            #expect(Double(advised.output.1) == Double(planned.output.1), "\(text)")
+            #expect(advised.output.2 == planned.output.2 && advised.output.2 == unit, "\(text)")
+        }
+    }
+
+    @Test func whatReadingAndComputingCostEachOtherIsSaidInSeconds() {
+        #expect(
+            DiskRate(bytesPerSecond: 1e9, costOfComputing: 0.1, costOfReading: 0.4).interference
+                == "a second of reading slows computing by 0.40 s, a second of computing slows reading by 0.10 s")
+        #expect(DiskRate(bytesPerSecond: 1e9).interference == "reading and computing do not slow each other down")
+    }
+
     @Test func aTargetThatNothingReachesNamesTheBest() throws {
         let run = try plan("--target", "1ms", "--json", "-q")
         #expect(run.status == 3)
@@ -43,6 +66,10 @@ import Testing
         #expect(try #require(best["seconds_per_token"] as? Double) > 0.001)
         #expect(run.error.contains("no memory gives a token in 1.0 ms here: the best is "), "\(run.error)")
         #expect(run.error.split(separator: "\n").count == 1)
+        for (typed, written) in [("0.0000001ms", "0.1 ns"), ("0.01ms", "10.0 µs")] {
+            let refused = try plan("--target", typed)
+            #expect(refused.status == 3 && refused.error.contains("a token in \(written) here"), "\(refused.error)")
+        }
         let both = ["plan", model, "--target", "1s", "--memory", "1GiB"]
         try Leafcutter.expectRefusal(both, 2, "leave out --memory")
         try Leafcutter.expectRefusal(["plan", model, "--target", "soon"], 2, "--target soon is not a time such as")
@@ -72,6 +99,90 @@ import Testing
             #expect(try fits(fitting))
             #expect(try !fits(fitting + 1))
         }
+    }
+
+    /// Every command that runs a model takes the budget that its first refusal names: header, vocabulary, session,
+    /// requests and plan are one question.
+    @Test func theFirstRefusalNamesABudgetThatWorks() throws {
+        let requests = try folder.file([#"{"prompt":"春"}"#, #"{"prompt":"春眠不觉晓","max_tokens":300}"#])
+        let session = folder.path("a.session")
+        let begun = try Leafcutter.run("generate", model, "春", "--max-tokens", "4", "--session", session, "-q")
+        #expect(begun.status == 0, "\(begun.error)")
+        let inputs = try TemporaryDirectory()
+        try CommandRun.makeInputs(in: inputs)
+        func input(_ name: String) -> String { inputs.path(name) }
+        for words in [
+            ["generate", model, "春", "--max-tokens", "4"], ["generate", model, "春", "--max-tokens", "400", "-n", "4"],
+            ["generate", model, "--requests", requests], ["generate", model, "--session", session],
+            ["generate", model, "春", "--suffix", "光"], ["fill", model, "床前<blank:2>光", "--beams", "2"],
+            ["score", model, "--requests", input("scores.jsonl")], ["perplexity", model, input("text.txt")],
+            ["embed", model, "春"], ["evaluate", model, "CCPM", input("items.jsonl")],
+            ["logits", model, "--input", input("cases.json"), "--output", folder.path("logits"), "--json"],
+            ["batch", model, input("batch.jsonl"), folder.path("answers")],
+            ["plan", model, "--disk-rate", "1GB/s"],
+            ["bench", model, "--in-process", "--prompt", "4", "--generate", "2", "--repeat", "1"],
+        ] {
+            // The program itself, the header, and the vocabulary do not fit into these.
+            for given in ["4096", "16MiB", "30MiB"] {
+                let refused = try Leafcutter.run(words + ["-q", "--memory", given])
+                #expect(refused.status == 3, "\(words): \(refused.error)")
+                #expect(!refused.error.contains("512 tokens") || words[0] == "plan", "\(refused.error)")
+                let advice = try #require(
+                    refused.error.firstMatch(of: /use --memory ([0-9]+MiB)\n/), "\(refused.error)")
+                if given == "30MiB" {
+                    let taken = try Leafcutter.run(words + ["-q", "--memory", String(advice.output.1)])
+                    #expect(taken.status == 0, "\(words), \(advice.output.1): \(taken.error)")
+                } else {
+                    #expect(refused.error.contains("needs at least "), "\(refused.error)")
+                }
+            }
+        }
+    }
+
+    /// The same where the input comes but once.
+    @Test(arguments: [
+        (#"generate "$1" --requests -"#, "prompts.jsonl"), (#"fill "$1" --requests -"#, "blanks.jsonl"),
+        (#"score "$1" --requests -"#, "scores.jsonl"), (#"embed "$1" -"#, "text.txt"),
+        (#"perplexity "$1" -"#, "text.txt"), (#"evaluate "$1" CCPM -"#, "items.jsonl"),
+        (#"logits "$1" --input - --output "$3""#, "cases.json"),
+    ]) func theFirstRefusalOfAPipeNamesABudgetThatWorks(command: String, input: String) throws {
+        let inputs = try TemporaryDirectory()
+        try CommandRun.makeInputs(in: inputs)
+        // More rows than the first reading has room for.
+        let ids = Array(repeating: "20", count: 200).joined(separator: ",")
+        let cases = #"{"cases":[{"id":"a","input_ids":[6,\#(ids)]}]}"#
+        try Data(cases.utf8).write(to: URL(filePath: inputs.path("cases.json")))
+        func run(_ memory: String) throws -> Leafcutter.Run {
+            try Leafcutter.shell(
+                #"cat "$2" | "$0" \#(command) -q --memory \#(memory)"#, model, inputs.path(input), folder.path("out"))
+        }
+        let refused = try run("16MiB")
+        #expect(refused.status == 3, "\(refused.error)")
+        let advice = try #require(refused.error.firstMatch(of: /use --memory ([0-9]+MiB)\n/), "\(refused.error)")
+        let taken = try run(String(advice.output.1))
+        #expect(taken.status == 0, "\(advice.output.1): \(taken.error)")
+    }
+
+    /// A context that nothing is planned by is not passed over in silence.
+    @Test func aContextThatDoesNothingIsSaid() throws {
+        for words in [
+            ["generate", model, "春"], ["generate", model, "--ids", "6,20"], ["fill", model, "床前<blank:1>光"],
+            ["embed", model, "春"], ["score", model, "春", "--option", "光", "--option", "眠"],
+        ] {
+            try Leafcutter.expectRefusal(
+                words + ["--context", "64"], 2, "--context says how long requests of a pipe may be")
+            try Leafcutter.expectRefusal(
+                words + ["--skip-bad"], 2, "--skip-bad belongs to --requests, --prompts or --lines")
+        }
+        let requests = try folder.file([#"{"prompt":"春","max_tokens":1}"#])
+        let words = ["generate", model, "--requests", requests, "--greedy", "-q"]
+        let (plain, warned) = (try Leafcutter.run(words), try Leafcutter.run(words + ["--context", "64"]))
+        #expect(warned.status == 0 && warned.error.hasPrefix("warning: --context is for lines from a pipe; "))
+        let answers = (try plain.objects, try warned.objects)
+        #expect(plain.error.isEmpty && answers.0.first?["ids"] as? [Int] == answers.1.first?["ids"] as? [Int])
+        let pipe = try Leafcutter.shell(
+            #"cat "$2" | "$0" generate "$1" --requests - --greedy -q --context 64"#, model, requests)
+        #expect(pipe.status == 0 && pipe.error.isEmpty, "\(pipe.error)")
     }
 
     @Test func aPlanThatDoesNotFitSaysInJSONWhatWould() throws {

@@ -1,5 +1,7 @@
 import Foundation
 import GoldenSupport
+import LeafArguments
+import LeafCLI
 import Testing
 
 /// What a checkpoint's files, their names and the environment can do to a conversion.
@@ -72,6 +74,22 @@ import Testing
         let run = try Leafcutter.run(
             "generate", model, "春", "--max-tokens", "1", "--max-read-rate", rate, "--json", "-q")
         #expect(run.status == 0, "\(run.error)")
+    }
+
+    /// Every command with such an option says what it understood, and how megabytes are written.
+    @Test func aRateWithoutItsUnitIsNotTakenForBytes() throws {
+        let rates: Set = ["max-read-rate", "disk-rate"]
+        var tried = 0
+        for outline in Program.outlines {
+            for option in outline.options where rates.contains(option.name) {
+                try Leafcutter.expectRefusal(
+                    [outline.name, "--\(option.name)", "5"], 2, "--\(option.name) 5 means 5 bytes a second, ")
+                try Leafcutter.expectRefusal([outline.name, "--\(option.name)", "5"], 2, " 5MB/s for megabytes")
+                try Leafcutter.expectRefusal([outline.name, "--\(option.name)=5B/s"], 2, "at least 1kB/s")
+                tried += 1
+            }
+        }
+        #expect(tried > 8)
     }
 
     @Test(arguments: ["0", "0/s", "1GB/m", "-1", "1GB/s/s", ""]) func whatIsNoRateIsRefused(rate: String) throws {

@@ -21,9 +21,8 @@ import Testing
 
     private static let writers = CommandRun.every.filter { $0.output != nil }
 
-    /// `batch` writes two files that belong together, and has tests of its doors beside those of its work.
     @Test func noCommandIsForgotten() {
-        #expect(Set(CommandRun.every.map(\.command)) == Set(Program.outlines.map(\.name)).subtracting(["batch"]))
+        #expect(Set(CommandRun.every.map(\.command)) == Set(Program.outlines.map(\.name)))
     }
 
     // MARK: Running
@@ -47,11 +46,12 @@ import Testing
         "'" + word.replacingOccurrences(of: "'", with: #"'\''"#) + "'"
     }
 
-    /// The names in the folder, which is empty again then.
-    private func takeNames() throws -> [String] {
+    /// The names in the folder, which is empty again then. The record of answers goes with them.
+    private func takeNames(_ run: CommandRun? = nil) throws -> [String] {
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.url.path).sorted()
         for name in names { try FileManager.default.removeItem(atPath: folder.path(name)) }
-        return names
+        guard run?.output == .answers else { return names }
+        return names.filter { name in !(name.hasSuffix(".job") && names.contains(String(name.dropLast(4)))) }
     }
 
     private func kind(_ name: String) throws -> FileAttributeType? {
@@ -128,9 +128,10 @@ import Testing
     /// What is no regular file is written straight where that is possible, and refused elsewhere; it is never replaced.
     @Test(arguments: writers) func anOutputIsADeviceOrAPipe(run: CommandRun) throws {
         guard run.output == .result else {
-            for device in ["/dev/null", "/dev/stdout"] {
+            for device in ["/dev/null", "/dev/stdout", "-"] {
                 expectSentence(run, try shell("leafcutter", run, output: device), [2])
             }
+            #expect(try takeNames().isEmpty)
             expectSentence(run, try shell("mkfifo out; leafcutter", run), [2])
             #expect(try kind("out") != .typeRegular)
             #expect(try takeNames() == ["out"])
@@ -140,6 +141,7 @@ import Testing
         #expect(null.status == 0, "\(run): \(null.error)")
         let device = try FileManager.default.attributesOfItem(atPath: "/dev/null")[.type] as? FileAttributeType
         #expect(device == .typeCharacterSpecial)
+        try expectDash(run)
         let full = try shell("leafcutter > plain", run, output: "/dev/full")
         expectSentence(run, full, [1], "no space left on device")
         #expect(try takeNames() == ["plain"])
@@ -159,6 +161,34 @@ import Testing
         #expect(try takeNames() == ["copy", "out", "plain"])
     }
 
+    /// Standard output, and never a file of that name; a timeline would mix with what is there.
+    private func expectDash(_ run: CommandRun) throws {
+        _ = try takeNames()
+        let dash = try shell("leafcutter > plain", run, output: "-")
+        if run.arguments.contains("--trace") {
+            expectSentence(run, dash, [2], "--trace -")
+        } else {
+            #expect(dash.status == 0, "\(run): \(dash.error)")
+            #expect(try !Data(contentsOf: URL(filePath: folder.path("plain"))).isEmpty)
+        }
+        #expect(try takeNames() == ["plain"], "\(run)")
+    }
+
+    /// Where a file is wanted that is read in any order, standard input is refused by name.
+    @Test func aModelIsNotStandardInput() throws {
+        for words in [
+            ["inspect", "-"], ["verify", "-"], ["generate", "-", "春"], ["generate", "MODEL", "春", "--mirror", "-"],
+            ["generate", "MODEL", "春", "--delta", "-"], ["convert", "-", "OUTPUT"], ["batch", "MODEL", "-", "OUTPUT"],
+            ["export", "-", "OUTPUT"], ["convert", "CHECKPOINT", "OUTPUT", "--config", "-"],
+        ] {
+            let run = CommandRun(name: words.joined(separator: " "), arguments: words)
+            let refused = try shell("leafcutter < /dev/null", run)
+            #expect([1, 2].contains(refused.status) && complaints(refused).count == 1, "\(run): \(refused.error)")
+            #expect(refused.error.contains("standard input"), "\(run): \(refused.error)")
+            #expect(try takeNames().isEmpty, "\(run)")
+        }
+    }
+
     /// Another process measures, which has a standard output of its own.
     @Test func aTimelineOfBenchIsNoDescriptor() throws {
         let bench = try #require(CommandRun.every.first { $0.name == "bench" })
@@ -174,7 +204,7 @@ import Testing
         #expect(link.status == 0, "\(run): \(link.error)")
         #expect(try kind("out") == .typeSymbolicLink)
         #expect(try kind("real") == (run.output == .folder ? .typeDirectory : .typeRegular))
-        #expect(try takeNames() == ["out", "real"])
+        #expect(try takeNames(run) == ["out", "real"])
 
         for made in ["ln -s out out", "ln -s nowhere/real out"] {
             expectSentence(run, try shell("\(made); leafcutter", run), [1, 2])
@@ -196,8 +226,9 @@ import Testing
             #expect(try takeNames() == ["out", "plain"])
             // The name beside it is taken by something else.
             if run.output != .session {
-                expectSentence(run, try shell("mkdir out.part; leafcutter > plain", run), [1])
-                #expect(try takeNames() == ["out.part", "plain"])
+                let taken = run.output == .answers ? "out.job" : "out.part"
+                expectSentence(run, try shell("mkdir \(taken); leafcutter > plain", run), [1])
+                #expect(try takeNames() == [taken, "plain"])
             }
         }
         let socket = "import socket; socket.socket(socket.AF_UNIX).bind('out')"
@@ -294,13 +325,21 @@ import Testing
             #expect(run.lasting == nil, "\(run): \(ended.status) \(ended.error)")
             #expect(ended.status == 0 || run.output == nil, "\(run): \(ended.status) \(ended.error)")
         }
-        let isResumable = run.output == .model && names.isSuperset(of: ["out.part", "out.journal"])
+        let isResumable =
+            run.output == .model && names.isSuperset(of: ["out.part", "out.journal"])
+            || run.output == .answers && names.isSuperset(of: ["out", "out.job"])
         #expect(isResumable || !names.contains { $0.hasPrefix("out.") }, "\(run): \(names)")
         if run.output == .model, run.lasting == nil {
             // The same command goes on, or says that all is there.
             let again = try shell("leafcutter", run)
             #expect(again.status == (names.contains("out") ? 2 : 0), "\(run): \(again.error)")
             #expect(try Leafcutter.run("verify", folder.path("out"), "-q").status == 0)
+        }
+        if run.output == .answers {
+            // Whether it had begun or not.
+            let again = try shell("leafcutter", run, words: run.arguments + ["--resume"])
+            #expect(again.status == 0, "\(run): \(again.error)")
+            #expect(try Data(contentsOf: URL(filePath: folder.path("out"))).count { $0 == UInt8(ascii: "\n") } == 1)
         }
         if run.output == .folder, names.contains("out") {
             #expect(try Leafcutter.run("convert", folder.path("out"), folder.path("again"), "-q").status == 0)

@@ -34,7 +34,7 @@ import Testing
         let cases = (0..<2000).map { #"{"id":"\#($0)","input_ids":[6,\#(ids)]}"# }
         try Data(#"{"cases":[\#(cases.joined(separator: ","))]}"#.utf8).write(to: URL(filePath: logits))
         // No wait for this disk ends by itself.
-        let slow = "--max-read-rate 1 --memory 160MiB"
+        let slow = "--max-read-rate 1kB/s --memory 160MiB"
         let endless = "--max-tokens 100000 --allow-empty --eos-id 0 --seed 1"
         let output = folder.path("result")
         return [

@@ -61,28 +61,20 @@ import Testing
         let least = try Model.plan(
             ModelFile(path: model), ModelOptions(memory: .bytes(.max), capacity: .init(context: 1))
         ).minimum
-        let generate = try folder.file([#"{"prompt":"春"}"#])
-        let fill = try folder.file([#"{"text":"床<blank>光"}"#])
-        let score = try folder.file([#"{"context":"床","target":"光"}"#])
-        let items = try folder.file([#"{"input":"春","target":"眠"}"#])
-        let text = try folder.file([String(repeating: "白日依山尽。", count: 40)])
-        let cases = folder.path("cases.json")
-        try Data(#"{"cases":[{"id":"a","input_ids":[6,20]}]}"#.utf8).write(to: URL(filePath: cases))
-        let commands = [
-            ["generate", model, "春"], ["fill", model, "床<blank>光"], ["score", model, "--requests", score],
-            ["perplexity", model, text], ["embed", model, "春"], ["evaluate", model, "LCSTS", items],
-            ["logits", model, "--input", cases, "--output", folder.path("logits")],
-            ["plan", model, "--disk-rate", "1GB/s"], ["bench", model],
-            ["generate", model, "春", "--suffix", "光"], ["generate", model, "--requests", generate],
-            ["fill", model, "--requests", fill],
+        let inputs = try TemporaryDirectory()
+        try CommandRun.makeInputs(in: inputs)
+        let paths = ["MODEL": model, "OUTPUT": folder.path("output")]
+        let others = [
+            ["generate", model, "春", "--suffix", "光"],
             // What can be read but once is planned for by options alone.
             ["generate", model, "--requests", "/dev/null"], ["fill", model, "--requests", "/dev/null"],
             ["score", model, "--requests", "/dev/null"], ["perplexity", model, "/dev/null"],
         ]
+        let commands = CommandRun.every.filter(\.isPlanned).map { $0.words(nil, paths, inputs: inputs) } + others
         // What names files, and what ends before there is a plan.
-        let others: Set = [
+        let untried: Set = [
             "memory", "output", "input", "trace", "session", "requests", "prompts", "delta", "prompt-embedding",
-            "mirror", "from",
+            "mirror", "from", "errors",
             "ids", "suffix", "preset",
         ]
         // What decides how much a plan holds, tried with every command.
@@ -93,7 +85,7 @@ import Testing
         var declarations: Set<String> = []
         for command in commands {
             let outline = try #require(Program.outlines.first { $0.name == command[0] })
-            for option in outline.options where option.placeholder != nil && !others.contains(option.name) {
+            for option in outline.options where option.placeholder != nil && !untried.contains(option.name) {
                 let isNew = declarations.insert(option.name + option.help).inserted
                 guard isNew || sizes.contains(option.name) else { continue }
                 for value in values {
@@ -108,7 +100,7 @@ import Testing
             }
         }
         #expect(declarations.count > 30 && planned > 50, "\(declarations.count) \(planned)")
-        #expect(!FileManager.default.fileExists(atPath: folder.path("logits")))
+        #expect(!FileManager.default.fileExists(atPath: folder.path("output")))
     }
 
     /// Commands that make a file of a model have no plan.

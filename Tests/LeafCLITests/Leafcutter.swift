@@ -40,14 +40,12 @@ struct Leafcutter {
 
     static func run(_ arguments: String...) throws -> Run { try run(arguments) }
 
-    /// Mebibytes of the smallest budget, to which refusals lead: the first knows the header, the next the vocabulary,
-    /// the last the whole plan.
+    /// Mebibytes of the smallest budget, which the first refusal names.
     static func smallestBudget(_ arguments: [String]) throws -> Int {
         func run(_ budget: Int) throws -> Run { try Self.run(arguments + ["--memory", "\(budget)MiB"]) }
         var budget = 16
-        for _ in 0..<3 {
-            let refused = try run(budget)
-            if refused.status != 3 { break }
+        let refused = try run(budget)
+        if refused.status == 3 {
             let advice = try #require(refused.error.firstMatch(of: /use --memory ([0-9]+)MiB/))
             budget = try #require(Int(advice.output.1))
         }

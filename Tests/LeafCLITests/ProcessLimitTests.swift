@@ -54,6 +54,24 @@ import Testing
         }
     }
 
+    /// As in a bare chroot: limits are asked of the system.
+    @Test func aLimitNeedsNoProc() throws {
+        // How much a program with shared libraries maps, nobody tells it without /proc.
+        for limit in ["-s 40", "-s 128"] + (Leafcutter.isShipped ? ["-v 40000", "-v 65536"] : []) {
+            let run = try Leafcutter.shell(
+                #"""
+                unshare -m bash -c 'mount -t tmpfs none /proc || exit 77
+                    ulimit \#(limit); "$0" --version > /dev/null 2>&1 || exit 77
+                    exec "$0" generate "$1" 春 --max-tokens 2 -q' "$0" "$1"
+                """#, model)
+            // 77, or 1 where nothing may be mounted; or the system cannot even load the program.
+            guard run.status != 77, !run.error.contains("unshare") else { continue }
+            let isRefused = run.status == 3 && run.error.contains("ulimit -v")
+            #expect(
+                run.status == 0 || limit.hasPrefix("-v") && isRefused, "\(limit): \(run.status) \(run.error)")
+        }
+    }
+
     @Test func aSmallStackTakesSignalsAsAnyOther() throws {
         let run = try Leafcutter.shell(
             #"""

@@ -151,10 +151,11 @@ import Testing
         #expect(
             TerminalWidth.wrapped("promised 41.4 MiB, peak 26.1 MiB", to: 20)
                 == ["promised 41.4 MiB,", "peak 26.1 MiB"])
-        #expect(TerminalWidth.wrapped("a verylongword b", to: 6) == ["a", "verylongword", "b"])
-        #expect(TerminalWidth.wrapped("蚁蚁 蚁蚁", to: 8) == ["蚁蚁", "蚁蚁"])
+        #expect(TerminalWidth.wrapped("a verylongword b", to: 11) == ["a", "verylongword", "b"])
+        #expect(TerminalWidth.wrapped("蚁蚁蚁 蚁蚁蚁", to: 12) == ["蚁蚁蚁", "蚁蚁蚁"])
         let text = "21 tokens in 234 ms, first after 18 ms, then 10 ms a token; promised 41.4 MiB"
-        for columns in 1...90 {
+        for columns in 1..<TerminalWidth.fewest { #expect(TerminalWidth.wrapped(text, to: columns) == [text]) }
+        for columns in TerminalWidth.fewest...90 {
             let lines = TerminalWidth.wrapped(text, to: columns)
             #expect(lines.joined(separator: " ") == text)
             #expect(lines.allSatisfy { $0.count <= columns || !$0.contains(" ") }, "\(columns)")

@@ -110,6 +110,41 @@ import Testing
         #expect(again.text.isEmpty)
     }
 
+    /// Whether the prompt is typed or comes from the file, whose ids and options mean nothing to the other model.
+    @Test func aSessionOfAnotherModelIsNamedAsThat() throws {
+        let options = ["--seed", "5", "--eos-id", "20000", "--logit-bias", "20001=1", "--max-tokens", "6"]
+        #expect(try generate(["春"] + options + ["--session", session]).status == 0)
+        let tiny = try Models.shared.get().tiny
+        for prompt in [[], ["--ids", "6,20"]] {
+            try Leafcutter.expectRefusal(
+                ["generate", tiny, "-q", "--session", session] + prompt, 2,
+                "\(session) belongs to another model; give that one, or begin another session")
+        }
+    }
+
+    /// Damage anywhere is a sentence, also in what inspection does not show.
+    @Test func inspectionOfADamagedSessionIsASentence() throws {
+        let begun = ["春", "--seed", "5", "--eos-id", "0", "--max-tokens", "9", "--session", session]
+        #expect(try generate(begun).status == 0)
+        let bytes = try Data(contentsOf: URL(filePath: session))
+        let damaged = folder.path("damaged.session")
+        func expectSentence(_ bytes: Data, _ what: String) throws {
+            try bytes.write(to: URL(filePath: damaged))
+            let run = try Leafcutter.run("inspect", damaged)
+            #expect(run.status == 1 && run.output.isEmpty, "\(what): \(run.status) \(run.error)")
+            let lines = run.error.split(separator: "\n")
+            #expect(lines.count == 1 && lines[0].hasPrefix("leafcutter inspect: \(damaged)"), "\(what): \(lines)")
+        }
+        let places = Array(stride(from: 99, to: bytes.count, by: bytes.count / 24))
+        for offset in places + [0, 7, 8, 11, 12, 13, 40, 4095, 4096, 4100, bytes.count - 1] {
+            var changed = bytes
+            changed[offset] ^= 0x55
+            try expectSentence(changed, "byte \(offset)")
+            try expectSentence(bytes.prefix(offset), "the first \(offset) bytes")
+        }
+        try expectSentence(bytes + bytes.suffix(4096), "a frame twice")
+    }
+
     @Test func inspectionShowsWhatASessionHolds() throws {
         func inspect() throws -> [String: Any] { try #require(try Leafcutter.run("inspect", session, "--json").json) }
         #expect(

@@ -64,6 +64,18 @@ struct TerminalTests {
         #expect(run.text.contains("2 tokens in "), "\(run.text)")
     }
 
+    /// Where a word fills a line, nothing is rewritten, and the terminal alone breaks the line of facts.
+    @Test(arguments: 1...10) func aNarrowTerminalGetsPlainLines(columns: Int) throws {
+        let run = try transcript(
+            #""$0" generate "$1" 春 --greedy --max-tokens 2"#, columns: columns, height: 10)
+        #expect(run.status == 0, "\(run.text)")
+        #expect(!run.text.contains("\u{1B}"), "\(run.text)")
+        let lines = run.text.split(whereSeparator: \.isNewline)
+        #expect(lines.last?.hasPrefix("2 tokens in ") == true, "\(run.text)")
+        let screen = Screen(run.text, columns: columns, height: 10)
+        #expect(screen.lines.joined().filter { $0 != " " }.contains("2tokensin"), "\(screen)")
+    }
+
     /// A line of progress below a text comes and goes, where the text ends at the edge too.
     @Test(arguments: [12, 13, 24, 80]) func theTextStaysWhole(columns: Int) throws {
         let budget = try budget(["generate", model, Self.title, "--greedy"])

@@ -35,4 +35,16 @@ import Testing
             #expect(ByteRate(text) == nil, "\(text)")
         }
     }
+
+    /// Whoever types 5 or 200 thinks of megabytes.
+    @Test func aRateThatIsHardlyMeantIsDoubted() {
+        for text in ["5", "5/s", "200", "3000", "99999", "0.5kB/s", "5B/s", "999b"] {
+            let doubt = ByteRate.doubt(about: text)
+            #expect(doubt?.contains("MB/s") == true, "\(text)")
+            #expect(doubt?.contains("means \(ByteRate(text)?.bytesPerSecond ?? 0) byte") == true, "\(text)")
+        }
+        for text in ["5MB/s", "1kB", "1KiB/s", "100000", "1000000000/s", "fast", "0"] {
+            #expect(ByteRate.doubt(about: text) == nil, "\(text)")
+        }
+    }
 }

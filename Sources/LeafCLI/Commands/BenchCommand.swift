@@ -180,7 +180,7 @@ struct BenchCommand: Command {
         if let threads = engine.threads { words += ["--threads", "\(threads)"] }
         if let kv = engine.kv { words += ["--kv", kv.rawValue] }
         if let mirror = engine.reading.mirror { words += ["--mirror", mirror] }
-        if let rate = engine.reading.maxBytesPerSecond { words += ["--max-read-rate", "\(rate)"] }
+        if let rate = engine.reading.maxBytesPerSecond { words += ["--max-read-rate", "\(rate)B/s"] }
         if let trace = engine.trace { words += ["--trace", trace] }
         if common.isQuiet { words.append("--quiet") }
         return words + tuning.words + ["--", model ?? ""]

@@ -5,6 +5,17 @@ import LeafSystem
 import LeafWire
 import Leafcutter
 
+extension DiskRate {
+    /// What reading and computing cost each other where both go on, for people.
+    package var interference: String {
+        guard costOfReading >= 0.005 || costOfComputing >= 0.005 else {
+            return "reading and computing do not slow each other down"
+        }
+        return "a second of reading slows computing by \(costOfReading.fixed(2)) s, "
+            + "a second of computing slows reading by \(costOfComputing.fixed(2)) s"
+    }
+}
+
 /// `leafcutter doctor [MODEL]`
 struct DoctorCommand: Command {
     var model: String?
@@ -112,10 +123,7 @@ struct DoctorCommand: Command {
                         "disk",
                         "\(disk.bytesPerSecond.asByteRate), \(disk.isDirect ? "direct I/O works" : "no direct I/O, pages are dropped behind the reader")"
                     ),
-                    (
-                        "reading beside computing",
-                        "adds \((100 * disk.costOfReading).fixed(0)) % of its time, computing beside longer reading \((100 * disk.costOfComputing).fixed(0)) %"
-                    ),
+                    ("both at once", disk.interference),
                 ]
             }
             return Quantity.table(rows + expectations)

@@ -150,14 +150,20 @@ struct EvaluateCommand: Command {
     private func items<Item>(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) -> DataLines<Item> {
         if let limit, limit < 1 { throw LeafError(.usage, "--limit \(limit) leaves nothing; give at least 1") }
         return try DataLines(path: data, limit: limit, terminal) { () throws(LeafError) in
-            // The other half is for the texts themselves.
-            let plan = try Model.plan(file, scoring.engine.modelOptions(Demand(context: 1)))
-            return min(Self.mostKept, (plan.budget - plan.minimum) / 2)
+            do throws(LeafError) {
+                // The other half is for the texts themselves.
+                let plan = try Model.plan(file, scoring.engine.modelOptions(Demand(context: 1)))
+                return max(Self.kept.lowerBound, min(Self.kept.upperBound, (plan.budget - plan.minimum) / 2))
+            } catch {
+                guard error.kind == .budget else { throw error }
+                // Only with the items can a refusal say how much would do.
+                return Self.kept.lowerBound
+            }
         }
     }
 
-    /// Bytes that are kept of a pipe at most.
-    private static let mostKept = 64 << 20
+    /// Bytes that are kept of a pipe: so many whatever the budget, which the plan counts, and so many at most.
+    private static let kept = 1 << 20...64 << 20
 
     /// CPM-Live's beam search, with the options that the user gave.
     private func decoding(of task: some EvaluationTask) throws(LeafError) -> GenerationOptions {

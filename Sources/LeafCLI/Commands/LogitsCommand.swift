@@ -43,12 +43,13 @@ struct LogitsCommand: Command {
         let file = try tuning.open(model, memory: engine.memory, terminal)
         try OutputTarget.check(output, isNoneOf: engine.inputs(of: file) + [input])
         var options = engine.modelOptions(Demand(context: 1))
-        let cases = try read(input, file, &options)
+        let (cases, refusal) = try read(input, file, &options)
         let rowCounts = cases.map { $0.rowCount(in: file.configuration) }
         let rows = max(1, rowCounts.max() ?? 1)
         options.capacity = Demand(context: rows, rows: rows, logitRows: lastOnly ? 1 : rows)
         // What reading took besides is given back before the model is opened.
         options.callerBytes = LogitsInput.byteCount(of: cases)
+        if let refusal { throw try Self.larger(refusal, file, options) }
         let loaded = try Model(file, options)
         try terminal.attend(loaded)
         var done = 0
@@ -83,19 +84,38 @@ struct LogitsCommand: Command {
             ]).line + "\n")
     }
 
+    /// Bytes that reading cases may take where the budget is too small for it: what computing with them needs is known
+    /// only then.
+    private static let spareBytes = 16 << 20
+
+    /// Of a refusal to read and one to compute, the one that names more.
+    private static func larger(
+        _ reading: LeafError, _ file: ModelFile, _ options: ModelOptions
+    ) throws(LeafError) -> LeafError {
+        do throws(LeafError) {
+            _ = try Model.plan(file, options)
+            return reading
+        } catch {
+            guard case .memory(let bytes)? = error.advice, case .memory(let least)? = reading.advice, bytes < least
+            else { return error }
+            return reading
+        }
+    }
+
     /// - Parameter options: get the bytes that reading takes, which have to fit before it begins.
+    /// - Returns: the refusal beside the cases, if the budget is too small for reading them and they are few.
     private func read(
         _ path: String, _ model: ModelFile, _ options: inout ModelOptions
-    ) throws(LeafError) -> [LogitsCase] {
+    ) throws(LeafError) -> ([LogitsCase], refusal: LeafError?) {
         let input = try InputBytes(path: path)
         var most = Self.inputLimit
+        var refusal: LeafError?
         if let byteCount = input.byteCount, byteCount <= most {
-            options.callerBytes = Self.readingBytes(byteCount)
-            _ = try Model.plan(model, options)
+            refusal = try refusalToRead(byteCount, model, &options)
         } else if input.byteCount == nil {
             // Nobody knows how much comes: it may be as much as there is room for.
-            let plan = try Model.plan(model, options)
-            while most > 0, Self.readingBytes(most) > plan.budget - plan.minimum { most /= 2 }
+            let room = try Self.room(model, options)
+            while Self.readingBytes(most) > max(room, Self.spareBytes) { most /= 2 }
         }
         guard let bytes = try input.all(atMost: most) else {
             let reason =
@@ -104,10 +124,36 @@ struct LogitsCommand: Command {
                 : "which is all that is read at once; split the cases"
             throw LeafError(.badInput, "\(input.name) has more than \(ByteCount(bytes: most)), \(reason)")
         }
+        if input.byteCount == nil { refusal = try refusalToRead(bytes.count, model, &options) }
         do throws(LeafError) {
-            return try LogitsInput.cases(json: bytes[...])
+            return (try LogitsInput.cases(json: bytes[...]), refusal)
         } catch {
             throw LeafError(.badInput, "\(input.name): \(error); see leafcutter logits --help for the form")
+        }
+    }
+
+    /// What a plan leaves; nothing where there is none.
+    private static func room(_ model: ModelFile, _ options: ModelOptions) throws(LeafError) -> Int {
+        do throws(LeafError) {
+            let plan = try Model.plan(model, options)
+            return plan.budget - plan.minimum
+        } catch {
+            guard error.kind == .budget else { throw error }
+            return 0
+        }
+    }
+
+    /// Nil if there is room for reading so many bytes; throws where there is none and they are many.
+    private func refusalToRead(
+        _ byteCount: Int, _ model: ModelFile, _ options: inout ModelOptions
+    ) throws(LeafError) -> LeafError? {
+        options.callerBytes = Self.readingBytes(byteCount)
+        do throws(LeafError) {
+            _ = try Model.plan(model, options)
+            return nil
+        } catch {
+            guard error.kind == .budget, options.callerBytes <= Self.spareBytes else { throw error }
+            return error
         }
     }
 

@@ -21,7 +21,7 @@ extension PerplexityCommand {
         let file = try scoring.open(model, terminal)
         let tokenizer = try file.requireTokenizer()
         var lines = scoring.lines
-        lines.context = context
+        lines.usualContext = context
         let echoes = lines.answers.echoesPrompt
         let stream = try RequestStream<Asked>(RequestSource(path: path, isPlain: true), lines, terminal) {
             line throws(LeafError) in

@@ -7,7 +7,10 @@ struct LineOptions: Sendable {
     var requests: String?
     var prompts: String?
     var takesLines = false
-    var context = 512
+    /// What `--context` says; nil unless given.
+    var givenContext: Int?
+    /// Tokens that a request of a pipe may have where nothing says so.
+    var usualContext = 512
     var skipsBad = false
     var answers = AnswerOptions()
 
@@ -27,11 +30,14 @@ struct LineOptions: Sendable {
             .value(
                 "context", "N",
                 "With lines from a pipe: tokens of a request at most, the soft prompt and what is generated included "
-                    + "(default 512).", \.context),
+                    + "(default 512).", \.givenContext),
             .flag("skip-bad", "Answer a line that makes no sense with an error and go on.", \.skipsBad),
         ] + AnswerOptions.all.map { $0.lifted(\.answers) }
 
     private static let contexts = 1...1 << 20
+
+    /// Tokens that a request of a pipe may have.
+    var context: Int { givenContext ?? usualContext }
 
     func validate() throws(LeafError) {
         guard Self.contexts.contains(context) else {
@@ -62,8 +68,14 @@ struct LineOptions: Sendable {
             return file
         }
         guard takesLines else {
-            if let name = answers.given {
+            if let name = answers.given ?? (skipsBad ? "--skip-bad" : nil) {
                 throw LeafError(.usage, "\(name) belongs to --requests, --prompts or --lines, which are missing")
+            }
+            guard givenContext == nil else {
+                throw LeafError(
+                    .usage,
+                    "--context says how long requests of a pipe may be, and there are none; one text takes what it "
+                        + "needs")
             }
             return nil
         }

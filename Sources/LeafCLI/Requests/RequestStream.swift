@@ -51,6 +51,10 @@ final class RequestStream<Request> {
         reader = try LineReader(path: source.path, limit: WireRequest.byteLimit)
         if !reader.isRepeatable { reader.limit = options.pipeLineLimit }
         (self.options, self.terminal, self.parse) = (options, terminal, parse)
+        if reader.isRepeatable, options.givenContext != nil {
+            terminal.warn(
+                "--context is for lines from a pipe; \(reader.name) is read first, and its lines take what they need")
+        }
         if reader.isTerminal { terminal.note("reading lines; Ctrl-D ends them") }
     }
 

@@ -25,7 +25,7 @@ final class ProgressLine: Sendable {
 
     private let isShown: Bool
     private let isTerminal: Bool
-    /// Whether it is a terminal that can move its cursor.
+    /// Whether it is a terminal that can move its cursor, and has room for a line of progress.
     private let isLive: Bool
     private let isVerbose: Bool
     private let state: Monitor<State>
@@ -41,7 +41,7 @@ final class ProgressLine: Sendable {
         self.isShown = isShown
         self.isVerbose = isVerbose
         isTerminal = isatty(STDERR_FILENO) == 1
-        isLive = isTerminal && Self.movesCursor
+        isLive = isTerminal && Self.movesCursor && TerminalWidth.columns >= TerminalWidth.fewest
         var state = State(interval: isVerbose ? Self.verboseInterval : Self.plainIntervals.first)
         // If it is not a terminal, short work prints nothing.
         state.lastShown = isLive ? nil : .now
@@ -123,6 +123,8 @@ final class ProgressLine: Sendable {
             return StandardError.write(progress.text(after: seconds, sweep: reading) + "\n")
         }
         let columns = TerminalWidth.columns
+        // It may have become narrow meanwhile.
+        guard columns >= TerminalWidth.fewest else { return erase(&state) }
         let text = progress.text(after: seconds, sweep: reading, columns: columns - 1)
         guard state.cursor.column > 0 else {
             state.isDrawn = true

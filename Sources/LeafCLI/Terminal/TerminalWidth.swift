@@ -8,6 +8,9 @@ package enum TerminalWidth {
         return ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80
     }
 
+    /// Columns below which a word fills a line: there texts are left to the terminal, and no line is rewritten.
+    package static let fewest = 11
+
     /// What takes two columns: Unicode's wide and fullwidth letters, in its order. Terminals take ambiguous ones, such
     /// as Chinese quotation marks, for narrow.
     private static let wide: [ClosedRange<UInt32>] = [
@@ -36,9 +39,10 @@ package enum TerminalWidth {
             })
     }
 
-    /// The text in lines that fit, broken at its spaces; a word that is longer than a line is left to the terminal.
+    /// The text in lines that fit, broken at its spaces; a word that is longer than a line is left to the terminal,
+    /// and so is everything where lines are too short for words.
     package static func wrapped(_ text: String, to columns: Int) -> [String] {
-        guard of(text) > columns else { return [text] }
+        guard columns >= fewest, of(text) > columns else { return [text] }
         var lines: [String] = []
         var line = ""
         for word in text.split(separator: " ", omittingEmptySubsequences: false) {

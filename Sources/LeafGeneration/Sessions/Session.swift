@@ -70,13 +70,15 @@ public final class Session: Sendable {
         case beams(hasEnded: Bool)
     }
 
-    /// Reads what the file holds, and how far its texts have come.
+    /// Reads what the file holds, and how far its texts have come. All of it is read, so that damage is found.
     ///
     /// - Throws: `.io`, also for a file that there is not, and `.badInput` for one that is damaged or no session.
     package func inspect() throws(LeafError) -> (contents: Contents, progress: Progress) {
         var allowance = HeapAllowance.unlimited
         let found = try read(comparedWith: nil, &allowance) { head, reader throws(LeafError) in
-            (head.contents, try Self.progress(reader, of: head.contents))
+            let progress = try Self.progress(reader, of: head.contents)
+            try reader.skipRest()
+            return (head.contents, progress)
         }
         guard let found else { throw LeafError(.io, "\(path): there is no such file; check the path") }
         return found
