@@ -126,20 +126,20 @@ let package = Package(
                 "LeafEvaluation", "Leafcutter",
             ],
             swiftSettings: library),
+        // A file of requests answered into another, in as many runs as it takes.
+        .target(
+            name: "LeafBatch",
+            dependencies: [
+                "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafWire", "Leafcutter",
+            ],
+            swiftSettings: library),
         // What a program of another language calls: leafcutter.h.
         .target(name: "CLibrary", exclude: ["leafcutter.map", "leafcutter.pc.in"], cSettings: c),
         .target(
             name: "LeafC",
             dependencies: [
                 "CLibrary", "LeafSystem", "LeafFormat", "LeafStream", "LeafExecutor", "LeafTokenizer", "LeafGeneration",
-                "Leafcutter", "LeafWire",
-            ],
-            swiftSettings: library),
-        // A file of requests answered into another, in as many runs as it takes.
-        .target(
-            name: "LeafBatch",
-            dependencies: [
-                "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafWire", "Leafcutter",
+                "Leafcutter", "LeafWire", "LeafBatch",
             ],
             swiftSettings: library),
         .testTarget(

@@ -271,6 +271,11 @@ package final class AnswerLog {
         var bytes: [UInt8] = []
         answer.write(to: &bytes)
         bytes.append(UInt8(ascii: "\n"))
+        try append(bytes, line: line, isFailure: isFailure)
+    }
+
+    /// The same for an answer that is written already, its line feed included.
+    func append(_ bytes: [UInt8], line: Int, isFailure: Bool) throws(LeafError) {
         pendingRecords += try AnswerRecord(bytes, line: line, isFailure: isFailure).text.utf8
         pendingAnswers += bytes
         if isFailure, errors != nil { pendingErrors += bytes }
@@ -306,6 +311,31 @@ package final class AnswerLog {
             try Self.append(failures, to: errors, at: errorsEnd)
             errorsEnd += failures.count
         }
+    }
+
+    /// Whether these bytes, their line feed included, are the answer that a line has.
+    package func holds(_ bytes: [UInt8], line: Int, isFailure: Bool) throws(LeafError) -> Bool {
+        try flush()
+        let wanted = try AnswerRecord(bytes, line: line, isFailure: isFailure)
+        let (records, input) = (try InputFile(path: paths.job), try InputFile(path: paths.answers))
+        var (end, offset) = (jobEnd, answersEnd)
+        // From the end, because what comes twice came a short while ago.
+        while end > 0 {
+            let start = max(0, end - JobLines.pieceBytes)
+            let piece = try records.bytes(at: start, count: end - start)
+            let lines = piece.split(separator: UInt8(ascii: "\n"))
+            for line in lines.dropFirst().reversed() {
+                guard let record = AnswerRecord(line) else { return false }
+                offset -= record.byteCount
+                guard record.line == wanted.line else { continue }
+                guard record == wanted else { return false }
+                return try input.bytes(at: offset, count: bytes.count) == bytes
+            }
+            // The first line of a piece may be torn, and comes with the next one; that of the file is no answer's.
+            guard lines.count > 1, start > 0 else { return false }
+            end = start + lines[0].count + 1
+        }
+        return false
     }
 
     private func clear() {

@@ -7,9 +7,9 @@ import LeafWire
 import Leafcutter
 
 /// One line, known to make sense, and what has been computed of it.
-struct BatchItem {
+struct BatchItem: Sendable {
     /// What becomes of its answers.
-    private enum Form {
+    private enum Form: Sendable {
         case generate(GenerationRequest)
         case fill(BlankText)
         case score(ScoreQuestion)

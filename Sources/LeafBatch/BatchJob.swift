@@ -10,8 +10,10 @@ package import Leafcutter
 ///
 ///     let job = try BatchJob(input: "in.jsonl", output: "out.jsonl", file, origin: Model.origin(of: file, options))
 ///     let survey = try job.check()
-///     options.callerBytes = survey.bytes          // and a capacity for survey.demands
-///     let outcome = try job.run(on: Model(file, options), ahead: 16)
+///     options.callerBytes = survey.bytes
+///     let held = try options.makeRoom(
+///         for: survey.demands.demands, sequences: 8, bytesEach: survey.bytesEach, in: file)
+///     let outcome = try job.run(on: Model(file, options), ahead: 2 * held)
 ///
 /// Whether it is killed or not, and how often: the answers are the same, but for their order. Documentation/batch.md
 /// describes the files.
@@ -39,8 +41,10 @@ package final class BatchJob {
         package var demands: DemandSurvey
         /// Requests in the file.
         package var count: Int
-        /// Bytes that lines, answers and notes take beside the model.
+        /// Bytes that the line that is read, an answer that is written and notes take beside the model.
         package var bytes: Int
+        /// Bytes that each text under way takes as well, with the line that waits behind it.
+        package var bytesEach: Int
     }
 
     /// Where a run is, and what became of it.
@@ -60,19 +64,23 @@ package final class BatchJob {
 
     private let file: ModelFile
     private let options: Options
-    private let input: InputFile
+    let input: InputFile
     private let output: String
-    private let origin: [JobRecord.Field]
-    private let log: AnswerLog
+    let origin: [JobRecord.Field]
+    let log: AnswerLog
     private let seed: UInt64
     private let scratchPath: String
     private var duplicates: LineSet?
-    private var done = LineSet(lines: 0)
-    private var progress = Progress()
+    var done = LineSet(lines: 0)
+    package internal(set) var progress = Progress()
     /// Of a new job that was checked and has not begun.
     private var record: JobRecord?
-    /// A line that was asked last, to compare ids.
-    private static let lineLimit = WireRequest.byteLimit
+    /// Of the file: the number of its last line, and bytes of its longest.
+    package private(set) var (lastLine, longestLine) = (0, 0)
+    /// What others answer; nil until the first line is handed out.
+    var handout: Handout?
+    /// Bytes of a line at most.
+    static let lineLimit = WireRequest.byteLimit
 
     /// Opens the files, and keeps other runs out.
     ///
@@ -148,7 +156,8 @@ package final class BatchJob {
     ) throws(LeafError) -> Survey {
         let lines = try JobLines(input, limit: Self.lineLimit)
         let ids = IDIndex(path: scratchPath)
-        var survey = Survey(demands: DemandSurvey(sequences: options.sequences), count: 0, bytes: 0)
+        var survey = Survey(
+            demands: DemandSurvey(sequences: options.sequences), count: 0, bytes: 0, bytesEach: 0)
         var (room, last) = (AnswerRoom(), 0)
         while let line = try lines.next() {
             guard !cancellation.isCancelled else { throw LeafError(.cancelled, "interrupted") }
@@ -180,10 +189,12 @@ package final class BatchJob {
         try log.begun?.check(inputBytes: input.byteCount, digest: lines.digestOfBytes, of: output, input.path)
         try findDuplicates(ids, lines: last)
         let bytes =
-            JobLines.byteCount(longestLine: lines.longestLine) +| 20 *| lines.longestLine
-            +| 2 *| options.sequences *| (lines.longestLine +| room.held) +| room.written
+            JobLines.byteCount(longestLine: lines.longestLine) +| 20 *| lines.longestLine +| room.written
             +| IDIndex.byteCount(ids: survey.count) +| 2 *| LineSet.byteCount(lines: last) +| AnswerLog.byteCount
-        survey.bytes = bytes
+        // As many lines wait as there are texts under way.
+        let bytesEach = 2 *| (lines.longestLine +| room.held)
+        (survey.bytes, survey.bytesEach) = (bytes, bytesEach)
+        (lastLine, longestLine) = (last, lines.longestLine)
         done = LineSet(lines: last)
         if log.begun == nil {
             record = JobRecord(
@@ -232,13 +243,19 @@ package final class BatchJob {
     }
 
     /// The seed of a request that gives none: a line has the same one in every run.
-    private func seed(of name: LineName) -> UInt64 {
+    func seed(of name: LineName) -> UInt64 {
         let bytes = withUnsafeBytes(of: seed.littleEndian) { Array($0) } + name.idBytes
         // Short, because people copy it.
         return ChunkDigest.of(bytes) & 0xFFFF_FFFF
     }
 
     // MARK: Running
+
+    /// Begins a job that is new: nothing stays of one that is refused, or for which a model has no room.
+    func begin() throws(LeafError) {
+        if let record { try log.begin(record) }
+        record = nil
+    }
 
     /// Answers what has no answer yet, and waits for the last one.
     ///
@@ -253,9 +270,7 @@ package final class BatchJob {
         on model: Model, ahead: Int, _ cancellation: Cancellation = Cancellation(),
         onProgress: (Progress) -> Void = { _ in }
     ) throws(LeafError) -> Progress {
-        // Nothing of a job stays that is refused, or for which the model has no room.
-        if let record { try log.begin(record) }
-        record = nil
+        try begin()
         let lines = try JobLines(input, limit: Self.lineLimit)
         let own = Cancellation(parent: cancellation)
         var failure: LeafError?
@@ -281,10 +296,10 @@ package final class BatchJob {
             try model.carryOut(
                 ahead: ahead, own,
                 next: { _ throws(LeafError) -> Arrival<Asked<OpenItem, BatchRequest>> in
-                    guard let item = try nextItem(of: lines, own, onFailure: { write($0, $1, isFailure: true) }) else {
+                    guard let next = try nextItem(of: lines, own, onFailure: { write($0, $1, isFailure: true) }) else {
                         return .end
                     }
-                    return .value((OpenItem(item: item), item.requests))
+                    return .value((OpenItem(item: next.item), next.item.requests))
                 },
                 onEvent: { (open: inout OpenItem, index: Int, event: BatchRequest.Event) in
                     switch event {
@@ -305,16 +320,16 @@ package final class BatchJob {
     /// The next line that has no answer; one that makes no sense is answered at once.
     ///
     /// - Returns: nil behind the last one, and after a cancellation.
-    private func nextItem(
+    func nextItem(
         of lines: JobLines, _ cancellation: Cancellation, onFailure: (JSON, LineName) -> Void
-    ) throws(LeafError) -> BatchItem? {
+    ) throws(LeafError) -> (item: BatchItem, bytes: ArraySlice<UInt8>)? {
         while !cancellation.isCancelled, let line = try lines.next() {
             guard !line.isBlank, !done.contains(line.number) else { continue }
             let name = Self.name(of: line)
             let isDuplicate = duplicates?.contains(line.number) == true
             do throws(LeafError) {
                 guard !isDuplicate else { throw LeafError(.usage, "its id is that of an earlier line") }
-                return try makeItem(line, name)
+                return (try makeItem(line, name), line.bytes)
             } catch {
                 let reason = LeafError(.usage, "line \(line.number): \(error)")
                 onFailure(name.answer(reason, isDuplicate: isDuplicate), name)

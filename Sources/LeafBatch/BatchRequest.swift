@@ -1,12 +1,12 @@
-import CPMAntShape
-import LeafExecutor
-import LeafGeneration
-import LeafSystem
+package import CPMAntShape
+package import LeafExecutor
+package import LeafGeneration
+package import LeafSystem
 import Leafcutter
 
 /// A request of any kind, so that all kinds come from one file and share one queue.
-enum BatchRequest: ModelRequest {
-    enum Answer: Sendable {
+package enum BatchRequest: ModelRequest {
+    package enum Answer: Sendable {
         case generation(Generation)
         case filling(Filling)
         case scores([TokenScore])
@@ -37,7 +37,7 @@ enum BatchRequest: ModelRequest {
     case score(ScoreRequest)
     case embed(EmbeddingRequest)
 
-    func validate(for configuration: ModelConfiguration) throws(LeafError) {
+    package func validate(for configuration: ModelConfiguration) throws(LeafError) {
         switch self {
         case .generate(let request): try request.validate(for: configuration)
         case .fill(let request): try request.validate(for: configuration)
@@ -46,7 +46,7 @@ enum BatchRequest: ModelRequest {
         }
     }
 
-    func demand(in configuration: ModelConfiguration) -> Demand {
+    package func demand(in configuration: ModelConfiguration) -> Demand {
         switch self {
         case .generate(let request): request.demand(in: configuration)
         case .fill(let request): request.demand(in: configuration)
@@ -69,7 +69,7 @@ enum BatchRequest: ModelRequest {
         return first
     }
 
-    var work: RequestWork<Answer> {
+    package var work: RequestWork<Answer> {
         switch self {
         case .generate(let request): request.work.map { .generation($0) }
         case .fill(let request): request.work.map { .filling($0) }

@@ -25,6 +25,16 @@ package struct JobRecord: Sendable, Equatable {
         (self.seed, self.inputBytes, self.inputDigest) = (seed, inputBytes, inputDigest)
     }
 
+    /// A short form of what decides every answer beside its request, to compare.
+    package static func digest(of origin: [(name: String, value: String)]) -> String {
+        digest(of: origin.map { Field(name: $0.name, value: $0.value) })
+    }
+
+    static func digest(of origin: [Field]) -> String {
+        let json = JSON.object(origin.map { ($0.name, .string($0.value)) })
+        return ChunkDigest.of(Array(json.line.utf8)).hexDigits
+    }
+
     package var line: String {
         let json: JSON = [
             "leafcutter_batch": .integer(Self.version),

@@ -12,8 +12,8 @@ package struct LineSet: Sendable {
     package init(lines: Int) { words = Array(repeating: 0, count: Self.words(lines)) }
 
     package func contains(_ line: Int) -> Bool {
-        let index = line - 1
-        return words.indices.contains(index / 64) && words[index / 64] & (1 << UInt64(index % 64)) != 0
+        guard line >= 1, words.indices.contains((line - 1) / 64) else { return false }
+        return words[(line - 1) / 64] & (1 << UInt64((line - 1) % 64)) != 0
     }
 
     /// - Returns: false for a line that was there before, or that there is not.

@@ -18,7 +18,7 @@ package func lc_plan(
         let given = try Call.optionalJSON(options)
         return try Call.given(
             Call.made { () throws(LeafError) in
-                try HostOptions(json: given, isPlan: true).plan(path).json.line
+                try HostOptions(json: given, for: .plan).plan(path).json.line
             })
     }
 }
@@ -52,7 +52,7 @@ package func lc_convert(
     _ source: UnsafePointer<CChar>!, _ target: UnsafePointer<CChar>!, _ options: UnsafePointer<CChar>!,
     _ progress: lc_progress!, _ user: UnsafeMutableRawPointer!
 ) -> lc_status {
-    do throws(HostError) {
+    Call.done { () throws(HostError) in
         if HandleTable.shared.isForked { throw .forked }
         let (source, target) = (try Call.text(source, "source"), try Call.text(target, "target"))
         let json = try Call.optionalJSON(options)
@@ -65,9 +65,6 @@ package func lc_convert(
                     if progress(UInt64(done.bytesDone), UInt64(done.bytesTotal), user) != 0 { isCancelled = true }
                 })
         }
-        return LC_OK
-    } catch {
-        return LastError.set(error)
     }
 }
 
@@ -111,6 +108,25 @@ private func conversionOptions(_ json: [UInt8]) throws(LeafError) -> ConversionO
             .usage, "consume deletes the checkpoint while it is converted; set yes as well if that is meant")
     }
     return options
+}
+
+@c @implementation
+package func lc_verify(
+    _ path: UnsafePointer<CChar>!, _ progress: lc_progress!, _ user: UnsafeMutableRawPointer!
+) -> lc_status {
+    Call.done { () throws(HostError) in
+        if HandleTable.shared.isForked { throw .forked }
+        let path = try Call.text(path, "path")
+        var isCancelled = false
+        try Call.made { () throws(LeafError) in
+            try HostOptions(json: [], for: .model).open(path).leaf.verify(
+                isCancelled: { isCancelled },
+                progress: { done in
+                    guard let progress else { return }
+                    if progress(UInt64(done.bytesDone), UInt64(done.bytesTotal), user) != 0 { isCancelled = true }
+                })
+        }
+    }
 }
 
 @c @implementation

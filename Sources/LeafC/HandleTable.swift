@@ -9,6 +9,7 @@ final class HandleTable: Sendable {
         case model = 1
         case request = 3
         case event = 5
+        case job = 7
     }
 
     /// What a number stands for.

@@ -1,3 +1,4 @@
+import LeafBatch
 import LeafFormat
 import LeafGeneration
 import LeafSystem
@@ -12,8 +13,12 @@ extension HostModel {
     private static let bytesTokenized = 64
     private static let bytesOfAny = 2048
 
+    /// A line of a job, whatever it asks for.
+    private static let lineKind = "line"
+
     /// Starts a request.
     func start(_ kind: String, _ json: [UInt8]) throws(HostError) -> HostRequest {
+        if kind == Self.lineKind { return try line(json) }
         let (input, wishes): (WireRequest, RequestWishes)
         do throws(LeafError) {
             guard let known = RequestKind(rawValue: kind) else { throw Self.unknown(kind) }
@@ -45,7 +50,7 @@ extension HostModel {
     }
 
     private static func unknown(_ kind: String) -> LeafError {
-        let names = RequestKind.allCases.map(\.rawValue)
+        let names = RequestKind.allCases.map(\.rawValue) + [lineKind]
         let nearest = NearestName.of(kind, among: names)
         return LeafError(
             .usage,
@@ -162,6 +167,35 @@ extension HostModel {
                     Self.pass(.finished(all), to: request) { scores in
                         let line = question.answer(scores).without(nullID: !hasID).line
                         return HostResult(json: { line })
+                    }
+                }
+            }
+        }
+    }
+
+    private func line(_ json: [UInt8]) throws(HostError) -> HostRequest {
+        let (work, wishes) = try made { () throws(LeafError) in
+            let wishes = try RequestWishes(json: json[...])
+            return (try LineWork(LineRequest(json: json[...]), for: file, origin: originDigest()), wishes)
+        }
+        let bytes = Self.bytesOfAny +| Self.bytesHeld *| json.count +| work.heapBytes(in: file)
+        return try start(wishes, bytes) { request throws(LeafError) in
+            let shared = Shared(Mutex(work))
+            try model.submit(work.requests, request.cancellation) { [model] index, event in
+                switch event {
+                case .piece: break
+                case .progress(let progress): request.tell(.progress(progress))
+                case .finished(let result):
+                    if case .failure = result { request.cancellation.cancel() }
+                    let taken = shared.value.withLock { work in
+                        Result { () throws(LeafError) in try work.take(result, of: index, model) }
+                    }
+                    switch taken {
+                    case .success(nil): break
+                    case .success(let answer?):
+                        request.tell(.result(HostResult(json: { answer.json.line }, text: answer.answer)))
+                        request.finish()
+                    case .failure(let error): request.finish(error)
                     }
                 }
             }

@@ -1,7 +1,9 @@
+import LeafBatch
 import LeafFormat
 import LeafSystem
 import LeafWire
 import Leafcutter
+import Synchronization
 
 /// A model in the host's hands, and its requests that have not ended.
 final class HostModel: Sendable {
@@ -15,6 +17,9 @@ final class HostModel: Sendable {
     let model: Model
     let loadSeconds: Double
     let room: RequestRoom
+    private let modelOptions: ModelOptions
+    /// What decides every answer beside its request, once somebody asked.
+    private let origin = Mutex<String?>(nil)
     private let monitor = Monitor(State(), events: 1)
 
     /// - Throws: `.io`, `.badInput`, `.budget`, `.usage`.
@@ -24,12 +29,21 @@ final class HostModel: Sendable {
         let file = try options.open(path)
         var modelOptions = try options.modelOptions(file)
         modelOptions.peak = { memory.peakBytes }
+        self.modelOptions = modelOptions
         model = try Model(file, modelOptions)
         room = RequestRoom(bytes: modelOptions.callerBytes +| modelOptions.capacity.heapBytes)
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
     }
 
     var file: ModelFile { model.file }
+
+    /// What decides every answer beside its request, in short.
+    func originDigest() throws(LeafError) -> String {
+        if let known = origin.withLock({ $0 }) { return known }
+        let digest = JobRecord.digest(of: try Model.origin(of: file, modelOptions))
+        origin.withLock { $0 = digest }
+        return digest
+    }
 
     /// Makes a request, which `begin` hands to the model.
     ///

@@ -1,3 +1,4 @@
+import LeafBatch
 import LeafExecutor
 import LeafFormat
 import LeafStream
@@ -5,8 +6,12 @@ import LeafSystem
 import LeafWire
 import Leafcutter
 
-/// What a program says of a model that it opens or plans for: the long options of the command line in snake_case.
+/// What a program says of a model that it opens, plans for or has a job done with: the long options of the command line
+/// in snake_case.
 struct HostOptions {
+    /// What the options are for, which decides what there are.
+    enum Use { case model, plan, job }
+
     var memory = MemoryBudget.automatic
     var threads: Int?
     var reading = ReadingOptions()
@@ -18,27 +23,33 @@ struct HostOptions {
     var deltas: [NamedFile] = []
     var deltaAlpha: Float?
     var promptEmbeddings: [NamedFile] = []
+    /// What requests and their answers may take, beside what the model's own demand has for tokens under way.
+    private var requestBytes = 8 << 20
     /// For plans alone.
     var diskRate: ByteRate?
+    /// For jobs alone.
+    var job = BatchJob.Options()
 
     private static let contexts = 1...1 << 20
     /// Rows of logits that every model has room for, if its context does.
     private static let fewestLogitRows = 16
     /// Rows of one result of logits.
     static let rowsOfResult = 64
-    /// What requests and their answers may take, beside what the model's own demand has for tokens under way.
-    private static let requestBytes = 8 << 20
 
     private static let names = [
-        "memory", "threads", "io", "mirror", "max_read_rate", "activations", "kv", "context", "sequences", "batch",
-        "logit_rows", "guard", "amx", "speculate", "delta", "deltas", "delta_alpha", "prompt_embedding",
-        "prompt_embeddings",
+        "memory", "threads", "io", "mirror", "max_read_rate", "activations", "kv", "sequences", "batch", "guard", "amx",
+        "speculate", "delta", "deltas", "delta_alpha", "prompt_embedding", "prompt_embeddings",
     ]
+    /// A job finds out by itself what its requests need.
+    private static let namesOfModel = ["context", "logit_rows", "request_bytes"]
     private static let namesOfPlan = ["disk_rate", "cores"]
+    private static let namesOfJob = ["resume", "skip_bad", "errors", "seed"]
+    private static let sequencesOfJob = 8
 
-    /// - Parameter isPlan: whether options are known that a plan alone has.
     /// - Throws: `.usage` naming the option that makes no sense.
-    init(json: [UInt8], isPlan: Bool) throws(LeafError) {
+    init(json: [UInt8], for use: Use) throws(LeafError) {
+        if use == .job { sequences = Self.sequencesOfJob }
+        defer { job.sequences = sequences }
         guard !json.isEmpty else { return }
         guard json.count <= WireRequest.byteLimit else {
             throw LeafError(.usage, "the options have \(json.count) bytes, more than \(WireRequest.byteLimit)")
@@ -46,14 +57,54 @@ struct HostOptions {
         var options = self
         var reader = JSONReader(json[...])
         try reader.fields { name, reader throws(LeafError) in
-            if isPlan, try options.readOfPlan(name, &reader) { return }
-            guard try options.read(name, &reader) else {
-                throw JSONReader.unknown(name, among: Self.names + (isPlan ? Self.namesOfPlan : []))
-            }
+            let isKnown = try options.read(name, &reader, for: use)
+            guard isKnown else { throw JSONReader.unknown(name, among: Self.names(use)) }
         }
         try reader.end()
         self = options
         try check()
+    }
+
+    private static func names(_ use: Use) -> [String] {
+        switch use {
+        case .model: names + namesOfModel
+        case .plan: names + namesOfModel + namesOfPlan
+        case .job: names + namesOfJob
+        }
+    }
+
+    /// - Returns: false for a name that there is not.
+    private mutating func read(
+        _ name: String, _ reader: inout JSONReader, for use: Use
+    ) throws(LeafError) -> Bool {
+        if try read(name, &reader) { return true }
+        if use != .job, try readOfModel(name, &reader) { return true }
+        switch use {
+        case .model: return false
+        case .plan: return try readOfPlan(name, &reader)
+        case .job: return try readOfJob(name, &reader)
+        }
+    }
+
+    private mutating func readOfModel(_ name: String, _ reader: inout JSONReader) throws(LeafError) -> Bool {
+        switch name {
+        case "context": context = try reader.integer()
+        case "logit_rows": logitRows = try reader.integer(Int.self)
+        case "request_bytes": requestBytes = max(requestBytes, try reader.integer(Int.self))
+        default: return false
+        }
+        return true
+    }
+
+    private mutating func readOfJob(_ name: String, _ reader: inout JSONReader) throws(LeafError) -> Bool {
+        switch name {
+        case "resume": job.resumes = try reader.bool()
+        case "skip_bad": job.skipsBad = try reader.bool()
+        case "errors": job.errors = try reader.text()
+        case "seed": job.seed = try reader.integer(UInt64.self)
+        default: return false
+        }
+        return true
     }
 
     private mutating func readOfPlan(_ name: String, _ reader: inout JSONReader) throws(LeafError) -> Bool {
@@ -74,9 +125,7 @@ struct HostOptions {
         case "max_read_rate": reading.maxBytesPerSecond = try Self.rate(&reader).bytesPerSecond
         case "activations": activations = try Self.choice(&reader)
         case "kv": kv = try Self.choice(&reader)
-        case "context": context = try reader.integer()
         case "sequences", "batch": sequences = try reader.integer()
-        case "logit_rows": logitRows = try reader.integer(Int.self)
         case "guard": reading.guardsMapping = try reader.bool()
         // No kernel of this version uses such units, so there is nothing to ask the system for.
         case "amx": _ = try reader.bool()
@@ -223,6 +272,13 @@ extension HostOptions {
         options(file, logitRows: logitRows ?? max(sequences, min(context, Self.fewestLogitRows)))
     }
 
+    /// How the model of a job is opened, but for the room that its requests need.
+    var optionsOfJob: ModelOptions {
+        ModelOptions(
+            memory: memory, threads: threads, reading: reading, activations: activations, kv: kv,
+            capacity: Demand(context: 1))
+    }
+
     private func options(_ file: ModelFile, logitRows: Int) -> ModelOptions {
         var options = ModelOptions(
             memory: memory, threads: threads, reading: reading, activations: activations, kv: kv,
@@ -230,7 +286,7 @@ extension HostOptions {
                 context: context *| sequences, longest: context, rows: context +| sequences, logitRows: logitRows,
                 sequences: sequences))
         let result = Self.resultBytes(rows: logitRows, columns: file.configuration.vocabSize)
-        let bytes = Self.requestBytes +| 2 *| result
+        let bytes = requestBytes +| 2 *| result
         options.callerBytes = bytes
         // The room for requests is what limits them.
         options.requestLimit = 1_000_000

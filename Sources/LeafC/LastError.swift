@@ -40,7 +40,7 @@ struct HostError: Error {
     static func usage(_ message: String) -> HostError { HostError(LC_USAGE, "usage", message) }
 
     static let forked = HostError(
-        LC_CLOSED, "closed", "the model belongs to the process that this one was forked from; open it after the fork")
+        LC_CLOSED, "closed", "it belongs to the process that this one was forked from; open it after the fork")
     static let closed = HostError(LC_CLOSED, "closed", "the model was closed")
 
     /// A request's end by its model's.

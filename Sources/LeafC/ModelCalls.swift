@@ -22,7 +22,7 @@ package func lc_model_open(
         let path = try Call.text(path, "path")
         let json = try Call.optionalJSON(options)
         let host = try Call.made { () throws(LeafError) in
-            try HostModel(path: path, HostOptions(json: json, isPlan: false))
+            try HostModel(path: path, HostOptions(json: json, for: .model))
         }
         guard let handle = HandleTable.shared.add(host, .model) else { throw Call.noHandle }
         return handle
@@ -61,6 +61,16 @@ enum Call {
         }
     }
 
+    /// Makes a call that gives nothing but what it came to.
+    static func done(_ body: () throws(HostError) -> Void) -> lc_status {
+        do throws(HostError) {
+            try body()
+            return LC_OK
+        } catch {
+            return LastError.set(error)
+        }
+    }
+
     static func made<Value>(_ make: () throws(LeafError) -> Value) throws(HostError) -> Value {
         do throws(LeafError) { return try make() } catch { throw HostError(error) }
     }
@@ -71,6 +81,15 @@ enum Call {
         case .stale: throw .closed
         case .forked: throw .forked
         case .foreign: throw .usage(handle == nil ? "the model is NULL" : "this is no model of this library")
+        }
+    }
+
+    static func job(_ handle: OpaquePointer?) throws(HostError) -> HostJob {
+        switch HandleTable.shared.find(handle, .job, HostJob.self) {
+        case .value(let job): return job
+        case .stale: throw .usage("the job was closed")
+        case .forked: throw .forked
+        case .foreign: throw .usage(handle == nil ? "the job is NULL" : "this is no job of this library")
         }
     }
 
@@ -94,6 +113,17 @@ enum Call {
         guard let characters else { throw .usage("the \(name) is NULL") }
         guard let text = String(validatingCString: characters) else { throw .usage("the \(name) is not valid UTF-8") }
         return text
+    }
+
+    /// - Throws: if it is NULL, or longer than anything that is sent.
+    static func bytes(
+        _ start: UnsafePointer<CChar>?, _ length: Int, _ name: String, atMost limit: Int
+    ) throws(HostError) -> [UInt8] {
+        guard let start else { throw .usage("the \(name) is NULL") }
+        guard length >= 0, length <= limit else {
+            throw .usage("the \(name) has \(UInt(bitPattern: length)) bytes, more than there is room for")
+        }
+        return Array(UnsafeRawBufferPointer(start: start, count: length))
     }
 
     /// The bytes of a JSON object, of which the reader says whether they are valid; none for NULL.

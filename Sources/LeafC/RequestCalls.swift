@@ -11,11 +11,7 @@ package func lc_request_start(
     Call.run(out) { () throws(HostError) in
         let model = try Call.model(model)
         let kind = try Call.text(kind, "kind")
-        guard let json else { throw .usage("the request is NULL") }
-        guard length >= 0, length <= model.room.bytes else {
-            throw .usage("the request has \(UInt(bitPattern: length)) bytes, more than there is room for")
-        }
-        let request = try model.start(kind, Array(UnsafeRawBufferPointer(start: json, count: length)))
+        let request = try model.start(kind, Call.bytes(json, length, "request", atMost: model.room.bytes))
         guard let handle = HandleTable.shared.add(request, .request) else {
             request.free()
             throw Call.noHandle

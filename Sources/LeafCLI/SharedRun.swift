@@ -15,7 +15,7 @@ struct SharedRun {
     /// How many requests there are; nil where nobody knows.
     private let count: Int?
     /// Requests that are held at most.
-    private let ahead: Int
+    let ahead: Int
 
     /// - Parameters:
     ///   - survey: what the requests need.
@@ -36,11 +36,12 @@ struct SharedRun {
     ///   - demands: the demands of all requests, or of those that need most.
     ///   - count: requests; nil where nobody knows.
     ///   - bytes: that requests take beside the model.
-    ///   - ahead: requests that are held at most; nil for twice the sequences.
+    ///   - bytesEach: that each text at the same time takes as well, with the request that waits behind it.
+    ///   - ahead: requests that are held at most; nil for twice the sequences that fit.
     ///   - inputs: paths of what is read besides the model.
     init(
-        _ demands: [Demand], count: Int?, bytes: Int, sequences: Int, of unit: String = "text", ahead: Int? = nil,
-        _ engine: EngineOptions, _ file: ModelFile, reading inputs: [String] = [],
+        _ demands: [Demand], count: Int?, bytes: Int, bytesEach: Int = 0, sequences: Int, of unit: String = "text",
+        ahead: Int? = nil, _ engine: EngineOptions, _ file: ModelFile, reading inputs: [String] = [],
         since start: ContinuousClock.Instant = .now, _ terminal: Terminal
     ) throws(LeafError) {
         let cancellation = Cancellation(parent: terminal.interrupt.cancellation)
@@ -51,7 +52,7 @@ struct SharedRun {
         options.callerBytes = bytes
         // No more are taken than `ahead`.
         options.requestLimit = 1_000_000
-        options.capacity = try Demand.fitting(demands, sequences: sequences, file, options)
+        let held = try options.makeRoom(for: demands, sequences: sequences, bytesEach: bytesEach, in: file)
         model = try Model(file, options)
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)
@@ -69,7 +70,7 @@ struct SharedRun {
         self.engine = engine
         self.terminal = terminal
         self.count = count
-        self.ahead = ahead ?? 2 * sequences
+        self.ahead = ahead ?? 2 * held
         began = .now
     }
 

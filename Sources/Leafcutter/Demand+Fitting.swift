@@ -24,9 +24,10 @@ extension Demand {
     /// Takes the demands that need most, up to `sequences` sequences, and fewer if the plan does not fit. Their prompts
     /// start together if that fits too, otherwise one per sweep.
     ///
+    /// - Parameter bytesEach: bytes that each of these sequences takes beside the model.
     /// - Throws: `.budget` with the smallest budget that works for one demand at a time.
     public static func fitting(
-        _ demands: [Demand], sequences: Int, _ file: ModelFile, _ options: ModelOptions
+        _ demands: [Demand], sequences: Int, bytesEach: Int = 0, _ file: ModelFile, _ options: ModelOptions
     ) throws(LeafError) -> Demand {
         let sequences = min(max(1, sequences), mostSequences)
         let largestFirst = demands.sorted { $0.pages > $1.pages }
@@ -43,6 +44,7 @@ extension Demand {
         func opened(for capacity: Demand) -> ModelOptions {
             var options = options
             options.capacity = capacity
+            options.callerBytes +|= bytesEach *| min(capacity.sequences, sequences)
             return options
         }
         _ = try Model.plan(file, opened(for: capacity(1, startTogether: false)))
@@ -111,6 +113,24 @@ extension Model {
     /// - Throws: `.usage` and `.budget` for a capacity that no model can be opened for.
     public static func longestContext(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) -> Int? {
         try Settings(file, options).longestContext()
+    }
+}
+
+extension ModelOptions {
+    /// Makes room for as many of these demands as fit, up to `sequences` sequences, and for what the caller holds for
+    /// each of those.
+    ///
+    /// - Parameter bytesEach: bytes that each of them takes beside the model.
+    /// - Returns: how many sequences the caller has to hold something for.
+    /// - Throws: `.budget` with the smallest budget that works for one demand at a time.
+    @discardableResult
+    package mutating func makeRoom(
+        for demands: [Demand], sequences: Int, bytesEach: Int = 0, in file: ModelFile
+    ) throws(LeafError) -> Int {
+        capacity = try Demand.fitting(demands, sequences: sequences, bytesEach: bytesEach, file, self)
+        let held = min(capacity.sequences, sequences)
+        callerBytes +|= bytesEach *| held
+        return held
     }
 }
 

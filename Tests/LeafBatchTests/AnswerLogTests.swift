@@ -51,6 +51,31 @@ import Testing
 
     private func lines(_ numbers: [Int]) -> String { numbers.map { answer($0).line + "\n" }.joined() }
 
+    @Test func anAnswerIsComparedWithTheFirstOne() throws {
+        let log = try AnswerLog(paths, resumes: false)
+        try log.begin(record)
+        for line in [5, 3, 8] { try log.append(answer(line), line: line, isFailure: line == 3) }
+        func bytes(_ line: Int) -> [UInt8] { Array((answer(line).line + "\n").utf8) }
+        #expect(try log.holds(bytes(3), line: 3, isFailure: true))
+        #expect(try log.holds(bytes(8), line: 8, isFailure: false))
+        #expect(try !log.holds(bytes(3), line: 3, isFailure: false))
+        #expect(try !log.holds(bytes(5), line: 8, isFailure: false))
+        #expect(try !log.holds(bytes(4), line: 4, isFailure: false))
+        // Their records take several pieces.
+        for line in 10..<6000 { try log.append(answer(line), line: line, isFailure: false) }
+        for line in [5, 8, 10, 11, 3000, 5998, 5999] {
+            #expect(try log.holds(bytes(line), line: line, isFailure: false), "\(line)")
+            #expect(try !log.holds(bytes(line + 1), line: line, isFailure: false), "\(line)")
+        }
+        #expect(try !log.holds(bytes(6000), line: 6000, isFailure: false))
+    }
+
+    @Test(arguments: [Int.min, -64, -1, 0, 65, .max]) func aSetHasNoLinesThatAreNotThere(line: Int) {
+        var lines = LineSet(lines: 3)
+        #expect(!lines.contains(line) && !lines.insert(line))
+        #expect(lines.insert(3) && lines.contains(3) && !lines.insert(3))
+    }
+
     @Test func whatWasAnsweredIsKnownAfterwards() throws {
         try run([4, 2, 9])
         #expect(try contents("out.jsonl") == lines([4, 2, 9]))

@@ -17,14 +17,14 @@
 
    THREADS   Any thread may make any call at any time. One request is meant to be read by one thread at a time; if two
              read it, each event goes to one of them.
-   HANDLES   A model, a request and an event are numbers that look like pointers. They are never followed, so a handle
-             that is NULL, freed or made up is an error (LC_USAGE) or nothing, and never a crash. The number of a closed
-             model is told apart: LC_CLOSED.
+   HANDLES   A model, a request, an event and a job are numbers that look like pointers. They are never followed, so a
+             handle that is NULL, freed or made up is an error (LC_USAGE) or nothing, and never a crash. The number of
+             a closed model is told apart: LC_CLOSED.
    TEXTS     What goes in is UTF-8 that ends in NUL, or has a length where one is asked for. What comes out is UTF-8
              that ends in NUL. "const char *" stays the library's own; "char **" is given away, and lc_string_free
              frees it.
    ERRORS    A call that fails says why in one sentence, which the calling thread asks for with lc_error_message.
-             Nothing in here ends the process, prints, or calls back, but for the progress function of lc_convert.
+             Nothing in here ends the process, prints, or calls back, but for progress functions (lc_progress).
    MEMORY    "memory" bounds what the library adds to the process as it was when the model was opened: weights, caches,
              buffers, vocabulary, requests, and answers that nobody has taken yet. Events that were handed out and not
              yet freed are the caller's.
@@ -32,7 +32,7 @@
              with signals blocked, so that the host's handlers run on the host's threads. The exceptions are asked for
              by name: "guard":true installs a handler of SIGBUS for models that are mapped ("io":"map").
              OpenBLAS is loaded for float models alone; one that is there already keeps its number of threads.
-   FORK      Open models after fork, not before. While a model is open, every call of a forked child is LC_CLOSED.
+   FORK      Open models and jobs after fork, not before. While one is open, every call of a forked child is LC_CLOSED.
 
    The shapes of requests, answers and options are in Documentation/c.md; they are those of the command line. */
 #ifndef LEAFCUTTER_H
@@ -46,7 +46,7 @@ extern "C" {
 #endif
 
 /* What this header describes: the major number in the upper half, the minor number in the lower half. */
-#define LC_ABI_VERSION 0x00010000u
+#define LC_ABI_VERSION 0x00010001u
 
 /* What a call came to. Nothing above LC_OK is a failure; more may be added below. */
 typedef enum lc_status {
@@ -74,8 +74,9 @@ typedef enum lc_event_kind {
 typedef struct lc_model lc_model;
 typedef struct lc_request lc_request;
 typedef struct lc_event lc_event;
+typedef struct lc_job lc_job;
 
-/* Told how far a long call is, in bytes, on the thread that made the call. Anything but 0 cancels it. */
+/* Told how far a long call is, in bytes or in requests, on the thread that made the call. Anything but 0 cancels it. */
 typedef int (*lc_progress)(uint64_t done, uint64_t total, void *user);
 
 /* ---- Versions -------------------------------------------------------------------------------------------------- */
@@ -114,7 +115,7 @@ lc_status lc_model_info(lc_model *model, char **json);
 
 /* Starts a request and returns at once. Requests of all kinds and threads share readings of the model.
 
-   kind  "generate", "fill", "score", "perplexity", "embed", "logits", "tokenize" or "detokenize".
+   kind  "generate", "fill", "score", "perplexity", "embed", "logits", "tokenize", "detokenize" or "line" (lc_job_next).
    json  the request, one object in UTF-8 of so many bytes, as a line of --requests has it; with "progress":true
          LC_PROGRESS events come as well. It is copied.
    out   set to the request, which lc_request_free frees; to NULL on failure.
@@ -190,6 +191,77 @@ lc_status lc_plan(const char *path_or_preset, const char *options_json, char **j
    Returns LC_OK, LC_USAGE, LC_BAD_INPUT, LC_IO, LC_BUDGET, LC_CANCELLED. */
 lc_status lc_convert(const char *source, const char *target, const char *options_json, lc_progress progress,
                      void *user);
+
+/* Reads a whole model file and checks every byte by its digest.
+
+   progress  called after each piece, on this thread; NULL for none. What it returns may cancel.
+   user      handed to it.
+   Returns LC_OK, LC_USAGE, LC_BAD_INPUT naming the first block that is damaged, LC_IO, LC_BUDGET, LC_CANCELLED. */
+lc_status lc_verify(const char *path, lc_progress progress, void *user);
+
+/* ---- Jobs ------------------------------------------------------------------------------------------------------ */
+
+/* Answers a file of requests into another, as the command "batch" does: the same lines, answers and files beside them
+   (Documentation/batch.md). However often it is stopped or killed, "resume":true goes on, and the answers are those of
+   a call without a stop, byte for byte. Opens the model for what the requests need, and closes it.
+
+   in, out        the requests, a regular file of one JSON object a line; the answers.
+   options_json   one object or NULL: "memory", "threads", "io" and the others of lc_model_open, but for "context" and
+                  "logit_rows", which the requests decide; "batch" (texts at the same time at most, 8), "resume",
+                  "skip_bad" (answer lines that make no sense with an error), "errors" (a file for the answers of
+                  requests that failed), "seed".
+   progress       called some times a second, on this thread, with the number of requests that are answered and of all
+                  (while the file is checked: 0, and of those that were found); NULL for none. What it returns may
+                  cancel.
+   user           handed to it.
+   json           set to what came of it, {"requests","done","failed","done_before","tokens"}, a string that
+                  lc_string_free frees; to NULL on failure. May be NULL. Requests that failed have an answer, too.
+   Returns LC_OK when each request has its answer, LC_USAGE (also for answers that are there without "resume", and for
+   a line that makes no sense), LC_BAD_INPUT, LC_IO, LC_BUDGET, LC_CANCELLED; what has its answer keeps it. */
+lc_status lc_batch(const char *model_path, const char *in, const char *out, const char *options_json,
+                   lc_progress progress, void *user, char **json);
+
+/* Opens a job whose lines somebody else answers, models of other processes or machines for instance, and checks every
+   line. The arguments are those of lc_batch; nothing is computed, and of the model the header and the vocabulary are
+   read. The files of a job belong to one owner, which is this process from now on.
+
+   job  set to the job, which lc_job_close ends; to NULL on failure.
+   Returns what lc_batch returns. */
+lc_status lc_job_open(const char *model_path, const char *in, const char *out, const char *options_json,
+                      lc_progress progress, void *user, lc_job **job);
+
+/* Describes a job as one JSON object: what lc_batch says, and what a model has to be opened for to answer any of its
+   lines: "context", "sequences" (of one line), "logit_rows"; "line_bytes" of the longest line.
+
+   json  set to a string that lc_string_free frees; to NULL on failure.
+   Returns LC_OK, LC_USAGE, LC_CLOSED. */
+lc_status lc_job_info(lc_job *job, char **json);
+
+/* Hands out the next line that has no answer. It is a request of the kind "line" for lc_request_start, to be passed on
+   as it is; its result's JSON is what lc_job_answer takes. A line that makes no sense is answered at once and not
+   handed out. Whether a line that was handed out is to be asked once more is the caller's to know.
+
+   line  set to a string that lc_string_free frees; to NULL otherwise.
+   Returns LC_OK, LC_END behind the last line, LC_USAGE, LC_IO, LC_CLOSED. */
+lc_status lc_job_next(lc_job *job, char **line);
+
+/* Takes the answer to a line that was handed out, so many bytes of JSON. It is on the disk when lc_job_sync has
+   returned. An answer that comes again is compared with the first one.
+
+   is_new  set to 1 if the line had no answer, else to 0; may be NULL.
+   Returns LC_OK (also for the same answer again), LC_USAGE for what is no answer to a line that was handed out,
+   LC_BAD_INPUT for an answer that differs from the first one, which stays: one of the two machines is defective;
+   LC_IO when it cannot be written, and then for all calls that follow; LC_CLOSED. */
+lc_status lc_job_answer(lc_job *job, const char *answer, size_t length, int *is_new);
+
+/* Waits until all answers that were taken are on the disk. Returns LC_OK, LC_USAGE, LC_IO, LC_CLOSED. */
+lc_status lc_job_sync(lc_job *job);
+
+/* Closes a job; "resume" goes on with it. What lc_job_sync has not seen may be lost. NULL, a closed job and a foreign
+   handle: nothing happens. */
+void lc_job_close(lc_job *job);
+
+/* ---- Strings --------------------------------------------------------------------------------------------------- */
 
 /* Frees a string that was given away by "char **". NULL: nothing happens. Nothing else may be passed. */
 void lc_string_free(char *string);

@@ -72,11 +72,11 @@ struct BatchCommand: Command {
             terminal.progress.show(Progress("checking", $0, "request"))
         }
         let run = try SharedRun(
-            survey.demands.demands, count: survey.count, bytes: survey.bytes, sequences: batch.count, engine, file,
-            reading: [input], since: began, terminal)
+            survey.demands.demands, count: survey.count, bytes: survey.bytes, bytesEach: survey.bytesEach,
+            sequences: batch.count, engine, file, reading: [input], since: began, terminal)
         let outcome: BatchJob.Progress
         do throws(LeafError) {
-            outcome = try job.run(on: run.model, ahead: 2 * batch.count, run.cancellation) { progress in
+            outcome = try job.run(on: run.model, ahead: run.ahead, run.cancellation) { progress in
                 terminal.progress.show(Self.shown(progress))
             }
         } catch {

@@ -10,7 +10,8 @@
 """
 
 from leafcutter._errors import BadInputError, BudgetError, BusyError, Cancelled, Error, FileError, UsageError
-from leafcutter._files import convert, plan
+from leafcutter._files import convert, plan, verify
+from leafcutter._jobs import BatchResult, Job, batch
 from leafcutter._model import Model
 from leafcutter._plot import plot_memory_speed
 from leafcutter._stream import GenerationStream
@@ -37,6 +38,7 @@ from leafcutter._version import __version__
 __all__ = [
     "IO",
     "BadInputError",
+    "BatchResult",
     "Blank",
     "BudgetError",
     "BusyError",
@@ -50,6 +52,7 @@ __all__ = [
     "GenerateOptions",
     "Generation",
     "GenerationStream",
+    "Job",
     "Memory",
     "Model",
     "Perplexity",
@@ -61,7 +64,9 @@ __all__ = [
     "TokenLogprob",
     "UsageError",
     "__version__",
+    "batch",
     "convert",
     "plan",
     "plot_memory_speed",
+    "verify",
 ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sized
-from typing import Any, Callable, Optional
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sized
+from typing import Any, Callable, TypeVar
 
 from leafcutter import _types
 from leafcutter._errors import BusyError, UsageError
@@ -18,6 +20,7 @@ KINDS = ("generate", "fill", "score", "perplexity", "embed")
 """What may be asked for many texts."""
 
 _BUSY_SECONDS = 0.02
+_Item = TypeVar("_Item")
 
 
 def request_fields(kind: str, request: Any) -> Fields:
@@ -65,16 +68,45 @@ def read_answer(kind: str, fields: Fields, event: Event) -> Any:
     return event.floats if fields.get("pool") == "none" else event.floats[0]
 
 
-class _Asked:
-    """A request that is under way."""
+def first_result(kind: str, request: Request) -> Event:
+    """The one result of a request, once it is there."""
+    for event in request.results():
+        return event
+    raise UsageError(f"the library gave no answer to {kind}")
 
-    def __init__(self, kind: str, fields: Fields, request: Request) -> None:
-        self._kind, self._fields, self.request = kind, fields, request
 
-    def answer(self) -> Any:
-        for event in self.request.results():
-            return read_answer(self._kind, self._fields, event)
-        raise UsageError(f"the library gave no answer to {self._kind}")
+def in_turn(
+    ask: Callable[[_Item], Request], items: Iterator[_Item], *, ahead: int
+) -> Generator[tuple[_Item, Request], None, None]:
+    """Items and their requests in the order of the items, of which ``ahead`` are under way at most.
+
+    Args:
+        ask: starts the request of an item.
+    """
+    waiting: collections.deque[tuple[_Item, Request]] = collections.deque()
+    # What was taken from the input and could not be asked yet.
+    held: list[_Item] = []
+    try:
+        while True:
+            while len(waiting) < ahead:
+                if not held:
+                    held.extend(itertools.islice(items, 1))
+                if not held:
+                    break
+                try:
+                    waiting.append((held[0], ask(held[0])))
+                    held.clear()
+                except BusyError:
+                    # Requests of others fill the model: ours are answered first, then it is tried again.
+                    if waiting:
+                        break
+                    time.sleep(_BUSY_SECONDS)
+            if not waiting:
+                return
+            yield waiting.popleft()
+    finally:
+        for _, request in waiting:
+            request.close()
 
 
 def in_order(
@@ -88,33 +120,10 @@ def in_order(
 ) -> Iterator[Any]:
     """Answers in the order of the requests, of which ``ahead`` are under way at most."""
     total = len(requests) if isinstance(requests, Sized) else None
-    bodies = ({**options, **request_fields(kind, request)} for request in requests)
-    waiting: collections.deque[_Asked] = collections.deque()
-    # What was taken from the input and could not be asked yet.
-    held: Optional[Fields] = None
-    done = 0
-    with Bar(progress, kind, "text", total) as bar:
-        try:
-            while True:
-                while len(waiting) < ahead:
-                    if held is None:
-                        held = next(bodies, None)
-                    if held is None:
-                        break
-                    try:
-                        waiting.append(_Asked(kind, held, start(kind, held)))
-                        held = None
-                    except BusyError:
-                        # Requests of others fill the model: ours are answered first, then it is tried again.
-                        if waiting:
-                            break
-                        time.sleep(_BUSY_SECONDS)
-                if not waiting:
-                    return
-                answer = waiting.popleft().answer()
-                done += 1
-                bar.show(done, total)
-                yield answer
-        finally:
-            for asked in waiting:
-                asked.request.close()
+    bodies: Iterator[Fields] = ({**options, **request_fields(kind, request)} for request in requests)
+    asked = in_turn(lambda fields: start(kind, fields), bodies, ahead=ahead)
+    with Bar(progress, kind, "text", total) as bar, contextlib.closing(asked):
+        for done, (fields, request) in enumerate(asked, 1):
+            answer = read_answer(kind, fields, first_result(kind, request))
+            bar.show(done, total)
+            yield answer

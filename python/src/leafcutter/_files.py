@@ -1,15 +1,14 @@
-"""What is asked of files without opening a model: plan and convert."""
+"""What is asked of files without opening a model: plan, convert and verify."""
 
 from __future__ import annotations
 
 import ctypes
 import json
-import threading
 from typing import Any, Optional
 
 from leafcutter import _ffi
 from leafcutter._errors import check
-from leafcutter._progress import Bar, Progress
+from leafcutter._progress import Bar, Progress, reporting
 from leafcutter._types import Path, Plan, Size, made
 from leafcutter._waiting import interruptibly
 from leafcutter._wire import encoded, path_bytes
@@ -91,20 +90,22 @@ def convert(
     given = {"weights": weights, "memory": memory, "threads": threads, "config": config, "vocab": vocab, "masks": masks}
     body = encoded({**given, "force": force, **options})
     library = _ffi.library()
-    is_cancelled = threading.Event()
-    state = (0, 0)
-
-    def note(done: int, total: int, _: Optional[int]) -> int:
-        nonlocal state
-        state = (done, total)
-        return 1 if is_cancelled.is_set() else 0
-
-    callback = _ffi.ProgressFunction(note)
-
     with Bar(progress, "converting", "B") as bar:
-        interruptibly(
-            lambda: check(library.lc_convert(*paths, body, callback, None)),
-            cancel=is_cancelled.set,
-            tick=lambda: bar.show(*state),
-        )
-        bar.show(*state)
+        reporting(lambda note: check(library.lc_convert(*paths, body, note, None)), bar)
+
+
+def verify(model: Path, *, progress: Progress = False) -> None:
+    """Reads a whole model file and checks every byte by its digest.
+
+    Args:
+        model: a .leaf file.
+        progress: True for a bar by tqdm, or a function of bytes done and in total.
+
+    Raises:
+        BadInputError: the file is damaged; the first bad block is named.
+        FileError: it cannot be read.
+    """
+    path = path_bytes(model, "model")
+    library = _ffi.library()
+    with Bar(progress, "verifying", "B") as bar:
+        reporting(lambda note: check(library.lc_verify(path, note, None)), bar)

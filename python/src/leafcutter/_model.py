@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, AsyncIterator, Iterable, Iterator, Mappin
 import numpy as np
 
 from leafcutter import _async, _ffi
-from leafcutter._answers import KINDS, in_order, request_fields
+from leafcutter._answers import KINDS, first_result, in_order, in_turn, request_fields
 from leafcutter._errors import UsageError, check
 from leafcutter._progress import Progress
 from leafcutter._request import Request
@@ -383,6 +384,26 @@ class Model:
             raise UsageError(f"there is no kind {kind!r} of many requests; there are {', '.join(KINDS)}")
         return in_order(self._start, kind, requests, options, ahead=2 * self.sequences, progress=progress)
 
+    def answer_lines(self, lines: Iterable[bytes], *, ahead: Optional[int] = None) -> Iterator[bytes]:
+        """Answers lines of a ``Job`` on shared readings of the model, in the order of the input, for ``Job.answer``.
+
+        A request that fails has its answer, too.
+
+        Args:
+            ahead: lines under way at the same time at most (twice the texts that share a reading).
+
+        Raises:
+            BadInputError: the line belongs to a job of another model, or the model cannot be read.
+            FileError: the model cannot be read.
+        """
+
+        def ask(line: bytes) -> Request:
+            return Request(self._handle, "line", line)
+
+        with contextlib.closing(in_turn(ask, iter(lines), ahead=ahead or 2 * self.sequences)) as asked:
+            for _, request in asked:
+                yield first_result("line", request).json
+
     # Facts
 
     @property
@@ -437,9 +458,7 @@ class Model:
         return Request(self._handle, kind, encoded(fields))
 
     def _answer(self, kind: str, fields: Fields) -> Fields:
-        for event in self._start(kind, fields).results():
-            return event.fields
-        raise UsageError(f"the library gave no answer to {kind}")
+        return first_result(kind, self._start(kind, fields)).fields
 
 
 def _close(handle: int, owner: int) -> None:

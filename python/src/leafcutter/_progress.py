@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from types import TracebackType
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional, TypeVar, Union
 
+from leafcutter import _ffi
 from leafcutter._errors import UsageError
+from leafcutter._waiting import interruptibly
+
+_Result = TypeVar("_Result")
 
 Progress = Union[bool, Callable[[int, Optional[int]], Any]]
 """True draws a bar by tqdm; a function is called with what is done and with the total, None where nobody knows it."""
@@ -48,3 +53,30 @@ class Bar:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def reporting(
+    call: Callable[[Any], _Result], bar: Bar, *, abandon: Optional[Callable[[_Result], Any]] = None
+) -> _Result:
+    """Makes a long call of the library, which tells a function how far it is, and shows that.
+
+    Ctrl-C makes the call end.
+
+    Args:
+        call: is handed the function.
+        abandon: disposes of a result that comes after nobody waits for it any more.
+    """
+    is_cancelled = threading.Event()
+    state = (0, 0)
+
+    def note(done: int, total: int, _: Optional[int]) -> int:
+        nonlocal state
+        state = (done, total)
+        return 1 if is_cancelled.is_set() else 0
+
+    function = _ffi.ProgressFunction(note)
+    result = interruptibly(
+        lambda: call(function), abandon=abandon, cancel=is_cancelled.set, tick=lambda: bar.show(*state)
+    )
+    bar.show(*state)
+    return result
