@@ -6,6 +6,7 @@ CLI := .build/release/leafcutter
 TESTS := .build/tests
 # The C library, and where `make install` puts it and the command.
 LIBRARY := .build/library
+WHEELS := .build/wheels
 PREFIX ?= /usr/local
 
 .PHONY: all deps build library install uninstall demo demo-10b bench bench-10b test test-sanitizers fuzz tidy verify-checkpoint format lint clean
@@ -50,10 +51,10 @@ bench: build
 bench-10b: build
 	@Scripts/bench-10b $(CLI)
 
+# All tests. Those of the doors (C, Python, HTTP, the page) run while the Swift tests are compiled.
 test: library
 	@Scripts/install-dependencies --tests
-	@Scripts/test-c-library $(CLI) $(LIBRARY)
-	LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" $(SWIFT) test -c release --disable-xctest --scratch-path $(TESTS)
+	@SWIFT="$(SWIFT)" Scripts/test "$(CURDIR)/$(CLI)" $(LIBRARY) $(WHEELS) $(TESTS)
 
 # Unit tests with assertions and under the thread, address and undefined-behaviour sanitizers: half an hour.
 test-sanitizers:
@@ -66,7 +67,6 @@ fuzz: build
 
 # The Python package with the library inside, for every Python from 3.9 on.
 .PHONY: wheel test-python
-WHEELS := .build/wheels
 wheel: library
 	@Scripts/make-wheel $(LIBRARY)/libleafcutter.so.1 $(WHEELS)
 
@@ -74,7 +74,13 @@ wheel: library
 test-python: library
 	@LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" Scripts/test-python $(LIBRARY)/libleafcutter.so.1 $(WHEELS)
 
-test: test-python
+# The server, with OpenAI's clients; the page, in Chromium.
+.PHONY: test-server test-page
+test-server: build
+	@LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" Scripts/test-server
+
+test-page: build
+	@LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" Scripts/test-page
 
 # What the compiler does not check.
 tidy:

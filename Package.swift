@@ -25,8 +25,11 @@ let package = Package(
         .target(name: "CLeafKernels", cSettings: c),
         .target(name: "CLeafBLAS", cSettings: c, linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
         .target(name: "CTokenizerData", exclude: ["data"], cSettings: c),
+        .target(name: "CPage", exclude: ["page"], cSettings: c),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .systemLibrary(name: "CEvent", providers: [.apt(["libevent-dev"])]),
+        .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
         // The machine: memory, files, threads, and what the kernel says.
@@ -122,8 +125,8 @@ let package = Package(
         .target(
             name: "LeafWire",
             dependencies: [
-                "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "LeafTokenizer", "LeafGeneration",
-                "LeafEvaluation", "Leafcutter",
+                "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "LeafTokenizer",
+                "LeafGeneration", "LeafEvaluation", "Leafcutter",
             ],
             swiftSettings: library),
         // A file of requests answered into another, in as many runs as it takes.
@@ -142,6 +145,21 @@ let package = Package(
                 "Leafcutter", "LeafWire", "LeafBatch",
             ],
             swiftSettings: library),
+        // Requests over HTTP: who asks, who waits, what each gets.
+        .target(
+            name: "LeafServer",
+            dependencies: [
+                "CEvent", "COpenSSL", "CPage", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat",
+                "LeafGeneration", "LeafStream", "LeafTokenizer", "LeafWire", "Leafcutter",
+            ],
+            swiftSettings: library),
+        .testTarget(
+            name: "LeafServerTests",
+            dependencies: [
+                "LeafServer", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafImport",
+                "LeafTokenizer", "LeafWire", "Leafcutter", "GoldenSupport",
+            ],
+            swiftSettings: strict),
         .testTarget(
             name: "LeafBatchTests",
             dependencies: [
@@ -160,7 +178,7 @@ let package = Package(
             name: "LeafCLI",
             dependencies: [
                 "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "LeafWire",
-                "LeafBatch", "LeafArguments", "CProgram", "CSystem",
+                "LeafBatch", "LeafServer", "LeafArguments", "CProgram", "CSystem",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -20,9 +20,9 @@ struct BatchItem: Sendable {
     }
 
     let name: LineName
-    let requests: [BatchRequest]
+    let requests: [AnyRequest]
     private let form: Form
-    private var answers: [BatchRequest.Answer?]
+    private var answers: [AnyRequest.Answer?]
 
     /// - Parameters:
     ///   - seed: for a request that gives none.
@@ -43,7 +43,7 @@ struct BatchItem: Sendable {
     private static func own(
         _ bytes: ArraySlice<UInt8>, _ name: LineName, for file: ModelFile, _ defaults: WireRequest.Defaults,
         seed: UInt64
-    ) throws(LeafError) -> (Form, [BatchRequest]) {
+    ) throws(LeafError) -> (Form, [AnyRequest]) {
         switch try WireRequest(json: bytes, defaults, kinds: [.generate, .fill, .score, .embed]) {
         case .generate(let input):
             let request = try input.request(for: file).seeded(seed)
@@ -67,7 +67,7 @@ struct BatchItem: Sendable {
     private static func openAI(
         _ bytes: ArraySlice<UInt8>, _ name: LineName, for file: ModelFile, _ defaults: WireRequest.Defaults,
         seed: UInt64
-    ) throws(LeafError) -> (Form, [BatchRequest]) {
+    ) throws(LeafError) -> (Form, [AnyRequest]) {
         guard bytes.count <= WireRequest.byteLimit else {
             throw LeafError(.usage, "it is longer than \(WireRequest.byteLimit.sizeText)")
         }
@@ -88,7 +88,7 @@ struct BatchItem: Sendable {
         }
         try reader.end()
         guard let form else { throw LeafError(.usage, "'body' is missing") }
-        var requests: [BatchRequest] = []
+        var requests: [AnyRequest] = []
         switch form {
         case .completion(let input):
             for request in try input.requests(for: file) { requests.append(.generate(request.seeded(seed))) }
@@ -106,7 +106,7 @@ struct BatchItem: Sendable {
         for request in requests {
             let positions = request.demands(in: configuration).map(\.longest).max() ?? 0
             // Its ids and what it is; each text of a list has its own.
-            room.held +|= 8 *| positions +| 2 *| MemoryLayout<BatchRequest>.stride
+            room.held +|= 8 *| positions +| 2 *| MemoryLayout<AnyRequest>.stride
             switch request {
             case .generate(let generation):
                 let options = generation.options
@@ -115,6 +115,7 @@ struct BatchItem: Sendable {
                     + .generation(
                         tokens: options.maxTokens, samples: generation.samples, logprobs: options.logprobs)
             case .fill: room = room + .generation(tokens: positions, samples: 1, logprobs: nil)
+            case .echo: break
             case .score(let score):
                 let ids = score.context.ids.count +| score.target.count
                 room = room + .scores(tokens: score.target.count, ids: ids)
@@ -129,13 +130,13 @@ struct BatchItem: Sendable {
     /// Takes the answer to one of its requests.
     ///
     /// - Returns: the whole answer once it has come.
-    mutating func take(_ answer: BatchRequest.Answer, of index: Int, _ model: Model) -> JSON? {
+    mutating func take(_ answer: AnyRequest.Answer, of index: Int, _ model: Model) -> JSON? {
         answers[index] = answer
         let known = answers.compactMap { $0 }
         return known.count == answers.count ? json(known, model) : nil
     }
 
-    private func json(_ answers: [BatchRequest.Answer], _ model: Model) -> JSON {
+    private func json(_ answers: [AnyRequest.Answer], _ model: Model) -> JSON {
         let id = name.answerID.json
         switch form {
         case .generate(let request):
@@ -160,7 +161,7 @@ struct BatchItem: Sendable {
     }
 
     private func completion(
-        _ answers: [BatchRequest.Answer], _ modelName: String?, _ options: GenerationOptions, _ model: Model
+        _ answers: [AnyRequest.Answer], _ modelName: String?, _ options: GenerationOptions, _ model: Model
     ) -> CompletionAnswer {
         // No time stands in an answer: it would not be the bytes of another run.
         CompletionAnswer(
@@ -169,7 +170,7 @@ struct BatchItem: Sendable {
     }
 }
 
-extension BatchRequest.Answer {
+extension AnyRequest.Answer {
     fileprivate var generation: Generation? { if case .generation(let generation) = self { generation } else { nil } }
     fileprivate var scores: [TokenScore] { if case .scores(let scores) = self { scores } else { [] } }
     fileprivate var vector: [Float] { if case .vector(let vector) = self { vector } else { [] } }

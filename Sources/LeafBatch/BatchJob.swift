@@ -295,13 +295,13 @@ package final class BatchJob {
         do throws(LeafError) {
             try model.carryOut(
                 ahead: ahead, own,
-                next: { _ throws(LeafError) -> Arrival<Asked<OpenItem, BatchRequest>> in
+                next: { _ throws(LeafError) -> Arrival<Asked<OpenItem, AnyRequest>> in
                     guard let next = try nextItem(of: lines, own, onFailure: { write($0, $1, isFailure: true) }) else {
                         return .end
                     }
                     return .value((OpenItem(item: next.item), next.item.requests))
                 },
-                onEvent: { (open: inout OpenItem, index: Int, event: BatchRequest.Event) in
+                onEvent: { (open: inout OpenItem, index: Int, event: AnyRequest.Event) in
                     switch event {
                     case .piece: break
                     case .progress(let news): progress.sweepRows = news.rows
@@ -339,7 +339,7 @@ package final class BatchJob {
     }
 
     private func take(
-        _ result: Result<BatchRequest.Answer, LeafError>, of index: Int, _ open: inout OpenItem, _ model: Model,
+        _ result: Result<AnyRequest.Answer, LeafError>, of index: Int, _ open: inout OpenItem, _ model: Model,
         _ write: (JSON, LineName, Bool) -> Void, _ stop: (LeafError) -> Void
     ) {
         guard !open.isAnswered else { return }

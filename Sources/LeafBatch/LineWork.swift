@@ -3,7 +3,7 @@ import LeafExecutor
 import LeafFormat
 import LeafGeneration
 package import LeafSystem
-import LeafWire
+package import LeafWire
 package import Leafcutter
 
 /// A line that is answered apart from its job, with the bytes that the job itself would give.
@@ -30,7 +30,7 @@ package struct LineWork: Sendable {
     }
 
     /// What the model is asked.
-    package var requests: [BatchRequest] { item.requests }
+    package var requests: [AnyRequest] { item.requests }
 
     /// Bytes that its requests and their answers take.
     package func heapBytes(in file: ModelFile) -> Int {
@@ -44,7 +44,7 @@ package struct LineWork: Sendable {
     /// - Returns: the answer to the line, which may say why there is none; nil while more is to come.
     /// - Throws: `.cancelled` if it was stopped, `.io` and `.badInput` if the model could not be read.
     package mutating func take(
-        _ result: Result<BatchRequest.Answer, LeafError>, of index: Int, _ model: Model
+        _ result: Result<AnyRequest.Answer, LeafError>, of index: Int, _ model: Model
     ) throws(LeafError) -> LineAnswer? {
         left -= 1
         var answer: JSON?

@@ -135,6 +135,13 @@ public struct Generation: Sendable {
         public var logprobs: [TokenLogprobs]
         /// With beams, the log-probability divided by the length, by the rules of the chosen implementation.
         public var score: Double?
+
+        package init(
+            ids: [Int32], text: String, finishReason: FinishReason, logprobs: [TokenLogprobs], score: Double?
+        ) {
+            (self.ids, self.text, self.finishReason) = (ids, text, finishReason)
+            (self.logprobs, self.score) = (logprobs, score)
+        }
     }
 
     public var samples: [Sample]

@@ -58,7 +58,7 @@ package final class Scheduler {
     /// Adds a track, which joins as soon as there is capacity. A track that can never fit ends at once with the reason.
     package func add(_ track: any Track) {
         precondition(queue.isCurrent)
-        if let reason = model.refusal(of: track.demand) {
+        if let reason = track.demand.refusal(by: model.capacity) {
             track.end(reason, model)
         } else {
             waiting.append(track)
@@ -206,9 +206,9 @@ package final class Scheduler {
     }
 }
 
-extension Executor {
-    /// The reason why a track can never run, even alone; nil if it can.
-    fileprivate func refusal(of demand: Demand) -> LeafError? {
+extension Demand {
+    /// The reason why this can never run on a model that was opened for `capacity`, even alone; nil if it can.
+    package func refusal(by capacity: Demand) -> LeafError? {
         func refusal(
             _ wanted: Int, _ what: String, _ planned: Int, _ hint: String, _ advice: LeafError.Advice? = nil
         ) -> LeafError? {
@@ -218,16 +218,16 @@ extension Executor {
                 advice: advice)
         }
         return refusal(
-            demand.longest, "tokens of context, soft prompt included", capacity.longest,
-            "plan for a longer context or ask for fewer tokens", .context(tokens: demand.longest))
-            ?? refusal(demand.rows, "rows on a sweep", capacity.rows, "plan for more rows")
-            ?? refusal(demand.sequences, "sequences", capacity.sequences, "plan for more sequences")
-            ?? refusal(demand.logitRows, "rows of logits", capacity.logitRows, "plan for more rows of logits")
+            longest, "tokens of context, soft prompt included", capacity.longest,
+            "plan for a longer context or ask for fewer tokens", .context(tokens: longest))
+            ?? refusal(rows, "rows on a sweep", capacity.rows, "plan for more rows")
+            ?? refusal(sequences, "sequences", capacity.sequences, "plan for more sequences")
+            ?? refusal(logitRows, "rows of logits", capacity.logitRows, "plan for more rows of logits")
             ?? refusal(
-                demand.pages, "pages of the KV cache", capacity.pages, "plan for a longer context",
-                .context(tokens: demand.pages *| Demand.pageKeys))
+                pages, "pages of the KV cache", capacity.pages, "plan for a longer context",
+                .context(tokens: pages *| Demand.pageKeys))
             ?? refusal(
-                demand.heapBytes, "bytes for its tokens and answers", capacity.heapBytes,
+                heapBytes, "bytes for its tokens and answers", capacity.heapBytes,
                 "plan for this request, or ask for fewer log-probabilities")
     }
 }

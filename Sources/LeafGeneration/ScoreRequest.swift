@@ -8,6 +8,8 @@ public struct ScoreRequest: Sendable {
     public var context: PromptRows
     /// The tokens to score. Each sees the context and the tokens before it, and nothing that it is scored for.
     public var target: [Int32]
+    /// The tokens of the target that are scored, where a model has room for fewer rows of logits; nil for all.
+    package var part: Range<Int>?
 
     public init(context: PromptRows, target: [Int32]) {
         self.context = context
@@ -22,16 +24,21 @@ public struct ScoreRequest: Sendable {
         if let id = target.first(where: { $0 < 0 || Int($0) >= configuration.vocabSize }) {
             throw LeafError(.usage, "token id \(id) is outside the vocabulary (0 to \(configuration.vocabSize - 1))")
         }
+        guard !scored.isEmpty, scored.lowerBound >= 0, scored.upperBound <= target.count else {
+            throw LeafError(.usage, "tokens \(scored) are not among the \(target.count) of the target")
+        }
     }
+
+    private var scored: Range<Int> { part ?? 0..<target.count }
 
     /// Bytes of the answer, in an array that has doubled.
     package static func answerBytes(tokens: Int) -> Int { 2 * MemoryLayout<TokenScore>.stride *| tokens }
 
-    /// The demand of the request: one sweep, which does not need the last token.
+    /// The demand of the request: one sweep, which does not need the last token that is scored.
     public func demand(in configuration: ModelConfiguration) -> Demand {
         .oneSweep(
-            rows: context.length(in: configuration) + max(1, target.count) - 1, logitRows: target.count,
-            answerBytes: Self.answerBytes(tokens: target.count))
+            rows: context.length(in: configuration) + max(1, scored.upperBound) - 1, logitRows: scored.count,
+            answerBytes: Self.answerBytes(tokens: scored.count))
     }
 }
 
@@ -46,15 +53,19 @@ public struct TokenScore: Sendable, Equatable {
 }
 
 extension ScoreRequest: OneSweepRequest {
-    /// The score of each token of the target.
+    /// The score of each token that is scored.
     public typealias Answer = [TokenScore]
     public var work: RequestWork<[TokenScore]> { oneSweepWork }
 
     package func rows(of sequence: SequenceID, in configuration: ModelConfiguration) -> [RowBatch.Row] {
         let last = context.ids.count - 1
-        var rows = context.rows(of: sequence, in: configuration, reserving: target.count) { $0 == last }
-        for (step, id) in target.dropLast().enumerated() {
-            rows.append(context.row(of: sequence, generated: id, step: step, in: configuration))
+        var rows = context.rows(of: sequence, in: configuration, reserving: target.count) {
+            $0 == last && scored.contains(0)
+        }
+        for (step, id) in target.prefix(scored.upperBound).dropLast().enumerated() {
+            var row = context.row(of: sequence, generated: id, step: step, in: configuration)
+            row.wantsLogits = scored.contains(step + 1)
+            rows.append(row)
         }
         return rows
     }
@@ -65,7 +76,7 @@ extension ScoreRequest: OneSweepRequest {
         _ row: LogitsRow, at index: Int, into scores: inout [TokenScore], workspace: inout SamplingWorkspace
     ) throws(LeafError) {
         try workspace.load(row.logits.span)
-        scores.append(workspace.score(of: target[index]))
+        scores.append(workspace.score(of: target[scored.lowerBound + index]))
     }
 
     package func answer(_ scores: [TokenScore]) -> [TokenScore] { scores }

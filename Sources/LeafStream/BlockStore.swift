@@ -149,4 +149,7 @@ package final class BlockStore: Sendable {
     }
 
     package var counters: Counters { readAhead.counters }
+
+    /// Where consumers and readers are now; any thread may ask.
+    package var position: SweepView { readAhead.position }
 }

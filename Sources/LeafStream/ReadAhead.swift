@@ -250,6 +250,27 @@ final class ReadAhead: Sendable {
     }
 }
 
+/// Where a store's consumers and readers are.
+package struct SweepView: Sendable {
+    /// The chunk that is worked with, or will be next.
+    package let computing: Int
+    /// The chunk that is read, or will be next; nil while nothing is streamed.
+    package let reading: Int?
+    /// For each chunk of the file whether it stays in memory.
+    package let isPinned: [Bool]
+}
+
+extension ReadAhead {
+    var position: SweepView {
+        let computing = order.chunks.lowerBound + counters.chunksServed % max(1, order.chunks.count)
+        return monitor.withLock { state in
+            let reading = state.open?.chunk ?? order.chunk(at: state.cursor)
+            return SweepView(
+                computing: computing, reading: state.streamedCount == 0 ? nil : reading, isPinned: state.isPinned)
+        }
+    }
+}
+
 /// What consumers and readers wait for.
 extension Monitor.Event {
     /// A chunk was loaded, or never will be.

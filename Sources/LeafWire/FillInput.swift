@@ -22,6 +22,8 @@ package struct FillInput: Sendable {
     package let source: String
     package var options: GenerationOptions
     package var longest: Int
+    /// Fields over HTTP that nobody knows.
+    package private(set) var ignored = UnknownFields()
 
     /// Options that turn sampling on.
     private static let randomness: Set<String> = ["temperature", "top_p", "top_k", "min_p"]
@@ -33,7 +35,10 @@ package struct FillInput: Sendable {
         ["id", "text", "max_blank", "sample"] + OptionFields.choice + OptionFields.names.filter { !others.contains($0) }
 
     /// - Throws: `.usage` naming the field that makes no sense.
-    package init(json: ArraySlice<UInt8>, _ defaults: Defaults = Defaults()) throws(LeafError) {
+    package init(
+        json: ArraySlice<UInt8>, _ defaults: Defaults = Defaults(), at door: RequestDoor = .line
+    ) throws(LeafError) {
+        var ignored = UnknownFields()
         var (options, longest) = (defaults.options, defaults.longest)
         var id: RequestID?
         var text: String?
@@ -48,6 +53,8 @@ package struct FillInput: Sendable {
             case "greedy": isGreedy = try reader.bool()
             case "sample": samples = try reader.bool()
             case "beams": beams = try reader.integer(Int.self)
+            case _ where door == .server && !Self.names.contains(name) && !Self.others.contains(name):
+                try ignored.pass(name, &reader)
             default:
                 try OptionFields.read(name, &reader, into: &options, known: Self.names)
                 if Self.randomness.contains(name) { wantsRandomness = true }
@@ -60,6 +67,7 @@ package struct FillInput: Sendable {
         self.text = try BlankText(text)
         source = text
         (self.id, self.options, self.longest) = (id, options.withGreedyAtZero, longest)
+        self.ignored = ignored
     }
 
     /// - Throws: `.usage` for a text without a blank.

@@ -59,9 +59,14 @@ package struct ScoreInput: Sendable {
     /// Whether it is one text and nothing else.
     private let isPlain: Bool
     package var id: RequestID? { fields.id }
+    /// Fields over HTTP that nobody knows.
+    package private(set) var ignored = UnknownFields()
 
     /// - Throws: `.usage` naming the field that makes no sense.
-    package init(json: ArraySlice<UInt8>, _ defaults: Defaults = Defaults()) throws(LeafError) {
+    package init(
+        json: ArraySlice<UInt8>, _ defaults: Defaults = Defaults(), at door: RequestDoor = .line
+    ) throws(LeafError) {
+        var ignored = UnknownFields()
         var fields = Fields(form: defaults.form, rule: defaults.rule, normalization: defaults.normalization)
         try JSONReader.read(json) { name, reader throws(LeafError) in
             switch name {
@@ -89,10 +94,12 @@ package struct ScoreInput: Sendable {
                 fields.normalization = known
             case _ where OptionFields.form.contains(name):
                 try OptionFields.read(name, &reader, into: &fields.form, known: OptionFields.form)
+            case _ where door == .server: try ignored.pass(name, &reader)
             default: try reader.skip()
             }
         }
         self.fields = fields
+        self.ignored = ignored
         isPlain = false
     }
 
@@ -113,10 +120,14 @@ package struct ScoreInput: Sendable {
 
     /// The texts that are scored for it, and what becomes of their scores.
     ///
-    /// - Parameter id: stands in the answer.
-    /// - Throws: `.usage` for what makes no sense with this model.
-    package func question(for file: ModelFile, id: JSON? = nil) throws(LeafError) -> ScoreQuestion {
-        if let input = fields.input { return try question(about: input, id, file) }
+    /// - Parameters:
+    ///   - id: stands in the answer.
+    ///   - longest: the most ids of an input, of which each option may make a copy.
+    /// - Throws: `.usage` for what makes no sense with this model, `.tooLong`.
+    package func question(
+        for file: ModelFile, id: JSON? = nil, longest: Int = .max
+    ) throws(LeafError) -> ScoreQuestion {
+        if let input = fields.input { return try question(about: input, id, file, longest) }
         func encode(_ text: String) throws(LeafError) -> [Int32] { try file.requireTokenizer().encode(text) }
         let context: [Int32] =
             if let ids = fields.contextIDs { ids } else if let given = fields.context {
@@ -144,11 +155,16 @@ package struct ScoreInput: Sendable {
     /// Each is a text of its own, with the input in front.
     package static let mostOptions = 256
 
-    private func question(about input: String, _ id: JSON?, _ file: ModelFile) throws(LeafError) -> ScoreQuestion {
+    private func question(
+        about input: String, _ id: JSON?, _ file: ModelFile, _ longest: Int
+    ) throws(LeafError) -> ScoreQuestion {
         var rule = fields.rule ?? .likelihood
         if fields.rule == nil, try file.isAdapted(by: fields.form) { rule = .choice }
         let tokenizer = try file.requireTokenizer()
         let context = [Tokenizer.bosID] + tokenizer.encode(input)
+        guard context.count <= longest else {
+            throw LeafError(.tooLong, "the input has \(context.count) tokens, where there is room for \(longest)")
+        }
         func judge(_ option: [Int32] = []) throws(LeafError) -> ScoreRequest {
             let judgement = try Judgement(tokenizer)
             let request = judgement.request(

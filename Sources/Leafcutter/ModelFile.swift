@@ -115,6 +115,8 @@ public struct ModelFile: Sendable {
     /// What whoever uses it should know of how its adapters were read.
     package var notes: [String] { tunings.adapters.compactMap(\.file.note) }
     public var configuration: ModelConfiguration { ant.configuration }
+    /// Each parameter counted once.
+    package var parameterCount: Int { ant.shape.parameterCount }
 
     /// - Throws: `.usage` when the model has no vocabulary.
     public func requireTokenizer() throws(LeafError) -> Tokenizer {

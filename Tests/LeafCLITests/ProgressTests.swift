@@ -1,4 +1,5 @@
 import LeafCLI
+import Leafcutter
 import Testing
 
 /// How far a command is, for those who wait.

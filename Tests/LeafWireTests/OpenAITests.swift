@@ -109,3 +109,42 @@ import Testing
         }
     }
 }
+
+/// The same bodies over HTTP, which has more.
+@Suite struct ServerDoorTests {
+    private func completion(_ json: String) throws(LeafError) -> CompletionInput {
+        var reader = JSONReader(Array(json.utf8)[...])
+        return try CompletionInput(&reader, at: .server)
+    }
+
+    @Test func theFormOfAnAnswerIsRead() throws {
+        let input = try completion(
+            #"""
+            {"prompt":[20],"stream":true,"stream_options":{"include_usage":true,"x":1},"echo":true,"suffix":"",\#
+            "return_token_ids":true,"model":"m","user":"u","store":false,"n":3}
+            """#)
+        let form = input.form
+        #expect(form.isStream && form.includesUsage && form.echoesPrompt && form.returnsTokenIDs)
+        #expect(form.suffix == nil)
+        #expect(form.ignored.names == ["store"])
+        #expect(input.samples == 3 && input.choices == 3 && !input.isEmpty)
+        #expect(input.texts.map(\.hidesBegin) == [true])
+        #expect(try completion(#"{"prompt":[6,20]}"#).texts.map(\.hidesBegin) == [false])
+    }
+
+    @Test func aSuffixTakesWhatWasTrainedOnBlanks() throws {
+        let filling = GenerationOptions.filling
+        let suffix = try completion(#"{"prompt":"a","suffix":"b"}"#).options
+        #expect(suffix.task == filling.task && suffix.segment == filling.segment)
+        let chosen = try completion(#"{"prompt":"a","suffix":"b","task":2,"segment":2}"#).options
+        #expect(chosen.task == 2 && chosen.segment == 2)
+    }
+
+    @Test func theBestOfSomeAreChosen() throws {
+        let input = try completion(#"{"prompt":"a","n":2,"best_of":5}"#)
+        #expect(input.samples == 5 && input.choices == 2)
+        let nothing = try completion(#"{"prompt":"a","max_tokens":0,"echo":true}"#)
+        #expect(nothing.isEmpty)
+        #expect(throws: LeafError.self) { try completion(#"{"prompt":"a","max_tokens":0}"#) }
+    }
+}

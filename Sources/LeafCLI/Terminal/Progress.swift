@@ -1,4 +1,5 @@
 import LeafSystem
+import Leafcutter
 
 /// How far a command is: one value for all of them. Whoever works sets what it counts; `ProgressLine` adds the sweep
 /// and the time.

@@ -3,21 +3,20 @@ package import LeafGeneration
 import LeafTokenizer
 package import Leafcutter
 
-/// Bodies of answers to `/v1/completions` and `/v1/chat/completions`.
+/// Bodies of answers to `/v1/completions` and `/v1/chat/completions` of a job.
 package struct CompletionAnswer {
     private let envelope: OpenAIEnvelope
     /// One for each prompt.
     private let generations: [Generation]
     private let hasLogprobs: Bool
-    /// Nil for a model that gives ids only.
-    private let tokenizer: Tokenizer?
+    private let logprobs: OpenAILogprobs
 
     /// - Parameters:
     ///   - generations: one for each prompt.
     ///   - hasLogprobs: whether the request asked for log-probabilities.
     package init(_ envelope: OpenAIEnvelope, _ generations: [Generation], hasLogprobs: Bool, _ file: ModelFile) {
         (self.envelope, self.generations, self.hasLogprobs) = (envelope, generations, hasLogprobs)
-        tokenizer = file.tokenizer
+        logprobs = OpenAILogprobs(file.tokenizer, .line)
     }
 
     /// `{"id","object":"text_completion","created","model","choices","usage"}`
@@ -25,7 +24,7 @@ package struct CompletionAnswer {
         body(prefix: "cmpl-", object: "text_completion") { sample, index in
             [
                 "text": .string(sample.text), "index": .integer(index),
-                "logprobs": hasLogprobs ? logprobs(of: sample) : .null,
+                "logprobs": hasLogprobs ? logprobs.completion(logprobs.tokens(sample.logprobs)) : .null,
                 "finish_reason": .string(sample.finishReason.rawValue),
             ]
         }
@@ -36,7 +35,7 @@ package struct CompletionAnswer {
         body(prefix: "chatcmpl-", object: "chat.completion") { sample, index in
             [
                 "index": .integer(index), "message": ["role": "assistant", "content": .string(sample.text)],
-                "logprobs": hasLogprobs ? ["content": .array(sample.logprobs.map(chatLogprobs))] : .null,
+                "logprobs": hasLogprobs ? logprobs.chat(sample.logprobs) : .null,
                 "finish_reason": .string(sample.finishReason.rawValue),
             ]
         }
@@ -53,38 +52,5 @@ package struct CompletionAnswer {
                 prompt: generations.reduce(0) { $0 + $1.promptTokens },
                 completion: generations.reduce(0) { $0 + $1.completionTokens }),
         ]
-    }
-
-    private func token(_ id: Int32) -> String { tokenizer?.token(id) ?? "" }
-
-    /// `{"tokens","token_logprobs","top_logprobs","text_offset"}`; offsets count scalars, as Python does.
-    private func logprobs(of sample: Generation.Sample) -> JSON {
-        var (offset, offsets): (Int, [JSON]) = (0, [])
-        for entry in sample.logprobs {
-            offsets.append(.integer(offset))
-            offset += token(entry.chosen.id).unicodeScalars.count
-        }
-        return [
-            "tokens": .strings(sample.logprobs.map { token($0.chosen.id) }),
-            "token_logprobs": .array(sample.logprobs.map { .number($0.chosen.logprob) }),
-            "top_logprobs": .array(
-                sample.logprobs.map { entry in
-                    .object(entry.top.map { (token($0.id), .number($0.logprob)) })
-                }),
-            "text_offset": .array(offsets),
-        ]
-    }
-
-    /// `{"token","logprob","bytes","top_logprobs"}`
-    private func chatLogprobs(_ entry: TokenLogprobs) -> JSON {
-        func fields(_ entry: TokenLogprobs.Entry) -> [(key: String, value: JSON)] {
-            let text = token(entry.id)
-            return [
-                ("token", .string(text)), ("logprob", .number(entry.logprob)),
-                ("bytes", .array(text.utf8.map { .integer(Int($0)) })),
-            ]
-        }
-        return .object(
-            fields(entry.chosen) + [("top_logprobs", .array(entry.top.map { .object(fields($0)) }))])
     }
 }

@@ -1,16 +1,21 @@
 package import LeafFormat
 package import LeafGeneration
 package import LeafSystem
-import LeafTokenizer
 package import Leafcutter
 
 /// The body of a request to `/v1/completions`: texts to continue.
 package struct CompletionInput: Sendable {
     package let model: String?
-    package let prompts: [Prompt]
+    package let texts: [OpenAIText]
     package let options: GenerationOptions
-    /// Continuations of each prompt.
+    /// Continuations of each prompt, and how many of them, the best ones, are given.
     package let samples: Int
+    package let choices: Int
+    /// Whether nothing is generated: the prompt alone is wanted.
+    package let isEmpty: Bool
+    package let form: OpenAIForm
+
+    package var prompts: [Prompt] { texts.map(\.prompt) }
 
     /// OpenAI's number where a request gives none.
     private static let usualMaxTokens = 16
@@ -18,21 +23,36 @@ package struct CompletionInput: Sendable {
     /// - Parameter reader: stands before the body.
     /// - Throws: `.usage` naming the field that makes no sense.
     package init(
-        _ reader: inout JSONReader, _ defaults: GenerateInput.Defaults = GenerateInput.Defaults()
+        _ reader: inout JSONReader, _ defaults: GenerateInput.Defaults = GenerateInput.Defaults(),
+        at door: RequestDoor = .line
     ) throws(LeafError) {
-        var fields = OpenAIFields(defaults)
+        var fields = OpenAIFields(defaults, door)
         fields.set(maxTokens: Self.usualMaxTokens)
-        var prompts: [Prompt]?
+        var texts: [OpenAIText]?
         try reader.fields { name, reader throws(LeafError) in
             switch name {
-            case "prompt": prompts = try OpenAITexts.read(&reader)
+            case "prompt": texts = try OpenAITexts.read(&reader)
             case "logprobs": try fields.set(logprobs: try reader.integer())
             default: try fields.read(name, &reader)
             }
         }
-        guard let prompts else { throw LeafError(.usage, "'prompt' is missing") }
-        (model, samples, options) = (fields.model, fields.samples, try fields.finished())
-        self.prompts = prompts
+        guard let texts else { throw LeafError(.usage, "'prompt' is missing") }
+        let generation = try fields.finished()
+        self.texts = texts
+        (model, form, options) = (fields.model, fields.form, generation.options)
+        (samples, choices, isEmpty) = (generation.samples, generation.choices, generation.isEmpty)
+        if form.suffix != nil { try checkBlank() }
+    }
+
+    /// A suffix makes the text that is wanted a blank, of which there is one.
+    private func checkBlank() throws(LeafError) {
+        guard samples == 1 else { throw LeafError(.usage, "'suffix' gives one text for each prompt; leave out 'n'") }
+        guard prompts.allSatisfy({ if case .text = $0 { true } else { false } }) else {
+            throw LeafError(.usage, "'suffix' goes with a prompt that is a text, not ids")
+        }
+        guard !form.echoesPrompt || options.logprobs == nil else {
+            throw LeafError(.usage, "'echo' with 'logprobs' scores a text that goes on; leave out 'suffix'")
+        }
     }
 
     /// One for each prompt.
@@ -47,98 +67,5 @@ package struct CompletionInput: Sendable {
             requests.append(request)
         }
         return requests
-    }
-}
-
-/// The body of a request to `/v1/chat/completions`. CPM-Ant is no chat model: the contents of the messages, joined by
-/// line breaks, are a text to continue.
-package struct ChatInput: Sendable {
-    package let model: String?
-    package let prompt: String
-    package let options: GenerationOptions
-    package let samples: Int
-
-    private static let roles = ["system", "developer", "user", "assistant"]
-
-    /// - Parameter reader: stands before the body.
-    /// - Throws: `.usage` naming the field that makes no sense.
-    package init(
-        _ reader: inout JSONReader, _ defaults: GenerateInput.Defaults = GenerateInput.Defaults()
-    ) throws(LeafError) {
-        var fields = OpenAIFields(defaults)
-        var contents: [String]?
-        var wantsLogprobs = false
-        var top: Int?
-        try reader.fields { name, reader throws(LeafError) in
-            switch name {
-            case "messages":
-                var found: [String] = []
-                try reader.list { reader throws(LeafError) in found.append(try Self.content(&reader)) }
-                contents = found
-            case "max_completion_tokens": fields.set(maxTokens: try reader.integer())
-            case "logprobs": wantsLogprobs = try reader.bool()
-            case "top_logprobs": top = try reader.integer(Int.self)
-            default: try fields.read(name, &reader)
-            }
-        }
-        guard let contents else { throw LeafError(.usage, "'messages' is missing") }
-        guard !contents.isEmpty else { throw LeafError(.usage, "'messages' is an empty list; give at least one") }
-        if wantsLogprobs {
-            try fields.set(logprobs: top ?? 0)
-        } else if let top, top > 0 {
-            throw LeafError(.usage, "'top_logprobs' is \(top), where 'logprobs' is not true; ask for both")
-        }
-        prompt = contents.joined(separator: "\n")
-        (model, samples, options) = (fields.model, fields.samples, try fields.finished())
-    }
-
-    /// The text of one message: a text, or a list of parts that are texts.
-    private static func content(_ reader: inout JSONReader) throws(LeafError) -> String {
-        var (role, content): (String?, String?)
-        try reader.fields { name, reader throws(LeafError) in
-            switch name {
-            case "role":
-                let name = try reader.text()
-                guard roles.contains(name) else {
-                    throw reader.wrong("is '\(name.prefix(40))', not one of \(roles.joined(separator: ", "))")
-                }
-                role = name
-            case "content":
-                if try reader.kind() == .list {
-                    var parts: [String] = []
-                    try reader.list { reader throws(LeafError) in parts.append(try part(&reader)) }
-                    content = parts.joined()
-                } else {
-                    content = try reader.text()
-                }
-            default: try reader.skip()
-            }
-        }
-        guard role != nil, let content else {
-            throw LeafError(.usage, "a message lacks its \(role == nil ? "'role'" : "'content'")")
-        }
-        return content
-    }
-
-    private static func part(_ reader: inout JSONReader) throws(LeafError) -> String {
-        var text: String?
-        try reader.fields { name, reader throws(LeafError) in
-            switch name {
-            case "type":
-                guard try reader.text() == "text" else { throw reader.wrong("is not text, all that CPM-Ant reads") }
-            case "text": text = try reader.text()
-            default: try reader.skip()
-            }
-        }
-        guard let text else { throw LeafError(.usage, "a part of a message lacks its 'text'") }
-        return text
-    }
-
-    /// - Throws: `.usage` for what makes no sense with this model.
-    package func request(for file: ModelFile) throws(LeafError) -> GenerationRequest {
-        let request = GenerationRequest(
-            prompt: try file.rows(of: .text(prompt), options), options: options, samples: samples)
-        try request.validate(for: file.configuration)
-        return request
     }
 }

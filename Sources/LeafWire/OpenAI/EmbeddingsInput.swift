@@ -14,21 +14,23 @@ package struct EmbeddingsInput: Sendable {
 
     package let model: String?
     package let texts: [Prompt]
+    package let ignored: UnknownFields
     package let encoding: Encoding
     private let defaults: EmbedInput.Defaults
 
     /// - Parameter reader: stands before the body.
     /// - Throws: `.usage` naming the field that makes no sense.
     package init(
-        _ reader: inout JSONReader, _ given: EmbedInput.Defaults = EmbedInput.Defaults()
+        _ reader: inout JSONReader, _ given: EmbedInput.Defaults = EmbedInput.Defaults(), at door: RequestDoor = .line
     ) throws(LeafError) {
         var defaults = given
         var (model, texts): (String?, [Prompt]?)
         var encoding = Encoding.float
+        var ignored = UnknownFields()
         try reader.fields { name, reader throws(LeafError) in
             switch name {
             case "model": model = try reader.text()
-            case "input": texts = try OpenAITexts.read(&reader)
+            case "input": texts = try OpenAITexts.read(&reader).map(\.prompt)
             case "encoding_format":
                 let name = try reader.text()
                 guard let known = Encoding(rawValue: name) else {
@@ -44,11 +46,13 @@ package struct EmbeddingsInput: Sendable {
                 defaults.pooling = known
             case _ where OptionFields.form.contains(name):
                 try OptionFields.read(name, &reader, into: &defaults.form, known: OptionFields.form)
+            case _ where door == .server: try ignored.pass(name, &reader)
             default: try reader.skip()
             }
         }
         guard let texts else { throw LeafError(.usage, "'input' is missing") }
         (self.model, self.texts, self.encoding, self.defaults) = (model, texts, encoding, defaults)
+        self.ignored = ignored
     }
 
     /// One for each text.
@@ -65,7 +69,10 @@ package struct EmbeddingsInput: Sendable {
     /// - Parameters:
     ///   - vectors: one for each text.
     ///   - tokens: of all texts, `<s>` among them.
-    package func answer(_ vectors: [[Float]], tokens: Int) -> JSON {
+    ///   - name: of the model, where the request gives none.
+    package func answer(
+        _ vectors: [[Float]], tokens: Int, model name: String = OpenAIEnvelope.usualModel
+    ) -> JSON {
         [
             "object": "list",
             "data": .array(
@@ -76,7 +83,7 @@ package struct EmbeddingsInput: Sendable {
                             ? .string(Base64.text(of: vector)) : .array(vector.map { .number(Double($0)) }),
                     ]
                 }),
-            "model": .string(model ?? OpenAIEnvelope.usualModel),
+            "model": .string(model ?? name),
             "usage": ["prompt_tokens": .integer(tokens), "total_tokens": .integer(tokens)],
         ]
     }

@@ -1,5 +1,3 @@
-import Leafcutter
-
 /// Where a model is in its sweeps.
 package struct SweepPosition: Sendable, Equatable {
     /// Sweeps that have ended.
@@ -52,7 +50,7 @@ package struct SweepClock: Sendable {
 
 extension Model {
     /// Where it is now; any thread may ask.
-    var sweepPosition: SweepPosition {
+    package var sweepPosition: SweepPosition {
         let counters = counters
         return SweepPosition(sweeps: counters.sweeps, share: passes(of: counters).truncatingRemainder(dividingBy: 1))
     }

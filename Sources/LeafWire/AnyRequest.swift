@@ -2,18 +2,18 @@ package import CPMAntShape
 package import LeafExecutor
 package import LeafGeneration
 package import LeafSystem
-import Leafcutter
 
-/// A request of any kind, so that all kinds come from one file and share one queue.
-package enum BatchRequest: ModelRequest {
+/// A request of any kind, so that all kinds come from one place and share one queue.
+package enum AnyRequest: ModelRequest {
     package enum Answer: Sendable {
         case generation(Generation)
         case filling(Filling)
         case scores([TokenScore])
+        case logprobs([TokenLogprobs])
         case vector([Float])
 
         /// Whether it was stopped before it was whole.
-        var isInterrupted: Bool {
+        package var isInterrupted: Bool {
             if case .generation(let generation) = self {
                 generation.samples.contains { $0.finishReason == .interrupted }
             } else {
@@ -21,12 +21,13 @@ package enum BatchRequest: ModelRequest {
             }
         }
 
-        /// Tokens that were generated.
-        var tokens: Int {
+        /// Tokens that were generated or scored.
+        package var tokens: Int {
             switch self {
             case .generation(let generation): generation.completionTokens
             case .filling(let filling): filling.tokenCount
             case .scores(let scores): scores.count
+            case .logprobs(let entries): entries.count
             case .vector: 0
             }
         }
@@ -35,6 +36,7 @@ package enum BatchRequest: ModelRequest {
     case generate(GenerationRequest)
     case fill(FillRequest)
     case score(ScoreRequest)
+    case echo(EchoRequest)
     case embed(EmbeddingRequest)
 
     package func validate(for configuration: ModelConfiguration) throws(LeafError) {
@@ -42,6 +44,7 @@ package enum BatchRequest: ModelRequest {
         case .generate(let request): try request.validate(for: configuration)
         case .fill(let request): try request.validate(for: configuration)
         case .score(let request): try request.validate(for: configuration)
+        case .echo(let request): try request.validate(for: configuration)
         case .embed(let request): try request.validate(for: configuration)
         }
     }
@@ -51,18 +54,19 @@ package enum BatchRequest: ModelRequest {
         case .generate(let request): request.demand(in: configuration)
         case .fill(let request): request.demand(in: configuration)
         case .score(let request): request.demand(in: configuration)
+        case .echo(let request): request.demand(in: configuration)
         case .embed(let request): request.demand(in: configuration)
         }
     }
 
     /// What each of its texts needs: those of a blank of open length are tried together.
-    func demands(in configuration: ModelConfiguration) -> [Demand] {
+    package func demands(in configuration: ModelConfiguration) -> [Demand] {
         if case .fill(let request) = self { return request.demands(in: configuration) }
         return [demand(in: configuration)]
     }
 
     /// Rows that it puts on sweeps, as far as the request tells.
-    func rows(of answer: Answer, in configuration: ModelConfiguration) -> Int {
+    package func rows(of answer: Answer, in configuration: ModelConfiguration) -> Int {
         if case .filling(let filling) = answer { return filling.rows }
         let first = demand(in: configuration).firstRows
         if case .generation(let generation) = answer { return first + generation.newTokens }
@@ -74,6 +78,7 @@ package enum BatchRequest: ModelRequest {
         case .generate(let request): request.work.map { .generation($0) }
         case .fill(let request): request.work.map { .filling($0) }
         case .score(let request): request.work.map { .scores($0) }
+        case .echo(let request): request.work.map { .logprobs($0) }
         case .embed(let request): request.work.map { .vector($0) }
         }
     }

@@ -1,0 +1,78 @@
+// Talks to the server: one place for the key, for errors and for streams.
+
+const KEY = "leafcutter.key";
+
+/** What the server refused, or what broke on the way. `status` is 0 where no answer came. */
+export class Trouble extends Error {
+  /** `after`: seconds after which the server suggests to ask again; `code`: its word for the reason. */
+  constructor(status, message, { after, code } = {}) {
+    super(message);
+    Object.assign(this, { status, after, code });
+  }
+}
+
+export function setKey(key) {
+  sessionStorage.setItem(KEY, key);
+}
+
+export const hasKey = () => sessionStorage.getItem(KEY) !== null;
+
+/** The answer to a request; throws `Trouble` for whatever is not 2xx, and an AbortError when stopped. */
+export async function ask(path, { body, signal } = {}) {
+  const headers = {};
+  const key = sessionStorage.getItem(KEY);
+  if (key !== null) headers.Authorization = `Bearer ${key}`;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let answer;
+  try {
+    answer = await fetch(path, {
+      method: body === undefined ? "GET" : "POST", headers, signal, cache: "no-store",
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new Trouble(0, error.message);
+  }
+  if (!answer.ok) throw await refusal(answer);
+  return answer;
+}
+
+async function refusal(answer) {
+  let [message, code] = [answer.statusText];
+  try {
+    ({ message, code } = (await answer.json()).error);
+  } catch { /* No sentence came with it. */ }
+  const after = Number.parseInt(answer.headers.get("Retry-After") ?? "", 10);
+  return new Trouble(answer.status, message, { after: Number.isNaN(after) ? undefined : after, code });
+}
+
+/** Whether an answer is a stream of events. */
+export const isStream = answer => (answer.headers.get("Content-Type") ?? "").startsWith("text/event-stream");
+
+/** The events of a stream as `{event, data}`, comments as `{comment}`, in order. EventSource cannot send a key. */
+export async function* events(answer) {
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let [rest, event, data] = ["", "message", []];
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const lines = (rest + value).split("\n");
+      rest = lines.pop();
+      for (const raw of lines) {
+        const line = raw.endsWith("\r") ? raw.slice(0, -1) : raw;
+        if (line === "") {
+          if (data.length) yield { event, data: data.join("\n") };
+          [event, data] = ["message", []];
+        } else if (line.startsWith(":")) {
+          yield { comment: line.slice(1).trim() };
+        } else {
+          const [, field, content] = line.match(/^([^:]*):? ?(.*)$/);
+          if (field === "data") data.push(content);
+          if (field === "event") event = content;
+        }
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}

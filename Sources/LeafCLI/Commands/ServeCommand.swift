@@ -1,0 +1,197 @@
+import Glibc
+import LeafArguments
+import LeafServer
+import LeafSystem
+import LeafWire
+import Leafcutter
+import Synchronization
+
+/// `leafcutter serve MODEL`
+struct ServeCommand: Command {
+    var model = ""
+    var address: ListeningAddress?
+    var keyFile: String?
+    var needsNoKey = false
+    var certificate: String?
+    var certificateKey: String?
+    var queue = 64
+    var batch = BatchSize(8)
+    var context = 512
+    var requestLimit = ByteCount(bytes: 1 << 20)
+    var connections = 256
+    var origin: String?
+    var hosts: [String] = []
+    var name: String?
+    var drainTime = 60
+    var log: AccessLog.Format?
+    var tuning = TuningOptions()
+    var engine = EngineOptions()
+    var common = CommonOptions()
+
+    static let syntax = CommandSyntax<ServeCommand>(
+        name: "serve", summary: "Answer OpenAI's clients, and people with a browser, over HTTP.",
+        discussion: """
+            /v1/completions, /v1/chat/completions and /v1/embeddings are answered as OpenAI's clients expect, \
+            /v1/fill and /v1/score as the commands of these names; / is a page to write with, /openapi.json says \
+            everything. Requests of all clients share each reading of the model, and clients take turns. While a \
+            token takes seconds, clients are sent signs of life.
+
+            Connections, requests and answers are inside --memory, too. Without --api-key-file it listens to this \
+            machine alone. SIGTERM or Ctrl-C takes no more requests and finishes what is under way; a second one ends \
+            at once.
+            """,
+        arguments: [.required("MODEL", "A .leaf file.", \.model, suggest: .model)],
+        options: [
+            .value(
+                "listen", "ADDRESS", "HOST:PORT or unix:PATH (default 127.0.0.1:8080); port 0 lets the system choose.",
+                \.address),
+            .value(
+                "api-key-file", "FILE", "The keys that clients may have, one a line; all others are turned away.",
+                \.keyFile, suggest: .file),
+            .flag("no-auth", "Listen beyond this machine without keys.", \.needsNoKey),
+            .value(
+                "tls-cert", "FILE", "A certificate in PEM, with those that vouch for it: HTTPS.", \.certificate,
+                suggest: .file),
+            .value("tls-key", "FILE", "The certificate's key in PEM.", \.certificateKey, suggest: .file),
+            .value("max-batch", "B", "Texts on a sweep at most (default 8); fewer if memory is short.", \.batch),
+            .value("max-context", "N", "Tokens of a text, its answer included (default 512).", \.context),
+            .value("max-queue", "N", "Requests that may wait (default 64).", \.queue),
+            .value("request-limit", "SIZE", "The longest body (default 1MiB).", \.requestLimit),
+            .value("max-connections", "N", "Connections at most (default 256).", \.connections),
+            .value("cors", "ORIGIN", "Let pages of another site ask: https://example.org, or * for all.", \.origin),
+            .values("allow-host", "NAME", "A name by which clients may call the server.", \.hosts),
+            .value("model-name", "NAME", "How the model is listed (default: the file's name).", \.name),
+            .value("drain-time", "SECONDS", "For what is under way when it is stopped (default 60).", \.drainTime),
+            .value(
+                "log", "FORMAT", "A line on standard error for each request: text or json (default: none).", \.log,
+                suggest: .words(AccessLog.Format.allCases.map(\.rawValue))),
+        ] + TuningOptions.all.map { $0.lifted(\.tuning) } + EngineOptions.all.map { $0.lifted(\.engine) }
+            + CommonOptions.quietness.map { $0.lifted(\.common) },
+        examples: [
+            "serve ant.leaf --memory 2GiB",
+            "serve ant.leaf --memory 2GiB --listen 0.0.0.0:8080 --api-key-file keys.txt",
+            "serve ant.leaf --listen unix:/run/leafcutter.sock --max-batch 16",
+        ])
+
+    private static let contexts = 1...1 << 20
+    private static let queues = 1...10_000
+    private static let connectionLimits = 4...10_000
+    private static let requestLimits = 1 << 10...64 << 20
+
+    func run(_ terminal: Terminal) throws(LeafError) {
+        try validate()
+        terminal.progress.show("opening \(model)")
+        let keys: KeyRing? = if let keyFile { try KeyRing(path: keyFile) } else { nil }
+        let file = try tuning.open(model, memory: engine.memory, terminal)
+        var options = engine.modelOptions(Demand(context: 1))
+        var limits = HTTPLimits()
+        (limits.connections, limits.bodyBytes) = (connections, requestLimit.bytes)
+        let certificate = try tlsCertificate()
+        limits.isEncrypted = certificate != nil
+        let plan = try ServicePlan(file, options, context: context, sequences: batch.count, limits)
+        (options.capacity, options.callerBytes) = (plan.capacity, plan.callerBytes)
+        options.requestLimit = 1_000_000
+        _ = try Model.plan(file, options)
+        let socket =
+            if let inherited = ListeningSocket.inherited() { inherited } else {
+                try ListeningSocket(address ?? .usual)
+            }
+        let service = try Service(
+            [socket], certificate, places: plan.capacity.sequences, self.options(plan, keys, terminal))
+        try open(file, options, plan, service, socket, terminal)
+    }
+
+    private func validate() throws(LeafError) {
+        func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws(LeafError) {
+            guard range.contains(value) else {
+                throw LeafError(.usage, "--\(name) \(value) is not between \(range.lowerBound) and \(range.upperBound)")
+            }
+        }
+        try check("max-context", context, Self.contexts)
+        try check("max-queue", queue, Self.queues)
+        try check("max-connections", connections, Self.connectionLimits)
+        try check("request-limit", requestLimit.bytes, Self.requestLimits)
+        try check("drain-time", drainTime, 0...86_400)
+        guard (certificate == nil) == (certificateKey == nil) else {
+            throw LeafError(.usage, "--tls-cert and --tls-key belong together; give both")
+        }
+        let isLocal = (address ?? .usual).isLocal
+        guard isLocal || keyFile != nil || needsNoKey else {
+            throw LeafError(
+                .usage,
+                "--listen \((address ?? .usual).description) lets other machines ask; give --api-key-file FILE, or "
+                    + "--no-auth if anybody may")
+        }
+    }
+
+    private func tlsCertificate() throws(LeafError) -> TLSCertificate? {
+        guard let certificate, let certificateKey else { return nil }
+        return try TLSCertificate(chain: certificate, key: certificateKey)
+    }
+
+    private func options(_ plan: ServicePlan, _ keys: KeyRing?, _ terminal: Terminal) -> Service.Options {
+        var options = Service.Options()
+        (options.limits, options.roomBytes, options.queue) = (plan.limits, plan.roomBytes, queue)
+        (options.keys, options.crossOrigin, options.allowedHosts) = (keys, origin, hosts)
+        options.drainSeconds = Double(drainTime)
+        if let log { options.log = AccessLog(log) { [notes = terminal.notes] in notes.write($0) } }
+        return options
+    }
+
+    /// Serves while the model is opened, so that whoever asks is told, and then for good.
+    private func open(
+        _ file: ModelFile, _ options: ModelOptions, _ plan: ServicePlan, _ service: Service, _ socket: ListeningSocket,
+        _ terminal: Terminal
+    ) throws(LeafError) {
+        let handle = service.handle
+        let watch = terminal.interrupt.cancellation.watch { handle.stop() }
+        defer { terminal.interrupt.cancellation.unwatch(watch) }
+        var settings = AnswerDesk.Settings()
+        settings.mostBytes = plan.requestBytes
+        settings.modelName = name ?? Self.name(of: file)
+        let failure = Failure()
+        let opening = ThreadGroup()
+        let words = "\(plan.capacity.sequences) of \(batch.count) texts at the same time, \(context) tokens each, "
+        let rest = "\(plan.limits.connections) connections"
+        let address = socket.address.url(isEncrypted: certificate != nil)
+        try opening.start { [notes = terminal.notes, isQuiet = terminal.isQuiet, settings] in
+            do throws(LeafError) {
+                let model = try Model(file, options)
+                handle.open(Service.Opened(model, AnswerDesk(file, capacity: model.capacity, settings)))
+                if !isQuiet { notes.write("listening on \(address) (\(words)\(rest))") }
+            } catch {
+                failure.error.withLock { $0 = error }
+                handle.stop()
+            }
+        }
+        terminal.progress.clear()
+        service.run()
+        opening.wait()
+        if let error = failure.error.withLock({ $0 }) { throw error }
+        terminal.note("stopped")
+    }
+
+    /// What went wrong on another thread.
+    private final class Failure: Sendable {
+        let error = Mutex<LeafError?>(nil)
+    }
+
+    private static func name(of file: ModelFile) -> String {
+        let last = file.leaf.path.split(separator: "/").last.map(String.init) ?? "cpm-ant"
+        return last.hasSuffix(".leaf") ? String(last.dropLast(5)) : last
+    }
+}
+
+extension ListeningAddress: ArgumentValue {
+    public init?(argument: String) { self.init(argument) }
+    public static var expectation: String { "HOST:PORT or unix:PATH, such as 127.0.0.1:8080" }
+}
+
+extension AccessLog.Format: ArgumentValue {}
+
+extension ListeningAddress {
+    fileprivate func url(isEncrypted: Bool) -> String {
+        if case .unix = self { return description }
+        return "http\(isEncrypted ? "s" : "")://\(description)"
+    }
+}

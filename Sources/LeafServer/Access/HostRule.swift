@@ -1,0 +1,38 @@
+/// Which names a client may call the server by. A page of another site whose name was made to lead here (DNS rebinding)
+/// calls it by that name.
+package struct HostRule: Sendable {
+    private let names: Set<String>
+    /// Whether numbers are names as well: where it listens beyond this machine, its own are not known.
+    private let takesNumbers: Bool
+    /// A socket in the file system has no name.
+    private let takesAll: Bool
+
+    package init(_ addresses: [ListeningAddress], allowed: [String]) {
+        var names: Set = ["localhost", "127.0.0.1", "[::1]"]
+        for name in allowed { names.insert(name.lowercased()) }
+        for case .internet(let host, _) in addresses {
+            names.insert(host.contains { $0 == ":" } ? "[\(host.lowercased())]" : host.lowercased())
+        }
+        self.names = names
+        takesNumbers = addresses.contains { !$0.isLocal }
+        takesAll = addresses.allSatisfy { if case .unix = $0 { true } else { false } }
+    }
+
+    package func admits(_ header: String?) -> Bool {
+        if takesAll { return true }
+        guard let header, !header.isEmpty else { return false }
+        var name = header.lowercased()[...]
+        if name.hasPrefix("[") {
+            guard let end = name.firstIndex(of: "]") else { return false }
+            name = name[...end]
+        } else if let colon = name.firstIndex(of: ":") {
+            name = name[..<colon]
+        }
+        if names.contains(String(name)) || name.hasPrefix("127.") && Self.isNumber(name) { return true }
+        return takesNumbers && (name.hasPrefix("[") || Self.isNumber(name))
+    }
+
+    private static func isNumber(_ name: Substring) -> Bool {
+        !name.isEmpty && name.allSatisfy { $0.isASCII && $0.isNumber || $0 == "." }
+    }
+}

@@ -1,0 +1,104 @@
+import LeafFormat
+import LeafGeneration
+import LeafSystem
+import LeafWire
+import Leafcutter
+import Synchronization
+
+/// Texts to turn into vectors, to fill, to score: one answer, once all parts have theirs.
+extension AnswerDesk {
+    /// - Throws: `.usage` and `.tooLong`.
+    func embeddings(_ body: ArraySlice<UInt8>) throws(LeafError) -> ServedRequest {
+        var reader = JSONReader(body)
+        let input = try EmbeddingsInput(&reader, settings.defaults.embed, at: .server)
+        try reader.end()
+        let requests = try input.requests(for: file)
+        let tokens = requests.reduce(0) { $0 + $1.text.ids.count }
+        var room = AnswerRoom(held: Self.bytesOfAny + 16 *| tokens, written: Self.bytesOfAny)
+        for _ in requests { room = room + .embedding(numbers: file.configuration.dimModel) }
+        return try served(requests.map { .embed($0) }, ignored: input.ignored, room) { [settings] answers, _ in
+            input.answer(answers.map(\.vector), tokens: tokens, model: settings.modelName)
+        }
+    }
+
+    /// - Throws: `.usage` and `.tooLong`.
+    func fill(_ body: ArraySlice<UInt8>) throws(LeafError) -> ServedRequest {
+        let input = try FillInput(json: body, settings.defaults.fill, at: .server)
+        let request = try input.request(for: file)
+        let positions = request.context.ids.count +| request.blanks.reduce(0) { $0 +| ($1.length ?? request.longest) }
+        var room = AnswerRoom(held: Self.bytesOfAny + 2 *| input.source.utf8.count, written: Self.bytesOfAny)
+        room = room + .generation(tokens: positions, samples: 1, logprobs: nil)
+        let (id, text) = (input.id?.json, input.text)
+        return try served([.fill(request)], ignored: input.ignored, room) { answers, model in
+            guard case .filling(let filling)? = answers.first else { return .null }
+            return FillAnswer(text, filling, model, loadSeconds: nil).json(id: id)
+        }
+    }
+
+    /// - Throws: `.usage` and `.tooLong`.
+    func score(_ body: ArraySlice<UInt8>) throws(LeafError) -> ServedRequest {
+        let input = try ScoreInput(json: body, settings.defaults.score, at: .server)
+        let question = try input.question(for: file, id: input.id?.json, longest: capacity.longest)
+        let tokens = question.texts.reduce(0) { $0 +| $1.target.count }
+        let ids = question.texts.reduce(tokens) { $0 +| $1.context.ids.count }
+        let room = AnswerRoom(held: Self.bytesOfAny, written: Self.bytesOfAny) + .scores(tokens: tokens, ids: ids)
+        let (parts, owners) = parts(of: question.texts)
+        return try served(parts.map { .score($0) }, ignored: input.ignored, room) { answers, _ in
+            var scores: [[TokenScore]] = question.texts.map { _ in [] }
+            for (text, answer) in zip(owners, answers) { scores[text] += answer.scores }
+            return question.answer(scores)
+        }
+    }
+
+    /// Texts in as many parts as the model's rows of logits make necessary, and the number of each part's text.
+    private func parts(of texts: [ScoreRequest]) -> (parts: [ScoreRequest], owners: [Int]) {
+        var (parts, owners): ([ScoreRequest], [Int]) = ([], [])
+        for (number, text) in texts.enumerated() {
+            // What has nothing to score is refused as it is.
+            for part in logitParts(of: 0..<max(1, text.target.count)) {
+                var request = text
+                if part.count < text.target.count { request.part = part }
+                parts.append(request)
+                owners.append(number)
+            }
+        }
+        return (parts, owners)
+    }
+
+    /// - Parameter answer: makes the answer of those of all parts.
+    private func served(
+        _ parts: [AnyRequest], ignored: UnknownFields, _ room: AnswerRoom,
+        _ answer: @escaping @Sendable (_ answers: [AnyRequest.Answer], _ model: Model) -> JSON
+    ) throws(LeafError) -> ServedRequest {
+        for part in parts { try check(part) }
+        return try served(
+            parts, isStream: false, ignored: ignored, room
+        ) { [mostSequences] model, cancellation, tell throws(LeafError) in
+            let answers = PartAnswers(parts.count)
+            let receiver = Carrier.Receiver(
+                part: { index, event in
+                    if case .answer(let found) = event { answers.take(found, of: index) }
+                },
+                progress: { tell(.progress($0)) },
+                end: { error in
+                    tell(.finished(error.map { .failure($0) } ?? .success(answer(answers.all, model))))
+                })
+            try Carrier(parts, on: model, mostSequences: mostSequences, cancellation, receiver).begin()
+        }
+    }
+}
+
+/// The answers of a request's parts as they come.
+private final class PartAnswers: Sendable {
+    private let answers: Mutex<[AnyRequest.Answer?]>
+
+    init(_ count: Int) { answers = Mutex(Array(repeating: nil, count: count)) }
+
+    func take(_ answer: AnyRequest.Answer, of index: Int) { answers.withLock { $0[index] = answer } }
+    var all: [AnyRequest.Answer] { answers.withLock { $0.compactMap { $0 } } }
+}
+
+extension AnyRequest.Answer {
+    fileprivate var scores: [TokenScore] { if case .scores(let scores) = self { scores } else { [] } }
+    fileprivate var vector: [Float] { if case .vector(let vector) = self { vector } else { [] } }
+}

@@ -1,0 +1,326 @@
+/// Bodies that are taken.
+extension OpenAPI {
+    static let requests = #"""
+         "CompletionRequest": {
+          "type": "object", "required": ["prompt"],
+          "properties": {
+           "prompt": {
+            "oneOf": [
+             {"type": "string"}, {"type": "array", "minItems": 1, "maxItems": 256, "items": {"type": "string"}},
+             {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
+             {
+              "type": "array", "minItems": 1, "maxItems": 256,
+              "items": {"type": "array", "items": {"type": "integer", "minimum": 0}}
+             }
+            ]
+           },
+           "max_tokens": {
+            "type": ["integer", "null"], "minimum": 0, "maximum": 10000000, "default": 16,
+            "description": "0 with echo alone."
+           },
+           "logprobs": {"type": ["integer", "null"], "minimum": 0, "maximum": 20},
+           "echo": {
+            "type": ["boolean", "null"],
+            "description": "The prompt in front, scored under the mask of training."
+           },
+           "suffix": {
+            "type": ["string", "null"],
+            "description": "Behind the text, which is a blank then of at most max_tokens."
+           },
+           "model": {"type": ["string", "null"], "description": "Any name; there is one model."},
+           "n": {
+            "type": ["integer", "null"], "minimum": 1, "maximum": 1024, "default": 1,
+            "description": "Texts of each prompt."
+           },
+           "best_of": {
+            "type": ["integer", "null"], "minimum": 1, "maximum": 1024,
+            "description": "Texts of which the n best are given; not in streams."
+           },
+           "stop": {
+            "oneOf": [
+             {"type": "string", "minLength": 1},
+             {"type": "array", "maxItems": 16, "items": {"type": "string", "minLength": 1}}, {"type": "null"}
+            ]
+           },
+           "stream": {"type": ["boolean", "null"], "description": "Answer in chunks."},
+           "stream_options": {
+            "type": ["object", "null"],
+            "properties": {
+             "include_usage": {"type": ["boolean", "null"], "description": "End with a chunk of usage."}
+            }
+           },
+           "user": {"type": ["string", "null"], "description": "Passed."},
+           "allow_empty": {
+            "type": ["boolean", "null"], "description": "Whether the first token may end the text."
+           },
+           "eos_id": {"type": ["integer", "null"], "minimum": 0, "default": 7},
+           "length_penalty": {"type": ["number", "null"], "minimum": -10, "maximum": 10},
+           "early_stopping": {"type": ["boolean", "null"], "description": "Of beams."},
+           "return_token_ids": {
+            "type": ["boolean", "null"],
+            "description": "Put token_ids into choices, prompt_token_ids into the answer, top_ids beside top_logprobs."
+           },
+           "temperature": {
+            "type": ["number", "null"], "minimum": 0, "maximum": 1000, "description": "0 is greedy.",
+            "default": 0.9
+           },
+           "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1, "default": 0.9},
+           "top_k": {"type": ["integer", "null"], "minimum": 0, "default": 0},
+           "min_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1, "default": 0},
+           "seed": {
+            "type": ["integer", "null"], "minimum": 0, "maximum": 18446744073709551615,
+            "description": "The same seed gives the same text; a random one if it is missing, which the answer holds."
+           },
+           "frequency_penalty": {"type": ["number", "null"], "minimum": -100, "maximum": 100},
+           "presence_penalty": {"type": ["number", "null"], "minimum": -100, "maximum": 100},
+           "repetition_penalty": {"type": ["number", "null"], "minimum": 1, "maximum": 1000, "default": 1},
+           "repetition_window": {"type": ["integer", "null"], "minimum": 1},
+           "no_repeat_ngram": {"type": ["integer", "null"], "minimum": 0},
+           "logit_bias": {
+            "type": ["object", "null"], "maxProperties": 1024,
+            "additionalProperties": {"type": "number", "minimum": -1000, "maximum": 1000},
+            "description": "Added to the logits of these ids."
+           },
+           "greedy": {"type": ["boolean", "null"], "description": "Take the most likely token each time."},
+           "beams": {
+            "type": ["integer", "null"], "minimum": 1, "maximum": 256,
+            "description": "Search with so many beams; answers have a score."
+           },
+           "task": {
+            "type": ["integer", "null"], "minimum": 0,
+            "description": "Soft prompt; 2 continues a text, 1 fills blanks."
+           },
+           "segment": {"type": ["integer", "null"], "minimum": 0, "description": "Segment of the text."},
+           "delta": {
+            "type": ["string", "null"], "description": "The name of an adapter that was loaded at the start."
+           },
+           "prompt_embedding": {
+            "type": ["string", "null"], "description": "The name of a soft prompt that was loaded at the start."
+           }
+          }
+         },
+         "ChatRequest": {
+          "type": "object", "required": ["messages"],
+          "properties": {
+           "messages": {
+            "type": "array", "minItems": 1,
+            "items": {
+             "type": "object", "required": ["role", "content"],
+             "properties": {
+              "role": {"enum": ["system", "developer", "user", "assistant"]},
+              "content": {
+               "oneOf": [
+                {"type": "string"},
+                {
+                 "type": "array",
+                 "items": {
+                  "type": "object", "required": ["type", "text"],
+                  "properties": {"type": {"const": "text"}, "text": {"type": "string"}}
+                 }
+                }
+               ]
+              }
+             }
+            }
+           },
+           "max_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": 10000000, "default": 100},
+           "max_completion_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": 10000000},
+           "logprobs": {"type": ["boolean", "null"], "description": "Whether log-probabilities are wanted."},
+           "top_logprobs": {
+            "type": ["integer", "null"], "minimum": 0, "maximum": 20, "description": "With logprobs."
+           },
+           "tools": {"type": ["array", "null"], "maxItems": 0},
+           "response_format": {"type": ["object", "null"], "properties": {"type": {"const": "text"}}},
+           "model": {"type": ["string", "null"], "description": "Any name; there is one model."},
+           "n": {
+            "type": ["integer", "null"], "minimum": 1, "maximum": 1024, "default": 1,
+            "description": "Texts of each prompt."
+           },
+           "best_of": {
+            "type": ["integer", "null"], "minimum": 1, "maximum": 1024,
+            "description": "Texts of which the n best are given; not in streams."
+           },
+           "stop": {
+            "oneOf": [
+             {"type": "string", "minLength": 1},
+             {"type": "array", "maxItems": 16, "items": {"type": "string", "minLength": 1}}, {"type": "null"}
+            ]
+           },
+           "stream": {"type": ["boolean", "null"], "description": "Answer in chunks."},
+           "stream_options": {
+            "type": ["object", "null"],
+            "properties": {
+             "include_usage": {"type": ["boolean", "null"], "description": "End with a chunk of usage."}
+            }
+           },
+           "user": {"type": ["string", "null"], "description": "Passed."},
+           "allow_empty": {
+            "type": ["boolean", "null"], "description": "Whether the first token may end the text."
+           },
+           "eos_id": {"type": ["integer", "null"], "minimum": 0, "default": 7},
+           "length_penalty": {"type": ["number", "null"], "minimum": -10, "maximum": 10},
+           "early_stopping": {"type": ["boolean", "null"], "description": "Of beams."},
+           "return_token_ids": {
+            "type": ["boolean", "null"],
+            "description": "Put token_ids into choices, prompt_token_ids into the answer, top_ids beside top_logprobs."
+           },
+           "temperature": {
+            "type": ["number", "null"], "minimum": 0, "maximum": 1000, "description": "0 is greedy.",
+            "default": 0.9
+           },
+           "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1, "default": 0.9},
+           "top_k": {"type": ["integer", "null"], "minimum": 0, "default": 0},
+           "min_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1, "default": 0},
+           "seed": {
+            "type": ["integer", "null"], "minimum": 0, "maximum": 18446744073709551615,
+            "description": "The same seed gives the same text; a random one if it is missing, which the answer holds."
+           },
+           "frequency_penalty": {"type": ["number", "null"], "minimum": -100, "maximum": 100},
+           "presence_penalty": {"type": ["number", "null"], "minimum": -100, "maximum": 100},
+           "repetition_penalty": {"type": ["number", "null"], "minimum": 1, "maximum": 1000, "default": 1},
+           "repetition_window": {"type": ["integer", "null"], "minimum": 1},
+           "no_repeat_ngram": {"type": ["integer", "null"], "minimum": 0},
+           "logit_bias": {
+            "type": ["object", "null"], "maxProperties": 1024,
+            "additionalProperties": {"type": "number", "minimum": -1000, "maximum": 1000},
+            "description": "Added to the logits of these ids."
+           },
+           "greedy": {"type": ["boolean", "null"], "description": "Take the most likely token each time."},
+           "beams": {
+            "type": ["integer", "null"], "minimum": 1, "maximum": 256,
+            "description": "Search with so many beams; answers have a score."
+           },
+           "task": {
+            "type": ["integer", "null"], "minimum": 0,
+            "description": "Soft prompt; 2 continues a text, 1 fills blanks."
+           },
+           "segment": {"type": ["integer", "null"], "minimum": 0, "description": "Segment of the text."},
+           "delta": {
+            "type": ["string", "null"], "description": "The name of an adapter that was loaded at the start."
+           },
+           "prompt_embedding": {
+            "type": ["string", "null"], "description": "The name of a soft prompt that was loaded at the start."
+           }
+          }
+         },
+         "EmbeddingRequest": {
+          "type": "object", "required": ["input"],
+          "properties": {
+           "model": {"type": ["string", "null"], "description": "Any name."},
+           "input": {
+            "oneOf": [
+             {"type": "string"}, {"type": "array", "minItems": 1, "maxItems": 256, "items": {"type": "string"}},
+             {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
+             {
+              "type": "array", "minItems": 1, "maxItems": 256,
+              "items": {"type": "array", "items": {"type": "integer", "minimum": 0}}
+             }
+            ]
+           },
+           "encoding_format": {"enum": ["float", "base64", null], "default": "float"},
+           "pool": {"enum": ["mean", "last", null], "default": "mean"},
+           "user": {"type": ["string", "null"], "description": "Passed."},
+           "task": {
+            "type": ["integer", "null"], "minimum": 0,
+            "description": "Soft prompt; 2 continues a text, 1 fills blanks."
+           },
+           "segment": {"type": ["integer", "null"], "minimum": 0, "description": "Segment of the text."},
+           "delta": {
+            "type": ["string", "null"], "description": "The name of an adapter that was loaded at the start."
+           },
+           "prompt_embedding": {
+            "type": ["string", "null"], "description": "The name of a soft prompt that was loaded at the start."
+           }
+          }
+         },
+         "FillRequest": {
+          "type": "object", "required": ["text"],
+          "properties": {
+           "id": {"type": ["string", "integer", "null"]},
+           "text": {
+            "type": "string", "pattern": "<blank(:[0-9]+)?>",
+            "description": "Blanks are <blank:3> for three tokens, <blank> for the best number."
+           },
+           "max_blank": {"type": ["integer", "null"], "minimum": 1, "maximum": 256, "default": 8},
+           "sample": {"type": ["boolean", "null"], "description": "Draw tokens."},
+           "temperature": {
+            "type": ["number", "null"], "minimum": 0, "maximum": 1000, "description": "0 is greedy.",
+            "default": 0.9
+           },
+           "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1, "default": 0.9},
+           "top_k": {"type": ["integer", "null"], "minimum": 0, "default": 0},
+           "min_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1, "default": 0},
+           "seed": {
+            "type": ["integer", "null"], "minimum": 0, "maximum": 18446744073709551615,
+            "description": "The same seed gives the same text; a random one if it is missing, which the answer holds."
+           },
+           "frequency_penalty": {"type": ["number", "null"], "minimum": -100, "maximum": 100},
+           "presence_penalty": {"type": ["number", "null"], "minimum": -100, "maximum": 100},
+           "repetition_penalty": {"type": ["number", "null"], "minimum": 1, "maximum": 1000, "default": 1},
+           "repetition_window": {"type": ["integer", "null"], "minimum": 1},
+           "no_repeat_ngram": {"type": ["integer", "null"], "minimum": 0},
+           "logit_bias": {
+            "type": ["object", "null"], "maxProperties": 1024,
+            "additionalProperties": {"type": "number", "minimum": -1000, "maximum": 1000},
+            "description": "Added to the logits of these ids."
+           },
+           "greedy": {"type": ["boolean", "null"], "description": "Take the most likely token each time."},
+           "beams": {
+            "type": ["integer", "null"], "minimum": 1, "maximum": 256,
+            "description": "Search with so many beams; answers have a score."
+           },
+           "task": {
+            "type": ["integer", "null"], "minimum": 0,
+            "description": "Soft prompt; 2 continues a text, 1 fills blanks."
+           },
+           "segment": {"type": ["integer", "null"], "minimum": 0, "description": "Segment of the text."},
+           "delta": {
+            "type": ["string", "null"], "description": "The name of an adapter that was loaded at the start."
+           },
+           "prompt_embedding": {
+            "type": ["string", "null"], "description": "The name of a soft prompt that was loaded at the start."
+           }
+          }
+         },
+         "ScoreRequest": {
+          "type": "object",
+          "properties": {
+           "id": {"type": ["string", "integer", "null"]},
+           "context": {"type": ["string", "null"], "description": "In front of the target."},
+           "context_ids": {
+            "type": ["array", "null"], "items": {"type": "integer", "minimum": 0},
+            "description": "With <s> (6)."
+           },
+           "target": {"type": ["string", "integer", "null"]},
+           "target_ids": {"type": ["array", "null"], "items": {"type": "integer", "minimum": 0}},
+           "input": {"type": ["string", "null"], "description": "A question."},
+           "options": {"type": ["array", "null"], "maxItems": 256, "items": {"type": "string"}},
+           "rule": {"enum": ["choice", "likelihood", "rank", null]}, "normalize": {"enum": ["length", null]},
+           "task": {
+            "type": ["integer", "null"], "minimum": 0,
+            "description": "Soft prompt; 2 continues a text, 1 fills blanks."
+           },
+           "segment": {"type": ["integer", "null"], "minimum": 0, "description": "Segment of the text."},
+           "delta": {
+            "type": ["string", "null"], "description": "The name of an adapter that was loaded at the start."
+           },
+           "prompt_embedding": {
+            "type": ["string", "null"], "description": "The name of a soft prompt that was loaded at the start."
+           }
+          }
+         },
+         "TokenizeRequest": {
+          "type": "object",
+          "properties": {
+           "prompt": {"type": ["string", "null"], "description": "The text."},
+           "content": {"type": ["string", "null"], "description": "The same."},
+           "add_special_tokens": {"type": ["boolean", "null"], "description": "Put <s> in front."}
+          },
+          "anyOf": [{"required": ["prompt"]}, {"required": ["content"]}]
+         },
+         "DetokenizeRequest": {
+          "type": "object", "required": ["tokens"],
+          "properties": {"tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}}}
+         }
+        """#
+}

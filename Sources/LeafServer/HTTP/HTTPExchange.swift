@@ -1,0 +1,227 @@
+import CEvent
+import Glibc
+import LeafSystem
+
+/// A whole request, and its answer on the way.
+final class HTTPExchange {
+    enum Method: String {
+        case get = "GET"
+        case post = "POST"
+        case delete = "DELETE"
+        case head = "HEAD"
+        case options = "OPTIONS"
+        case other = "?"
+    }
+
+    private enum State {
+        case open
+        /// The head of the answer is sent; the rest comes in pieces.
+        case started
+        /// Everything is handed over; `isWritten` when it is sent.
+        case ended
+        /// The client is gone, or was sent away.
+        case gone
+    }
+
+    let method: Method
+    /// Without the query, as it was sent; it begins with `/`.
+    let path: String
+    let query: String
+    /// The client's address; empty for a local socket.
+    let peer: String
+    let began = ContinuousClock.now
+    private(set) var status: Int32 = 0
+    private(set) var sentBytes = 0
+    /// Called once, when the client has gone before the answer was whole.
+    var whenGone: () -> Void = {}
+    /// Called once, when everything is over.
+    var whenOver: () -> Void = {}
+
+    private var state = State.open
+    private var request: UnsafeMutablePointer<evhttp_request>?
+    private let connection: HTTPConnection
+    private let maximum: Int
+    private var headers: [(name: String, value: String)] = []
+    /// Keeps itself for libevent, which calls it until all is over.
+    private var own: Unmanaged<HTTPExchange>?
+
+    /// - Parameter maximum: bytes that may wait for a client that does not read.
+    init(_ request: UnsafeMutablePointer<evhttp_request>, _ connection: HTTPConnection, maximum: Int) {
+        (self.request, self.connection, self.maximum) = (request, connection, maximum)
+        method =
+            switch evhttp_request_get_command(request) {
+            case EVHTTP_REQ_GET: .get
+            case EVHTTP_REQ_POST: .post
+            case EVHTTP_REQ_DELETE: .delete
+            case EVHTTP_REQ_HEAD: .head
+            case EVHTTP_REQ_OPTIONS: .options
+            default: .other
+            }
+        let uri = evhttp_request_get_evhttp_uri(request)
+        path = uri.flatMap { evhttp_uri_get_path($0) }.map { String(cString: $0) } ?? "/"
+        query = uri.flatMap { evhttp_uri_get_query($0) }.map { String(cString: $0) } ?? ""
+        var (address, port): (UnsafeMutablePointer<CChar>?, UInt16) = (nil, 0)
+        let owner = evhttp_request_get_connection(request)
+        evhttp_connection_get_peer(owner, &address, &port)
+        peer = address.map { String(cString: $0) } ?? ""
+        own = Unmanaged.passRetained(self)
+        evhttp_connection_set_closecb(
+            owner,
+            { _, exchange in
+                guard let exchange else { return }
+                Unmanaged<HTTPExchange>.fromOpaque(exchange).takeUnretainedValue().isLost()
+            }, own?.toOpaque())
+        evhttp_request_set_on_complete_cb(
+            request,
+            { _, exchange in
+                guard let exchange else { return }
+                Unmanaged<HTTPExchange>.fromOpaque(exchange).takeUnretainedValue().isWritten()
+            }, own?.toOpaque())
+    }
+
+    // MARK: The request
+
+    func header(_ name: String) -> String? {
+        guard let request, let value = evhttp_find_header(evhttp_request_get_input_headers(request), name) else {
+            return nil
+        }
+        return String(cString: value)
+    }
+
+    /// The body's bytes, contiguous while `read` runs.
+    func withBody<Result>(_ read: (UnsafeRawBufferPointer) -> Result) -> Result {
+        guard let request, let buffer = evhttp_request_get_input_buffer(request), evbuffer_get_length(buffer) > 0,
+            let bytes = evbuffer_pullup(buffer, -1)
+        else { return read(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        return read(UnsafeRawBufferPointer(start: bytes, count: evbuffer_get_length(buffer)))
+    }
+
+    /// Gives back what the body takes.
+    func dropBody() {
+        guard let request, let buffer = evhttp_request_get_input_buffer(request) else { return }
+        evbuffer_drain(buffer, evbuffer_get_length(buffer))
+        connection.dropRequest()
+    }
+
+    // MARK: The answer
+
+    /// Nobody listens any more.
+    var isGone: Bool { state == .gone }
+    var isStarted: Bool { state != .open }
+    var isEnded: Bool { state == .ended || state == .gone }
+
+    /// Bytes that the client has not taken yet.
+    var waitingBytes: Int {
+        guard let request, let owner = evhttp_request_get_connection(request) else { return 0 }
+        return evbuffer_get_length(bufferevent_get_output(evhttp_connection_get_bufferevent(owner)))
+    }
+
+    /// For the head of the answer, which has not been sent.
+    func add(header name: String, _ value: String) { headers.append((name, value)) }
+
+    /// Sends a whole answer.
+    func send(_ status: Int32, _ type: String, _ body: some Sequence<UInt8>) {
+        guard state == .open, let request else { return }
+        self.status = status
+        add(header: "Content-Type", type)
+        sendHeaders()
+        let buffer = evbuffer_new()
+        defer { evbuffer_free(buffer) }
+        append(body, to: buffer)
+        state = .ended
+        evhttp_send_reply(request, status, HTTPStatus.reason(Int(status)), buffer)
+    }
+
+    /// Sends the head of an answer whose body comes in pieces.
+    func start(_ status: Int32, _ type: String) {
+        guard state == .open, let request else { return }
+        self.status = status
+        add(header: "Content-Type", type)
+        // Without pieces that have a length, the end of the connection is the end of the answer.
+        if !isModern { add(header: "Connection", "close") }
+        sendHeaders()
+        state = .started
+        evhttp_send_reply_start(request, status, HTTPStatus.reason(Int(status)))
+    }
+
+    /// Sends a piece. A client that does not take what it is sent is sent away.
+    func write(_ bytes: some Sequence<UInt8>) {
+        guard state == .started, let request else { return }
+        guard waitingBytes <= maximum else { return abort() }
+        let buffer = evbuffer_new()
+        defer { evbuffer_free(buffer) }
+        append(bytes, to: buffer)
+        evhttp_send_reply_chunk(request, buffer)
+    }
+
+    func end() {
+        guard state == .started, let request else { return }
+        state = .ended
+        evhttp_send_reply_end(request)
+    }
+
+    /// Ends the connection once what was written is sent, so that nobody takes the answer for a whole one.
+    func breakOff() {
+        guard state == .started, let request, let owner = evhttp_request_get_connection(request) else { return }
+        guard waitingBytes > 0 else { return abort() }
+        let events = evhttp_connection_get_bufferevent(owner)
+        state = .ended
+        bufferevent_setcb(
+            events, nil, { events, owner in if let owner { evhttp_connection_free(OpaquePointer(owner)) } },
+            { events, _, owner in if let owner { evhttp_connection_free(OpaquePointer(owner)) } },
+            UnsafeMutableRawPointer(owner))
+    }
+
+    /// Ends the connection at once.
+    func abort() {
+        guard state == .open || state == .started, let request, let owner = evhttp_request_get_connection(request)
+        else { return }
+        evhttp_connection_free(owner)
+    }
+
+    private var isModern: Bool { request.map { ($0.pointee.major, $0.pointee.minor) >= (1, 1) } ?? false }
+
+    private func append(_ bytes: some Sequence<UInt8>, to buffer: OpaquePointer?) {
+        func add(_ bytes: UnsafeBufferPointer<UInt8>) {
+            sentBytes += bytes.count
+            evbuffer_add(buffer, bytes.baseAddress, bytes.count)
+        }
+        if bytes.withContiguousStorageIfAvailable({ add($0) }) == nil {
+            Array(bytes).withUnsafeBufferPointer { add($0) }
+        }
+    }
+
+    private func sendHeaders() {
+        guard let request, let output = evhttp_request_get_output_headers(request) else { return }
+        for (name, value) in headers { evhttp_add_header(output, name, value) }
+        headers = []
+    }
+
+    // MARK: Its end
+
+    /// libevent ends the connection.
+    private func isLost() {
+        let wasWhole = state == .ended
+        // A request that was not answered is ours to free where libevent has cut it off.
+        if !wasWhole, let request, evhttp_request_get_connection(request) == nil { evhttp_request_free(request) }
+        state = .gone
+        if !wasWhole { whenGone() }
+        isOver()
+    }
+
+    private func isWritten() {
+        if let request, let owner = evhttp_request_get_connection(request) {
+            evhttp_connection_set_closecb(owner, nil, nil)
+        }
+        connection.endsAnswer()
+        isOver()
+    }
+
+    private func isOver() {
+        request = nil
+        whenOver()
+        (whenGone, whenOver) = ({}, {})
+        own?.release()
+        own = nil
+    }
+}

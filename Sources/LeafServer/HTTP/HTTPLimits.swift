@@ -1,0 +1,48 @@
+import LeafSystem
+
+/// What connections may take, in bytes and in time. Bytes are parts of the memory plan.
+package struct HTTPLimits: Sendable, Equatable {
+    /// Connections at the same time.
+    package var connections = 256
+    /// The head of a request: its line and its headers.
+    package var headBytes = 16 << 10
+    /// The body of a request.
+    package var bodyBytes = 1 << 20
+    /// What all requests together may hold before they are read.
+    package var poolBytes = 4 << 20
+    /// What may wait for a client that does not read.
+    package var outputBytes = 256 << 10
+    /// What all such clients may keep waiting together.
+    package var outputPoolBytes = 4 << 20
+
+    /// Whether connections are encrypted.
+    package var isEncrypted = false
+
+    package var headSeconds = 10.0
+    package var bodySeconds = 30.0
+    /// A connection on which nothing is asked.
+    package var idleSeconds = 75.0
+    /// A client that confirms nothing that was sent to it.
+    package var confirmationSeconds = 30.0
+
+    package init() {}
+
+    /// Of a connection beside what it receives and sends: libevent's objects, the parsed headers, ours.
+    private static let connectionBytes = 12 << 10
+
+    package var byteCount: Int {
+        connections *| (Self.connectionBytes + (isEncrypted ? TLSCertificate.connectionBytes : 0)) +| poolBytes
+            +| outputPoolBytes
+    }
+
+    /// The same within so many bytes, as far as that is possible: fewer connections and smaller pools.
+    package func within(_ bytes: Int) -> HTTPLimits {
+        var limits = self
+        while limits.byteCount > bytes, limits.connections > 8 {
+            limits.connections = max(8, limits.connections / 2)
+            limits.poolBytes = max(bodyBytes + headBytes, limits.poolBytes / 2)
+            limits.outputPoolBytes = max(outputBytes, limits.outputPoolBytes / 2)
+        }
+        return limits
+    }
+}

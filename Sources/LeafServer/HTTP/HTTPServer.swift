@@ -1,0 +1,180 @@
+import CEvent
+import Glibc
+import LeafSystem
+
+/// Connections, and the requests that come by them. Everything of it happens on the loop's thread.
+///
+/// libevent parses and writes. It neither limits connections nor ends slow ones, and holds what it is sent until a
+/// request is whole: that is bounded here.
+final class HTTPServer {
+    let limits: HTTPLimits
+    private let loop: EventLoop
+    private let certificate: TLSCertificate?
+    private let http: OpaquePointer
+    private var listeners: [OpaquePointer] = []
+    private var sockets: [ListeningSocket] = []
+    private var connections: [OpaquePointer: HTTPConnection] = [:]
+    private var isPaused = false
+    private var isStopping = false
+    private var isClosed = false
+    private var tick: EventWatch?
+    /// Bytes of requests that are held, on all connections.
+    private var heldBytes = 0
+    /// What is told of requests that never became whole.
+    var onRefusal: (ServedError) -> Void = { _ in }
+    private let handle: (HTTPExchange) -> Void
+
+    private static let tickMilliseconds = 250
+
+    /// - Parameters:
+    ///   - certificate: nil for connections that are not encrypted.
+    ///   - handle: called with each request once it is whole.
+    /// - Throws: `.budget` if the system refuses the memory.
+    init(
+        _ loop: EventLoop, _ limits: HTTPLimits, _ certificate: TLSCertificate? = nil,
+        handle: @escaping (HTTPExchange) -> Void
+    ) throws(LeafError) {
+        guard let http = evhttp_new(loop.base) else {
+            throw LeafError(.budget, "the system gives no memory for a server; free some")
+        }
+        (self.loop, self.limits, self.certificate, self.http, self.handle) = (loop, limits, certificate, http, handle)
+        evhttp_set_max_headers_size(http, limits.headBytes)
+        // The length of a body is checked here, because libevent would answer in its own words.
+        evhttp_set_max_body_size(http, Int.max)
+        evhttp_set_default_content_type(http, nil)
+        evhttp_set_allowed_methods(http, UInt16.max)
+        let own = Unmanaged.passUnretained(self).toOpaque()
+        evhttp_set_bevcb(
+            http,
+            { base, server in
+                guard let server else { return nil }
+                return Unmanaged<HTTPServer>.fromOpaque(server).takeUnretainedValue().accept(base)
+            }, own)
+        evhttp_set_gencb(
+            http,
+            { request, server in
+                guard let request, let server else { return }
+                Unmanaged<HTTPServer>.fromOpaque(server).takeUnretainedValue().take(request)
+            }, own)
+        tick = loop.every(milliseconds: Self.tickMilliseconds) { [unowned self] in review() }
+    }
+
+    deinit { if !isClosed { evhttp_free(http) } }
+
+    /// Ends all connections at once. Nothing is answered any more.
+    func close() {
+        guard !isClosed else { return }
+        (isClosed, tick) = (true, nil)
+        evhttp_free(http)
+        connections = [:]
+    }
+
+    var connectionCount: Int { connections.count }
+    /// Connections with a whole request whose answer is not sent.
+    var answeringCount: Int { connections.values.count { $0.state == .answering && !$0.isGone } }
+
+    /// Takes connections from a socket from now on.
+    ///
+    /// - Throws: `.io` if the system does not let it.
+    func listen(at socket: ListeningSocket) throws(LeafError) {
+        guard
+            let listener = evconnlistener_new(
+                loop.base, nil, nil, UInt32(LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC), 0, socket.descriptor)
+        else { throw LeafError.system("cannot listen at \(socket.address.description)", errno) }
+        evconnlistener_set_error_cb(listener) { listener, _ in
+            // Out of descriptors or memory: the tick takes it up again, when something may have been given back.
+            evconnlistener_disable(listener)
+        }
+        evhttp_bind_listener(http, listener)
+        listeners.append(listener)
+        sockets.append(socket)
+    }
+
+    /// Takes no more connections, and ends those without a whole request.
+    func stopListening() {
+        isStopping = true
+        for listener in listeners { evconnlistener_disable(listener) }
+        for connection in connections.values where connection.state != .answering { connection.close() }
+    }
+
+    // MARK: Connections
+
+    private func accept(_ base: OpaquePointer?) -> OpaquePointer? {
+        dropGone()
+        makeRoom()
+        let plain = Int32(BEV_OPT_CLOSE_ON_FREE.rawValue)
+        let events = certificate.map { $0.socket(base) } ?? bufferevent_socket_new(base, -1, plain)
+        guard let events else { return nil }
+        connections[events] = HTTPConnection(events, self)
+        return events
+    }
+
+    /// Ends the connection that has been idle longest where there are as many as may be. Where all are busy, no more
+    /// are taken until one is not.
+    private func makeRoom() {
+        guard connections.count >= limits.connections else { return }
+        let idle = connections.values.filter(\.isIdle).min { $0.since < $1.since }
+        if let idle {
+            idle.close()
+            dropGone()
+        }
+        if connections.count + 1 >= limits.connections, !connections.values.contains(where: \.isIdle) { pause() }
+    }
+
+    private func pause() {
+        isPaused = true
+        for listener in listeners { evconnlistener_disable(listener) }
+    }
+
+    private func dropGone() {
+        for (events, connection) in connections where connection.isGone { connections[events] = nil }
+    }
+
+    private func review() {
+        dropGone()
+        let now = ContinuousClock.now
+        for connection in connections.values { connection.review(at: now) }
+        dropGone()
+        guard !isStopping else { return }
+        if isPaused, connections.count >= limits.connections, !connections.values.contains(where: \.isIdle) { return }
+        isPaused = false
+        for listener in listeners { evconnlistener_enable(listener) }
+    }
+
+    // MARK: Bytes
+
+    /// Counts bytes that arrived; ends the request that they belong to if there is no room for them.
+    func hold(_ bytes: Int, for connection: HTTPConnection) {
+        heldBytes += bytes
+        let error: ServedError
+        if connection.state == .receivingHead, connection.heldBytes > limits.headBytes {
+            error = .headTooLong
+        } else if connection.heldBytes > limits.bodyBytes + limits.headBytes {
+            error = .bodyTooLong(limits.bodyBytes)
+        } else if heldBytes > limits.poolBytes {
+            error = .noRoom
+        } else {
+            return
+        }
+        // libevent is in the middle of reading.
+        loop.soon { [weak self, weak connection] in
+            guard let self, let connection, !connection.isGone else { return }
+            if connection.state == .answering, heldBytes > limits.poolBytes { connection.close() }
+            connection.refuse(error)
+        }
+    }
+
+    func release(_ bytes: Int) { heldBytes -= bytes }
+
+    func note(refused error: ServedError) { onRefusal(error) }
+
+    // MARK: Requests
+
+    private func take(_ request: UnsafeMutablePointer<evhttp_request>) {
+        guard let owner = evhttp_request_get_connection(request),
+            let events = evhttp_connection_get_bufferevent(owner), let connection = connections[events]
+        else { return evhttp_send_error(request, 503, nil) }
+        connection.beginsAnswer()
+        handle(HTTPExchange(request, connection, maximum: limits.outputBytes))
+    }
+}

@@ -1,0 +1,51 @@
+import LeafFormat
+
+/// Errors of requests that never became whole.
+extension ServedError {
+    static let requestTimeout = ServedError(
+        status: 408, "the request did not come in time; send it at once", type: "invalid_request_error")
+    static let headTooLong = ServedError(
+        status: 431, "the request's headers are too long; send fewer", type: "invalid_request_error")
+    static let noRoom = ServedError(
+        status: 503, "there is no room for more requests at the moment; try again", type: "server_error",
+        code: "overloaded")
+
+    static func bodyTooLong(_ limit: Int) -> ServedError {
+        ServedError(
+            status: 413, "the body has more than the \(limit) bytes that a request may have",
+            type: "invalid_request_error")
+    }
+
+    /// The whole answer, for a connection from which nothing more is taken.
+    var lastWords: [UInt8] {
+        let body = body.line + "\n"
+        let head =
+            "HTTP/1.1 \(status) \(reason)\r\nContent-Type: application/json\r\n"
+            + "Content-Length: \(body.utf8.count)\r\nConnection: close\r\n\r\n"
+        return Array((head + body).utf8)
+    }
+
+    private var reason: String { HTTPStatus.reason(status) }
+}
+
+enum HTTPStatus {
+    /// The words beside a status.
+    static func reason(_ status: Int) -> String {
+        switch status {
+        case 200: "OK"
+        case 204: "No Content"
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 408: "Request Timeout"
+        case 413: "Content Too Large"
+        case 415: "Unsupported Media Type"
+        case 429: "Too Many Requests"
+        case 431: "Request Header Fields Too Large"
+        case 500: "Internal Server Error"
+        default: "Service Unavailable"
+        }
+    }
+}

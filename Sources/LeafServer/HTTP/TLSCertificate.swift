@@ -1,0 +1,48 @@
+import CEvent
+import COpenSSL
+package import LeafSystem
+
+/// What a server shows its clients, and its key: connections are encrypted.
+package final class TLSCertificate {
+    private let context: OpaquePointer
+
+    /// Bytes that OpenSSL holds for a connection.
+    package static let connectionBytes = 96 << 10
+
+    /// - Parameters:
+    ///   - chain: a PEM file, the server's own certificate first.
+    ///   - key: a PEM file.
+    /// - Throws: `.badInput` naming the file that is none of these, or a key of another certificate.
+    package init(chain: String, key: String) throws(LeafError) {
+        guard let context = SSL_CTX_new(TLS_server_method()) else {
+            throw LeafError(.budget, "the system gives no memory for TLS; free some")
+        }
+        self.context = context
+        _ = leaf_tls_require_modern(context)
+        guard SSL_CTX_use_certificate_chain_file(context, chain) == 1 else {
+            throw Self.error("\(chain) is no certificate in PEM")
+        }
+        guard SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1 else {
+            throw Self.error("\(key) is no key in PEM that belongs to \(chain)")
+        }
+    }
+
+    deinit { SSL_CTX_free(context) }
+
+    private static func error(_ what: String) -> LeafError {
+        var text = [CChar](repeating: 0, count: 256)
+        let code = ERR_get_error()
+        ERR_clear_error()
+        guard code != 0 else { return LeafError(.badInput, what) }
+        ERR_error_string_n(code, &text, text.count)
+        let reason = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return LeafError(.badInput, "\(what) (\(reason))")
+    }
+
+    /// A buffered socket for a connection that is about to be accepted; nil where there is no memory.
+    func socket(_ base: OpaquePointer?) -> OpaquePointer? {
+        guard let session = SSL_new(context) else { return nil }
+        return bufferevent_openssl_socket_new(
+            base, -1, session, BUFFEREVENT_SSL_ACCEPTING, Int32(BEV_OPT_CLOSE_ON_FREE.rawValue))
+    }
+}

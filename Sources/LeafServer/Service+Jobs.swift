@@ -1,0 +1,221 @@
+import LeafFormat
+import LeafGeneration
+import LeafSystem
+import LeafWire
+import Leafcutter
+
+/// Requests that a model answers: their turn, their events, their end.
+extension Service {
+    /// The longest that a client hears nothing.
+    private static let silence = Duration.seconds(4)
+    /// An answer whose first part takes longer is begun without it.
+    private static let patience = Duration.milliseconds(500)
+
+    /// Takes a request whose body asks the model for something.
+    ///
+    /// - Parameter client: whose turn it is answered in.
+    func enqueue(_ exchange: HTTPExchange, _ route: AnswerDesk.Route, client: String) {
+        guard let opened else { return refuse(exchange, .loading) }
+        guard !isStopping else { return refuse(exchange, .stopping) }
+        let request: ServedRequest
+        do throws(ServedError) {
+            request = try exchange.withBody { bytes in
+                Result { () throws(ServedError) in
+                    guard bytes.count <= options.limits.bodyBytes else { throw .bodyTooLong(options.limits.bodyBytes) }
+                    return try opened.desk.request(route, body: Array(bytes)[...])
+                }
+            }.get()
+        } catch {
+            return refuse(exchange, error)
+        }
+        exchange.dropBody()
+        guard heldBytes +| request.room.held <= options.roomBytes || jobs.isEmpty else { return refuseBusy(exchange) }
+        lastNumber += 1
+        let job = Job(lastNumber, exchange, request, route: route.rawValue)
+        if request.sequences > 0 {
+            let isBackground = exchange.urgency > HTTPExchange.usualUrgency
+            let entry = Carousel.Entry(
+                number: job.number, client: client, places: request.sequences, isBackground: isBackground)
+            guard carousel.add(entry) else { return refuseBusy(exchange) }
+        }
+        if !request.ignored.isEmpty {
+            exchange.add(header: "X-Leafcutter-Ignored", request.ignored.joined(separator: ", "))
+        }
+        jobs[job.number] = job
+        heldBytes +|= job.bytes
+        exchange.whenGone = { [unowned self] in leave(job) }
+        if request.sequences == 0 { begin(job) } else { advance() }
+    }
+
+    /// Begins whatever has its turn and fits.
+    func advance() {
+        while let entry = carousel.next() {
+            guard let job = jobs[entry.number] else {
+                carousel.remove(entry.number)
+                continue
+            }
+            begin(job)
+        }
+    }
+
+    private func begin(_ job: Job) {
+        guard let opened else { return }
+        do throws(LeafError) {
+            try job.request.begin(on: opened.model, job.cancellation, tell: teller(for: job.number, job.progress))
+        } catch {
+            fail(job, error)
+        }
+    }
+
+    /// The client is gone: nobody wants the answer.
+    private func leave(_ job: Job) {
+        metrics.gone += 1
+        job.cancellation.cancel()
+        // What is under way ends with its last event.
+        if carousel.isUnderWay(job.number) || job.request.sequences == 0 { return }
+        drop(job)
+        advance()
+    }
+
+    private func drop(_ job: Job) {
+        guard jobs.removeValue(forKey: job.number) != nil else { return }
+        carousel.remove(job.number)
+        heldBytes -= job.bytes
+    }
+
+    // MARK: Events
+
+    func hear(_ told: Told, of number: Int) {
+        guard let job = jobs[number] else { return }
+        switch told {
+        case .chunk(let line):
+            metrics.count(tokens: 1)
+            begin(answerOf: job)
+            return send(job, "data: \(line)\n\n")
+        case .finished(let line, let tokens):
+            metrics.count(tokens: tokens)
+            finish(job, line)
+        case .failed(let error): fail(job, error)
+        }
+        advance()
+    }
+
+    /// - Parameter line: the whole answer; nil behind a stream's chunks.
+    private func finish(_ job: Job, _ line: String?) {
+        defer { drop(job) }
+        guard !job.exchange.isGone else { return }
+        if job.request.isStream || job.exchange.isStarted {
+            begin(answerOf: job)
+            send(job, line.map { $0 + "\n" } ?? "data: [DONE]\n\n")
+            job.exchange.end()
+        } else {
+            job.exchange.send(200, "application/json", ((line ?? "null") + "\n").utf8)
+        }
+    }
+
+    private func fail(_ job: Job, _ error: LeafError) {
+        defer { drop(job) }
+        guard !job.exchange.isGone else { return }
+        let error = ServedError(error)
+        guard job.exchange.isStarted else { return refuse(job.exchange, error) }
+        // What was sent says 200: the connection ends without an end of the answer.
+        if job.request.isStream { send(job, "event: error\ndata: \(error.body.line)\n\n") }
+        job.exchange.breakOff()
+    }
+
+    private func begin(answerOf job: Job) {
+        guard !job.exchange.isStarted else { return }
+        if job.request.isStream {
+            job.exchange.add(header: "Cache-Control", "no-cache")
+            // A proxy would hold it back.
+            job.exchange.add(header: "X-Accel-Buffering", "no")
+        }
+        job.exchange.start(200, job.request.isStream ? "text/event-stream" : "application/json")
+    }
+
+    private func send(_ job: Job, _ text: String) {
+        job.toldAt = .now
+        job.exchange.write(text.utf8)
+    }
+
+    // MARK: Keeping alive
+
+    /// Tells a client that waits where its request is, in a way that no parser minds.
+    func keepAlive(_ job: Job, _ now: ContinuousClock.Instant) {
+        guard !job.exchange.isEnded else { return }
+        if !job.exchange.isStarted {
+            guard now - job.exchange.began > Self.patience else { return }
+            begin(answerOf: job)
+            return send(job, job.request.isStream ? ": \(words(on: job))\n\n" : "\n")
+        }
+        guard now - job.toldAt > Self.silence else { return }
+        send(job, job.request.isStream ? ": \(words(on: job))\n\n" : " ")
+    }
+
+    private func words(on job: Job) -> String {
+        guard job.request.sequences == 0 || carousel.isUnderWay(job.number) else {
+            return "keep-alive, \(carousel.waitingCount) in the queue"
+        }
+        guard let progress = job.progress.value else { return "keep-alive" }
+        let share = "keep-alive sweep \(progress.sweep), \(Int(progress.share * 100)) % read"
+        guard let left = feed?.reading?.secondsLeft else { return share }
+        return "\(share), next token in \(left.tenths) s"
+    }
+
+    // MARK: Refusals
+
+    /// A queue that is full empties as answers end.
+    func refuseBusy(_ exchange: HTTPExchange) {
+        let together = Double(max(1, carousel.underWayCount))
+        let ahead = Double(max(1, carousel.waitingCount - options.queue + 1))
+        let seconds = max(1, (metrics.meanAnswerSeconds * ahead / together).rounded(.up))
+        exchange.add(header: "Retry-After", "\(Int(min(3600, seconds)))")
+        refuse(exchange, .busy)
+    }
+
+    func refuse(_ exchange: HTTPExchange, _ error: ServedError) {
+        exchange.send(Int32(error.status), "application/json", (error.body.line + "\n").utf8)
+    }
+}
+
+extension ServedError {
+    static let loading = ServedError(
+        status: 503, "the model is being opened; try again in a moment", type: "server_error", code: "loading")
+    static let stopping = ServedError(
+        status: 503, "the server is stopping; ask another one", type: "server_error", code: "stopping")
+    static let busy = ServedError(
+        status: 429, "as many requests wait as may; try again later", type: "rate_limit_error",
+        code: "rate_limit_exceeded")
+}
+
+extension HTTPExchange {
+    static let usualUrgency = 3
+
+    /// How soon a client wants its answer, 0 to 7, 7 for work in the background: `Priority: u=7` (RFC 9218).
+    var urgency: Int {
+        guard let header = header("Priority") else { return Self.usualUrgency }
+        for part in header.split(separator: ",") {
+            let pair = part.filter { $0 != " " }.split(separator: "=")
+            if pair.count == 2, pair[0] == "u", let urgency = Int(pair[1]), (0...7).contains(urgency) { return urgency }
+        }
+        return Self.usualUrgency
+    }
+}
+
+extension JSON {
+    /// What an answer of OpenAI's says of its tokens.
+    var completionTokens: Int? {
+        guard case .object(let fields) = self,
+            case .object(let usage)? = fields.first(where: { $0.key == "usage" })?.value,
+            case .integer(let count)? = usage.first(where: { $0.key == "completion_tokens" })?.value
+        else { return nil }
+        return count
+    }
+}
+
+extension Double {
+    fileprivate var tenths: String {
+        let tenths = Int((self * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10)"
+    }
+}

@@ -1,0 +1,198 @@
+import LeafFormat
+import LeafSystem
+import LeafWire
+import Leafcutter
+
+/// Who may ask for what.
+extension Service {
+    /// Answers a request, or lets it wait for its turn.
+    func take(_ exchange: HTTPExchange) {
+        lastNumber += 1
+        exchange.add(header: "X-Request-Id", "req-\(lastNumber)")
+        let route = Self.name(ofRoute: exchange.path)
+        exchange.whenOver = { [unowned self] in
+            let seconds = (ContinuousClock.now - exchange.began) / .seconds(1)
+            if exchange.status != 0 { metrics.count(route, Int(exchange.status), seconds: seconds) }
+            options.log?.write(exchange, seconds: seconds)
+        }
+        guard hosts.admits(exchange.header("Host")) else { return refuse(exchange, .foreignHost) }
+        if let origin = options.crossOrigin, exchange.header("Origin") != nil {
+            exchange.add(header: "Access-Control-Allow-Origin", origin)
+            if exchange.method == .options { return allowCrossOrigin(exchange) }
+        }
+        if let asset = asset(at: exchange.path) { return send(asset, exchange) }
+        if exchange.path == "/health" { return sendHealth(exchange) }
+        var client = exchange.peer
+        if let keys = options.keys {
+            guard let place = keys.place(of: exchange.header("Authorization")) else {
+                exchange.add(header: "WWW-Authenticate", "Bearer")
+                return refuse(exchange, .noKey)
+            }
+            client = "key \(place)"
+        }
+        if let route = AnswerDesk.Route(rawValue: exchange.path) {
+            guard exchange.method == .post else { return refuse(exchange, method: "POST") }
+            guard exchange.isJSON else { return refuse(exchange, .notJSON) }
+            return enqueue(exchange, route, client: client)
+        }
+        tell(exchange)
+    }
+
+    /// What is asked without a body.
+    private func tell(_ exchange: HTTPExchange) {
+        guard Self.told.contains(exchange.path) || exchange.path.hasPrefix(Self.modelsPrefix) else {
+            return refuse(exchange, .notFound(exchange.path))
+        }
+        guard exchange.method == .get || exchange.method == .head else { return refuse(exchange, method: "GET") }
+        if exchange.path == "/metrics" {
+            return exchange.send(200, "text/plain; version=0.0.4; charset=utf-8", metrics.text(now, opened?.model).utf8)
+        }
+        if exchange.path == "/openapi.json" {
+            return exchange.send(200, "application/json", AnswerDesk.openAPI.utf8)
+        }
+        guard let opened else { return refuse(exchange, .loading) }
+        switch exchange.path {
+        case "/v1/models": send(opened.desk.models, exchange)
+        case "/tokenizer_info": send(opened.desk.tokenizerInfo, exchange)
+        case "/plan": send(opened.plan, exchange)
+        case "/events": watch(exchange)
+        default:
+            do throws(ServedError) {
+                send(try opened.desk.model(String(exchange.path.dropFirst(Self.modelsPrefix.count))), exchange)
+            } catch {
+                refuse(exchange, error)
+            }
+        }
+    }
+
+    private static let told: Set = [
+        "/v1/models", "/tokenizer_info", "/openapi.json", "/plan", "/events", "/metrics",
+    ]
+    private static let modelsPrefix = "/v1/models/"
+
+    /// The name under which requests are counted: one of a few, whatever clients ask for.
+    private static func name(ofRoute path: String) -> String {
+        if told.contains(path) || path == "/health" || AnswerDesk.Route(rawValue: path) != nil { return path }
+        if path.hasPrefix(modelsPrefix) { return "/v1/models/{id}" }
+        return PageAsset.all.contains { $0.path == path } ? "/" : "(none)"
+    }
+
+    private var now: ServerMetrics.Now {
+        ServerMetrics.Now(
+            waiting: carousel.waitingCount, underWay: carousel.underWayCount, texts: carousel.takenPlaces,
+            rows: carousel.takenPlaces > 0 ? rows : 0, connections: http.connectionCount,
+            sweepSeconds: feed?.secondsPerSweep ?? 0)
+    }
+
+    private func send(_ json: JSON, _ exchange: HTTPExchange) {
+        exchange.send(200, "application/json", (json.line + "\n").utf8)
+    }
+
+    private func sendHealth(_ exchange: HTTPExchange) {
+        let isReady = opened != nil
+        exchange.send(
+            isReady ? 200 : 503, "application/json", "{\"status\":\"\(isReady ? "ok" : "loading")\"}\n".utf8)
+    }
+
+    private func refuse(_ exchange: HTTPExchange, method: String) {
+        exchange.add(header: "Allow", method)
+        refuse(exchange, .wrongMethod(method))
+    }
+
+    private func allowCrossOrigin(_ exchange: HTTPExchange) {
+        exchange.add(header: "Access-Control-Allow-Methods", "GET, POST")
+        exchange.add(header: "Access-Control-Allow-Headers", "Authorization, Content-Type, Priority")
+        exchange.add(header: "Access-Control-Max-Age", "600")
+        exchange.send(204, "text/plain", [])
+    }
+
+    // MARK: The page
+
+    private func asset(at path: String) -> PageAsset? { PageAsset.all.first { $0.path == path } }
+
+    private func send(_ asset: PageAsset, _ exchange: HTTPExchange) {
+        guard exchange.method == .get || exchange.method == .head else { return refuse(exchange, method: "GET") }
+        exchange.add(header: "Content-Security-Policy", PageAsset.policy)
+        exchange.add(header: "X-Content-Type-Options", "nosniff")
+        exchange.add(header: "Referrer-Policy", "no-referrer")
+        exchange.add(header: "Cache-Control", "no-cache")
+        exchange.send(200, asset.type, asset.bytes)
+    }
+
+    // MARK: Watching
+
+    private static let mostWatchers = 16
+    private static let idleInterval = Duration.seconds(5)
+
+    private func watch(_ exchange: HTTPExchange) {
+        guard let feed, watchers.count < Self.mostWatchers else { return refuseBusy(exchange) }
+        exchange.add(header: "Cache-Control", "no-cache")
+        exchange.add(header: "X-Accel-Buffering", "no")
+        exchange.start(200, "text/event-stream")
+        exchange.write("event: model\ndata: \(feed.modelEvent.line)\n\n".utf8)
+        let watcher = Watcher(exchange)
+        watchers[ObjectIdentifier(watcher)] = watcher
+        exchange.whenGone = { [unowned self, unowned watcher] in watchers[ObjectIdentifier(watcher)] = nil }
+    }
+
+    /// Shows the sweep to those who watch: often while one runs, now and then otherwise.
+    func feedWatchers(_ instant: ContinuousClock.Instant) {
+        guard let feed, !watchers.isEmpty else { return }
+        var line: String?
+        let isRunning = feed.reading != nil
+        for watcher in watchers.values {
+            // Who does not read fast enough misses some.
+            guard watcher.exchange.waitingBytes == 0 else { continue }
+            guard isRunning || watcher.sawRunning || instant - watcher.toldAt > Self.idleInterval else { continue }
+            if line == nil {
+                let now = now
+                let event = feed.sweepEvent(
+                    SweepFeed.Riders(rows: now.rows, texts: now.texts, queued: now.waiting, tokensPerSweep: 1))
+                line = "event: sweep\ndata: \(event.line)\n\n"
+            }
+            watcher.exchange.write((line ?? "").utf8)
+            (watcher.toldAt, watcher.sawRunning) = (instant, isRunning)
+        }
+    }
+}
+
+extension Service.Opened {
+    /// `GET /plan`
+    fileprivate var plan: JSON {
+        let plan = model.plan
+        return [
+            "budget": .integer(plan.budget), "planned": .integer(plan.total), "minimum": .integer(plan.minimum),
+            "context": .integer(model.capacity.longest), "sequences": .integer(model.capacity.sequences),
+            "parts": .object(plan.parts.map { ($0.purpose.rawValue, .integer($0.bytes)) }),
+            "streamed_bytes_per_sweep": .integer(plan.streamedBytesPerSweep),
+        ]
+    }
+}
+
+extension HTTPExchange {
+    fileprivate var isJSON: Bool {
+        guard let type = header("Content-Type")?.lowercased() else { return false }
+        return type.split(separator: ";").first?.filter { $0 != " " } == "application/json"
+    }
+}
+
+extension ServedError {
+    fileprivate static let foreignHost = ServedError(
+        status: 403, "the server does not go by this name; its owner can allow it", type: "invalid_request_error",
+        code: "unknown_host")
+    fileprivate static let noKey = ServedError(
+        status: 401, "a valid API key is missing; send it as Authorization: Bearer KEY",
+        type: "invalid_request_error", code: "invalid_api_key")
+    fileprivate static let notJSON = ServedError(
+        status: 415, "the body must be JSON; send Content-Type: application/json", type: "invalid_request_error")
+
+    fileprivate static func notFound(_ path: String) -> ServedError {
+        ServedError(
+            status: 404, "there is nothing at \(String(path.prefix(80)).printable); see /openapi.json",
+            type: "invalid_request_error", code: "unknown_url")
+    }
+
+    fileprivate static func wrongMethod(_ method: String) -> ServedError {
+        ServedError(status: 405, "this route takes \(method) alone", type: "invalid_request_error")
+    }
+}

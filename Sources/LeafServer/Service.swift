@@ -1,0 +1,172 @@
+import LeafFormat
+package import LeafSystem
+import LeafWire
+package import Leafcutter
+
+/// Answers HTTP requests with one model. Clients take turns on its sweeps, and none of them is left without a word.
+///
+/// Everything of it happens on the thread that calls `run`; the engine and whoever opens the model send it messages.
+package final class Service {
+    package struct Options: Sendable {
+        package var limits = HTTPLimits()
+        /// Requests that may wait.
+        package var queue = 64
+        /// What requests that wait or are under way may hold, in bytes.
+        package var roomBytes = 8 << 20
+        /// Nil where everybody may ask.
+        package var keys: KeyRing?
+        /// A page of another site that may ask, by its origin; `*` for all.
+        package var crossOrigin: String?
+        package var allowedHosts: [String] = []
+        /// How long what is under way may take once no more is taken.
+        package var drainSeconds = 60.0
+        package var log: AccessLog?
+
+        package init() {}
+    }
+
+    /// The model, once it is open.
+    package struct Opened: Sendable {
+        package let model: Model
+        package let desk: AnswerDesk
+
+        package init(_ model: Model, _ desk: AnswerDesk) { (self.model, self.desk) = (model, desk) }
+    }
+
+    /// An event of a request, as text.
+    enum Told: Sendable {
+        case chunk(String)
+        /// The whole answer, nil behind a stream's chunks.
+        case finished(String?, tokens: Int)
+        case failed(LeafError)
+    }
+
+    enum Message: Sendable {
+        case opened(Opened)
+        case told(number: Int, Told)
+        case stop
+    }
+
+    let options: Options
+    let loop: EventLoop
+    let hosts: HostRule
+    private(set) var http: HTTPServer!
+    private let inbox: LoopInbox<Message>
+    private var watches: [EventWatch] = []
+    private(set) var opened: Opened?
+    private(set) var feed: SweepFeed?
+    private(set) var isStopping = false
+    private var stopsAt: ContinuousClock.Instant?
+
+    var carousel: Carousel
+    var jobs: [Int: Job] = [:]
+    var metrics = ServerMetrics()
+    var heldBytes = 0
+    var lastNumber = 0
+    /// Rows on the sweep, by what a request was told last.
+    var rows = 0
+    /// Those who watch the sweeps.
+    var watchers: [ObjectIdentifier: Watcher] = [:]
+
+    private static let tickMilliseconds = 100
+
+    /// - Parameters:
+    ///   - sockets: it listens at them from now on, and answers once it runs.
+    ///   - places: texts on a sweep at the same time.
+    /// - Throws: `.io` if the system gives no descriptors.
+    package init(
+        _ sockets: [ListeningSocket], _ certificate: TLSCertificate? = nil, places: Int, _ options: Options
+    ) throws(LeafError) {
+        self.options = options
+        loop = try EventLoop()
+        inbox = try LoopInbox()
+        hosts = HostRule(sockets.map(\.address), allowed: options.allowedHosts)
+        carousel = Carousel(places: places, capacity: options.queue)
+        http = try HTTPServer(loop, options.limits, certificate) { [unowned self] in take($0) }
+        http.onRefusal = { [unowned self] in metrics.count("(none)", $0.status, seconds: 0) }
+        for socket in sockets { try http.listen(at: socket) }
+        watches = [
+            loop.whenReadable(inbox.descriptor) { [unowned self] in readInbox() },
+            loop.every(milliseconds: Self.tickMilliseconds) { [unowned self] in tick() },
+        ]
+    }
+
+    /// Answers until it is stopped and what was under way is over.
+    package func run() {
+        loop.run()
+        for job in jobs.values { job.cancellation.cancel() }
+        http.close()
+    }
+
+    /// What other threads may ask of it.
+    package struct Handle: Sendable {
+        private let inbox: LoopInbox<Message>
+
+        fileprivate init(_ inbox: LoopInbox<Message>) { self.inbox = inbox }
+
+        /// Requests are answered from now on.
+        package func open(_ opened: Opened) { inbox.put(.opened(opened)) }
+
+        /// Takes no more requests, and ends when what is under way is over.
+        package func stop() { inbox.put(.stop) }
+    }
+
+    package var handle: Handle { Handle(inbox) }
+
+    // MARK: What happens
+
+    private func readInbox() {
+        for message in inbox.take() {
+            switch message {
+            case .opened(let opened):
+                self.opened = opened
+                feed = SweepFeed(opened.model, name: opened.desk.settings.modelName)
+            case .told(let number, let told): hear(told, of: number)
+            case .stop: stop()
+            }
+        }
+        advance()
+        endIfDone()
+    }
+
+    /// Has events of a job's sent here from the engine's thread.
+    func teller(for number: Int, _ box: ProgressBox) -> ServedRequest.Teller {
+        { [inbox] event in
+            switch event {
+            // Progress comes often, and only the last is of interest.
+            case .progress(let progress): box.put(progress)
+            // A tree of JSON is many times as large as its text.
+            case .chunk(let json): inbox.put(.told(number: number, .chunk(json.line)))
+            case .finished(.success(let answer)):
+                inbox.put(.told(number: number, .finished(answer?.line, tokens: answer?.completionTokens ?? 0)))
+            case .finished(.failure(let error)): inbox.put(.told(number: number, .failed(error)))
+            }
+        }
+    }
+
+    private func tick() {
+        let now = ContinuousClock.now
+        feed?.look(isRunning: carousel.takenPlaces > 0, at: now)
+        for job in jobs.values {
+            if let progress = job.progress.value, carousel.isUnderWay(job.number) { rows = progress.rows }
+            keepAlive(job, now)
+        }
+        feedWatchers(now)
+        if let stopsAt, now >= stopsAt { for job in jobs.values { job.cancellation.cancel() } }
+        endIfDone()
+    }
+
+    private func stop() {
+        guard !isStopping else { return }
+        isStopping = true
+        stopsAt = .now + .seconds(options.drainSeconds)
+        http.stopListening()
+        for watcher in watchers.values { watcher.exchange.end() }
+        watchers = [:]
+    }
+
+    private func endIfDone() {
+        // A request that was cancelled when the time was over ends with its sweep.
+        if isStopping, jobs.isEmpty, http.answeringCount == 0 { loop.stop() }
+    }
+}

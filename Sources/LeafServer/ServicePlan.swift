@@ -1,0 +1,61 @@
+package import LeafExecutor
+import LeafStream
+package import LeafSystem
+import LeafWire
+package import Leafcutter
+
+/// What a server is opened for within its budget: texts on a sweep, connections, room for requests. Where memory is
+/// short, all of them shrink rather than that nothing is served.
+package struct ServicePlan: Sendable {
+    package let capacity: Demand
+    package let limits: HTTPLimits
+    /// Bytes that requests may hold that wait or are under way.
+    package let roomBytes: Int
+    /// Bytes that one request may take, its answer while it is written included.
+    package let requestBytes: Int
+
+    /// - Parameters:
+    ///   - options: how the model is opened otherwise.
+    ///   - context: tokens of a text, its answer included.
+    ///   - sequences: texts on a sweep at the same time, if there is room for them.
+    ///   - limits: of connections, if there is room for them.
+    /// - Throws: `.budget` with the smallest budget that serves one text at a time.
+    package init(
+        _ file: ModelFile, _ options: ModelOptions, context: Int, sequences: Int, _ limits: HTTPLimits
+    ) throws(LeafError) {
+        let budget = if case .bytes(let bytes) = options.memory { bytes } else { Machine.current().defaultBudget }
+        // An eighth of the budget is for clients, and enough for a few of them in any case.
+        let share = max(Self.leastBytes, budget / 8)
+        self.limits = limits.within(share / 2)
+        let widest = AnswerDesk.widestRoom(context: context, sequences: sequences, bodyBytes: limits.bodyBytes)
+        requestBytes = min(widest.bytes, share / 4)
+        roomBytes = min(4 *| widest.held, share / 4)
+        var options = options
+        let bytes = self.limits.byteCount +| roomBytes +| requestBytes
+        callerBytes = bytes
+        options.callerBytes = bytes
+        capacity = try Self.capacity(file, options, context: context, sequences: sequences, budget: budget)
+    }
+
+    /// As many texts as fit, with as many rows of logits as the context has if those take no more than an eighth of the
+    /// budget, and fewer otherwise: scoring a prompt then takes more sweeps.
+    private static func capacity(
+        _ file: ModelFile, _ options: ModelOptions, context: Int, sequences: Int, budget: Int
+    ) throws(LeafError) -> Demand {
+        let rowBytes = file.configuration.vocabSize *| MemoryLayout<Float>.stride
+        let rows = max(1, min(context, budget / 8 / max(1, rowBytes)))
+        let wanted = Array(repeating: Demand(context: context, logitRows: rows), count: sequences)
+        do throws(LeafError) {
+            return try Demand.fitting(wanted, sequences: sequences, file, options)
+        } catch {
+            guard error.kind == .budget, rows > 1 else { throw error }
+            let least = Array(repeating: Demand(context: context), count: sequences)
+            return try Demand.fitting(least, sequences: sequences, file, options)
+        }
+    }
+
+    /// For clients, whatever the budget.
+    private static let leastBytes = 6 << 20
+    /// Bytes beside the model, for its plan.
+    package let callerBytes: Int
+}

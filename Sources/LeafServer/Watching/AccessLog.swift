@@ -1,0 +1,35 @@
+import LeafFormat
+
+/// One line for each request that was answered.
+package struct AccessLog: Sendable {
+    package enum Format: String, Sendable, CaseIterable {
+        case text, json
+    }
+
+    private let format: Format
+    private let write: @Sendable (String) -> Void
+
+    /// - Parameter write: takes a line without its end.
+    package init(_ format: Format, write: @escaping @Sendable (String) -> Void) {
+        (self.format, self.write) = (format, write)
+    }
+
+    func write(_ exchange: HTTPExchange, seconds: Double) {
+        let path = String(exchange.path.prefix(200))
+        let peer = exchange.peer.isEmpty ? "local" : exchange.peer
+        let milliseconds = Int((seconds * 1000).rounded())
+        switch format {
+        case .text:
+            let status = exchange.isGone ? "gone" : "\(exchange.status)"
+            let request = "\(exchange.method.rawValue) \(path)"
+            write("\(peer) \(request) \(status) \(exchange.sentBytes) bytes \(milliseconds) ms")
+        case .json:
+            let line: JSON = [
+                "peer": .string(peer), "method": .string(exchange.method.rawValue), "path": .string(path),
+                "status": .integer(Int(exchange.status)), "bytes": .integer(exchange.sentBytes),
+                "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(exchange.isGone),
+            ]
+            write(line.line)
+        }
+    }
+}

@@ -1,0 +1,81 @@
+import Foundation
+import GoldenSupport
+import LeafServer
+import LeafSystem
+import Testing
+
+/// Who may ask, and by what name.
+@Suite struct AccessTests {
+    @Test func keysAreTakenWholeAndNothingElse() {
+        let keys = KeyRing(["secret", "other key", "密钥"])
+        #expect(keys.place(of: "Bearer secret") == 0)
+        #expect(keys.place(of: "bearer   secret ") == 0)
+        #expect(keys.place(of: "Bearer other key") == 1)
+        #expect(keys.place(of: "Bearer 密钥") == 2)
+        for wrong in [
+            nil, "", "Bearer", "Bearer ", "secret", "Basic secret", "Bearer secre", "Bearer secretx", "Bearer Secret",
+            "Bearer " + String(repeating: "x", count: 10_000),
+        ] {
+            #expect(keys.place(of: wrong) == nil, "\(wrong ?? "nil")")
+        }
+    }
+
+    @Test func aServerOfThisMachineIsCalledByItsOwnNames() {
+        let rule = HostRule([.internet(host: "127.0.0.1", port: 8080)], allowed: ["Ant.Example"])
+        for name in ["localhost", "localhost:8080", "127.0.0.1:1", "127.3.2.1", "[::1]:8080", "ant.example:80"] {
+            #expect(rule.admits(name), "\(name)")
+        }
+        for name in [
+            nil, "", "evil.example", "evil.example:8080", "10.0.0.1", "127.evil.example", "[::2]", "[",
+            "localhost.evil",
+        ] {
+            #expect(!rule.admits(name), "\(name ?? "nil")")
+        }
+    }
+
+    @Test func aServerOfTheNetworkIsCalledByNumbersAndByNamesThatWereAllowed() {
+        let rule = HostRule([.internet(host: "0.0.0.0", port: 80)], allowed: [])
+        #expect(rule.admits("192.168.1.7:80"))
+        #expect(rule.admits("[fe80::1]"))
+        #expect(!rule.admits("evil.example"))
+    }
+
+    @Test func aSocketInTheFileSystemHasNoName() {
+        #expect(HostRule([.unix(path: "/run/x")], allowed: []).admits(nil))
+    }
+
+    @Test(arguments: [
+        ("127.0.0.1:8080", "127.0.0.1:8080"), (":80", "0.0.0.0:80"), ("[::1]:0", "[::1]:0"),
+        ("unix:/run/a:b", "unix:/run/a:b"), ("localhost:65535", "localhost:65535"),
+    ])
+    func addressesAreRead(_ text: String, _ description: String) {
+        #expect(ListeningAddress(text)?.description == description)
+    }
+
+    @Test(arguments: ["", "8080", "host", "host:", "host:99999", "host:-1", "::1:80", "unix:", "a:b:c"])
+    func whatIsNoAddressIsNone(_ text: String) { #expect(ListeningAddress(text) == nil) }
+
+    @Test func theEndOfAHeadIsFoundInWhateverPiecesItComes() {
+        let head = Array("\r\nPOST / HTTP/1.1\r\nHost: a\nX: b\r\n\r\nbody\n\n".utf8)
+        let end = 36
+        #expect(head[..<end].suffix(4) == Array("\r\n\r\n".utf8)[...])
+        for size in 1...head.count {
+            var found = HeadEnd()
+            for begin in stride(from: 0, to: end - 1, by: size) { found.take(head[begin..<min(begin + size, end - 1)]) }
+            #expect(!found.isPassed)
+            found.take(head[(end - 1)...])
+            #expect(found.isPassed)
+        }
+    }
+
+    @Test func aKeyFileWithoutKeysIsRefused() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("keys")
+        try Data("# none\n\n  \n".utf8).write(to: URL(filePath: path))
+        #expect(throws: LeafError.self) { try KeyRing(path: path) }
+        try Data("# two\n one \r\ntwo".utf8).write(to: URL(filePath: path))
+        let keys = try KeyRing(path: path)
+        #expect(keys.place(of: "Bearer one") == 0)
+        #expect(keys.place(of: "Bearer two") == 1)
+    }
+}

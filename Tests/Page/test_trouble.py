@@ -1,0 +1,150 @@
+"""Errors in plain sentences, with nothing lost: what no healthy server does, so against the stand-in alone."""
+import pytest
+from playwright.sync_api import expect
+
+from fake_server import FakeServer
+from test_writing import POEM, idle, requests, saved, set_to, write, written
+
+
+@pytest.mark.parametrize("status, sentence", [
+    (400, "does not fit into 512"), (413, "longer than the server takes"), (429, "trying again in 7 s"),
+    (503, "loading its model"), (500, "the queue is full"),
+])
+def test_a_refusal_is_a_sentence_and_keeps_what_was_there(fake, open_page, status, sentence):
+    page = open_page(fake)
+    bodies = requests(page)
+    write(page, max_tokens=4, seed=5)
+    before = written(page)
+    fake.refuse = status
+    page.click("#again")
+    expect(page.locator("#trouble-text")).to_contain_text(sentence)
+    idle(page)
+    assert written(page) == before
+    page.click("#trouble-again")
+    expect(page.locator("#trouble")).to_be_hidden()
+    idle(page)
+    assert written(page) == before
+    assert bodies == [bodies[0]] * 3
+
+
+def test_a_connection_that_ends_early_is_no_end_of_the_text(fake, open_page):
+    page = open_page(fake)
+    write(page, max_tokens=9, decoding="greedy")
+    whole = written(page)
+    fake.break_after = 3
+    page.click("#again")
+    expect(page.locator("#trouble-text")).to_contain_text("3 tokens are kept")
+    page.click("#trouble-again")
+    page.locator(".token").nth(8).wait_for()
+    idle(page)
+    assert written(page).startswith(whole)
+
+
+def test_an_error_inside_the_stream_is_said(fake, open_page):
+    page = open_page(fake)
+    fake.fail_after = 2
+    write(page, max_tokens=9)
+    expect(page.locator("#trouble-text")).to_contain_text("the disk gave an error")
+    assert page.locator(".token").count() == 2
+
+
+def test_an_error_is_said_in_the_language_of_the_page(fake, open_page):
+    page = open_page(fake, locale="zh-CN")
+    fake.refuse = 413
+    page.fill("#text", POEM)
+    page.click("#go")
+    expect(page.locator("#trouble-text")).to_contain_text("文字太长")
+    page.click("#language")
+    expect(page.locator("#trouble-text")).to_contain_text("longer than the server takes")
+
+
+def test_a_model_that_loads_is_waited_for(fake, open_page):
+    page = open_page(fake)
+    fake.stop()
+    fake.is_loading = True
+    fake.start()
+    expect(page.locator("#fact-state")).to_have_text("the model is loading")
+    fake.is_loading = False
+    expect(page.locator("#fact-state")).to_have_text("at rest")
+
+
+def test_tokens_that_look_like_numbers_keep_their_ids(fake, open_page):
+    page = open_page(fake)
+    bodies = requests(page)
+    write(page, "数", max_tokens=3, decoding="greedy")
+    ids = fake.engine.model.ids
+    for entry in saved(page)["choices"][0]["tokens"][0]["top"]:
+        assert entry["id"] == ids[entry["text"]]
+    page.locator(".token").first.click()
+    page.locator("#choices button").filter(has=page.locator("b", has_text="10")).click()
+    page.wait_for_selector(".token.chosen")
+    idle(page)
+    assert bodies[1]["prompt"][-1] == ids["10"]
+
+
+def test_a_text_that_was_held_back_is_no_second_token(fake, open_page):
+    page = open_page(fake)
+    text = page.evaluate("""async () => {
+        const { Sample } = await import("/run.js");
+        const sample = new Sample();
+        sample.begin();
+        const logprobs = tokens => ({ tokens, token_logprobs: [-1], top: [], top_ids: [] });
+        sample.take({ text: "一", token_ids: [8], logprobs: logprobs(["一"]) });
+        sample.take({ text: "", token_ids: [9], logprobs: logprobs(["二"]) });
+        sample.take({ text: "二", token_ids: [], logprobs: null });
+        sample.take({ text: "", token_ids: [], logprobs: null, finish_reason: "stop" });
+        return sample.text;
+    }""")
+    assert text == "一二"
+
+
+def test_a_stop_string_takes_away_the_tokens_that_hold_it(fake, open_page):
+    page = open_page(fake)
+    left = page.evaluate("""async () => {
+        const { Sample } = await import("/run.js");
+        const sample = new Sample();
+        sample.begin();
+        const piece = (text, tokens, finish) => sample.take({
+            text, finish_reason: finish, token_ids: tokens.map(() => 9),
+            logprobs: { tokens, token_logprobs: tokens.map(() => -1), top: [], top_ids: [] } });
+        piece("一", ["一"], null);
+        piece("", ["二三"], null);
+        piece("二", ["四"], "stop");
+        return [sample.text, sample.tokens.length, sample.finish];
+    }""")
+    assert left == ["一二", 2, "stop"]
+
+
+def test_the_end_of_the_text_can_be_chosen(fake, open_page):
+    page = open_page(fake)
+    write(page, "更上一层楼。", n=6, max_tokens=1, seed=1, temperature=2, top_p=1)
+    bodies = requests(page)
+    page.locator(".token").first.click()
+    page.locator("#choices button").filter(has_text="end of the text").click()
+    expect(page.locator("#status")).to_contain_text("You ended the text here")
+    assert bodies == []
+
+
+def test_what_the_server_sends_is_text_and_never_markup(fake, open_page):
+    page = open_page(fake)
+    fake.engine.model.tokens[fake.engine.model.ids["依"]] = "<img src=x onerror=alert(1)>"
+    write(page, max_tokens=2, decoding="greedy")
+    page.locator(".token").first.click()
+    assert written(page).startswith("<img src=x")
+    assert page.locator("#answer img, #choices img").count() == 0
+
+
+def test_a_slow_sweep_says_when_the_next_token_comes(open_page):
+    slow = FakeServer(sweep_seconds=3)
+    try:
+        page = open_page(slow)
+        page.fill("#text", POEM)
+        page.click("#go")
+        expect(page.locator("#status")).to_contain_text("The model reads your text")
+        expect(page.locator("#status")).to_contain_text("The next token comes in")
+        expect(page.locator("#fact-next")).to_contain_text("in ")
+        page.keyboard.press("Escape")
+        idle(page)
+        expect(page.locator("#status")).to_contain_text("Stopped (0 tokens")
+    finally:
+        slow.stop()

@@ -1,0 +1,209 @@
+"""What nobody should send: a 4xx or a closed connection, and the others are served meanwhile."""
+import json
+import random
+import socket
+import time
+
+import pytest
+
+from conftest import POEM, Server
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A server with little room."""
+    options = ("--max-connections", "32", "--request-limit", "64KiB", "--max-queue", "4")
+    with Server("--memory", "96MiB", *options) as running:
+        yield running
+        # It lives, answers, and has kept its promise.
+        assert running.post("/v1/completions", {"prompt": POEM, "max_tokens": 3, "temperature": 0})[0] == 200
+        assert running.metric("leafcutter_memory_peak_bytes") <= running.metric("leafcutter_memory_budget_bytes")
+        assert running.stop() == 0
+
+
+def send(server, data, seconds=20):
+    """The status of what comes back; None for a closed connection."""
+    with server.connect() as connection:
+        connection.settimeout(seconds)
+        try:
+            connection.sendall(data)
+            answer = connection.recv(65536)
+        except (ConnectionError, socket.timeout):
+            return None
+    return int(answer.split()[1]) if answer.startswith(b"HTTP/") else None
+
+
+def head(method="POST", path="/v1/completions", **headers):
+    lines = {"Host": "localhost", "Content-Type": "application/json"}
+    lines.update({name.replace("_", "-"): value for name, value in headers.items()})
+    return (f"{method} {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in lines.items()) + "\r\n").encode()
+
+
+BODIES = [
+    b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"prompt":"\xff"}', b'{"prompt":"\\ud800"}', b'{"prompt":1}',
+    b'{"prompt":[]}', b'{"prompt":[[]]}', b'{"prompt":[1,"a"]}', b'{"prompt":[99999999999999999999]}',
+    b'{"prompt":[-1]}',
+    b'{"prompt":"a","max_tokens":-1}', b'{"prompt":"a","max_tokens":1e99}', b'{"prompt":"a","n":1000000}',
+    b'{"prompt":"a","temperature":"hot"}', b'{"prompt":"a","stop":[1]}', b'{"prompt":"a","logprobs":21}',
+    b'{"prompt":"a","logit_bias":{"x":1}}', b'{"prompt":"a","tools":[{}]}', b'{"prompt":"a","session":"/etc/passwd"}',
+    b'{"prompt":"a","delta":"/etc/passwd"}', b'{"prompt":"a","prompt_embedding":"../x"}',
+    b'{"prompt":"a","trace":"/tmp/x"}',
+    b'{"prompt":"a","draft_corpus":"/etc/passwd"}', b'{"prompt":"a","response_format":{"type":"json_object"}}',
+    b'{"prompt":' + b"[" * 30_000 + b"]" * 30_000 + b"}", b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    b'{"prompt":"' + "春，".encode() * 9_000 + b'"}',
+]
+
+
+@pytest.mark.parametrize("number", range(len(BODIES)))
+def test_a_bad_body_is_a_bad_request(small, number):
+    status, _, answer = small.post("/v1/completions", BODIES[number])
+    assert 400 <= status < 500
+    assert answer["error"]["message"] and answer["error"]["type"] == "invalid_request_error"
+
+
+def test_random_bodies_never_end_it(small):
+    rng = random.Random(1)
+    good = json.dumps({
+        "prompt": "春", "max_tokens": 1, "n": 1, "stop": ["a"], "logprobs": 1, "logit_bias": {"5": 1}, "echo": False,
+        "stream": False, "temperature": 0.5}).encode()
+    for route in ("/v1/completions", "/v1/chat/completions", "/v1/embeddings", "/v1/fill", "/v1/score", "/tokenize"):
+        for _ in range(60):
+            body = bytearray(good)
+            for _ in range(rng.randint(1, 4)):
+                at = rng.randrange(len(body))
+                body[at:at + rng.randint(0, 3)] = bytes(rng.randrange(256) for _ in range(rng.randint(0, 3)))
+            assert small.post(route, bytes(body))[0] in (200, 400)
+
+
+def test_heads_that_are_none(small):
+    for data in (
+        b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(50),
+        head(Content_Length="-1"), head(Content_Length="99999999999999999999"), head(Content_Length="x"),
+        b"POST /v1/completions HTTP/1.1\r\nno colon\r\n\r\n", b"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        head(Expect="a miracle", Content_Length="5"),
+    ):
+        status = send(small, data + b"\r\n\r\n", seconds=2)
+        assert status is None or 400 <= status < 600
+
+
+def test_a_flood_of_headers_ends_the_connection(small):
+    many = "".join(f"X-{i}: {'a' * 100}\r\n" for i in range(2000)).encode()
+    assert send(small, b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + many + b"\r\n") in (None, 400, 413, 431)
+    assert send(small, b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n") in (None, 400, 413, 431)
+
+
+def test_a_body_that_is_too_long_is_told_its_limit(small):
+    status, _, answer = small.post("/v1/completions", b'{"prompt":"' + b"a" * 100_000 + b'"}')
+    assert status == 413
+    assert "65536" in str(answer)
+
+
+def test_chunks_without_end_end(small):
+    with small.connect() as connection:
+        connection.sendall(head(Transfer_Encoding="chunked"))
+        try:
+            for _ in range(1000):
+                connection.sendall(b"1000\r\n" + b"a" * 4096 + b"\r\n")
+            answer = connection.recv(4096)
+        except ConnectionError:
+            answer = b""
+    assert answer == b"" or b" 413 " in answer.split(b"\r\n")[0]
+
+
+def test_slow_heads_are_ended_while_others_are_served(small):
+    slow = [small.connect() for _ in range(20)]
+    begin = time.monotonic()
+    try:
+        for connection in slow:
+            connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n")
+        assert small.post("/v1/completions", {"prompt": POEM, "max_tokens": 2})[0] == 200
+        for connection in slow:
+            connection.settimeout(30)
+            answer = connection.recv(4096)
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 408 ")
+        assert 5 < time.monotonic() - begin < 25
+    finally:
+        for connection in slow:
+            connection.close()
+
+
+def test_idle_connections_make_way(small):
+    idle = [small.connect() for _ in range(300)]
+    try:
+        for _ in range(3):
+            assert small.post("/v1/completions", {"prompt": POEM, "max_tokens": 1})[0] == 200
+        assert small.metric("leafcutter_connections") <= 32
+    finally:
+        for connection in idle:
+            connection.close()
+
+
+def test_pipelined_requests_are_answered_in_order(small):
+    body = json.dumps({"prompt": POEM, "max_tokens": 2, "temperature": 0}).encode()
+    one = head(Content_Length=str(len(body))) + body
+    with small.connect() as connection:
+        connection.sendall(one * 3 + head("GET", "/health", Connection="close"))
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    assert answer.count(b"HTTP/1.1 200 ") == 4
+    assert answer.rstrip().endswith(b'{"status":"ok"}')
+
+
+def test_a_pipeline_that_nobody_reads_ends(small):
+    one = head("GET", "/metrics")
+    with small.connect() as connection:
+        connection.settimeout(10)
+        try:
+            for _ in range(2000):
+                connection.sendall(one * 20)
+        except (ConnectionError, socket.timeout):
+            pass
+    assert small.get("/health")
+
+
+def test_other_methods_names_and_types_are_refused(small):
+    assert send(small, head("GET")) == 405
+    assert send(small, head("DELETE", "/v1/models")) == 405
+    assert send(small, head("GET", "/nothing")) == 404
+    assert send(small, head("GET", "/../../etc/passwd")) == 404
+    assert send(small, head("GET", "/v1/models", Host="evil.example")) == 403
+    assert send(small, b"GET /v1/models HTTP/1.1\r\n\r\n") == 403
+    body = b'{"prompt":"a"}'
+    assert send(small, head(Content_Type="text/plain", Content_Length=str(len(body))) + body) == 415
+    assert small.get("/metrics").count(b"/etc/passwd") == 0
+
+
+def test_keys_are_asked_for(folder):
+    keys = folder / "keys.txt"
+    keys.write_text("# mine\nsecret-1\nsecret-2\n")
+    with Server("--memory", "96MiB", "--api-key-file", str(keys)) as server:
+        assert server.post("/v1/completions", {"prompt": "春"})[0] == 401
+        assert server.post("/v1/completions", {"prompt": "春"}, Authorization="Bearer secret-3")[0] == 401
+        assert server.post(
+            "/v1/completions", {"prompt": "春", "max_tokens": 1}, Authorization="Bearer secret-2")[0] == 200
+        assert server.get("/health") and server.get("/")
+        assert server.stop() == 0
+        assert "secret" not in "".join(server.errors)
+
+
+def test_the_queue_has_an_end_and_says_when_to_come_back(small):
+    body = json.dumps({"prompt": POEM, "max_tokens": 200, "allow_empty": False, "logit_bias": {"7": -100}}).encode()
+    one = head(Content_Length=str(len(body))) + body
+    connections = [small.connect() for _ in range(12)]
+    try:
+        for connection in connections:
+            connection.sendall(one)
+        statuses = []
+        for connection in connections:
+            answer = connection.recv(4096)
+            statuses.append(int(answer.split()[1]))
+            if statuses[-1] == 429:
+                assert int(answer.lower().split(b"retry-after: ")[1].split(b"\r\n")[0]) >= 1
+        assert 429 in statuses and 200 in statuses
+    finally:
+        for connection in connections:
+            connection.close()
+    small.wait_for("leafcutter_active_requests", 0)
+    small.wait_for("leafcutter_queue_requests", 0)

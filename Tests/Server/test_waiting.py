@@ -1,0 +1,131 @@
+"""Models whose tokens take seconds: nobody gives up, and nobody who left is worked for."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import openai
+import pytest
+
+from conftest import POEM, Server
+
+
+LITTLE = ("--memory", "47MiB", "--max-batch", "1", "--max-context", "96")
+
+
+@pytest.fixture(scope="module")
+def streamed():
+    """Bytes that a sweep reads with little memory."""
+    with Server(*LITTLE) as server:
+        return json.loads(server.get("/plan"))["streamed_bytes_per_sweep"]
+
+
+def throttled(streamed, seconds):
+    """A server whose sweeps take so long."""
+    return Server(*LITTLE, "--max-read-rate", f"{int(streamed / seconds)}B")
+
+
+@pytest.fixture(scope="module")
+def slow(streamed):
+    """About ten seconds a token."""
+    with throttled(streamed, 9) as running:
+        yield running
+
+
+def stream(server, **fields):
+    body = json.dumps({"prompt": POEM, "max_tokens": 3, "stream": True, **fields}).encode()
+    connection = server.connect()
+    connection.sendall(
+        b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return connection
+
+
+def test_a_stream_is_kept_alive_between_tokens(slow):
+    last, silence, text = time.monotonic(), 0.0, b""
+    with stream(slow, max_tokens=2, temperature=0) as connection:
+        while b"[DONE]" not in text:
+            piece = connection.recv(4096)
+            assert piece
+            silence = max(silence, time.monotonic() - last)
+            last = time.monotonic()
+            text += piece
+    assert silence < 6
+    assert text.count(b": keep-alive") >= 2
+    assert text.count(b"data: {") >= 2
+
+
+def test_openais_client_waits_for_a_whole_answer(slow):
+    client = openai.OpenAI(base_url=slow.url + "/v1", api_key="none", max_retries=0, timeout=8)
+    begin = time.monotonic()
+    answer = client.completions.create(model="any", prompt=POEM, max_tokens=2, temperature=0)
+    assert answer.choices[0].text
+    assert time.monotonic() - begin > 8
+
+
+@pytest.mark.skipif(not shutil.which("nginx") and not os.path.exists("/usr/sbin/nginx"), reason="there is no nginx")
+def test_a_proxy_that_closes_what_is_silent_does_not(slow, folder):
+    port = 18_000 + os.getpid() % 1000
+    configuration = folder / "nginx.conf"
+    configuration.write_text(f"""
+        daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; user root;
+        events {{}}
+        http {{
+            access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
+            fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+            server {{ listen 127.0.0.1:{port}; location / {{
+                proxy_pass {slow.url}; proxy_http_version 1.1; proxy_read_timeout 7s; proxy_set_header Host localhost;
+            }} }}
+        }}""")
+    proxy = subprocess.Popen(["/usr/sbin/nginx", "-c", str(configuration)])
+    try:
+        time.sleep(1)
+        client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0, timeout=60)
+        whole = client.completions.create(model="any", prompt=POEM, max_tokens=2, temperature=0).choices[0].text
+        pieces = client.completions.create(model="any", prompt=POEM, max_tokens=2, temperature=0, stream=True)
+        assert "".join(c.choices[0].text for c in pieces) == whole
+    finally:
+        proxy.terminate()
+        proxy.wait()
+
+
+def test_a_client_that_leaves_frees_its_place(slow):
+    with stream(slow, max_tokens=50) as connection:
+        assert connection.recv(4096)
+        slow.wait_for("leafcutter_active_requests", 1)
+        # One more waits behind it.
+        waiting = stream(slow, max_tokens=50)
+        slow.wait_for("leafcutter_queue_requests", 1)
+    waiting.close()
+    slow.wait_for("leafcutter_active_requests", 0, seconds=20)
+    slow.wait_for("leafcutter_queue_requests", 0)
+
+
+def test_a_stop_finishes_what_is_under_way(streamed):
+    with throttled(streamed, 2) as server:
+        idle = server.connect()
+        with stream(server, max_tokens=2, temperature=0) as connection:
+            assert connection.recv(4096)
+            server.wait_for("leafcutter_active_requests", 1)
+            server.process.send_signal(signal.SIGTERM)
+            assert idle.recv(1) == b""
+            text = b""
+            while piece := connection.recv(4096):
+                text += piece
+                if b"[DONE]" in text:
+                    break
+            assert b"[DONE]" in text
+        assert server.process.wait(timeout=30) == 0
+
+
+def test_a_second_signal_ends_it_at_once(streamed):
+    with throttled(streamed, 9) as server:
+        with stream(server, max_tokens=50) as connection:
+            assert connection.recv(4096)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            assert server.process.poll() is None
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(timeout=5) is not None

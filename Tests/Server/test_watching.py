@@ -1,0 +1,66 @@
+"""What is told of the server while it works."""
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import POEM
+
+
+def test_metrics_are_prometheus_text(server):
+    server.post("/v1/completions", {"prompt": POEM, "max_tokens": 4})
+    text = server.get("/metrics")
+    assert b'leafcutter_requests_total{route="/v1/completions",status="200"}' in text
+    assert server.metric("leafcutter_memory_peak_bytes") <= server.metric("leafcutter_memory_budget_bytes")
+    if not shutil.which("promtool"):
+        pytest.skip("there is no promtool")
+    subprocess.run(["promtool", "check", "metrics"], input=text, check=True)
+
+
+def test_events_tell_of_the_model_and_its_sweeps(server):
+    with server.connect() as connection:
+        connection.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        text = b""
+        while text.count(b"event: sweep") < 2:
+            piece = connection.recv(65536)
+            assert piece
+            text += piece
+    model = json.loads(text.split(b"event: model\ndata: ")[1].split(b"\n")[0])
+    sweep = json.loads(text.split(b"event: sweep\ndata: ")[1].split(b"\n")[0])
+    assert model["layers"] > 0 and len(model["pinned"]) == model["blocks"] == len(sweep["pinned"])
+    assert sweep["memory"]["peak"] <= sweep["memory"]["budget"]
+
+
+def test_what_is_not_known_is_named_not_obeyed(server):
+    status, headers, _ = server.post(
+        "/v1/completions", {"prompt": POEM, "max_tokens": 1, "shiny": 1, "user": "me"}, Priority="u=7")
+    assert status == 200
+    assert headers["X-Leafcutter-Ignored"] == "shiny"
+    assert headers["X-Request-Id"]
+
+
+def test_the_tokenizer_is_what_lm_eval_asks(server):
+    _, _, ids = server.post("/tokenize", {"prompt": "床前明月光", "add_special_tokens": False})
+    assert ids["count"] == len(ids["tokens"])
+    _, _, text = server.post("/detokenize", {"tokens": ids["tokens"]})
+    assert text["prompt"] == text["content"] == "床前明月光"
+    info = json.loads(server.get("/tokenizer_info"))
+    assert {"eos_token", "bos_token", "pad_token"} <= info.keys()
+
+
+def test_the_document_names_every_route(server):
+    document = json.loads(server.get("/openapi.json"))
+    assert document["openapi"].startswith("3.")
+    routes = {"/v1/completions", "/v1/chat/completions", "/v1/embeddings", "/v1/fill", "/v1/score"}
+    assert routes <= document["paths"].keys()
+
+
+def test_the_plan_holds_what_is_promised(server):
+    plan = json.loads(server.get("/plan"))
+    assert sum(plan["parts"].values()) <= plan["budget"]
+
+
+def test_the_page_needs_nothing_from_outside(server):
+    page = server.get("/").decode()
+    assert "<html" in page and "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
