@@ -21,8 +21,10 @@ import Testing
 
     private static let writers = CommandRun.every.filter { $0.output != nil }
 
+    /// `serve` ends when it is told to, and has tests of its own.
     @Test func noCommandIsForgotten() {
-        #expect(Set(CommandRun.every.map(\.command)) == Set(Program.outlines.map(\.name)))
+        let named = Set(CommandRun.every.map(\.command)).union(["serve"])
+        #expect(named == Set(Program.outlines.map(\.name)))
     }
 
     // MARK: Running

@@ -27,20 +27,24 @@ import Testing
         try outlook.forecast(budget: budget).prediction.secondsPerToken
     }
 
+    /// Budgets are named in hundredths of a gibibyte.
+    private static let step = 11 << 20
+
     @Test(arguments: [0.6, 1, 2, 5, 8.5]) func aWantedSpeedGetsTheSmallestMemoryThatGivesIt(wanted: Double) throws {
         let outlook = try outlook()
         let found = try outlook.forecast(secondsPerToken: wanted)
         #expect(found.prediction.secondsPerToken <= wanted)
         #expect(try seconds(found.plan.budget, outlook) <= wanted)
-        #expect(try seconds(found.plan.budget - (1 << 20), outlook) > wanted)
+        #expect(try seconds(found.plan.budget - Self.step, outlook) > wanted)
         // At 1 GB/s all seconds but the last are for reading what is not in memory.
         let gigabytes = Double(found.plan.streamedBytesPerSweep) / 1e9
-        #expect(gigabytes <= wanted && gigabytes > wanted - 0.01)
+        #expect(gigabytes <= wanted && gigabytes > wanted - 0.025)
     }
 
     @Test func aSlowTargetIsMetByTheSmallestBudget() throws {
         let outlook = try outlook()
-        #expect(try outlook.forecast(secondsPerToken: 60) == outlook.smallest)
+        let found = try outlook.forecast(secondsPerToken: 60)
+        #expect((0..<Self.step).contains(found.plan.budget - outlook.smallest.plan.budget))
         #expect(throws: LeafError.self) { try outlook.forecast(budget: outlook.smallest.plan.budget - 1) }
     }
 

@@ -15,7 +15,8 @@ URL = os.environ.get("LEAFCUTTER_URL")
 OPTIONS = os.environ.get("LEAFCUTTER_OPTIONS", "--memory 400MiB")
 # With these a sweep should take some tenths of a second, so that a person could stop it: less memory than the model has
 # weights, and a limit to reading.
-SLOW_OPTIONS = os.environ.get("LEAFCUTTER_SLOW_OPTIONS", "--memory 60MiB --max-batch 2 --max-context 400 --max-read-rate 30MB/s")
+SLOW_OPTIONS = os.environ.get(
+    "LEAFCUTTER_SLOW_OPTIONS", "--memory 60MiB --max-batch 2 --max-context 400 --max-read-rate 30MB/s")
 SLOW_SWEEP = 0.4
 
 
