@@ -44,13 +44,17 @@ package struct ServicePlan: Sendable {
     ) throws(LeafError) -> Demand {
         let rowBytes = file.configuration.vocabSize *| MemoryLayout<Float>.stride
         let rows = max(1, min(context, budget / 8 / max(1, rowBytes)))
-        let wanted = Array(repeating: Demand(context: context, logitRows: rows), count: sequences)
+        // One text at a time is scored; the others ask for a row each.
+        func capacity(scoring rows: Int) throws(LeafError) -> Demand {
+            let others = Array(repeating: Demand(context: context), count: sequences - 1)
+            let demands = [Demand(context: context, logitRows: rows)] + others
+            return try Demand.fitting(demands, sequences: sequences, file, options)
+        }
         do throws(LeafError) {
-            return try Demand.fitting(wanted, sequences: sequences, file, options)
+            return try capacity(scoring: rows)
         } catch {
             guard error.kind == .budget, rows > 1 else { throw error }
-            let least = Array(repeating: Demand(context: context), count: sequences)
-            return try Demand.fitting(least, sequences: sequences, file, options)
+            return try capacity(scoring: 1)
         }
     }
 
