@@ -51,7 +51,7 @@ bench: build
 bench-10b: build
 	@Scripts/bench-10b $(CLI)
 
-# All tests. Those of the doors (C, Python, HTTP, the page) run while the Swift tests are compiled.
+# All tests. Those of the doors (the page, HTTP, C, Python) run beside the Swift tests.
 test: library
 	@Scripts/install-dependencies --tests
 	@SWIFT="$(SWIFT)" Scripts/test "$(CURDIR)/$(CLI)" $(LIBRARY) $(WHEELS) $(TESTS)

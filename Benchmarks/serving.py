@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Streams from `leafcutter serve` to 1, 2, 4 and 8 clients at once: tokens a second beside one client's, and the time to
-the first token of one more while eight run.
+"""Streams from `leafcutter serve` to 1, 2, 4 and 8 clients at once: tokens a second beside one client's, and the time
+to the first token of one more while eight run.
 
 Usage: Benchmarks/serving.py LEAFCUTTER MODEL.leaf [--tokens 16] [options of serve]
 """

@@ -69,6 +69,8 @@ package final class Service {
     var watchers: [ObjectIdentifier: Watcher] = [:]
 
     private static let tickMilliseconds = 100
+    /// For answers that were cut off to end, once the time to stop is over.
+    private static let lastWords = Duration.seconds(10)
 
     /// - Parameters:
     ///   - sockets: it listens at them from now on, and answers once it runs.
@@ -153,6 +155,8 @@ package final class Service {
         }
         feedWatchers(now)
         if let stopsAt, now >= stopsAt { for job in jobs.values { job.cancellation.cancel() } }
+        // Whoever does not read the end of an answer keeps nobody from stopping.
+        if let stopsAt, now >= stopsAt + Self.lastWords { return loop.stop() }
         endIfDone()
     }
 

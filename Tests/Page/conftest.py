@@ -6,9 +6,12 @@ import subprocess
 import tempfile
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from fake_server import FakeServer
+
+# Other tests run at the same time.
+expect.set_options(timeout=20_000)
 
 BINARY, MODEL = os.environ.get("LEAFCUTTER_BIN"), os.environ.get("LEAFCUTTER_MODEL")
 URL = os.environ.get("LEAFCUTTER_URL")
