@@ -30,8 +30,8 @@ def model(model_path):
 
 @pytest.fixture(scope="session")
 def least(model_path):
-    """The smallest budget for a text of 256 tokens."""
-    return leafcutter.plan(model_path, memory="4GiB", context=256, disk_rate="1GB/s").minimum
+    """The smallest budget for a text of 256 tokens and one thread."""
+    return leafcutter.plan(model_path, memory="4GiB", context=256, threads=1, disk_rate="1GB/s").minimum
 
 
 @pytest.fixture
