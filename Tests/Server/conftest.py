@@ -97,12 +97,6 @@ def server():
         assert running.stop() == 0
 
 
-@pytest.fixture(scope="session")
-def slow_model(tmp_path_factory):
-    """A model whose sweeps take seconds at a limited rate of reading."""
-    return MODEL
-
-
 def command(*words):
     """What a command of the same model prints, as JSON."""
     result = subprocess.run(

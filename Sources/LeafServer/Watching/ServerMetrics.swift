@@ -6,8 +6,7 @@ import Leafcutter
 /// What a server has done, as Prometheus reads it.
 struct ServerMetrics {
     private var requests: [Answered: Int] = [:]
-    private(set) var tokens = 0
-    private(set) var sweepsWithTokens = 0
+    private var tokens = 0
     /// Seconds that answers took, from the whole request to the last byte.
     private var answerSeconds = 0.0
     private var answers = 0
