@@ -55,7 +55,8 @@ let package = Package(
             name: "LeafTokenizer", dependencies: ["LeafSystem", "LeafFormat", "CTokenizerData"],
             swiftSettings: library),
         // What makes model files has in common.
-        .target(name: "LeafConversion", dependencies: ["LeafSystem"], swiftSettings: library),
+        .target(
+            name: "LeafConversion", dependencies: ["LeafSystem", "LeafFormat", "CLeafKernels"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
         .target(
             name: "LeafImport",

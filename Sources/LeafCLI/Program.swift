@@ -14,7 +14,7 @@ package enum Program {
         PlanCommand.self,
         DoctorCommand.self, InspectCommand.self, VerifyCommand.self, TokenizeCommand.self, ScoreCommand.self,
         PerplexityCommand.self, EmbedCommand.self, EvaluateCommand.self, LogitsCommand.self, BenchCommand.self,
-        ServeCommand.self, ExportCommand.self, SynthesizeCommand.self, CompletionsCommand.self,
+        ServeCommand.self, RequantizeCommand.self, ExportCommand.self, SynthesizeCommand.self, CompletionsCommand.self,
     ]
 
     private static let introduction = """
