@@ -5,13 +5,14 @@
 #include "include/leaf_kernels.h"
 
 extern const leaf_float_kernels leaf_floats_scalar;
-extern const leaf_product leaf_int8_scalar;
+extern const leaf_product leaf_int8_scalar, leaf_q4_scalar;
 #if defined(__x86_64__)
 extern const leaf_float_kernels leaf_floats_avx2, leaf_floats_avx512;
 extern const leaf_product leaf_int8_avx2, leaf_int8_avxvnni, leaf_int8_avx512;
+extern const leaf_product leaf_q4_avx2, leaf_q4_avxvnni, leaf_q4_avx512;
 #elif defined(__aarch64__)
 extern const leaf_float_kernels leaf_floats_neon;
-extern const leaf_product leaf_int8_neon;
+extern const leaf_product leaf_int8_neon, leaf_q4_neon;
 #endif
 
 /* What the encoder of q4 searches leaf_q4_grids with: of each grid the thresholds between its entries (the last number
