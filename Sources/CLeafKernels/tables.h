@@ -14,4 +14,14 @@ extern const leaf_float_kernels leaf_floats_neon;
 extern const leaf_product leaf_int8_neon;
 #endif
 
+/* What the encoder of q4 searches leaf_q4_grids with: of each grid the thresholds between its entries (the last number
+ * that takes the lower one), in the order of a heap from place 1 on; by the bits of a number the set of grids that hold
+ * it; by the largest magnitude of a block the grids that are tried. */
+typedef struct {
+    uint16_t first, count;
+} leaf_q4_range;
+extern const int8_t leaf_q4_thresholds[LEAF_Q4_GRIDS][16];
+extern const uint64_t leaf_q4_holders[256][LEAF_Q4_GRIDS / 64];
+extern const leaf_q4_range leaf_q4_search[128];
+
 #endif
