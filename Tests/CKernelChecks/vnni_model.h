@@ -5,6 +5,7 @@
 #if defined(__x86_64__)
 
 #define LEAF_HARDWARE_HALF 1
+#define LEAF_HARDWARE_BYTES 1
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 

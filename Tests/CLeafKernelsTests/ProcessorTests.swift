@@ -59,7 +59,7 @@ private enum ArmEmulation {
         defer { try? FileManager.default.removeItem(at: program) }
         let sources = [
             "dispatch.c", "scalar/scalar_floats.c", "scalar/scalar_product.c", "arm/neon_floats.c",
-            "arm/neon_product.c",
+            "arm/neon_product.c", "product/q4.c", "product/q4_grids.c",
         ].map { kernels.appendingPathComponent($0).path }
         _ = try output(
             of: clang!,
