@@ -249,6 +249,21 @@ static uint64_t check_embedding_q4(const leaf_kernels *k) {
     return h;
 }
 
+static uint64_t check_encode_q4(const leaf_kernels *k) {
+    generator g = {13};
+    uint64_t h = start;
+    for (size_t columns = 64; columns <= 1024; columns *= 4) {
+        size_t n = columns * LEAF_TILE_ROWS, bytes = columns / 64 * LEAF_Q4_SECTION;
+        int8_t *x = room(n);
+        uint8_t *tile = room(bytes);
+        for (size_t i = 0; i < n; i++) x[i] = (int8_t)next(&g) / (1 + (int)(i / 1024 % 3) * 8);
+        k->floats->encode_q4(x, columns, tile);
+        h = digest(h, tile, bytes);
+        free(x), free(tile);
+    }
+    return h;
+}
+
 static uint64_t check_low_rank(const leaf_kernels *k) {
     generator g = {11};
     uint64_t h = start;
@@ -284,6 +299,7 @@ static const struct {
     {"from_halves", check_from_halves},
     {"to_halves", check_to_halves},
     {"weights", check_weights},
+    {"encode_q4", check_encode_q4},
     {"low_rank", check_low_rank},
 };
 
