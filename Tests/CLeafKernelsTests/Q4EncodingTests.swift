@@ -153,8 +153,8 @@ private func nearest(_ w: Int, _ grid: [Int]) -> Int {
         }
     }
 
-    /// Rounding has 15 evenly spaced numbers that reach as far as the block does, at any scale. A block of a single number
-    /// beside zeros it keeps, so sparse rows are left out.
+    /// Rounding has 15 evenly spaced numbers that reach as far as the block does, at any scale. It keeps a block of a
+    /// single number beside zeros, so sparse rows are left out.
     @Test func itMissesByLessThanRoundingToTheNearest() {
         var generator = SeededGenerator(seed: 4)
         for rows in Rows.allCases where rows != .sparse {
