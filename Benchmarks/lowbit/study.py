@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What fewer bits do to a model: agreement with its own int8 file, KL, perplexity, tokens a sweep with chains of drafts.
+"""What fewer bits do to a model: agreement with its own int8 file, KL, perplexity, tokens a sweep with drafted chains.
 
 usage: study.py [FOLDER]          the demo model unless given; a few minutes on two cores
 

@@ -1,7 +1,8 @@
 /* Encoding of int8 tiles as q4, in integers, so that every instruction set finds the same codes.
  *
  * A block whose 32 numbers all lie on a grid takes the first such grid: it decodes to itself, and so encoding is
- * idempotent. For any other block only grids about as wide as the block are tried, see leaf_q4_search. */
+ * idempotent. For any other block only grids about as wide as the block are tried, see leaf_q4_search; a block of few
+ * numbers and many zeros may find them on far wider grids, and tries all. */
 #ifndef LEAF_FLOAT_ENCODE_Q4_H
 #define LEAF_FLOAT_ENCODE_Q4_H
 
@@ -15,6 +16,9 @@
 typedef int8_t i8x32 __attribute__((vector_size(32)));
 typedef int32_t i32x8 __attribute__((vector_size(32)));
 typedef uint64_t u64x4 __attribute__((vector_size(32)));
+
+/* Numbers beside zeros in a block that tries all grids. */
+#define LEAF_Q4_FEW 4
 
 /* A 16-byte table in both halves of a vector. */
 LEAF_INLINE i8x32 load_twice(const int8_t *table) {
@@ -92,15 +96,17 @@ LEAF_INLINE size_t exact_grid(i8x32 x) {
 }
 
 /* The grid of the least error, weighted with w^2 + mean(w^2), the mean rounded to an integer. Every sum of grids that
- * are tried fits 32 bits, because such a grid misses no number by more than 64. */
+ * are tried fits 32 bits: no number is missed by more than 64, or all but a few are zeros, which no grid misses. */
 LEAF_INLINE size_t nearest_grid(i8x32 x) {
     i16x16 low = widen_low(x), high = widen_high(x);
     int32_t sum = __builtin_reduce_add(multiply_add_pairs(low, low) + multiply_add_pairs(high, high));
     int16_t mean = (int16_t)((sum + 16) / 32);
     i16x16 weights_low = low * low + mean, weights_high = high * high + mean;
-    uint8_t absmax = (uint8_t)__builtin_reduce_max(__builtin_elementwise_abs(x));
+    int8_t absmax = __builtin_reduce_max(__builtin_elementwise_abs(x));
+    int8_t minus_others = __builtin_reduce_add((i8x32)(x != 0));
 
-    size_t best = leaf_q4_search[absmax].first, end = best + leaf_q4_search[absmax].count;
+    leaf_q4_range range = leaf_q4_search[minus_others >= -LEAF_Q4_FEW ? 0 : absmax];
+    size_t best = range.first, end = best + range.count;
     uint32_t least = UINT32_MAX;
     for (size_t grid = best; grid < end; grid++) {
         i8x32 code = nearest_codes(x, load_twice(leaf_q4_thresholds[grid]));
