@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "layer.h"
@@ -135,7 +136,7 @@ static void print_many_rows(product whole, int threads) {
 }
 
 /* q4 beside int8, by turns. */
-static void print_q4(product int8, const char *weights, int threads) {
+static void print_turns(product int8, const char *weights, int threads) {
     static const struct {
         size_t rows, tiles;
         int rounds;
@@ -156,6 +157,14 @@ static void print_q4(product int8, const char *weights, int threads) {
     }
 }
 
+static void print_q4(const product products[2], const char *weights, int threads) {
+    printf("\nq4 beside int8 by turns, 10^9 weights times rows a second; up to 8 rows with weights in RAM (268 MB of "
+           "int8), then in a cache:\n\n"
+           "| activations | threads | rows | int8 | q4 | ratio |\n| --- | --- | --- | --- | --- | --- |\n");
+    for (int t = 1; t <= threads; t += threads > 1 ? threads - 1 : 1)
+        for (int p = 0; p < 2; p++) print_turns(products[p], weights, t);
+}
+
 static product make_product(const leaf_kernels *kernels, leaf_activation type, const char *weights,
                             const float *scales, float *y) {
     size_t bytes = leaf_activation_row_bytes(type, columns);
@@ -169,7 +178,8 @@ static product make_product(const leaf_kernels *kernels, leaf_activation type, c
 }
 
 int main(int count, char **arguments) {
-    const leaf_kernels *kernels = count > 1 ? leaf_kernels_named(arguments[1]) : leaf_kernels_best();
+    const char *name = count > 1 ? arguments[1] : "best";
+    const leaf_kernels *kernels = strcmp(name, "best") == 0 ? leaf_kernels_best() : leaf_kernels_named(name);
     if (!kernels) {
         fprintf(stderr, "no such instruction set on this machine\n");
         return 2;
@@ -186,6 +196,7 @@ int main(int count, char **arguments) {
         products[type] = make_product(kernels, (leaf_activation)type, weights, scales, y);
     choose_clock();
     printf("%s, %ld cores; %s.\n", kernels->name, cores, clock_name());
+    if (count > 2) return print_q4(products, q4_weights, threads), 0;
 
     printf("\n1 row, 268 MB of weights in RAM:\n\n"
            "| activations | threads | product | a plain loop reads | share |\n| --- | --- | --- | --- | --- |\n");
@@ -206,11 +217,7 @@ int main(int count, char **arguments) {
     for (int t = 1; t <= threads; t += threads > 1 ? threads - 1 : 1)
         for (int p = 1; p >= 0; p--) print_many_rows(products[p], t);
 
-    printf("\nq4 beside int8 by turns, 10^9 weights times rows a second; up to 8 rows with weights in RAM (268 MB of "
-           "int8), then in a cache:\n\n"
-           "| activations | threads | rows | int8 | q4 | ratio |\n| --- | --- | --- | --- | --- | --- |\n");
-    for (int t = 1; t <= threads; t += threads > 1 ? threads - 1 : 1)
-        for (int p = 0; p < 2; p++) print_q4(products[p], q4_weights, t);
+    print_q4(products, q4_weights, threads);
 
     printf("\n512 tokens through one layer of the 10B shape (d 4096, 32 heads of 128, ff 10240), 1 thread:\n\n");
     for (int type = LEAF_ACTIVATION_INT8; type >= LEAF_ACTIVATION_INT16; type--)
