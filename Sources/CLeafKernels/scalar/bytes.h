@@ -4,13 +4,18 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef int8_t bytes __attribute__((vector_size(64)));
 
 static inline __attribute__((always_inline)) bytes lookup(bytes grids, bytes codes) {
-    bytes found;
-    for (size_t i = 0; i < sizeof found; i++) found[i] = grids[i / 16 * 16 + (size_t)codes[i]];
-    return found;
+    const int8_t *grid = (const int8_t *)&grids, *code = (const int8_t *)&codes;
+    int8_t found[sizeof(bytes)];
+#pragma clang loop unroll(disable) vectorize(disable)
+    for (size_t i = 0; i < sizeof found; i++) found[i] = grid[i / 16 * 16 + (size_t)code[i]];
+    bytes numbers;
+    memcpy(&numbers, found, sizeof numbers);
+    return numbers;
 }
 
 #endif

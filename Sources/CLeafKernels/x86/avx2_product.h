@@ -1,8 +1,8 @@
 /* The product by vpmaddwd of AVX2.
  *
- * A 64-byte block of a tile is 16 output rows of 4 columns. As int16 lanes a row's four bytes are the pairs (k0, k1)
- * and (k2, k3); shifting each pair's low byte up and down again gives (k0, k2), shifting the pair down gives (k1, k3):
- * int16 weights without a shuffle. vpmaddwd with a broadcast pair of activations then yields 8 output rows at once. So
+ * A 64-byte block of int8 is 16 output rows of 4 columns. As int16 lanes a row's four bytes are the pairs (k0, k1) and
+ * (k2, k3); vpmaddubsw with (1, 0) gives (k0, k2), shifting each pair down gives (k1, k3): int16 weights without a
+ * shuffle. vpmaddwd with a broadcast pair of activations then yields 8 output rows at once. So
  * a quantized row keeps each quad in the order q0 q2 q1 q3, as int16 for both types.
  *
  * Many rows meet weights that were widened once, into a panel, with half of the multiplications (S. Winograd, 1968):
@@ -38,14 +38,15 @@ enum {
     DIRECT_ROWS = 8,
     /* And from a panel. */
     PANEL_ROWS = 4,
-    /* From this many rows on weights are widened once, into a panel, and not in registers each time. */
-    ROWS_FOR_PANELS = 17,
+    /* From this many rows on weights are widened once, into a panel, and not in registers each time; sooner if they
+     * have to be decoded. */
+    ROWS_FOR_PANELS = LAYOUT == LEAF_LAYOUT_INT8 ? 17 : 7,
     /* A panel: int16 weights of this many columns of a tile. 64 KiB; L2 holds it, and sums go to memory seldom. */
     PANEL_COLUMNS = 2048,
 };
 
-/* 32 bytes of weights, 8 rows of (k0 k1 k2 k3), as int16 pairs (k0, k2): 1 k0 + 0 k1, 1 k2 + 0 k3. Two shifts would do
- * the same, but shifts have few ports. */
+/* 32 bytes of weights, 8 rows of (k0 k1 k2 k3), as int16 pairs (k0, k2): 1 k0 + 0 k1, 1 k2 + 0 k3. Shifting up and down
+ * again takes two of the few ports for shifts. */
 LEAF_INLINE __m256i even_columns(bytes w) { return _mm256_maddubs_epi16(_mm256_set1_epi16(1), (__m256i)w); }
 /* And (k1, k3). */
 LEAF_INLINE __m256i odd_columns(bytes w) { return _mm256_srai_epi16((__m256i)w, 8); }
