@@ -44,10 +44,20 @@ def grids():
     return np.array(result)
 
 
+def zero_place(grid):
+    return int(np.flatnonzero(grid == 0)[0])
+
+
+def coded(grid):
+    """The grid by codes, from 0 upwards and then the negative numbers, so that bytes of zeros are zeros."""
+    return np.roll(grid, -zero_place(grid))
+
+
 def thresholds(grid):
-    """The largest integer that is at least as near to each entry as to the next, in the order of a heap."""
+    """The largest integer that is at least as near to each entry as to the next, in the order of a heap from place 1 on.
+    Place 0 is what turns an entry's place in ascending order into its code, modulo 16."""
     between = (grid[1:] + grid[:-1]) // 2
-    heap = [0] * 16
+    heap = [16 - zero_place(grid)] + [0] * 15
     for place in range(1, 16):
         level = place.bit_length() - 1
         heap[place] = between[(2 * (place - (1 << level)) + 1) * (8 >> level) - 1]
@@ -80,7 +90,7 @@ def main():
     table = grids()
     assert table.shape == (256, 16) and abs(table).max() <= 127
     print("/* Made by Scripts/make-grids.py. */\n#include \"../tables.h\"\n\n/* clang-format off */")
-    show("int8_t leaf_q4_grids[LEAF_Q4_GRIDS][16]", 1, table)
+    show("int8_t leaf_q4_grids[LEAF_Q4_GRIDS][16]", 1, [coded(grid) for grid in table])
     show("int8_t leaf_q4_thresholds[LEAF_Q4_GRIDS][16]", 1, [thresholds(grid) for grid in table])
     bytes_in_order = list(range(128)) + list(range(-128, 0))
     show("uint64_t leaf_q4_holders[256][4]", 1, [holders(table, n) for n in bytes_in_order], lambda x: f"0x{x:x}")

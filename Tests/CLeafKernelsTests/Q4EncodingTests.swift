@@ -2,10 +2,12 @@ import CLeafKernels
 import GoldenSupport
 import Testing
 
-/// The grids as numbers.
-private let grids: [[Int]] = withUnsafeBytes(of: leaf_q4_grids) { bytes in
+/// The numbers of each grid by codes.
+private let coded: [[Int]] = withUnsafeBytes(of: leaf_q4_grids) { bytes in
     (0..<Int(LEAF_Q4_GRIDS)).map { grid in (0..<16).map { Int(Int8(bitPattern: bytes[16 * grid + $0])) } }
 }
+/// The same in ascending order.
+private let grids = coded.map { $0.sorted() }
 
 /// A tile of 16 rows as numbers of one size each.
 private struct Tile: Equatable {
@@ -77,13 +79,19 @@ private func nearest(_ w: Int, _ grid: [Int]) -> Int {
 }
 
 @Suite("q4") struct Q4EncodingTests {
-    @Test func everyGridAscendsAndHoldsZero() {
-        #expect(grids.count == 256)
-        for grid in grids {
-            #expect(zip(grid, grid.dropFirst()).allSatisfy { $0 < $1 })
-            #expect(grid.contains(0))
-            #expect(grid.allSatisfy { (-127...127).contains($0) })
+    @Test func everyGridHasSixteenNumbersFromZeroUpwards() {
+        #expect(coded.count == 256)
+        for (codes, grid) in zip(coded, grids) {
+            #expect(Set(grid).count == 16 && grid.allSatisfy { (-127...127).contains($0) })
+            #expect(codes == grid.filter { $0 >= 0 } + grid.filter { $0 < 0 } && codes[0] == 0)
         }
+    }
+
+    @Test(arguments: InstructionSet.here)
+    func bytesOfZerosAreZeros(set: InstructionSet) {
+        let zeros = Tile(numbers: [Int8](repeating: 0, count: 16 * 128))
+        #expect(zeros.encoded(set).allSatisfy { $0 == 0 })
+        #expect(Tile(decoding: [UInt8](repeating: 0, count: 2 * Int(LEAF_Q4_SECTION))) == zeros)
     }
 
     @Test(arguments: InstructionSet.here)

@@ -74,11 +74,11 @@ LEAF_INLINE i16x16 widen_high(i8x32 x) {
 }
 
 /* The codes of the nearest grid entries, of equals the smaller: a binary search among the thresholds between entries,
- * which lie in the order of a heap from place 1 on. */
+ * which lie in the order of a heap from place 1 on, and then the step from the place of an entry to its code. */
 LEAF_INLINE i8x32 nearest_codes(i8x32 x, i8x32 thresholds) {
     i8x32 place = 2 - (i8x32)(x > thresholds[1]);
     for (int level = 1; level < 4; level++) place = place + place - (i8x32)(x > look_up(thresholds, place));
-    return place & 15;
+    return (place + thresholds[0]) & 15;
 }
 
 /* The first grid that holds all numbers of a block; LEAF_Q4_GRIDS if there is none. */

@@ -40,7 +40,8 @@ typedef enum { LEAF_LAYOUT_INT8 = 0, LEAF_LAYOUT_Q4, LEAF_LAYOUT_COUNT } leaf_la
 #define LEAF_Q4_SECTION 544
 #define LEAF_Q4_GRIDS 256
 
-/* The grids of q4, the same for all files: each 16 int8 numbers, ascending, 0 among them, none of them -128. */
+/* The grids of q4, the same for all files: each 0 and 15 other int8 numbers, from 0 upwards and then
+ * from the lowest, which is not -128, upwards. So bytes of zeros are zeros. */
 extern const int8_t leaf_q4_grids[LEAF_Q4_GRIDS][16];
 
 /* The int8 tile that a q4 tile stands for. */
