@@ -32,6 +32,8 @@ package final class BatchJob {
         package var defaults = WireRequest.Defaults()
         /// Sequences at the same time at most.
         package var sequences = 8
+        /// The one `url` that lines may have, all of them in OpenAI's form; nil for a job of any lines.
+        package var endpoint: String?
 
         package init() {}
     }
@@ -77,6 +79,8 @@ package final class BatchJob {
     private var record: JobRecord?
     /// Of the file: the number of its last line, and bytes of its longest.
     package private(set) var (lastLine, longestLine) = (0, 0)
+    /// The first line that `check` refused.
+    package private(set) var badLine: Int?
     /// What others answer; nil until the first line is handed out.
     var handout: Handout?
     /// Bytes of a line at most.
@@ -127,9 +131,10 @@ package final class BatchJob {
             })
     }
 
-    /// Whether there is a job to go on with, and whether it has answers.
+    /// Whether there is a job to go on with, whether it has answers, and bytes of those.
     package var isBegun: Bool { log.isBegun }
     package var hasAnswers: Bool { log.hasAnswers }
+    package var answerBytes: Int { log.answerBytes }
 
     private static func open(_ path: String) throws(LeafError) -> InputFile {
         do throws(LeafError) {
@@ -177,6 +182,7 @@ package final class BatchJob {
                 room.make(for: item.answerRoom(in: file.configuration))
             } catch {
                 guard options.skipsBad else {
+                    badLine = line.number
                     throw LeafError(
                         .usage, "\(input.path), line \(line.number): \(error)", advice: .setting("skip_bad"))
                 }
@@ -225,6 +231,7 @@ package final class BatchJob {
                 }
             })
         guard let first else { return }
+        badLine = first.place
         throw LeafError(
             .usage, "\(input.path), line \(first.place): its id is that of line \(first.first); give each its own")
     }
@@ -238,6 +245,9 @@ package final class BatchJob {
     private func makeItem(_ line: LineCutter.Line, _ name: LineName) throws(LeafError) -> BatchItem {
         guard !line.isTooLong else {
             throw LeafError(.usage, "it is longer than \(Self.lineLimit.sizeText)")
+        }
+        if let endpoint = options.endpoint, !name.isOpenAI || name.url != endpoint {
+            throw LeafError(.usage, "'url' is not \(endpoint), which all lines of this job are for")
         }
         return try BatchItem(line.bytes, name, for: file, options.defaults, seed: seed(of: name))
     }
@@ -263,11 +273,12 @@ package final class BatchJob {
     ///   - model: opened for what `check` found.
     ///   - ahead: requests to hold at most; twice the number that share a sweep keeps every sweep full.
     ///   - cancellation: stops it; what has its answer keeps it.
+    ///   - turns: when its requests may begin; nil where nobody else uses the model.
     ///   - onProgress: called on the calling thread, some times a second.
     /// - Returns: how far it came.
     /// - Throws: `.io` and `.badInput` from reading the model, `.io` when an answer cannot be written.
     package func run(
-        on model: Model, ahead: Int, _ cancellation: Cancellation = Cancellation(),
+        on model: Model, ahead: Int, _ cancellation: Cancellation = Cancellation(), turns: (any JobTurns)? = nil,
         onProgress: (Progress) -> Void = { _ in }
     ) throws(LeafError) -> Progress {
         try begin()
@@ -294,7 +305,7 @@ package final class BatchJob {
         }
         do throws(LeafError) {
             try model.carryOut(
-                ahead: ahead, own,
+                ahead: ahead, own, admits: { turns?.take($0, within: $1) ?? true },
                 next: { _ throws(LeafError) -> Arrival<Asked<OpenItem, AnyRequest>> in
                     guard let next = try nextItem(of: lines, own, onFailure: { write($0, $1, isFailure: true) }) else {
                         return .end
@@ -305,7 +316,9 @@ package final class BatchJob {
                     switch event {
                     case .piece: break
                     case .progress(let news): progress.sweepRows = news.rows
-                    case .finished(let result): take(result, of: index, &open, model, write, stop)
+                    case .finished(let result):
+                        turns?.giveBack(open.item.requests[index])
+                        take(result, of: index, &open, model, write, stop)
                     }
                     show()
                 })
