@@ -1,6 +1,5 @@
-import Glibc
-import LeafFormat
-package import LeafSystem
+import LeafSystem
+import Leafcutter
 
 /// Files that clients send, and batches of what is in them.
 extension Service {

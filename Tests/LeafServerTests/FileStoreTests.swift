@@ -77,7 +77,9 @@ import Testing
         #expect(status { () throws(ServedError) in _ = try store.content(record.id, of: "") } == 404)
     }
 
-    @Test(arguments: ["../../etc/passwd", "C:\\windows\\a", "/", "", "..", "a\u{202E}b", String(repeating: "长", count: 500)])
+    @Test(arguments: [
+        "../../etc/passwd", "C:\\windows\\a", "/", "", "..", "a\u{202E}b", String(repeating: "长", count: 500),
+    ])
     func namesLeadNowhere(_ name: String) throws {
         let store = try store()
         let record = try receive(store, form("x", name: name))
@@ -163,11 +165,14 @@ import Testing
         store = nil
         let foreign = ["notes.txt", "file-short", "file-" + String(repeating: "-", count: 24)]
         let id = "file-" + String(repeating: "a", count: 24)
-        for name in foreign + [id, id + ".part", id + ".json.part", "batch_" + String(repeating: "b", count: 24) + ".answers"] {
+        for name in foreign + [
+            id, id + ".part", id + ".json.part", "batch_" + String(repeating: "b", count: 24) + ".answers",
+        ] {
             try "x".write(toFile: path + "/" + name, atomically: false, encoding: .utf8)
         }
         let next = try self.store()
-        #expect(try Set(names()) == Set(foreign + [record.id, record.id + ".json", (batch["id"].text ?? "") + ".json"]))
+        #expect(
+            try Set(names()) == Set(foreign + [record.id, record.id + ".json", (batch["id"].text ?? "") + ".json"]))
         #expect(try files(next)["data"][0]["filename"].text == "a.jsonl")
         let page = try Object(next.batches(PageQuery("", usual: 9, most: 9), of: ""))
         #expect(page["data"][0] == batch)
@@ -200,7 +205,8 @@ import Testing
         #expect(try files(store, "order=asc")["data"].list.compactMap(\.["id"].text) == found.reversed())
         #expect(try files(store, "purpose=batch_output")["data"].list.isEmpty)
         for query in ["limit=0", "limit=x", "limit=101", "order=up"] {
-            #expect(status { () throws(ServedError) in _ = try PageQuery(query, usual: 9, most: 100) } == 400, "\(query)")
+            #expect(
+                status { () throws(ServedError) in _ = try PageQuery(query, usual: 9, most: 100) } == 400, "\(query)")
         }
         #expect(throws: ServedError.self) { try files(store, "after=x") }
     }

@@ -85,7 +85,8 @@ import Testing
     }
 
     @Test func theBoundaryMayBeInQuotesAndEverythingAroundTheFormIsPassed() throws {
-        let body = Array("who reads this?\r\n".utf8) + form([(field("a"), [1])], boundary: "a b") + Array("--a b\r\n".utf8)
+        let body =
+            Array("who reads this?\r\n".utf8) + form([(field("a"), [1])], boundary: "a b") + Array("--a b\r\n".utf8)
         #expect(try read(body, "Multipart/Form-Data; charset=x; boundary=\"a b\"").map(\.bytes) == [[1]])
     }
 
@@ -134,7 +135,8 @@ import Testing
     }
 
     @Test func namesThatAreNoTextAreReadAllTheSame() throws {
-        let head = Array("--xyz\r\nContent-Disposition: form-data; name=\"".utf8) + [0xFF, 0xC3] + Array("\"\r\n\r\n".utf8)
+        let head =
+            Array("--xyz\r\nContent-Disposition: form-data; name=\"".utf8) + [0xFF, 0xC3] + Array("\"\r\n\r\n".utf8)
         let found = try read(head + Array("x\r\n--xyz--".utf8))
         #expect(found.count == 1 && found[0].bytes == [UInt8(ascii: "x")])
     }
@@ -149,7 +151,9 @@ import Testing
                 switch Int.random(in: 0..<3, using: &generator) {
                 case 0: body[place] = UInt8.random(in: 0...255, using: &generator)
                 case 1: body.remove(at: place)
-                default: body.insert(contentsOf: Array("\r\n--xyz".utf8).prefix(Int.random(in: 1...7, using: &generator)), at: place)
+                default:
+                    body.insert(
+                        contentsOf: Array("\r\n--xyz".utf8).prefix(Int.random(in: 1...7, using: &generator)), at: place)
                 }
             }
             let status = status(body)

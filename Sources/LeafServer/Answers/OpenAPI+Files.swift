@@ -36,7 +36,10 @@ extension OpenAPI {
                             "Answer the requests of a file in the background.", json(schema("Batch")),
                             errors: ["400", "413", "415", "429", "507"], body: json(schema("BatchRequest")))
                     ),
-                    ("get", operation("The batches.", json(schema("Batches")), errors: ["400"], query: pageFields(100))),
+                    (
+                        "get",
+                        operation("The batches.", json(schema("Batches")), errors: ["400"], query: pageFields(100))
+                    ),
                 ]),
             path("/v1/batches/{id}", [("get", operation("Where a batch is.", json(schema("Batch")), hasID: true))]),
             path(
@@ -54,7 +57,9 @@ extension OpenAPI {
         hasID: Bool = false
     ) -> JSON {
         // All are 404 where no files are kept.
-        let failures = (errors + ["401", "404", "408", "500", "503"]).sorted().map { ($0, response($0)) }
+        let failures: [(key: String, value: JSON)] = (errors + ["401", "404", "408", "500", "503"]).sorted().map {
+            ($0, response($0))
+        }
         let answers: [(key: String, value: JSON)] = [("200", ["description": "The answer.", "content": content])]
         var operation: [(key: String, value: JSON)] = [
             ("summary", .string(summary)), ("responses", .object(answers + failures)),

@@ -70,26 +70,21 @@ package struct BatchRecord: Sendable {
             status.timeName.map { ($0, self.times[status].map { .integer($0) } ?? .null) }
         }
         func made(_ id: String, _ count: Int) -> JSON { status.isOver && count > 0 ? .string(id) : .null }
-        return .object(
-            [
-                ("id", .string(id)), ("object", "batch"), ("endpoint", .string(endpoint)), ("errors", failures),
-                ("input_file_id", .string(input)), ("completion_window", .string(window)),
-                ("status", .string(status.rawValue)), ("output_file_id", made(output, counts.completed)),
-                ("error_file_id", made(errors, counts.failed)), ("created_at", .integer(created)),
-                ("expires_at", .integer(expires)),
-            ] + times + [
-                (
-                    "request_counts",
-                    [
-                        "total": .integer(counts.total), "completed": .integer(counts.completed),
-                        "failed": .integer(counts.failed),
-                    ]
-                ),
-                (
-                    "metadata",
-                    metadata.isEmpty ? .null : .object(metadata.map { ($0.key, .string($0.value)) })
-                ),
-            ])
+        var fields: [(key: String, value: JSON)] = [
+            ("id", .string(id)), ("object", "batch"), ("endpoint", .string(endpoint)), ("errors", failures),
+            ("input_file_id", .string(input)), ("completion_window", .string(window)),
+            ("status", .string(status.rawValue)), ("output_file_id", made(output, counts.completed)),
+            ("error_file_id", made(errors, counts.failed)), ("created_at", .integer(created)),
+            ("expires_at", .integer(expires)),
+        ]
+        fields += times
+        let counts: JSON = [
+            "total": .integer(counts.total), "completed": .integer(counts.completed), "failed": .integer(counts.failed),
+        ]
+        fields.append(("request_counts", counts))
+        let pairs: [(key: String, value: JSON)] = metadata.map { ($0.key, .string($0.value)) }
+        fields.append(("metadata", pairs.isEmpty ? .null : .object(pairs)))
+        return .object(fields)
     }
 
     private var failures: JSON {

@@ -122,7 +122,9 @@ final class BatchRunner: Sendable {
         }
     }
 
-    private func isCancelled(_ batch: BatchRecord) -> Bool { store.look { $0.batches[batch.id]?.status == .cancelling } }
+    private func isCancelled(_ batch: BatchRecord) -> Bool {
+        store.look { $0.batches[batch.id]?.status == .cancelling }
+    }
 
     /// Requests that may be held at the same time.
     private func ahead(_ survey: BatchJob.Survey) throws(LeafError) -> Int {

@@ -3,8 +3,12 @@ import LeafSystem
 
 /// What is asked of files and batches, by its path.
 enum FileRoute: Equatable {
-    case files, batches
-    case file(String), content(String), batch(String), cancel(String)
+    case files
+    case file(String)
+    case content(String)
+    case batches
+    case batch(String)
+    case cancel(String)
 
     /// Nil for every other path.
     init?(_ path: String) {
@@ -89,9 +93,9 @@ final class FileDesk: Sendable {
             let kept = try store.receive(contentType: question.contentType, for: owner) { question.body.next() }
             return .json(kept.record.json.line, ignored: kept.ignored)
         case (.files, _):
-            return .json(try store.files(PageQuery(question.query, usual: 10_000, most: 10_000), of: owner))
-        case (.file(let id), .delete): return .json(try store.delete(id, of: owner))
-        case (.file(let id), _): return .json(try store.file(id, of: owner).json)
+            return .all(of: try store.files(PageQuery(question.query, usual: 10_000, most: 10_000), of: owner))
+        case (.file(let id), .delete): return .all(of: try store.delete(id, of: owner))
+        case (.file(let id), _): return .all(of: try store.file(id, of: owner).json)
         case (.content(let id), _): return .content(try store.content(id, of: owner))
         case (.batches, .post):
             let wish: BatchWish
@@ -101,13 +105,14 @@ final class FileDesk: Sendable {
                 throw ServedError(error)
             }
             return .json(try store.create(wish, for: owner).line, ignored: wish.ignored.names)
-        case (.batches, _): return .json(try store.batches(PageQuery(question.query, usual: 20, most: 100), of: owner))
-        case (.batch(let id), _): return .json(try store.batch(id, of: owner).json)
-        case (.cancel(let id), _): return .json(try store.cancel(id, of: owner))
+        case (.batches, _):
+            return .all(of: try store.batches(PageQuery(question.query, usual: 20, most: 100), of: owner))
+        case (.batch(let id), _): return .all(of: try store.batch(id, of: owner).json)
+        case (.cancel(let id), _): return .all(of: try store.cancel(id, of: owner))
         }
     }
 }
 
 extension FileDesk.Answer {
-    fileprivate static func json(_ json: JSON) -> Self { .json(json.line, ignored: []) }
+    fileprivate static func all(of json: JSON) -> Self { .json(json.line, ignored: []) }
 }

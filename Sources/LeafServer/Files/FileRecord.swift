@@ -1,4 +1,4 @@
-package import LeafFormat
+import LeafFormat
 import LeafSystem
 import LeafWire
 

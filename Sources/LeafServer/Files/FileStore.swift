@@ -212,7 +212,9 @@ package final class FileStore: Sendable {
 
     package func files(_ page: PageQuery, of owner: String) throws(ServedError) -> JSON {
         let own = look { state in
-            state.files.values.filter { $0.owner == owner && (page.purpose ?? $0.purpose.rawValue) == $0.purpose.rawValue }
+            state.files.values.filter { file in
+                file.owner == owner && (page.purpose == nil || page.purpose == file.purpose.rawValue)
+            }
         }.sorted { ($0.created, $0.id) < ($1.created, $1.id) }
         return try page.cut(own, id: \.id, json: \.json)
     }

@@ -213,7 +213,9 @@ extension [UInt8] {
         withUnsafeBufferPointer { bytes in
             var place = begin
             while place + wanted.count <= bytes.count {
-                guard let next = bytes[place...(bytes.count - wanted.count)].firstIndex(of: wanted[0]) else { return nil }
+                guard let next = bytes[place...(bytes.count - wanted.count)].firstIndex(of: wanted[0]) else {
+                    return nil
+                }
                 if bytes[next..<next + wanted.count].elementsEqual(wanted) { return next }
                 place = next + 1
             }
