@@ -87,14 +87,12 @@ extension Model {
             return false
         }
         repeat {
-            var makers: [Engine.TrackMaker] = []
-            var mayCome = false
+            var (makers, mayCome): ([Engine.TrackMaker], Bool) = ([], false)
             if !isAtEnd {
                 do throws(LeafError) {
                     mayCome = try begin(&makers)
                 } catch {
-                    failure = error
-                    isAtEnd = true
+                    (failure, isAtEnd) = (error, true)
                     own.cancel()
                 }
             }

@@ -114,10 +114,10 @@ import Testing
         "--xyz\r\nContent-Disposition: attachment; name=\"a\"\r\n\r\n\r\n--xyz--",
         "--xyz\r\nContent-Disposition: form-data\r\n\r\n\r\n--xyz--",
         "--xyz\r\nContent-Type: text/plain\r\n\r\n\r\n--xyz--",
-        "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\nContent-Disposition: form-data; name=\"b\"\r\n\r\n\r\n--xyz--",
+        "--xyz\r\nContent-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b\r\n\r\n\r\n--xyz--",
         // Encoded, and a form in a form.
         "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\nContent-Transfer-Encoding: base64\r\n\r\n\r\n--xyz--",
-        "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\nContent-Type: multipart/mixed; boundary=q\r\n\r\n\r\n--xyz--",
+        "--xyz\r\nContent-Disposition: form-data; name=a\r\nContent-Type: multipart/mixed\r\n\r\n\r\n--xyz--",
         // The end is missing.
         "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n--xyz\r\n",
         "--xyz\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx",

@@ -4,8 +4,8 @@ package import LeafBatch
 import LeafSystem
 package import LeafWire
 
-/// Which places on the sweep a batch may take: those that nobody else wants, and never the last one, so that whoever asks
-/// next has one at once.
+/// Which places on the sweep a batch may take: those that nobody else wants, and never the last one, so that whoever
+/// asks next has one at once.
 package final class BatchGate: JobTurns, Sendable {
     private struct State {
         /// Places that the batch has, and may have.
