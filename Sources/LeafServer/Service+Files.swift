@@ -26,13 +26,17 @@ extension Service {
         }
         guard exchange.method == .get || !isStopping else { return refuse(exchange, .stopping) }
         if route == .batches, exchange.method == .post, !exchange.isJSON { return refuse(exchange, .notJSON) }
+        let body = exchange.takeBody()
+        guard body.byteCount <= options.limits.bodyBytes else {
+            return refuse(exchange, .bodyTooLong(options.limits.bodyBytes))
+        }
         lastNumber += 1
         let number = lastNumber
         asked[number] = exchange
         exchange.whenGone = { [unowned self] in asked[number] = nil }
         let question = FileDesk.Question(
             route: route, method: exchange.method, query: exchange.query, contentType: exchange.header("Content-Type"),
-            owner: key.flatMap { options.keys?.owner(at: $0) } ?? "", body: exchange.takeBody())
+            owner: key.flatMap { options.keys?.owner(at: $0) } ?? "", body: body)
         fileDesk.ask(question) { [inbox] answer in inbox.put(.filed(number: number, answer)) }
     }
 

@@ -1,6 +1,6 @@
 package import CPMAntShape
 import Dispatch
-package import LeafBatch
+import LeafBatch
 import LeafSystem
 package import LeafWire
 

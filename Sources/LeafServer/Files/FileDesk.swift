@@ -1,5 +1,6 @@
 import LeafFormat
 import LeafSystem
+import LeafWire
 
 /// What is asked of files and batches, by its path.
 enum FileRoute: Equatable {

@@ -11,6 +11,9 @@ final class HTTPBody: @unchecked Sendable {
         if let source, let buffer { evbuffer_add_buffer(buffer, source) }
     }
 
+    /// Bytes that were not read yet.
+    var byteCount: Int { buffer.map { evbuffer_get_length($0) } ?? 0 }
+
     deinit { if let buffer { evbuffer_free(buffer) } }
 
     /// The next piece, which is given back by libevent then; nil at the end.

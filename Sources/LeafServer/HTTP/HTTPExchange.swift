@@ -174,8 +174,7 @@ final class HTTPExchange {
                 request, buffer,
                 { _, exchange in
                     guard let exchange else { return }
-                    let exchange = Unmanaged<HTTPExchange>.fromOpaque(exchange).takeUnretainedValue()
-                    if let next = exchange.nextPiece { exchange.write(pieces: next) }
+                    Unmanaged<HTTPExchange>.fromOpaque(exchange).takeUnretainedValue().goOn()
                 }, Unmanaged.passUnretained(self).toOpaque())
         case .success:
             nextPiece = nil
@@ -185,6 +184,8 @@ final class HTTPExchange {
             breakOff()
         }
     }
+
+    private func goOn() { if let nextPiece { write(pieces: nextPiece) } }
 
     func end() {
         guard state == .started, let request else { return }
