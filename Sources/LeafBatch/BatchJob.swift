@@ -1,5 +1,5 @@
 import CPMAntShape
-import LeafExecutor
+package import LeafExecutor
 import LeafFormat
 package import LeafGeneration
 package import LeafSystem
@@ -34,6 +34,8 @@ package final class BatchJob {
         package var sequences = 8
         /// The one `url` that lines may have, all of them in OpenAI's form; nil for a job of any lines.
         package var endpoint: String?
+        /// For what a model is open already: a request that needs more is answered by that, and the others go on.
+        package var capacity: Demand?
 
         package init() {}
     }
@@ -181,7 +183,7 @@ package final class BatchJob {
                 }
                 room.make(for: item.answerRoom(in: file.configuration))
             } catch {
-                guard options.skipsBad else {
+                guard options.skipsBad || isTooWide(error) else {
                     badLine = line.number
                     throw LeafError(
                         .usage, "\(input.path), line \(line.number): \(error)", advice: .setting("skip_bad"))
@@ -249,8 +251,14 @@ package final class BatchJob {
         if let endpoint = options.endpoint, !name.isOpenAI || name.url != endpoint {
             throw LeafError(.usage, "'url' is not \(endpoint), which all lines of this job are for")
         }
-        return try BatchItem(line.bytes, name, for: file, options.defaults, seed: seed(of: name))
+        let item = try BatchItem(line.bytes, name, for: file, options.defaults, seed: seed(of: name))
+        for demand in item.requests.flatMap({ $0.demands(in: file.configuration) }) {
+            if let refusal = options.capacity.flatMap({ demand.refusal(by: $0) }) { throw refusal }
+        }
+        return item
     }
+
+    private func isTooWide(_ error: LeafError) -> Bool { options.capacity != nil && error.kind == .tooLong }
 
     /// The seed of a request that gives none: a line has the same one in every run.
     func seed(of name: LineName) -> UInt64 {
@@ -344,7 +352,7 @@ package final class BatchJob {
                 guard !isDuplicate else { throw LeafError(.usage, "its id is that of an earlier line") }
                 return (try makeItem(line, name), line.bytes)
             } catch {
-                let reason = LeafError(.usage, "line \(line.number): \(error)")
+                let reason = LeafError(isTooWide(error) ? .tooLong : .usage, "line \(line.number): \(error)")
                 onFailure(name.answer(reason, isDuplicate: isDuplicate), name)
             }
         }

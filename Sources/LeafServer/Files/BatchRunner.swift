@@ -71,6 +71,7 @@ final class BatchRunner: Sendable {
         guard AnswerDesk.secondsNow() < batch.expires else { return .expired }
         var options = BatchJob.Options()
         (options.resumes, options.endpoint, options.sequences) = (true, batch.endpoint, means.places)
+        options.capacity = model.capacity
         let job = try BatchJob(
             input: store.path(batch.input), output: store.answersPath(batch.id), model.file, origin: means.origin,
             options)
