@@ -295,6 +295,29 @@ def test_a_batch_goes_on_after_the_server_was_killed(tmp_path):
         assert server.stop() == 0
 
 
+@pytest.mark.parametrize("how", ["expired", "failed"])
+def test_what_was_answered_stays_where_a_batch_cannot_go_on(tmp_path, how):
+    """Its time is over, or the next server would give other answers."""
+    with Server(*SLOW, "--files", str(tmp_path), "--max-batch", "3") as server:
+        client = client_of(server)
+        batch = begin(client, lines(100, tokens=16))
+        wait(client, batch, "in_progress", until=lambda b: b.request_counts.completed >= 2)
+        assert server.stop() == 0
+    record = tmp_path / (batch.id + ".json")
+    if how == "expired":
+        record.write_text(record.read_text().replace(str(batch.expires_at), str(batch.created_at)))
+    with Server(*OPTIONS, "--files", str(tmp_path), "--kv", "f16" if how == "expired" else "f32") as server:
+        client = client_of(server)
+        batch = wait(client, batch, how)
+        found = answers(client, batch.output_file_id)
+        assert 2 <= len(found) == batch.request_counts.completed < 100
+        if how == "failed":
+            assert "kv" in batch.errors.data[0].message and str(tmp_path) not in batch.errors.data[0].message
+        # The next one has its turn.
+        wait(client, begin(client, lines(1)), "completed")
+        assert server.stop() == 0
+
+
 def test_a_live_request_is_answered_beside_a_batch(tmp_path):
     """And its bytes are those of a server on which nobody else is."""
     with Server(*SLOW, "--files", str(tmp_path), "--max-batch", "3") as server:
