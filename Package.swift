@@ -151,7 +151,7 @@ let package = Package(
             name: "LeafServer",
             dependencies: [
                 "CEvent", "COpenSSL", "CPage", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat",
-                "LeafGeneration", "LeafStream", "LeafTokenizer", "LeafWire", "Leafcutter",
+                "LeafGeneration", "LeafStream", "LeafTokenizer", "LeafWire", "LeafBatch", "Leafcutter",
             ],
             swiftSettings: library),
         .testTarget(
