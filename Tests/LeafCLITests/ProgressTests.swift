@@ -68,6 +68,19 @@ import Testing
         #expect(progress.text(after: 0.1) == "reading the prompt")
     }
 
+    /// What a session has comes at once, and is no sign of how fast the rest comes.
+    @Test func aSessionsOwnTokensCountForNoRate() {
+        var watch = TokenWatch(past: 20)
+        #expect(watch.progress(at: start, streams: false).text(after: 0.1) == "reading the prompt")
+        for _ in 0..<20 { watch.count(at: start + .seconds(10)) }
+        #expect(watch.progress(at: start + .seconds(12), streams: false).text(after: 0.1) == "generating: 20 tokens")
+        // The first of its own begins the time, the next ones are counted.
+        for seconds in [14.0, 18, 22] { watch.count(at: start + .seconds(seconds)) }
+        #expect(
+            watch.progress(at: start + .seconds(22), streams: false).text(after: 0.1)
+                == "generating: 23 tokens, 0.25 a second")
+    }
+
     @Test func requestsShowTheNextSweepAndTheEndOfAll() {
         var progress = Progress("generating", 3, of: 8, "request")
         progress.sweep = .step
