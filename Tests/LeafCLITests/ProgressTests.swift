@@ -51,6 +51,18 @@ import Testing
         }
     }
 
+    /// Four equal sweeps of 10 s: what is left falls with the time, in the middle of a sweep as well.
+    @Test func whatIsLeftDoesNotGrowDuringASweepThatIsCounted() {
+        for (seconds, left) in [(12.0, "28 s"), (15, "25 s"), (19, "21 s"), (25, "15 s")] {
+            let count = Int(seconds / 10)
+            var progress = Progress("measuring", count, of: 4, "sweep")
+            progress.sweep = .counted
+            let text = progress.text(after: seconds, sweep: sweep(seconds / 10 - Double(count), of: 10))
+            #expect(text.hasPrefix("measuring: \(count) of 4 sweeps, sweep "), "\(text)")
+            #expect(text.contains(", next in ") && text.hasSuffix(", \(left) left"), "\(text)")
+        }
+    }
+
     private func sweep(_ share: Double, of seconds: Double) -> SweepClock.Reading {
         var clock = SweepClock(began: start)
         return read(&clock, at: share * seconds, share, sweeps: 0)
