@@ -246,3 +246,18 @@ if Context.environment["LEAF_FUZZ_BUILD"] != nil {
             path: "Tests/Fuzz", swiftSettings: strict),
     ]
 }
+
+// The test targets to build, with what they are made of and nothing else: compiling for a sanitizer is slow, see
+// Scripts/test-sanitizers.
+if let wanted = Context.environment["LEAF_TEST_TARGETS"] {
+    var needed = Set<String>()
+    func need(_ name: String) {
+        guard needed.insert(name).inserted else { return }
+        for case .byNameItem(let name, _) in package.targets.first(where: { $0.name == name })?.dependencies ?? [] {
+            need(name)
+        }
+    }
+    for name in wanted.split(separator: " ") { need(String(name)) }
+    package.targets.removeAll { !needed.contains($0.name) }
+    package.products = []
+}

@@ -97,7 +97,8 @@ package enum Program {
             return LeafError(
                 .usage,
                 "there is no command \(name); \(GenerateCommand.name) continues a text: "
-                    + "leafcutter \(GenerateCommand.name) MODEL PROMPT")
+                    + "leafcutter \(GenerateCommand.name) MODEL PROMPT"
+                    + (name == "chat" ? "; \(ServeCommand.name) shows a page to write with, and answers chats" : ""))
         }
         let nearest = NearestName.of(name, among: commands.map { $0.name })
         return LeafError(

@@ -111,7 +111,7 @@ import Testing
     }
 
     /// Wherever starting fails, those that run end, and the caller gets a sentence.
-    @Test(.timeLimit(.minutes(1)), arguments: 2...6)
+    @Test(.timeLimit(.minutes(30)), arguments: 2...6)
     func aThreadThatCannotStartLeavesNoneBehind(failing: Int) throws {
         let running = DispatchGroup()
         let started = Mutex(1)
