@@ -88,13 +88,11 @@ extension Service {
     func hear(_ told: Told, of number: Int) {
         guard let job = jobs[number] else { return }
         switch told {
+        case .tokens(let count): return metrics.count(tokens: count)
         case .chunk(let line):
-            metrics.count(tokens: 1)
             begin(answerOf: job)
             return send(job, "data: \(line)\n\n")
-        case .finished(let line, let tokens):
-            metrics.count(tokens: tokens)
-            finish(job, line)
+        case .finished(let line): finish(job, line)
         case .failed(let error): fail(job, error)
         }
         advance()
@@ -199,17 +197,6 @@ extension HTTPExchange {
             if pair.count == 2, pair[0] == "u", let urgency = Int(pair[1]), (0...7).contains(urgency) { return urgency }
         }
         return Self.usualUrgency
-    }
-}
-
-extension JSON {
-    /// What an answer of OpenAI's says of its tokens.
-    var completionTokens: Int? {
-        guard case .object(let fields) = self,
-            case .object(let usage)? = fields.first(where: { $0.key == "usage" })?.value,
-            case .integer(let count)? = usage.first(where: { $0.key == "completion_tokens" })?.value
-        else { return nil }
-        return count
     }
 }
 
