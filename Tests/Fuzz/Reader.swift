@@ -1,16 +1,19 @@
 import CPMAntShape
 import Glibc
+import LeafExecutor
 import LeafFormat
 import LeafSystem
 import LeafWire
+import Leafcutter
 
 @testable import LeafGeneration
 @testable import LeafImport
+@testable import LeafServer
 @testable import LeafTokenizer
 
 /// What reads bytes that anybody may have made.
 enum Reader: String, CaseIterable {
-    case header, chunks, pickle, zip, adapter, masks, vocabulary, segmenter, session, requests, cases
+    case header, chunks, pickle, zip, adapter, masks, vocabulary, segmenter, session, requests, cases, bodies, headers
 
     /// The one that the environment names.
     static let chosen: Reader = {
@@ -93,6 +96,19 @@ enum Reader: String, CaseIterable {
         case .cases:
             try promise(LogitsInput.heapBound(byteCount: bytes.count))
             _ = try LogitsInput.cases(json: bytes[...])
+        case .bodies:
+            // A byte for the route, and what a client sends there.
+            let (route, body) = (Int(bytes.first ?? 0) % AnswerDesk.Route.allCases.count, bytes.dropFirst())
+            try promise(ServedModel.room(bodyBytes: body.count))
+            _ = try ServedModel.desk.request(AnswerDesk.Route.allCases[route], body: body)
+        case .headers:
+            // Copies of a text in other letters, and its parts.
+            try promise(64 * bytes.count)
+            let value = String(decoding: bytes, as: UTF8.self)
+            _ = HostRule([.internet(host: "0.0.0.0", port: 80)], allowed: ["leaf.example"]).admits(value)
+            _ = KeyRing(["secret"]).place(of: value)
+            _ = HeaderValue.urgency(of: value)
+            _ = HeaderValue.isJSON(value)
         }
     }
 
@@ -117,6 +133,27 @@ enum Reader: String, CaseIterable {
         defer { allowance.give(back: 2 << 20) }
         let row = try PageMemory(count: reader.rowBytes)
         for number in [0, reader.rows - 1] { try reader.read(rows: number..<number + 1, into: row.bytes) }
+    }
+}
+
+/// The model that bodies ask for something, which the environment names.
+private enum ServedModel {
+    private static let (context, sequences) = (512, 8)
+
+    static let desk: AnswerDesk = {
+        guard let path = getenv("LEAF_FUZZ_MODEL"), let file = try? ModelFile(path: String(cString: path)) else {
+            fatalError("LEAF_FUZZ_MODEL names a model file")
+        }
+        // So few rows of logits that a text is scored in parts.
+        let capacity = Demand(context: context * sequences, longest: context, logitRows: 40, sequences: sequences)
+        var settings = AnswerDesk.Settings()
+        settings.mostBytes = room(bodyBytes: WireRequest.byteLimit)
+        return AnswerDesk(file, capacity: capacity, settings)
+    }()
+
+    /// What the server's plan has for one request.
+    static func room(bodyBytes: Int) -> Int {
+        AnswerDesk.widestRoom(context: context, sequences: sequences, bodyBytes: bodyBytes).bytes
     }
 }
 
