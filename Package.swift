@@ -149,7 +149,7 @@ let package = Package(
         .target(
             name: "LeafServer",
             dependencies: [
-                "CEvent", "COpenSSL", "CPage", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat",
+                "CEvent", "COpenSSL", "CPage", "LeafExecutor", "LeafSystem", "LeafFormat",
                 "LeafGeneration", "LeafStream", "LeafTokenizer", "LeafWire", "Leafcutter",
             ],
             swiftSettings: library),

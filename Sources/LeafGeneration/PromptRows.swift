@@ -93,8 +93,8 @@ public struct PromptRows: Sendable, Equatable {
         return rows
     }
 
-    /// The rows of the prompt and of a text behind it, for one sweep that predicts a part of the text. Each token of the
-    /// text sees the prompt and those before it; what stands behind the part is left out.
+    /// The rows of the prompt and of a text behind it, for one sweep that predicts a part of the text. Each token of
+    /// the text sees the prompt and those before it; what stands behind the part is left out.
     ///
     /// - Parameters:
     ///   - part: of `target`, not empty. The row before each of its tokens wants logits.

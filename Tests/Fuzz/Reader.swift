@@ -97,19 +97,20 @@ enum Reader: String, CaseIterable {
             try promise(LogitsInput.heapBound(byteCount: bytes.count))
             _ = try LogitsInput.cases(json: bytes[...])
         case .bodies:
-            // A byte for the route, and what a client sends there.
-            let (route, body) = (Int(bytes.first ?? 0) % AnswerDesk.Route.allCases.count, bytes.dropFirst())
-            try promise(ServedModel.room(bodyBytes: body.count))
-            _ = try ServedModel.desk.request(AnswerDesk.Route.allCases[route], body: body)
+            try promise(ServedModel.room(bodyBytes: bytes.count))
+            try ServedModel.read(bytes)
         case .headers:
             // Copies of a text in other letters, and its parts.
             try promise(64 * bytes.count)
-            let value = String(decoding: bytes, as: UTF8.self)
-            _ = HostRule([.internet(host: "0.0.0.0", port: 80)], allowed: ["leaf.example"]).admits(value)
-            _ = KeyRing(["secret"]).place(of: value)
-            _ = HeaderValue.urgency(of: value)
-            _ = HeaderValue.isJSON(value)
+            readHeader(String(decoding: bytes, as: UTF8.self))
         }
+    }
+
+    private func readHeader(_ value: String) {
+        _ = HostRule([.internet(host: "0.0.0.0", port: 80)], allowed: ["leaf.example"]).admits(value)
+        _ = KeyRing(["secret"]).place(of: value)
+        _ = HeaderValue.urgency(of: value)
+        _ = HeaderValue.isJSON(value)
     }
 
     /// A session of these contents, or, after a 0, of these bytes, frames and all.
@@ -150,6 +151,12 @@ private enum ServedModel {
         settings.mostBytes = room(bodyBytes: WireRequest.byteLimit)
         return AnswerDesk(file, capacity: capacity, settings)
     }()
+
+    /// - Parameter bytes: one for the route, and what a client sends there.
+    static func read(_ bytes: [UInt8]) throws(ServedError) {
+        let route = AnswerDesk.Route.allCases[Int(bytes.first ?? 0) % AnswerDesk.Route.allCases.count]
+        _ = try desk.request(route, body: bytes.dropFirst())
+    }
 
     /// What the server's plan has for one request.
     static func room(bodyBytes: Int) -> Int {
