@@ -97,7 +97,7 @@ enum Reader: String, CaseIterable {
             try promise(LogitsInput.heapBound(byteCount: bytes.count))
             _ = try LogitsInput.cases(json: bytes[...])
         case .bodies:
-            try promise(ServedModel.room(bodyBytes: bytes.count))
+            try promise(ServedModel.readingBytes(of: bytes.count))
             try ServedModel.read(bytes)
         case .headers:
             // Copies of a text in other letters, and its parts.
@@ -148,7 +148,7 @@ private enum ServedModel {
         // So few rows of logits that a text is scored in parts.
         let capacity = Demand(context: context * sequences, longest: context, logitRows: 40, sequences: sequences)
         var settings = AnswerDesk.Settings()
-        settings.mostBytes = room(bodyBytes: WireRequest.byteLimit)
+        settings.mostBytes = 64 << 20
         return AnswerDesk(file, capacity: capacity, settings)
     }()
 
@@ -158,10 +158,8 @@ private enum ServedModel {
         _ = try desk.request(route, body: bytes.dropFirst())
     }
 
-    /// What the server's plan has for one request.
-    static func room(bodyBytes: Int) -> Int {
-        AnswerDesk.widestRoom(context: context, sequences: sequences, bodyBytes: bodyBytes).bytes
-    }
+    /// Ids, and the places of each in its text; of up to 256 texts the options that each is asked with.
+    static func readingBytes(of bodyBytes: Int) -> Int { 16 * bodyBytes + 1 << 20 }
 }
 
 /// A file of the process that readers of files open.

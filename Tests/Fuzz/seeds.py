@@ -137,9 +137,25 @@ bodies = [
     (4, {"input": "问", "options": ["甲", "乙"], "rule": "choice"}),
     (5, {"prompt": "\U0001f600</s>\n", "add_special_tokens": True}),
     (6, {"tokens": [6, 7, 8]}),
+    # As long as may be, of what takes most.
+    (0, {"prompt": "春 " * 12000}),
+    (0, {"prompt": [6] * 15000, "echo": True}),
+    (0, {"prompt": ["a"] * 256, "echo": True, "logprobs": 20, "max_tokens": 0}),
+    (0, {"prompt": [[6, 7]] * 256, "n": 8, "logprobs": 20, "return_token_ids": True}),
+    (0, {"prompt": "春", "logit_bias": {str(i): 1 for i in range(4000)}, "stop": ["a"] * 4000}),
+    (1, {"messages": [{"role": "user", "content": ""}] * 1500}),
+    (1, {"messages": [{"role": "user", "content": [{"type": "text", "text": ""}] * 2000}]}),
+    (2, {"input": [[6]] * 256}),
+    (3, {"text": "a<blank:1>" * 4000}),
+    (3, {"text": "<blank>" * 40, "max_blank": 256, "beams": 8}),
+    (4, {"input": "春" * 400, "options": ["甲"] * 256}),
+    (4, {"context_ids": [6] * 8000, "target_ids": [8] * 8000}),
+    (5, {"prompt": "a\U0001f600\n" * 6000}),
+    (5, {"prompt": "," * 60000}),
+    (6, {"tokens": [7] * 18000, **{str(i): i for i in range(500)}}),
 ]
 for number, (route, body) in enumerate(bodies):
-    seed("bodies", str(number), bytes([route]) + json.dumps(body, ensure_ascii=number % 2 == 0).encode())
+    seed("bodies", str(number), bytes([route]) + json.dumps(body, ensure_ascii=number in (0, 6)).encode())
 for number, value in enumerate((
         "127.0.0.1:8080", "[::1]:80", "LEAF.example", "Bearer secret", "bearer  secret\t", "u=7, i", "i,u=3;a",
         "application/json; charset=utf-8")):

@@ -144,6 +144,16 @@ extension OpenAPI {
           "type": "object", "required": ["prompt", "content"],
           "properties": {"prompt": {"type": "string"}, "content": {"type": "string"}}
          },
+         "TokenizerInfo": {
+          "type": "object", "required": ["bos_token", "eos_token", "pad_token", "vocab_size", "model_max_length"],
+          "properties": {
+           "bos_token": {"type": "string"}, "eos_token": {"type": "string"}, "pad_token": {"type": "string"},
+           "unk_token": {"type": "string"}, "add_bos_token": {"type": "boolean"},
+           "add_eos_token": {"type": "boolean"}, "chat_template": {"type": "null"},
+           "tokenizer_class": {"type": "string"}, "vocab_size": {"type": "integer"},
+           "model_max_length": {"type": "integer"}
+          }
+         },
          "Model": {
           "type": "object", "required": ["id", "object", "created", "owned_by"],
           "properties": {

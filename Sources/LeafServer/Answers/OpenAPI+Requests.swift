@@ -1,12 +1,16 @@
 /// Bodies that are taken.
 extension OpenAPI {
+    private static let id = #"{"type": "integer", "minimum": 0, "maximum": 2147483647}"#
+
     /// Soft prompt, segment and adapter: what every kind of request has.
     private static let form = #"""
            "task": {
-            "type": ["integer", "null"], "minimum": 0,
+            "type": ["integer", "null"], "minimum": 0, "maximum": 2147483647,
             "description": "Soft prompt; 2 continues a text, 1 fills blanks."
            },
-           "segment": {"type": ["integer", "null"], "minimum": 0, "description": "Segment of the text."},
+           "segment": {
+            "type": ["integer", "null"], "minimum": 0, "maximum": 2147483647, "description": "Segment of the text."
+           },
            "delta": {
             "type": ["string", "null"], "description": "The name of an adapter that was loaded at the start."
            },
@@ -22,7 +26,7 @@ extension OpenAPI {
             "default": 0.9
            },
            "top_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1, "default": 0.9},
-           "top_k": {"type": ["integer", "null"], "minimum": 0, "default": 0},
+           "top_k": {"type": ["integer", "null"], "minimum": 0, "maximum": 9223372036854775807, "default": 0},
            "min_p": {"type": ["number", "null"], "minimum": 0, "maximum": 1, "default": 0},
            "seed": {
             "type": ["integer", "null"], "minimum": 0, "maximum": 18446744073709551615,
@@ -31,10 +35,10 @@ extension OpenAPI {
            "frequency_penalty": {"type": ["number", "null"], "minimum": -100, "maximum": 100},
            "presence_penalty": {"type": ["number", "null"], "minimum": -100, "maximum": 100},
            "repetition_penalty": {"type": ["number", "null"], "minimum": 1, "maximum": 1000, "default": 1},
-           "repetition_window": {"type": ["integer", "null"], "minimum": 1},
-           "no_repeat_ngram": {"type": ["integer", "null"], "minimum": 0},
+           "repetition_window": {"type": ["integer", "null"], "minimum": 1, "maximum": 9223372036854775807},
+           "no_repeat_ngram": {"type": ["integer", "null"], "minimum": 0, "maximum": 9223372036854775807},
            "logit_bias": {
-            "type": ["object", "null"], "maxProperties": 1024,
+            "type": ["object", "null"], "maxProperties": 1024, "propertyNames": {"pattern": "^[0-9]{1,10}$"},
             "additionalProperties": {"type": "number", "minimum": -1000, "maximum": 1000},
             "description": "Added to the logits of these ids."
            },
@@ -74,7 +78,7 @@ extension OpenAPI {
            "allow_empty": {
             "type": ["boolean", "null"], "description": "Whether the first token may end the text."
            },
-           "eos_id": {"type": ["integer", "null"], "minimum": 0, "default": 7},
+           "eos_id": {"type": ["integer", "null"], "minimum": 0, "maximum": 2147483647, "default": 7},
            "length_penalty": {"type": ["number", "null"], "minimum": -10, "maximum": 10},
            "early_stopping": {"type": ["boolean", "null"], "description": "Of beams."},
            "return_token_ids": {
@@ -88,10 +92,10 @@ extension OpenAPI {
     private static let texts = #"""
             "oneOf": [
              {"type": "string"}, {"type": "array", "minItems": 1, "maxItems": 256, "items": {"type": "string"}},
-             {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
+             {"type": "array", "minItems": 1, "items": \#(id)},
              {
               "type": "array", "minItems": 1, "maxItems": 256,
-              "items": {"type": "array", "items": {"type": "integer", "minimum": 0}}
+              "items": {"type": "array", "minItems": 1, "items": \#(id)}
              }
             ]
         """#
@@ -172,7 +176,7 @@ extension OpenAPI {
           "properties": {
            "id": {"type": ["string", "integer", "null"]},
            "text": {
-            "type": "string", "pattern": "<blank(:[0-9]+)?>",
+            "type": "string", "pattern": "<blank(:[1-9][0-9]{0,3})?>",
             "description": "Blanks are <blank:3> for three tokens, <blank> for the best number."
            },
            "max_blank": {"type": ["integer", "null"], "minimum": 1, "maximum": 256, "default": 8},
@@ -182,15 +186,18 @@ extension OpenAPI {
          },
          "ScoreRequest": {
           "type": "object",
+          "anyOf": [
+           {"required": ["input"]}, {"required": ["context", "target"]}, {"required": ["context", "target_ids"]},
+           {"required": ["context_ids", "target"]}, {"required": ["context_ids", "target_ids"]}
+          ],
           "properties": {
            "id": {"type": ["string", "integer", "null"]},
            "context": {"type": ["string", "null"], "description": "In front of the target."},
            "context_ids": {
-            "type": ["array", "null"], "items": {"type": "integer", "minimum": 0},
-            "description": "With <s> (6)."
+            "type": ["array", "null"], "items": \#(id), "description": "With <s> (6)."
            },
            "target": {"type": ["string", "integer", "null"]},
-           "target_ids": {"type": ["array", "null"], "items": {"type": "integer", "minimum": 0}},
+           "target_ids": {"type": ["array", "null"], "items": \#(id)},
            "input": {"type": ["string", "null"], "description": "A question."},
            "options": {"type": ["array", "null"], "maxItems": 256, "items": {"type": "string"}},
            "rule": {"enum": ["choice", "likelihood", "rank", null]}, "normalize": {"enum": ["length", null]},
@@ -204,11 +211,14 @@ extension OpenAPI {
            "content": {"type": ["string", "null"], "description": "The same."},
            "add_special_tokens": {"type": ["boolean", "null"], "description": "Put <s> in front."}
           },
-          "anyOf": [{"required": ["prompt"]}, {"required": ["content"]}]
+          "anyOf": [
+           {"required": ["prompt"], "properties": {"prompt": {"type": "string"}}},
+           {"required": ["content"], "properties": {"content": {"type": "string"}}}
+          ]
          },
          "DetokenizeRequest": {
           "type": "object", "required": ["tokens"],
-          "properties": {"tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}}}
+          "properties": {"tokens": {"type": "array", "items": \#(id)}}
          }
         """#
 }

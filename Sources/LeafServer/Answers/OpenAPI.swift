@@ -36,7 +36,7 @@ enum OpenAPI {
             post(.score, "Score a text behind another, or choose among texts.", "ScoreRequest", "Score"),
             post(.tokenize, "Turn a text into ids.", "TokenizeRequest", "Tokens"),
             post(.detokenize, "Turn ids into a text.", "DetokenizeRequest", "Text"),
-            get("/tokenizer_info", "Special tokens and sizes.", json(["type": "object"])),
+            get("/tokenizer_info", "Special tokens and sizes.", json(schema("TokenizerInfo"))),
             get("/v1/models", "The one model.", json(schema("Models"))),
             get(
                 "/v1/models/{id}", "The model by its name.", json(schema("Model")), errors: ["401", "404"],
