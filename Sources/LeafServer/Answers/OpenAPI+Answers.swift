@@ -76,6 +76,13 @@ extension OpenAPI {
            }
           }
          },
+         "Event": {
+          "type": "object", "required": ["data"],
+          "properties": {
+           "event": {"type": "string"},
+           "data": {"type": "string", "description": "JSON; [DONE] behind the last chunk of an answer."}
+          }
+         },
          "Embeddings": {
           "type": "object", "required": ["object", "data", "model", "usage"],
           "properties": {

@@ -187,14 +187,30 @@ extension OpenAPI {
          "ScoreRequest": {
           "type": "object",
           "anyOf": [
-           {"required": ["input"]}, {"required": ["context", "target"]}, {"required": ["context", "target_ids"]},
-           {"required": ["context_ids", "target"]}, {"required": ["context_ids", "target_ids"]}
+           {"required": ["input"], "properties": {"input": {"type": "string"}}},
+           {
+            "allOf": [
+             {
+              "anyOf": [
+               {"required": ["context"], "properties": {"context": {"type": "string"}}},
+               {"required": ["context_ids"], "properties": {"context_ids": {"type": "array", "minItems": 1}}}
+              ]
+             },
+             {
+              "anyOf": [
+               {"required": ["target"], "properties": {"target": {"type": "string", "minLength": 1}}},
+               {"required": ["target_ids"], "properties": {"target_ids": {"type": "array", "minItems": 1}}}
+              ]
+             }
+            ]
+           }
           ],
           "properties": {
            "id": {"type": ["string", "integer", "null"]},
            "context": {"type": ["string", "null"], "description": "In front of the target."},
            "context_ids": {
-            "type": ["array", "null"], "items": \#(id), "description": "With <s> (6)."
+            "type": ["array", "null"], "description": "With <s> (6).",
+            "items": \#(id)
            },
            "target": {"type": ["string", "integer", "null"]},
            "target_ids": {"type": ["array", "null"], "items": \#(id)},
