@@ -158,8 +158,9 @@ private enum ServedModel {
         _ = try desk.request(route, body: bytes.dropFirst())
     }
 
-    /// Ids, and the places of each in its text; of up to 256 texts the options that each is asked with.
-    static func readingBytes(of bodyBytes: Int) -> Int { 16 * bodyBytes + 1 << 20 }
+    /// The ids of a text while it is cut; of up to 256 texts the options that each is asked with, and an input of which
+    /// each has a copy.
+    static func readingBytes(of bodyBytes: Int) -> Int { 16 * bodyBytes + 2 << 20 }
 }
 
 /// A file of the process that readers of files open.

@@ -149,6 +149,7 @@ bodies = [
     (3, {"text": "a<blank:1>" * 4000}),
     (3, {"text": "<blank>" * 40, "max_blank": 256, "beams": 8}),
     (4, {"input": "春" * 400, "options": ["甲"] * 256}),
+    (4, {"input": "春" * 430, "options": ["甲"] * 256, "rule": "choice"}),
     (4, {"context_ids": [6] * 8000, "target_ids": [8] * 8000}),
     (5, {"prompt": "a\U0001f600\n" * 6000}),
     (5, {"prompt": "," * 60000}),
