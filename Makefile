@@ -61,7 +61,7 @@ test-sanitizers:
 	@Scripts/install-dependencies --tests
 	SWIFT="$(SWIFT)" Scripts/test-sanitizers $(CHECKS)
 
-# Feeds broken files to every reader: SECONDS a reader (60), TARGETS="pickle zip" for some. Crashes stay in .build/fuzz.
+# Feeds broken files and bodies to every reader: SECONDS a reader (60), TARGETS="pickle zip" for some. Crashes stay in .build/fuzz.
 fuzz: build
 	LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" SWIFT="$(SWIFT)" Scripts/fuzz $(or $(SECONDS),60) $(TARGETS)
 
@@ -74,7 +74,7 @@ wheel: library
 test-python: library
 	@LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" Scripts/test-python $(LIBRARY)/libleafcutter.so.1 $(WHEELS)
 
-# The server, with OpenAI's clients; the page, in Chromium.
+# The server, with OpenAI's clients (LM_EVAL=1: and lm-evaluation-harness); the page, in Chromium.
 .PHONY: test-server test-page
 test-server: build
 	@LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" Scripts/test-server

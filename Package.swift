@@ -240,8 +240,8 @@ if Context.environment["LEAF_FUZZ_BUILD"] != nil {
         .target(
             name: "Fuzz",
             dependencies: [
-                "CHeapPeak", "CPMAntShape", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafImport", "LeafTokenizer",
-                "LeafWire",
+                "CHeapPeak", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafImport",
+                "LeafServer", "LeafTokenizer", "LeafWire", "Leafcutter",
             ],
             path: "Tests/Fuzz", swiftSettings: strict),
     ]

@@ -155,21 +155,15 @@ extension HostModel {
         let hasID = input.id != nil
         let held = question.texts.reduce(0) { $0 +| $1.demand(in: file.configuration).heapBytes }
         return try start(wishes, bytes +| 2 *| held) { request throws(LeafError) in
-            let scores = Mutex(ScoreTally(count: question.texts.count))
-            let tally = Shared(scores)
-            try model.submit(question.texts, request.cancellation) { index, event in
-                switch event {
-                case .piece: break
-                case .progress(let progress): request.tell(.progress(progress))
-                case .finished(let answer):
-                    if case .failure = answer { request.cancellation.cancel() }
-                    guard let all = tally.value.withLock({ $0.add(answer, at: index) }) else { return }
-                    Self.pass(.finished(all), to: request) { scores in
-                        let line = question.answer(scores).without(nullID: !hasID).line
+            try Carrier.answer(
+                question.texts.map { .score($0) }, on: model, request.cancellation,
+                progress: { request.tell(.progress($0)) },
+                end: { answers in
+                    Self.pass(.finished(answers), to: request) { answers in
+                        let line = question.answer(answers.map(\.scores)).without(nullID: !hasID).line
                         return HostResult(json: { line })
                     }
-                }
-            }
+                })
         }
     }
 
@@ -237,28 +231,6 @@ extension HostModel {
 private final class Shared<Value: ~Copyable & Sendable>: Sendable {
     let value: Value
     init(_ value: consuming Value) { self.value = value }
-}
-
-/// The scores of a question's texts as they come.
-private struct ScoreTally: Sendable {
-    private var scores: [[TokenScore]?]
-    private var left: Int
-    private var failure: LeafError?
-
-    init(count: Int) { (scores, left) = (Array(repeating: nil, count: count), count) }
-
-    /// - Returns: all of them, or the first failure, once nothing more comes.
-    mutating func add(
-        _ answer: Result<[TokenScore], LeafError>, at index: Int
-    ) -> Result<[[TokenScore]], LeafError>? {
-        switch answer {
-        case .success(let found): scores[index] = found
-        case .failure(let error): failure = failure ?? error
-        }
-        left -= 1
-        guard left == 0 else { return nil }
-        return failure.map { .failure($0) } ?? .success(scores.compactMap { $0 })
-    }
 }
 
 extension Generation {

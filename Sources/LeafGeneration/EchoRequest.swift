@@ -40,16 +40,7 @@ extension EchoRequest: OneSweepRequest {
     package var work: RequestWork<[TokenLogprobs]> { oneSweepWork }
 
     package func rows(of sequence: SequenceID, in configuration: ModelConfiguration) -> [RowBatch.Row] {
-        let last = context.ids.count - 1
-        var rows = context.rows(of: sequence, in: configuration, reserving: part.upperBound) {
-            $0 == last && part.lowerBound == 0
-        }
-        for (step, id) in target[..<(part.upperBound - 1)].enumerated() {
-            var row = context.row(of: sequence, generated: id, step: step, in: configuration)
-            row.wantsLogits = part.contains(step + 1)
-            rows.append(row)
-        }
-        return rows
+        context.rows(of: sequence, predicting: part, of: target, in: configuration)
     }
 
     package func begin(in configuration: ModelConfiguration) -> [TokenLogprobs] { [] }

@@ -93,6 +93,24 @@ public struct PromptRows: Sendable, Equatable {
         return rows
     }
 
+    /// The rows of the prompt and of a text behind it, for one sweep that predicts a part of the text. Each token of
+    /// the text sees the prompt and those before it; what stands behind the part is left out.
+    ///
+    /// - Parameters:
+    ///   - part: of `target`, not empty. The row before each of its tokens wants logits.
+    package func rows(
+        of sequence: SequenceID, predicting part: Range<Int>, of target: [Int32], in configuration: ModelConfiguration
+    ) -> [RowBatch.Row] {
+        let last = ids.count - 1
+        var rows = rows(of: sequence, in: configuration, reserving: part.upperBound) { $0 == last && part.contains(0) }
+        for (step, id) in target[..<(part.upperBound - 1)].enumerated() {
+            var row = row(of: sequence, generated: id, step: step, in: configuration)
+            row.wantsLogits = part.contains(step + 1)
+            rows.append(row)
+        }
+        return rows
+    }
+
     /// The row of a generated token.
     /// - Parameters:
     ///   - token: an id of the vocabulary, or after it a row of the soft-prompt table.

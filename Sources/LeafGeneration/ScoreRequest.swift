@@ -58,16 +58,7 @@ extension ScoreRequest: OneSweepRequest {
     public var work: RequestWork<[TokenScore]> { oneSweepWork }
 
     package func rows(of sequence: SequenceID, in configuration: ModelConfiguration) -> [RowBatch.Row] {
-        let last = context.ids.count - 1
-        var rows = context.rows(of: sequence, in: configuration, reserving: target.count) {
-            $0 == last && scored.contains(0)
-        }
-        for (step, id) in target.prefix(scored.upperBound).dropLast().enumerated() {
-            var row = context.row(of: sequence, generated: id, step: step, in: configuration)
-            row.wantsLogits = scored.contains(step + 1)
-            rows.append(row)
-        }
-        return rows
+        context.rows(of: sequence, predicting: scored, of: target, in: configuration)
     }
 
     package func begin(in configuration: ModelConfiguration) -> [TokenScore] { [] }

@@ -33,7 +33,7 @@ extension Service {
         lastNumber += 1
         let job = Job(lastNumber, exchange, request, route: route.rawValue)
         if request.sequences > 0 {
-            let isBackground = exchange.urgency > HTTPExchange.usualUrgency
+            let isBackground = HeaderValue.urgency(of: exchange.header("Priority")) > HeaderValue.usualUrgency
             let entry = Carousel.Entry(
                 number: job.number, client: client, places: request.sequences, isBackground: isBackground)
             guard carousel.add(entry) else { return refuseBusy(exchange) }
@@ -88,13 +88,11 @@ extension Service {
     func hear(_ told: Told, of number: Int) {
         guard let job = jobs[number] else { return }
         switch told {
+        case .tokens(let count): return metrics.count(tokens: count)
         case .chunk(let line):
-            metrics.count(tokens: 1)
             begin(answerOf: job)
             return send(job, "data: \(line)\n\n")
-        case .finished(let line, let tokens):
-            metrics.count(tokens: tokens)
-            finish(job, line)
+        case .finished(let line): finish(job, line)
         case .failed(let error): fail(job, error)
         }
         advance()
@@ -186,31 +184,6 @@ extension ServedError {
     static let busy = ServedError(
         status: 429, "as many requests wait as may; try again later", type: "rate_limit_error",
         code: "rate_limit_exceeded")
-}
-
-extension HTTPExchange {
-    static let usualUrgency = 3
-
-    /// How soon a client wants its answer, 0 to 7, 7 for work in the background: `Priority: u=7` (RFC 9218).
-    var urgency: Int {
-        guard let header = header("Priority") else { return Self.usualUrgency }
-        for part in header.split(separator: ",") {
-            let pair = part.filter { $0 != " " }.split(separator: "=")
-            if pair.count == 2, pair[0] == "u", let urgency = Int(pair[1]), (0...7).contains(urgency) { return urgency }
-        }
-        return Self.usualUrgency
-    }
-}
-
-extension JSON {
-    /// What an answer of OpenAI's says of its tokens.
-    var completionTokens: Int? {
-        guard case .object(let fields) = self,
-            case .object(let usage)? = fields.first(where: { $0.key == "usage" })?.value,
-            case .integer(let count)? = usage.first(where: { $0.key == "completion_tokens" })?.value
-        else { return nil }
-        return count
-    }
 }
 
 extension Double {

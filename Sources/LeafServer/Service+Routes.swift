@@ -34,7 +34,7 @@ extension Service {
         if let route = FileRoute(exchange.path) { return take(exchange, at: route, key: key) }
         if let route = AnswerDesk.Route(rawValue: exchange.path) {
             guard exchange.method == .post else { return refuse(exchange, method: "POST") }
-            guard exchange.isJSON else { return refuse(exchange, .notJSON) }
+            guard HeaderValue.isJSON(exchange.header("Content-Type")) else { return refuse(exchange, .notJSON) }
             return enqueue(exchange, route, client: client)
         }
         tell(exchange)
@@ -169,13 +169,6 @@ extension Service.Opened {
             "parts": .object(plan.parts.map { ($0.purpose.rawValue, .integer($0.bytes)) }),
             "streamed_bytes_per_sweep": .integer(plan.streamedBytesPerSweep),
         ]
-    }
-}
-
-extension HTTPExchange {
-    var isJSON: Bool {
-        guard let type = header("Content-Type")?.lowercased() else { return false }
-        return type.split(separator: ";").first?.filter { $0 != " " } == "application/json"
     }
 }
 

@@ -40,8 +40,9 @@ package final class Service {
     /// An event of a request, as text.
     enum Told: Sendable {
         case chunk(String)
+        case tokens(Int)
         /// The whole answer, nil behind a stream's chunks.
-        case finished(String?, tokens: Int)
+        case finished(String?)
         case failed(LeafError)
     }
 
@@ -160,8 +161,8 @@ package final class Service {
             case .progress(let progress): box.put(progress)
             // A tree of JSON is many times as large as its text.
             case .chunk(let json): inbox.put(.told(number: number, .chunk(json.line)))
-            case .finished(.success(let answer)):
-                inbox.put(.told(number: number, .finished(answer?.line, tokens: answer?.completionTokens ?? 0)))
+            case .tokens(let count): inbox.put(.told(number: number, .tokens(count)))
+            case .finished(.success(let answer)): inbox.put(.told(number: number, .finished(answer?.line)))
             case .finished(.failure(let error)): inbox.put(.told(number: number, .failed(error)))
             }
         }

@@ -31,6 +31,11 @@ package enum AnyRequest: ModelRequest {
             case .vector: 0
             }
         }
+
+        /// Empty for an answer of another kind.
+        package var scores: [TokenScore] { if case .scores(let scores) = self { scores } else { [] } }
+        /// Empty for an answer of another kind.
+        package var vector: [Float] { if case .vector(let vector) = self { vector } else { [] } }
     }
 
     case generate(GenerationRequest)

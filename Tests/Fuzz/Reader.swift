@@ -1,16 +1,19 @@
 import CPMAntShape
 import Glibc
+import LeafExecutor
 import LeafFormat
 import LeafSystem
 import LeafWire
+import Leafcutter
 
 @testable import LeafGeneration
 @testable import LeafImport
+@testable import LeafServer
 @testable import LeafTokenizer
 
 /// What reads bytes that anybody may have made.
 enum Reader: String, CaseIterable {
-    case header, chunks, pickle, zip, adapter, masks, vocabulary, segmenter, session, requests, cases
+    case header, chunks, pickle, zip, adapter, masks, vocabulary, segmenter, session, requests, cases, bodies, headers
 
     /// The one that the environment names.
     static let chosen: Reader = {
@@ -93,7 +96,21 @@ enum Reader: String, CaseIterable {
         case .cases:
             try promise(LogitsInput.heapBound(byteCount: bytes.count))
             _ = try LogitsInput.cases(json: bytes[...])
+        case .bodies:
+            try promise(ServedModel.readingBytes(of: bytes.count))
+            try ServedModel.read(bytes)
+        case .headers:
+            // Copies of a text in other letters, and its parts.
+            try promise(64 * bytes.count)
+            readHeader(String(decoding: bytes, as: UTF8.self))
         }
+    }
+
+    private func readHeader(_ value: String) {
+        _ = HostRule([.internet(host: "0.0.0.0", port: 80)], allowed: ["leaf.example"]).admits(value)
+        _ = KeyRing(["secret"]).place(of: value)
+        _ = HeaderValue.urgency(of: value)
+        _ = HeaderValue.isJSON(value)
     }
 
     /// A session of these contents, or, after a 0, of these bytes, frames and all.
@@ -118,6 +135,32 @@ enum Reader: String, CaseIterable {
         let row = try PageMemory(count: reader.rowBytes)
         for number in [0, reader.rows - 1] { try reader.read(rows: number..<number + 1, into: row.bytes) }
     }
+}
+
+/// The model that bodies ask for something, which the environment names.
+private enum ServedModel {
+    private static let (context, sequences) = (512, 8)
+
+    static let desk: AnswerDesk = {
+        guard let path = getenv("LEAF_FUZZ_MODEL"), let file = try? ModelFile(path: String(cString: path)) else {
+            fatalError("LEAF_FUZZ_MODEL names a model file")
+        }
+        // So few rows of logits that a text is scored in parts.
+        let capacity = Demand(context: context * sequences, longest: context, logitRows: 40, sequences: sequences)
+        var settings = AnswerDesk.Settings()
+        settings.mostBytes = 64 << 20
+        return AnswerDesk(file, capacity: capacity, settings)
+    }()
+
+    /// - Parameter bytes: one for the route, and what a client sends there.
+    static func read(_ bytes: [UInt8]) throws(ServedError) {
+        let route = AnswerDesk.Route.allCases[Int(bytes.first ?? 0) % AnswerDesk.Route.allCases.count]
+        _ = try desk.request(route, body: bytes.dropFirst())
+    }
+
+    /// The ids of a text while it is cut; of up to 256 texts the options that each is asked with, and an input of which
+    /// each has a copy.
+    static func readingBytes(of bodyBytes: Int) -> Int { 16 * bodyBytes + 2 << 20 }
 }
 
 /// A file of the process that readers of files open.

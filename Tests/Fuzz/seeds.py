@@ -110,3 +110,54 @@ seed("cases", "both", json.dumps({"cases": cases}).encode())
 seed("cases", "many", json.dumps({"cases": [{"id": "", "span": []}] * 200}).encode())
 for path in (model, folder / "text.session"):
     path.unlink()
+
+# What clients ask the server for: a byte for the route, in the order of `AnswerDesk.Route`.
+run("convert", golden.parents[1] / "Examples/demo-model", folder / "demo.leaf")
+message = {"role": "user", "content": "《春晓》孟浩然\n"}
+parts = {"role": "system", "content": [{"type": "text", "text": "春"}, {"type": "text", "text": "眠"}]}
+sampling = {
+    "temperature": 0.5, "top_p": 0.9, "top_k": 3, "min_p": 0.1, "seed": 5, "stop": ["。", "\n"], "n": 2,
+    "frequency_penalty": 0.5, "presence_penalty": -1, "repetition_penalty": 1.2, "logit_bias": {"7": -1.5},
+}
+bodies = [
+    (0, {"prompt": "春眠不觉晓，", **sampling, "max_tokens": 4, "stream": True,
+         "stream_options": {"include_usage": True}}),
+    (0, {"prompt": [[6, 7, 8], [9]], "echo": True, "logprobs": 2, "max_tokens": 0, "return_token_ids": True}),
+    (0, {"prompt": ["春", "秋"], "best_of": 3, "n": 2, "user": "a", "model": "m", "shiny": {"a": [1, None]}}),
+    (0, {"prompt": "床前", "suffix": "举头望明月。", "max_tokens": 3, "greedy": True}),
+    (0, {"prompt": [6, 7], "beams": 3, "length_penalty": 0.8, "early_stopping": True, "allow_empty": True}),
+    (0, {"prompt": "春" * 200, "echo": True, "logprobs": 1, "task": 2, "segment": 2, "delta": None, "eos_id": 7}),
+    (1, {"messages": [parts, message], "max_completion_tokens": 9, "logprobs": True, "top_logprobs": 2, **sampling}),
+    (1, {"messages": [message], "tools": [], "response_format": {"type": "text"}, "stream": True}),
+    (2, {"input": ["春", "秋"], "encoding_format": "base64", "pool": "last", "user": "a"}),
+    (2, {"input": [[6, 7], [8]], "encoding_format": "float", "task": 1}),
+    (3, {"id": 1, "text": "床前<blank:1>光，<blank>霜。", "max_blank": 3, "sample": True, "beams": 2}),
+    (4, {"id": "a", "context": "春", "target": "秋", "normalize": "length"}),
+    (4, {"context_ids": [6, 7], "target_ids": [8, 9]}),
+    (4, {"input": "问", "options": ["甲", "乙"], "rule": "choice"}),
+    (5, {"prompt": "\U0001f600</s>\n", "add_special_tokens": True}),
+    (6, {"tokens": [6, 7, 8]}),
+    # Of what takes most.
+    (0, {"prompt": "春 " * 500}),
+    (0, {"prompt": [6] * 600, "echo": True}),
+    (0, {"prompt": ["a"] * 256, "echo": True, "logprobs": 20, "max_tokens": 0}),
+    (0, {"prompt": [[6, 7]] * 256, "n": 8, "logprobs": 20, "return_token_ids": True}),
+    (0, {"prompt": "春", "logit_bias": {str(i): 1 for i in range(200)}, "stop": ["a"] * 20}),
+    (1, {"messages": [{"role": "user", "content": ""}] * 40}),
+    (1, {"messages": [{"role": "user", "content": [{"type": "text", "text": ""}] * 60}]}),
+    (2, {"input": [[6]] * 256}),
+    (3, {"text": "a<blank:1>" * 200}),
+    (3, {"text": "<blank>" * 40, "max_blank": 256, "beams": 8}),
+    (4, {"input": "春" * 400, "options": ["甲"] * 256}),
+    (4, {"input": "春" * 430, "options": ["甲"] * 256, "rule": "choice"}),
+    (4, {"context_ids": [6] * 300, "target_ids": [8] * 300}),
+    (5, {"prompt": "a\U0001f600\n" * 200}),
+    (5, {"prompt": "," * 2000}),
+    (6, {"tokens": [7] * 600, **{str(i): i for i in range(40)}}),
+]
+for number, (route, body) in enumerate(bodies):
+    seed("bodies", str(number), bytes([route]) + json.dumps(body, ensure_ascii=number in (0, 6)).encode())
+for number, value in enumerate((
+        "127.0.0.1:8080", "[::1]:80", "LEAF.example", "Bearer secret", "bearer  secret\t", "u=7, i", "i,u=3;a",
+        "application/json; charset=utf-8")):
+    seed("headers", str(number), value.encode())

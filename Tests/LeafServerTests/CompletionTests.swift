@@ -140,6 +140,26 @@ import Testing
         }
     }
 
+    /// Chunks are no measure: a chat's role is one, and text that may be a stop string has none yet.
+    @Test func eachTokenIsToldOnceWhateverShowsIt() throws {
+        let bodies: [(AnswerDesk.Route, String)] = [
+            (.completions, "{\(Self.json),\"max_tokens\":10,\"n\":2,\"seed\":3,\"echo\":true,\"logprobs\":1"),
+            (.completions, "{\(Self.json),\"max_tokens\":20,\"greedy\":true,\"stop\":[\"。\"]"),
+            (.completions, "{\(Self.json),\"max_tokens\":6,\"beams\":3,\"n\":2"),
+            (.completions, #"{"prompt":"床前明月光，","suffix":"举头望明月。","max_tokens":3,"greedy":true"#),
+            (.chat, #"{"messages":[{"role":"user","content":"《春晓》孟浩然\n"}],"max_tokens":9,"seed":1"#),
+        ]
+        for (route, body) in bodies {
+            let whole = try desk.answers(route, body + "}")
+            let counted = try #require(whole.whole?["usage"]["completion_tokens"].integer)
+            #expect(counted > 0 && whole.tokens == counted, "\(body)")
+            #expect(try desk.answers(route, body + #","stream":true}"#).tokens == counted, "\(body)")
+        }
+        let filling = try desk.answers(.fill, #"{"text":"床前<blank:1>光，疑是<blank:2>霜。","seed":1}"#)
+        #expect(filling.tokens == 3)
+        #expect(try desk.answers(.score, #"{"context":"春眠","target":"不觉晓"}"#).tokens == 0)
+    }
+
     @Test func aSuffixMakesABlank() throws {
         let body = #"{"prompt":"床前明月光，","suffix":"举头望明月。","max_tokens":3,"greedy":true,"logprobs":1"#
         let answer = try desk.whole(.completions, body + "}")

@@ -60,6 +60,8 @@ final class Desk: Sendable {
     struct Answers {
         let request: ServedRequest
         let chunks: [Object]
+        /// Tokens that were generated, as they were told.
+        let tokens: Int
         /// Nil behind a stream.
         let whole: Object?
     }
@@ -74,13 +76,14 @@ final class Desk: Sendable {
         cancelsAtFirstChunk: Bool = false
     ) throws -> Answers {
         let request = try request(route, body)
-        let events = Mutex<(chunks: [JSON], last: [Result<JSON?, LeafError>])>(([], []))
+        let events = Mutex<(chunks: [JSON], tokens: Int, last: [Result<JSON?, LeafError>])>(([], 0, []))
         let done = DispatchSemaphore(value: 0)
         try request.begin(on: model, cancellation) { event in
             switch event {
             case .chunk(let chunk):
                 events.withLock { $0.chunks.append(chunk) }
                 if cancelsAtFirstChunk { cancellation.cancel() }
+            case .tokens(let count): events.withLock { $0.tokens += count }
             case .progress: break
             case .finished(let result):
                 events.withLock { $0.last.append(result) }
@@ -90,11 +93,11 @@ final class Desk: Sendable {
         done.wait()
         // Nothing comes behind the last event.
         model.engine.queue.sync {}
-        let (chunks, last) = events.withLock { $0 }
+        let (chunks, tokens, last) = events.withLock { $0 }
         guard last.count == 1 else { throw Failure(description: "\(last.count) last events") }
         return Answers(
-            request: request, chunks: try chunks.map { try Object($0) }, whole: try last[0].get().map { try Object($0) }
-        )
+            request: request, chunks: try chunks.map { try Object($0) }, tokens: tokens,
+            whole: try last[0].get().map { try Object($0) })
     }
 
     func whole(_ route: AnswerDesk.Route, _ body: String) throws -> Object {

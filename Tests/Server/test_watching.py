@@ -2,6 +2,7 @@
 import json
 import shutil
 import subprocess
+import urllib.request
 
 import pytest
 
@@ -16,6 +17,20 @@ def test_metrics_are_prometheus_text(server):
     if not shutil.which("promtool"):
         pytest.skip("there is no promtool")
     subprocess.run(["promtool", "check", "metrics"], input=text, check=True)
+
+
+def test_each_token_is_counted_once(server):
+    # Of those who left, nothing is under way any more.
+    server.wait_for("leafcutter_active_requests", 0)
+    before = server.metric("leafcutter_tokens_total")
+    body = {"messages": [{"role": "user", "content": POEM}], "max_tokens": 9, "temperature": 0}
+    whole = server.post("/v1/chat/completions", body)[2]["usage"]["completion_tokens"]
+    assert whole > 0 and server.metric("leafcutter_tokens_total") == before + whole
+    stream = urllib.request.Request(
+        server.url + "/v1/chat/completions", json.dumps({**body, "stream": True}).encode(),
+        {"Content-Type": "application/json"})
+    assert urllib.request.urlopen(stream, timeout=120).read().count(b"data: {") > whole
+    assert server.metric("leafcutter_tokens_total") == before + 2 * whole
 
 
 def test_events_tell_of_the_model_and_its_sweeps(server):

@@ -3,7 +3,6 @@ import LeafGeneration
 import LeafSystem
 import LeafWire
 import Leafcutter
-import Synchronization
 
 /// Texts to turn into vectors, to fill, to score: one answer, once all parts have theirs.
 extension AnswerDesk {
@@ -74,31 +73,10 @@ extension AnswerDesk {
         return try served(
             parts, isStream: false, ignored: ignored, room
         ) { [mostSequences] model, cancellation, tell throws(LeafError) in
-            let answers = PartAnswers(parts.count)
-            let receiver = Carrier.Receiver(
-                part: { index, event in
-                    if case .answer(let found) = event { answers.take(found, of: index) }
-                },
-                progress: { tell(.progress($0)) },
-                end: { error in
-                    tell(.finished(error.map { .failure($0) } ?? .success(answer(answers.all, model))))
-                })
-            try Carrier(parts, on: model, mostSequences: mostSequences, cancellation, receiver).begin()
+            try Carrier.answer(
+                parts, on: model, mostSequences: mostSequences, cancellation,
+                heard: { if $0.tokens > 0 { tell(.tokens($0.tokens)) } }, progress: { tell(.progress($0)) },
+                end: { found in tell(.finished(found.map { answer($0, model) })) })
         }
     }
-}
-
-/// The answers of a request's parts as they come.
-private final class PartAnswers: Sendable {
-    private let answers: Mutex<[AnyRequest.Answer?]>
-
-    init(_ count: Int) { answers = Mutex(Array(repeating: nil, count: count)) }
-
-    func take(_ answer: AnyRequest.Answer, of index: Int) { answers.withLock { $0[index] = answer } }
-    var all: [AnyRequest.Answer] { answers.withLock { $0.compactMap { $0 } } }
-}
-
-extension AnyRequest.Answer {
-    fileprivate var scores: [TokenScore] { if case .scores(let scores) = self { scores } else { [] } }
-    fileprivate var vector: [Float] { if case .vector(let vector) = self { vector } else { [] } }
 }

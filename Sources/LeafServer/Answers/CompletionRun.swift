@@ -56,6 +56,7 @@ final class CompletionRun: Sendable {
     }
 
     private func take(_ event: Carrier.PartEvent, of index: Int) {
+        if event.tokens > 0 { tell(.tokens(event.tokens)) }
         let number = plan.roles[index].prompt
         switch event {
         case .piece(let piece):

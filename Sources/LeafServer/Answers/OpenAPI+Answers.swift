@@ -76,6 +76,13 @@ extension OpenAPI {
            }
           }
          },
+         "Event": {
+          "type": "object", "required": ["data"],
+          "properties": {
+           "event": {"type": "string"},
+           "data": {"type": "string", "description": "JSON; [DONE] behind the last chunk of an answer."}
+          }
+         },
          "Embeddings": {
           "type": "object", "required": ["object", "data", "model", "usage"],
           "properties": {
@@ -143,6 +150,16 @@ extension OpenAPI {
          "Text": {
           "type": "object", "required": ["prompt", "content"],
           "properties": {"prompt": {"type": "string"}, "content": {"type": "string"}}
+         },
+         "TokenizerInfo": {
+          "type": "object", "required": ["bos_token", "eos_token", "pad_token", "vocab_size", "model_max_length"],
+          "properties": {
+           "bos_token": {"type": "string"}, "eos_token": {"type": "string"}, "pad_token": {"type": "string"},
+           "unk_token": {"type": "string"}, "add_bos_token": {"type": "boolean"},
+           "add_eos_token": {"type": "boolean"}, "chat_template": {"type": "null"},
+           "tokenizer_class": {"type": "string"}, "vocab_size": {"type": "integer"},
+           "model_max_length": {"type": "integer"}
+          }
          },
          "Model": {
           "type": "object", "required": ["id", "object", "created", "owned_by"],

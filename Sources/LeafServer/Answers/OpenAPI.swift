@@ -37,7 +37,7 @@ enum OpenAPI {
             post(.score, "Score a text behind another, or choose among texts.", "ScoreRequest", "Score"),
             post(.tokenize, "Turn a text into ids.", "TokenizeRequest", "Tokens"),
             post(.detokenize, "Turn ids into a text.", "DetokenizeRequest", "Text"),
-            get("/tokenizer_info", "Special tokens and sizes.", json(["type": "object"])),
+            get("/tokenizer_info", "Special tokens and sizes.", json(schema("TokenizerInfo"))),
             get("/v1/models", "The one model.", json(schema("Models"))),
             get(
                 "/v1/models/{id}", "The model by its name.", json(schema("Model")), errors: ["401", "404"],
@@ -47,7 +47,7 @@ enum OpenAPI {
             get("/health", "Whether it answers.", json(schema("Health")), errors: ["503"], isOpen: true),
             get("/plan", "The memory plan.", json(["type": "object"])),
             get("/metrics", "Counters for Prometheus.", text("text/plain")),
-            get("/events", "Where the sweep is, as server-sent events.", text("text/event-stream")),
+            get("/events", "Where the sweep is, as server-sent events.", events),
             get("/openapi.json", "This document.", json(["type": "object"])),
         ] + filePaths
     }
@@ -55,7 +55,7 @@ enum OpenAPI {
     private static func post(
         _ route: AnswerDesk.Route, _ summary: String, _ request: String, _ answer: String, streams: Bool = false
     ) -> (key: String, value: JSON) {
-        let content = fields(json(schema(answer))) + (streams ? fields(text("text/event-stream")) : [])
+        let content = fields(json(schema(answer))) + (streams ? fields(events) : [])
         let ignored: JSON = [
             "X-Leafcutter-Ignored": [
                 "description": "Fields of the body that nobody knows.", "schema": ["type": "string"],
@@ -117,6 +117,9 @@ enum OpenAPI {
 
     static func schema(_ name: String) -> JSON { ["$ref": .string("#/components/schemas/\(name)")] }
     static func json(_ schema: JSON) -> JSON { ["application/json": ["schema": schema]] }
+    /// What stands at the type of a stream describes each of its events.
+    private static var events: JSON { ["text/event-stream": ["schema": schema("Event")]] }
+
     private static func text(_ type: String) -> JSON {
         let content: JSON = ["schema": ["type": "string"]]
         return .object([(type, content)])

@@ -45,6 +45,8 @@ package struct ServedRequest: Sendable {
 package enum ServedEvent: Sendable {
     /// A part of a stream: one server-sent event.
     case chunk(JSON)
+    /// So many tokens were generated. What shows them may be a chunk, or come later.
+    case tokens(Int)
     /// Where it is: some times a second at most.
     case progress(RequestProgress)
     /// The last event: the whole answer, nil behind a stream's chunks.

@@ -1,25 +1,42 @@
-import CPMAntShape
-import LeafGeneration
-import LeafSystem
-import LeafWire
-import Leafcutter
+package import CPMAntShape
+package import LeafGeneration
+package import LeafSystem
+package import Leafcutter
 import Synchronization
 
 /// Carries out the parts of one request: some of them at a time, so that one request does not fill all sweeps, and
 /// memory does not grow with their number.
-final class Carrier: Sendable {
+package final class Carrier: Sendable {
     /// What becomes of the parts. All of it is called on the engine's queue, one after the other.
-    struct Receiver: Sendable {
-        /// A piece of a part's text, or its answer.
+    package struct Receiver: Sendable {
         let part: @Sendable (_ index: Int, _ event: PartEvent) -> Void
         let progress: @Sendable (RequestProgress) -> Void
-        /// Nothing comes behind it: nil once all parts have their answers.
         let end: @Sendable (LeafError?) -> Void
+
+        /// - Parameters:
+        ///   - part: a piece of a part's text, or its answer.
+        ///   - end: nothing comes behind it; nil once all parts have their answers.
+        package init(
+            part: @escaping @Sendable (_ index: Int, _ event: PartEvent) -> Void,
+            progress: @escaping @Sendable (RequestProgress) -> Void, end: @escaping @Sendable (LeafError?) -> Void
+        ) {
+            (self.part, self.progress, self.end) = (part, progress, end)
+        }
     }
 
-    enum PartEvent {
+    package enum PartEvent: Sendable {
         case piece(GeneratedPiece)
         case answer(AnyRequest.Answer)
+
+        /// Tokens that were generated with it.
+        package var tokens: Int {
+            switch self {
+            case .piece(let piece): piece.id == nil ? 0 : 1
+            // A blank has no pieces.
+            case .answer(.filling(let filling)): filling.tokenCount
+            case .answer: 0
+            }
+        }
     }
 
     private struct State {
@@ -44,7 +61,7 @@ final class Carrier: Sendable {
     /// - Parameters:
     ///   - parts: at least one.
     ///   - mostSequences: at the same time; a part with more goes alone.
-    init(
+    package init(
         _ parts: [AnyRequest], on model: Model, mostSequences: Int, _ cancellation: Cancellation, _ receiver: Receiver
     ) {
         (self.model, self.parts, self.mostSequences, self.receiver) = (model, parts, mostSequences, receiver)
@@ -54,14 +71,14 @@ final class Carrier: Sendable {
 
     /// The sequences that a part has at the same time. The lengths of an open blank are parts of their own to the
     /// model, so that one that is wider than it goes on all the same.
-    static func width(of part: AnyRequest, in configuration: ModelConfiguration) -> Int {
+    package static func width(of part: AnyRequest, in configuration: ModelConfiguration) -> Int {
         guard case .fill(let request) = part else { return part.demand(in: configuration).sequences }
         let tried = request.blanks.contains { $0.length == nil } ? request.longest : 1
         return tried *| part.demand(in: configuration).sequences
     }
 
     /// - Throws: `.busy`, `.usage`; nothing is called then any more.
-    func begin() throws(LeafError) {
+    package func begin() throws(LeafError) {
         do throws(LeafError) {
             try submit(state.withLock { takeNext(&$0) })
         } catch {
@@ -75,7 +92,7 @@ final class Carrier: Sendable {
         let first = state.next
         guard state.failure == nil, !state.isOver else { return first..<first }
         while state.next < parts.count,
-            state.open.isEmpty || state.sequences + widths[state.next] <= mostSequences
+            state.open.isEmpty || state.sequences +| widths[state.next] <= mostSequences
         {
             state.open.append(state.next)
             state.sequences += widths[state.next]
@@ -138,4 +155,40 @@ final class Carrier: Sendable {
         }
         if isFirst { receiver.end(error) }
     }
+}
+
+extension Carrier {
+    /// Carries out parts of which the answers alone are wanted.
+    ///
+    /// - Parameters:
+    ///   - parts: at least one.
+    ///   - heard: every event of a part, as it comes.
+    ///   - end: called once: the answers of all parts in their order, or the first failure.
+    /// - Throws: `.busy`, `.usage`; nothing is called then any more.
+    package static func answer(
+        _ parts: [AnyRequest], on model: Model, mostSequences: Int = .max, _ cancellation: Cancellation,
+        heard: @escaping @Sendable (PartEvent) -> Void = { _ in },
+        progress: @escaping @Sendable (RequestProgress) -> Void,
+        end: @escaping @Sendable (Result<[AnyRequest.Answer], LeafError>) -> Void
+    ) throws(LeafError) {
+        let answers = PartAnswers(parts.count)
+        let receiver = Receiver(
+            part: { index, event in
+                heard(event)
+                if case .answer(let found) = event { answers.take(found, of: index) }
+            },
+            progress: progress,
+            end: { error in end(error.map { .failure($0) } ?? .success(answers.all)) })
+        try Carrier(parts, on: model, mostSequences: mostSequences, cancellation, receiver).begin()
+    }
+}
+
+/// The answers of a request's parts as they come.
+private final class PartAnswers: Sendable {
+    private let answers: Mutex<[AnyRequest.Answer?]>
+
+    init(_ count: Int) { answers = Mutex(Array(repeating: nil, count: count)) }
+
+    func take(_ answer: AnyRequest.Answer, of index: Int) { answers.withLock { $0[index] = answer } }
+    var all: [AnyRequest.Answer] { answers.withLock { $0.compactMap { $0 } } }
 }

@@ -1,0 +1,18 @@
+/// What clients write behind the names of headers.
+enum HeaderValue {
+    static let usualUrgency = 3
+
+    /// How soon a client wants its answer, 0 to 7, 7 for work in the background: `Priority: u=7` (RFC 9218).
+    static func urgency(of priority: String?) -> Int {
+        for part in (priority ?? "").split(separator: ",") {
+            let pair = part.filter { $0 != " " }.split(separator: "=")
+            if pair.count == 2, pair[0] == "u", let urgency = Int(pair[1]), (0...7).contains(urgency) { return urgency }
+        }
+        return usualUrgency
+    }
+
+    /// Whether `Content-Type` says that a body is JSON.
+    static func isJSON(_ contentType: String?) -> Bool {
+        contentType?.lowercased().split(separator: ";").first?.filter { $0 != " " } == "application/json"
+    }
+}
