@@ -54,8 +54,8 @@ def coded(grid):
 
 
 def thresholds(grid):
-    """The largest integer that is at least as near to each entry as to the next, in the order of a heap from place 1 on.
-    Place 0 is what turns an entry's place in ascending order into its code, modulo 16."""
+    """The largest integer that is at least as near to each entry as to the next, in the order of a heap from place 1
+    on. Place 0 is what turns an entry's place in ascending order into its code, modulo 16."""
     between = (grid[1:] + grid[:-1]) // 2
     heap = [16 - zero_place(grid)] + [0] * 15
     for place in range(1, 16):

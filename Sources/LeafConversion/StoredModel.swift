@@ -28,8 +28,8 @@ package struct StoredModel: Sendable {
     /// Bytes of `slot` for any chunk.
     package var slotBytes: Int { leaf.chunks.map(\.slotBytes).max() ?? 0 }
 
-    /// Calls `use` with each unit of a matrix (a tile, or an output of float numbers) that begins in `outputs`: its first
-    /// output, and its bytes.
+    /// Calls `use` with each unit of a matrix (a tile, or an output of float numbers) that begins in `outputs`: its
+    /// first output, and its bytes.
     ///
     /// - Parameter slot: room for a chunk, in whole pages.
     package func forEachUnit(

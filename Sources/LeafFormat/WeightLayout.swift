@@ -34,7 +34,7 @@ package enum WeightLayout: Sendable, Equatable {
     /// Tiles of 16 outputs for the kernels, `[outputs/16, columns/4, 16, 4]`: outputs padded to a multiple of 16 and
     /// columns to a multiple of 64, with zeros. One float32 scale an output, a tensor of its own that stays in memory.
     case int8
-    /// Codes of the same tiles, `[outputs/16, columns/64, 544]` bytes (`CLeafKernels` says which), with the same scales.
+    /// Codes of the same tiles, `[outputs/16, columns/64, 544]` bytes (`CLeafKernels` says which); the same scales.
     case q4
     /// Plain `[outputs, columns]`.
     case float16

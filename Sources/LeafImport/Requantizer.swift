@@ -44,8 +44,8 @@ public struct RequantizationResult: Sendable, Equatable {
     public let blocksResumed: Int
 }
 
-/// Makes a `.leaf` file of another one, with other weights: fewer bits of int8 or float numbers, or the int8 numbers that
-/// a low-bit file stands for.
+/// Makes a `.leaf` file of another one, with other weights: fewer bits of int8 or float numbers, or the int8 numbers
+/// that a low-bit file stands for.
 ///
 /// It gives the bytes that converting the checkpoint would give, and handles one chunk at a time. An interrupted run
 /// continues if the same call is made again.
@@ -71,8 +71,8 @@ public struct Requantizer: Sendable {
     /// - Parameters:
     ///   - isCancelled: called after each chunk; true ends the run with `.cancelled` and a file that can be resumed.
     ///   - progress: called after each chunk, on the calling thread.
-    /// - Throws: `.usage` where the weights cannot become what is asked for, `.budget` if the budget is too small, `.io`
-    ///   and `.badInput` from reading and writing.
+    /// - Throws: `.usage` where the weights cannot become what is asked for, `.budget` if the budget is too small,
+    ///   `.io` and `.badInput` from reading and writing.
     public func run(
         isCancelled: () -> Bool = { false }, progress: (RequantizationProgress) -> Void = { _ in }
     ) throws(LeafError) -> RequantizationResult {
@@ -109,8 +109,8 @@ public struct Requantizer: Sendable {
         guard options.weights.isQuantized else {
             throw LeafError(
                 .usage,
-                "requantizing gives int8 or q4, not \(options.weights.rawValue); export the model, or convert its checkpoint"
-            )
+                "requantizing gives int8 or q4, not \(options.weights.rawValue); export the model, "
+                    + "or convert its checkpoint")
         }
         guard file.weights != options.weights else {
             throw LeafError(.usage, "\(model) has \(options.weights.rawValue) weights already; copy the file")

@@ -18,9 +18,9 @@ struct RequantizeCommand: Command {
     static let syntax = CommandSyntax<RequantizeCommand>(
         name: "requantize", summary: "Make a model file of another one, with fewer bits a weight.",
         discussion: """
-            q4 weights take half the bytes of int8, and so half the time where a disk or memory is the limit; the token \
-            table stays int8. The texts differ a little from the int8 model's. The checkpoint is not needed. From q4, \
-            --weights int8 makes the int8 model that computes exactly the same. What was interrupted goes on when the \
+            q4 weights take half the bytes of int8, and so half the time where a disk or memory is the limit; the \
+            token table stays int8. The texts differ a little from the int8 model's. The checkpoint is not needed. \
+            From q4, --weights int8 makes the int8 model that computes exactly the same. What was interrupted goes on when the \
             same command is run again.
             """,
         arguments: [

@@ -32,7 +32,8 @@ struct SynthesizeCommand: Command {
                 suggest: .words(WeightsArgument.allCases.map(\.rawValue))),
             .value("seed", "N", "Of the random numbers (default 0).", \.seed),
             .value(
-                "around", "SMALL.leaf", "A model with the same --weights that the large one is to compute exactly.", \.around,
+                "around", "SMALL.leaf", "A model with the same --weights that the large one is to compute exactly.",
+                \.around,
                 suggest: .file),
             .value("threads", "N", "Threads (default: the cores that the process may use).", \.threads),
             .flag("force", "Replace OUT.leaf if it exists.", \.replacesExisting),
