@@ -7,7 +7,7 @@
 pml4:   .skip 4096
 pdpt:   .skip 4096
 pages:  .skip 4096                      /* of 2 MiB */
-    .skip 65536
+    .skip 1 << 20                       /* panels of weights are 66 KiB */
 stack:
 
     .text
