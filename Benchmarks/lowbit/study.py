@@ -151,7 +151,7 @@ def main():
     model.use(as_int8)
     texts = [(model.continued(prompt), len(prompt)) for prompt in prompts(FOLDER)]
     reference = [model.predictions(ids, prompt, prompt - 1)[:-1] for ids, prompt in texts]
-    print(f"{sum(len(ids) - prompt for ids, prompt in texts)} tokens of {len(texts)} texts")
+    print(f"{sum(len(ids) - prompt for ids, prompt in texts)} tokens of {len(texts)} texts", flush=True)
     report("int8 (itself)", 8, model, texts, reference)
     for name, bits, matrix, table in (
             ("float16", 16, lambda w: w, lambda w: w),
