@@ -43,7 +43,19 @@ import Testing
         #expect(run.json?["parameters"] as? Int == 12_666_112)
         #expect((run.json?["blocks"] as? [Any])?.count == 13)
         #expect((run.json?["tensors"] as? [Any])?.isEmpty == false)
-        #expect(try Leafcutter.run("inspect", model).text.contains("12.7 million"))
+        let text = try Leafcutter.run("inspect", model).text
+        #expect(text.contains("12666112 (12.7 million)") && !text.contains("\nhead "))
+    }
+
+    @Test func inspectionShowsAHeadOfItsOwn() throws {
+        let folder = try TemporaryDirectory()
+        let source = Golden.root.appending(path: "models/ant-tiny-head/hf").path
+        let converted = try Leafcutter.run("convert", source, folder.path("head.leaf"), "-q")
+        #expect(converted.status == 0, "\(converted.error)")
+        let text = try Leafcutter.run("inspect", folder.path("head.leaf")).text
+        #expect(text.contains(/\nhead +a matrix of its own, not the token table\n/), "\(text)")
+        // A number that no words shorten stands once.
+        #expect(text.contains(/\nparameters +[0-9]+\n/), "\(text)")
     }
 
     @Test func verificationFindsAFlippedBit() throws {

@@ -34,7 +34,7 @@ struct InspectCommand: Command {
         let chunkBytes = file.leaf.chunks.paddedBytes
         var rows: [(String, String)] = [
             ("file", "\(file.path), \(file.leaf.fileBytes.diskText)"),
-            ("parameters", "\(file.shape.parameterCount) (\(Quantity.parameters(file.shape.parameterCount)))"),
+            ("parameters", parameters(file.shape.parameterCount)),
             ("weights", file.weights.rawValue),
             ("layers", "\(whole)" + (half > 0 ? ", and \(half) of which half was pruned" : "")),
             ("dim_model", "\(configuration.dimModel)"),
@@ -57,6 +57,7 @@ struct InspectCommand: Command {
             ),
             ("tokenizer", tokenizer(file.leaf)),
         ]
+        if configuration.hasOwnHead { rows.append(("head", "a matrix of its own, not the token table")) }
         rows += sources(file.leaf).map { ($0.key, $0.value) }
         var text = Quantity.table(rows)
         if showsTensors {
@@ -99,6 +100,12 @@ struct InspectCommand: Command {
             fields.append(("tensors", .array(tensors)))
         }
         return .object(fields)
+    }
+
+    /// `12666112 (12.7 million)`
+    private func parameters(_ count: Int) -> String {
+        let rounded = Quantity.parameters(count)
+        return "\(count)" == rounded ? rounded : "\(count) (\(rounded))"
     }
 
     private func tokenizer(_ file: LeafFile) -> String {
