@@ -70,7 +70,7 @@ fuzz: build
 wheel: library
 	@Scripts/make-wheel $(LIBRARY)/libleafcutter.so.1 $(WHEELS)
 
-# The wheel in a virtual environment of its own. LM_EVAL=1 also runs lm-evaluation-harness.
+# The wheel in a virtual environment of its own. LM_EVAL=1 also runs lm-evaluation-harness, RAY_SERVE=1 Ray Serve.
 test-python: library
 	@LEAFCUTTER_BIN="$(CURDIR)/$(CLI)" Scripts/test-python $(LIBRARY)/libleafcutter.so.1 $(WHEELS)
 

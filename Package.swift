@@ -55,7 +55,8 @@ let package = Package(
             name: "LeafTokenizer", dependencies: ["LeafSystem", "LeafFormat", "CTokenizerData"],
             swiftSettings: library),
         // What makes model files has in common.
-        .target(name: "LeafConversion", dependencies: ["LeafSystem"], swiftSettings: library),
+        .target(
+            name: "LeafConversion", dependencies: ["LeafSystem", "LeafFormat", "CLeafKernels"], swiftSettings: library),
         // Checkpoints to .leaf, and back.
         .target(
             name: "LeafImport",
@@ -149,8 +150,8 @@ let package = Package(
         .target(
             name: "LeafServer",
             dependencies: [
-                "CEvent", "COpenSSL", "CPage", "LeafExecutor", "LeafSystem", "LeafFormat",
-                "LeafGeneration", "LeafStream", "LeafTokenizer", "LeafWire", "Leafcutter",
+                "CEvent", "COpenSSL", "CPage", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat",
+                "LeafGeneration", "LeafStream", "LeafTokenizer", "LeafWire", "LeafBatch", "Leafcutter",
             ],
             swiftSettings: library),
         .testTarget(
@@ -244,4 +245,19 @@ if Context.environment["LEAF_FUZZ_BUILD"] != nil {
             ],
             path: "Tests/Fuzz", swiftSettings: strict),
     ]
+}
+
+// The test targets to build, with what they are made of and nothing else: compiling for a sanitizer is slow, see
+// Scripts/test-sanitizers.
+if let wanted = Context.environment["LEAF_TEST_TARGETS"] {
+    var needed = Set<String>()
+    func need(_ name: String) {
+        guard needed.insert(name).inserted else { return }
+        for case .byNameItem(let name, _) in package.targets.first(where: { $0.name == name })?.dependencies ?? [] {
+            need(name)
+        }
+    }
+    for name in wanted.split(separator: " ") { need(String(name)) }
+    package.targets.removeAll { !needed.contains($0.name) }
+    package.products = []
 }

@@ -33,7 +33,7 @@ __attribute__((target("avx2"))) static void multiply_add(long steps) {
     }
 }
 
-/* Winograd's form, as in x86/avx2_product.c: two additions for one product of twice the worth. */
+/* Winograd's form, as in x86/avx2_product.h: two additions for one product of twice the worth. */
 __attribute__((target("avx2"))) static void add_multiply_add(long steps) {
     __m256i sum[8] = {0}, w0 = _mm256_set1_epi16(3), w1 = _mm256_set1_epi16(5), q0 = w1, q1 = w0;
     for (long i = 0; i < steps; i++) {

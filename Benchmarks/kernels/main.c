@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "layer.h"
@@ -15,8 +16,9 @@ enum { ram_tiles = 4096, cached_tiles = 32 };
 
 typedef struct {
     const leaf_kernels *kernels;
+    leaf_layout layout;
     leaf_activation type;
-    const int8_t *weights;
+    const char *weights;
     size_t tile_count, rows;
     const void *activations;
     const float *scales;
@@ -26,7 +28,7 @@ typedef struct {
 
 static void run_product(const void *job) {
     const product *p = job;
-    leaf_kernels_product(p->kernels, LEAF_LAYOUT_INT8)
+    leaf_kernels_product(p->kernels, p->layout)
         ->linear(p->type, p->weights, p->tile_count, columns, p->scales, p->activations, p->rows, p->y, p->y_stride);
 }
 
@@ -46,7 +48,11 @@ static double smaller(double a, double b) { return a < b ? a : b; }
 
 static const char *type_name(leaf_activation type) { return type == LEAF_ACTIVATION_INT16 ? "int16" : "int8"; }
 
-static double bytes_of(size_t tiles) { return (double)tiles * LEAF_TILE_ROWS * columns; }
+static double weights_of(size_t tiles) { return (double)tiles * LEAF_TILE_ROWS * columns; }
+
+static size_t tile_bytes(leaf_layout layout) {
+    return layout == LEAF_LAYOUT_Q4 ? columns / 64 * LEAF_Q4_SECTION : columns * LEAF_TILE_ROWS;
+}
 
 /* The jobs of one product, its tiles divided among the threads. */
 static void divide(product whole, int threads, product *jobs) {
@@ -54,7 +60,7 @@ static void divide(product whole, int threads, product *jobs) {
     for (int t = 0; t < threads; t++) {
         size_t begin = whole.tile_count * (size_t)t / (size_t)threads;
         jobs[t] = whole;
-        jobs[t].weights += begin * LEAF_TILE_ROWS * columns;
+        jobs[t].weights += begin * tile_bytes(whole.layout);
         jobs[t].scales += begin * LEAF_TILE_ROWS;
         jobs[t].y += begin * LEAF_TILE_ROWS;
         jobs[t].tile_count = whole.tile_count * (size_t)(t + 1) / (size_t)threads - begin;
@@ -76,14 +82,14 @@ static void print_one_row(product whole, int threads) {
     whole.tile_count = ram_tiles, whole.rows = 1;
     divide(whole, threads, jobs);
     for (int t = 0; t < threads; t++)
-        readings[t] = (reading){(const char *)jobs[t].weights, jobs[t].tile_count * LEAF_TILE_ROWS * columns};
+        readings[t] = (reading){jobs[t].weights, jobs[t].tile_count * LEAF_TILE_ROWS * columns};
     double product_time = 1e9, reading_time = 1e9;
     for (int i = 0; i < reading_rounds; i++) {
         reading_time = smaller(reading_time, measure(run_reading, readings, sizeof *readings, threads));
         product_time = smaller(product_time, measure(run_product, jobs, sizeof *jobs, threads));
     }
     printf("| %s | %d | %.1f GB/s | %.1f GB/s | %.0f %% |\n", type_name(whole.type), threads,
-           bytes_of(ram_tiles) / product_time / 1e9, bytes_of(ram_tiles) / reading_time / 1e9,
+           weights_of(ram_tiles) / product_time / 1e9, weights_of(ram_tiles) / reading_time / 1e9,
            100 * reading_time / product_time);
 }
 
@@ -98,7 +104,7 @@ static void print_few_rows(product whole, int threads) {
         if (i == 0) first = time;
         printf("| %s | %zu | %.1f ms | %.2f | ", type_name(whole.type), rows[i], 1e3 * time, time / first);
         if (i > 0) printf("%.2f", (time - before) / first / (double)(rows[i] - rows[i - 1]));
-        printf(" | %.0f GOPS |\n", 2 * (double)rows[i] * bytes_of(ram_tiles) / time / 1e9);
+        printf(" | %.0f GOPS |\n", 2 * (double)rows[i] * weights_of(ram_tiles) / time / 1e9);
         before = time;
     }
 }
@@ -119,7 +125,7 @@ static void print_many_rows(product whole, int threads) {
                 loop_times[l] = smaller(loop_times[l], measure(run_loop, same, sizeof *same, threads));
             }
         }
-        double rate = 2 * (double)rows[i] * bytes_of(cached_tiles) / product_time;
+        double rate = 2 * (double)rows[i] * weights_of(cached_tiles) / product_time;
         printf("| %s | %d | %zu | %.0f GOPS |", type_name(whole.type), threads, rows[i], rate / 1e9);
         for (int l = 0; loops[l].name; l++) {
             double limit = loops[l].operations * loop_steps * threads / loop_times[l];
@@ -129,7 +135,37 @@ static void print_many_rows(product whole, int threads) {
     }
 }
 
-static product make_product(const leaf_kernels *kernels, leaf_activation type, const int8_t *weights,
+/* q4 beside int8, by turns. */
+static void print_turns(product int8, const char *weights, int threads) {
+    static const struct {
+        size_t rows, tiles;
+        int rounds;
+    } cases[] = {{1, ram_tiles, 15}, {2, ram_tiles, 9}, {3, ram_tiles, 9},     {4, ram_tiles, 5},
+                 {8, ram_tiles, 3},  {32, cached_tiles, 30}, {128, cached_tiles, 9}, {512, cached_tiles, 5}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int8.tile_count = cases[i].tiles, int8.rows = cases[i].rows;
+        product q4 = int8;
+        q4.layout = LEAF_LAYOUT_Q4, q4.weights = weights;
+        double int8_time = 1e9, q4_time = 1e9;
+        for (int round = 0; round < cases[i].rounds; round++) {
+            int8_time = smaller(int8_time, time_product(int8, threads, 1));
+            q4_time = smaller(q4_time, time_product(q4, threads, 1));
+        }
+        double products = (double)cases[i].rows * weights_of(cases[i].tiles) / 1e9;
+        printf("| %s | %d | %zu | %.1f | %.1f | %.2f |\n", type_name(int8.type), threads, cases[i].rows,
+               products / int8_time, products / q4_time, int8_time / q4_time);
+    }
+}
+
+static void print_q4(const product products[2], const char *weights, int threads) {
+    printf("\nq4 beside int8 by turns, 10^9 weights times rows a second; up to 8 rows with weights in RAM (268 MB of "
+           "int8), then in a cache:\n\n"
+           "| activations | threads | rows | int8 | q4 | ratio |\n| --- | --- | --- | --- | --- | --- |\n");
+    for (int t = 1; t <= threads; t += threads > 1 ? threads - 1 : 1)
+        for (int p = 0; p < 2; p++) print_turns(products[p], weights, t);
+}
+
+static product make_product(const leaf_kernels *kernels, leaf_activation type, const char *weights,
                             const float *scales, float *y) {
     size_t bytes = leaf_activation_row_bytes(type, columns);
     char *activations = room(bytes * most_rows);
@@ -138,11 +174,12 @@ static product make_product(const leaf_kernels *kernels, leaf_activation type, c
     const leaf_product *int8 = leaf_kernels_product(kernels, LEAF_LAYOUT_INT8);
     for (size_t r = 0; r < most_rows; r++) int8->quantize_row(type, x, columns, columns, activations + r * bytes);
     free(x);
-    return (product){kernels, type, weights, 0, 0, activations, scales, y, 0};
+    return (product){kernels, LEAF_LAYOUT_INT8, type, weights, 0, 0, activations, scales, y, 0};
 }
 
 int main(int count, char **arguments) {
-    const leaf_kernels *kernels = count > 1 ? leaf_kernels_named(arguments[1]) : leaf_kernels_best();
+    const char *name = count > 1 ? arguments[1] : "best";
+    const leaf_kernels *kernels = strcmp(name, "best") == 0 ? leaf_kernels_best() : leaf_kernels_named(name);
     if (!kernels) {
         fprintf(stderr, "no such instruction set on this machine\n");
         return 2;
@@ -150,7 +187,8 @@ int main(int count, char **arguments) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int threads = cores < most_threads ? (int)cores : most_threads;
     size_t outputs = ram_tiles * LEAF_TILE_ROWS;
-    int8_t *weights = room(bytes_of(ram_tiles));
+    char *weights = room(ram_tiles * tile_bytes(LEAF_LAYOUT_INT8));
+    char *q4_weights = room(ram_tiles * tile_bytes(LEAF_LAYOUT_Q4));
     float *scales = room(outputs * sizeof(float)), *y = room(outputs * 32 * sizeof(float));
     for (size_t i = 0; i < outputs; i++) scales[i] = 1e-3f;
     product products[2];
@@ -158,6 +196,7 @@ int main(int count, char **arguments) {
         products[type] = make_product(kernels, (leaf_activation)type, weights, scales, y);
     choose_clock();
     printf("%s, %ld cores; %s.\n", kernels->name, cores, clock_name());
+    if (count > 2) return print_q4(products, q4_weights, threads), 0;
 
     printf("\n1 row, 268 MB of weights in RAM:\n\n"
            "| activations | threads | product | a plain loop reads | share |\n| --- | --- | --- | --- | --- |\n");
@@ -177,6 +216,8 @@ int main(int count, char **arguments) {
     printf("\n");
     for (int t = 1; t <= threads; t += threads > 1 ? threads - 1 : 1)
         for (int p = 1; p >= 0; p--) print_many_rows(products[p], t);
+
+    print_q4(products, q4_weights, threads);
 
     printf("\n512 tokens through one layer of the 10B shape (d 4096, 32 heads of 128, ff 10240), 1 thread:\n\n");
     for (int type = LEAF_ACTIVATION_INT8; type >= LEAF_ACTIVATION_INT16; type--)

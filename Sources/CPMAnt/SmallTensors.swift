@@ -10,7 +10,7 @@ struct SmallTensors: @unchecked Sendable {
     let outputNorm: UnsafePointer<Float>
     /// `[segmentTypes, D]`, rows padded to 64; the scale is folded in.
     private let segments: UnsafePointer<Float>
-    /// `[promptRows, D]` in the layout's numbers, rows not padded.
+    /// `[promptRows, D]` in the table's numbers, rows not padded.
     private let prompts: UnsafeRawPointer
     /// `[promptRows]` beside int8.
     private let promptScales: UnsafePointer<Float>?
@@ -27,7 +27,7 @@ struct SmallTensors: @unchecked Sendable {
         path = file.path
         dModel = configuration.dimModel
         promptRows = configuration.promptRows
-        layout = file.weights.layout
+        layout = file.weights.tableLayout
         scale = configuration.fanInScale(columns: dModel)
         func required<Value>(_ name: String, _ found: Value?) throws(LeafError) -> Value {
             guard let found else { throw LeafError(.badInput, "\(file.path) lacks the tensor \(name)") }
@@ -59,7 +59,7 @@ struct SmallTensors: @unchecked Sendable {
             for column in 0..<dModel { x[column] = own[column] + addend[column] }
             return
         }
-        let source = prompts + row * dModel * layout.elementBytes
+        let source = prompts + row * dModel * layout.elementType.byteCount
         guard let promptScales else {
             return executor.embed(floats: source, layout: layout, scale: scale, adding: addend, into: x)
         }

@@ -19,7 +19,7 @@ package struct ModelShape: Sendable, Equatable {
 
     /// - Parameters:
     ///   - configuration: within its limits.
-    ///   - weights: the layout of the layers' matrices.
+    ///   - weights: the layouts of its matrices.
     package init(_ configuration: ModelConfiguration, weights: WeightFormat) {
         self.configuration = configuration
         var kinds: [BlockKind] = []
@@ -34,7 +34,7 @@ package struct ModelShape: Sendable, Equatable {
             blocks: kinds.map { kind in
                 FileShape.Block(name: kind.description, matrices: configuration.matrices(of: kind, weights))
             }, tensors: configuration.smallTensors(weights), configuration: configuration.json,
-            version: configuration.hasOwnHead ? 3 : configuration.isUniform ? 1 : 2)
+            version: weights == .q4 ? 4 : configuration.hasOwnHead ? 3 : configuration.isUniform ? 1 : 2)
     }
 
     package var blocks: [FileShape.Block] { file.blocks }
@@ -54,10 +54,15 @@ package struct ModelShape: Sendable, Equatable {
 extension ModelConfiguration {
     /// The matrices of a block, in sweep order: queries, keys, values, output; gate, up, down; head; token table.
     fileprivate func matrices(of kind: ModelShape.BlockKind, _ weights: WeightFormat) -> [FileShape.Matrix] {
-        func matrix(_ name: String, _ outputs: Int, _ columns: Int, isReadByOutput: Bool = false) -> FileShape.Matrix {
+        func matrix(_ name: String, _ outputs: Int, _ columns: Int) -> FileShape.Matrix {
             FileShape.Matrix(
                 name: name, outputs: outputs, columns: columns, layout: weights.layout,
-                scale: fanInScale(columns: columns), isReadByOutput: isReadByOutput)
+                scale: fanInScale(columns: columns))
+        }
+        func table(_ name: String, isReadByOutput: Bool = false) -> FileShape.Matrix {
+            FileShape.Matrix(
+                name: name, outputs: vocabSize, columns: dimModel, layout: weights.tableLayout,
+                scale: fanInScale(columns: dimModel), isReadByOutput: isReadByOutput)
         }
         switch kind {
         case .attention(let layer):
@@ -69,9 +74,9 @@ extension ModelConfiguration {
             let names = TensorName.feedForwardMatrices(layer: layer)
             return names[0..<2].map { matrix($0, width, dimModel) } + [matrix(names[2], dimModel, width)]
         case .head:
-            return [matrix(TensorName.head, vocabSize, dimModel)]
+            return [table(TensorName.head)]
         case .tokenTable:
-            return [matrix(TensorName.tokenTable, vocabSize, dimModel, isReadByOutput: true)]
+            return [table(TensorName.tokenTable, isReadByOutput: true)]
         }
     }
 
@@ -91,8 +96,8 @@ extension ModelConfiguration {
         add(TensorName.outputNorm, [dimModel])
         add(TensorName.positionBias, [positionBiasRows, numHeads])
         add(TensorName.segmentEmbedding, [segmentTypes, dimModel])
-        add(TensorName.promptEmbedding, [promptRows, dimModel], weights.layout.elementType)
-        if weights.layout.scales == .resident { add(TensorName.promptScale, [promptRows]) }
+        add(TensorName.promptEmbedding, [promptRows, dimModel], weights.tableLayout.elementType)
+        if weights.tableLayout.scales == .resident { add(TensorName.promptScale, [promptRows]) }
         return tensors
     }
 }

@@ -188,6 +188,8 @@ package final class AnswerLog {
     /// Whether there is a job to go on with, and whether it has answers.
     package var isBegun: Bool { !isUnbegun }
     package var hasAnswers: Bool { answersEnd > 0 }
+    /// Bytes of answers, those that are not on the disk yet included.
+    package var answerBytes: Int { answersEnd + pendingAnswers.count }
 
     /// Begins a new job.
     package func begin(_ record: JobRecord) throws(LeafError) {
@@ -239,6 +241,30 @@ package final class AnswerLog {
         try answers.truncate(to: answersEnd)
         try errors?.synchronize()
         return failed
+    }
+
+    /// Copies the answers of one sort from the files of a job that nobody is running.
+    ///
+    /// - Parameters:
+    ///   - areFailures: whether those of requests that failed, or all the others.
+    ///   - target: empty.
+    /// - Throws: `.io`, `.badInput` for files that do not belong together.
+    package static func copy(areFailures: Bool, of paths: Paths, to target: OutputFile) throws(LeafError) {
+        let input = try InputFile(path: paths.answers)
+        let records = try JobLines(InputFile(path: paths.job), limit: lineLimit)
+        var (offset, end) = (0, 0)
+        while let line = try records.next() {
+            guard line.number > 1, let record = AnswerRecord(line.bytes) else { continue }
+            guard input.byteCount - offset >= record.byteCount else { break }
+            let next = offset + record.byteCount
+            while record.isFailure == areFailures, offset < next {
+                let piece = try input.bytes(at: offset, count: min(next - offset, JobLines.pieceBytes))
+                try target.write(piece, at: end)
+                offset += piece.count
+                end += piece.count
+            }
+            offset = next
+        }
     }
 
     /// Compares an answer with its record, and copies it if the request failed.

@@ -1,5 +1,5 @@
 import CPMAntShape
-import LeafExecutor
+package import LeafExecutor
 import LeafFormat
 package import LeafGeneration
 package import LeafSystem
@@ -32,6 +32,10 @@ package final class BatchJob {
         package var defaults = WireRequest.Defaults()
         /// Sequences at the same time at most.
         package var sequences = 8
+        /// The one `url` that lines may have, all of them in OpenAI's form; nil for a job of any lines.
+        package var endpoint: String?
+        /// For what a model is open already: a request that needs more is answered by that, and the others go on.
+        package var capacity: Demand?
 
         package init() {}
     }
@@ -77,6 +81,8 @@ package final class BatchJob {
     private var record: JobRecord?
     /// Of the file: the number of its last line, and bytes of its longest.
     package private(set) var (lastLine, longestLine) = (0, 0)
+    /// The first line that `check` refused.
+    package private(set) var badLine: Int?
     /// What others answer; nil until the first line is handed out.
     var handout: Handout?
     /// Bytes of a line at most.
@@ -127,9 +133,10 @@ package final class BatchJob {
             })
     }
 
-    /// Whether there is a job to go on with, and whether it has answers.
+    /// Whether there is a job to go on with, whether it has answers, and bytes of those.
     package var isBegun: Bool { log.isBegun }
     package var hasAnswers: Bool { log.hasAnswers }
+    package var answerBytes: Int { log.answerBytes }
 
     private static func open(_ path: String) throws(LeafError) -> InputFile {
         do throws(LeafError) {
@@ -176,7 +183,8 @@ package final class BatchJob {
                 }
                 room.make(for: item.answerRoom(in: file.configuration))
             } catch {
-                guard options.skipsBad else {
+                guard options.skipsBad || isTooWide(error) else {
+                    badLine = line.number
                     throw LeafError(
                         .usage, "\(input.path), line \(line.number): \(error)", advice: .setting("skip_bad"))
                 }
@@ -225,6 +233,7 @@ package final class BatchJob {
                 }
             })
         guard let first else { return }
+        badLine = first.place
         throw LeafError(
             .usage, "\(input.path), line \(first.place): its id is that of line \(first.first); give each its own")
     }
@@ -239,8 +248,17 @@ package final class BatchJob {
         guard !line.isTooLong else {
             throw LeafError(.usage, "it is longer than \(Self.lineLimit.sizeText)")
         }
-        return try BatchItem(line.bytes, name, for: file, options.defaults, seed: seed(of: name))
+        if let endpoint = options.endpoint, !name.isOpenAI || name.url != endpoint {
+            throw LeafError(.usage, "'url' is not \(endpoint), which all lines of this job are for")
+        }
+        let item = try BatchItem(line.bytes, name, for: file, options.defaults, seed: seed(of: name))
+        for demand in item.requests.flatMap({ $0.demands(in: file.configuration) }) {
+            if let refusal = options.capacity.flatMap({ demand.refusal(by: $0) }) { throw refusal }
+        }
+        return item
     }
+
+    private func isTooWide(_ error: LeafError) -> Bool { options.capacity != nil && error.kind == .tooLong }
 
     /// The seed of a request that gives none: a line has the same one in every run.
     func seed(of name: LineName) -> UInt64 {
@@ -263,11 +281,12 @@ package final class BatchJob {
     ///   - model: opened for what `check` found.
     ///   - ahead: requests to hold at most; twice the number that share a sweep keeps every sweep full.
     ///   - cancellation: stops it; what has its answer keeps it.
+    ///   - turns: when its requests may begin; nil where nobody else uses the model.
     ///   - onProgress: called on the calling thread, some times a second.
     /// - Returns: how far it came.
     /// - Throws: `.io` and `.badInput` from reading the model, `.io` when an answer cannot be written.
     package func run(
-        on model: Model, ahead: Int, _ cancellation: Cancellation = Cancellation(),
+        on model: Model, ahead: Int, _ cancellation: Cancellation = Cancellation(), turns: (any JobTurns)? = nil,
         onProgress: (Progress) -> Void = { _ in }
     ) throws(LeafError) -> Progress {
         try begin()
@@ -294,7 +313,7 @@ package final class BatchJob {
         }
         do throws(LeafError) {
             try model.carryOut(
-                ahead: ahead, own,
+                ahead: ahead, own, admits: { turns?.take($0, within: $1) ?? true },
                 next: { _ throws(LeafError) -> Arrival<Asked<OpenItem, AnyRequest>> in
                     guard let next = try nextItem(of: lines, own, onFailure: { write($0, $1, isFailure: true) }) else {
                         return .end
@@ -305,7 +324,9 @@ package final class BatchJob {
                     switch event {
                     case .piece: break
                     case .progress(let news): progress.sweepRows = news.rows
-                    case .finished(let result): take(result, of: index, &open, model, write, stop)
+                    case .finished(let result):
+                        turns?.giveBack(open.item.requests[index])
+                        take(result, of: index, &open, model, write, stop)
                     }
                     show()
                 })
@@ -331,7 +352,7 @@ package final class BatchJob {
                 guard !isDuplicate else { throw LeafError(.usage, "its id is that of an earlier line") }
                 return (try makeItem(line, name), line.bytes)
             } catch {
-                let reason = LeafError(.usage, "line \(line.number): \(error)")
+                let reason = LeafError(isTooWide(error) ? .tooLong : .usage, "line \(line.number): \(error)")
                 onFailure(name.answer(reason, isDuplicate: isDuplicate), name)
             }
         }

@@ -14,7 +14,7 @@ package enum Program {
         PlanCommand.self,
         DoctorCommand.self, InspectCommand.self, VerifyCommand.self, TokenizeCommand.self, ScoreCommand.self,
         PerplexityCommand.self, EmbedCommand.self, EvaluateCommand.self, LogitsCommand.self, BenchCommand.self,
-        ServeCommand.self, ExportCommand.self, SynthesizeCommand.self, CompletionsCommand.self,
+        ServeCommand.self, RequantizeCommand.self, ExportCommand.self, SynthesizeCommand.self, CompletionsCommand.self,
     ]
 
     private static let introduction = """
@@ -97,7 +97,8 @@ package enum Program {
             return LeafError(
                 .usage,
                 "there is no command \(name); \(GenerateCommand.name) continues a text: "
-                    + "leafcutter \(GenerateCommand.name) MODEL PROMPT")
+                    + "leafcutter \(GenerateCommand.name) MODEL PROMPT"
+                    + (name == "chat" ? "; \(ServeCommand.name) shows a page to write with, and answers chats" : ""))
         }
         let nearest = NearestName.of(name, among: commands.map { $0.name })
         return LeafError(

@@ -70,7 +70,7 @@ struct RunFacts: CustomStringConvertible {
         run.diskLimit = model.diskLimit
         run.streamedBytesPerSweep = streamed
         run.weightBytes = model.file.leaf.chunks.reduce(0) { $0 + $1.rawBytes }
-        run.elementBytes = model.file.leaf.weights.elementBytes
+        run.bytesPerWeight = model.file.leaf.weights.bytesPerWeight
         // Nothing limited what did not run.
         if run.promptSweeps + run.decodeSweeps > 0 {
             parts.append("\(Verdict(run, memoryBytesPerSecond: model.measureMemoryRate))")

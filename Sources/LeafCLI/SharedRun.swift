@@ -57,7 +57,7 @@ struct SharedRun {
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)
         let room = options.capacity.sequences
-        let wanted = min(sequences, demands.reduce(0) { $0 + min($1.sequences, sequences) })
+        let wanted = Demand.sequences(of: demands, together: sequences)
         if room < wanted {
             terminal.note(
                 "room for \(Quantity.count(room, unit)) of \(wanted) at the same time; more memory"

@@ -1,4 +1,5 @@
 package import CLeafKernels
+package import LeafFormat
 public import LeafSystem
 
 /// A set of kernels. All give the same bits; they differ in speed.
@@ -60,18 +61,25 @@ public struct InstructionSet: RawRepresentable, Hashable, Sendable, CustomString
 /// Unchecked because a table of C functions is not marked as sendable; nobody writes to it.
 package struct Kernels: @unchecked Sendable {
     package let floats: leaf_float_kernels
-    /// The product with int8 weights.
+    /// The product with int8 weights, which quantizes the rows of every product.
     package let product: leaf_product
+    private let q4: leaf_product
 
-    package init(floats: leaf_float_kernels, product: leaf_product) {
+    package init(floats: leaf_float_kernels, product: leaf_product, q4: leaf_product) {
         self.floats = floats
         self.product = product
+        self.q4 = q4
     }
+
+    /// The product with quantized weights of a layout.
+    package func product(_ layout: WeightLayout) -> leaf_product { layout == .q4 ? q4 : product }
 
     /// The kernels of a set, or of the best one where the processor lacks it.
     package init(_ instructionSet: InstructionSet) {
         let table = (instructionSet.table ?? leaf_kernels_best()).pointee
-        self.init(floats: table.floats.pointee, product: leaf_kernels_product([table], LEAF_LAYOUT_INT8).pointee)
+        self.init(
+            floats: table.floats.pointee, product: leaf_kernels_product([table], LEAF_LAYOUT_INT8).pointee,
+            q4: leaf_kernels_product([table], LEAF_LAYOUT_Q4).pointee)
     }
 
     /// Asks the system for what the instructions need of the process, before any thread begins.

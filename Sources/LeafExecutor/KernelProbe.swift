@@ -23,8 +23,7 @@ package struct KernelProbe: Sendable, Equatable {
     package let readBytesPerSecond: Double
     /// The rates in order of rows, one row first.
     package let rates: [Rate]
-    /// Bytes of one weight.
-    package let elementBytes: Int
+    package let bytesPerWeight: Double
     /// Seconds to start all threads and to wait for them.
     package let joinSeconds: Double
     /// Bytes per second whose digest one thread checks, as for bytes that are read for the first time.
@@ -33,14 +32,14 @@ package struct KernelProbe: Sendable, Equatable {
     package let touchSecondsPerByte: Double
 
     package init(
-        threads: Int, readBytesPerSecond: Double, rates: [Rate], elementBytes: Int, joinSeconds: Double,
+        threads: Int, readBytesPerSecond: Double, rates: [Rate], bytesPerWeight: Double, joinSeconds: Double,
         digestBytesPerSecond: Double, touchSecondsPerByte: Double
     ) {
         precondition(!rates.isEmpty)
         self.threads = threads
         self.readBytesPerSecond = readBytesPerSecond
         self.rates = rates.sorted { $0.rows < $1.rows }
-        self.elementBytes = elementBytes
+        self.bytesPerWeight = bytesPerWeight
         self.joinSeconds = joinSeconds
         self.digestBytesPerSecond = digestBytesPerSecond
         self.touchSecondsPerByte = touchSecondsPerByte
@@ -64,13 +63,13 @@ package struct KernelProbe: Sendable, Equatable {
         let one = (weightBytesPerSecond(rows: 1) + other.weightBytesPerSecond(rows: 1)) / 2
         return KernelProbe(
             threads: threads, readBytesPerSecond: (readBytesPerSecond + other.readBytesPerSecond) / 2,
-            rates: [Rate(rows: 1, weightBytesPerSecond: one)] + rates.dropFirst(), elementBytes: elementBytes,
+            rates: [Rate(rows: 1, weightBytesPerSecond: one)] + rates.dropFirst(), bytesPerWeight: bytesPerWeight,
             joinSeconds: joinSeconds, digestBytesPerSecond: digestBytesPerSecond,
             touchSecondsPerByte: touchSecondsPerByte)
     }
 
     package func multiplyAddsPerSecond(rows: Int) -> Double {
-        weightBytesPerSecond(rows: rows) * Double(rows) / Double(elementBytes)
+        weightBytesPerSecond(rows: rows) * Double(rows) / bytesPerWeight
     }
 
     private static let columns = 4096
@@ -110,7 +109,7 @@ package struct KernelProbe: Sendable, Equatable {
         }
         return KernelProbe(
             threads: threads, readBytesPerSecond: Double(bench.chunks * chunkBytes) / read, rates: rates,
-            elementBytes: weights.elementBytes, joinSeconds: try bench.secondsOfJoining(),
+            bytesPerWeight: weights.bytesPerWeight, joinSeconds: try bench.secondsOfJoining(),
             digestBytesPerSecond: Double(chunkBytes) / bench.secondsOfDigest(),
             touchSecondsPerByte: bench.touchSeconds / Double(bench.chunks * chunkBytes))
     }
@@ -141,7 +140,8 @@ package struct KernelProbe: Sendable, Equatable {
             self.layout = layout
             self.chunks = chunks
             product = try LinearProduct(pool.kernels, activations, layouts: [layout])
-            chunkOutputs = chunkBytes / layout.byteCount(outputs: 1, columns: columns)
+            let unit = layout.unitOutputs
+            chunkOutputs = chunkBytes / layout.byteCount(outputs: unit, columns: columns) * unit
             let rowBytes = layout.isQuantized ? product.quantizedRowBytes(columns: columns) : 0
             let widenedFloats = layout == .float16 ? pool.threadCount * LinearProduct.widenedOutputs * columns : 0
             weights = try PageMemory(count: chunks * chunkBytes, for: "weights", .reserved)

@@ -67,9 +67,9 @@ struct LinearProduct {
         _ input: Input, _ weights: Weights, into output: FloatRows, widened: UnsafeMutablePointer<Float>
     ) {
         switch weights.layout {
-        case .int8:
+        case .int8, .q4:
             guard let scales = weights.scales else { return }
-            kernels.product.linear(
+            kernels.product(weights.layout).linear(
                 activations.kernelType, weights.bytes,
                 weights.outputCount / WeightTile.outputs, weights.layout.storedColumns(input.columns), scales,
                 input.quantized, input.rowCount, output.start, output.stride)

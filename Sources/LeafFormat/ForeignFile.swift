@@ -33,6 +33,7 @@ enum ForeignFile {
         (Array("GGUF".utf8), "is a GGUF file, which is not read; give the checkpoint that it was made from"),
         ([0x89, 0x48, 0x44, 0x46], "is an HDF5 file, which is not read; save the weights as safetensors"),
         ([0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59], "is a NumPy file, which is not read; save the weights as safetensors"),
+        (SessionFrame.magic, "is a session and no model; give the model that the session was begun with"),
         ([0x80, 0x02], pickle), ([0x80, 0x03], pickle), ([0x80, 0x04], pickle), ([0x80, 0x05], pickle),
     ]
 

@@ -4,7 +4,7 @@ import LeafSystem
 package enum LeafMetadata {
     package static let format = "leafcutter"
     /// The newest version that this program reads. It is raised when an older reader would misread the file.
-    package static let version = 3
+    package static let version = 4
 
     /// The tokenizer's data.
     package static let vocabularyTensor = "tokenizer.vocabulary"
@@ -24,6 +24,8 @@ package enum LeafMetadata {
         package static let regions = "regions"
         package static let chunks = "chunks"
         package static let source = "source"
+        /// Digest and weights of the model file that this one is a copy of, with other weights.
+        package static let copiedModel = "source.model"
         /// The XXH3-64 of the blocks' source digests (little-endian). A block's is of the checkpoint's numbers that it
         /// was made from.
         package static let sourceDigest = "source.digest"

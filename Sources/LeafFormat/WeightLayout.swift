@@ -4,6 +4,8 @@ import LeafSystem
 public enum WeightFormat: String, Sendable, Codable, CaseIterable {
     /// Symmetric, one float32 scale an output.
     case int8
+    /// int8 numbers that are few enough for codes of 4 bits.
+    case q4
     case float16
     case float32
 
@@ -11,13 +13,20 @@ public enum WeightFormat: String, Sendable, Codable, CaseIterable {
     package var layout: WeightLayout {
         switch self {
         case .int8: .int8
+        case .q4: .q4
         case .float16: .float16
         case .float32: .float32
         }
     }
 
-    /// Bytes of one stored number.
-    public var elementBytes: Int { layout.elementBytes }
+    /// The layout of the token table, of a head of its own and of soft prompts: few numbers, which matter more.
+    package var tableLayout: WeightLayout { layout.isQuantized ? .int8 : layout }
+
+    /// Whether activations are quantized too. All sums are exact then, on any machine.
+    public var isQuantized: Bool { layout.isQuantized }
+
+    /// Bytes of one weight of the layers, such as 0.53125 for `q4`; the scales of outputs are not counted.
+    public var bytesPerWeight: Double { layout.bytesPerWeight }
 }
 
 /// How one matrix `[outputs, columns]` lies in its chunks: the one place that knows where a number is stored.
@@ -25,6 +34,8 @@ package enum WeightLayout: Sendable, Equatable {
     /// Tiles of 16 outputs for the kernels, `[outputs/16, columns/4, 16, 4]`: outputs padded to a multiple of 16 and
     /// columns to a multiple of 64, with zeros. One float32 scale an output, a tensor of its own that stays in memory.
     case int8
+    /// Codes of the same tiles, `[outputs/16, columns/64, 544]` bytes (`CLeafKernels` says which); the same scales.
+    case q4
     /// Plain `[outputs, columns]`.
     case float16
     case float32
@@ -37,26 +48,25 @@ package enum WeightLayout: Sendable, Equatable {
         case resident
     }
 
-    package var scales: Scales { self == .int8 ? .resident : .none }
+    package var scales: Scales { isQuantized ? .resident : .none }
 
-    /// Whether rows are quantized before they meet the matrix.
-    package var isQuantized: Bool { self == .int8 }
+    /// Whether the matrix is stored as tiles of int8 numbers or of their codes, and rows are quantized before they meet
+    /// it.
+    package var isQuantized: Bool { self == .int8 || self == .q4 }
 
     /// Outputs that are never parted: a tile or a row.
-    package var unitOutputs: Int { self == .int8 ? WeightTile.outputs : 1 }
+    package var unitOutputs: Int { isQuantized ? WeightTile.outputs : 1 }
 
-    /// Bytes of one stored number.
-    package var elementBytes: Int {
-        switch self {
-        case .int8: 1
-        case .float16: 2
-        case .float32: 4
-        }
+    /// Bytes of one weight.
+    package var bytesPerWeight: Double {
+        Double(byteCount(outputs: unitOutputs, columns: WeightTile.columnAlignment))
+            / Double(unitOutputs * WeightTile.columnAlignment)
     }
 
     package var elementType: TensorEntry.ElementType {
         switch self {
         case .int8: .i8
+        case .q4: .u8
         case .float16: .f16
         case .float32: .f32
         }
@@ -67,7 +77,7 @@ package enum WeightLayout: Sendable, Equatable {
 
     /// Columns as they are stored, padding included.
     package func storedColumns(_ columns: Int) -> Int {
-        self == .int8 ? columns.roundedUp(to: WeightTile.columnAlignment) : columns
+        isQuantized ? columns.roundedUp(to: WeightTile.columnAlignment) : columns
     }
 
     /// Bytes of whole units.
@@ -75,14 +85,24 @@ package enum WeightLayout: Sendable, Equatable {
     /// - Parameters:
     ///   - outputs: a multiple of `unitOutputs`.
     ///   - columns: of the matrix, without padding.
-    package func byteCount(outputs: Int, columns: Int) -> Int { outputs * storedColumns(columns) * elementBytes }
+    package func byteCount(outputs: Int, columns: Int) -> Int {
+        let columns = storedColumns(columns)
+        return switch self {
+        case .int8: outputs * columns
+        case .q4: outputs * (columns / WeightTile.columnAlignment * (WeightTile.q4SectionBytes / WeightTile.outputs))
+        case .float16: outputs * columns * 2
+        case .float32: outputs * columns * 4
+        }
+    }
 
     /// The tensor shape of that many stored outputs.
     package func shape(outputs: Int, columns: Int) -> [Int] {
         let columns = storedColumns(columns)
-        return self == .int8
-            ? [outputs / WeightTile.outputs, columns / WeightTile.quad, WeightTile.outputs, WeightTile.quad]
-            : [outputs, columns]
+        return switch self {
+        case .int8: [outputs / WeightTile.outputs, columns / WeightTile.quad, WeightTile.outputs, WeightTile.quad]
+        case .q4: [outputs / WeightTile.outputs, columns / WeightTile.columnAlignment, WeightTile.q4SectionBytes]
+        case .float16, .float32: [outputs, columns]
+        }
     }
 }
 
@@ -96,11 +116,32 @@ package enum WeightTile {
     package static let quad = 4
     /// Columns are padded to a multiple of this.
     package static let columnAlignment = 64
+    /// Bytes of a tile's `columnAlignment` columns as codes of 4 bits: a selector for each 4 outputs by 8 columns, and
+    /// the codes.
+    package static let q4SectionBytes = 544
 
     /// The byte of a number in its tile.
     @inline(__always)
     package static func offset(output: Int, column: Int) -> Int {
         column / quad * (outputs * quad) + output * quad + column % quad
+    }
+
+    /// Writes an output's numbers into a tile of int8 numbers.
+    ///
+    /// - Parameters:
+    ///   - row: `[columns]`.
+    ///   - output: in the tile.
+    package static func put(
+        _ row: UnsafePointer<Int8>, of output: Int, columns: Int, in tile: UnsafeMutablePointer<Int8>
+    ) {
+        // A quad of columns is one word.
+        let whole = columns / quad * quad
+        for column in stride(from: 0, to: whole, by: quad) {
+            let word = UnsafeRawPointer(row + column).loadUnaligned(as: UInt32.self)
+            UnsafeMutableRawPointer(tile).storeBytes(
+                of: word, toByteOffset: offset(output: output, column: column), as: UInt32.self)
+        }
+        for column in whole..<columns { tile[offset(output: output, column: column)] = row[column] }
     }
 }
 

@@ -1,11 +1,12 @@
+import LeafConversion
 import LeafFormat
 import LeafSystem
 
-/// Encodes outputs of a checkpoint's matrix as a chunk: int8 tiles with a scale for each output, or plain floats.
+/// Encodes outputs of a checkpoint's matrix as a chunk: tiles with a scale for each output, or plain floats.
 ///
-/// A row's bytes depend on that row alone.
+/// A row's int8 numbers depend on that row alone, the codes of a tile on its int8 numbers.
 struct ChunkEncoder: Sendable {
-    private let weights: WeightFormat
+    private let layout: WeightLayout
     private let columns: Int
     private let paddedColumns: Int
     private let tensor: SourceTensor
@@ -23,13 +24,13 @@ struct ChunkEncoder: Sendable {
     ///   - scale: of the numbers of `source`.
     ///   - additions: adapters to add to the numbers first.
     init(
-        _ source: Checkpoint.MatrixSource, columns: Int, weights: WeightFormat, scale: FanInScale,
+        _ source: Checkpoint.MatrixSource, columns: Int, layout: WeightLayout, scale: FanInScale,
         additions: [LowRankAddition] = [], kernels: WeightKernels
     ) throws(LeafError) {
         self.additions = additions
-        self.weights = weights
+        self.layout = layout
         self.columns = columns
-        paddedColumns = weights.layout.storedColumns(columns)
+        paddedColumns = layout.storedColumns(columns)
         self.scale = scale
         self.kernels = kernels
         tensor = source.rows
@@ -50,8 +51,9 @@ struct ChunkEncoder: Sendable {
     ///   - rows: the outputs, row-major, in the source's element type.
     ///   - firstRow: the number of the first output in the matrix, and so in BMCook's scales.
     ///   - rowCount: the number of outputs; the last tile is padded with zeros.
-    ///   - target: `ChunkGeometry.bytes` of the chunk, or outputs without tiles if `isTiled` is false.
-    ///   - scales: one for each output of the chunk, for int8.
+    ///   - target: `ChunkGeometry.bytes` of the chunk, zeros where it has padded outputs, or outputs without tiles if
+    ///     `isTiled` is false.
+    ///   - scales: one for each output of the chunk, for quantized layouts.
     /// - Returns: how many of the outputs are zeros alone.
     /// - Throws: `.badInput` naming the first output with a number that cannot be stored.
     @discardableResult func encode(
@@ -83,27 +85,47 @@ struct ChunkEncoder: Sendable {
 
     /// - Returns: the first output that cannot be stored, nil if all can; and how many are zeros alone.
     private func encode(_ job: Job, isTiled: Bool) -> (refused: Int?, zeroRows: Int) {
-        withUnsafeTemporaryAllocation(byteCount: paddedColumns * 5, alignment: 64) { scratch in
+        let tileBytes = layout == .q4 ? WeightTile.outputs * paddedColumns : 0
+        return withUnsafeTemporaryAllocation(byteCount: paddedColumns * 5 + tileBytes, alignment: 64) { scratch in
             let floats = scratch.baseAddress!.bindMemory(to: Float.self, capacity: paddedColumns)
             let values = (scratch.baseAddress! + paddedColumns * 4).bindMemory(to: Int8.self, capacity: paddedColumns)
+            let tile = scratch.baseAddress! + paddedColumns * 5
             values.update(repeating: 0, count: paddedColumns)
             var zeroRows = 0
             for row in 0..<job.rowCount {
                 let source = job.rows + row * rowBytes
                 let content =
-                    weights == .int8
+                    layout.isQuantized
                     ? quantize(source, job, row, floats, values) : encodeFloats(source, job, row, floats)
                 if content == .unstorable { return (row, zeroRows) }
                 if content == .zeros { zeroRows += 1 }
-                guard weights == .int8 else { continue }
-                if isTiled {
-                    interleave(values, row, job.target)
+                guard layout.isQuantized else { continue }
+                if layout == .q4 {
+                    encode(values, row, of: job, tile)
+                } else if isTiled {
+                    let (tile, output) = row.quotientAndRemainder(dividingBy: WeightTile.outputs)
+                    WeightTile.put(
+                        values, of: output, columns: paddedColumns,
+                        in: (job.target + tile * WeightTile.outputs * paddedColumns).assumingMemoryBound(to: Int8.self))
                 } else {
                     job.target.advanced(by: row * columns).copyMemory(from: values, byteCount: columns)
                 }
             }
             return (nil, zeroRows)
         }
+    }
+
+    /// Writes an output into the int8 tile in `scratch`, and the codes of a tile that is complete to the target.
+    private func encode(_ values: UnsafePointer<Int8>, _ row: Int, of job: Job, _ scratch: UnsafeMutableRawPointer) {
+        let (tile, output) = row.quotientAndRemainder(dividingBy: WeightTile.outputs)
+        let tileBytes = WeightTile.outputs * paddedColumns
+        if output == 0 { scratch.initializeMemory(as: UInt8.self, repeating: 0, count: tileBytes) }
+        let numbers = scratch.assumingMemoryBound(to: Int8.self)
+        WeightTile.put(values, of: output, columns: columns, in: numbers)
+        guard output == WeightTile.outputs - 1 || row == job.rowCount - 1 else { return }
+        kernels.codec.store(
+            numbers, as: layout, columns: columns,
+            to: job.target + tile * layout.byteCount(outputs: WeightTile.outputs, columns: columns))
     }
 
     /// Quantizes one output to int8 and writes its scale to `scales`.
@@ -128,18 +150,6 @@ struct ChunkEncoder: Sendable {
         return content
     }
 
-    /// Writes an output into its tile, `[paddedColumns / 4][16][4]`.
-    private func interleave(_ row: UnsafePointer<Int8>, _ index: Int, _ target: UnsafeMutableRawPointer) {
-        let (tile, output) = index.quotientAndRemainder(dividingBy: WeightTile.outputs)
-        let start = target + tile * WeightTile.outputs * paddedColumns
-        // A quad of columns is one word.
-        for column in stride(from: 0, to: paddedColumns, by: WeightTile.quad) {
-            let quad = UnsafeRawPointer(row + column).load(as: UInt32.self)
-            start.storeBytes(
-                of: quad, toByteOffset: WeightTile.offset(output: output, column: column), as: UInt32.self)
-        }
-    }
-
     /// Widens one output to float32 and adds merged adapters.
     private func widen(_ source: UnsafeRawPointer, _ job: Job, _ row: Int, _ floats: UnsafeMutablePointer<Float>) {
         if let givenScales {
@@ -157,8 +167,8 @@ struct ChunkEncoder: Sendable {
         widen(source, job, row, floats)
         let content = Self.content(floats, columns)
         guard content != .unstorable else { return content }
-        let target = job.target + row * columns * weights.elementBytes
-        if weights == .float32 {
+        let target = job.target + row * columns * layout.elementType.byteCount
+        if layout == .float32 {
             target.copyMemory(from: floats, byteCount: columns * 4)
             return content
         }
@@ -192,7 +202,7 @@ struct ChunkEncoder: Sendable {
     private func refusal(ofRow row: Int, in source: UnsafeRawPointer) -> LeafError {
         let prefix = "\(tensor.storage.path): tensor \(tensor.name) holds"
         guard let converter else {
-            let what = weights == .int8 ? "-128" : "int8 weights with too large a scale for float16"
+            let what = layout.isQuantized ? "-128" : "int8 weights with too large a scale for float16"
             return LeafError(.badInput, "\(prefix) \(what) in row \(row), which symmetric int8 weights never do")
         }
         var floats = [Float](repeating: 0, count: columns)

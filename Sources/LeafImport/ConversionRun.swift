@@ -35,7 +35,7 @@ struct ConversionRun {
         self.writer = writer
         self.options = options
         self.consumption = consumption
-        sources = MatrixSources(checkpoint: checkpoint, adapters: adapters, weights: options.weights, kernels: kernels)
+        sources = MatrixSources(checkpoint: checkpoint, adapters: adapters, kernels: kernels)
         let matrices = writer.layout.shape.matrices
         let pieces = matrices.map { matrix in
             let geometry = ChunkGeometry(matrix)
@@ -124,7 +124,7 @@ struct ConversionRun {
             if let part = encoded.checksum { sum.append(part, byteCount: encoded.source.count) }
             if piece.isLast, encoded.checksum != nil { try encoded.tensor.check(sum) }
             try writer.append(encoded.chunk)
-            if options.weights == .int8 {
+            if piece.matrix.layout.scales == .resident {
                 try writer.write(
                     FileShape.scaleName(of: piece.matrix.name), encoded.scales, at: piece.rows.lowerBound * 4)
             }
@@ -161,16 +161,17 @@ struct ConversionRun {
         let reader = try RowReader(prompt)
         let rows = try PageMemory(count: reader.rows * reader.rowBytes)
         try reader.read(rows: 0..<reader.rows, into: rows.bytes)
-        let encoded = try PageMemory(count: reader.rows * reader.columns * options.weights.elementBytes)
+        let layout = options.weights.tableLayout
+        let bytes = reader.rows * reader.columns * layout.elementType.byteCount
+        let encoded = try PageMemory(count: bytes)
         let scales = try PageMemory(count: reader.rows * 4)
-        try sources.encoder(for: .floats(prompt), columns: reader.columns).encode(
+        try sources.encoder(for: .floats(prompt), columns: reader.columns, layout: layout).encode(
             rows.bytes.baseAddress!, firstRow: 0, rowCount: reader.rows, into: encoded.bytes.baseAddress!,
             scales: scales.bytes.assumingMemoryBound(to: Float.self).baseAddress!, isTiled: false)
-        let bytes = reader.rows * reader.columns * options.weights.elementBytes
         try writer.write(
             TensorName.promptEmbedding,
             UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(encoded.bytes)[0..<bytes]))
-        if options.weights == .int8 {
+        if layout.scales == .resident {
             try writer.write(
                 TensorName.promptScale,
                 UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(scales.bytes)[0..<reader.rows * 4]))
@@ -183,7 +184,6 @@ struct MatrixSources: Sendable {
     let checkpoint: Checkpoint
     /// Adapters to merge into them.
     let adapters: [AdapterFile]
-    let weights: WeightFormat
     let kernels: WeightKernels
 
     func open(_ matrix: FileShape.Matrix) throws(LeafError) -> (RowReader, ChunkEncoder) {
@@ -194,15 +194,16 @@ struct MatrixSources: Sendable {
             additions.append(try LowRankAddition(factors, factor: scale.divisor, kernels))
         }
         return (
-            try RowReader(source.rows), try encoder(for: source, columns: matrix.columns, additions: additions)
+            try RowReader(source.rows),
+            try encoder(for: source, columns: matrix.columns, layout: matrix.layout, additions: additions)
         )
     }
 
     func encoder(
-        for source: Checkpoint.MatrixSource, columns: Int, additions: [LowRankAddition] = []
+        for source: Checkpoint.MatrixSource, columns: Int, layout: WeightLayout, additions: [LowRankAddition] = []
     ) throws(LeafError) -> ChunkEncoder {
         try ChunkEncoder(
-            source, columns: columns, weights: weights,
+            source, columns: columns, layout: layout,
             scale: checkpoint.configuration.fanInScale(columns: columns), additions: additions,
             kernels: kernels)
     }

@@ -196,8 +196,8 @@ public struct Converter: Sendable {
         for checkpoint: Checkpoint, _ adapters: [AdapterFile], _ vocabulary: ConversionVocabulary, freedBytes: [Int]
     ) throws(LeafError) -> LeafWriter {
         var configuration = checkpoint.configuration
-        // Int8 scales always contain 1/sqrt(fan-in).
-        if options.weights == .int8 { configuration.isScaleFolded = true }
+        // Scales of outputs always contain 1/sqrt(fan-in).
+        if options.weights.isQuantized { configuration.isScaleFolded = true }
         let files = checkpoint.files.identities
         var contents = try LeafWriter.Contents(
             configuration: configuration, weights: options.weights, vocabulary: vocabulary.bytes,

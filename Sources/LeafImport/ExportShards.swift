@@ -38,7 +38,7 @@ struct ExportShards {
             self.tensors = tensors
             var offset = 0
             entries = tensors.map { tensor in
-                let count = tensor.shape.reduce(weights.elementBytes, *)
+                let count = tensor.shape.reduce(weights.layout.elementType.byteCount, *)
                 defer { offset += count }
                 return TensorEntry(
                     name: tensor.name, type: weights.layout.elementType, shape: tensor.shape, offset: offset,
@@ -57,7 +57,7 @@ struct ExportShards {
     let headFile: File?
 
     init(_ configuration: ModelConfiguration, weights: WeightFormat, shardBytes: Int) {
-        let size = weights.elementBytes
+        let size = weights.layout.elementType.byteCount
         var tensors = Self.tensors(of: configuration)
         if configuration.hasOwnHead {
             tensors.append(Self.head(of: configuration, from: TensorName.head))

@@ -81,7 +81,9 @@ public struct Exporter: Sendable {
         }
         let isLossless = file.weights == .float16 && configuration.isScaleFolded
         let weights = options.weights ?? (isLossless ? .float16 : .float32)
-        guard weights != .int8 else { throw LeafError(.usage, "transformers has no int8 CPM-Ant; use f16 or f32") }
+        guard !weights.isQuantized else {
+            throw LeafError(.usage, "transformers has no \(weights.rawValue) CPM-Ant; use f16 or f32")
+        }
 
         let shards = ExportShards(configuration, weights: weights, shardBytes: options.shardBytes)
         guard folder != OutputTarget.standardOutput else { throw OutputTarget.noFile(for: "a checkpoint's folder") }

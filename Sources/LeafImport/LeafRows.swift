@@ -1,4 +1,5 @@
 package import CPMAntShape
+import LeafConversion
 import LeafFormat
 package import LeafSystem
 
@@ -9,6 +10,8 @@ package struct LeafRows {
     private let kernels: WeightKernels
     private let slot: PageMemory
     private let floats: PageMemory
+    /// Of one tile of codes.
+    private let decoded: PageMemory
 
     package init(_ file: CPMAntFile, _ kernels: WeightKernels) throws(LeafError) {
         self.file = file
@@ -18,6 +21,8 @@ package struct LeafRows {
         slot = try PageMemory(count: leaf.chunks.map(\.slotBytes).max() ?? 0)
         let most = leaf.chunks.map { leaf.matrices[$0.matrix].columns * $0.outputCount }.max() ?? 0
         floats = try PageMemory(count: most * MemoryLayout<Float>.size)
+        let coded = leaf.matrices.filter { $0.layout == .q4 }.map(\.storedColumns).max() ?? 0
+        decoded = try PageMemory(count: WeightTile.outputs * coded)
     }
 
     /// Calls `use` with the outputs of one chunk after another, without padding.
@@ -39,7 +44,7 @@ package struct LeafRows {
             let rows = chunk.firstOutput..<min(chunk.firstOutput + chunk.outputCount, matrix.outputs)
             let target = floats.bytes.assumingMemoryBound(to: Float.self)
             switch matrix.layout {
-            case .int8:
+            case .int8, .q4:
                 dequantize(bytes, matrix, rows, scales, target.baseAddress!)
             case .float16, .float32:
                 widen(
@@ -64,14 +69,15 @@ package struct LeafRows {
         let dimModel = file.configuration.dimModel
         let bytes = try bytes(of: TensorName.promptEmbedding)
         var floats = [Float](repeating: 0, count: file.configuration.promptRows * dimModel)
-        if file.weights.layout.scales == .resident {
+        let layout = file.weights.tableLayout
+        if layout.scales == .resident {
             let scales = try resident(TensorName.promptScale)
             for index in floats.indices {
                 floats[index] = Float(Int8(bitPattern: bytes[index])) * scales[index / dimModel]
             }
         } else {
             let scale = file.configuration.fanInScale(columns: dimModel)
-            bytes.withUnsafeBytes { widen($0.baseAddress!, floats.count, file.weights.layout, scale, &floats) }
+            bytes.withUnsafeBytes { widen($0.baseAddress!, floats.count, layout, scale, &floats) }
         }
         return floats
     }
@@ -97,20 +103,29 @@ package struct LeafRows {
         for index in 0..<count { target[index] = Float(Double(target[index]) / scale.divisor) }
     }
 
-    /// Converts tiles `[outputs / 16][paddedColumns / 4][16][4]` to rows of floats.
+    /// Converts tiles to rows of floats.
     private func dequantize(
         _ bytes: UnsafeRawBufferPointer, _ matrix: Matrix, _ rows: Range<Int>, _ scales: [Float],
         _ target: UnsafeMutablePointer<Float>
     ) {
-        let values = bytes.bindMemory(to: Int8.self)
-        for (index, row) in rows.enumerated() {
-            let (tile, output) = index.quotientAndRemainder(dividingBy: WeightTile.outputs)
-            let start = tile * WeightTile.outputs * matrix.storedColumns
-            let scale = scales[row]
-            for column in 0..<matrix.columns {
-                let value = values[start + WeightTile.offset(output: output, column: column)]
-                target[index * matrix.columns + column] = Float(value) * scale
+        let tileBytes = matrix.layout.byteCount(outputs: WeightTile.outputs, columns: matrix.columns)
+        for first in stride(from: 0, to: rows.count, by: WeightTile.outputs) {
+            let values = int8Tile(bytes.baseAddress! + first / WeightTile.outputs * tileBytes, matrix)
+            for index in first..<min(first + WeightTile.outputs, rows.count) {
+                let scale = scales[rows.lowerBound + index]
+                for column in 0..<matrix.columns {
+                    let value = values[WeightTile.offset(output: index - first, column: column)]
+                    target[index * matrix.columns + column] = Float(value) * scale
+                }
             }
         }
+    }
+
+    /// The int8 numbers of a stored tile, valid until the next.
+    private func int8Tile(_ tile: UnsafeRawPointer, _ matrix: Matrix) -> UnsafePointer<Int8> {
+        guard matrix.layout == .q4 else { return tile.assumingMemoryBound(to: Int8.self) }
+        let values = decoded.bytes.assumingMemoryBound(to: Int8.self).baseAddress!
+        kernels.codec.load(tile, of: matrix.layout, columns: matrix.columns, to: values)
+        return UnsafePointer(values)
     }
 }

@@ -1,4 +1,5 @@
 package import CLeafKernels
+import LeafConversion
 package import LeafSystem
 
 /// The C functions that turn weights of one type into another, of one instruction set.
@@ -47,4 +48,7 @@ package struct WeightKernels: @unchecked Sendable {
     ) {
         functions.quantize_weights(floats, count, scale, values)
     }
+
+    /// The same instruction set's.
+    var codec: TileCodec { TileCodec(functions) }
 }

@@ -49,7 +49,7 @@ extension Service {
 
     /// Begins whatever has its turn and fits.
     func advance() {
-        while let entry = carousel.next() {
+        while let entry = batchGate.map({ $0.next(of: &carousel) }) ?? carousel.next() {
             guard let job = jobs[entry.number] else {
                 carousel.remove(entry.number)
                 continue

@@ -23,13 +23,15 @@ extension Service {
         if let asset = asset(at: exchange.path) { return send(asset, exchange) }
         if exchange.path == "/health" { return sendHealth(exchange) }
         var client = exchange.peer
+        var key: Int?
         if let keys = options.keys {
             guard let place = keys.place(of: exchange.header("Authorization")) else {
                 exchange.add(header: "WWW-Authenticate", "Bearer")
                 return refuse(exchange, .noKey)
             }
-            client = "key \(place)"
+            (client, key) = ("key \(place)", place)
         }
+        if let route = FileRoute(exchange.path) { return take(exchange, at: route, key: key) }
         if let route = AnswerDesk.Route(rawValue: exchange.path) {
             guard exchange.method == .post else { return refuse(exchange, method: "POST") }
             guard HeaderValue.isJSON(exchange.header("Content-Type")) else { return refuse(exchange, .notJSON) }
@@ -74,6 +76,7 @@ extension Service {
     private static func name(ofRoute path: String) -> String {
         if told.contains(path) || path == "/health" || AnswerDesk.Route(rawValue: path) != nil { return path }
         if path.hasPrefix(modelsPrefix) { return "/v1/models/{id}" }
+        if let route = FileRoute(path) { return route.name }
         return PageAsset.all.contains { $0.path == path } ? "/" : "(none)"
     }
 
@@ -94,13 +97,13 @@ extension Service {
             isReady ? 200 : 503, "application/json", "{\"status\":\"\(isReady ? "ok" : "loading")\"}\n".utf8)
     }
 
-    private func refuse(_ exchange: HTTPExchange, method: String) {
+    func refuse(_ exchange: HTTPExchange, method: String) {
         exchange.add(header: "Allow", method)
         refuse(exchange, .wrongMethod(method))
     }
 
     private func allowCrossOrigin(_ exchange: HTTPExchange) {
-        exchange.add(header: "Access-Control-Allow-Methods", "GET, POST")
+        exchange.add(header: "Access-Control-Allow-Methods", "GET, POST, DELETE")
         exchange.add(header: "Access-Control-Allow-Headers", "Authorization, Content-Type, Priority")
         exchange.add(header: "Access-Control-Max-Age", "600")
         exchange.send(204, "text/plain", [])
@@ -176,7 +179,7 @@ extension ServedError {
     fileprivate static let noKey = ServedError(
         status: 401, "a valid API key is missing; send it as Authorization: Bearer KEY",
         type: "invalid_request_error", code: "invalid_api_key")
-    fileprivate static let notJSON = ServedError(
+    static let notJSON = ServedError(
         status: 415, "the body must be JSON; send Content-Type: application/json", type: "invalid_request_error")
 
     fileprivate static func notFound(_ path: String) -> ServedError {

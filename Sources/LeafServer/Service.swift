@@ -21,6 +21,10 @@ package final class Service {
         /// How long what is under way may take once no more is taken.
         package var drainSeconds = 60.0
         package var log: AccessLog?
+        /// Nil where no files are kept, and so no batches run.
+        package var files: Files?
+        /// How the server's owner has files kept.
+        package var filesAdvice = "its owner can give it a folder for them"
 
         package init() {}
     }
@@ -45,6 +49,9 @@ package final class Service {
     enum Message: Sendable {
         case opened(Opened)
         case told(number: Int, Told)
+        case filed(number: Int, FileDesk.Answer)
+        /// A batch has left places on the sweep.
+        case placesReturned
         case stop
     }
 
@@ -52,7 +59,7 @@ package final class Service {
     let loop: EventLoop
     let hosts: HostRule
     private(set) var http: HTTPServer!
-    private let inbox: LoopInbox<Message>
+    let inbox: LoopInbox<Message>
     private var watches: [EventWatch] = []
     private(set) var opened: Opened?
     private(set) var feed: SweepFeed?
@@ -68,6 +75,13 @@ package final class Service {
     var rows = 0
     /// Those who watch the sweeps.
     var watchers: [ObjectIdentifier: Watcher] = [:]
+    /// Nil where no files are kept.
+    let fileDesk: FileDesk?
+    /// Those who have asked it.
+    var asked: [Int: HTTPExchange] = [:]
+    /// Nil before there is a model.
+    var batchGate: BatchGate?
+    var batchRunner: BatchRunner?
 
     private static let tickMilliseconds = 100
     /// For answers that were cut off to end, once the time to stop is over.
@@ -85,6 +99,8 @@ package final class Service {
         inbox = try LoopInbox()
         hosts = HostRule(sockets.map(\.address), allowed: options.allowedHosts)
         carousel = Carousel(places: places, capacity: options.queue)
+        fileDesk =
+            if let files = options.files { try FileDesk(files.store) } else { nil }
         http = try HTTPServer(loop, options.limits, certificate) { [unowned self] in take($0) }
         http.onRefusal = { [unowned self] in metrics.count("(none)", $0.status, seconds: 0) }
         for socket in sockets { try http.listen(at: socket) }
@@ -99,6 +115,8 @@ package final class Service {
         loop.run()
         for job in jobs.values { job.cancellation.cancel() }
         http.close()
+        batchRunner?.stop()
+        batchRunner?.wait()
     }
 
     /// What other threads may ask of it.
@@ -124,7 +142,10 @@ package final class Service {
             case .opened(let opened):
                 self.opened = opened
                 feed = SweepFeed(opened.model, name: opened.desk.settings.modelName)
+                startBatches(on: opened)
             case .told(let number, let told): hear(told, of: number)
+            case .filed(let number, let answer): hear(answer, of: number)
+            case .placesReturned: break
             case .stop: stop()
             }
         }
@@ -166,6 +187,7 @@ package final class Service {
         isStopping = true
         stopsAt = .now + .seconds(options.drainSeconds)
         http.stopListening()
+        batchRunner?.stop()
         for watcher in watchers.values { watcher.exchange.end() }
         watchers = [:]
     }

@@ -13,15 +13,19 @@ package struct ServicePlan: Sendable {
     package let roomBytes: Int
     /// Bytes that one request may take, its answer while it is written included.
     package let requestBytes: Int
+    /// Bytes that a batch may take; 0 where no files are kept.
+    package let batchBytes: Int
 
     /// - Parameters:
     ///   - options: how the model is opened otherwise.
     ///   - context: tokens of a text, its answer included.
     ///   - sequences: texts on a sweep at the same time, if there is room for them.
     ///   - limits: of connections, if there is room for them.
+    ///   - files: of what is kept for clients; nil where nothing is.
     /// - Throws: `.budget` with the smallest budget that serves one text at a time.
     package init(
-        _ file: ModelFile, _ options: ModelOptions, context: Int, sequences: Int, _ limits: HTTPLimits
+        _ file: ModelFile, _ options: ModelOptions, context: Int, sequences: Int, _ limits: HTTPLimits,
+        files: FileStore.Limits? = nil
     ) throws(LeafError) {
         let budget = if case .bytes(let bytes) = options.memory { bytes } else { Machine.current().defaultBudget }
         // An eighth of the budget is for clients, and enough for a few of them in any case.
@@ -30,8 +34,9 @@ package struct ServicePlan: Sendable {
         let widest = AnswerDesk.widestRoom(context: context, sequences: sequences, bodyBytes: limits.bodyBytes)
         requestBytes = min(widest.bytes, share / 4)
         roomBytes = min(4 *| widest.held, share / 4)
+        batchBytes = files == nil ? 0 : max(Self.leastBatchBytes, budget / 64)
         var options = options
-        let bytes = self.limits.byteCount +| roomBytes +| requestBytes
+        let bytes = self.limits.byteCount +| roomBytes +| requestBytes +| batchBytes +| (files?.heapBytes ?? 0)
         callerBytes = bytes
         options.callerBytes = bytes
         capacity = try Self.capacity(file, options, context: context, sequences: sequences, budget: budget)
@@ -60,6 +65,8 @@ package struct ServicePlan: Sendable {
 
     /// For clients, whatever the budget.
     private static let leastBytes = 6 << 20
+    /// For the lines and notes of a batch, whatever the budget.
+    private static let leastBatchBytes = 4 << 20
     /// Bytes beside the model, for its plan.
     package let callerBytes: Int
 }

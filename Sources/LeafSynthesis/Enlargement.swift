@@ -1,4 +1,5 @@
 import CPMAntShape
+import LeafConversion
 import LeafFormat
 import LeafSystem
 
@@ -55,7 +56,7 @@ struct Enlargement: Sendable {
         self.configuration = configuration
         root = ratio.squareRoot()
 
-        let kinds = ModelShape(configuration, weights: .int8).kinds
+        let kinds = ModelShape(configuration, weights: small.file.weights).kinds
         let smallKinds = small.file.shape.kinds
         var smallBlocks: [Int?] = []
         var next = 0
@@ -76,7 +77,7 @@ struct Enlargement: Sendable {
     /// Why a small model does not fit into a model of that shape; nil if it does.
     private static func reason(against small: SmallModel, in target: ModelConfiguration) -> String? {
         let inner = small.file.configuration
-        guard small.file.weights == .int8 else {
+        guard small.file.weights.isQuantized else {
             return "its weights are \(small.file.weights.rawValue), whose sums have no fixed order; convert to int8"
         }
         guard inner.isUniform else { return "its layers have sizes of their own" }
@@ -145,25 +146,28 @@ struct Enlargement: Sendable {
     }
 
     /// Writes the small model's tiles and scales, and the zeros, over the random outputs of a job.
-    func put(_ job: ChunkJob, in slot: ChunkSlot) throws(LeafError) {
+    ///
+    /// - Parameter layout: of the matrix in both models.
+    func put(_ job: ChunkJob, _ layout: WeightLayout, in slot: ChunkSlot) throws(LeafError) {
         let corner = corners[job.matrix]
         let tileBytes = job.byteCount / (job.rows.count / WeightTile.outputs)
-        let cornerBytes = WeightTile.offset(output: 0, column: corner.columns)
+        let cornerBytes = layout.byteCount(outputs: WeightTile.outputs, columns: corner.columns)
         func tile(_ row: Int) -> UnsafeMutableRawBufferPointer {
             let start = (row - job.rows.lowerBound) / WeightTile.outputs * tileBytes
             return UnsafeMutableRawBufferPointer(rebasing: slot.bytes.bytes[start..<start + tileBytes])
         }
-        // Quads of columns follow one another in a tile, so the corner is the beginning of the tile.
+        // Columns follow one another in a tile, so the corner is the beginning of the tile. Zero bytes are zeros.
         func clear(_ bytes: Slice<UnsafeMutableRawBufferPointer>) {
             UnsafeMutableRawBufferPointer(rebasing: bytes).initializeMemory(as: UInt8.self, repeating: 0)
         }
         let storedOutputs = corner.matrix.map { small.file.leaf.matrices[$0].storedOutputs } ?? 0
         let taken = job.rows.clamped(to: 0..<storedOutputs)
         if let matrix = corner.matrix, !taken.isEmpty {
-            try small.forEachTile(ofMatrix: matrix, outputs: taken) { row, bytes in
+            let chunk = try PageMemory(count: small.stored.slotBytes)
+            try small.stored.forEachUnit(ofMatrix: matrix, outputs: taken, slot: chunk.bytes) { row, bytes in
                 tile(row).copyMemory(from: bytes)
             }
-            let scales = try small.floats(of: FileShape.scaleName(of: small.file.leaf.matrices[matrix].name))
+            let scales = try small.stored.floats(of: FileShape.scaleName(of: small.file.leaf.matrices[matrix].name))
             for row in taken { slot.rowScales[row - job.rows.lowerBound] = scales[row] }
         }
         for row in stride(from: job.rows.lowerBound, to: job.rows.upperBound, by: WeightTile.outputs) {

@@ -1,4 +1,5 @@
 import CPMAntShape
+import LeafConversion
 import LeafFormat
 import LeafSystem
 
@@ -15,10 +16,10 @@ struct MatrixSource: Sendable {
 
     private let matrices: [FileShape.Matrix]
     private let numbers: [UInt64]
-    private let weights: WeightFormat
     private let seed: UInt64
     private let normal: NormalDistribution
     private let enlargement: Enlargement?
+    private let codec = TileCodec.best
     /// Tables of bytes, by columns of a matrix.
     private let bytes: [Int: [Int8]]
     /// Float16 numbers of the layers.
@@ -32,26 +33,28 @@ struct MatrixSource: Sendable {
     ) {
         matrices = shape.matrices
         numbers = matrices.map { RandomStream.number(of: $0.name) }
-        self.weights = weights
         self.seed = seed
         self.normal = normal
         self.enlargement = enlargement
         var bytes: [Int: [Int8]] = [:]
-        if weights == .int8 {
+        if weights.isQuantized {
             for columns in Set(matrices.map(\.columns)) { bytes[columns] = normal.quantized(columns: columns) }
         }
         self.bytes = bytes
-        tableFloats = weights == .int8 ? [] : normal.quantiles.map { Self.embeddingDeviation * $0 }
+        tableFloats = weights.isQuantized ? [] : normal.quantiles.map { Self.embeddingDeviation * $0 }
         halves = weights == .float16 ? normal.quantiles.map { Float16($0).bitPattern } : []
         tableHalves = weights == .float16 ? tableFloats.map { Float16($0).bitPattern } : []
     }
 
-    /// Makes the stored outputs of a job, and their scales for int8.
+    /// Bytes of a slot's scratch: a tile of int8 numbers.
+    var scratchBytes: Int { matrices.map { TileCodec.tileBytes(columns: $0.columns) }.max() ?? 0 }
+
+    /// Makes the stored outputs of a job, and their scales where the layout has them.
     func make(_ job: ChunkJob, into slot: ChunkSlot) throws(LeafError) {
         let matrix = matrices[job.matrix]
         let isTable = matrix.name == TensorName.tokenTable
-        switch weights {
-        case .int8: try makeTiles(job, matrix, slot)
+        switch matrix.layout {
+        case .int8, .q4: try makeTiles(job, matrix, slot)
         case .float16:
             let rows = slot.bytes.bytes.bindMemory(to: UInt16.self)
             (isTable ? tableHalves : halves).withUnsafeBufferPointer { makeRows(job, matrix, rows, $0.baseAddress!) }
@@ -78,18 +81,22 @@ struct MatrixSource: Sendable {
         _ job: ChunkJob, _ matrix: FileShape.Matrix, _ slot: ChunkSlot
     ) throws(LeafError) {
         let tileBytes = matrix.layout.byteCount(outputs: WeightTile.outputs, columns: matrix.columns)
-        let tiles = slot.bytes.bytes.bindMemory(to: Int8.self)
+        let tile = UnsafeMutableBufferPointer(
+            rebasing: slot.scratch.bytes.assumingMemoryBound(to: Int8.self)[
+                ..<TileCodec.tileBytes(columns: matrix.columns)])
         let scales = slot.rowScales
         bytes[matrix.columns]!.withUnsafeBufferPointer { table in
             for first in stride(from: job.rows.lowerBound, to: job.rows.upperBound, by: 16) {
                 let row = first - job.rows.lowerBound
                 makeTile(
-                    first / 16, of: job.matrix, table.baseAddress!,
-                    UnsafeMutableBufferPointer(rebasing: tiles[row / 16 * tileBytes..<(row / 16 + 1) * tileBytes]),
+                    first / 16, of: job.matrix, table.baseAddress!, tile,
                     UnsafeMutableBufferPointer(rebasing: scales[row..<row + 16]))
+                codec.store(
+                    tile.baseAddress!, as: matrix.layout, columns: matrix.columns,
+                    to: slot.bytes.bytes.baseAddress! + row / 16 * tileBytes)
             }
         }
-        try enlargement?.put(job, in: slot)
+        try enlargement?.put(job, matrix.layout, in: slot)
     }
 
     /// Makes one tile, `[paddedColumns / 4][16][4]`. The largest number of an output is 127, as after quantization.

@@ -1,4 +1,5 @@
 import CPMAntShape
+import LeafConversion
 import LeafFormat
 import LeafSystem
 
@@ -60,7 +61,7 @@ struct ResidentSource {
     private func norm(_ name: String, _ small: String?) throws(LeafError) -> [Float] {
         var weights = normals(name, configuration.dimModel).map { 1 + Self.normDeviation * $0 }
         guard let enlargement, let small else { return weights }
-        for (column, weight) in try enlargement.small.floats(of: small).enumerated() {
+        for (column, weight) in try enlargement.small.stored.floats(of: small).enumerated() {
             weights[column] = weight / enlargement.root
             guard weights[column] * enlargement.root == weight else {
                 throw LeafError(
@@ -78,7 +79,7 @@ struct ResidentSource {
         var table = normals(TensorName.positionBias, configuration.positionBiasRows * heads)
         guard let small = enlargement?.small else { return table }
         let smallHeads = small.file.configuration.numHeads
-        for (index, bias) in try small.floats(of: TensorName.positionBias).enumerated() {
+        for (index, bias) in try small.stored.floats(of: TensorName.positionBias).enumerated() {
             table[index / smallHeads * heads + index % smallHeads] = bias
         }
         return table
@@ -92,24 +93,27 @@ struct ResidentSource {
             return normals(TensorName.segmentEmbedding, configuration.segmentTypes * columns).map { deviation * $0 }
         }
         return Self.widened(
-            try small.floats(of: TensorName.segmentEmbedding), from: small.file.configuration.dimModel, to: columns)
+            try small.stored.floats(of: TensorName.segmentEmbedding), from: small.file.configuration.dimModel,
+            to: columns)
     }
 
     private func writePrompts(to writer: LeafWriter) throws(LeafError) {
         let name = TensorName.promptEmbedding
         let columns = configuration.dimModel
         if let small = enlargement?.small {
-            let rows = Self.widened(try small.bytes(of: name), from: small.file.configuration.dimModel, to: columns)
+            let rows = Self.widened(
+                try small.stored.bytes(of: name), from: small.file.configuration.dimModel, to: columns)
             try writer.write(name, rows)
-            try writer.write(TensorName.promptScale, try small.floats(of: TensorName.promptScale))
+            try writer.write(TensorName.promptScale, try small.stored.floats(of: TensorName.promptScale))
             return
         }
-        let table = weights == .int8 ? normal.quantized(columns: columns) : []
+        let table = weights.isQuantized ? normal.quantized(columns: columns) : []
         var scales: [Float] = []
         for row in 0..<configuration.promptRows {
-            let offset = row * columns * weights.elementBytes
-            switch weights {
-            case .int8:
+            let layout = weights.tableLayout
+            let offset = row * columns * layout.elementType.byteCount
+            switch layout {
+            case .int8, .q4:
                 var random = RandomStream(seed: seed, tensor: RandomStream.number(of: name), index: row)
                 let spread = random.normals(1, normal)[0]
                 scales.append(
@@ -123,7 +127,7 @@ struct ResidentSource {
                 try writer.write(name, floats, at: offset)
             }
         }
-        if weights == .int8 { try writer.write(TensorName.promptScale, scales) }
+        if weights.isQuantized { try writer.write(TensorName.promptScale, scales) }
     }
 
     /// Widens rows of `columns` numbers to `wide` numbers, with zeros at the end.

@@ -106,20 +106,21 @@ public struct Synthesizer: Sendable {
     private func enlargement() throws(LeafError) -> Enlargement? {
         guard let path = options.smallModelPath else { return nil }
         try OutputTarget.check(output, isNoneOf: [path])
-        guard options.weights == .int8 else {
+        let small = try SmallModel(path: path)
+        guard options.weights == small.file.weights || !small.file.weights.isQuantized else {
             throw LeafError(
                 .usage,
-                "only int8 sums are exact in any order, so a model around another has int8 weights",
-                advice: .without("weights"))
+                "\(path) has \(small.file.weights.rawValue) weights, and so has a model that computes the same",
+                advice: .setting("weights", [small.file.weights.rawValue]))
         }
-        return try Enlargement(SmallModel(path: path), in: configuration)
+        return try Enlargement(small, in: configuration)
     }
 
     private func writer(
         _ enlargement: Enlargement?, _ warnings: inout [String]
     ) throws(LeafError) -> (LeafWriter, ModelShape) {
         var configuration = enlargement?.configuration ?? configuration
-        if options.weights == .int8 { configuration.isScaleFolded = true }
+        if options.weights.isQuantized { configuration.isScaleFolded = true }
         var source = "synthesized: \(name), seed \(options.seed)"
         var vocabulary = Self.vocabulary(tokens: configuration.vocabSize)
         var dictionary = vocabulary == nil ? nil : Tokenizer.bundledSegmenterData
@@ -152,9 +153,6 @@ public struct Synthesizer: Sendable {
         return lines.count >= tokens ? Array(lines[..<tokens].joined(separator: [UInt8(ascii: "\n")])) : nil
     }
 
-    /// Slots besides one for each thread, for chunks that are made while the disk is slow.
-    private static let slotsAhead = 4
-
     /// - Returns: the bytes of matrices that were written.
     private func write(
         to writer: LeafWriter, _ shape: ModelShape, _ enlargement: Enlargement?, _ isCancelled: () -> Bool,
@@ -168,60 +166,15 @@ public struct Synthesizer: Sendable {
             enlargement: enlargement
         ).write(to: writer)
 
-        let jobs = Self.jobs(shape.file)
-        let total = jobs.joined().reduce(0) { $0 + $1.byteCount }
-        let resumed = jobs[..<writer.completedBlocks].joined().reduce(0) { $0 + $1.byteCount }
-        var done = resumed
-        var slots: [ChunkSlot] = []
-        for _ in 0..<options.threads + Self.slotsAhead {
-            slots.append(try ChunkSlot(rows: jobs.joined().map(\.rows.count).max() ?? 0))
-        }
-        let left = Array(jobs[writer.completedBlocks...].joined())
-        try OrderedPipeline(slots: slots, threads: options.threads).run(
-            left.count,
-            make: { (index, slot) throws(LeafError) in
-                try source.make(left[index], into: slot)
-                return slot
-            },
-            use: { (index, slot) throws(LeafError) in
-                let job = left[index]
-                if job.rows.lowerBound == 0 { writer.beginMatrix() }
-                try writer.append(
-                    chunk: UnsafeRawBufferPointer(rebasing: slot.bytes.bytes[..<job.byteCount]),
-                    outputCount: job.rows.count)
-                if options.weights == .int8 {
-                    try writer.write(
-                        FileShape.scaleName(of: shape.matrices[job.matrix].name),
-                        UnsafeRawBufferPointer(UnsafeMutableBufferPointer(rebasing: slot.rowScales[..<job.rows.count])),
-                        at: job.rows.lowerBound * MemoryLayout<Float>.size)
-                }
-                if job.isLastOfBlock { try writer.endBlock(sourceDigest: 0) }
-                done += job.byteCount
-                progress(SynthesisProgress(bytesDone: done, bytesTotal: total, bytesResumed: resumed))
-                if isCancelled() {
-                    throw LeafError(.cancelled, "stopped; run the same command again, it goes on from here")
-                }
+        let production = ChunkProduction(writer, threads: options.threads, scratchBytes: source.scratchBytes)
+        return try production.run(
+            memoryBytes: production.usualBytes,
+            make: { (job, slot) throws(LeafError) in try source.make(job, into: slot) },
+            isCancelled: isCancelled,
+            progress: {
+                progress(
+                    SynthesisProgress(
+                        bytesDone: $0.bytesDone, bytesTotal: $0.bytesTotal, bytesResumed: $0.bytesResumed))
             })
-        return done - resumed
-    }
-
-    /// The chunks of each block, in the order of the file.
-    private static func jobs(_ shape: FileShape) -> [[ChunkJob]] {
-        var matrix = 0
-        return shape.blocks.map { block in
-            var jobs: [ChunkJob] = []
-            for shape in block.matrices {
-                let geometry = ChunkGeometry(shape)
-                for chunk in 0..<geometry.chunkCount {
-                    let rows = geometry.outputs(ofChunk: chunk)
-                    jobs.append(
-                        ChunkJob(
-                            matrix: matrix, rows: rows, byteCount: geometry.bytes(outputs: rows.count),
-                            isLastOfBlock: chunk == geometry.chunkCount - 1 && shape == block.matrices.last))
-                }
-                matrix += 1
-            }
-            return jobs
-        }
     }
 }

@@ -176,6 +176,9 @@ package final class FolderLock {
 }
 
 extension LeafError {
+    /// Whether there was no room for what was written.
+    package var isDiskFull: Bool { kind == .io && description.contains(" is full after ") }
+
     fileprivate static func inUse(_ path: String, by user: String) -> LeafError {
         LeafError(.io, "\(path) is in use by another \(user); wait for it to end")
     }

@@ -15,7 +15,54 @@ package enum LogitsInput {
         cases.reduce(0) { sum, one in
             let ids = [one.inputIDs, one.input, one.span].reduce(0) { $0 + 8 * ($1?.count ?? 0) }
             let numbers = 16 * (one.segments.count + (one.context?.count ?? 0))
-            return sum +| 3 * MemoryLayout<LogitsCase>.stride + 640 + 6 * one.id.utf8.count + ids + numbers
+            return sum +| caseBytes + 6 * one.id.utf8.count + ids + numbers
+        }
+    }
+
+    /// What a case takes whatever it holds.
+    private static var caseBytes: Int { 3 * MemoryLayout<LogitsCase>.stride + 640 }
+
+    /// How large the cases of a file are at most, told from its brackets and commas alone: the file passes piece by
+    /// piece and is never held.
+    package struct Outline {
+        private var isText = false
+        private var isEscaped = false
+        /// Values of the list whose bracket opened last, as far as it has come.
+        private var values = 0
+        private var objects = 0
+        private var textBytes = 0
+        private var listed = 0
+        /// The most values of a list: no case has more rows of its own.
+        package private(set) var longestList = 0
+
+        package init() {}
+
+        /// At least `LogitsInput.byteCount` of the cases.
+        package var byteCount: Int { objects *| caseBytes +| 6 *| textBytes +| 16 *| listed }
+
+        package mutating func add(_ piece: [UInt8]) {
+            for byte in piece {
+                if isText {
+                    textBytes += 1
+                    isText = isEscaped || byte != UInt8(ascii: "\"")
+                    isEscaped = !isEscaped && byte == UInt8(ascii: "\\")
+                    continue
+                }
+                switch byte {
+                case UInt8(ascii: "\""): isText = true
+                case UInt8(ascii: "["): values = 1
+                case UInt8(ascii: ","): values += 1
+                case UInt8(ascii: "]"):
+                    longestList = max(longestList, values)
+                    listed += values
+                    values = 0
+                case UInt8(ascii: "{"):
+                    objects += 1
+                    values = 0
+                case UInt8(ascii: "}"): values = 0
+                default: break
+                }
+            }
         }
     }
 

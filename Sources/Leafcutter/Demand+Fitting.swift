@@ -32,12 +32,8 @@ extension Demand {
         let sequences = min(max(1, sequences), mostSequences)
         let largestFirst = demands.sorted { $0.pages > $1.pages }
         func capacity(_ sequences: Int, startTogether: Bool) -> Demand {
-            var taken = 0
-            let chosen = largestFirst.prefix { demand in
-                defer { taken +|= demand.sequences }
-                return taken == 0 || taken +| demand.sequences <= sequences
-            }
-            return demands.reduce(Demand(together: Array(chosen), startTogether: startTogether)) {
+            let chosen = chosen(of: largestFirst, sequences)
+            return demands.reduce(Demand(together: chosen, startTogether: startTogether)) {
                 $0 | Demand(together: [$1])
             }
         }
@@ -60,6 +56,21 @@ extension Demand {
         }
         let together = capacity(fitting, startTogether: true)
         return try Model.fits(file, opened(for: together)) ? together : capacity(fitting, startTogether: false)
+    }
+
+    /// The first demands that have no more sequences together, and one in any case.
+    private static func chosen(of demands: [Demand], _ sequences: Int) -> [Demand] {
+        var taken = 0
+        return Array(
+            demands.prefix { demand in
+                defer { taken +|= demand.sequences }
+                return taken == 0 || taken +| demand.sequences <= sequences
+            })
+    }
+
+    /// The sequences of the largest demands that would run together if memory had no end.
+    package static func sequences(of demands: [Demand], together sequences: Int) -> Int {
+        chosen(of: demands.sorted { $0.pages > $1.pages }, max(1, sequences)).reduce(0) { $0 +| $1.sequences }
     }
 
     /// The same texts with another length of the longest: everything that follows from lengths, in proportion.

@@ -51,6 +51,10 @@
 @_exported public import struct LeafImport.ExportProgress
 @_exported public import struct LeafImport.ExportResult
 @_exported public import struct LeafImport.Exporter
+@_exported public import struct LeafImport.RequantizationOptions
+@_exported public import struct LeafImport.RequantizationProgress
+@_exported public import struct LeafImport.RequantizationResult
+@_exported public import struct LeafImport.Requantizer
 @_exported public import struct LeafImport.SoftPromptFile
 @_exported public import struct LeafStream.Counters
 @_exported public import enum LeafStream.IOMode

@@ -31,12 +31,15 @@ extension Model {
     ///   - ahead: the most requests at the same time; twice the number that share a sweep keeps every sweep full.
     ///   - cancellation: when it is cancelled no further request is taken, and those begun end.
     ///   - takesAll: whether requests that come after a cancellation are taken as well: each ends at once.
+    ///   - admits: whether a request may begin yet, where others use the model as well. It waits for so many
+    ///     milliseconds at most.
     ///   - next: the next item. It waits for so many milliseconds at most.
     ///   - onEvent: handed an item and what happened to one of its requests, on the calling thread.
     /// - Throws: what `next` throws, `.usage` for a request that makes no sense, `.busy` if not even one may begin;
     ///   those that have begun are cancelled and finished before.
     package func carryOut<Item, Request: ModelRequest>(
         ahead: Int, _ cancellation: Cancellation, takesAll: Bool = false,
+        admits: (_ request: Request, _ milliseconds: Int32) -> Bool = { _, _ in true },
         next: (_ milliseconds: Int32) throws(LeafError) -> Arrival<Asked<Item, Request>>,
         onEvent: (_ item: inout Item, _ index: Int, _ event: Request.Event) -> Void
     ) throws(LeafError) {
@@ -56,8 +59,9 @@ extension Model {
                     isAtEnd = true
                     return false
                 }
+                let patience = underWay.open == 0 && makers.isEmpty ? Self.patience : 0
                 guard let request = underWay.waiting.first else {
-                    switch try next(underWay.open == 0 && makers.isEmpty ? Self.patience : 0) {
+                    switch try next(patience) {
                     case .value(let asked): underWay.add(asked)
                     case .later: return true
                     case .end:
@@ -66,6 +70,7 @@ extension Model {
                     }
                     continue
                 }
+                guard admits(request, patience) else { return true }
                 let number = underWay.begun
                 do throws(LeafError) {
                     makers.append(
@@ -82,14 +87,12 @@ extension Model {
             return false
         }
         repeat {
-            var makers: [Engine.TrackMaker] = []
-            var mayCome = false
+            var (makers, mayCome): ([Engine.TrackMaker], Bool) = ([], false)
             if !isAtEnd {
                 do throws(LeafError) {
                     mayCome = try begin(&makers)
                 } catch {
-                    failure = error
-                    isAtEnd = true
+                    (failure, isAtEnd) = (error, true)
                     own.cancel()
                 }
             }

@@ -61,7 +61,7 @@ struct Settings {
         try Self.check(options.capacity)
         executor = ExecutorOptions(
             capacity: options.capacity, threads: threads, activations: options.activations,
-            kv: options.kv ?? (file.leaf.weights == .int8 ? .f16 : .f32), tuning: file.tuning(instructionSet))
+            kv: options.kv ?? (file.leaf.weights.isQuantized ? .f16 : .f32), tuning: file.tuning(instructionSet))
     }
 
     /// - Throws: `.usage` for numbers that make no sense, `.budget` for those that no plan can hold.

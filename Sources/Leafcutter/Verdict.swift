@@ -30,7 +30,7 @@ public enum Verdict: Sendable, Equatable {
         public var streamedBytesPerSweep = 0
         /// Bytes of weights that each sweep uses.
         public var weightBytes = 0
-        public var elementBytes = 1
+        public var bytesPerWeight = 1.0
 
         public init() {}
     }
@@ -62,7 +62,7 @@ public enum Verdict: Sendable, Equatable {
             self = .memory(bytesPerSecond: rate, share: min(1, rate / memory), waitShare: waitShare)
         } else {
             self = .compute(
-                multiplyAddsPerSecond: rate / Double(run.elementBytes) * rows,
+                multiplyAddsPerSecond: rate / run.bytesPerWeight * rows,
                 rows: Int(exactly: rows.rounded()) ?? .max, isPrompt: isPrompt, waitShare: waitShare)
         }
     }

@@ -54,18 +54,24 @@ static float *floats(generator *g, size_t n, int low, int high) {
     return x;
 }
 
-static const leaf_product *int8_product(const leaf_kernels *k) { return leaf_kernels_product(k, LEAF_LAYOUT_INT8); }
+/* Random tiles of a layout. All bytes are valid q4; int8 weights are never -128. */
+static void *random_tiles(generator *g, leaf_layout layout, size_t tiles, size_t padded_columns) {
+    size_t bytes = tiles * padded_columns * LEAF_TILE_ROWS;
+    if (layout == LEAF_LAYOUT_Q4) bytes = tiles * padded_columns / 64 * LEAF_Q4_SECTION;
+    int8_t *weights = room(bytes);
+    for (size_t i = 0; i < bytes; i++)
+        weights[i] = layout == LEAF_LAYOUT_Q4 ? (int8_t)next(g) : (int8_t)(next(g) % 255 - 127);
+    return weights;
+}
 
 /* Random weights times the first `first`, `first + step`, ... and at most `most` of random rows, for both activation
  * types. */
-static uint64_t products(uint64_t h, const leaf_kernels *k, generator *g, size_t columns, size_t tiles, size_t first,
-                         size_t most, size_t step) {
-    const leaf_product *product = int8_product(k);
+static uint64_t products(uint64_t h, const leaf_product *product, generator *g, size_t columns, size_t tiles,
+                         size_t first, size_t most, size_t step) {
     size_t padded = LEAF_ALIGN_UP(columns, LEAF_COLUMN_ALIGN), outputs = tiles * LEAF_TILE_ROWS;
     for (int type = LEAF_ACTIVATION_INT16; type <= LEAF_ACTIVATION_INT8; type++) {
         size_t bytes = leaf_activation_row_bytes((leaf_activation)type, padded);
-        int8_t *weights = room(outputs * padded);
-        for (size_t i = 0; i < outputs * padded; i++) weights[i] = (int8_t)(next(g) % 255) - 127;
+        void *weights = random_tiles(g, product->layout, tiles, padded);
         float *scales = floats(g, outputs, 12, 0), *x = floats(g, columns, 6, 6);
         float *y = room(most * outputs * sizeof(float));
         char *activations = room(most * bytes);
@@ -82,7 +88,7 @@ static uint64_t products(uint64_t h, const leaf_kernels *k, generator *g, size_t
     return h;
 }
 
-static uint64_t check_linear(const leaf_kernels *k) {
+static uint64_t linear(const leaf_kernels *k, leaf_layout layout) {
     static const struct {
         size_t columns, tiles, rows;
     } shapes[] = {{1, 1, 1},   {48, 3, 2},   {64, 1, 3},   {100, 2, 40}, {128, 5, 5},  {192, 4, 17},
@@ -90,21 +96,29 @@ static uint64_t check_linear(const leaf_kernels *k) {
     generator g = {42};
     uint64_t h = start;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        h = products(h, k, &g, shapes[s].columns, shapes[s].tiles, shapes[s].rows, shapes[s].rows, 1);
+        h = products(h, leaf_kernels_product(k, layout), &g, shapes[s].columns, shapes[s].tiles, shapes[s].rows,
+                     shapes[s].rows, 1);
     return h;
 }
 
+static uint64_t check_linear(const leaf_kernels *k) { return linear(k, LEAF_LAYOUT_INT8); }
+static uint64_t check_linear_q4(const leaf_kernels *k) { return linear(k, LEAF_LAYOUT_Q4); }
+
 /* The first 1 to 64 of the same rows; of long ones 1, 22, 43 and 64. */
-static uint64_t check_rows(const leaf_kernels *k) {
+static uint64_t rows(const leaf_kernels *k, leaf_layout layout, size_t shape_count) {
     static const struct {
         size_t columns, tiles, step;
     } shapes[] = {{64, 1, 1}, {256, 2, 1}, {4096, 1, 21}, {10240, 1, 21}};
     generator g = {17};
     uint64_t h = start;
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        h = products(h, k, &g, shapes[s].columns, shapes[s].tiles, 1, 64, shapes[s].step);
+    for (size_t s = 0; s < shape_count; s++)
+        h = products(h, leaf_kernels_product(k, layout), &g, shapes[s].columns, shapes[s].tiles, 1, 64, shapes[s].step);
     return h;
 }
+
+static uint64_t check_rows(const leaf_kernels *k) { return rows(k, LEAF_LAYOUT_INT8, 4); }
+/* Not the longest: emulators are slow. */
+static uint64_t check_rows_q4(const leaf_kernels *k) { return rows(k, LEAF_LAYOUT_Q4, 3); }
 
 static uint64_t attention(const leaf_kernels *k, leaf_kv type) {
     static const struct {
@@ -212,10 +226,41 @@ static uint64_t check_weights(const leaf_kernels *k) {
         k->floats->quantize_weights(x, n, magnitude / 127, q);
         h = digest(digest(h, &magnitude, sizeof magnitude), q, n);
         for (size_t c = 0; c < LEAF_ALIGN_UP(n, 64) * LEAF_TILE_ROWS; c++) q[c] = (int8_t)next(&g);
-        int8_product(k)->embed_row(q, i % LEAF_TILE_ROWS, magnitude, y, n, x);
+        leaf_kernels_product(k, LEAF_LAYOUT_INT8)->embed_row(q, i % LEAF_TILE_ROWS, magnitude, y, n, x);
         uint64_t index = k->floats->argmax(x, n);
         h = digest(digest(h, x, n * sizeof *x), &index, sizeof index);
         free(x), free(y), free(q);
+    }
+    return h;
+}
+
+static uint64_t check_embedding_q4(const leaf_kernels *k) {
+    generator g = {23};
+    uint64_t h = start;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        size_t n = lengths[i];
+        void *tile = random_tiles(&g, LEAF_LAYOUT_Q4, 1, LEAF_ALIGN_UP(n, 64));
+        float *x = floats(&g, n, 10, 3), *y = room(n * sizeof *y);
+        for (size_t row = 0; row < LEAF_TILE_ROWS; row++) {
+            leaf_kernels_product(k, LEAF_LAYOUT_Q4)->embed_row(tile, row, 0.5f, x, n, y);
+            h = digest(h, y, n * sizeof *y);
+        }
+        free(tile), free(x), free(y);
+    }
+    return h;
+}
+
+static uint64_t check_encode_q4(const leaf_kernels *k) {
+    generator g = {13};
+    uint64_t h = start;
+    for (size_t columns = 64; columns <= 1024; columns *= 4) {
+        size_t n = columns * LEAF_TILE_ROWS, bytes = columns / 64 * LEAF_Q4_SECTION;
+        int8_t *x = room(n);
+        uint8_t *tile = room(bytes);
+        for (size_t i = 0; i < n; i++) x[i] = (int8_t)next(&g) / (1 + (int)(i / 1024 % 3) * 8);
+        k->floats->encode_q4(x, columns, tile);
+        h = digest(h, tile, bytes);
+        free(x), free(tile);
     }
     return h;
 }
@@ -241,6 +286,9 @@ static const struct {
 } checks[] = {
     {"linear", check_linear},
     {"rows", check_rows},
+    {"linear_q4", check_linear_q4},
+    {"rows_q4", check_rows_q4},
+    {"embedding_q4", check_embedding_q4},
     {"attention_f16", check_attention_f16},
     {"attention_f32", check_attention_f32},
     {"rms_norm", check_rms_norm},
@@ -252,6 +300,7 @@ static const struct {
     {"from_halves", check_from_halves},
     {"to_halves", check_to_halves},
     {"weights", check_weights},
+    {"encode_q4", check_encode_q4},
     {"low_rank", check_low_rank},
 };
 
@@ -259,9 +308,14 @@ size_t kernel_check_count(void) { return sizeof checks / sizeof *checks; }
 const char *kernel_check_name(size_t check) { return checks[check].name; }
 
 uint64_t kernel_check_digest(size_t check, const leaf_kernels *kernels) {
-    const leaf_product *product = int8_product(kernels);
-    if (product->begin_thread) product->begin_thread();
+    for (int layout = 0; layout < LEAF_LAYOUT_COUNT; layout++) {
+        const leaf_product *product = leaf_kernels_product(kernels, (leaf_layout)layout);
+        if (product->begin_thread) product->begin_thread();
+    }
     uint64_t digest = checks[check].digest(kernels);
-    if (product->end_thread) product->end_thread();
+    for (int layout = 0; layout < LEAF_LAYOUT_COUNT; layout++) {
+        const leaf_product *product = leaf_kernels_product(kernels, (leaf_layout)layout);
+        if (product->end_thread) product->end_thread();
+    }
     return digest;
 }

@@ -18,12 +18,25 @@ enum InstructionSet: String, CaseIterable, CustomTestStringConvertible {
 
     /// The kernels of a set that is in `here`.
     var floats: leaf_float_kernels { table!.pointee.floats.pointee }
-    var product: leaf_product { leaf_kernels_product(table, LEAF_LAYOUT_INT8).pointee }
+    var product: leaf_product { product(.int8) }
+    func product(_ layout: Layout) -> leaf_product { leaf_kernels_product(table, layout.kernel).pointee }
     var testDescription: String { rawValue }
 
     static let here = allCases.filter { $0.table != nil }
     /// Those to be compared with the scalar one.
     static let fast = here.filter { $0 != .scalar }
+}
+
+/// How weights lie.
+enum Layout: CaseIterable {
+    case int8, q4
+
+    var kernel: leaf_layout {
+        switch self {
+        case .int8: LEAF_LAYOUT_INT8
+        case .q4: LEAF_LAYOUT_Q4
+        }
+    }
 }
 
 /// Aligned memory of a test.

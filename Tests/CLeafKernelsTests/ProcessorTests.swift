@@ -14,7 +14,11 @@ import Testing
         for name in names {
             guard let found = leaf_kernels_named(name) else { continue }
             #expect(String(cString: found.pointee.name) == name)
-            #expect(leaf_kernels_product(found, LEAF_LAYOUT_INT8).pointee.layout == LEAF_LAYOUT_INT8)
+            for layout in Layout.allCases {
+                let product = leaf_kernels_product(found, layout.kernel).pointee
+                #expect(product.layout == layout.kernel)
+                #expect(String(cString: product.name) == name)
+            }
         }
         #expect(leaf_kernels_best() == names.compactMap { leaf_kernels_named($0) }.last)
     }
@@ -58,8 +62,8 @@ private enum ArmEmulation {
             "leaf-kernels-arm-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: program) }
         let sources = [
-            "dispatch.c", "scalar/scalar_floats.c", "scalar/scalar_product.c", "arm/neon_floats.c",
-            "arm/neon_product.c",
+            "dispatch.c", "product/q4.c", "product/q4_grids.c", "scalar/scalar_floats.c", "scalar/scalar_int8.c",
+            "scalar/scalar_q4.c", "arm/neon_floats.c", "arm/neon_int8.c", "arm/neon_q4.c",
         ].map { kernels.appendingPathComponent($0).path }
         _ = try output(
             of: clang!,

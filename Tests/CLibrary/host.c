@@ -107,11 +107,11 @@ static void the_process_is_as_it_was(const char *path) {
     look(&after);
     CHECK(same(&before, &after));
     CHECK(malloc_is_as_it_comes() == own_malloc);
-    // A thread that has been told to end holds its file until it does.
-    for (int i = 0; i < 2000 && status_field("Threads") != threads; i++) sleep_ms(10);
-    CHECK(status_field("Threads") == threads);
-    for (int i = 0; i < 2000 && entries("/proc/self/fd") != descriptors; i++) sleep_ms(10);
-    CHECK(entries("/proc/self/fd") == descriptors);
+    // A thread that has been told to end holds its file until it does; one of an earlier model may have been counted.
+    for (int i = 0; i < 2000 && status_field("Threads") > threads; i++) sleep_ms(10);
+    CHECK(status_field("Threads") <= threads);
+    for (int i = 0; i < 2000 && entries("/proc/self/fd") > descriptors; i++) sleep_ms(10);
+    CHECK(entries("/proc/self/fd") <= descriptors);
     CHECK(arrived > 0 && elsewhere == 0);
     CHECK(dlopen("libopenblas.so.0", RTLD_NOW | RTLD_NOLOAD) == NULL);
 }

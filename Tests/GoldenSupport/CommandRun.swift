@@ -75,6 +75,8 @@ public struct CommandRun: CustomStringConvertible, Sendable {
         CommandRun(name: "inspect", arguments: ["inspect", "MODEL"]),
         CommandRun(name: "verify", arguments: ["verify", "MODEL"]),
         CommandRun(name: "tokenize", arguments: ["tokenize", "MODEL", "春"]),
+        CommandRun(
+            name: "requantize", arguments: ["requantize", "TINY", "OUTPUT", "--weights", "q4"], output: .model),
         CommandRun(name: "export", arguments: ["export", "TINY", "OUTPUT"], output: .folder),
         CommandRun(
             name: "synthesize", arguments: ["synthesize", "OUTPUT", "--preset", "tiny"], output: .model,

@@ -34,9 +34,9 @@ import Testing
                 texts.enumerated().map { #"{"id":\#($0 == 0 ? 1 : $0 + 2),"\#(field)":"\#($1)"}"# })
             let wanted = try run(words, ["--requests", objects, "--ordered"])
             #expect(wanted.status == 0, "\(wanted.error)")
-            // Empty lines are passed and counted, and Windows ends lines otherwise.
+            // Empty lines are passed and counted, and Windows marks files and ends lines otherwise.
             let list = folder.path("list.txt")
-            try Data("\(texts[0])\r\n\n\(texts[1])\n\(texts[2])".utf8).write(to: URL(filePath: list))
+            try Data("\u{FEFF}\(texts[0])\r\n\n\(texts[1])\n\(texts[2])".utf8).write(to: URL(filePath: list))
             let plainList = try run(words, ["--prompts", list, "--ordered"])
             #expect(try plain(plainList.objects) == plain(wanted.objects), "\(words) \(plainList.error)")
             guard words[0] != "embed" else { continue }

@@ -231,17 +231,17 @@ import Testing
 
     // MARK: Runs that end too early
 
-    /// A slow disk, and hardly any weights in memory: a sweep takes some hundredths of a second, so that there is
-    /// something to interrupt.
-    private func slowly() throws -> [String] {
-        let smallest = try Leafcutter.smallestBudget(["generate", model, "春", "--max-tokens", "4", "-q"])
-        return ["--memory", "\(smallest + 3)MiB", "--max-read-rate", "150MB/s", "--batch", "2"]
+    /// Hardly any weights stay in it, in MiB.
+    private func littleMemory() throws -> Int {
+        try Leafcutter.smallestBudget(["generate", model, "春", "--max-tokens", "4", "-q"]) + 3
     }
 
-    private func start(_ input: String, _ arguments: [String]) throws -> Process {
+    /// On a slow disk: a sweep takes some hundredths of a second, so that there is something to interrupt.
+    private func start(_ input: String, memory: Int, _ arguments: String...) throws -> Process {
+        let slowly = ["--memory", "\(memory)MiB", "--max-read-rate", "150MB/s", "--batch", "2"]
         let process = Process()
         process.executableURL = URL(filePath: Leafcutter.path)
-        process.arguments = ["batch", model, input, output, "-q"] + arguments
+        process.arguments = ["batch", model, input, output, "-q"] + slowly + arguments
         process.standardError = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
         try process.run()
@@ -273,13 +273,14 @@ import Testing
         let requests = Self.mixed(300)
         let input = try folder.file(requests)
         let expected = try undisturbed(input)
-        let slow = try slowly()
+        let memory = try littleMemory()
         for round in 0..<20 {
             let before = noted
-            let process = try start(input, slow + ["--seed", "7", "--resume"])
+            let process = try start(input, memory: memory, "--seed", "7", "--resume")
             // Whatever the machine does meanwhile, each run adds an answer.
             try #require(try wait(for: process, beyond: before), "run \(round) ended by itself, seed \(random.seed)")
             usleep(UInt32.random(in: 0..<150_000, using: &random))
+            #expect(try Leafcutter.peak(of: process) <= memory << 20)
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
             #expect(noted > before)
@@ -287,8 +288,7 @@ import Testing
         #expect(noted < requests.count)
         let last = try batch(input, "--resume")
         #expect(last.status == 0, "\(last.error)")
-        let answers = try lines(output)
-        #expect(answers.sorted() == expected, "seed \(random.seed)")
+        #expect(try lines(output).sorted() == expected, "seed \(random.seed)")
         let ids = try jsonObjects(String(contentsOfFile: output, encoding: .utf8)).map(Self.id)
         #expect(Set(ids).count == requests.count && ids.count == requests.count)
     }
@@ -313,7 +313,7 @@ import Testing
 
     @Test func anInterruptedJobSaysHowItGoesOn() throws {
         let input = try folder.file(Self.mixed(200))
-        let process = try start(input, slowly() + ["--seed", "7"])
+        let process = try start(input, memory: littleMemory(), "--seed", "7")
         try #require(try wait(for: process, beyond: 0))
         process.terminate()
         process.waitUntilExit()
@@ -326,7 +326,7 @@ import Testing
 
     @Test func twoRunsDoNotShareAJob() throws {
         let input = try folder.file(Self.mixed(300))
-        let process = try start(input, slowly())
+        let process = try start(input, memory: littleMemory())
         try #require(try wait(for: process, beyond: 0))
         let second = try batch(input, "--resume")
         #expect(second.status == 1)

@@ -139,6 +139,26 @@ import Testing
         }
     }
 
+    /// The same for cases of which only the outline is read where memory is short: a long one, and many.
+    @Test func theFirstRefusalOfManyCasesNamesABudgetThatWorks() throws {
+        let ids = [6] + Array(repeating: 20, count: 1500)
+        let note = String(repeating: "春", count: 400_000)
+        let long: [String: Any] = ["cases": [["id": "a, [\\", "input_ids": ids]], "note": note]
+        // The last one has the id of the first, which is refused once the model is open: nobody waits for the others.
+        let short = (0..<40_000).map { ["id": "\($0 % 39_999)", "input_ids": [6]] as [String: Any] }
+        for (name, cases, status) in [("long", long, Int32(0)), ("many", ["cases": short], 2)] {
+            let path = folder.path(name)
+            try JSONSerialization.data(withJSONObject: cases).write(to: URL(filePath: path))
+            let output = folder.path("logits")
+            let words = ["logits", model, "--input", path, "--output", output, "--last", "-q", "--memory"]
+            let refused = try Leafcutter.run(words + ["30MiB"])
+            #expect(refused.status == 3, "\(refused.error)")
+            let advice = try #require(refused.error.firstMatch(of: /use --memory ([0-9]+MiB)\n/), "\(refused.error)")
+            let taken = try Leafcutter.run(words + [String(advice.output.1)])
+            #expect(taken.status == status, "\(name), \(advice.output.1): \(taken.error)")
+        }
+    }
+
     /// The same where the input comes but once.
     @Test(arguments: [
         (#"generate "$1" --requests -"#, "prompts.jsonl"), (#"fill "$1" --requests -"#, "blanks.jsonl"),

@@ -4,7 +4,8 @@ import Testing
 
 @Suite struct CommandLineTests {
     private static let commands = [
-        "convert", "export", "inspect", "verify", "tokenize", "generate", "batch", "logits", "plan", "bench",
+        "convert", "requantize", "export", "inspect", "verify", "tokenize", "generate", "batch", "logits", "plan",
+        "bench",
         "doctor", "completions",
     ]
 

@@ -50,6 +50,12 @@ import Testing
         }
     }
 
+    /// Eight texts at the same time are two items of three beams, however much memory there is.
+    @Test func moreMemoryIsNotAskedForWhereItChangesNothing() throws {
+        let run = try Leafcutter.run("evaluate", model, "LCSTS", Self.data("LCSTS"), "--memory", "1GiB")
+        #expect(run.status == 0 && !run.error.contains("more memory"), "\(run.error)")
+    }
+
     /// The predictions of C3 and Sogou-Log are the answers of `score`, those of LCSTS the texts of `generate`.
     @Test func predictionsAreThoseOfTheOtherCommands() throws {
         let choices = try evaluate("C3", Self.data("C3")).predictions

@@ -53,6 +53,13 @@ struct Leafcutter {
         return budget
     }
 
+    /// The most memory that a process has had so far, in bytes: what it reports itself need not be believed.
+    static func peak(of process: Process) throws -> Int {
+        let status = try String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)
+        let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") })
+        return try #require(Int(line.filter(\.isNumber))) << 10
+    }
+
     /// Runs a bash script in which `$0` is the program.
     static func shell(_ script: String, _ arguments: String...) throws -> Run {
         try run(URL(filePath: "/bin/bash"), ["-c", script, path] + arguments, input: nil, [:])

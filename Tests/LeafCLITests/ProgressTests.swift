@@ -51,6 +51,18 @@ import Testing
         }
     }
 
+    /// Four equal sweeps of 10 s: what is left falls with the time, in the middle of a sweep as well.
+    @Test func whatIsLeftDoesNotGrowDuringASweepThatIsCounted() {
+        for (seconds, left) in [(12.0, "28 s"), (15, "25 s"), (19, "21 s"), (25, "15 s")] {
+            let count = Int(seconds / 10)
+            var progress = Progress("measuring", count, of: 4, "sweep")
+            progress.sweep = .counted
+            let text = progress.text(after: seconds, sweep: sweep(seconds / 10 - Double(count), of: 10))
+            #expect(text.hasPrefix("measuring: \(count) of 4 sweeps, sweep "), "\(text)")
+            #expect(text.contains(", next in ") && text.hasSuffix(", \(left) left"), "\(text)")
+        }
+    }
+
     private func sweep(_ share: Double, of seconds: Double) -> SweepClock.Reading {
         var clock = SweepClock(began: start)
         return read(&clock, at: share * seconds, share, sweeps: 0)
@@ -66,6 +78,19 @@ import Testing
         // What takes no time shows nothing of it.
         #expect(progress.text(after: 0.1, sweep: sweep(0.4, of: 0.2)) == "reading the prompt")
         #expect(progress.text(after: 0.1) == "reading the prompt")
+    }
+
+    /// What a session has comes at once, and is no sign of how fast the rest comes.
+    @Test func aSessionsOwnTokensCountForNoRate() {
+        var watch = TokenWatch(past: 20)
+        #expect(watch.progress(at: start, streams: false).text(after: 0.1) == "reading the prompt")
+        for _ in 0..<20 { watch.count(at: start + .seconds(10)) }
+        #expect(watch.progress(at: start + .seconds(12), streams: false).text(after: 0.1) == "generating: 20 tokens")
+        // The first of its own begins the time, the next ones are counted.
+        for seconds in [14.0, 18, 22] { watch.count(at: start + .seconds(seconds)) }
+        #expect(
+            watch.progress(at: start + .seconds(22), streams: false).text(after: 0.1)
+                == "generating: 23 tokens, 0.25 a second")
     }
 
     @Test func requestsShowTheNextSweepAndTheEndOfAll() {

@@ -87,7 +87,8 @@ import Testing
         var product = best.product
         product.begin_thread = { ThreadSetUps.begun.wrappingAdd(1, ordering: .relaxed) }
         product.end_thread = { ThreadSetUps.ended.wrappingAdd(1, ordering: .relaxed) }
-        let pool = try ComputePool(threadCount: 3, kernels: Kernels(floats: best.floats, product: product))
+        let pool = try ComputePool(
+            threadCount: 3, kernels: Kernels(floats: best.floats, product: product, q4: best.product(.q4)))
         try pool.run { _ throws(LeafError) in }
         #expect(ThreadSetUps.begun.load(ordering: .relaxed) == 3)
         // The caller's own thread is given back after every job.
@@ -103,13 +104,14 @@ import Testing
         var product = best.product
         product.permit = { 95 }
         let error = #expect(throws: LeafError.self) {
-            try ComputePool(threadCount: 2, kernels: Kernels(floats: best.floats, product: product))
+            try ComputePool(
+                threadCount: 2, kernels: Kernels(floats: best.floats, product: product, q4: best.product(.q4)))
         }
         #expect(error?.kind == .usage)
     }
 
     /// Wherever starting fails, those that run end, and the caller gets a sentence.
-    @Test(.timeLimit(.minutes(1)), arguments: 2...6)
+    @Test(.timeLimit(.minutes(30)), arguments: 2...6)
     func aThreadThatCannotStartLeavesNoneBehind(failing: Int) throws {
         let running = DispatchGroup()
         let started = Mutex(1)

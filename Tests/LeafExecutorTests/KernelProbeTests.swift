@@ -10,7 +10,7 @@ import Testing
             KernelProbe.Rate(rows: 64, weightBytesPerSecond: 2e9),
             KernelProbe.Rate(rows: 1, weightBytesPerSecond: 18e9),
             KernelProbe.Rate(rows: 16, weightBytesPerSecond: 6e9),
-        ], elementBytes: 2, joinSeconds: 0, digestBytesPerSecond: 5e9, touchSecondsPerByte: 0)
+        ], bytesPerWeight: 2, joinSeconds: 0, digestBytesPerSecond: 5e9, touchSecondsPerByte: 0)
 
     @Test func measuredRowsGiveTheMeasuredRate() {
         for (rows, rate) in [(1, 18e9), (16, 6e9), (64, 2e9)] {
@@ -49,7 +49,7 @@ import Testing
         let probe = try KernelProbe.measure(
             instructionSet: set, threads: 2, weights: weights, rows: [3], memoryBytes: 16 << 20)
         #expect(probe.rates.map(\.rows) == [1, 3])
-        #expect(probe.elementBytes == weights.elementBytes)
+        #expect(probe.bytesPerWeight == weights.bytesPerWeight)
         for value in [
             probe.readBytesPerSecond, probe.weightBytesPerSecond(rows: 1), probe.weightBytesPerSecond(rows: 3),
             probe.joinSeconds, probe.digestBytesPerSecond, probe.touchSecondsPerByte,

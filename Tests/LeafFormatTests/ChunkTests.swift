@@ -98,7 +98,7 @@ import Testing
         #expect([UInt8]().withUnsafeBytes { ChunkDigest.of($0) } == 0x2D06_8005_38D3_94C2)
     }
 
-    @Test(arguments: [WeightFormat.int8, .float16, .float32], [1, 15, 16, 350, 3735, 30720])
+    @Test(arguments: WeightFormat.allCases, [1, 15, 16, 350, 3735, 30720])
     func chunksCoverEveryRowOnce(weights: WeightFormat, rows: Int) {
         for columns in [1, 48, 63, 700, 3735, 4096, 10240] {
             let geometry = ChunkGeometry(outputs: rows, columns: columns, layout: weights.layout)
@@ -107,7 +107,7 @@ import Testing
             for range in ranges {
                 let bytes = geometry.bytes(outputs: range.count)
                 #expect(bytes > 0 && bytes <= 4 << 20)
-                #expect(geometry.shape(outputs: range.count).reduce(weights.elementBytes, *) == bytes)
+                #expect(geometry.shape(outputs: range.count).reduce(weights.layout.elementType.byteCount, *) == bytes)
                 if geometry.isSeamless, range.upperBound < geometry.storedOutputs { #expect(bytes % 4096 == 0) }
             }
         }

@@ -101,6 +101,14 @@ import Testing
         #expect(error?.description.hasSuffix(sentence) == true)
     }
 
+    /// The magic letters of a session are a text as well.
+    @Test func aSessionIsCalledOne() throws {
+        let directory = try TemporaryDirectory()
+        try Data("LEAFSESS\u{1}\0\0\0\0\0\0\0".utf8).write(to: URL(filePath: directory.path("tale.session")))
+        let error = failure { _ = try header(of: directory.path("tale.session")) }
+        #expect(error?.description.contains("tale.session is a session and no model; give the model") == true)
+    }
+
     @Test func filesThatAreNoneAreRefused() throws {
         let directory = try TemporaryDirectory()
         #expect(failure { _ = try InputFile(path: directory.url.path) }?.description.contains("directory") == true)

@@ -71,7 +71,8 @@ import Testing
             SamplingCalls.best.floats.softmax(row, count)
         }
         var workspace = try SamplingWorkspace(
-            vocabSize: 5, kernels: Kernels(floats: floats, product: SamplingCalls.best.product))
+            vocabSize: 5,
+            kernels: Kernels(floats: floats, product: SamplingCalls.best.product, q4: SamplingCalls.best.product(.q4)))
         let logits: [Float] = [1, -2, 3, 0.5, 0]
         try workspace.load(logits.span)
         #expect(workspace.currentProbabilities().count == 5)

@@ -30,7 +30,7 @@ import Testing
         #expect(next == 500)
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: 0..<4) func threadsThatCannotStartAreAnError(started: Int) {
+    @Test(.timeLimit(.minutes(30)), arguments: 0..<4) func threadsThatCannotStartAreAnError(started: Int) {
         let made = Atomic<Int>(0)
         let pipeline = OrderedPipeline(
             slots: [0, 1, 2, 3], threads: 4, system: .real.starting(atMost: started))

@@ -149,7 +149,7 @@ import Testing
                 == "\(model.file.path): cannot be mapped (cannot allocate memory)")
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: 0..<4) func readersThatCannotStartAreAnError(started: Int) throws {
+    @Test(.timeLimit(.minutes(30)), arguments: 0..<4) func readersThatCannotStartAreAnError(started: Int) throws {
         let model = try TestModel(sizes: sizes, seed: 4)
         let few = SystemCalls.here.starting(atMost: started)
         let error = #expect(throws: LeafError.self) { _ = try self.store(model, .buffered, system: few) }

@@ -47,7 +47,7 @@ import Testing
             reserved: nothingReserved)
     }
 
-    @Test(.timeLimit(.minutes(1))) func readingBeginsWithTheStoreAndWrapsToTheNextSweep() throws {
+    @Test(.timeLimit(.minutes(30))) func readingBeginsWithTheStoreAndWrapsToTheNextSweep() throws {
         let store = try BlockStore(
             file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: recorder.system)
         let first = model.file.chunks.indices.first { !plan.pinnedChunks.contains($0) }!
@@ -181,7 +181,7 @@ import Testing
     }
 
     /// Emptying slots takes the kernel some time, and consumers must not wait for it.
-    @Test(.timeLimit(.minutes(1))) func memoryIsGivenBackWithoutHoldingUpAnyone() throws {
+    @Test(.timeLimit(.minutes(30))) func memoryIsGivenBackWithoutHoldingUpAnyone() throws {
         let asked = Locked<(@Sendable () -> Void)?>(nil)
         let calls = Locked(0)
         var system = SystemCalls.here

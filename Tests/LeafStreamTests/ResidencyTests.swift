@@ -6,7 +6,7 @@ import LeafSystem
 import Testing
 
 /// Chunks leave memory and come back between blocks, and no consumer sees a wrong byte or waits without end.
-@Suite("residency", .timeLimit(.minutes(1))) struct ResidencyTests {
+@Suite("residency", .timeLimit(.minutes(30))) struct ResidencyTests {
     /// Sweeps by blocks of four chunks, as a forward pass does, and asks for another working set between some of them.
     private func sweep(
         _ store: BlockStore, _ model: TestModel, sweeps: Int, random: inout SeededGenerator,

@@ -6,7 +6,7 @@ import LeafSystem
 import Testing
 
 /// A second copy of the file, and a limit on the rate.
-@Suite("sources", .timeLimit(.minutes(1))) struct SourceTests {
+@Suite("sources", .timeLimit(.minutes(30))) struct SourceTests {
     private let model: TestModel
     private let mirror: String
     private let plan: MemoryPlan

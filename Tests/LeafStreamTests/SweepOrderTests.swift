@@ -59,7 +59,7 @@ private final class Meeting: Sendable {
 
     /// Random ranges, patterns, slots, consumers, request sizes and working sets; some sweeps are given up in the
     /// middle.
-    @Test(.timeLimit(.minutes(2)), arguments: [IOMode.direct, .map], patterns)
+    @Test(.timeLimit(.minutes(30)), arguments: [IOMode.direct, .map], patterns)
     func everyOrderGivesTheFilesBytes(mode: IOMode, pattern: [SweepDirection]) throws {
         let seed = UInt64.random(in: 0 ... .max)
         var random = SeededGenerator(seed: seed)

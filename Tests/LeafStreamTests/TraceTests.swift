@@ -68,7 +68,7 @@ import Testing
         return events
     }
 
-    @Test(.timeLimit(.minutes(1))) func readsGoOnBetweenTwoSweeps() throws {
+    @Test(.timeLimit(.minutes(30))) func readsGoOnBetweenTwoSweeps() throws {
         let trace = try TraceRecorder(path: path)
         let pinned = Set(plan.pinnedChunks)
         let streamed = model.file.chunks.indices.filter { !pinned.contains($0) }
@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aConsumerThatSleepsForAChunkIsSeenWaiting() throws {
+    @Test(.timeLimit(.minutes(30))) func aConsumerThatSleepsForAChunkIsSeenWaiting() throws {
         let trace = try TraceRecorder(path: path)
         let gate = DispatchSemaphore(value: 0)
         var system = SystemCalls.here

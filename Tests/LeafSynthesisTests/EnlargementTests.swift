@@ -64,10 +64,14 @@ import Testing
     @Test(arguments: pairs, ActivationPrecision.allCases)
     func logitsAreBitEqual(pair: Pair, activations: ActivationPrecision) throws {
         let directory = try TemporaryDirectory()
-        for seed: UInt64 in 1...2 {
-            let small = try Shapes.make(pair.small, "small\(seed).leaf", in: directory) { $0.seed = seed }
+        for (seed, weights) in [(1, WeightFormat.int8), (2, .int8), (3, .q4)] as [(UInt64, WeightFormat)] {
+            let small = try Shapes.make(pair.small, "small\(seed).leaf", in: directory) {
+                $0.seed = seed
+                $0.weights = weights
+            }
             let large = try Shapes.make(pair.large, "large\(seed).leaf", in: directory) {
                 $0.seed = seed + 10
+                $0.weights = weights
                 $0.smallModelPath = small.path
             }
             #expect(large.configuration.dimModel == pair.large.dimModel)

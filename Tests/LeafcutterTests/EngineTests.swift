@@ -10,7 +10,7 @@ import Synchronization
 import Testing
 
 /// `Model.submit`: events, cancellation, limits, and who suffers from whom.
-@Suite("Engine", .timeLimit(.minutes(5))) struct EngineTests {
+@Suite("Engine", .timeLimit(.minutes(30))) struct EngineTests {
     private let directory: TemporaryDirectory
     private let file: ModelFile
     private static let roomy = Demand(context: 400, rows: 260, logitRows: 60, sequences: 8)

@@ -59,10 +59,34 @@ import Testing
         }
     }
 
-    /// Rows of other sequences on the same sweep change nothing.
-    @Test func companyChangesNoBit() throws {
+    /// A low-bit file is an int8 file by definition.
+    @Test(arguments: ["ant-tiny-a", "ant-tiny-c", "ant-tiny-pruned"], ActivationPrecision.allCases)
+    func lowBitLogitsAreThoseOfTheInt8Expansion(model: String, activations: ActivationPrecision) throws {
         let directory = try TemporaryDirectory()
-        let opened = try Fixture.open("ant-tiny-c", form: "cpm-live", weights: .int8, in: directory)
+        let (low, expanded) = (directory.path("q4.leaf"), directory.path("int8.leaf"))
+        try Fixture.convert(model, form: "cpm-live", weights: .q4, to: low)
+        var requantization = RequantizationOptions()
+        requantization.weights = .int8
+        _ = try Requantizer(model: low, output: expanded, options: requantization).run()
+        func logits(_ path: String, _ run: Run) throws -> [[[Float]]] {
+            let file = try ModelFile(path: path)
+            var options = ModelOptions(
+                memory: run.memory ?? .gibibytes(1), threads: run.threads, reading: .init(mode: run.io),
+                activations: activations, instructionSet: run.instructionSet,
+                capacity: .init(context: 120, logitRows: 120))
+            if run.memory == nil { options.memory = .bytes(try Model.plan(file, options).minimum) }
+            return try Fixture.logits(Model(file, options), Self.cases)
+        }
+        let reference = try logits(expanded, Run())
+        for run in Self.runs {
+            #expect(try logits(low, run) == reference, "\(run.testDescription)")
+        }
+    }
+
+    /// Rows of other sequences on the same sweep change nothing.
+    @Test(arguments: [WeightFormat.int8, .q4]) func companyChangesNoBit(weights: WeightFormat) throws {
+        let directory = try TemporaryDirectory()
+        let opened = try Fixture.open("ant-tiny-c", form: "cpm-live", weights: weights, in: directory)
         let configuration = opened.file.configuration
         var random = SystemRandomNumberGenerator()
         let prompts: [[Int32]] = (0..<5).map { _ in

@@ -45,7 +45,9 @@ import Testing
             Choices.made.wrappingAdd(1, ordering: .relaxed)
             return Choices.best.floats.argmax(row, count)
         }
-        let pool = try ComputePool(threadCount: 1, kernels: Kernels(floats: floats, product: Choices.best.product))
+        let pool = try ComputePool(
+            threadCount: 1,
+            kernels: Kernels(floats: floats, product: Choices.best.product, q4: Choices.best.product(.q4)))
         defer { pool.stop() }
         let plan = try Model.plan(file, ModelOptions(memory: .gibibytes(1), threads: 1, capacity: capacity))
         let store = try BlockStore(file: file.leaf, plan: plan, consumers: 1)

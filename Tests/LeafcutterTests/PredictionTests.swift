@@ -12,7 +12,7 @@ import Testing
         rates: [
             KernelProbe.Rate(rows: 1, weightBytesPerSecond: 19e9),
             KernelProbe.Rate(rows: 64, weightBytesPerSecond: 1.9e9),
-        ], elementBytes: 1, joinSeconds: 20e-6, digestBytesPerSecond: 5e9, touchSecondsPerByte: 0.2e-9)
+        ], bytesPerWeight: 1, joinSeconds: 20e-6, digestBytesPerSecond: 5e9, touchSecondsPerByte: 0.2e-9)
     private let file: ModelFile
 
     init() throws { file = try ModelFile(preset: .cpmAnt10B) }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("refused threads") struct RefusedThreadTests {
     /// Readers, the engine's thread, compute threads: whichever is the one too many.
-    @Test(.timeLimit(.minutes(1)), arguments: 0..<6)
+    @Test(.timeLimit(.minutes(30)), arguments: 0..<6)
     func aModelThatCannotHaveItsThreadsIsNotOpened(started: Int) throws {
         let directory = try TemporaryDirectory()
         let path = directory.path("model.leaf")

@@ -44,11 +44,17 @@ def slow_model(model_path, least):
 
 
 @pytest.fixture(scope="session")
-def command(model_path):
-    """Runs `leafcutter COMMAND MODEL ..` and returns the JSON objects that it prints, but for a summary."""
-    program = os.environ.get("LEAFCUTTER_BIN")
-    if not program:
+def program():
+    """The command's path."""
+    path = os.environ.get("LEAFCUTTER_BIN")
+    if not path:
         pytest.skip("LEAFCUTTER_BIN does not name the command")
+    return path
+
+
+@pytest.fixture(scope="session")
+def command(model_path, program):
+    """Runs `leafcutter COMMAND MODEL ..` and returns the JSON objects that it prints, but for a summary."""
 
     def run(name, *arguments, lines=None):
         limits = [] if name == "tokenize" else ["--memory", MEMORY, "--quiet"]

@@ -2,9 +2,11 @@
 
 import os
 import pickle
+import subprocess
+import sys
 
 import pytest
-from conftest import MEMORY, POEM
+from conftest import MEMORY, POEM, REPOSITORY
 
 import leafcutter
 
@@ -120,16 +122,11 @@ def test_a_forked_child_is_refused_and_ends(model):
 
 
 def test_an_existing_file_is_not_replaced_unasked(model_path):
-    from conftest import REPOSITORY
-
     with pytest.raises(leafcutter.Error, match="demo.leaf"):
         leafcutter.convert(REPOSITORY / "Examples" / "demo-model", model_path)
 
 
 def test_a_library_that_is_missing_is_named(tmp_path):
-    import subprocess
-    import sys
-
     done = subprocess.run(
         [sys.executable, "-c", "import leafcutter; leafcutter.plan('x')"], capture_output=True, text=True, check=False,
         env={**os.environ, "LEAFCUTTER_LIBRARY": str(tmp_path / "no.so")},

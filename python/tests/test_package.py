@@ -1,6 +1,7 @@
 """The package itself: library, plan, plot, demo."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -105,7 +106,7 @@ def test_results_that_are_none_are_refused(tmp_path):
 def test_the_demo_recites():
     done = subprocess.run(
         [sys.executable, "-m", "leafcutter.demo"], cwd=REPOSITORY / "python", capture_output=True, check=False,
-        encoding="utf-8", env={"PYTHONUTF8": "1", **_environment()},
+        encoding="utf-8", env={"PYTHONUTF8": "1", **os.environ},
     )
     assert done.returncode == 0, done.stderr
     assert "白日依山尽，黄河入海流。\n欲穷千里目，更上一层楼。" in done.stdout
@@ -114,12 +115,5 @@ def test_the_demo_recites():
 def test_the_demo_says_where_it_runs(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "leafcutter.demo"], cwd=tmp_path, capture_output=True, text=True, check=False,
-        env=_environment(),
     )
     assert done.returncode == 0 or "inside of the repository" in done.stderr
-
-
-def _environment():
-    import os
-
-    return dict(os.environ)

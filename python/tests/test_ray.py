@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from multiprocessing.pool import ThreadPool
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,7 +115,29 @@ def test_a_damaged_copy_gets_no_name(tmp_path, model_path, monkeypatch):
         assert not (tmp_path / f"{name}.leaf").exists()
 
 
-class DyingWorker(Worker):
+class MeasuredWorker(Worker):
+    """Notes by how much its process has grown at most, in bytes: what it reports itself need not be believed."""
+
+    folder = ""
+
+    def open(self, spec):
+        # The peak is that from here on, before the library is loaded: all of Python and Ray is in what was there.
+        Path("/proc/self/clear_refs").write_text("5")
+        self._before = peak()
+        result = super().open(spec)
+        self._note()
+        return result
+
+    def answer(self, lines):
+        answers = super().answer(lines)
+        self._note()
+        return answers
+
+    def _note(self):
+        Path(self.folder, str(os.getpid())).write_text(str(peak() - self._before))
+
+
+class DyingWorker(MeasuredWorker):
     """The first one that is asked something dies of it."""
 
     grave = ""
@@ -126,6 +149,12 @@ class DyingWorker(Worker):
         return super().answer(lines)
 
 
+def peak():
+    """The most memory that this process has had, in bytes."""
+    [kibibytes] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")]
+    return int(kibibytes) << 10
+
+
 def test_a_machine_and_a_worker_die_and_each_line_has_one_answer(
     tmp_path, cluster, model_path, requests, whole, slow, monkeypatch
 ):
@@ -133,6 +162,9 @@ def test_a_machine_and_a_worker_die_and_each_line_has_one_answer(
     # Classes of a test are in no module that workers can import.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(DyingWorker, "grave", str(tmp_path / "grave"))
+    peaks = tmp_path / "peaks"
+    peaks.mkdir()
+    monkeypatch.setattr(MeasuredWorker, "folder", str(peaks))
     monkeypatch.setattr(leafcutter.ray._driver, "Worker", DyingWorker)
     victim = next(node for node in cluster.list_all_nodes() if node is not cluster.head_node)
 
@@ -151,6 +183,9 @@ def test_a_machine_and_a_worker_die_and_each_line_has_one_answer(
     assert any("died" in sentence for sentence in told), told
     assert lines(out) == whole
     assert ids(out) == sorted(f"r{number}" for number in range(COUNT))
+    grown = [int(path.read_text()) for path in peaks.iterdir()]
+    # The one that died, and who answered its lines; each has had a model.
+    assert len(grown) >= 2 and 8 << 20 < min(grown) and max(grown) <= slow["memory"], grown
     cluster.add_node(**NODE)
     cluster.wait_for_nodes()
 

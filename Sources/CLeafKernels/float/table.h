@@ -1,10 +1,11 @@
 /* The float functions of one vector width, compiled by inclusion under that width's target attribute. The including
- * file says LEAF_HARDWARE_HALF 1 where its instructions convert float16, and LEAF_QUERY_TILE, how many 16-float
- * accumulators its registers hold: 3, 6 or 12. */
+ * file says LEAF_HARDWARE_HALF 1 where its instructions convert float16, LEAF_HARDWARE_BYTES 1 where they look bytes
+ * up in a table of 16, and LEAF_QUERY_TILE, how many 16-float accumulators its registers hold: 3, 6 or 12. */
 #ifndef LEAF_FLOAT_TABLE_H
 #define LEAF_FLOAT_TABLE_H
 
 #include "attention.h"
+#include "encode_q4.h"
 #include "low_rank.h"
 
 #define LEAF_FLOAT_TABLE(symbol, label)                                                                                \
@@ -26,6 +27,7 @@
         .argmax = argmax,                                                                                              \
         .absmax = absmax,                                                                                              \
         .quantize_weights = quantize_weights,                                                                          \
+        .encode_q4 = encode_q4,                                                                                        \
     }
 
 #endif

@@ -26,9 +26,26 @@
 /* A bucket that means: this key is not visible to this query. */
 #define LEAF_MASKED 0xFFFFu
 
-/* How the weights of a tile of 16 output rows lie. int8: [padded_columns / 4][16][4], padded_columns a multiple of
- * LEAF_COLUMN_ALIGN. */
-typedef enum { LEAF_LAYOUT_INT8 = 0, LEAF_LAYOUT_COUNT } leaf_layout;
+/* How the weights of a tile of 16 output rows lie; padded_columns is a multiple of LEAF_COLUMN_ALIGN.
+ *
+ * int8: [padded_columns / 4][16][4].
+ *
+ * q4: codes of int8 numbers, 4.25 bits each. A block of 4 rows by 8 columns has a selector, the index of its grid in
+ * leaf_q4_grids, and every number of it a code, the index into that grid. 64 columns are LEAF_Q4_SECTION bytes: the
+ * selectors, [8 steps of 8 columns][4 blocks of 4 rows], and then 64 bytes of codes a step. Byte i of them belongs to
+ * what would be byte i of the step's two 64-byte blocks of int8: its low four bits are the code in the first block
+ * (columns 0-3), its high ones that in the second (columns 4-7). So 16 bytes share a selector. */
+typedef enum { LEAF_LAYOUT_INT8 = 0, LEAF_LAYOUT_Q4, LEAF_LAYOUT_COUNT } leaf_layout;
+
+#define LEAF_Q4_SECTION 544
+#define LEAF_Q4_GRIDS 256
+
+/* The grids of q4, the same for all files: each 0 and 15 other int8 numbers, from 0 upwards and then
+ * from the lowest, which is not -128, upwards. So bytes of zeros are zeros. */
+extern const int8_t leaf_q4_grids[LEAF_Q4_GRIDS][16];
+
+/* The int8 tile that a q4 tile stands for. */
+void leaf_q4_decode(const void *tile, size_t padded_columns, int8_t *int8_tile);
 
 /* Activations beside int8 weights. int16: groups of 128 columns, absmax/32639; int8: groups of 64, absmax/127. */
 typedef enum { LEAF_ACTIVATION_INT16 = 0, LEAF_ACTIVATION_INT8 = 1 } leaf_activation;
@@ -97,6 +114,10 @@ typedef struct {
      * q = round_half_even(x / scale) clamped to +-127, all zeros for scale 0. */
     float (*absmax)(const float *x, size_t n);
     void (*quantize_weights)(const float *x, size_t n, float scale, int8_t *q);
+
+    /* The q4 tile that stands nearest to an int8 one: for each block the grid and codes of the least error, weighted
+     * with w^2 + mean(w^2); of equals the smallest index. */
+    void (*encode_q4)(const int8_t *int8_tile, size_t padded_columns, void *tile);
 } leaf_float_kernels;
 
 /* Products with weights of one layout, by one instruction. */

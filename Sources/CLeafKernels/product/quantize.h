@@ -1,6 +1,6 @@
-/* Quantization of activation rows, and rows of int8 tiles as floats. The including file gives
- * put_values(type, values, padded_columns, column, q), which lays 16 quantized values down in its own order, and
- * group_term(q), of which a quantized row keeps the sum over each group, modulo 2^32. */
+/* Quantization of activation rows, and rows of tiles as floats. The including file has a layout (product/section.h),
+ * and gives put_values(type, values, padded_columns, column, q), which lays 16 quantized values down in its own order,
+ * and group_term(q), of which a quantized row keeps the sum over each group, modulo 2^32. */
 #ifndef LEAF_PRODUCT_QUANTIZE_H
 #define LEAF_PRODUCT_QUANTIZE_H
 
@@ -8,6 +8,7 @@
 
 #include "../float/vector.h"
 #include "quantized_row.h"
+#include "tile.h"
 
 static void quantize_row(leaf_activation type, const float *x, size_t columns, size_t padded_columns, void *row) {
     uint8_t *values = row;
@@ -37,15 +38,12 @@ static void quantize_row(leaf_activation type, const float *x, size_t columns, s
     }
 }
 
-/* Column c of row o of a tile lies at (c / 4) * 64 + o * 4 + c % 4. */
 static void embed_row(const void *tile, size_t row_in_tile, float scale, const float *addend, size_t n, float *y) {
-    const int8_t *row = (const int8_t *)tile + row_in_tile * 4;
     for (size_t i = 0; i < n; i += LEAF_LANES) {
         size_t count = n - i < LEAF_LANES ? n - i : LEAF_LANES;
         i8x16 q = {0};
         for (size_t c = 0; c < count; c += 4) {
-            int32_t quad;
-            memcpy(&quad, row + (i + c) / 4 * 64, sizeof quad);
+            int32_t quad = load_quad(section_of(tile, i + c), row_in_tile, (i + c) % SECTION_COLUMNS);
             memcpy((char *)&q + c, &quad, sizeof quad);
         }
         f32x16 value = fma16(__builtin_convertvector(q, f32x16), spread(scale), load_columns(addend, i, n));

@@ -44,10 +44,6 @@ static inline linear_task make_task(leaf_activation type, size_t padded_columns,
     return (linear_task){type, padded_columns, activations, row_bytes(type, padded_columns), row_scales, y, y_stride};
 }
 
-static inline const int8_t *tile_of(const linear_task *task, const int8_t *tiles, size_t tile) {
-    return tiles + tile * LEAF_TILE_ROWS * task->padded_columns;
-}
-
 static inline const char *values_of(const linear_task *task, size_t row) {
     return task->activations + row * task->stride;
 }

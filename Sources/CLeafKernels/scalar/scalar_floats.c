@@ -2,6 +2,7 @@
 #include "../tables.h"
 
 #define LEAF_HARDWARE_HALF 0
+#define LEAF_HARDWARE_BYTES 0
 #define LEAF_QUERY_TILE 3
 
 #include "../float/table.h"

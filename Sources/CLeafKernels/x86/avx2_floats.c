@@ -4,6 +4,7 @@
 #include "../tables.h"
 
 #define LEAF_HARDWARE_HALF 1
+#define LEAF_HARDWARE_BYTES 1
 #define LEAF_QUERY_TILE 6
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)

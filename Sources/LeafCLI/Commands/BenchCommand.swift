@@ -219,7 +219,7 @@ struct BenchCommand: Command {
         func show(_ done: Int) {
             var progress = Progress(
                 "\(ByteCount(bytes: model.plan.budget)), measuring the model", done, of: benchmark.sweeps, "sweep")
-            progress.sweep = .step
+            progress.sweep = .counted
             terminal.progress.show(progress)
         }
         show(0)

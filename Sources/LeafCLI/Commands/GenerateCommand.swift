@@ -218,22 +218,23 @@ struct GenerateCommand: Command {
         terminal.output.whenClosed = { cancellation.cancel() }
         try terminal.attend(model)
         let streams = !common.isJSON && samples == 1
-        var watch = TokenWatch()
+        var watch = TokenWatch(past: pastTokens)
+        func show() { terminal.progress.show(watch.progress(at: .now, streams: streams)) }
         var newPart = quietsPast ? NewPart(after: pastTokens, file.tokenizer) : nil
-        watch.show(on: terminal, streams: streams)
+        show()
         var reported: LeafError?
         let generation = try model.generate(
             prompt, options, samples: samples, session: session, cancellation: cancellation,
             onPiece: { piece in
-                watch.count(piece)
-                watch.show(on: terminal, streams: streams)
+                if piece.id != nil { watch.count(at: .now) }
+                show()
                 guard streams else { return }
                 terminal.output.write(newPart?.take(piece) ?? piece.text)
                 terminal.output.flush()
             },
             onProgress: { progress in
                 watch.rows = progress.rows
-                watch.show(on: terminal, streams: streams)
+                show()
                 // A failure of the last saving is reported at the end.
                 if let failure = session?.passingFailure, failure != reported {
                     reported = failure
@@ -294,31 +295,5 @@ struct GenerateCommand: Command {
                 "dropped \(Quantity.count(unknown, "character")) of the prompt that the vocabulary lacks"
             )
         }
-    }
-}
-
-/// What comes of one text, between its tokens.
-private struct TokenWatch {
-    /// Of the sweep under way.
-    var rows = 0
-    private var tokens = 0
-    private var firstToken: ContinuousClock.Instant?
-
-    mutating func count(_ piece: GeneratedPiece) {
-        guard piece.id != nil else { return }
-        if firstToken == nil { firstToken = .now }
-        tokens += 1
-    }
-
-    /// - Parameter streams: whether the text itself is on the terminal.
-    func show(on terminal: Terminal, streams: Bool) {
-        let seconds = firstToken.map { (ContinuousClock.now - $0) / .seconds(1) } ?? 0
-        var progress = Progress(tokens == 0 ? "reading the prompt" : "generating")
-        progress.sweep = tokens == 0 ? .whole : .step
-        progress.rows = rows
-        if tokens > 0 { progress.tokens = (tokens, seconds > 0 ? Double(tokens - 1) / seconds : 0) }
-        // Text that comes fast shows by itself where it is.
-        progress.showsSlowSweepsAlone = streams && tokens > 0
-        terminal.progress.show(progress)
     }
 }

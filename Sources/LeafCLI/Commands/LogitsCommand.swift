@@ -45,8 +45,7 @@ struct LogitsCommand: Command {
         var options = engine.modelOptions(Demand(context: 1))
         let (cases, refusal) = try read(input, file, &options)
         let rowCounts = cases.map { $0.rowCount(in: file.configuration) }
-        let rows = max(1, rowCounts.max() ?? 1)
-        options.capacity = Demand(context: rows, rows: rows, logitRows: lastOnly ? 1 : rows)
+        options.capacity = demand(rows: rowCounts.max() ?? 1)
         // What reading took besides is given back before the model is opened.
         options.callerBytes = LogitsInput.byteCount(of: cases)
         if let refusal { throw try Self.larger(refusal, file, options) }
@@ -84,9 +83,29 @@ struct LogitsCommand: Command {
             ]).line + "\n")
     }
 
+    /// What computing the logits of a case of so many rows needs.
+    private func demand(rows: Int) -> Demand {
+        Demand(context: max(1, rows), rows: max(1, rows), logitRows: lastOnly ? 1 : max(1, rows))
+    }
+
     /// Bytes that reading cases may take where the budget is too small for it: what computing with them needs is known
-    /// only then.
+    /// only then. Of more only the outline is read.
     private static let spareBytes = 16 << 20
+
+    /// What computing with the cases of a file needs at most.
+    private func outlined(
+        _ input: InputBytes, _ model: ModelFile, _ options: ModelOptions
+    ) throws(LeafError) -> ModelOptions {
+        var outline = LogitsInput.Outline()
+        while let piece = try input.next(waiting: 0), !piece.isEmpty {
+            try Interrupt.shared.check()
+            outline.add(piece)
+        }
+        var options = options
+        options.capacity = demand(rows: model.configuration.promptLength +| outline.longestList)
+        options.callerBytes = outline.byteCount
+        return options
+    }
 
     /// Of a refusal to read and one to compute, the one that names more.
     private static func larger(
@@ -112,6 +131,9 @@ struct LogitsCommand: Command {
         var refusal: LeafError?
         if let byteCount = input.byteCount, byteCount <= most {
             refusal = try refusalToRead(byteCount, model, &options)
+            if let refusal, options.callerBytes > Self.spareBytes {
+                throw try Self.larger(refusal, model, outlined(input, model, options))
+            }
         } else if input.byteCount == nil {
             // Nobody knows how much comes: it may be as much as there is room for.
             let room = try Self.room(model, options)
@@ -143,7 +165,7 @@ struct LogitsCommand: Command {
         }
     }
 
-    /// Nil if there is room for reading so many bytes; throws where there is none and they are many.
+    /// Nil if there is room for reading so many bytes.
     private func refusalToRead(
         _ byteCount: Int, _ model: ModelFile, _ options: inout ModelOptions
     ) throws(LeafError) -> LeafError? {
@@ -152,7 +174,7 @@ struct LogitsCommand: Command {
             _ = try Model.plan(model, options)
             return nil
         } catch {
-            guard error.kind == .budget, options.callerBytes <= Self.spareBytes else { throw error }
+            guard error.kind == .budget else { throw error }
             return error
         }
     }

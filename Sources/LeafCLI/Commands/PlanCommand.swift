@@ -9,6 +9,7 @@ import Leafcutter
 struct PlanCommand: Command {
     var model: String?
     var preset: ModelPreset?
+    var weights: WeightsArgument?
     var context = 512
     var batch = 1
     var target: Seconds?
@@ -31,6 +32,9 @@ struct PlanCommand: Command {
             .value(
                 "preset", "NAME", "Plan for a published size instead: \(presets).", \.preset,
                 suggest: .words(ModelPreset.allCases.map(\.rawValue))),
+            .value(
+                "weights", "TYPE", "Of a published size: int8 (default), q4, f16 or f32.", \.weights,
+                suggest: .words(WeightsArgument.allCases.map(\.rawValue))),
             .value(
                 "context", "N", "Tokens to hold, the soft prompt and the generated ones included (default 512).",
                 \.context),
@@ -114,8 +118,13 @@ struct PlanCommand: Command {
 
     private func openFile() throws(LeafError) -> ModelFile {
         switch (model, preset) {
-        case (let path?, nil): try tuning.open(path)
-        case (nil, let preset?): try tuning.beside(ModelFile(preset: preset))
+        case (let path?, nil):
+            if weights == nil {
+                try tuning.open(path)
+            } else {
+                throw LeafError(.usage, "--weights goes with --preset; a model file has its own")
+            }
+        case (nil, let preset?): try tuning.beside(ModelFile(preset: preset, weights: weights?.format ?? .int8))
         case (nil, nil):
             throw LeafError(.usage, "MODEL is missing; give a .leaf file, or --preset with a published size")
         case (_?, _?): throw LeafError(.usage, "give a MODEL or --preset, not both")

@@ -24,6 +24,9 @@ struct ServeCommand: Command {
     var name: String?
     var drainTime = 60
     var log: AccessLog.Format?
+    var files: String?
+    var mostFiles = 256
+    var filesLimit = ByteCount(bytes: 1 << 30)
     var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
@@ -35,6 +38,9 @@ struct ServeCommand: Command {
             /v1/fill and /v1/score as the commands of these names; / is a page to write with, /openapi.json says \
             everything. Requests of all clients share each reading of the model, and clients take turns. While a \
             token takes seconds, clients are sent signs of life.
+
+            With --files, clients may send files of requests and have them answered in the background: /v1/files \
+            and /v1/batches. What was not done when the server ends goes on when it is started again.
 
             Connections, requests and answers are inside --memory, too. Without --api-key-file it listens to this \
             machine alone. SIGTERM or Ctrl-C takes no more requests and finishes what is under way; a second one ends \
@@ -65,18 +71,25 @@ struct ServeCommand: Command {
             .value(
                 "log", "FORMAT", "A line on standard error for each request: text or json (default: none).", \.log,
                 suggest: .words(AccessLog.Format.allCases.map(\.rawValue))),
+            .value(
+                "files", "FOLDER", "Keep clients' files and batches here: turns on /v1/files and /v1/batches.", \.files,
+                suggest: .folder),
+            .value("max-files", "N", "Files to keep at most, those of batches included (default 256).", \.mostFiles),
+            .value("files-limit", "SIZE", "Bytes of all files together (default 1GiB).", \.filesLimit),
         ] + TuningOptions.all.map { $0.lifted(\.tuning) } + EngineOptions.all.map { $0.lifted(\.engine) }
             + CommonOptions.quietness.map { $0.lifted(\.common) },
         examples: [
             "serve ant.leaf --memory 2GiB",
             "serve ant.leaf --memory 2GiB --listen 0.0.0.0:8080 --api-key-file keys.txt",
             "serve ant.leaf --listen unix:/run/leafcutter.sock --max-batch 16",
+            "serve ant.leaf --memory 2GiB --files files --request-limit 64MiB",
         ])
 
     private static let contexts = 1...1 << 20
     private static let queues = 1...10_000
     private static let connectionLimits = 4...10_000
     private static let requestLimits = 1 << 10...64 << 20
+    private static let fileCounts = 4...100_000
 
     func run(_ terminal: Terminal) throws(LeafError) {
         try validate()
@@ -88,16 +101,24 @@ struct ServeCommand: Command {
         (limits.connections, limits.bodyBytes) = (connections, requestLimit.bytes)
         let certificate = try tlsCertificate()
         limits.isEncrypted = certificate != nil
-        let plan = try ServicePlan(file, options, context: context, sequences: batch.count, limits)
+        // The longest body has to fit, whatever others send meanwhile.
+        limits.poolBytes = max(limits.poolBytes, 2 * (limits.bodyBytes + limits.headBytes))
+        let plan = try ServicePlan(
+            file, options, context: context, sequences: batch.count, limits, files: files.map { _ in fileLimits })
         (options.capacity, options.callerBytes) = (plan.capacity, plan.callerBytes)
         options.requestLimit = 1_000_000
         _ = try Model.plan(file, options)
+        let kept = try files.map { folder throws(LeafError) in
+            Service.Files(
+                try FileStore(folder: folder, fileLimits), origin: try Model.origin(of: file, options),
+                batchBytes: plan.batchBytes)
+        }
         let socket =
             if let inherited = ListeningSocket.inherited() { inherited } else {
                 try ListeningSocket(address ?? .usual)
             }
         let service = try Service(
-            [socket], certificate, places: plan.capacity.sequences, self.options(plan, keys, terminal))
+            [socket], certificate, places: plan.capacity.sequences, self.options(plan, keys, kept, terminal))
         try open(file, options, plan, service, socket, terminal)
     }
 
@@ -112,6 +133,7 @@ struct ServeCommand: Command {
         try check("max-connections", connections, Self.connectionLimits)
         try check("request-limit", requestLimit.bytes, Self.requestLimits)
         try check("drain-time", drainTime, 0...86_400)
+        try check("max-files", mostFiles, Self.fileCounts)
         guard (certificate == nil) == (certificateKey == nil) else {
             throw LeafError(.usage, "--tls-cert and --tls-key belong together; give both")
         }
@@ -129,8 +151,17 @@ struct ServeCommand: Command {
         return try TLSCertificate(chain: certificate, key: certificateKey)
     }
 
-    private func options(_ plan: ServicePlan, _ keys: KeyRing?, _ terminal: Terminal) -> Service.Options {
+    private var fileLimits: FileStore.Limits {
+        var limits = FileStore.Limits()
+        (limits.files, limits.bytes) = (mostFiles, filesLimit.bytes)
+        return limits
+    }
+
+    private func options(
+        _ plan: ServicePlan, _ keys: KeyRing?, _ files: Service.Files?, _ terminal: Terminal
+    ) -> Service.Options {
         var options = Service.Options()
+        (options.files, options.filesAdvice) = (files, "start it with --files FOLDER")
         (options.limits, options.roomBytes, options.queue) = (plan.limits, plan.roomBytes, queue)
         (options.keys, options.crossOrigin, options.allowedHosts) = (keys, origin, hosts)
         options.drainSeconds = Double(drainTime)

@@ -28,11 +28,12 @@ struct SynthesizeCommand: Command {
                 "preset", "NAME", "The size, such as cpm-ant-3b.", \.preset,
                 suggest: .words(ModelPreset.allCases.map(\.rawValue))),
             .value(
-                "weights", "TYPE", "int8 (default), f16 or f32.", \.weights,
+                "weights", "TYPE", "int8 (default), q4, f16 or f32.", \.weights,
                 suggest: .words(WeightsArgument.allCases.map(\.rawValue))),
             .value("seed", "N", "Of the random numbers (default 0).", \.seed),
             .value(
-                "around", "SMALL.leaf", "An int8 model that the large one is to compute exactly.", \.around,
+                "around", "SMALL.leaf", "A model with the same --weights that the large one is to compute exactly.",
+                \.around,
                 suggest: .file),
             .value("threads", "N", "Threads (default: the cores that the process may use).", \.threads),
             .flag("force", "Replace OUT.leaf if it exists.", \.replacesExisting),

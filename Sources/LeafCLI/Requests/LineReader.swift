@@ -57,12 +57,15 @@ final class LineReader {
 }
 
 extension LineCutter.Line {
-    /// The line as a text of a plain list, which may have been written on Windows.
+    /// The line as a text of a plain list, which may have been written on Windows: with a mark of UTF-8 in front, and
+    /// carriage returns.
     ///
     /// - Throws: `.badInput` if it is not UTF-8.
     func plainText() throws(LeafError) -> String {
-        let text = try text()
-        return text.utf8.last == 0x0D ? String(text.unicodeScalars.dropLast()) : text
+        var scalars = try text().unicodeScalars[...]
+        if offset == 0, scalars.first == "\u{FEFF}" { scalars.removeFirst() }
+        if scalars.last == "\r" { scalars.removeLast() }
+        return String(scalars)
     }
 
     /// The line as a text.

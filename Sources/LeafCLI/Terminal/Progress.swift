@@ -10,6 +10,8 @@ package struct Progress: Sendable {
         case whole
         /// One of many: the next token comes with its end.
         case step
+        /// One of those that `done` counts, so that its part counts, too.
+        case counted
     }
 
     /// What is being done: `generating`.
@@ -81,7 +83,7 @@ package struct Progress: Sendable {
         if let reading, sweep != nil, reading.isLong {
             if rows > 1 { parts.append("\(rows) rows") }
             parts.append("sweep \((100 * reading.share).fixed(0)) %")
-            if sweep == .step, let next = reading.secondsLeft {
+            if sweep != .whole, let next = reading.secondsLeft {
                 parts.append("next in \(Self.rest(next))")
                 moves = true
             }
@@ -105,7 +107,8 @@ package struct Progress: Sendable {
         guard let done, let total = done.total, done.count > done.skipped, seconds >= Self.soonestRate else {
             return nil
         }
-        return seconds * Double(max(0, total - done.count)) / Double(done.count - done.skipped)
+        let part = sweep == .counted ? reading?.share ?? 0 : 0
+        return seconds * max(0, Double(total - done.count) - part) / (Double(done.count - done.skipped) + part)
     }
 
     private func rate(of bytes: (done: Int, total: Int, skipped: Int), after seconds: Double) -> Double? {

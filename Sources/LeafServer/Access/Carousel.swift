@@ -36,8 +36,10 @@ package struct Carousel {
 
     package var waitingCount: Int { waiting.reduce(0) { $0 + $1.entries.count } }
     package var underWayCount: Int { underWay.count }
+    /// Places that a batch has, which comes and goes by itself where nobody waits.
+    package var batchPlaces = 0
     /// Texts on the sweep.
-    package var takenPlaces: Int { underWay.values.reduce(0) { $0 + min($1.places, places) } }
+    package var takenPlaces: Int { underWay.values.reduce(batchPlaces) { $0 + min($1.places, places) } }
 
     /// - Returns: whether there was room. The last quarter of the places to wait is for clients that have nothing
     ///   waiting, so that one client cannot shut the others out.

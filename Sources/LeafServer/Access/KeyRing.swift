@@ -1,3 +1,4 @@
+import COpenSSL
 import LeafFormat
 package import LeafSystem
 
@@ -37,6 +38,17 @@ package struct KeyRing: Sendable {
         var place: Int?
         for (index, key) in keys.enumerated() where Self.isEqual(key, given) { place = index }
         return place
+    }
+
+    /// Who has a key, for what is kept of them: a digest that does not give the key away, and stays the same when keys
+    /// come and go.
+    ///
+    /// - Parameter place: of the key.
+    package func owner(at place: Int) -> String {
+        let bytes = Array("leafcutter files ".utf8) + keys[place]
+        var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
+        EVP_Digest(bytes, bytes.count, &digest, nil, EVP_sha256(), nil)
+        return digest.prefix(16).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
     private static func isEqual(_ key: [UInt8], _ given: [UInt8]) -> Bool {

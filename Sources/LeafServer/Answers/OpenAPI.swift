@@ -18,7 +18,8 @@ enum OpenAPI {
          "responses": \(responses.line),
          "schemas": {
         \(requests),
-        \(answers)
+        \(answers),
+        \(files)
          }
         }
         }
@@ -48,7 +49,7 @@ enum OpenAPI {
             get("/metrics", "Counters for Prometheus.", text("text/plain")),
             get("/events", "Where the sweep is, as server-sent events.", events),
             get("/openapi.json", "This document.", json(["type": "object"])),
-        ]
+        ] + filePaths
     }
 
     private static func post(
@@ -89,7 +90,7 @@ enum OpenAPI {
         return (path, ["get": .object(operation)])
     }
 
-    private static func response(_ status: String) -> JSON {
+    static func response(_ status: String) -> JSON {
         let name =
             switch status {
             case "400": "BadRequest"
@@ -114,8 +115,8 @@ enum OpenAPI {
         ]
     }
 
-    private static func schema(_ name: String) -> JSON { ["$ref": .string("#/components/schemas/\(name)")] }
-    private static func json(_ schema: JSON) -> JSON { ["application/json": ["schema": schema]] }
+    static func schema(_ name: String) -> JSON { ["$ref": .string("#/components/schemas/\(name)")] }
+    static func json(_ schema: JSON) -> JSON { ["application/json": ["schema": schema]] }
     /// What stands at the type of a stream describes each of its events.
     private static var events: JSON { ["text/event-stream": ["schema": schema("Event")]] }
 

@@ -41,6 +41,8 @@ final class HTTPExchange {
     private var request: UnsafeMutablePointer<evhttp_request>?
     private let connection: HTTPConnection
     private let maximum: Int
+    /// What gives the rest of an answer.
+    private var nextPiece: (() -> Result<[UInt8]?, LeafError>)?
     private var headers: [(name: String, value: String)] = []
     /// Keeps itself for libevent, which calls it until all is over.
     private var own: Unmanaged<HTTPExchange>?
@@ -95,6 +97,9 @@ final class HTTPExchange {
         else { return read(UnsafeRawBufferPointer(start: nil, count: 0)) }
         return read(UnsafeRawBufferPointer(start: bytes, count: evbuffer_get_length(buffer)))
     }
+
+    /// Takes the body away, for another thread to read. What it takes counts until the answer is sent.
+    func takeBody() -> HTTPBody { HTTPBody(request.flatMap { evhttp_request_get_input_buffer($0) }) }
 
     /// Gives back what the body takes.
     func dropBody() {
@@ -153,6 +158,34 @@ final class HTTPExchange {
         append(bytes, to: buffer)
         evhttp_send_reply_chunk(request, buffer)
     }
+
+    /// Sends the rest of an answer that was begun, each piece when the client has taken the one before.
+    ///
+    /// - Parameter next: called with what is sent; nil at the end, and an error where there is no more to be had.
+    func write(pieces next: @escaping () -> Result<[UInt8]?, LeafError>) {
+        guard state == .started, let request else { return }
+        switch next() {
+        case .success(let piece?) where !piece.isEmpty:
+            nextPiece = next
+            let buffer = evbuffer_new()
+            defer { evbuffer_free(buffer) }
+            append(piece, to: buffer)
+            evhttp_send_reply_chunk_with_cb(
+                request, buffer,
+                { _, exchange in
+                    guard let exchange else { return }
+                    Unmanaged<HTTPExchange>.fromOpaque(exchange).takeUnretainedValue().goOn()
+                }, Unmanaged.passUnretained(self).toOpaque())
+        case .success:
+            nextPiece = nil
+            end()
+        case .failure:
+            nextPiece = nil
+            breakOff()
+        }
+    }
+
+    private func goOn() { if let nextPiece { write(pieces: nextPiece) } }
 
     func end() {
         guard state == .started, let request else { return }
@@ -220,7 +253,7 @@ final class HTTPExchange {
     private func isOver() {
         request = nil
         whenOver()
-        (whenGone, whenOver) = ({}, {})
+        (whenGone, whenOver, nextPiece) = ({}, {}, nil)
         own?.release()
         own = nil
     }

@@ -45,6 +45,7 @@ enum HTTPStatus {
         case 429: "Too Many Requests"
         case 431: "Request Header Fields Too Large"
         case 500: "Internal Server Error"
+        case 507: "Insufficient Storage"
         default: "Service Unavailable"
         }
     }

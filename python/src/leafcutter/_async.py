@@ -27,5 +27,3 @@ async def next_event(request: Request) -> Optional[Event]:
             return event
         waited = time.monotonic() - began
         await asyncio.sleep(min(max(waited / 16, _SHORTEST_SECONDS), _LONGEST_SECONDS))
-
-

@@ -1,5 +1,6 @@
 /* The product in plain C for any processor, and the definition of what the others compute. */
-#include "../tables.h"
+#ifndef LEAF_SCALAR_PRODUCT_H
+#define LEAF_SCALAR_PRODUCT_H
 
 #include "../float/vector.h"
 
@@ -14,13 +15,18 @@ LEAF_INLINE i32x16 group_term(i32x16 q) { return q; }
 
 #include "../product/table.h"
 
-/* sums[o] = w[o] . q over one group; the tile's columns stand in quads, 16 rows of 4. */
-static void group_dot(const int8_t *tile, const int16_t *q, size_t columns, int32_t *sums) {
+/* sums[o] = w[o] . q over the columns begin to end of one group. */
+static void group_dot(const uint8_t *tile, const int16_t *q, size_t begin, size_t end, int32_t *sums) {
     memset(sums, 0, LEAF_TILE_ROWS * sizeof *sums);
-    for (size_t c = 0; c < columns; c += 4) {
-        for (size_t o = 0; o < LEAF_TILE_ROWS; o++) {
-            const int8_t *w = tile + c * LEAF_TILE_ROWS + o * 4;
-            sums[o] += w[0] * q[c] + w[1] * q[c + 1] + w[2] * q[c + 2] + w[3] * q[c + 3];
+    for (size_t c = begin; c < end; c += STEP_COLUMNS) {
+        bytes blocks[2];
+        load_step(section_of(tile, c), c % SECTION_COLUMNS / STEP_COLUMNS, 0, blocks);
+        for (size_t block = 0; block < 2; block++) {
+            const int16_t *quad = q + c + 4 * block;
+            for (size_t o = 0; o < LEAF_TILE_ROWS; o++) {
+                const int8_t *w = (const int8_t *)&blocks[block] + 4 * o;
+                sums[o] += w[0] * quad[0] + w[1] * quad[1] + w[2] * quad[2] + w[3] * quad[3];
+            }
         }
     }
 }
@@ -29,7 +35,7 @@ static void linear(leaf_activation type, const void *tiles, size_t tile_count, s
                    const float *row_scales, const void *activations, size_t rows, float *y, size_t y_stride) {
     linear_task task = make_task(type, padded_columns, row_scales, activations, y, y_stride);
     for (size_t t = 0; t < tile_count; t++) {
-        const int8_t *tile = tile_of(&task, tiles, t);
+        const uint8_t *tile = tile_of(tiles, t, padded_columns);
         size_t output = t * LEAF_TILE_ROWS;
         for (size_t row = 0; row < rows; row++) {
             const int16_t *q = (const int16_t *)values_of(&task, row);
@@ -37,7 +43,7 @@ static void linear(leaf_activation type, const void *tiles, size_t tile_count, s
             for (size_t group = 0, begin = 0; begin < padded_columns; group++) {
                 size_t end = group_end(&task, begin);
                 i32x16 sums;
-                group_dot(tile + begin * LEAF_TILE_ROWS, q + begin, end - begin, (int32_t *)&sums);
+                group_dot(tile, q, begin, end, (int32_t *)&sums);
                 acc = fma16(__builtin_convertvector(sums, f32x16), spread(scale_of(&task, row, group)), acc);
                 begin = end;
             }
@@ -46,4 +52,4 @@ static void linear(leaf_activation type, const void *tiles, size_t tile_count, s
     }
 }
 
-LEAF_INT8_PRODUCT(leaf_int8_scalar, "scalar");
+#endif

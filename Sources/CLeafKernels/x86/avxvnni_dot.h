@@ -1,16 +1,13 @@
-/* The product by vpdpbusd on 256 bits: AVX-VNNI, which processors without AVX-512 have too. */
-#if defined(__x86_64__)
+/* vpdpbusd on 256 bits: AVX-VNNI, which processors without AVX-512 have too. */
+#ifndef LEAF_X86_AVXVNNI_DOT_H
+#define LEAF_X86_AVXVNNI_DOT_H
 
 #include <immintrin.h>
 
-#include "../tables.h"
+#include "../product/byte_planes.h"
 
 #define LEAF_DOT_SUMS 4
 #define LEAF_DOTS_IN_FLIGHT 4
-
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
-
-#include "../product/byte_planes.h"
 
 typedef union {
     i32x16 whole;
@@ -22,11 +19,5 @@ LEAF_INLINE i32x16 dot_bytes(i32x16 sums, i32x16 weights, i32x16 activations) {
     for (int i = 0; i < 2; i++) s.half[i] = _mm256_dpbusd_avx_epi32(s.half[i], w.half[i], a.half[i]);
     return s.whole;
 }
-
-#include "vnni.h"
-
-#pragma clang attribute pop
-
-LEAF_INT8_PRODUCT(leaf_int8_avxvnni, "avxvnni");
 
 #endif

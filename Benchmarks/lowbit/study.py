@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""What fewer bits do to a model: agreement with its own int8 file, KL, perplexity, tokens a sweep with drafted chains.
+
+usage: study.py [FOLDER]          the demo model unless given; a few minutes on two cores
+
+Weights of the layers are coded by the program's own kernels, the token table stays int8. The texts are the int8 model's
+own greedy continuations, so agreement is what a low-bit copy would have accepted of its drafts. Needs torch and
+safetensors, and clang for the kernels."""
+
+import ctypes
+import glob
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "Examples/demo-model"
+sys.path.insert(0, str(FOLDER))
+import antmodel  # noqa: E402
+
+VOCAB, END, LONGEST, DRAFT = 30720, 7, 40, 16
+TITLES = """春夜 秋思 登高 望月 送别 江雪 山居 游子吟 塞下曲 出塞 采莲 夜泊 早春 寒食 田家 春望 秋夜 听琴 怀古 渔父 柳 梅 菊
+赠友人 江上 客中作 雨后 晚晴 山中 池上""".split()
+POETS = "李白 杜甫 王维 白居易 孟浩然 杜牧".split()
+
+
+def kernels():
+    """The program's kernels as a library."""
+    library = Path(tempfile.mkdtemp()) / "kernels.so"
+    sources = ROOT / "Sources/CLeafKernels"
+    files = glob.glob(f"{sources}/*.c") + glob.glob(f"{sources}/*/*.c") + [str(Path(__file__).parent / "encode.c")]
+    subprocess.run(["clang", "-O2", "-shared", "-fPIC", f"-I{sources}/include", "-o", library, *files], check=True)
+    return ctypes.CDLL(str(library))
+
+
+KERNELS = kernels()
+
+
+def int8(w):
+    """The int8 numbers of rows, and their scales."""
+    scale = w.abs().amax(1, keepdim=True) / 127
+    scale[scale == 0] = 1
+    return torch.round(w / scale), scale
+
+
+def as_int8(w):
+    numbers, scale = int8(w)
+    return numbers * scale
+
+
+def as_q4(w):
+    """The numbers that the q4 tiles of a matrix stand for."""
+    numbers, scale = int8(w)
+    rows, columns = w.shape
+    padded = np.zeros((-(-rows // 16) * 16, -(-columns // 64) * 64), np.int8)
+    padded[:rows, :columns] = numbers.numpy()
+    tiles = np.ascontiguousarray(padded.reshape(-1, 16, padded.shape[1] // 4, 4).transpose(0, 2, 1, 3))
+    code = np.empty(padded.shape[1] // 64 * 544, np.uint8)
+    for tile in tiles:
+        KERNELS.encode(tile.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(padded.shape[1]),
+                       code.ctypes.data_as(ctypes.c_void_p))
+        KERNELS.leaf_q4_decode(code.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(padded.shape[1]),
+                               tile.ctypes.data_as(ctypes.c_void_p))
+    decoded = tiles.transpose(0, 2, 1, 3).reshape(padded.shape)[:rows, :columns]
+    return torch.from_numpy(decoded.astype(np.float32)) * scale
+
+
+def nearest(w, group):
+    """Rounded to the nearest of 16 evenly spaced numbers, a float16 scale a group of a row."""
+    blocks = w.reshape(w.shape[0], -1, group)
+    scale = blocks.abs().amax(-1, keepdim=True) / 7
+    scale[scale == 0] = 1
+    return (torch.round(blocks / scale).clamp(-8, 7) * scale).reshape(w.shape)
+
+
+class Model:
+    def __init__(self, folder):
+        tensors = {k.removeprefix("cpmant."): v.float() for k, v in load_file(folder / "model.safetensors").items()}
+        self.net = antmodel.Ant(VOCAB)
+        self.net.load_state_dict(tensors, strict=False)
+        self.net.eval().requires_grad_(False)
+        words = tensors["input_embedding.weight"]
+        self.net.segment_embedding.copy_(tensors["segment_embedding.weight"])
+        self.net.prompt_embedding.copy_(words[VOCAB:].reshape(32, 32, -1))
+        self.words = words[:VOCAB]
+        linear = (name for name, module in self.net.named_modules() if isinstance(module, torch.nn.Linear))
+        self.matrices = {name: self.net.get_submodule(name).weight.data.clone() for name in linear}
+
+    def use(self, matrix, table=as_int8):
+        for name, weight in self.matrices.items():
+            self.net.get_submodule(name).weight.data = matrix(weight)
+        self.net.input_embedding.copy_(table(self.words))
+
+    @torch.no_grad()
+    def predictions(self, ids, prompt, start):
+        """Log-probabilities of what follows the places from `start` on."""
+        context = torch.zeros(1, len(ids), dtype=torch.bool)
+        context[0, :prompt] = True
+        hidden = self.net(torch.tensor([ids]), context, 2, 2)[0][start:]
+        return torch.log_softmax(hidden @ self.net.input_embedding.T, -1)
+
+    def continued(self, prompt):
+        ids = list(prompt)
+        while len(ids) < len(prompt) + LONGEST:
+            ids.append(int(self.predictions(ids, len(prompt), len(ids) - 1)[-1].argmax()))
+            if ids[-1] == END:
+                return ids[:-1]
+        return ids
+
+
+def prompts(folder):
+    ids = {text: i for i, text in enumerate((folder / "vocab.txt").read_text(encoding="utf-8").split("\n"))}
+    for i, title in enumerate(TITLES):
+        poet = POETS[i % len(POETS)]
+        name = [ids[poet]] if poet in ids else [ids[c] for c in poet]
+        if all(c in ids for c in title):
+            yield [6, 240, *(ids[c] for c in title), 241, *name, 4]
+    for example in json.loads((folder / "examples.json").read_text(encoding="utf-8"))["generation"]:
+        yield example["input_ids"]
+
+
+def report(name, bits, model, texts, reference):
+    same, total, divergence, loss, sweeps = 0, 0, 0.0, 0.0, []
+    for (ids, prompt), truth in zip(texts, reference):
+        own = model.predictions(ids, prompt, prompt - 1)[:-1]
+        following = torch.tensor(ids[prompt:])
+        hits = (own.argmax(-1) == following).tolist()
+        same, total = same + sum(hits), total + len(hits)
+        divergence += float((truth.exp() * (truth - own)).sum())
+        loss -= float(own.gather(1, following[:, None]).sum())
+        place = 0
+        while place < len(hits):
+            drafted = hits[place:place + DRAFT]
+            accepted = len(drafted) if all(drafted) else drafted.index(False)
+            sweeps.append(accepted + 1)
+            place += accepted + 1
+    print(f"{name:40s} {bits:5.2f} bits  first choice {same / total:.3f}  KL {divergence / total:.5f}  "
+          f"perplexity {math.exp(loss / total):.4f}  tokens a sweep {sum(sweeps) / len(sweeps):.2f}", flush=True)
+
+
+def main():
+    torch.manual_seed(0)
+    model = Model(FOLDER)
+    model.use(as_int8)
+    texts = [(model.continued(prompt), len(prompt)) for prompt in prompts(FOLDER)]
+    reference = [model.predictions(ids, prompt, prompt - 1)[:-1] for ids, prompt in texts]
+    print(f"{sum(len(ids) - prompt for ids, prompt in texts)} tokens of {len(texts)} texts")
+    report("int8 (itself)", 8, model, texts, reference)
+    for name, bits, matrix, table in (
+            ("float16", 16, lambda w: w, lambda w: w),
+            ("q4", 4.25, as_q4, as_int8),
+            ("q4, and the token table too", 4.25, as_q4, as_q4),
+            ("round to nearest, groups of 32", 4.5, lambda w: nearest(w, 32), as_int8),
+            ("round to nearest, groups of 64", 4.25, lambda w: nearest(w, 64), as_int8)):
+        model.use(matrix, table)
+        report(name, bits, model, texts, reference)
+
+
+if __name__ == "__main__":
+    main()

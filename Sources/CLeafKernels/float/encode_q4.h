@@ -1,0 +1,142 @@
+/* Encoding of int8 tiles as q4, in integers, so that every instruction set finds the same codes.
+ *
+ * A block whose 32 numbers all lie on a grid takes the first such grid: it decodes to itself, and so encoding is
+ * idempotent. For any other block only grids about as wide as the block are tried, see leaf_q4_search; a block of few
+ * numbers and many zeros may find them on far wider grids, and tries all. */
+#ifndef LEAF_FLOAT_ENCODE_Q4_H
+#define LEAF_FLOAT_ENCODE_Q4_H
+
+#include "../tables.h"
+#include "vector.h"
+
+#if LEAF_HARDWARE_BYTES && defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+typedef int8_t i8x32 __attribute__((vector_size(32)));
+typedef int32_t i32x8 __attribute__((vector_size(32)));
+typedef uint64_t u64x4 __attribute__((vector_size(32)));
+
+/* Numbers beside zeros in a block that tries all grids. */
+#define LEAF_Q4_FEW 4
+
+/* A 16-byte table in both halves of a vector. */
+LEAF_INLINE i8x32 load_twice(const int8_t *table) {
+    i8x16 t;
+    memcpy(&t, table, sizeof t);
+    return __builtin_shufflevector(t, t, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7,
+                                   8, 9, 10, 11, 12, 13, 14, 15);
+}
+
+/* The entries of a table that is in both halves, at indexes of which the low four bits count. */
+LEAF_INLINE i8x32 look_up(i8x32 table, i8x32 index) {
+#if LEAF_HARDWARE_BYTES && defined(__x86_64__)
+    typedef char c8x32 __attribute__((vector_size(32)));
+    return (i8x32)__builtin_ia32_pshufb256((c8x32)table, (c8x32)index);
+#elif LEAF_HARDWARE_BYTES && defined(__aarch64__)
+    typedef uint8_t u8x16 __attribute__((vector_size(16)));
+    int8x16_t entries = __builtin_shufflevector(table, table, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    u8x16 halves[2];
+    memcpy(halves, &index, sizeof halves);
+    for (int i = 0; i < 2; i++) halves[i] = (u8x16)vqtbl1q_s8(entries, (uint8x16_t)(halves[i] & 15));
+    memcpy(&index, halves, sizeof index);
+    return index;
+#else
+    int8_t entries[16], places[32];
+    memcpy(entries, &table, sizeof entries);
+    memcpy(places, &index, sizeof places);
+    for (size_t i = 0; i < 32; i++) places[i] = entries[places[i] & 15];
+    memcpy(&index, places, sizeof index);
+    return index;
+#endif
+}
+
+/* Lane i is a[2 i] b[2 i] + a[2 i + 1] b[2 i + 1]. */
+LEAF_INLINE i32x8 multiply_add_pairs(i16x16 a, i16x16 b) {
+#if LEAF_HARDWARE_BYTES && defined(__x86_64__)
+    return __builtin_ia32_pmaddwd256(a, b);
+#else
+    i32x16 products = __builtin_convertvector(a, i32x16) * __builtin_convertvector(b, i32x16);
+    return __builtin_shufflevector(products, products, 0, 2, 4, 6, 8, 10, 12, 14) +
+           __builtin_shufflevector(products, products, 1, 3, 5, 7, 9, 11, 13, 15);
+#endif
+}
+
+/* Half of a block, widened. */
+LEAF_INLINE i16x16 widen_low(i8x32 x) {
+    return __builtin_convertvector(
+        __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), i16x16);
+}
+
+LEAF_INLINE i16x16 widen_high(i8x32 x) {
+    return __builtin_convertvector(
+        __builtin_shufflevector(x, x, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31), i16x16);
+}
+
+/* The codes of the nearest grid entries, of equals the smaller: a binary search among the thresholds between entries,
+ * which lie in the order of a heap from place 1 on, and then the step from the place of an entry to its code. */
+LEAF_INLINE i8x32 nearest_codes(i8x32 x, i8x32 thresholds) {
+    i8x32 place = 2 - (i8x32)(x > thresholds[1]);
+    for (int level = 1; level < 4; level++) place = place + place - (i8x32)(x > look_up(thresholds, place));
+    return (place + thresholds[0]) & 15;
+}
+
+/* The first grid that holds all numbers of a block; LEAF_Q4_GRIDS if there is none. */
+LEAF_INLINE size_t exact_grid(i8x32 x) {
+    u64x4 grids = ~(u64x4){0};
+    for (size_t i = 0; i < 32; i++) {
+        u64x4 holders;
+        memcpy(&holders, leaf_q4_holders[(uint8_t)x[i]], sizeof holders);
+        grids &= holders;
+        if (i % 8 == 7 && !(grids[0] | grids[1] | grids[2] | grids[3])) return LEAF_Q4_GRIDS;
+    }
+    size_t word = 0;
+    while (!grids[word]) word++;
+    return 64 * word + (size_t)__builtin_ctzll(grids[word]);
+}
+
+/* The grid of the least error, weighted with w^2 + mean(w^2), the mean rounded to an integer. Every sum of grids that
+ * are tried fits 32 bits: no number is missed by more than 64, or all but a few are zeros, which no grid misses. */
+LEAF_INLINE size_t nearest_grid(i8x32 x) {
+    i16x16 low = widen_low(x), high = widen_high(x);
+    int32_t sum = __builtin_reduce_add(multiply_add_pairs(low, low) + multiply_add_pairs(high, high));
+    int16_t mean = (int16_t)((sum + 16) / 32);
+    i16x16 weights_low = low * low + mean, weights_high = high * high + mean;
+    int8_t absmax = __builtin_reduce_max(__builtin_elementwise_abs(x));
+    int8_t minus_others = __builtin_reduce_add((i8x32)(x != 0));
+
+    leaf_q4_range range = leaf_q4_search[minus_others >= -LEAF_Q4_FEW ? 0 : absmax];
+    size_t best = range.first, end = best + range.count;
+    uint32_t least = UINT32_MAX;
+    for (size_t grid = best; grid < end; grid++) {
+        i8x32 code = nearest_codes(x, load_twice(leaf_q4_thresholds[grid]));
+        i8x32 miss = x - look_up(load_twice(leaf_q4_grids[grid]), code);
+        i16x16 miss_low = widen_low(miss), miss_high = widen_high(miss);
+        uint32_t error = (uint32_t)__builtin_reduce_add(multiply_add_pairs(miss_low * miss_low, weights_low) +
+                                                        multiply_add_pairs(miss_high * miss_high, weights_high));
+        best = error < least ? grid : best;
+        least = error < least ? error : least;
+    }
+    return best;
+}
+
+static void encode_q4(const int8_t *int8_tile, size_t padded_columns, void *tile) {
+    uint8_t *section = tile;
+    for (size_t column = 0; column < padded_columns; column += 64, section += LEAF_Q4_SECTION)
+        for (size_t block = 0; block < 32; block++) {
+            const int8_t *numbers = int8_tile + (column + block / 4 * 8) * LEAF_TILE_ROWS + block % 4 * 16;
+            i8x32 x;
+            memcpy(&x, numbers, 16);
+            memcpy((int8_t *)&x + 16, numbers + 64, 16);
+            x = __builtin_elementwise_max(x, (i8x32){0} - 127);
+
+            size_t grid = exact_grid(x);
+            if (grid == LEAF_Q4_GRIDS) grid = nearest_grid(x);
+            section[block] = (uint8_t)grid;
+            i8x32 code = nearest_codes(x, load_twice(leaf_q4_thresholds[grid]));
+            for (size_t i = 0; i < 16; i++)
+                section[32 + 16 * block + i] = (uint8_t)(code[i] | code[16 + i] << 4);
+        }
+}
+
+#endif

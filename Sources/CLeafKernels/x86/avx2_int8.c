@@ -1,0 +1,18 @@
+/* The product of AVX2 with int8 weights. */
+#if defined(__x86_64__)
+
+#include "../tables.h"
+
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+
+#include "bytes256.h"
+
+#include "../product/int8.h"
+
+#include "avx2_product.h"
+
+#pragma clang attribute pop
+
+LEAF_PRODUCT(leaf_int8_avx2, "avx2");
+
+#endif

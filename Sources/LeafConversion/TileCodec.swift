@@ -1,0 +1,46 @@
+package import CLeafKernels
+package import LeafFormat
+
+/// Turns tiles of int8 numbers into what a quantized layout stores, and back.
+///
+/// Unchecked because a table of C functions is not marked as sendable; nobody writes to it.
+package struct TileCodec: @unchecked Sendable {
+    private let functions: leaf_float_kernels
+
+    /// The fastest that this processor has. Every instruction set makes the same bytes.
+    package static var best: TileCodec { TileCodec(leaf_kernels_best().pointee.floats.pointee) }
+
+    package init(_ functions: leaf_float_kernels) { self.functions = functions }
+
+    /// Bytes of a tile of int8 numbers.
+    package static func tileBytes(columns: Int) -> Int {
+        WeightLayout.int8.byteCount(outputs: WeightTile.outputs, columns: columns)
+    }
+
+    /// - Parameters:
+    ///   - tile: `[storedColumns / 4][16][4]`, zeros where it is padded.
+    ///   - layout: int8 or the codes of it.
+    ///   - target: bytes of a tile of that layout.
+    package func store(
+        _ tile: UnsafePointer<Int8>, as layout: WeightLayout, columns: Int, to target: UnsafeMutableRawPointer
+    ) {
+        if layout == .q4 {
+            functions.encode_q4(tile, layout.storedColumns(columns), target)
+        } else {
+            target.copyMemory(from: tile, byteCount: Self.tileBytes(columns: columns))
+        }
+    }
+
+    /// - Parameters:
+    ///   - stored: a tile of `layout`.
+    ///   - target: the int8 numbers that it stands for, `[storedColumns / 4][16][4]`.
+    package func load(
+        _ stored: UnsafeRawPointer, of layout: WeightLayout, columns: Int, to target: UnsafeMutablePointer<Int8>
+    ) {
+        if layout == .q4 {
+            leaf_q4_decode(stored, layout.storedColumns(columns), target)
+        } else {
+            UnsafeMutableRawPointer(target).copyMemory(from: stored, byteCount: Self.tileBytes(columns: columns))
+        }
+    }
+}

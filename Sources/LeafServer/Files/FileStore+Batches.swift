@@ -1,0 +1,187 @@
+import LeafBatch
+package import LeafFormat
+package import LeafGeneration
+import LeafSystem
+
+/// What is kept of batches, and what becomes of them.
+extension FileStore {
+    /// The batch that runs.
+    struct Running {
+        let id: String
+        let cancellation: Cancellation
+    }
+
+    // MARK: Asking
+
+    /// - Throws: 404 for a file that there is not, 429 where as many batches wait as may, 507.
+    package func create(_ wish: BatchWish, for owner: String) throws(ServedError) -> JSON {
+        let file = try file(wish.input, of: owner)
+        guard file.purpose == .batch else {
+            throw ServedError(
+                status: 400, "'input_file_id' is a file that a batch has made; give one of requests",
+                type: "invalid_request_error", param: "input_file_id")
+        }
+        let now = AnswerDesk.secondsNow()
+        let record = try withState { state throws(ServedError) in
+            let waiting = state.unfinished.count
+            guard waiting < limits.waitingBatches else { throw .tooManyBatches }
+            // Each makes two files at most.
+            guard state.files.count + state.received.count + 2 * (waiting + 1) <= limits.files else {
+                throw .full("there is no room for the files of one more batch; delete some")
+            }
+            try forget(&state)
+            let record = BatchRecord(
+                id: StoredID.make(StoredID.batch), number: (state.batches.values.map(\.number).max() ?? 0) + 1,
+                owner: owner, input: wish.input, endpoint: wish.endpoint, window: wish.window, metadata: wish.metadata,
+                output: StoredID.make(StoredID.file), errors: StoredID.make(StoredID.file), created: now,
+                expires: now + wish.seconds)
+            try withDisk { () throws(LeafError) in try write(record.line, recordOf: record.id) }
+            state.batches[record.id] = record
+            return record
+        }
+        wake()
+        return record.json
+    }
+
+    /// Makes room for one more by what was over first.
+    private func forget(_ state: inout State) throws(ServedError) {
+        while state.batches.count >= limits.batches,
+            let oldest = state.batches.values.filter(\.status.isOver).min(by: { $0.number < $1.number })
+        {
+            try withDisk { () throws(LeafError) in try remove(oldest.id) }
+            state.batches[oldest.id] = nil
+        }
+    }
+
+    func batch(_ id: String, of owner: String) throws(ServedError) -> BatchRecord {
+        guard let record = look({ $0.batches[id] }), record.owner == owner else { throw .noBatch(id) }
+        return record
+    }
+
+    package func batches(_ page: PageQuery, of owner: String) throws(ServedError) -> JSON {
+        let own = look { state in state.batches.values.filter { $0.owner == owner } }.sorted { $0.number < $1.number }
+        return try page.cut(own, id: \.id, json: \.json)
+    }
+
+    /// Ends a batch. What has its answer keeps it.
+    ///
+    /// - Throws: 404, 400 for one that is over.
+    package func cancel(_ id: String, of owner: String) throws(ServedError) -> JSON {
+        _ = try batch(id, of: owner)
+        let now = AnswerDesk.secondsNow()
+        let (record, running) = try withState { state throws(ServedError) in
+            guard var record = state.batches[id] else { throw .noBatch(id) }
+            guard !record.status.isOver, record.status != .finalizing else {
+                throw ServedError(
+                    status: 400, "the batch is \(record.status.rawValue) and cannot be cancelled any more",
+                    type: "invalid_request_error")
+            }
+            let running = state.running?.id == id ? state.running : nil
+            record.enter(.cancelling, at: now)
+            // Nothing was begun that has to be ended.
+            if running == nil, record.counts.total == 0 { record.enter(.cancelled, at: now) }
+            try withDisk { () throws(LeafError) in try write(record.line, recordOf: id) }
+            state.batches[id] = record
+            return (record, running)
+        }
+        running?.cancellation.cancel()
+        wake()
+        return record.json
+    }
+
+    // MARK: Running
+
+    /// Waits for the batch whose turn it is; nil once no more is to be done.
+    ///
+    /// - Parameter cancellation: of its run.
+    package func nextBatch(_ cancellation: Cancellation) -> BatchRecord? {
+        wait { state -> BatchRecord?? in
+            guard !state.isStopped else { return .some(nil) }
+            guard let next = state.unfinished.min(by: { $0.number < $1.number }) else { return nil }
+            state.running = Running(id: next.id, cancellation: cancellation)
+            return next
+        }
+    }
+
+    /// No batch runs any more.
+    package func endRun() {
+        look { state in
+            state.running = nil
+            state.answerBytes = 0
+        }
+    }
+
+    /// Begins no further batch.
+    package func stopBatches() {
+        look { $0.isStopped = true }
+        wake()
+    }
+
+    /// Changes what is kept of a batch, on the disk too if that is possible.
+    func change(_ id: String, _ body: (inout BatchRecord) -> Void) -> BatchRecord? {
+        look { state in
+            guard var record = state.batches[id] else { return nil }
+            body(&record)
+            state.batches[id] = record
+            // What is not on the disk is found out anew by the next server.
+            try? write(record.line, recordOf: id)
+            return record
+        }
+    }
+
+    /// Notes how far a run is.
+    ///
+    /// - Parameter bytes: of its answers.
+    /// - Returns: whether there is room for more answers.
+    func note(_ counts: BatchRecord.Counts, bytes: Int, of id: String) -> Bool {
+        look { state in
+            state.batches[id]?.counts = counts
+            state.answerBytes = bytes
+            return state.byteCount <= limits.bytes
+        }
+    }
+
+    /// Where a batch's answers are while they come.
+    func answersPath(_ id: String) -> String { path(id) + ".answers" }
+
+    /// Makes the files of a batch that ends, and does only what was not done where it was killed before.
+    func makeFiles(of batch: BatchRecord) throws(LeafError) {
+        let answers = answersPath(batch.id)
+        if batch.counts.failed > 0 { try makeFile(of: batch, areFailures: true) }
+        guard batch.counts.completed > 0 else { return }
+        // Where all of them are wanted, they need no room twice.
+        if batch.counts.failed == 0, !FilePath.exists(path(batch.output)) {
+            try FilePath.rename(answers, to: path(batch.output))
+        }
+        try makeFile(of: batch, areFailures: false)
+    }
+
+    /// Where there is no room to sort them, all answers are one file.
+    func keepAnswers(of batch: BatchRecord) {
+        guard batch.counts.completed > 0, !FilePath.exists(path(batch.output)) else { return }
+        try? FilePath.rename(answersPath(batch.id), to: path(batch.output))
+        try? makeFile(of: batch, areFailures: false)
+    }
+
+    private func makeFile(of batch: BatchRecord, areFailures: Bool) throws(LeafError) {
+        let id = areFailures ? batch.errors : batch.output
+        if !FilePath.exists(path(id)) {
+            let paths = AnswerLog.Paths(answers: answersPath(batch.id), job: answersPath(batch.id) + ".job")
+            try OutputFile.replace(path(id)) { file throws(LeafError) in
+                try AnswerLog.copy(areFailures: areFailures, of: paths, to: file)
+            }
+        }
+        let record = FileRecord(
+            id: id, owner: batch.owner, name: batch.id + (areFailures ? "_errors.jsonl" : "_output.jsonl"),
+            purpose: .batchOutput, byteCount: try InputFile(path: path(id)).byteCount,
+            created: AnswerDesk.secondsNow())
+        try write(record.line, recordOf: id)
+        look { $0.files[id] = record }
+    }
+
+    /// Takes away what a batch that is over has left.
+    func clear(_ id: String) {
+        // The notes last: they say what the answers are.
+        for ending in ["", ".job.ids", ".job"] { try? FilePath.remove(answersPath(id) + ending) }
+    }
+}

@@ -1,0 +1,353 @@
+import Glibc
+package import LeafFormat
+package import LeafSystem
+
+/// The files that clients send and batches make, and what is kept of batches, in a folder of the server's own.
+///
+/// A file is there once its record is: `ID.json` beside `ID`. Whatever has no record was not finished, and is gone when
+/// the folder is opened next. Any thread may call it; it waits for the disk.
+package final class FileStore: Sendable {
+    /// What the folder may come to hold.
+    package struct Limits: Sendable {
+        package var files = 256
+        /// Of all files together.
+        package var bytes = 1 << 30
+        /// Batches of which something is kept; the oldest that are over are forgotten.
+        var batches = 64
+        /// Batches that are not over.
+        package var waitingBatches = 16
+
+        package init() {}
+
+        /// Bytes that records take, and a list of all of them while it is made.
+        var heapBytes: Int { files *| (4 << 10) +| batches *| (16 << 10) }
+    }
+
+    struct State {
+        var files: [String: FileRecord] = [:]
+        var batches: [String: BatchRecord] = [:]
+        /// Files that are being received, and their bytes so far.
+        var received = (count: 0, bytes: 0)
+        /// Answers of the batch that runs.
+        var answerBytes = 0
+        var running: Running?
+        var isStopped = false
+        /// Keeps other servers out.
+        let lock: FolderLock
+
+        var byteCount: Int { files.values.reduce(0) { $0 + $1.byteCount } + received.bytes + answerBytes }
+        var unfinished: [BatchRecord] { batches.values.filter { !$0.status.isOver } }
+    }
+
+    let folder: String
+    let limits: Limits
+    private let calls: WriteCalls
+    private let monitor: Monitor<State>
+
+    /// - Parameter folder: is made if there is none.
+    /// - Throws: `.io` if it cannot be used, or another server uses it; `.badInput` for a record that is damaged.
+    package init(folder: String, _ limits: Limits = Limits(), calls: WriteCalls = WriteCalls()) throws(LeafError) {
+        (self.folder, self.limits, self.calls) = (folder, limits, calls)
+        // What clients send is nobody else's business.
+        if try FilePath.makeFolder(folder), chmod(folder, 0o700) != 0 {
+            throw .system("the folder \(folder) cannot be made", errno)
+        }
+        var state = State(lock: try FolderLock(folder))
+        try Self.load(&state, folder, limits)
+        monitor = Monitor(state, events: 1)
+    }
+
+    // MARK: State
+
+    func withState<Value>(
+        _ body: (inout State) throws(ServedError) -> Value
+    ) throws(ServedError) -> Value {
+        try monitor.withLock { state in Result { () throws(ServedError) in try body(&state) } }.get()
+    }
+
+    func look<Value>(_ body: (inout State) -> Value) -> Value { monitor.withLock(body) }
+
+    func wait<Value>(_ answer: (inout State) -> Value?) -> Value { monitor.wait(for: .batch, answer) }
+
+    /// A batch has come, or nothing more is to be done.
+    func wake() { monitor.wakeAll(.batch) }
+
+    // MARK: Paths
+
+    /// - Parameter id: one that this server made.
+    func path(_ id: String) -> String { folder + "/" + id }
+
+    func write(_ line: String, recordOf id: String) throws(LeafError) {
+        try OutputFile.replace(path(id) + ".json") { file throws(LeafError) in try file.write(Array(line.utf8), at: 0) }
+    }
+
+    /// Takes a file away; its record goes first.
+    func remove(_ id: String) throws(LeafError) {
+        try FilePath.remove(path(id) + ".json")
+        try FilePath.remove(path(id))
+    }
+
+    // MARK: Opening
+
+    private static func load(_ state: inout State, _ folder: String, _ limits: Limits) throws(LeafError) {
+        let most = 4 *| (limits.files +| limits.batches) +| 256
+        let names = try FilePath.names(in: folder, atMost: most + 1)
+        guard names.count <= most else {
+            throw LeafError(
+                .usage, "\(folder) holds more than \(most) files; give the server a folder of its own, or allow more")
+        }
+        for name in names where name.hasSuffix(".json") {
+            let id = String(name.dropLast(5))
+            let isFile = StoredID.isMade(id, StoredID.file)
+            guard isFile || StoredID.isMade(id, StoredID.batch) else { continue }
+            do throws(LeafError) {
+                let line = try InputFile(path: folder + "/" + name).bytes(atMost: recordLimit, what: "record")
+                if isFile {
+                    state.files[id] = try FileRecord(line: line)
+                } else {
+                    state.batches[id] = try BatchRecord(line: line)
+                }
+            } catch {
+                throw LeafError(error.kind, "\(folder)/\(name): \(error); remove it, or put it back")
+            }
+        }
+        for name in names where isLeftOver(name, state) { try FilePath.remove(folder + "/" + name) }
+        for id in state.files.keys where !names.contains(id) {
+            try FilePath.remove(folder + "/" + id + ".json")
+            state.files[id] = nil
+        }
+    }
+
+    private static let recordLimit = 64 << 10
+
+    /// Whether a server that was killed has left something that belongs to nothing.
+    private static func isLeftOver(_ name: String, _ state: State) -> Bool {
+        let parts = name.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let (id, ending) = (parts[0], parts.count > 1 ? parts[1] : "")
+        if StoredID.isMade(id, StoredID.file) {
+            let isMade = state.unfinished.contains { [$0.output, $0.errors].contains(id) }
+            return ["part", "json.part"].contains(ending) || ending == "" && state.files[id] == nil && !isMade
+        }
+        guard StoredID.isMade(id, StoredID.batch) else { return false }
+        return ending == "json.part" || ending.hasPrefix("answers") && state.batches[id]?.status.isOver != false
+    }
+
+    // MARK: Receiving
+
+    /// Takes a form with a file.
+    ///
+    /// - Parameter next: the body's next piece; nil at its end.
+    /// - Returns: what is kept, and fields that nobody knows.
+    /// - Throws: 400 and 415 for what is no such form, 507 where there is no room. Nothing stays of it then.
+    package func receive(
+        contentType: String?, for owner: String, _ next: () -> [UInt8]?
+    ) throws(ServedError) -> (record: FileRecord, ignored: [String]) {
+        var reader = try MultipartReader(contentType: contentType)
+        try withState { state throws(ServedError) in
+            guard state.files.count + state.received.count < limits.files else {
+                throw .full("there are as many files as may be, \(limits.files); delete some")
+            }
+            state.received.count += 1
+        }
+        let id = StoredID.make(StoredID.file)
+        var form = UploadForm()
+        defer {
+            look { state in
+                state.received.count -= 1
+                state.received.bytes -= form.byteCount
+            }
+        }
+        do throws(ServedError) {
+            let part = try withDisk { () throws(LeafError) in try OutputFile(path: path(id) + ".part", calls: calls) }
+            while let piece = next() {
+                try reader.take(piece) { event throws(ServedError) in
+                    guard let bytes = try form.take(event) else { return }
+                    try grow(by: bytes.count)
+                    let place = form.byteCount
+                    form.byteCount += bytes.count
+                    try withDisk { () throws(LeafError) in try part.write(Array(bytes), at: place) }
+                }
+            }
+            try reader.finish()
+            return try (keep(form.record(id, owner), part), form.ignored)
+        } catch {
+            try? FilePath.remove(path(id) + ".part")
+            try? remove(id)
+            throw error
+        }
+    }
+
+    private func keep(_ record: FileRecord, _ part: OutputFile) throws(ServedError) -> FileRecord {
+        try withDisk { () throws(LeafError) in
+            try part.synchronize()
+            try FilePath.rename(part.path, to: path(record.id))
+            try write(record.line, recordOf: record.id)
+        }
+        look { $0.files[record.id] = record }
+        return record
+    }
+
+    private func grow(by count: Int) throws(ServedError) {
+        try withState { state throws(ServedError) in
+            guard state.byteCount + count <= limits.bytes else {
+                throw .full("the files would take more than the \(limits.bytes.sizeText) that they may; delete some")
+            }
+            state.received.bytes += count
+        }
+    }
+
+    /// Does something with the folder.
+    ///
+    /// - Throws: 507 for a full disk, 500 for one that fails.
+    func withDisk<Value>(_ body: () throws(LeafError) -> Value) throws(ServedError) -> Value {
+        do throws(LeafError) { return try body() } catch { throw ServedError(ofDisk: error) }
+    }
+
+    // MARK: Asking
+
+    func file(_ id: String, of owner: String) throws(ServedError) -> FileRecord {
+        guard let record = look({ $0.files[id] }), record.owner == owner else { throw .noFile(id) }
+        return record
+    }
+
+    package func files(_ page: PageQuery, of owner: String) throws(ServedError) -> JSON {
+        let own = look { state in
+            state.files.values.filter { file in
+                file.owner == owner && (page.purpose == nil || page.purpose == file.purpose.rawValue)
+            }
+        }.sorted { ($0.created, $0.id) < ($1.created, $1.id) }
+        return try page.cut(own, id: \.id, json: \.json)
+    }
+
+    package func content(_ id: String, of owner: String) throws(ServedError) -> InputFile {
+        let record = try file(id, of: owner)
+        return try withDisk { () throws(LeafError) in try InputFile(path: path(record.id)) }
+    }
+
+    /// - Throws: 404, 400 for one that a batch still reads.
+    package func delete(_ id: String, of owner: String) throws(ServedError) -> JSON {
+        _ = try file(id, of: owner)
+        try withState { state throws(ServedError) in
+            if let batch = state.unfinished.first(where: { $0.input == id }) {
+                throw ServedError(
+                    status: 400, "\(batch.id) reads the file and is not over; cancel it first",
+                    type: "invalid_request_error", code: "file_in_use")
+            }
+            try withDisk { () throws(LeafError) in try remove(id) }
+            state.files[id] = nil
+        }
+        return ["id": .string(id), "object": "file", "deleted": .bool(true)]
+    }
+}
+
+/// Which entries of a list are wanted.
+package struct PageQuery {
+    private var after: String?
+    private var limit: Int
+    private var isAscending = false
+    private(set) var purpose: String?
+
+    /// - Parameters:
+    ///   - query: of the path.
+    ///   - usual: entries at most, where it does not say.
+    /// - Throws: 400 for what makes no sense.
+    package init(_ query: String, usual: Int, most: Int) throws(ServedError) {
+        limit = usual
+        for field in query.split(separator: "&") {
+            let pair = field.split(separator: "=", maxSplits: 1).map(String.init)
+            guard pair.count == 2 else { continue }
+            switch pair[0] {
+            case "after": after = pair[1]
+            case "purpose": purpose = pair[1]
+            case "order":
+                guard ["asc", "desc"].contains(pair[1]) else { throw .badQuery("order", "is not asc or desc") }
+                isAscending = pair[1] == "asc"
+            case "limit":
+                guard let number = Int(pair[1]), (1...most).contains(number) else {
+                    throw .badQuery("limit", "is not between 1 and \(most)")
+                }
+                limit = number
+            default: break
+            }
+        }
+    }
+
+    /// - Parameter entries: all of them, the oldest first.
+    func cut<Entry>(
+        _ entries: [Entry], id: (Entry) -> String, json: (Entry) -> JSON
+    ) throws(ServedError) -> JSON {
+        var rest = (isAscending ? entries : entries.reversed())[...]
+        if let after {
+            guard let place = rest.firstIndex(where: { id($0) == after }) else {
+                throw .badQuery("after", "is none of the list")
+            }
+            rest = rest[(place + 1)...]
+        }
+        return .page(rest.prefix(limit).map { (id($0), json($0)) }, hasMore: rest.count > limit)
+    }
+}
+
+/// What a form with a file says, as its parts come.
+private struct UploadForm {
+    var byteCount = 0
+    private(set) var ignored: [String] = []
+    private var purpose: [UInt8]?
+    private var fileName: String?
+    private var part: String?
+
+    private static let longestPurpose = 64
+    private static let longestName = 255
+
+    /// - Returns: bytes of the file.
+    mutating func take(_ event: MultipartReader.Event) throws(ServedError) -> ArraySlice<UInt8>? {
+        switch event {
+        case .begin(let part):
+            switch part.name {
+            case "file":
+                guard fileName == nil else { throw .badForm("it has two files; send one") }
+                fileName = Self.label(part.fileName ?? "")
+            case "purpose":
+                guard purpose == nil else { throw .badForm("it has two purposes") }
+                purpose = []
+            default: ignored.append(String(part.name.prefix(64)))
+            }
+            self.part = part.name
+        case .bytes(let bytes):
+            if part == "file" { return bytes }
+            if part == "purpose" {
+                purpose = (purpose ?? []) + bytes
+                guard (purpose ?? []).count <= Self.longestPurpose else { throw .badPurpose }
+            }
+        case .end: part = nil
+        }
+        return nil
+    }
+
+    func record(_ id: String, _ owner: String) throws(ServedError) -> FileRecord {
+        guard let fileName else { throw ServedError.missing("file", "a file of requests, one a line") }
+        guard let purpose else { throw ServedError.missing("purpose", "which is batch") }
+        guard String(decoding: purpose, as: UTF8.self) == FileRecord.Purpose.batch.rawValue else { throw .badPurpose }
+        guard byteCount > 0 else {
+            throw ServedError(
+                status: 400, "'file' is empty; give one request a line", type: "invalid_request_error", param: "file")
+        }
+        return FileRecord(
+            id: id, owner: owner, name: fileName, purpose: .batch, byteCount: byteCount,
+            created: AnswerDesk.secondsNow())
+    }
+
+    /// The last part of a path, whatever system's.
+    private static func label(_ name: String) -> String {
+        let last = name.split { $0 == "/" || $0 == "\\" }.last.map(String.init) ?? "requests.jsonl"
+        var label = ""
+        for character in last {
+            guard label.utf8.count + character.utf8.count <= longestName else { break }
+            label.append(character)
+        }
+        return label.isEmpty ? "requests.jsonl" : label
+    }
+}
+
+extension Monitor.Event {
+    fileprivate static var batch: Self { Self(0) }
+}

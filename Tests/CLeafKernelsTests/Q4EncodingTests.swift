@@ -1,0 +1,195 @@
+import CLeafKernels
+import GoldenSupport
+import Testing
+
+/// The numbers of each grid by codes.
+private let coded: [[Int]] = withUnsafeBytes(of: leaf_q4_grids) { bytes in
+    (0..<Int(LEAF_Q4_GRIDS)).map { grid in (0..<16).map { Int(Int8(bitPattern: bytes[16 * grid + $0])) } }
+}
+/// The same in ascending order.
+private let grids = coded.map { $0.sorted() }
+
+/// A tile of 16 rows as numbers of one size each.
+private struct Tile: Equatable {
+    var numbers: [Int8]
+    var columns: Int { numbers.count / 16 }
+
+    /// The places of the 32 numbers of each block of 4 rows by 8 columns, in the order of selectors.
+    var blocks: [[Int]] {
+        stride(from: 0, to: columns, by: 8).flatMap { column in
+            (0..<4).map { quarter in
+                [0, 64].flatMap { half in (0..<16).map { 16 * column + half + 16 * quarter + $0 } }
+            }
+        }
+    }
+
+    /// The bytes of its q4 tile; guards behind them must survive.
+    func encoded(_ set: InstructionSet) -> [UInt8] {
+        let bytes = columns / 64 * Int(LEAF_Q4_SECTION)
+        let tile = Buffer<UInt8>(bytes + 64, of: 0xA5)
+        set.floats.encode_q4(numbers, columns, tile.pointer)
+        #expect(tile.array[bytes...].allSatisfy { $0 == 0xA5 })
+        return Array(tile.array[..<bytes])
+    }
+
+    init(numbers: [Int8]) { self.numbers = numbers }
+
+    init(decoding tile: [UInt8]) {
+        let columns = tile.count / Int(LEAF_Q4_SECTION) * 64
+        let numbers = Buffer<Int8>(16 * columns, of: 0)
+        leaf_q4_decode(tile, columns, numbers.pointer)
+        self.numbers = numbers.array
+    }
+}
+
+/// What rows may look like.
+private enum Rows: String, CaseIterable {
+    case even, normal, outlying, tiny, sparse, extreme
+
+    func tile(columns: Int, using generator: inout SeededGenerator) -> Tile {
+        Tile(numbers: (0..<16 * columns).map { _ in Int8(min(max(number(using: &generator), -127), 127)) })
+    }
+
+    private func number(using generator: inout SeededGenerator) -> Double {
+        let bell = (0..<12).reduce(-6) { sum, _ in sum + Double.random(in: 0...1, using: &generator) }
+        let seldom = Int.random(in: 0..<40, using: &generator) == 0
+        return switch self {
+        case .even: Double.random(in: -127...127, using: &generator)
+        case .normal: (32 * bell).rounded()
+        case .outlying: (seldom ? 60 * bell : 8 * bell).rounded()
+        case .tiny: (2 * bell).rounded()
+        case .sparse: seldom ? (40 * bell).rounded() : 0
+        case .extreme: bell < 0 ? -127 : 127
+        }
+    }
+}
+
+/// Squared misses of one block, weighted with w^2 + mean(w^2), the mean a rounded integer.
+private func error(_ block: [Int], _ stands: (Int) -> Double) -> Double {
+    let mean = (block.reduce(0) { $0 + $1 * $1 } + 16) / 32
+    return block.reduce(0) { sum, w in
+        let miss = Double(w) - stands(w)
+        return sum + Double(w * w + mean) * miss * miss
+    }
+}
+
+/// The code of the nearest entry; of equals the smaller.
+private func nearest(_ w: Int, _ grid: [Int]) -> Int {
+    (1..<16).reduce(0) { abs(grid[$1] - w) < abs(grid[$0] - w) ? $1 : $0 }
+}
+
+@Suite("q4") struct Q4EncodingTests {
+    @Test func everyGridHasSixteenNumbersFromZeroUpwards() {
+        #expect(coded.count == 256)
+        for (codes, grid) in zip(coded, grids) {
+            #expect(Set(grid).count == 16 && grid.allSatisfy { (-127...127).contains($0) })
+            #expect(codes == grid.filter { $0 >= 0 } + grid.filter { $0 < 0 } && codes[0] == 0)
+        }
+    }
+
+    @Test(arguments: InstructionSet.here)
+    func bytesOfZerosAreZeros(set: InstructionSet) {
+        let zeros = Tile(numbers: [Int8](repeating: 0, count: 16 * 128))
+        #expect(zeros.encoded(set).allSatisfy { $0 == 0 })
+        #expect(Tile(decoding: [UInt8](repeating: 0, count: 2 * Int(LEAF_Q4_SECTION))) == zeros)
+    }
+
+    @Test(arguments: InstructionSet.here)
+    func blocksThatLieOnAGridAreKept(set: InstructionSet) {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = SeededGenerator(seed: seed)
+        var tile = Tile(numbers: [Int8](repeating: 0, count: 16 * 576))
+        for (index, places) in tile.blocks.enumerated() {
+            let grid = grids[index % grids.count]
+            for place in places { tile.numbers[place] = Int8(grid[Int.random(in: 0..<16, using: &generator)]) }
+        }
+        #expect(Tile(decoding: tile.encoded(set)) == tile, "seed \(seed)")
+    }
+
+    @Test(arguments: InstructionSet.here)
+    func zerosStayZeros(set: InstructionSet) {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = SeededGenerator(seed: seed)
+        for rows in Rows.allCases {
+            var tile = rows.tile(columns: 128, using: &generator)
+            for place in tile.numbers.indices.suffix(16 * 50) { tile.numbers[place] = 0 }  // padding
+            for place in tile.numbers.indices where Bool.random(using: &generator) { tile.numbers[place] = 0 }
+            let decoded = Tile(decoding: tile.encoded(set)).numbers
+            #expect(zip(tile.numbers, decoded).allSatisfy { $0 != 0 || $1 == 0 }, "\(rows), seed \(seed)")
+        }
+    }
+
+    @Test(arguments: InstructionSet.fast, [64, 192, 1024])
+    func everyInstructionSetEqualsScalar(set: InstructionSet, columns: Int) {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = SeededGenerator(seed: seed)
+        for rows in Rows.allCases {
+            let tile = rows.tile(columns: columns, using: &generator)
+            #expect(tile.encoded(set) == tile.encoded(.scalar), "\(rows), seed \(seed)")
+        }
+    }
+
+    @Test(arguments: InstructionSet.here)
+    func encodingAgainChangesNothing(set: InstructionSet) {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = SeededGenerator(seed: seed)
+        for rows in Rows.allCases {
+            let once = Tile(decoding: rows.tile(columns: 256, using: &generator).encoded(set))
+            #expect(Tile(decoding: once.encoded(set)) == once, "\(rows), seed \(seed)")
+        }
+    }
+
+    /// The encoder tries only grids about as wide as the block. In a tile that costs at most 5 % beside trying all 256.
+    @Test func itFindsNearlyWhatTryingEveryGridFinds() {
+        var generator = SeededGenerator(seed: 18)
+        for rows in Rows.allCases {
+            let tile = rows.tile(columns: 192, using: &generator)
+            let bytes = tile.encoded(.scalar)
+            let decoded = Tile(decoding: bytes)
+            var found = 0.0
+            var least = 0.0
+            for (index, places) in tile.blocks.enumerated() {
+                let block = places.map { Int(tile.numbers[$0]) }
+                let grid = grids[Int(bytes[index / 32 * Int(LEAF_Q4_SECTION) + index % 32])]
+                #expect(places.map { Int(decoded.numbers[$0]) } == block.map { grid[nearest($0, grid)] })
+                let own = error(block) { Double(grid[nearest($0, grid)]) }
+                let best = grids.map { grid in error(block) { Double(grid[nearest($0, grid)]) } }.min()!
+                found += own
+                least += best
+            }
+            #expect(found <= 1.05 * least, "\(rows)")
+        }
+    }
+
+    /// Rounding has 15 evenly spaced numbers that reach as far as the block does, at any scale. It keeps a block of a
+    /// single number beside zeros, so sparse rows are left out.
+    @Test func itMissesByLessThanRoundingToTheNearest() {
+        var generator = SeededGenerator(seed: 4)
+        for rows in Rows.allCases where rows != .sparse {
+            let tile = rows.tile(columns: 512, using: &generator)
+            let decoded = Tile(decoding: tile.encoded(InstructionSet.here.last!))
+            var ours = 0.0
+            var rounded = 0.0
+            for places in tile.blocks {
+                let block = places.map { Int(tile.numbers[$0]) }
+                let scale = max(Double(block.map(abs).max()!) / 7, 1e-9)
+                rounded += error(block) { (Double($0) / scale).rounded(.toNearestOrEven) * scale }
+                let mean = (block.reduce(0) { $0 + $1 * $1 } + 16) / 32
+                for place in places {
+                    let w = Int(tile.numbers[place])
+                    let miss = w - Int(decoded.numbers[place])
+                    ours += Double((w * w + mean) * miss * miss)
+                }
+            }
+            #expect(ours <= rounded, "\(rows)")
+        }
+    }
+
+    @Test(arguments: InstructionSet.here)
+    func minus128CountsAsMinus127(set: InstructionSet) {
+        var generator = SeededGenerator(seed: 5)
+        var tile = Rows.even.tile(columns: 64, using: &generator)
+        for place in stride(from: 0, to: tile.numbers.count, by: 7) { tile.numbers[place] = -128 }
+        #expect(tile.encoded(set) == Tile(numbers: tile.numbers.map { max($0, -127) }).encoded(set))
+    }
+}

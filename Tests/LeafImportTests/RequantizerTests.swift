@@ -1,0 +1,165 @@
+import CPMAntShape
+import Foundation
+import GoldenSupport
+import LeafFormat
+import LeafImport
+import LeafSystem
+import Testing
+
+@Suite("Requantizing") struct RequantizerTests {
+    /// A requantized model in a folder of its own.
+    private struct Requantized {
+        let directory: TemporaryDirectory
+        let result: RequantizationResult
+        let file: LeafFile
+
+        init(
+            _ model: LeafFile, _ weights: WeightFormat = .q4, _ change: (inout RequantizationOptions) -> Void = { _ in }
+        ) throws {
+            directory = try TemporaryDirectory()
+            var options = RequantizationOptions()
+            options.weights = weights
+            options.calls.synchronize = { _ in 0 }
+            change(&options)
+            let path = directory.path("other.leaf")
+            result = try Requantizer(model: model.path, output: path, options: options).run()
+            file = try LeafFile.open(path: path)
+        }
+    }
+
+    /// Everything behind the header.
+    private func data(_ file: LeafFile) throws -> Data {
+        try Data(contentsOf: URL(filePath: file.path)).dropFirst(file.regions[0].offset)
+    }
+
+    @Test(arguments: [
+        "ant-tiny-a/hf", "ant-tiny-c/cpm-live/ant-tiny-c.pt", "ant-tiny-pruned/cpm-live/ant-tiny-pruned.pt",
+    ])
+    func fewerBitsAreTheBytesOfTheConvertedCheckpoint(form: String) throws {
+        let converted = try Conversion(Forms.path(form), .q4)
+        let requantized = try Requantized(Conversion(Forms.path(form), .int8).file)
+        #expect(try data(requantized.file) == converted.data())
+        #expect(requantized.file.weights == .q4 && requantized.result.parameters == converted.result.parameters)
+        for matrix in requantized.file.matrices {
+            #expect(matrix.layout == (matrix.name.hasPrefix("encoder.") ? .q4 : .int8), "\(matrix.name)")
+        }
+    }
+
+    @Test(arguments: [WeightFormat.int8, .q4]) func floatsBecomeWhatTheirCheckpointBecomes(weights: WeightFormat) throws
+    {
+        for form in ["ant-tiny-b/hf", "ant-tiny-b/cpm-live/ant-tiny-b.pt"] {
+            let floats = try Conversion(Forms.path(form), .float32)
+            let requantized = try Requantized(floats.file, weights)
+            #expect(try data(requantized.file) == Conversion(Forms.path(form), weights).data(), "\(form)")
+        }
+    }
+
+    @Test func expandedNumbersGiveTheSameCodesAgain() throws {
+        let low = try Conversion(Forms.path("ant-tiny-c/hf"), .q4)
+        let expanded = try Requantized(low.file, .int8)
+        #expect(expanded.file.weights == .int8)
+        let rows = try LeafRows(CPMAntFile.open(path: expanded.file.path), .best)
+        for matrix in low.file.matrices {
+            var floats: [Float] = []
+            try rows.forEachChunk(ofMatrix: matrix.name) { floats += $1 }
+            #expect(try floats == low.matrix(matrix.name), "\(matrix.name)")
+        }
+        // Another choice of grids may stand for the same numbers.
+        let again = try Requantized(expanded.file, .q4)
+        let numbers = try LeafRows(CPMAntFile.open(path: again.file.path), .best)
+        for matrix in low.file.matrices {
+            var floats: [Float] = []
+            try numbers.forEachChunk(ofMatrix: matrix.name) { floats += $1 }
+            #expect(try floats == low.matrix(matrix.name), "\(matrix.name)")
+        }
+    }
+
+    @Test func everyNumberOfThreadsAndInstructionSetGivesTheSameBytes() throws {
+        let model = try Conversion(Forms.path("ant-tiny-a/hf"))
+        let first = try data(Requantized(model.file).file)
+        for threads in [1, 3] {
+            #expect(try data(Requantized(model.file) { $0.threads = threads }.file) == first)
+        }
+        #expect(try data(Requantized(model.file) { $0.instructionSet = "scalar" }.file) == first)
+    }
+
+    @Test func aSmallBudgetGivesTheSameBytesOrNamesOneThatDoes() throws {
+        let model = try Conversion(Forms.path("ant-tiny-a/hf"))
+        let error = #expect(throws: LeafError.self) { try Requantized(model.file) { $0.memoryBudget = 1 << 20 } }
+        guard case .memory(let bytes) = try #require(error?.advice) else {
+            Issue.record("\(String(describing: error)) names no budget")
+            return
+        }
+        let small = try Requantized(model.file) { $0.memoryBudget = bytes }
+        #expect(try data(small.file) == data(Requantized(model.file).file))
+    }
+
+    @Test func anInterruptedRunGoesOn() throws {
+        let model = try Conversion(Forms.path("ant-tiny-a/hf"))
+        let directory = try TemporaryDirectory()
+        let path = directory.path("other.leaf")
+        var options = RequantizationOptions()
+        options.threads = 1
+        var pieces = 0
+        #expect(throws: LeafError.self) {
+            try Requantizer(model: model.file.path, output: path, options: options).run(
+                isCancelled: { pieces > 5 }, progress: { _ in pieces += 1 })
+        }
+        #expect(!FileManager.default.fileExists(atPath: path))
+        let result = try Requantizer(model: model.file.path, output: path, options: options).run()
+        #expect(result.blocksResumed > 0)
+        #expect(try data(LeafFile.open(path: path)) == data(Requantized(model.file).file))
+    }
+
+    @Test func theCopyNamesItsModelAndKeepsItsTokenizer() throws {
+        let model = try Conversion(Golden.demoModel.path)
+        let copy = try Requantized(model.file)
+        #expect(copy.file.metadata["source.model"] == "\(model.file.digest) int8")
+        #expect(copy.file.metadata["source"] == model.file.metadata["source"])
+        let (own, other) = (try copy.file.readTokenizer(), try model.file.readTokenizer())
+        #expect(own?.vocabulary == other?.vocabulary && own?.dictionary == other?.dictionary)
+        #expect(copy.file.metadata["version"] == "4" && model.file.metadata["version"] == "1")
+        // 4.25 bits a weight of the layers, before anything is packed.
+        let layers = copy.file.matrices.filter { $0.layout == .q4 }
+        let bytes = layers.flatMap { copy.file.chunks[$0.chunks] }.reduce(0) { $0 + $1.rawBytes }
+        let weights = layers.reduce(0) { $0 + $1.storedOutputs * $1.storedColumns }
+        #expect(bytes * 8 * 100 <= weights * 430)
+    }
+
+    @Test func whatCannotBeIsRefused() throws {
+        let model = try Conversion(Forms.path("ant-tiny-a/hf"))
+        let low = try Requantized(model.file)
+        func kind(_ source: LeafFile, _ weights: WeightFormat, to path: String? = nil) -> LeafError.Kind? {
+            var options = RequantizationOptions()
+            options.weights = weights
+            options.replacesExisting = true
+            let output = path ?? model.directory.path("refused.leaf")
+            do throws(LeafError) {
+                _ = try Requantizer(model: source.path, output: output, options: options).run()
+            } catch { return error.kind }
+            return nil
+        }
+        #expect(kind(model.file, .int8) == .usage)
+        #expect(kind(low.file, .q4) == .usage)
+        #expect(kind(low.file, .float16) == .usage)
+        #expect(kind(model.file, .q4, to: model.file.path) == .usage)
+        // A flipped bit of a chunk is found, and leaves no model behind.
+        var bytes = try Data(contentsOf: URL(filePath: model.file.path))
+        bytes[model.file.chunks[3].offset + 5] ^= 1
+        let damaged = model.directory.path("damaged.leaf")
+        try bytes.write(to: URL(filePath: damaged))
+        #expect(kind(try LeafFile.open(path: damaged), .q4) == .badInput)
+        #expect(!FileManager.default.fileExists(atPath: model.directory.path("refused.leaf")))
+    }
+
+    @Test func anExportOfCodesIsThatOfTheNumbersTheyStandFor() throws {
+        let low = try Conversion(Forms.path("ant-tiny-b/hf"), .q4)
+        let expanded = try Requantized(low.file, .int8)
+        let folders = try [low.file, expanded.file].map { file in
+            let folder = low.directory.path("out\(file.weights.rawValue)")
+            _ = try Exporter(model: file.path, folder: folder).run()
+            return try Data(contentsOf: URL(filePath: folder + "/model-00001-of-00001.safetensors"))
+        }
+        #expect(folders[0] == folders[1])
+    }
+}

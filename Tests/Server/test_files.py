@@ -1,0 +1,336 @@
+"""Files and batches, through OpenAI's own client and without it."""
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+import openai
+import pytest
+
+from conftest import BIN, MODEL, POEM, Server
+
+OPTIONS = ("--memory", "160MiB", "--threads", "2")
+# Weights are read again for each sweep, which takes some hundredths of a second then: a batch is found at work.
+SLOW = ("--memory", "62MiB", "--threads", "2", "--max-context", "160", "--max-read-rate", "200MB/s")
+
+
+def lines(count, tokens=6, url="/v1/completions"):
+    return "".join(json.dumps({
+        "custom_id": f"line-{number}", "method": "POST", "url": url,
+        "body": {"model": "any", "prompt": POEM, "max_tokens": tokens, "seed": number, "temperature": 0.9},
+    }) + "\n" for number in range(count)).encode()
+
+
+def client_of(server, key="none"):
+    return openai.OpenAI(base_url=server.url + "/v1", api_key=key, max_retries=0)
+
+
+def upload(client, content, name="requests.jsonl"):
+    return client.files.create(file=(name, content), purpose="batch")
+
+
+def begin(client, content, **options):
+    options = {"endpoint": "/v1/completions", "completion_window": "24h", **options}
+    return client.batches.create(input_file_id=upload(client, content).id, **options)
+
+
+def wait(client, batch, *statuses, seconds=120, until=lambda batch: True):
+    """The batch, once it has come to one of these."""
+    end = time.monotonic() + seconds
+    while True:
+        batch = client.batches.retrieve(batch.id)
+        if batch.status in statuses and until(batch):
+            return batch
+        assert time.monotonic() < end, batch
+        assert batch.status not in ("completed", "failed", "expired", "cancelled"), batch
+        time.sleep(0.05)
+
+
+def answers(client, file):
+    """Lines of a file, in the order of their ids."""
+    found = client.files.content(file).read().splitlines()
+    return sorted(found, key=lambda line: int(json.loads(line)["custom_id"].split("-")[1]))
+
+
+def by_command(content, folder: pathlib.Path):
+    (folder / "in.jsonl").write_bytes(content)
+    subprocess.run(
+        [BIN, "batch", MODEL, folder / "in.jsonl", folder / "out.jsonl", "--quiet", "--memory", "128MiB"], check=True)
+    found = (folder / "out.jsonl").read_bytes().splitlines()
+    return sorted(found, key=lambda line: int(json.loads(line)["custom_id"].split("-")[1]))
+
+
+def kept(folder):
+    return sorted(name for name in os.listdir(folder))
+
+
+@pytest.fixture(scope="module")
+def keeping(tmp_path_factory):
+    """A server that keeps files."""
+    folder = tmp_path_factory.mktemp("kept")
+    with Server(*OPTIONS, "--files", str(folder), "--request-limit", "256KiB") as running:
+        running.folder = folder
+        yield running
+        assert running.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def client(keeping):
+    return client_of(keeping)
+
+
+def test_a_server_without_a_folder_says_how_to_have_one(server):
+    client = client_of(server)
+    with pytest.raises(openai.NotFoundError, match="--files"):
+        upload(client, lines(1))
+    with pytest.raises(openai.NotFoundError, match="--files"):
+        client.batches.list()
+
+
+def test_files_are_kept_as_they_were_sent(keeping, client):
+    content = lines(3) + b"\r\n\xff\x00--"
+    file = upload(client, content, "诗 \"a\".jsonl")
+    assert (file.object, file.purpose, file.bytes, file.status) == ("file", "batch", len(content), "processed")
+    assert client.files.content(file.id).read() == content
+    assert client.files.retrieve(file.id) == file
+    assert file.id in [one.id for one in client.files.list()]
+    assert client.files.delete(file.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.files.retrieve(file.id)
+    assert not [name for name in kept(keeping.folder) if name.startswith(file.id)]
+
+
+def test_a_large_file_comes_back_whole(keeping, client):
+    content = os.urandom(200_000)
+    file = upload(client, content)
+    assert client.files.content(file.id).read() == content
+    client.files.delete(file.id)
+
+
+def test_what_cannot_be_kept_is_refused_in_words(keeping, client):
+    before = kept(keeping.folder)
+    with pytest.raises(openai.BadRequestError, match="purpose"):
+        client.files.create(file=("a", b"{}"), purpose="fine-tune")
+    with pytest.raises(openai.BadRequestError, match="empty"):
+        upload(client, b"")
+    with pytest.raises(openai.APIStatusError, match="body") as error:
+        upload(client, b"x" * 300_000)
+    assert error.value.status_code == 413
+    assert keeping.post("/v1/files", {"purpose": "batch"})[0] == 415
+    assert keeping.post("/v1/files", b"--x", **{"Content-Type": "multipart/form-data; boundary=x"})[0] == 400
+    assert keeping.post("/v1/batches", b"{", **{"Content-Type": "text/plain"})[0] == 415
+    assert keeping.post("/v1/batches", b"{")[0] == 400
+    assert kept(keeping.folder) == before
+
+
+def test_a_batch_answers_what_the_command_answers(client, tmp_path):
+    content = lines(9)
+    batch = begin(client, content, metadata={"what": "poems"})
+    assert (batch.object, batch.status, batch.metadata) == ("batch", "validating", {"what": "poems"})
+    batch = wait(client, batch, "completed")
+    assert (batch.request_counts.total, batch.request_counts.completed, batch.request_counts.failed) == (9, 9, 0)
+    assert batch.created_at <= batch.in_progress_at <= batch.finalizing_at <= batch.completed_at
+    assert batch.error_file_id is None and batch.errors is None
+    assert answers(client, batch.output_file_id) == by_command(content, tmp_path)
+    output = client.files.retrieve(batch.output_file_id)
+    assert output.purpose == "batch_output" and output.bytes == len(client.files.content(output.id).read())
+    assert batch.id in [one.id for one in client.batches.list(limit=100)]
+    with pytest.raises(openai.BadRequestError):
+        client.batches.cancel(batch.id)
+
+
+def test_all_three_routes_are_answered(client):
+    chat = {"custom_id": "line-0", "method": "POST", "url": "/v1/chat/completions", "body": {
+        "messages": [{"role": "user", "content": POEM}], "max_tokens": 4, "temperature": 0}}
+    vector = {"custom_id": "line-0", "method": "POST", "url": "/v1/embeddings", "body": {"input": "床前明月光"}}
+    for request in (chat, vector):
+        batch = begin(client, json.dumps(request).encode(), endpoint=request["url"])
+        batch = wait(client, batch, "completed")
+        answer = json.loads(answers(client, batch.output_file_id)[0])
+        assert answer["response"]["status_code"] == 200 and answer["error"] is None
+
+
+def test_requests_that_fail_stand_in_a_file_of_their_own(client):
+    long = json.dumps({
+        "custom_id": "line-7", "method": "POST", "url": "/v1/completions",
+        "body": {"prompt": POEM, "max_tokens": 100_000}}).encode()
+    batch = wait(client, begin(client, lines(2) + long), "completed")
+    assert (batch.request_counts.completed, batch.request_counts.failed) == (2, 1)
+    assert [json.loads(line)["custom_id"] for line in answers(client, batch.output_file_id)] == ["line-0", "line-1"]
+    failed = [json.loads(line) for line in answers(client, batch.error_file_id)]
+    assert [line["custom_id"] for line in failed] == ["line-7"] and failed[0]["error"]["message"]
+
+
+def test_a_file_that_makes_no_sense_fails_by_its_line(client):
+    for content, line in (
+        (lines(2) + b"{]\n", 3), (lines(2) + lines(1), 3), (lines(1, url="/v1/embeddings"), 1),
+        (lines(1) + b'{"id":1,"kind":"generate","prompt":"a"}\n', 2),
+    ):
+        batch = wait(client, begin(client, content), "failed")
+        assert batch.errors.data[0].line == line
+        assert "/" not in batch.errors.data[0].message.replace("/v1/completions", "")
+        assert batch.output_file_id is None and batch.error_file_id is None
+
+
+def test_batches_of_nothing_are_refused(client):
+    with pytest.raises(openai.NotFoundError):
+        client.batches.create(
+            input_file_id="file-" + "a" * 24, endpoint="/v1/completions", completion_window="24h")
+    for wrong in ({"endpoint": "/v1/fill"}, {"completion_window": "soon"}, {"metadata": {"a": "x" * 5000}}):
+        with pytest.raises(openai.BadRequestError):
+            begin(client, lines(1), **wrong)
+    for path in ("/v1/files/..%2f..%2fetc%2fpasswd/content", "/v1/files/%2e%2e/content", "/v1/batches/../files"):
+        with keep_open(keeping_port(client)) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            assert b" 404 " in connection.makefile("rb").readline()
+
+
+def keeping_port(client):
+    return client.base_url.port
+
+
+def keep_open(port):
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.settimeout(60)
+    return connection
+
+
+def test_the_document_has_the_routes(keeping):
+    paths = json.loads(keeping.get("/openapi.json"))["paths"]
+    assert set(paths["/v1/files"]) == {"get", "post"} and "delete" in paths["/v1/files/{id}"]
+    assert {"/v1/files/{id}/content", "/v1/batches", "/v1/batches/{id}", "/v1/batches/{id}/cancel"} <= paths.keys()
+    text = keeping.get("/metrics").decode()
+    assert 'route="/v1/files/{id}/content"' in text and "file-" not in text
+
+
+def test_nobody_sees_what_another_key_has_sent(tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("first\nsecond\n")
+    with Server(*OPTIONS, "--files", str(tmp_path / "kept"), "--api-key-file", str(keys)) as server:
+        first, second = client_of(server, "first"), client_of(server, "second")
+        batch = wait(first, begin(first, lines(1)), "completed")
+        for ask in (
+            lambda: second.files.retrieve(batch.input_file_id), lambda: second.files.content(batch.output_file_id),
+            lambda: second.files.delete(batch.input_file_id), lambda: second.batches.retrieve(batch.id),
+            lambda: second.batches.cancel(batch.id), lambda: begin_of(second, batch.input_file_id),
+        ):
+            with pytest.raises(openai.NotFoundError):
+                ask()
+        assert not second.files.list().data and not second.batches.list().data
+        with pytest.raises(openai.AuthenticationError):
+            client_of(server, "third").files.list()
+        assert len(first.files.list().data) == 2
+        assert "first" not in "".join(path.read_text() for path in (tmp_path / "kept").glob("*.json")).replace(
+            "first_id", "")
+        assert server.stop() == 0
+
+
+def begin_of(client, file):
+    return client.batches.create(input_file_id=file, endpoint="/v1/completions", completion_window="24h")
+
+
+def test_limits_are_sentences(tmp_path):
+    limits = ("--max-files", "4", "--files-limit", "20KB")
+    with Server(*OPTIONS, "--files", str(tmp_path), *limits) as server:
+        client = client_of(server)
+        with pytest.raises(openai.InternalServerError, match="take more than"):
+            upload(client, b"x" * 30_000)
+        files = [upload(client, lines(1)) for _ in range(3)]
+        # There would be no room for what comes of it.
+        with pytest.raises(openai.InternalServerError, match="room"):
+            begin_of(client, files[0].id)
+        upload(client, lines(1))
+        with pytest.raises(openai.InternalServerError, match="as many files"):
+            upload(client, lines(1))
+        client.files.delete(files[1].id)
+        client.files.delete(files[2].id)
+        wait(client, begin_of(client, files[0].id), "completed")
+        assert server.stop() == 0
+
+
+def test_a_batch_is_cancelled_and_keeps_its_answers(tmp_path):
+    with Server(*SLOW, "--files", str(tmp_path), "--max-batch", "2") as server:
+        client = client_of(server)
+        batch = begin(client, lines(200, tokens=20))
+        waiting = begin(client, lines(5))
+        batch = wait(client, batch, "in_progress", until=lambda b: b.request_counts.completed >= 2)
+        with pytest.raises(openai.BadRequestError, match="cancel"):
+            client.files.delete(batch.input_file_id)
+        assert client.batches.retrieve(waiting.id).status == "validating"
+        assert client.batches.cancel(batch.id).status in ("cancelling", "cancelled")
+        batch = wait(client, batch, "cancelled")
+        assert batch.cancelling_at <= batch.cancelled_at
+        found = answers(client, batch.output_file_id)
+        assert 2 <= batch.request_counts.completed == len(found) < 200
+        # The next one has its turn.
+        assert wait(client, waiting, "completed").request_counts.completed == 5
+        assert not [name for name in kept(tmp_path) if "answers" in name]
+        assert server.stop() == 0
+
+
+def test_a_batch_goes_on_after_the_server_was_killed(tmp_path):
+    content = lines(24, tokens=16)
+    kept_in = tmp_path / "kept"
+    options = (*SLOW, "--files", str(kept_in), "--max-batch", "3")
+    with Server(*options) as server:
+        client = client_of(server)
+        batch = begin(client, content)
+        wait(client, batch, "in_progress", until=lambda b: b.request_counts.completed >= 3)
+        server.stop(signal.SIGKILL)
+    with Server(*options) as server:
+        client = client_of(server)
+        wait(client, batch, "in_progress", until=lambda b: b.request_counts.completed >= 6)
+        # An ordinary stop leaves it to the next server as well, and does not wait for it.
+        assert server.stop() == 0
+    with Server(*OPTIONS, "--files", str(kept_in)) as server:
+        client = client_of(server)
+        batch = wait(client, batch, "completed")
+        assert answers(client, batch.output_file_id) == by_command(content, tmp_path)
+        assert sorted(kept(kept_in)) == sorted(
+            [batch.id + ".json"] + [
+                name + ending for name in (batch.input_file_id, batch.output_file_id) for ending in ("", ".json")])
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("how", ["expired", "failed"])
+def test_what_was_answered_stays_where_a_batch_cannot_go_on(tmp_path, how):
+    """Its time is over, or the next server would give other answers."""
+    with Server(*SLOW, "--files", str(tmp_path), "--max-batch", "3") as server:
+        client = client_of(server)
+        batch = begin(client, lines(100, tokens=16))
+        wait(client, batch, "in_progress", until=lambda b: b.request_counts.completed >= 2)
+        assert server.stop() == 0
+    record = tmp_path / (batch.id + ".json")
+    if how == "expired":
+        record.write_text(record.read_text().replace(str(batch.expires_at), str(batch.created_at)))
+    with Server(*OPTIONS, "--files", str(tmp_path), "--kv", "f16" if how == "expired" else "f32") as server:
+        client = client_of(server)
+        batch = wait(client, batch, how)
+        found = answers(client, batch.output_file_id)
+        assert 2 <= len(found) == batch.request_counts.completed < 100
+        if how == "failed":
+            assert "kv" in batch.errors.data[0].message and str(tmp_path) not in batch.errors.data[0].message
+        # The next one has its turn.
+        wait(client, begin(client, lines(1)), "completed")
+        assert server.stop() == 0
+
+
+def test_a_live_request_is_answered_beside_a_batch(tmp_path):
+    """And its bytes are those of a server on which nobody else is."""
+    with Server(*SLOW, "--files", str(tmp_path), "--max-batch", "3") as server:
+        client = client_of(server)
+        batch = begin(client, lines(300, tokens=30))
+        wait(client, batch, "in_progress", until=lambda b: b.request_counts.completed >= 1)
+        asked = dict(model="any", prompt=POEM, max_tokens=8, seed=5)
+        beside = client.completions.create(**asked).choices[0].text
+        batch = client.batches.retrieve(batch.id)
+        # It did not wait for the batch's end.
+        assert batch.status == "in_progress" and batch.request_counts.completed < 300
+        client.batches.cancel(batch.id)
+        wait(client, batch, "cancelled")
+        assert client.completions.create(**asked).choices[0].text == beside
+        assert server.metric("leafcutter_memory_peak_bytes") <= server.metric("leafcutter_memory_budget_bytes")
+        assert server.stop() == 0
