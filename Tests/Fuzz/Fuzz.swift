@@ -2,6 +2,16 @@ import CHeapPeak
 import Glibc
 import LeafSystem
 
+/// What libFuzzer calls first, and does not time.
+@c(LLVMFuzzerInitialize)
+public func prepare(
+    _ count: UnsafeMutablePointer<CInt>?,
+    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>?
+) -> CInt {
+    Reader.chosen.prepare()
+    return 0
+}
+
 /// What libFuzzer calls. A reader takes bytes or throws a `LeafError`, within the memory that it promises to take at
 /// most; whatever else happens is a mistake.
 @c(LLVMFuzzerTestOneInput)

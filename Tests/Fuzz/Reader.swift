@@ -34,6 +34,11 @@ enum Reader: String, CaseIterable {
     private static let configuration = ModelPreset.tiny.configuration
     private static let text = "一二三四，春眠不觉晓 leaf 3.14\r\n甲乙"
 
+    /// Opens what it needs, which may take longer than one input may.
+    func prepare() {
+        if case .bodies = self { _ = ServedModel.desk }
+    }
+
     /// - Parameter allowance: takes the heap bytes that reading promises to need at most, besides the bytes themselves.
     func read(_ bytes: [UInt8], _ allowance: inout HeapAllowance) throws {
         func promise(_ heapBytes: Int) throws(LeafError) { try allowance.take(heapBytes, for: "it", of: "input") }
