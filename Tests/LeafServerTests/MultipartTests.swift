@@ -35,8 +35,13 @@ import Testing
     }
 
     private func form(_ parts: [(head: String, bytes: [UInt8])], boundary: String = "xyz") -> [UInt8] {
-        parts.reduce([]) { $0 + Array("--\(boundary)\r\n\($1.head)\r\n\r\n".utf8) + $1.bytes + Array("\r\n".utf8) }
-            + Array("--\(boundary)--\r\n".utf8)
+        var body: [UInt8] = []
+        for part in parts {
+            body += Array("--\(boundary)\r\n\(part.head)\r\n\r\n".utf8)
+            body += part.bytes
+            body += Array("\r\n".utf8)
+        }
+        return body + Array("--\(boundary)--\r\n".utf8)
     }
 
     private func field(_ name: String, file: String? = nil) -> String {
@@ -67,9 +72,10 @@ import Testing
             let body = form(parts.enumerated().map { (field("f\($0.offset)"), $0.element) })
             let whole = try read(body)
             #expect(whole.map(\.bytes) == parts)
-            #expect(whole.allSatisfy(\.isWhole))
+            #expect(!whole.contains { !$0.isWhole })
             #expect(try read(body, pieces: { 1 }) == whole)
-            #expect(try read(body, pieces: { Int.random(in: 1...9, using: &generator) }) == whole)
+            let cut = try read(body, pieces: { Int.random(in: 1...9, using: &generator) })
+            #expect(cut == whole)
         }
     }
 
