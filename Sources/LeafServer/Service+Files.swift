@@ -25,7 +25,9 @@ extension Service {
             return refuse(exchange, method: route.methods.map(\.rawValue).joined(separator: ", "))
         }
         guard exchange.method == .get || !isStopping else { return refuse(exchange, .stopping) }
-        if route == .batches, exchange.method == .post, !HeaderValue.isJSON(exchange.header("Content-Type")) { return refuse(exchange, .notJSON) }
+        if route == .batches, exchange.method == .post, !HeaderValue.isJSON(exchange.header("Content-Type")) {
+            return refuse(exchange, .notJSON)
+        }
         let body = exchange.takeBody()
         guard body.byteCount <= options.limits.bodyBytes else {
             return refuse(exchange, .bodyTooLong(options.limits.bodyBytes))

@@ -185,7 +185,8 @@ lc_status lc_plan(const char *path_or_preset, const char *options_json, char **j
    failed goes on when it is called again with the same arguments.
 
    options_json  one object or NULL: "weights" ("int8", "q4", "f16", "f32"), "config", "masks", "vocab", "memory",
-                 "threads", "force", "no_resume", and "consume" with "yes", which deletes the checkpoint as it is converted.
+                 "threads", "force", "no_resume", and "consume" with "yes", which deletes the checkpoint as it is
+                 converted.
    progress      called after each piece, on this thread; NULL for none. What it returns may cancel.
    user          handed to it.
    Returns LC_OK, LC_USAGE, LC_BAD_INPUT, LC_IO, LC_BUDGET, LC_CANCELLED. */

@@ -20,8 +20,8 @@ struct RequantizeCommand: Command {
         discussion: """
             q4 weights take half the bytes of int8, and so half the time where a disk or memory is the limit; the \
             token table stays int8. The texts differ a little from the int8 model's. The checkpoint is not needed. \
-            From q4, --weights int8 makes the int8 model that computes exactly the same. What was interrupted goes on when the \
-            same command is run again.
+            From q4, --weights int8 makes the int8 model that computes exactly the same. What was interrupted goes on \
+            when the same command is run again.
             """,
         arguments: [
             .required("MODEL", "A .leaf file.", \.model, suggest: .model),
