@@ -42,7 +42,7 @@ package struct MultipartReader: Sendable {
     /// - Parameter contentType: of the request.
     /// - Throws: 415 for another type, 400 for a boundary that there is not, or that makes no sense.
     package init(contentType: String?) throws(ServedError) {
-        let fields = HeaderValue(contentType ?? "")
+        let fields = ParameterizedHeader(contentType ?? "")
         guard fields.value.lowercased() == "multipart/form-data" else { throw .notForm }
         guard let boundary = fields["boundary"]?.utf8, (1...Self.longestBoundary).contains(boundary.count),
             boundary.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }), boundary.last != UInt8(ascii: " ")
@@ -132,7 +132,7 @@ package struct MultipartReader: Sendable {
             guard let colon = line.utf8.firstIndex(of: UInt8(ascii: ":")) else {
                 throw .badForm("a line of a part's head is no header")
             }
-            let field = HeaderValue(String(line[line.utf8.index(after: colon)...]))
+            let field = ParameterizedHeader(String(line[line.utf8.index(after: colon)...]))
             switch line[..<colon].lowercased() {
             case "content-disposition":
                 guard part == nil, field.value.lowercased() == "form-data", let name = field["name"] else {
@@ -156,7 +156,7 @@ package struct MultipartReader: Sendable {
 }
 
 /// The value of a header, and the parameters behind it: `form-data; name="file"`.
-struct HeaderValue {
+struct ParameterizedHeader {
     let value: String
     private var parameters: [(name: String, value: String)] = []
     private static let mostParameters = 16
