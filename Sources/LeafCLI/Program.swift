@@ -40,9 +40,23 @@ package enum Program {
         // The same for a limit on the size of files (ulimit -f).
         signal(SIGXFSZ, SIG_IGN)
         WorkingSetSignals.hold()
+        guard hasRoomForWords else {
+            let sentence: StaticString =
+                "leafcutter: ulimit -v or -d leaves too little memory for the program; raise it\n"
+            _ = write(STDERR_FILENO, sentence.utf8Start, sentence.utf8CodeUnitCount)
+            _exit(3)
+        }
         // A second arena helps where threads allocate at once, but reserves addresses, which a limit counts.
         leaf_limit_malloc(AddressLimit.room() == nil ? 2 : 1)
         OwnStack.run { answer() }
+    }
+
+    /// Whether there is memory for the words of a command, and of an error. Swift ends a program to which malloc gives
+    /// nothing, so this comes before it allocates.
+    private static var hasRoomForWords: Bool {
+        guard let room = malloc(1 << 20) else { return false }
+        free(room)
+        return true
     }
 
     /// Bytes of the heap that no plan counts: what a command needs before it knows what it will need.

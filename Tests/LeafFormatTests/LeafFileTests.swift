@@ -106,7 +106,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ("\"version\":\"1\"", "\"version\":\"4\"", "format version 4"),
+        ("\"version\":\"1\"", "\"version\":\"5\"", "format version 5"),
         ("\"format\":\"leafcutter\"", "\"format\":\"leafcuttex\"", "no Leafcutter model"),
         ("\"weights\":\"int8\"", "\"weights\":\"int9\"", "unknown format"),
         ("encoder.output_layernorm.weight\":{", "encoder.output_layernorm.weighx\":{", "is missing"),

@@ -25,10 +25,12 @@ import Testing
             result = try Requantizer(model: model.path, output: path, options: options).run()
             file = try LeafFile.open(path: path)
         }
+
+        /// Everything behind the header. The folder lasts as long as it is read.
+        func data() throws -> Data { try withExtendedLifetime(directory) { try RequantizerTests.behindHeader(file) } }
     }
 
-    /// Everything behind the header.
-    private func data(_ file: LeafFile) throws -> Data {
+    private static func behindHeader(_ file: LeafFile) throws -> Data {
         try Data(contentsOf: URL(filePath: file.path)).dropFirst(file.regions[0].offset)
     }
 
@@ -37,8 +39,9 @@ import Testing
     ])
     func fewerBitsAreTheBytesOfTheConvertedCheckpoint(form: String) throws {
         let converted = try Conversion(Forms.path(form), .q4)
-        let requantized = try Requantized(Conversion(Forms.path(form), .int8).file)
-        #expect(try data(requantized.file) == converted.data())
+        let int8 = try Conversion(Forms.path(form), .int8)
+        let requantized = try Requantized(int8.file)
+        #expect(try requantized.data() == converted.data())
         #expect(requantized.file.weights == .q4 && requantized.result.parameters == converted.result.parameters)
         for matrix in requantized.file.matrices {
             #expect(matrix.layout == (matrix.name.hasPrefix("encoder.") ? .q4 : .int8), "\(matrix.name)")
@@ -50,7 +53,8 @@ import Testing
         for form in ["ant-tiny-b/hf", "ant-tiny-b/cpm-live/ant-tiny-b.pt"] {
             let floats = try Conversion(Forms.path(form), .float32)
             let requantized = try Requantized(floats.file, weights)
-            #expect(try data(requantized.file) == Conversion(Forms.path(form), weights).data(), "\(form)")
+            let converted = try Conversion(Forms.path(form), weights)
+            #expect(try requantized.data() == converted.data(), "\(form)")
         }
     }
 
@@ -76,11 +80,11 @@ import Testing
 
     @Test func everyNumberOfThreadsAndInstructionSetGivesTheSameBytes() throws {
         let model = try Conversion(Forms.path("ant-tiny-a/hf"))
-        let first = try data(Requantized(model.file).file)
+        let first = try Requantized(model.file).data()
         for threads in [1, 3] {
-            #expect(try data(Requantized(model.file) { $0.threads = threads }.file) == first)
+            #expect(try Requantized(model.file) { $0.threads = threads }.data() == first)
         }
-        #expect(try data(Requantized(model.file) { $0.instructionSet = "scalar" }.file) == first)
+        #expect(try Requantized(model.file) { $0.instructionSet = "scalar" }.data() == first)
     }
 
     @Test func aSmallBudgetGivesTheSameBytesOrNamesOneThatDoes() throws {
@@ -91,7 +95,7 @@ import Testing
             return
         }
         let small = try Requantized(model.file) { $0.memoryBudget = bytes }
-        #expect(try data(small.file) == data(Requantized(model.file).file))
+        #expect(try small.data() == Requantized(model.file).data())
     }
 
     @Test func anInterruptedRunGoesOn() throws {
@@ -108,7 +112,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: path))
         let result = try Requantizer(model: model.file.path, output: path, options: options).run()
         #expect(result.blocksResumed > 0)
-        #expect(try data(LeafFile.open(path: path)) == data(Requantized(model.file).file))
+        #expect(try Self.behindHeader(LeafFile.open(path: path)) == Requantized(model.file).data())
     }
 
     @Test func theCopyNamesItsModelAndKeepsItsTokenizer() throws {
