@@ -33,6 +33,12 @@ package enum Program {
     package static var outlines: [CommandOutline] { commands.map { $0.outline } }
 
     package static func main() {
+        guard hasRoomForWords else {
+            let sentence: StaticString =
+                "leafcutter: ulimit -v or -d leaves too little memory for the program; raise it\n"
+            _ = write(STDERR_FILENO, sentence.utf8Start, sentence.utf8CodeUnitCount)
+            _exit(3)
+        }
         StandardDescriptors.occupy()
         Interrupt.unblock()
         // If a reader goes away, that is an error of `write` and must not end the process.
@@ -40,22 +46,18 @@ package enum Program {
         // The same for a limit on the size of files (ulimit -f).
         signal(SIGXFSZ, SIG_IGN)
         WorkingSetSignals.hold()
-        guard hasRoomForWords else {
-            let sentence: StaticString =
-                "leafcutter: ulimit -v or -d leaves too little memory for the program; raise it\n"
-            _ = write(STDERR_FILENO, sentence.utf8Start, sentence.utf8CodeUnitCount)
-            _exit(3)
-        }
         // A second arena helps where threads allocate at once, but reserves addresses, which a limit counts.
         leaf_limit_malloc(AddressLimit.room() == nil ? 2 : 1)
         OwnStack.run { answer() }
     }
 
-    /// Whether there is memory for the words of a command, and of an error. Swift ends a program to which malloc gives
-    /// nothing, so this comes before it allocates.
+    /// Whether there is memory for a stack and for the words of a command and of an error. Swift ends a program to which
+    /// malloc gives nothing, so this comes before it allocates.
     private static var hasRoomForWords: Bool {
-        guard let room = malloc(1 << 20) else { return false }
-        free(room)
+        let bytes = 2 << 20
+        let room = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let room, room != MAP_FAILED else { return false }
+        munmap(room, bytes)
         return true
     }
 
