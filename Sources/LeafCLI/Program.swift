@@ -51,8 +51,8 @@ package enum Program {
         OwnStack.run { answer() }
     }
 
-    /// Whether there is memory for a stack and for the words of a command and of an error. Swift ends a program to which
-    /// malloc gives nothing, so this comes before it allocates.
+    /// Whether there is memory for a stack and for the words of a command and of an error. Swift ends a program to
+    /// which malloc gives nothing, so this comes before it allocates.
     private static var hasRoomForWords: Bool {
         let bytes = 2 << 20
         let room = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)

@@ -161,12 +161,9 @@ public struct Requantizer: Sendable {
         }
         let prompts = try source.bytes(of: TensorName.promptEmbedding)
         guard !file.weights.isQuantized else { return try writer.write(TensorName.promptEmbedding, bytes: prompts) }
-        let segmentScale = configuration.fanInScale(columns: configuration.dimModel)
-        var segments = try source.floats(of: TensorName.segmentEmbedding)
-        for index in segments.indices { segments[index] = Float(Double(segments[index]) / segmentScale.divisor) }
-        try writer.write(TensorName.segmentEmbedding, bytes: segments.withUnsafeBytes(Array.init))
         let (values, scales) = try maker.quantize(
-            prompts, layout: file.weights.tableLayout, columns: configuration.dimModel, segmentScale)
+            prompts, layout: file.weights.tableLayout, columns: configuration.dimModel,
+            configuration.fanInScale(columns: configuration.dimModel))
         try writer.write(TensorName.promptEmbedding, bytes: values.withUnsafeBytes(Array.init))
         try writer.write(TensorName.promptScale, bytes: scales.withUnsafeBytes(Array.init))
     }
