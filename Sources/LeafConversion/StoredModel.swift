@@ -4,11 +4,14 @@ package import LeafSystem
 /// A model file whose numbers another one takes. Nothing of it stays in memory.
 package struct StoredModel: Sendable {
     package let leaf: LeafFile
+    /// Bytes of a slot for any chunk.
+    package let slotBytes: Int
     private let input: InputFile
 
     /// - Throws: `.io` and `.badInput` if it cannot be read, or if bytes outside of its chunks are damaged.
     package init(_ leaf: LeafFile) throws(LeafError) {
         self.leaf = leaf
+        slotBytes = leaf.chunks.map(\.slotBytes).max() ?? 0
         input = try InputFile(path: leaf.path)
         for region in leaf.regions { try leaf.verify(region, in: input) }
     }
@@ -24,9 +27,6 @@ package struct StoredModel: Sendable {
     package func floats(of name: String) throws(LeafError) -> [Float] {
         try bytes(of: name).withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
     }
-
-    /// Bytes of `slot` for any chunk.
-    package var slotBytes: Int { leaf.chunks.map(\.slotBytes).max() ?? 0 }
 
     /// Calls `use` with each unit of a matrix (a tile, or an output of float numbers) that begins in `outputs`: its
     /// first output, and its bytes.

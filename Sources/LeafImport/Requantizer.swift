@@ -185,11 +185,14 @@ private struct TileMaker: Sendable {
     private let scales: [[Float]]
     private let kernels: WeightKernels
     private let matrices: [FileShape.Matrix]
+    /// The most columns of a matrix.
+    private let widest: Int
 
     init(_ source: StoredModel, _ shape: ModelShape, _ kernels: WeightKernels, to target: FileShape) throws(LeafError) {
         self.source = source
         self.kernels = kernels
         matrices = target.matrices
+        widest = matrices.map(\.columns).max() ?? 0
         var scales: [[Float]] = []
         for matrix in shape.matrices {
             scales.append(
@@ -197,8 +200,6 @@ private struct TileMaker: Sendable {
         }
         self.scales = scales
     }
-
-    private var widest: Int { matrices.map(\.columns).max() ?? 0 }
 
     /// Bytes of a slot's scratch: a chunk of the source, a tile of int8 numbers, and a row of them and of floats.
     var scratchBytes: Int {
