@@ -97,6 +97,7 @@ struct JobPaths: Sendable {
         modelOptions.peak = { memory.peakBytes }
         let held = try modelOptions.makeRoom(
             for: survey.demands.demands, sequences: options.sequences, bytesEach: survey.bytesEach, in: file)
+        modelOptions.drafts = try options.drafts()
         let outcome = try job.run(on: Model(file, modelOptions), ahead: 2 * held, cancellation) {
             onProgress($0.done, $0.count)
         }

@@ -29,6 +29,8 @@ final class HostModel: Sendable {
         let file = try options.open(path)
         var modelOptions = try options.modelOptions(file)
         modelOptions.peak = { memory.peakBytes }
+        // Drafts take what everything else has left.
+        modelOptions.drafts = try options.drafts()
         self.modelOptions = modelOptions
         model = try Model(file, modelOptions)
         room = RequestRoom(bytes: modelOptions.callerBytes +| modelOptions.capacity.heapBytes)

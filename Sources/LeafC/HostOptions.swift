@@ -23,6 +23,8 @@ struct HostOptions {
     var deltas: [NamedFile] = []
     var deltaAlpha: Float?
     var promptEmbeddings: [NamedFile] = []
+    private var speculate = "auto"
+    private var draftTokens: Int?
     /// What requests and their answers may take, beside what the model's own demand has for tokens under way.
     private var requestBytes = 8 << 20
     /// For plans alone.
@@ -38,7 +40,7 @@ struct HostOptions {
 
     private static let names = [
         "memory", "threads", "io", "mirror", "max_read_rate", "activations", "kv", "sequences", "batch", "guard", "amx",
-        "speculate", "delta", "deltas", "delta_alpha", "prompt_embedding", "prompt_embeddings",
+        "speculate", "draft_tokens", "delta", "deltas", "delta_alpha", "prompt_embedding", "prompt_embeddings",
     ]
     /// A job finds out by itself what its requests need.
     private static let namesOfModel = ["context", "logit_rows", "request_bytes"]
@@ -129,7 +131,8 @@ struct HostOptions {
         case "guard": reading.guardsMapping = try reader.bool()
         // No kernel of this version uses such units, so there is nothing to ask the system for.
         case "amx": _ = try reader.bool()
-        case "speculate": try Self.checkSpeculation(&reader)
+        case "speculate": speculate = try reader.text()
+        case "draft_tokens": draftTokens = try reader.integer(Int.self)
         case "delta", "deltas": deltas.append(contentsOf: try Self.files(&reader))
         case "delta_alpha": deltaAlpha = try reader.number()
         case "prompt_embedding", "prompt_embeddings": promptEmbeddings.append(contentsOf: try Self.files(&reader))
@@ -201,14 +204,6 @@ extension HostOptions {
         return value
     }
 
-    /// Nothing drafts in this version, which is what `auto` may come to as well.
-    private static func checkSpeculation(_ reader: inout JSONReader) throws(LeafError) {
-        let text = try reader.text()
-        guard ["auto", "off"].contains(text) else {
-            throw reader.wrong("is '\(text.prefix(40))', where this version has auto and off")
-        }
-    }
-
     /// Files and the names by which requests choose: a text (`FILE` or `NAME=FILE`), a list of such, or an object of
     /// names.
     private static func files(_ reader: inout JSONReader) throws(LeafError) -> [NamedFile] {
@@ -265,6 +260,13 @@ extension HostOptions {
             rows /= 2
         }
         return fewest
+    }
+
+    /// What drafts for the model.
+    ///
+    /// - Throws: as for a model that is opened.
+    func drafts() throws(LeafError) -> DraftOptions {
+        try DraftOptions(named: speculate, fixedCount: draftTokens, memory: memory)
     }
 
     /// The same with the fewest rows of logits: what decides whether it fits at all.

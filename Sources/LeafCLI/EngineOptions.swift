@@ -12,6 +12,9 @@ struct EngineOptions: Sendable {
     var activations = ActivationPrecision.int16
     var kv: KVPrecision?
     var trace: String?
+    /// Nothing drafts for commands without `draftOptions`.
+    var speculate = "off"
+    var draftTokens: Int?
 
     static let memoryOption = CommandOption<EngineOptions>.value(
         "memory", "SIZE",
@@ -45,6 +48,27 @@ struct EngineOptions: Sendable {
         "trace", "FILE",
         "Write a timeline of reads, waits, kernels and sweeps that chrome://tracing and Perfetto open.",
         \.trace, suggest: .file)
+
+    static let draftOptions: [CommandOption<EngineOptions>] = [
+        .value(
+            "speculate", "MODE",
+            "What guesses the next tokens, which one sweep then checks together; no guess changes a byte: ngram "
+                + "(what prompt and text have had before), a .leaf file of the same vocabulary, which stays in memory "
+                + "(a copy by requantize guesses best), off, or auto (ngram where there is room). Default: auto; for "
+                + "plans off.",
+            \.speculate, suggest: .model),
+        .value(
+            "draft-tokens", "N", "Guess this many for each text on each sweep, also where it does not pay.",
+            \.draftTokens),
+    ]
+
+    /// What is to draft, by `draftOptions`.
+    func drafts() throws(LeafError) -> DraftOptions {
+        guard draftTokens == nil || speculate != "off" else {
+            throw LeafError(.usage, "--draft-tokens needs something that guesses; give --speculate as well")
+        }
+        return try DraftOptions(named: speculate, fixedCount: draftTokens, memory: memory)
+    }
 
     /// - Parameters:
     ///   - capacity: the sizes of the buffers.

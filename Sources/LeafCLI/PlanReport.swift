@@ -27,6 +27,15 @@ struct PlanReport {
             "longest context at this budget: \(answer.maxContext.of("token")), "
                 + "\(ByteCount(bytes: answer.bytesPerToken)) each",
         ]
+        if let drafts = answer.speculation {
+            lines.append(
+                drafts.drafts == 0
+                    ? "speculation (\(drafts.mode)) would not pay"
+                    : "with \(drafts.drafts.of("draft")) a sweep of \(drafts.mode), if "
+                        + "\((100 * drafts.acceptance).fixed(0)) % of them are right: "
+                        + "\(drafts.secondsPerToken.asDuration) a token, \(drafts.tokensPerSweep.fixed(1)) tokens a "
+                        + "sweep")
+        }
         if plan.streamedBytesPerSweep > 0, prediction.secondsSavedByOneGibibyte.isNoticeable {
             let more = ByteCount(bytes: min(1 << 30, plan.streamedBytesPerSweep))
             lines.append("\(more) more memory saves \(prediction.secondsSavedByOneGibibyte.asDuration) a token")
@@ -35,6 +44,7 @@ struct PlanReport {
             lines += ["", "a token with more memory:"]
             lines += answer.more.map {
                 "\($0.plan.budget.roundedUpText): \($0.prediction.secondsPerToken.asDuration)"
+                    + ($0.speculation.map { " (\($0.secondsPerToken.asDuration) with drafts)" } ?? "")
             }
         }
         return lines.joined(separator: "\n") + "\n"

@@ -13,13 +13,15 @@ struct RunFacts: CustomStringConvertible {
         let decodeSweeps = passes - promptSweeps
         let seconds = generation.prefillSeconds + generation.decodeSeconds
         let tokens = generation.newTokens
+        let perSweep = generation.tokensPerSweep
         let work =
             Quantity.count(tokens, "token")
             + (generation.resumedTokens > 0 ? " after \(generation.resumedTokens) of the session" : "")
             + " in \(seconds.asDuration)"
             + (decodeSweeps > 0
                 ? ", first after \(generation.prefillSeconds.asDuration), then "
-                    + "\((generation.decodeSeconds / decodeSweeps).asDuration) a token" : "")
+                    + "\((generation.decodeSeconds / decodeSweeps / perSweep).asDuration) a token" : "")
+            + (generation.draftedTokens > 0 ? ", \(perSweep.fixed(2)) tokens a sweep" : "")
         var run = Verdict.Run()
         // A session that goes on has read its prompt.
         run.promptRows = generation.resumedTokens > 0 ? generation.samples.count : promptRows
@@ -33,6 +35,7 @@ struct RunFacts: CustomStringConvertible {
             run.decodeRows = max(1, (model.rowPasses - Double(run.promptRows) * promptSweeps) / decodeSweeps)
         }
         run.decodeSeconds = generation.decodeSeconds
+        run.tokensPerSweep = perSweep
         run.decodeWaitSeconds = wait - run.prefillWaitSeconds
         self.init(model, work, run)
     }

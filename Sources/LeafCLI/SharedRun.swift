@@ -53,9 +53,12 @@ struct SharedRun {
         // No more are taken than `ahead`.
         options.requestLimit = 1_000_000
         let held = try options.makeRoom(for: demands, sequences: sequences, bytesEach: bytesEach, in: file)
+        // Drafts take what the texts have left.
+        options.drafts = try engine.drafts()
         model = try Model(file, options)
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)
+        terminal.warnOfDrafts(missedBy: model)
         let room = options.capacity.sequences
         let wanted = Demand.sequences(of: demands, together: sequences)
         if room < wanted {

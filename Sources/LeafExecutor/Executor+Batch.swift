@@ -100,7 +100,7 @@ extension Executor {
                             row[page * 16 + key] = masked
                         }
                     }
-                    for hidden in cache.hiddenPositions(of: group.sequence) { row[hidden] = masked }
+                    for hidden in cache.hiddenPositions(of: group.sequence, from: place) { row[hidden] = masked }
                 }
             }
         }

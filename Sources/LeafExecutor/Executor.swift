@@ -10,6 +10,7 @@ package import LeafSystem
 package final class Executor {
     package let file: LeafFile
     package let facts: ModelFacts
+    /// What the buffers are made for.
     package let capacity: Demand
     package let cache: KVCache
 
@@ -40,11 +41,13 @@ package final class Executor {
     ///   - residents: the architecture's tensors, and the scales of the matrices of the blocks that are run.
     ///   - store: holds the blocks that are run.
     ///   - pool: of `options.threads` threads.
+    ///   - shared: the cache of an executor of the same shape and capacity, for a copy that drafts in its sequences;
+    ///     nil for one of its own.
     /// - Throws: `.io` and `.badInput` when adapters cannot be read, `.budget` when the system refuses memory, `.usage`
     ///   when float weights meet a machine without OpenBLAS.
     package init(
         _ architecture: any Architecture, file: LeafFile, residents: ResidentTensors, store: BlockStore,
-        pool: ComputePool, _ options: ExecutorOptions, trace: TraceRecorder? = nil
+        pool: ComputePool, _ options: ExecutorOptions, sharing shared: KVCache? = nil, trace: TraceRecorder? = nil
     ) throws(LeafError) {
         precondition(pool.threadCount == options.threads)
         self.architecture = architecture
@@ -53,7 +56,7 @@ package final class Executor {
         self.store = store
         self.trace = trace
         self.pool = pool
-        capacity = options.capacity
+        capacity = options.room
         step = Step(capacity)
         let facts = architecture.facts
         self.facts = facts
@@ -65,23 +68,25 @@ package final class Executor {
         }
         tuning = try ResidentTuning(options.tuning, file, facts, rows: capacity.rows)
         scratch = try Scratch(file, facts, options)
-        cache = try KVCache(facts.attentions(in: blocks), options.kv, capacity)
+        cache = if let shared { shared } else { try KVCache(facts.attentions(in: blocks), options.kv, capacity) }
     }
 
     /// The parts of the memory plan that hold everything that `init` allocates, and the resident tensors.
     ///
-    /// - Parameter residentBytes: bytes of the architecture's tensors and tables.
+    /// - Parameters:
+    ///   - residentBytes: bytes of the architecture's tensors and tables.
+    ///   - sharesCache: whether the cache is that of another executor.
     package static func parts(
-        _ file: LeafFile, _ facts: ModelFacts, residentBytes: Int, _ options: ExecutorOptions
+        _ file: LeafFile, _ facts: ModelFacts, residentBytes: Int, _ options: ExecutorOptions, sharesCache: Bool = false
     ) -> [MemoryPlan.Part] {
-        let capacity = options.capacity
+        let capacity = options.room
         let tuning = ResidentTuning.byteCount(options.tuning, file, facts, rows: capacity.rows)
         let blas = file.matrices.contains { !$0.layout.isQuantized }
         let kv = KVCache.byteCount(
             facts.attentions(in: options.blocks ?? file.blocks.indices), options.kv, capacity)
         return [
             MemoryPlan.Part(.resident, residentBytes.roundedUp(to: 4096) + tuning.roundedUp(to: 4096)),
-            MemoryPlan.Part(.kv, kv.roundedUp(to: 4096)),
+            MemoryPlan.Part(.kv, sharesCache ? 0 : kv.roundedUp(to: 4096)),
             MemoryPlan.Part(
                 .scratch,
                 Scratch.Sizes(file, facts, options).total.roundedUp(to: 4096)

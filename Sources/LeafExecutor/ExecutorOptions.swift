@@ -1,3 +1,5 @@
+import LeafSystem
+
 /// What an executor is made for. Its part of the memory plan and its buffers follow from the same values.
 package struct ExecutorOptions: Sendable {
     /// The most that all texts together may demand.
@@ -10,6 +12,8 @@ package struct ExecutorOptions: Sendable {
     package var tuning: ModelTuning
     /// The blocks that are run; nil for all.
     package var blocks: Range<Int>?
+    /// What drafts take beside the texts' demands.
+    package var drafts = DraftRoom.none
 
     package init(
         capacity: Demand, threads: Int, activations: ActivationPrecision, kv: KVPrecision,
@@ -21,5 +25,32 @@ package struct ExecutorOptions: Sendable {
         self.kv = kv
         self.tuning = tuning
         self.blocks = blocks
+    }
+
+    /// What buffers are made for: all that texts may demand, and the drafts.
+    package var room: Demand {
+        var room = capacity
+        room.stepRows +|= drafts.rows
+        room.logitRows +|= drafts.rows
+        room.pages +|= drafts.pages
+        room.sequences +|= drafts.sequences
+        return room
+    }
+}
+
+/// What drafts may take of a sweep and of the cache. No text can demand it: a sweep without drafts leaves it empty.
+package struct DraftRoom: Sendable, Equatable {
+    package static let none = DraftRoom(rows: 0)
+
+    /// Rows with logits beside those of the texts.
+    package var rows: Int
+    /// Pages and sequences of forks, in which a copy of the model writes what it guesses.
+    package var pages: Int
+    package var sequences: Int
+
+    package init(rows: Int, pages: Int = 0, sequences: Int = 0) {
+        self.rows = rows
+        self.pages = pages
+        self.sequences = sequences
     }
 }

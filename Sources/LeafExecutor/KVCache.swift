@@ -208,7 +208,11 @@ package final class KVCache {
         (sequences[sequence]?.pages ?? []).withUnsafeBufferPointer(body)
     }
 
-    func hiddenPositions(of sequence: SequenceID) -> [Int] { sequences[sequence]?.hidden ?? [] }
+    /// The positions that the row at `place` does not see any more.
+    func hiddenPositions(of sequence: SequenceID, from place: Int) -> ArraySlice<Int> {
+        guard let state = sequences[sequence] else { return [] }
+        return state.hidden.prefix(state.hiding.count { $0 <= place })
+    }
 
     /// The 16 positions of a page. Those beyond its sequence's length are undefined.
     func positions(page: UInt32) -> UnsafeMutablePointer<Position> {

@@ -46,7 +46,7 @@ package final class Scratch {
 
     package init(_ file: LeafFile, _ facts: ModelFacts, _ options: ExecutorOptions) throws(LeafError) {
         let sizes = Sizes(file, facts, options)
-        let capacity = options.capacity
+        let capacity = options.room
         arena = try Arena(byteCount: sizes.total)
         let rows = capacity.rows
         self.rows = rows
@@ -111,7 +111,7 @@ package final class Scratch {
         package let total: Int
 
         package init(_ file: LeafFile, _ facts: ModelFacts, _ options: ExecutorOptions) {
-            let (capacity, threads) = (options.capacity, options.threads)
+            let (capacity, threads) = (options.room, options.threads)
             let rows = capacity.rows
             func widest(_ widths: some Sequence<Int>) -> Int { (widths.max() ?? 0).roundedUp(to: 64) }
             dModel = facts.dModel.roundedUp(to: 64)

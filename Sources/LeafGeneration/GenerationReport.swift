@@ -11,6 +11,10 @@ package final class GenerationReport {
     private var firstToken: ContinuousClock.Instant?
     private var sweeps = 0
     private var resumedTokens = 0
+    private var drafted = 0
+    private var accepted = 0
+    /// Rows of logits behind the prompt that gave a token or an end, and the sweeps of single texts that they were on.
+    private var (stepTokens, steps) = (0, 0)
 
     package init(
         _ request: GenerationRequest, cancellation: Cancellation, deliver: @escaping @Sendable (GenerationEvent) -> Void
@@ -28,6 +32,17 @@ package final class GenerationReport {
 
     /// Records the time of the first token that is new.
     func noteToken() { if firstToken == nil { firstToken = .now } }
+
+    /// Counts what one text got on a sweep behind the prompt's.
+    func countStep(tokens: Int) {
+        stepTokens += tokens
+        steps += 1
+    }
+
+    func countDrafts(drafted: Int, accepted: Int) {
+        self.drafted += drafted
+        self.accepted += accepted
+    }
 
     func noteResumed(tokens: Int) { resumedTokens = tokens }
 
@@ -48,7 +63,8 @@ package final class GenerationReport {
                         samples: samples, promptTokens: promptTokens, resumedTokens: resumedTokens, seed: seed,
                         sweeps: sweeps, waitSeconds: (began - created).seconds,
                         prefillSeconds: (firstToken - began).seconds,
-                        decodeSeconds: (now - firstToken).seconds))))
+                        decodeSeconds: (now - firstToken).seconds, draftedTokens: drafted, acceptedTokens: accepted,
+                        tokensPerSweep: steps > 0 ? Double(stepTokens) / Double(steps) : 1))))
     }
 }
 

@@ -157,6 +157,11 @@ public struct Generation: Sendable {
     public var prefillSeconds: Double
     /// Seconds after its first token.
     public var decodeSeconds: Double
+    /// Tokens that were drafted, and those of them that the model chose as well.
+    public var draftedTokens = 0
+    public var acceptedTokens = 0
+    /// The tokens that a text got on a sweep behind its prompt's, its end among them, on average; 1 without drafts.
+    public var tokensPerSweep = 1.0
 
     public var completionTokens: Int { samples.reduce(0) { $0 + $1.ids.count } }
     /// Tokens that did not come from a session. The best beam may be shorter than the saved ones.

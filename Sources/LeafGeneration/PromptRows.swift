@@ -133,12 +133,16 @@ public struct PromptRows: Sendable, Equatable {
         let row: Int
     }
 
-    /// What goes out of sight with the row of the last token in `history`, if anything does.
-    func hiding(after history: TokenHistory, in configuration: ModelConfiguration) -> Hiding? {
-        guard zeroIsPadding, history.counted.last == 0 else { return nil }
+    /// What goes out of sight with the row of the last draft, or of the last token in `history` if there is no draft;
+    /// nil if nothing does.
+    func hiding(
+        after history: TokenHistory, _ drafts: ArraySlice<Int32> = [], in configuration: ModelConfiguration
+    ) -> Hiding? {
+        guard zeroIsPadding, drafts.last ?? history.counted.last == 0 else { return nil }
+        let zeros = history.counted.count { $0 == 0 } + drafts.count { $0 == 0 }
         return Hiding(
-            position: configuration.promptLength + history.counted.count { $0 == 0 } - 1,
-            row: length(in: configuration) + history.generatedCount - 1)
+            position: configuration.promptLength + zeros - 1,
+            row: length(in: configuration) + history.generatedCount + drafts.count - 1)
     }
 
     /// What has gone out of sight with the rows of generated tokens.

@@ -11,6 +11,9 @@ package final class Scheduler {
     private let model: Executor
     private let queue: SerialThread
     private let interest: SweepInterest
+    /// What tracks may demand together; the model has room for drafts beside.
+    private let capacity: Demand
+    private let speculation: Speculation?
     private var workspace: SamplingWorkspace
     private var waiting: [any Track] = []
     private var active: [any Track] = []
@@ -26,6 +29,8 @@ package final class Scheduler {
     private var blocksBegun = 0
     /// The rows of all sweeps, each by the share of the blocks that it passed.
     package private(set) var rowPasses = 0.0
+    /// Rows of the next sweep that no track has asked for.
+    private var draftRoom = 0
     /// When tracks last reported their progress.
     private var lastReport = ContinuousClock.now
     /// The least time between two reports.
@@ -34,13 +39,18 @@ package final class Scheduler {
     /// - Parameters:
     ///   - queue: the one on which everything else here is called.
     ///   - interest: learns who wants each sweep.
+    ///   - capacity: what tracks may demand together; nil for all that the model has room for.
+    ///   - speculation: drafts in the room that is left; nil for none.
     /// - Throws: `.budget` if the system refuses the memory for a few rows.
     package init(
-        model: Executor, queue: SerialThread, interest: SweepInterest
+        model: Executor, queue: SerialThread, interest: SweepInterest, capacity: Demand? = nil,
+        speculation: Speculation? = nil
     ) throws(LeafError) {
         self.model = model
         self.queue = queue
         self.interest = interest
+        self.capacity = capacity ?? model.capacity
+        self.speculation = speculation
         workspace = try SamplingWorkspace(
             vocabSize: model.facts.vocabSize, softPromptRows: model.facts.softPromptRows, kernels: model.kernels)
         batch.rows.reserveCapacity(model.capacity.rows)
@@ -58,7 +68,7 @@ package final class Scheduler {
     /// Adds a track, which joins as soon as there is capacity. A track that can never fit ends at once with the reason.
     package func add(_ track: any Track) {
         precondition(queue.isCurrent)
-        if let reason = track.demand.refusal(by: model.capacity) {
+        if let reason = track.demand.refusal(by: capacity) {
             track.end(reason, model)
         } else {
             waiting.append(track)
@@ -92,10 +102,11 @@ package final class Scheduler {
         var admitted = 0
         for track in waiting {
             let together = taken + track.demand
-            guard together.fits(in: model.capacity) else { break }
+            guard together.fits(in: capacity) else { break }
             taken = together
             admitted += 1
         }
+        draftRoom = max(0, min(model.capacity.rows - taken.rows, model.capacity.logitRows - taken.logitRows))
         active += waiting[..<admitted].filter(begins)
         waiting.removeFirst(admitted)
     }
@@ -115,7 +126,9 @@ package final class Scheduler {
 
     private func ride() {
         guard !active.isEmpty else { return }
+        let texts = propose()
         collectRows()
+        let began = ContinuousClock.now
         do throws(LeafError) {
             if !batch.rows.isEmpty { try pass() }
         } catch {
@@ -124,6 +137,9 @@ package final class Scheduler {
             active = []
             return
         }
+        speculation?.learn(
+            from: texts, seconds: (ContinuousClock.now - began) / .seconds(1), rows: batch.rows.count,
+            isStep: !batch.rows.contains { $0.isContext })
         for (index, track) in active.enumerated() {
             if let failure = failures[index] {
                 track.end(failure, model)
@@ -133,6 +149,15 @@ package final class Scheduler {
             }
         }
         active = active.enumerated().filter { failures[$0] == nil && !$1.isFinished }.map(\.element)
+    }
+
+    /// Lets texts have drafts in the rows that are left.
+    private func propose() -> [any DraftedText] {
+        guard let speculation else { return [] }
+        let texts = active.flatMap(\.drafted)
+        speculation.propose(
+            for: texts, room: draftRoom, workspace: &workspace, isCancelled: { active.allSatisfy(\.isCancelled) })
+        return texts
     }
 
     /// A sweep takes seconds, so it is abandoned once no track wants it any more, but not before.

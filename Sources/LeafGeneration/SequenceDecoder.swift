@@ -26,6 +26,8 @@ package struct SequenceDecoder: Sendable {
     /// Nil while the sequence needs another row of logits.
     package private(set) var finishReason: FinishReason?
 
+    /// Tokens at the end of the history that are drafts.
+    private var drafts = 0
     private let options: GenerationOptions
     private let processors: [any LogitsProcessor]
     private let random: Philox
@@ -73,6 +75,25 @@ package struct SequenceDecoder: Sendable {
         if history.generatedCount == options.maxTokens { finishReason = .length }
         let logprobs = options.logprobs.map { workspace.logprobs(of: logits, chosen: id, top: $0) }
         return Token(id: id, logprobs: logprobs)
+    }
+
+    /// Chooses the token that would come next by these logits, and counts it as generated until `forgetDrafts`.
+    ///
+    /// - Returns: the token and its probability; nil if the sequence would end.
+    mutating func draft(from logits: Span<Float>, workspace: inout SamplingWorkspace) -> Draft? {
+        guard (try? workspace.load(logits)) != nil else { return nil }
+        for processor in processors { processor.process(&workspace, after: history) }
+        guard let id = try? choose(&workspace), id != options.eosID else { return nil }
+        workspace.computeProbabilities()
+        history.append(id)
+        drafts += 1
+        return Draft(id: id, probability: workspace.probabilities[Int(id)])
+    }
+
+    /// Removes the drafts from the history.
+    mutating func forgetDrafts() {
+        history.removeLast(drafts)
+        drafts = 0
     }
 
     /// Ends the sequence from outside: it reached a stop string, or the caller interrupted it.

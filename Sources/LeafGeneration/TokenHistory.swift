@@ -15,4 +15,5 @@ package struct TokenHistory: Sendable {
 
     package mutating func reserve(_ tokens: Int) { counted.reserveCapacity(promptCount + tokens) }
     package mutating func append(_ id: Int32) { counted.append(id) }
+    package mutating func removeLast(_ tokens: Int) { counted.removeLast(tokens) }
 }

@@ -21,7 +21,11 @@ package protocol Track: AnyObject {
     /// - Throws: what ends this track, and no other.
     func begin(_ model: Executor) throws(LeafError)
 
-    /// Adds the rows that it wants on the next sweep, at least one and no more than its demand.
+    /// Its texts whose next tokens may be drafted.
+    var drafted: [any DraftedText] { get }
+
+    /// Adds the rows that it wants on the next sweep, at least one and no more than its demand, besides its texts'
+    /// drafts.
     ///
     /// - Throws: what ends this track, and no other.
     func addRows(to batch: inout RowBatch, _ model: Executor) throws(LeafError)
@@ -49,6 +53,7 @@ package protocol Track: AnyObject {
 
 extension Track {
     package var isCancelled: Bool { cancellation.isCancelled }
+    package var drafted: [any DraftedText] { [] }
     package func begin(_ model: Executor) throws(LeafError) {}
     package func endSweep(_ model: Executor) {}
 }

@@ -19,6 +19,8 @@ extension MemoryPlan {
         case trace
         /// Buffers that save and restore texts.
         case sessions
+        /// What drafts: another model, with its cache and its rows, or n-grams.
+        case drafts
         /// Tokens and answers under way, and what the program holds beside the model, such as lines of requests.
         case requests
         /// The ring that streamed chunks pass through.
@@ -30,7 +32,7 @@ extension MemoryPlan {
         var isAlwaysListed: Bool {
             switch self {
             case .runtime, .tables, .tokenizer, .resident, .kv, .scratch, .slots, .pinned: true
-            case .sampling, .trace, .sessions, .requests: false
+            case .sampling, .trace, .sessions, .drafts, .requests: false
             }
         }
 

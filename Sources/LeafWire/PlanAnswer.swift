@@ -9,6 +9,8 @@ package struct PlanAnswer {
     private let file: LeafFile
     package let plan: MemoryPlan
     package let prediction: Prediction
+    /// With drafts; nil where none were asked for.
+    package let speculation: SpeculationForecast?
     package let rates: MachineRates
     /// Tokens of the longest text, and rows of the prompt that is predicted.
     package let context: Int
@@ -33,10 +35,11 @@ package struct PlanAnswer {
         _ rates: MachineRates, _ options: ModelOptions, smallest: ModelOptions? = nil
     ) throws(LeafError) {
         self.file = file.leaf
-        (plan, prediction) = (forecast.plan, forecast.prediction)
+        (plan, prediction, speculation) = (forecast.plan, forecast.prediction, forecast.speculation)
         (self.rates, self.context, self.target) = (rates, context, target)
         more = try outlook.forecasts().filter { $0.plan.budget > forecast.plan.budget }
-        let least = smallest ?? options
+        var least = smallest ?? options
+        least.drafts = .none
         minimum = try Model.plan(file, least).minimum
         maxContext = try Model.longestContext(file, least) ?? context
         bytesPerToken = try Self.bytesPerToken(file, options)
@@ -65,6 +68,21 @@ package struct PlanAnswer {
         ]
         if let target { fields += [("reached", .bool(true)), ("target_seconds_per_token", .number(target))] }
         return .object(fields + details)
+    }
+
+    private var speculated: [(key: String, value: JSON)] {
+        speculation.map {
+            [
+                (
+                    "speculation",
+                    [
+                        "mode": .string($0.mode), "acceptance": .number($0.acceptance), "drafts": .integer($0.drafts),
+                        "tokens_per_sweep": .number($0.tokensPerSweep),
+                        "seconds_per_token": .number($0.secondsPerToken), "draft_seconds": .number($0.draftSeconds),
+                    ]
+                )
+            ]
+        } ?? []
     }
 
     private var details: [(key: String, value: JSON)] {
@@ -99,8 +117,7 @@ package struct PlanAnswer {
                     "prefill_seconds": .number(prediction.prefillSeconds), "bound": .string(prediction.bound.rawValue),
                 ]
             ),
-            ("with_more_memory", .array(more.map(\.json))),
-        ]
+        ] + speculated + [("with_more_memory", .array(more.map(\.json)))]
     }
 }
 

@@ -17,6 +17,8 @@ package final class Engine: @unchecked Sendable {
     package let interest: SweepInterest
     private let pool: ComputePool
     private let model: Executor
+    /// What drafting has come to.
+    package let drafts = SpeculationCounters()
     private let scheduler: Scheduler
     /// Whether the next sweep is on the queue.
     private var isSweepQueued = false
@@ -43,7 +45,9 @@ package final class Engine: @unchecked Sendable {
         do {
             model = try CPMAnt.executor(
                 of: settings.file.ant, store: store, pool: pool, settings.executor, trace: settings.trace)
-            scheduler = try Scheduler(model: model, queue: queue, interest: interest)
+            scheduler = try Scheduler(
+                model: model, queue: queue, interest: interest, capacity: settings.executor.capacity,
+                speculation: try Self.speculation(settings, for: model, pool, drafts, system))
             pressureWatch =
                 if let reserve = settings.reserveBytes {
                     try PressureWatch(store, reserveBytes: reserve)
@@ -55,6 +59,24 @@ package final class Engine: @unchecked Sendable {
     }
 
     deinit { pool.stop() }
+
+    /// What drafts for the model; nil where nothing does.
+    private static func speculation(
+        _ settings: Settings, for model: Executor, _ pool: ComputePool, _ counters: SpeculationCounters,
+        _ system: SystemCalls
+    ) throws(LeafError) -> Speculation? {
+        let drafting = settings.drafting
+        switch drafting.source {
+        case .none: return nil
+        case .other(let make): return Speculation(make(), fixedCount: drafting.fixedCount, counters: counters)
+        case .model(let draft):
+            let executor = try draft.executor(
+                beside: model, pool, settings.reading, system: system, trace: settings.trace)
+            return Speculation(
+                ModelDrafts(executor, draft.file.configuration, sharesCache: draft.sharesCache, mostTexts: draft.texts),
+                fixedCount: drafting.fixedCount, counters: counters)
+        }
+    }
 
     /// - Throws: `.usage` for a file that is no second copy of the model, `.io` and `.badInput` if it cannot be read.
     private static func check(mirror: String, of file: LeafFile) throws(LeafError) {

@@ -22,6 +22,8 @@ public struct ModelOptions: Sendable {
     public var keepsSessions: Bool
     /// Bytes that the program holds beside the model, such as lines of requests; part of the plan.
     public var callerBytes: Int
+    /// What drafts tokens that are checked on the model's sweeps.
+    public var drafts = DraftOptions.none
     /// Requests that may be under way or wait at the same time; one more is refused with `.busy`.
     public var requestLimit: Int
     /// The most memory that what the budget bounds has taken so far.

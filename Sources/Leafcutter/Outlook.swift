@@ -6,7 +6,10 @@ public struct Outlook: Sendable {
     /// What one budget gives.
     public struct Forecast: Sendable, Equatable {
         public let plan: MemoryPlan
+        /// Without drafts.
         public let prediction: Prediction
+        /// With them; nil where none were asked for.
+        public let speculation: SpeculationForecast?
     }
 
     /// With the smallest budget that works.
@@ -38,7 +41,10 @@ public struct Outlook: Sendable {
             try Self.forecast(budget, file, options, promptRows, rates)
         }
         let unlimited = try forecast(.max).plan
-        smallest = try forecast(unlimited.minimum)
+        // Drafts ask for no larger budget.
+        var plain = options
+        (plain.drafts, plain.memory) = (.none, .bytes(.max))
+        smallest = try forecast(Model.plan(file, plain).minimum)
         fastest = try forecast(max(unlimited.minimum, unlimited.total))
     }
 
@@ -52,10 +58,16 @@ public struct Outlook: Sendable {
     ) throws(LeafError) -> Forecast {
         var options = options
         options.memory = .bytes(budget)
-        let plan = try Model.plan(file, options)
+        let settings = try Settings(file, options)
+        let plan = try settings.plan()
         let batch = options.capacity.sequences
-        return Forecast(
-            plan: plan, prediction: Prediction(file, plan, promptRows: promptRows, batch: batch, rates))
+        let prediction = Prediction(file, plan, promptRows: promptRows, batch: batch, rates)
+        let speculation =
+            options.drafts.isWanted
+            ? SpeculationForecast(
+                settings.drafting, file, plan, prediction, batch: batch,
+                acceptance: options.drafts.expectedAcceptance, rates) : nil
+        return Forecast(plan: plan, prediction: prediction, speculation: speculation)
     }
 
     /// A table by budget, ascending: the smallest one, each power of two, the one with everything in memory, and others

@@ -19,6 +19,7 @@ struct Settings {
     let keepsSessions: Bool
     let callerBytes: Int
     let requestLimit: Int
+    private(set) var drafting = Drafting.off
     let peak: @Sendable () -> Int
 
     /// Cached positions, rows of a sweep, and sequences that a model may be opened for: products of them and of what a
@@ -62,6 +63,26 @@ struct Settings {
         executor = ExecutorOptions(
             capacity: options.capacity, threads: threads, activations: options.activations,
             kv: options.kv ?? (file.leaf.weights.isQuantized ? .f16 : .f32), tuning: file.tuning(instructionSet))
+        try choose(Drafting(options.drafts, for: file, executor))
+    }
+
+    /// Lets something draft if the plan has room for it: drafts never ask for a larger budget.
+    private mutating func choose(_ drafting: Drafting) throws(LeafError) {
+        guard case .none = drafting.source else {
+            var drafted = self
+            drafted.drafting = drafting
+            drafted.executor.drafts = drafting.room
+            do throws(LeafError) {
+                _ = try drafted.plan(budget)
+                self = drafted
+            } catch {
+                guard error.kind == .budget else { throw error }
+                let least = try drafted.minimum().map { ", which takes \($0.roundedUpText) with the model" } ?? ""
+                self.drafting = Drafting(mode: "off: no room for \(drafting.mode)\(least)", isRefused: true)
+            }
+            return
+        }
+        self.drafting = drafting
     }
 
     /// - Throws: `.usage` for numbers that make no sense, `.budget` for those that no plan can hold.
@@ -135,8 +156,11 @@ struct Settings {
         }
     }
 
+    /// The same without drafts, which no refusal depends on.
     private func with(_ capacity: Demand) -> Settings {
         var settings = self
+        settings.drafting = .off
+        settings.executor.drafts = .none
         settings.executor.capacity = capacity
         return settings
     }
@@ -148,11 +172,11 @@ struct Settings {
         return try MemoryPlan(
             budget: budget, isGiven: reserveBytes == nil, atLeast: file.allowance.peak,
             for: executor.capacity.contents, chunks: file.leaf.chunks,
-            reserved: CPMAnt.parts(file.ant, executor) + [
+            reserved: CPMAnt.parts(file.ant, executor) + drafting.parts() + [
                 MemoryPlan.Part(.runtime, MemoryPlan.runtimeBytes),
                 MemoryPlan.Part(.tables, file.allowance.held - MemoryPlan.runtimeBytes - tokenizerBytes),
                 MemoryPlan.Part(.tokenizer, tokenizerBytes),
-                MemoryPlan.Part(.scratch, Scheduler.byteCount(executor.capacity)),
+                MemoryPlan.Part(.scratch, Scheduler.byteCount(executor.room)),
                 MemoryPlan.Part(.sampling, SamplingWorkspace.byteCount(file.configuration)),
                 MemoryPlan.Part(.trace, trace == nil ? 0 : TraceRecorder.byteCount),
                 MemoryPlan.Part(.sessions, keepsSessions ? sessionBytes : 0),

@@ -22,6 +22,8 @@ public enum Verdict: Sendable, Equatable {
         /// The mean number of rows of a decoding sweep.
         public var decodeRows = 1.0
         public var decodeSeconds = 0.0
+        /// That a text gets on a decoding sweep: more than one with drafts.
+        public var tokensPerSweep = 1.0
         public var decodeWaitSeconds = 0.0
         /// The rate while something was being read.
         public var diskBytesPerSecond = 0.0
@@ -48,7 +50,8 @@ public enum Verdict: Sendable, Equatable {
             let rate = min(run.diskBytesPerSecond, run.diskLimit)
             let saved = rate > 0 ? Double(more) / rate : 0
             self = .disk(
-                share: waitShare, bytesPerSecond: rate, moreBytes: more, savedSeconds: min(saved, waitOfASweep))
+                share: waitShare, bytesPerSecond: rate, moreBytes: more,
+                savedSeconds: min(saved, waitOfASweep) / run.tokensPerSweep)
             return
         }
         let isPrompt = run.prefillSeconds > run.decodeSeconds

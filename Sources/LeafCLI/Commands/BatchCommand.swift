@@ -16,7 +16,7 @@ struct BatchCommand: Command {
     var seed: UInt64?
     var batch = BatchSize(8)
     var tuning = TuningOptions()
-    var engine = EngineOptions()
+    var engine = EngineOptions(speculate: "auto")
     var common = CommonOptions()
 
     static let syntax = CommandSyntax<BatchCommand>(
@@ -49,7 +49,7 @@ struct BatchCommand: Command {
             .value("seed", "N", "The job's seed (default: random, kept in OUT.jsonl.job).", \.seed),
             .value("batch", "B", "Texts at the same time at most (default 8); fewer if memory is short.", \.batch),
         ] + TuningOptions.all.map { $0.lifted(\.tuning) }
-            + (EngineOptions.all + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
+            + (EngineOptions.all + EngineOptions.draftOptions + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
             "batch ant.leaf requests.jsonl answers.jsonl --memory 2GiB --batch 64",

@@ -5,11 +5,6 @@ import Leafcutter
 
 /// `leafcutter generate MODEL [PROMPT | -]`
 struct GenerateCommand: Command {
-    /// Drafts do not change the output. There are none yet.
-    enum Speculation: String, CaseIterable, ArgumentValue {
-        case off
-    }
-
     var model = ""
     var prompt: String?
     var ids: String?
@@ -29,10 +24,9 @@ struct GenerateCommand: Command {
     var beams: Int?
     var allowsEmpty = false
     var biases: [LogitBiasArgument] = []
-    var speculation = Speculation.off
     var options = GenerationOptions()
     var tuning = TuningOptions()
-    var engine = EngineOptions()
+    var engine = EngineOptions(speculate: "auto")
     var common = CommonOptions()
 
     static let syntax = CommandSyntax<GenerateCommand>(
@@ -75,7 +69,7 @@ struct GenerateCommand: Command {
     private static let all: [CommandOption<GenerateCommand>] =
         choices + (LineOptions.sources + LineOptions.all).map { $0.lifted(\.lines) } + sampling + form
         + TuningOptions.all.map { $0.lifted(\.tuning) }
-        + (EngineOptions.all + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
+        + (EngineOptions.all + EngineOptions.draftOptions + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
         + CommonOptions.all.map { $0.lifted(\.common) }
 
     private static let choices: [CommandOption<GenerateCommand>] = [
@@ -134,9 +128,6 @@ struct GenerateCommand: Command {
             "Generate as cpm-live does (default), as transformers, as transformers-raw, which takes soft prompts for "
                 + "tokens, or as transformers-uncached, which reads the whole text anew for each token.",
             \.options.compatibility, suggest: .words(Compatibility.allCases.map(\.rawValue))),
-        .value(
-            "speculate", "MODE", "Drafts: off.", \.speculation,
-            suggest: .words(Speculation.allCases.map(\.rawValue))),
     ]
 
     func run(_ terminal: Terminal) throws(LeafError) {
@@ -196,7 +187,6 @@ struct GenerateCommand: Command {
         since start: ContinuousClock.Instant, _ terminal: Terminal
     ) throws(LeafError) {
         let options = try definiteOptions()
-        let interrupt = terminal.interrupt
         let trace = try engine.makeTrace(
             beside: file, session.map { [$0.path] } ?? [], apartFrom: session?.results ?? [])
         try warnOfUnknowns(in: prompt, file, terminal)
@@ -207,12 +197,14 @@ struct GenerateCommand: Command {
         let demand = request.demand(in: file.configuration)
         var modelOptions = engine.modelOptions(Demand(together: [demand]), trace: trace)
         modelOptions.keepsSessions = session != nil
+        modelOptions.drafts = try engine.drafts()
         modelOptions.callerBytes =
             common.isJSON ? request.answerRoom.written : quietsPast ? NewPart.bytes(tokens: pastTokens) : 0
         try Session.check(request, for: file, modelOptions)
         let model = try Model(file, modelOptions)
         let loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.detail(model.plan.description)
+        terminal.warnOfDrafts(missedBy: model)
 
         let cancellation = Cancellation(parent: terminal.interrupt.cancellation)
         terminal.output.whenClosed = { cancellation.cancel() }
@@ -252,13 +244,13 @@ struct GenerateCommand: Command {
         }
         terminal.output.flush()
         if options.decoding == .sampling, options.seed == nil { terminal.note("seed \(generation.seed)") }
-        if session == nil || generation.sweeps > 0 || interrupt.isRequested, !terminal.isQuiet {
+        if session == nil || generation.sweeps > 0 || terminal.interrupt.isRequested, !terminal.isQuiet {
             terminal.note("\(RunFacts(model, generation, promptRows: demand.firstRows))")
         }
         if let session { tell(of: session, generation, terminal) }
         try engine.finish(trace, file.leaf, terminal)
         if let failure = session?.failure { throw failure }
-        if interrupt.isRequested { throw interruption(of: generation, session) }
+        if terminal.interrupt.isRequested { throw interruption(of: generation, session) }
     }
 
     /// - Throws: `.usage` unless there is exactly one prompt.

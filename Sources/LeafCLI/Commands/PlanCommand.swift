@@ -15,6 +15,7 @@ struct PlanCommand: Command {
     var target: Seconds?
     var diskRate: ByteRate?
     var cores: Int?
+    var acceptance: Float?
     var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
@@ -28,40 +29,51 @@ struct PlanCommand: Command {
             speed. Exit code 3 if the model does not fit, or if no memory makes it so fast.
             """,
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .model)],
-        options: [
-            .value(
-                "preset", "NAME", "Plan for a published size instead: \(presets).", \.preset,
-                suggest: .words(ModelPreset.allCases.map(\.rawValue))),
-            .value(
-                "weights", "TYPE", "Of a published size: int8 (default), q4, f16 or f32.", \.weights,
-                suggest: .words(WeightsArgument.allCases.map(\.rawValue))),
-            .value(
-                "context", "N", "Tokens to hold, the soft prompt and the generated ones included (default 512).",
-                \.context),
-            .value("batch", "B", "Texts at the same time (default 1).", \.batch),
-            .value(
-                "target", "TIME",
-                "In place of --memory: find the smallest memory that gives a token in this time: 1s, 500ms.", \.target),
-            .value("disk-rate", "RATE", "How fast the disk is: 1GB/s, 500MB/s.", \.diskRate),
-            .value("cores", "N", "Compute threads to plan for (default: those of this machine).", \.cores),
-        ] + TuningOptions.all.map { $0.lifted(\.tuning) }
-            + EngineOptions.all.filter { $0.name != "threads" && $0.name != "io" }.map { $0.lifted(\.engine) }
+        options: own + TuningOptions.all.map { $0.lifted(\.tuning) } + ofEngine.map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
             "plan ant.leaf --memory 2GiB", "plan ant.leaf --memory 1GiB --context 1024 --disk-rate 500MB/s --json",
             "plan ant.leaf --target 1s",
         ])
 
+    private static let own: [CommandOption<PlanCommand>] = [
+        .value(
+            "preset", "NAME", "Plan for a published size instead: \(presets).", \.preset,
+            suggest: .words(ModelPreset.allCases.map(\.rawValue))),
+        .value(
+            "weights", "TYPE", "Of a published size: int8 (default), q4, f16 or f32.", \.weights,
+            suggest: .words(WeightsArgument.allCases.map(\.rawValue))),
+        .value(
+            "context", "N", "Tokens to hold, the soft prompt and the generated ones included (default 512).",
+            \.context),
+        .value("batch", "B", "Texts at the same time (default 1).", \.batch),
+        .value(
+            "target", "TIME",
+            "In place of --memory: find the smallest memory that gives a token in this time: 1s, 500ms.", \.target),
+        .value(
+            "acceptance", "SHARE",
+            "With --speculate: how many drafts are right, 0 to 1 (default 0.6; generate --json tells).",
+            \.acceptance),
+        .value("disk-rate", "RATE", "How fast the disk is: 1GB/s, 500MB/s.", \.diskRate),
+        .value("cores", "N", "Compute threads to plan for (default: those of this machine).", \.cores),
+    ]
+
+    /// What a plan says by other options, it does not take twice.
+    private static let ofEngine =
+        EngineOptions.all.filter { $0.name != "threads" && $0.name != "io" } + EngineOptions.draftOptions
+
     private static var presets: String { ModelPreset.allCases.map(\.rawValue).joined(separator: ", ") }
 
     func run(_ terminal: Terminal) throws(LeafError) {
         try validate()
         let file = try openFile()
-        var options = modelOptions()
+        var options = try modelOptions()
         // What does not fit is said before anything is measured.
         if target == nil { options.memory = .bytes(try fittingBudget(file, options, terminal)) }
+        // Drafts are more rows on each sweep.
+        let rows = [batch, context] + (options.drafts.isWanted ? [4 * batch, 16 * batch] : [])
         let rates = try MachineRates.measure(
-            for: file, rows: [batch, context], threads: cores, activations: engine.activations,
+            for: file, rows: rows, threads: cores, activations: engine.activations,
             reading: engine.reading, disk: try statedDisk(), cancellation: terminal.interrupt.cancellation,
             onStep: { terminal.progress.show($0) })
         terminal.progress.clear()
@@ -144,12 +156,23 @@ struct PlanCommand: Command {
         }
     }
 
-    private func modelOptions() -> ModelOptions {
+    /// What is to draft, if anything is.
+    private func drafts() throws(LeafError) -> DraftOptions {
+        guard acceptance.map({ (0...1).contains($0) }) ?? true else {
+            throw LeafError(.usage, "--acceptance \(acceptance ?? 0) is not between 0 and 1")
+        }
+        var drafts = try engine.drafts()
+        if let acceptance { drafts.expectedAcceptance = Double(acceptance) }
+        return drafts
+    }
+
+    private func modelOptions() throws(LeafError) -> ModelOptions {
         var options = engine.modelOptions(
             Demand(
                 context: context * batch, longest: context, rows: max(context, batch), logitRows: batch,
                 sequences: batch))
         options.threads = cores
+        options.drafts = try drafts()
         return options
     }
 

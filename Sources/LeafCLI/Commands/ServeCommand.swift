@@ -28,7 +28,7 @@ struct ServeCommand: Command {
     var mostFiles = 256
     var filesLimit = ByteCount(bytes: 1 << 30)
     var tuning = TuningOptions()
-    var engine = EngineOptions()
+    var engine = EngineOptions(speculate: "auto")
     var common = CommonOptions()
 
     static let syntax = CommandSyntax<ServeCommand>(
@@ -76,7 +76,8 @@ struct ServeCommand: Command {
                 suggest: .folder),
             .value("max-files", "N", "Files to keep at most, those of batches included (default 256).", \.mostFiles),
             .value("files-limit", "SIZE", "Bytes of all files together (default 1GiB).", \.filesLimit),
-        ] + TuningOptions.all.map { $0.lifted(\.tuning) } + EngineOptions.all.map { $0.lifted(\.engine) }
+        ] + TuningOptions.all.map { $0.lifted(\.tuning) }
+            + (EngineOptions.all + EngineOptions.draftOptions).map { $0.lifted(\.engine) }
             + CommonOptions.quietness.map { $0.lifted(\.common) },
         examples: [
             "serve ant.leaf --memory 2GiB",
@@ -107,6 +108,7 @@ struct ServeCommand: Command {
             file, options, context: context, sequences: batch.count, limits, files: files.map { _ in fileLimits })
         (options.capacity, options.callerBytes) = (plan.capacity, plan.callerBytes)
         options.requestLimit = 1_000_000
+        options.drafts = try engine.drafts()
         _ = try Model.plan(file, options)
         let kept = try files.map { folder throws(LeafError) in
             Service.Files(

@@ -54,6 +54,11 @@ final class Terminal {
 
     /// Prints a warning, even with `--quiet`.
     func warn(_ sentence: String) { notes.write("warning: \(sentence.printable)") }
+
+    /// Says why nothing drafts although somebody asked for it.
+    func warnOfDrafts(missedBy model: Model) {
+        if let missed = model.missedDrafts { warn("speculation is \(missed)") }
+    }
 }
 
 /// Lines on standard error that stay. Any thread may write them.

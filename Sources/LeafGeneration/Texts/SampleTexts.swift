@@ -51,15 +51,38 @@ package struct SampleTexts: TextChoice {
     }
 
     package mutating func accept(
-        _ rows: [LogitsRow], of text: Int, workspace: inout SamplingWorkspace
-    ) throws(LeafError) {
-        if let open {
-            for row in rows where goesOn(text) { try choose(row, open[text], &workspace) }
-        } else if let row = rows.last {
+        _ rows: [LogitsRow], of text: Int, drafts: [Int32], workspace: inout SamplingWorkspace
+    ) throws(LeafError) -> Int {
+        guard let open else {
+            guard let row = rows.last else { return 0 }
             // All continue the one prompt.
             samples = (0..<request.samples).map(makeSample)
             for number in samples.indices { try choose(row, number, &workspace) }
+            return rows.count
         }
+        for (index, row) in rows.enumerated() {
+            let isDrafted = index > 0
+            guard goesOn(text), !isDrafted || history(of: text).counted.last == drafts[index - 1] else { return index }
+            try choose(row, open[text], &workspace)
+        }
+        return rows.count
+    }
+
+    package func draftLimit(of text: Int) -> Int {
+        guard open != nil, goesOn(text) else { return 0 }
+        return max(0, request.options.maxTokens - history(of: text).generatedCount - 1)
+    }
+
+    package mutating func draft(
+        from logits: Span<Float>, of text: Int, workspace: inout SamplingWorkspace
+    ) -> Draft? {
+        guard let open else { return nil }
+        return samples[open[text]].decoder.draft(from: logits, workspace: &workspace)
+    }
+
+    package mutating func forgetDrafts(of text: Int) {
+        guard let open else { return }
+        samples[open[text]].decoder.forgetDrafts()
     }
 
     package mutating func advance() -> [Int] {

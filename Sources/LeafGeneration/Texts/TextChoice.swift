@@ -19,11 +19,25 @@ package protocol TextChoice {
 
     /// Takes what the model gives after a text, text by text in order.
     ///
-    /// - Parameter rows: those of the text's positions that are not known yet, in order.
+    /// - Parameters:
+    ///   - rows: those of the text's positions that are not known yet, in order.
+    ///   - drafts: the tokens between them. A row counts if all drafts before it are what the text has become.
+    /// - Returns: the number of rows that counted.
     /// - Throws: `.badInput` for logits that are no numbers, or if every token is forbidden.
     mutating func accept(
-        _ rows: [LogitsRow], of text: Int, workspace: inout SamplingWorkspace
-    ) throws(LeafError)
+        _ rows: [LogitsRow], of text: Int, drafts: [Int32], workspace: inout SamplingWorkspace
+    ) throws(LeafError) -> Int
+
+    /// The most drafts that can be of use behind a text on one sweep.
+    func draftLimit(of text: Int) -> Int
+
+    /// Chooses what would come next by these logits, and counts it as a token until `forgetDrafts`; nil if the text
+    /// would end.
+    mutating func draft(
+        from logits: Span<Float>, of text: Int, workspace: inout SamplingWorkspace
+    ) -> Draft?
+
+    mutating func forgetDrafts(of text: Int)
 
     /// Decides, once the rows of all texts were taken.
     ///
@@ -47,6 +61,14 @@ package protocol TextChoice {
     ///
     /// - Returns: how many there are.
     mutating func tellResumed() -> Int
+}
+
+extension TextChoice {
+    package func draftLimit(of text: Int) -> Int { 0 }
+    package mutating func draft(
+        from logits: Span<Float>, of text: Int, workspace: inout SamplingWorkspace
+    ) -> Draft? { nil }
+    package mutating func forgetDrafts(of text: Int) {}
 }
 
 extension KVCache {

@@ -19,10 +19,14 @@ package final class TextTrack<Choice: TextChoice>: Track {
     private var choice: Choice
     /// The sequence of each text under way; empty before the first sweep.
     private var sequences: [SequenceID] = []
+    /// The drafts of each text under way, as long as `sequences`.
+    private var texts: [Text] = []
     /// Texts with rows on this sweep, and how many of them want logits.
     private var riding: [(text: Int, rows: Int)] = []
     /// The one of `riding` whose rows come now, and those that have come.
     private var turn = 0
+    /// Whether this sweep is the prompt's.
+    private var isPrompt = false
     private var rows: [LogitsRow] = []
 
     /// - Parameters:
@@ -48,8 +52,10 @@ package final class TextTrack<Choice: TextChoice>: Track {
         turn = 0
         rows.removeAll(keepingCapacity: true)
         riding.removeAll(keepingCapacity: true)
+        isPrompt = sequences.isEmpty
         guard !sequences.isEmpty else {
             sequences = [model.cache.makeSequence()]
+            texts = [Text(self, 0)]
             let last = prompt.ids.count - 1
             batch.rows += prompt.rows(of: sequences[0], in: configuration) { $0 == last }
             riding = [(text: 0, rows: 1)]
@@ -79,6 +85,15 @@ package final class TextTrack<Choice: TextChoice>: Track {
         }
         batch.rows.append(
             prompt.row(of: sequence, generated: last, step: history.generatedCount - 1, in: configuration))
+        let drafts = texts[text].waitingDrafts.map(\.id)
+        for (number, draft) in drafts.enumerated() {
+            if let hiding = prompt.hiding(after: history, drafts[...number], in: configuration) {
+                model.cache.hide(hiding.position, of: sequence, with: hiding.row)
+            }
+            batch.rows.append(
+                prompt.row(
+                    of: sequence, generated: draft, step: history.generatedCount + number, in: configuration))
+        }
     }
 
     package func accept(
@@ -86,11 +101,31 @@ package final class TextTrack<Choice: TextChoice>: Track {
     ) throws(LeafError) {
         rows.append(row)
         guard rows.count == riding[turn].rows else { return }
-        try choice.accept(rows, of: riding[turn].text, workspace: &workspace)
+        let text = riding[turn].text
+        let drafts = texts[text].waitingDrafts.map(\.id)
+        let counted = try choice.accept(rows, of: text, drafts: drafts, workspace: &workspace)
         report.noteToken()
+        if !isPrompt { report.countStep(tokens: counted) }
+        if !drafts.isEmpty { settle(text, accepted: counted - 1, row.model) }
         rows.removeAll(keepingCapacity: true)
         turn += 1
-        if turn == riding.count { sequences = row.model.cache.follow(try choice.advance(), of: sequences) }
+        guard turn == riding.count else { return }
+        let parents = try choice.advance()
+        sequences = row.model.cache.follow(parents, of: sequences)
+        texts = parents.enumerated().map { number, parent in
+            // The first child of a text goes on with what was kept of it.
+            guard parents.firstIndex(of: parent) == number else { return Text(self, number) }
+            texts[parent].number = number
+            return texts[parent]
+        }
+    }
+
+    /// Notes what became of a text's drafts, and removes the rejected ones from the cache.
+    private func settle(_ text: Int, accepted: Int, _ model: Executor) {
+        texts[text].acceptedDrafts = accepted
+        report.countDrafts(drafted: texts[text].drafts.count, accepted: accepted)
+        model.retract(
+            sequences[text], to: cachedLength(generated: choice.history(of: text).generatedCount - 1))
     }
 
     package func endSweep(_ model: Executor) {
@@ -103,8 +138,45 @@ package final class TextTrack<Choice: TextChoice>: Track {
         if let keeper, keeper.isStale, error == nil { save(keeper, model, isLast: true) }
         keeper?.letGo()
         for sequence in sequences { model.cache.remove(sequence) }
+        texts = []
         if let error { return report.fail(error) }
         report.finish(choice.finish())
+    }
+}
+
+// MARK: Drafts
+
+extension TextTrack {
+    package var drafted: [any DraftedText] {
+        isCached ? texts.filter { $0.draftLimit > 0 } : []
+    }
+
+    /// One of the texts, for whoever drafts.
+    private final class Text: DraftedText {
+        unowned let track: TextTrack
+        /// Among the texts under way.
+        var number: Int
+        var drafts: [Draft] = []
+        var acceptedDrafts: Int?
+        var draftState: AnyObject?
+
+        init(_ track: TextTrack, _ number: Int) {
+            self.track = track
+            self.number = number
+        }
+
+        /// Those that ride on this sweep.
+        var waitingDrafts: [Draft] { acceptedDrafts == nil ? drafts : [] }
+        var prompt: PromptRows { track.prompt }
+        var sequence: SequenceID { track.sequences[number] }
+        var history: TokenHistory { track.choice.history(of: number) }
+        var draftLimit: Int { track.choice.draftLimit(of: number) }
+
+        func draft(from logits: Span<Float>, workspace: inout SamplingWorkspace) -> Draft? {
+            track.choice.draft(from: logits, of: number, workspace: &workspace)
+        }
+
+        func forgetDrafts() { track.choice.forgetDrafts(of: number) }
     }
 }
 
@@ -121,6 +193,7 @@ extension TextTrack {
             ) { text, sequence in
                 isCached ? prompt.rows(of: sequence, followedBy: generated[text], in: configuration) : []
             }
+            texts = sequences.indices.map { Text(self, $0) }
             for (generated, sequence) in zip(generated, sequences) where isCached {
                 for hiding in prompt.hidings(after: generated, in: configuration) {
                     model.cache.hide(hiding.position, of: sequence, with: hiding.row)

@@ -64,8 +64,9 @@ struct ServerMetrics {
         page.add("leafcutter_memory_budget_bytes", .gauge, "The memory budget.", model.plan.budget)
         page.add("leafcutter_memory_planned_bytes", .gauge, "What the plan promises to need.", model.plan.total)
         page.add("leafcutter_memory_peak_bytes", .gauge, "The most memory that the process has had.", model.peakBytes)
-        page.add("leafcutter_drafted_tokens_total", .counter, "Tokens that were drafted.", 0)
-        page.add("leafcutter_accepted_tokens_total", .counter, "Drafted tokens that were right.", 0)
+        let drafts = model.speculation
+        page.add("leafcutter_drafted_tokens_total", .counter, "Tokens that were drafted.", drafts.drafted)
+        page.add("leafcutter_accepted_tokens_total", .counter, "Drafted tokens that were right.", drafts.accepted)
         return page.text
     }
 }

@@ -1,0 +1,112 @@
+package import LeafSystem
+import Synchronization
+
+/// Decides before each sweep how many tokens of each text are drafted, and learns from what became of them.
+///
+/// It lives on the engine's thread. What it decides changes how long texts take, and never what they become.
+package final class Speculation {
+    private let source: any DraftSource
+    /// Drafts of each text on each sweep, whether they pay or not; nil for as many as pay.
+    private let fixedCount: Int?
+    private let counters: SpeculationCounters
+    private var worth = DraftWorth()
+
+    package init(_ source: any DraftSource, fixedCount: Int?, counters: SpeculationCounters) {
+        self.source = source
+        self.fixedCount = fixedCount
+        self.counters = counters
+    }
+
+    /// Gives texts their drafts.
+    ///
+    /// - Parameter room: rows that drafts may have on the sweep, those of all texts.
+    func propose(
+        for texts: [any DraftedText], room: Int, workspace: inout SamplingWorkspace, isCancelled: () -> Bool
+    ) {
+        for text in texts {
+            text.drafts.removeAll(keepingCapacity: true)
+            text.acceptedDrafts = nil
+        }
+        guard !texts.isEmpty, !counters.hasFailed else { return }
+        let most = min(fixedCount ?? Self.mostDrafts, room / texts.count)
+        guard most > 0, fixedCount != nil || worth.wantsDrafts() else { return }
+        let began = ContinuousClock.now
+        do throws(LeafError) {
+            try source.draft(
+                texts, workspace: &workspace,
+                add: { text, draft in add(draft, to: text, most: most) }, isCancelled: isCancelled)
+        } catch {
+            for text in texts { text.drafts.removeAll() }
+            // A draft that was broken off is none; the next sweep may have one.
+            if error.kind != .cancelled { counters.fail(error) }
+        }
+        let seconds = (ContinuousClock.now - began) / .seconds(1)
+        let drafted = texts.reduce(0) { $0 + $1.drafts.count }
+        counters.add(drafted: drafted, seconds: seconds)
+        worth.noteDrafting(seconds: seconds, drafts: drafted)
+    }
+
+    /// - Returns: whether another draft behind this one is wanted.
+    private func add(_ draft: Draft, to text: any DraftedText, most: Int) -> Bool {
+        let most = min(most, text.draftLimit)
+        guard text.drafts.count < most else { return false }
+        let chance = text.drafts.reduce(worth.chance(draft)) { $0 * worth.chance($1) }
+        guard fixedCount != nil || worth.pays(chance) else { return false }
+        text.drafts.append(draft)
+        return text.drafts.count < most
+    }
+
+    /// Learns from a sweep that is over.
+    ///
+    /// - Parameters:
+    ///   - seconds: that it took.
+    ///   - isStep: whether every row was a step of a text or a draft.
+    func learn(from texts: [any DraftedText], seconds: Double, rows: Int, isStep: Bool) {
+        var tokens = texts.count
+        for text in texts {
+            guard let accepted = text.acceptedDrafts else { continue }
+            for (index, draft) in text.drafts.prefix(accepted + 1).enumerated() {
+                worth.note(draft, isRight: index < accepted)
+            }
+            if !text.drafts.isEmpty { worth.noteFirst(isRight: accepted > 0) }
+            counters.add(accepted: accepted)
+            tokens += accepted
+        }
+        worth.noteSweep(seconds: seconds, rows: rows, tokens: tokens, isStep: isStep)
+    }
+
+    /// The most drafts of a text on a sweep where nobody says how many.
+    package static let mostDrafts = 32
+}
+
+/// What drafting has come to; any thread may ask.
+package final class SpeculationCounters: Sendable {
+    private struct State {
+        var drafted = 0
+        var accepted = 0
+        var seconds = 0.0
+        var failure: LeafError?
+    }
+    private let state = Mutex(State())
+
+    package init() {}
+
+    package var drafted: Int { state.withLock(\.drafted) }
+    package var accepted: Int { state.withLock(\.accepted) }
+    /// Seconds that drafting took.
+    package var seconds: Double { state.withLock(\.seconds) }
+    /// Why there are no drafts any more; nil while there may be.
+    package var failure: LeafError? { state.withLock(\.failure) }
+
+    var hasFailed: Bool { failure != nil }
+
+    func add(drafted: Int, seconds: Double) {
+        state.withLock {
+            $0.drafted += drafted
+            $0.seconds += seconds
+        }
+    }
+
+    func add(accepted: Int) { state.withLock { $0.accepted += accepted } }
+    func fail(_ error: LeafError) { state.withLock { $0.failure = error } }
+}

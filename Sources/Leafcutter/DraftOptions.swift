@@ -1,0 +1,59 @@
+package import LeafGeneration
+public import LeafSystem
+
+/// What guesses how texts go on. A guess is checked on the next sweep, and a wrong one changes no text.
+public struct DraftOptions: Sendable {
+    public enum Source: Sendable {
+        /// Nothing.
+        case none
+        /// The n-grams of prompt and output, where the plan has room for them beside what matters more.
+        case automatic
+        /// The n-grams of prompt and output.
+        case ngrams
+        /// A model with the same vocabulary, which stays in memory. A copy of the model with fewer bits shares its
+        /// cache.
+        case model(ModelFile)
+    }
+
+    public var source: Source
+    /// Drafts of a text on each sweep, also where they do not pay; nil for as many as pay.
+    public var fixedCount: Int?
+
+    /// How often a draft is taken to be right, for predictions. Models of the same family are right more often.
+    public var expectedAcceptance = 0.6
+    /// Another source, in place of `source`.
+    package var makeSource: (@Sendable () -> any DraftSource)?
+
+    public init(_ source: Source, fixedCount: Int? = nil) {
+        self.source = source
+        self.fixedCount = fixedCount
+    }
+
+    /// Reads what people write: `auto`, `off`, `ngram`, or the path of a model.
+    ///
+    /// - Parameters:
+    ///   - memory: the budget of the model that is drafted for; the header of the draft has to fit it as well.
+    /// - Throws: `.io` and `.badInput` for a model that cannot be read, `.budget` for one that is too large.
+    public init(
+        named name: String, fixedCount: Int? = nil, memory: MemoryBudget = .automatic
+    ) throws(LeafError) {
+        self.fixedCount = fixedCount
+        source =
+            switch name {
+            case "off": .none
+            case "auto": .automatic
+            case "ngram": .ngrams
+            default: .model(try ModelFile(path: name, toPlanFor: memory))
+            }
+    }
+
+    /// The words that are no paths.
+    public static let names = ["auto", "off", "ngram"]
+
+    /// Whether anything is to draft.
+    package var isWanted: Bool { if case .none = source { makeSource != nil } else { true } }
+    var isAutomatic: Bool { if case .automatic = source { true } else { false } }
+
+    public static let none = DraftOptions(.none)
+    public static let automatic = DraftOptions(.automatic)
+}

@@ -1,0 +1,219 @@
+import CPMAntShape
+import Foundation
+import GoldenSupport
+import LeafExecutor
+import LeafFormat
+import LeafGeneration
+import LeafImport
+import LeafSystem
+import Leafcutter
+import Testing
+
+/// Drafts that are right, wrong, too many, behind the end: no text changes.
+@Suite("Speculation changes no byte") struct SpeculationTests {
+    /// Knows what texts become, and proposes it with mistakes.
+    private final class Oracle: DraftSource {
+        private let texts: [(prompt: [Int32], ids: [Int32])]
+        private let vocabSize: Int32
+        private var random: SeededGenerator
+
+        init(_ texts: [(prompt: [Int32], ids: [Int32])], vocabSize: Int, seed: UInt64) {
+            self.texts = texts
+            self.vocabSize = Int32(vocabSize)
+            random = SeededGenerator(seed: seed)
+        }
+
+        func draft(
+            _ texts: [any DraftedText], workspace: inout SamplingWorkspace,
+            add: (any DraftedText, Draft) -> Bool, isCancelled: () -> Bool
+        ) throws(LeafError) {
+            for text in texts {
+                let past = Array(text.history.generated)
+                let known = self.texts.filter { $0.prompt == text.prompt.ids && $0.ids.starts(with: past) }
+                let coming = known.randomElement(using: &random)?.ids.dropFirst(past.count) ?? []
+                let mistake = Int.random(in: 0...12, using: &random)
+                for number in 0..<Int.random(in: 0...12, using: &random) {
+                    let isRight = number < coming.count && number != mistake
+                    let id =
+                        isRight
+                        ? coming[coming.startIndex + number] : Int32.random(in: 0..<vocabSize, using: &random)
+                    guard add(text, Draft(id: id, probability: 0.5)) else { break }
+                }
+            }
+        }
+    }
+
+    private static let vocabSize = 300
+
+    private func convert(_ directory: TemporaryDirectory, weights: WeightFormat = .int8) throws -> ModelFile {
+        let path = directory.path("model.leaf")
+        try Fixture.convert("ant-tiny-c", form: "hf", weights: weights, to: path)
+        return try ModelFile(path: path)
+    }
+
+    private func open(
+        _ file: ModelFile, _ drafts: DraftOptions, kv: KVPrecision? = nil, sequences: Int = 7
+    ) throws -> Model {
+        var options = ModelOptions(
+            memory: .gibibytes(1), threads: 2, kv: kv,
+            capacity: .init(context: 640, longest: 140, rows: 260, logitRows: 7, sequences: sequences),
+            keepsSessions: true)
+        options.drafts = drafts
+        return try Model(file, options)
+    }
+
+    private func oracle(_ texts: [(prompt: [Int32], ids: [Int32])], seed: UInt64) -> DraftOptions {
+        var drafts = DraftOptions(.none, fixedCount: 12)
+        drafts.makeSource = { Oracle(texts, vocabSize: Self.vocabSize, seed: seed) }
+        return drafts
+    }
+
+    /// A request with random options; all that decides its text is in it.
+    private func request(
+        _ file: ModelFile, _ random: inout some RandomNumberGenerator
+    ) throws -> GenerationRequest {
+        let prompt =
+            [6] + (0..<Int.random(in: 0...40, using: &random)).map { _ in Int32.random(in: 0..<300, using: &random) }
+        var options = GenerationOptions(
+            maxTokens: Int.random(in: 1...40, using: &random), temperature: Float.random(in: 0.3...1.5, using: &random),
+            topP: [0, 0.5, 0.9].randomElement(using: &random) ?? 0,
+            topK: [0, 5].randomElement(using: &random) ?? 0, minP: [0, 0.05].randomElement(using: &random) ?? 0,
+            seed: .random(in: 0...99, using: &random),
+            repetitionPenalty: [1, 1.3].randomElement(using: &random) ?? 1,
+            presencePenalty: [0, 0.5].randomElement(using: &random) ?? 0,
+            noRepeatNgram: [0, 3].randomElement(using: &random) ?? 0, eosID: .random(in: 0..<300, using: &random),
+            compatibility: Compatibility.allCases.randomElement(using: &random) ?? .cpmLive,
+            task: .random(in: 0..<4, using: &random), segment: .random(in: 1..<8, using: &random))
+        if Bool.random(using: &random) { options.decoding = .greedy }
+        if Bool.random(using: &random) { options.logprobs = 2 }
+        return GenerationRequest(
+            prompt: try file.rows(of: .ids(prompt), options), options: options,
+            samples: Int.random(in: 1...3, using: &random))
+    }
+
+    /// What a request gave, times left out.
+    private struct Answer: Equatable {
+        let ids: [[Int32]]
+        let reasons: [FinishReason]
+        let logprobs: [[TokenLogprobs]]
+
+        init(_ generation: Generation) {
+            ids = generation.samples.map(\.ids)
+            reasons = generation.samples.map(\.finishReason)
+            logprobs = generation.samples.map(\.logprobs)
+        }
+    }
+
+    private func run(_ requests: [GenerationRequest], on model: Model) throws -> [Answer] {
+        var answers: [Int: Answer] = [:]
+        try model.generate(requests) { index, event in
+            if case .finished(let outcome) = event { answers[index] = (try? outcome.get()).map(Answer.init) }
+        }
+        return try requests.indices.map { try #require(answers[$0]) }
+    }
+
+    @Test(arguments: [WeightFormat.int8, .q4], KVPrecision.allCases)
+    func randomDraftsChangeNoByte(weights: WeightFormat, kv: KVPrecision) throws {
+        let directory = try TemporaryDirectory()
+        let file = try convert(directory, weights: weights)
+        let seed = UInt64.random(in: .min ... .max)
+        var random = SeededGenerator(seed: seed)
+        let requests = try (0..<20).map { _ in try request(file, &random) }
+        let plain = try open(file, .none, kv: kv)
+        let alone = try requests.map { try run([$0], on: plain)[0] }
+        let texts = zip(requests, alone).flatMap { request, answer in
+            answer.ids.map { (prompt: request.prompt.ids, ids: $0) }
+        }
+        let drafted = try open(file, oracle(texts, seed: seed), kv: kv)
+        for (request, answer) in zip(requests, alone) {
+            #expect(try run([request], on: drafted) == [answer], "seed \(seed), \(request.options)")
+        }
+        #expect(try run(requests, on: drafted) == alone, "seed \(seed), together")
+        #expect(drafted.speculation.accepted > 100)
+        #expect(drafted.speculation.drafted > drafted.speculation.accepted)
+        #expect(drafted.counters.sweeps < plain.counters.sweeps * 2)
+    }
+
+    /// A copy with fewer bits drafts in the model's own cache, another model in one of its own.
+    @Test(arguments: [true, false]) func aModelThatDraftsChangesNoByte(isCopy: Bool) throws {
+        let directory = try TemporaryDirectory()
+        let file = try convert(directory)
+        let path = directory.path("draft.leaf")
+        if isCopy {
+            var requantization = RequantizationOptions()
+            requantization.weights = .q4
+            _ = try Requantizer(model: file.leaf.path, output: path, options: requantization).run()
+        } else {
+            try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .q4, to: path)
+        }
+        let seed = UInt64.random(in: .min ... .max)
+        var random = SeededGenerator(seed: seed)
+        let requests = try (0..<12).map { _ in try request(file, &random) }
+        let plain = try open(file, .none)
+        let alone = try requests.map { try run([$0], on: plain)[0] }
+        for count in [nil, 1, 7] {
+            let drafted = try open(file, DraftOptions(.model(ModelFile(path: path)), fixedCount: count))
+            #expect(drafted.speculation.mode == path)
+            for (request, answer) in zip(requests, alone) {
+                #expect(try run([request], on: drafted) == [answer], "seed \(seed), \(request.options)")
+            }
+            #expect(try run(requests, on: drafted) == alone, "seed \(seed), together")
+            guard count != nil else { continue }
+            // Its weights are nearly the model's, so most of its guesses are right.
+            #expect(drafted.speculation.accepted * 2 > drafted.speculation.drafted)
+        }
+    }
+
+    /// What is cut off between two sweeps, or within one, goes on to the same bytes, and leaves the same file.
+    @Test func sessionsAreThoseWithoutDrafts() throws {
+        let directory = try TemporaryDirectory()
+        let file = try convert(directory)
+        let options = GenerationOptions(maxTokens: 60, seed: 3, eosID: 299)
+        let prompt = Prompt.ids([6, 20, 30, 40, 11, 199])
+        let plain = try open(file, .none)
+        let whole = try plain.generate(prompt, options)
+        let drafts = oracle([(prompt: [6, 20, 30, 40, 11, 199], ids: whole.samples[0].ids)], seed: 5)
+        func run(_ model: Model, _ name: String, stopAfter: [Int]) throws -> (Generation, Data) {
+            let path = directory.path(name)
+            for limit in stopAfter {
+                let cancellation = Cancellation()
+                var pieces = 0
+                _ = try model.generate(
+                    prompt, options, session: Session(path: path), cancellation: cancellation,
+                    onPiece: { _ in
+                        pieces += 1
+                        if pieces == limit { cancellation.cancel() }
+                    })
+            }
+            let generation = try model.generate(prompt, options, session: Session(path: path))
+            return (generation, try Data(contentsOf: URL(fileURLWithPath: path)))
+        }
+        let (_, expected) = try run(plain, "plain", stopAfter: [])
+        for stops in [[], [3], [8, 15], [1, 2, 20, 41]] {
+            let (generation, bytes) = try run(try open(file, drafts), "drafted \(stops)", stopAfter: stops)
+            #expect(generation.samples[0].ids == whole.samples[0].ids, "\(stops)")
+            #expect(bytes == expected, "\(stops)")
+        }
+    }
+
+    @Test func draftsTakeNoMemoryFromWhoHasTooLittle() throws {
+        let directory = try TemporaryDirectory()
+        let file = try convert(directory)
+        var options = ModelOptions(threads: 2, capacity: .init(context: 120))
+        let least = try Model.plan(file, options).minimum
+        options.memory = .bytes(least)
+        options.drafts = DraftOptions(.model(try ModelFile(path: file.leaf.path)))
+        let model = try Model(file, options)
+        #expect(model.speculation.mode.hasPrefix("off: no room for"))
+        #expect(model.plan.minimum == least)
+    }
+
+    @Test func aDraftNeedsTheModelsVocabulary() throws {
+        let directory = try TemporaryDirectory()
+        let file = try convert(directory)
+        let other = directory.path("other.leaf")
+        try Fixture.convert("ant-tiny-a", form: "hf", weights: .int8, to: other)
+        #expect(throws: LeafError.self) { try open(file, DraftOptions(.model(ModelFile(path: other)))) }
+        #expect(throws: LeafError.self) { try open(file, DraftOptions(.ngrams, fixedCount: 0)) }
+    }
+}
