@@ -2,8 +2,8 @@
 /// machine, whatever was drawn before.
 ///
 /// Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011). The key is the
-/// request's seed, low word first; the counter is `[step, sample, 0, 0]`. So other requests, an interruption or another
-/// order of work change nothing.
+/// request's seed, low word first; the counter says what the number is for. So other requests, an interruption or
+/// another order of work change nothing.
 package struct Philox: Sendable {
     package typealias Words = (UInt32, UInt32, UInt32, UInt32)
 
@@ -29,16 +29,5 @@ package struct Philox: Sendable {
             key = (key.0 &+ Self.weyl.0, key.1 &+ Self.weyl.1)
         }
         return (a, b, c, d)
-    }
-
-    /// The number in 0..<1, a multiple of 2^-53, that chooses one token.
-    ///
-    /// - Parameters:
-    ///   - step: the number of tokens of the sample before this one.
-    ///   - sample: the number of the sample in its request.
-    package func uniform(step: Int, sample: Int) -> Double {
-        let (low, high, _, _) = words((UInt32(truncatingIfNeeded: step), UInt32(truncatingIfNeeded: sample), 0, 0))
-        let bits = UInt64(high) << 32 | UInt64(low)
-        return Double(bits >> 11) * 0x1p-53
     }
 }

@@ -30,8 +30,7 @@ package struct SequenceDecoder: Sendable {
     private var drafts = 0
     private let options: GenerationOptions
     private let processors: [any LogitsProcessor]
-    private let random: Philox
-    private let sample: Int
+    private let noise: GumbelNoise
 
     /// - Parameters:
     ///   - options: valid options, without beams.
@@ -44,9 +43,8 @@ package struct SequenceDecoder: Sendable {
         continuing earlier: [Int32] = []
     ) {
         self.options = options
-        self.sample = sample
         processors = options.processors
-        random = Philox(seed: seed)
+        noise = GumbelNoise(seed: seed, sample: sample)
         history = TokenHistory(prompt: options.compatibility.countsPrompt ? prompt : [], generated: earlier)
         history.reserve(min(max(0, options.maxTokens), 4096))
     }
@@ -122,30 +120,7 @@ package struct SequenceDecoder: Sendable {
         case .greedy:
             return Int32(best)
         case .sampling, .beams:
-            return workspace.draw(random.uniform(step: history.generatedCount, sample: sample))
+            return workspace.draw(noise, step: history.generatedCount, best: best)
         }
-    }
-}
-
-extension SamplingWorkspace {
-    /// The id at which the cumulative probability, summed in double precision in order of ids, exceeds a share of the
-    /// total.
-    ///
-    /// Every operation is exact, or rounds in the same way everywhere, so all machines draw the same id.
-    ///
-    /// - Parameter share: in 0..<1.
-    package mutating func draw(_ share: Double) -> Int32 {
-        computeProbabilities()
-        var total = 0.0
-        for id in 0..<vocabSize { total += Double(probabilities[id]) }
-        let target = share * total
-        var sum = 0.0
-        var last: Int32 = 0
-        for id in 0..<vocabSize where probabilities[id] > 0 {
-            sum += Double(probabilities[id])
-            last = Int32(id)
-            if sum > target { break }
-        }
-        return last
     }
 }

@@ -46,15 +46,37 @@ import Testing
 
     /// A session that nothing is added to stays as it is, byte for byte.
     @Test func aSessionIsNotWrittenAgainWhereNothingIsNew() throws {
+        try withCopy(of: "greedy.session") { copy in
+            let run = try Leafcutter.run(
+                "generate", Self.folder.appendingPathComponent("version-1.leaf").path, "今天 天气", "--greedy", "--seed",
+                "3",
+                "-n", "2", "--logprobs", "2", "--repetition-penalty", "1.3", "--max-tokens", "5", "-q", "--session",
+                copy)
+            #expect(run.status == 0, "\(run.error)")
+        }
+    }
+
+    /// Its random tokens were drawn otherwise, so that it could not be finished with the same bytes.
+    @Test func aSampledSessionOfTheFirstRulesIsRefusedInOneSentence() throws {
+        try withCopy(of: "sampling.session") { copy in
+            let sentence =
+                "is a session by rules 1, saved by Leafcutter 0.1.0; this Leafcutter samples by rules 2 alone"
+            try Leafcutter.expectRefusal(
+                [
+                    "generate", Self.folder.appendingPathComponent("version-1.leaf").path, "今天 天气", "--seed", "3", "-n",
+                    "2", "--logprobs", "2", "--max-tokens", "12", "-q", "--session", copy,
+                ], 1, sentence)
+            try Leafcutter.expectRefusal(["inspect", copy], 1, sentence)
+        }
+    }
+
+    /// - Parameter body: has to leave the copy as it is.
+    private func withCopy(of session: String, _ body: (_ path: String) throws -> Void) throws {
         let temporary = try TemporaryDirectory()
-        let source = Self.folder.appendingPathComponent("sampling.session")
-        let copy = temporary.path("a.session")
+        let source = Self.folder.appendingPathComponent(session)
+        let copy = temporary.path(session)
         try FileManager.default.copyItem(atPath: source.path, toPath: copy)
-        let model = Self.folder.appendingPathComponent("version-1.leaf").path
-        let run = try Leafcutter.run(
-            "generate", model, "今天 天气", "--seed", "3", "-n", "2", "--logprobs", "2", "--max-tokens", "5", "-q",
-            "--session", copy)
-        #expect(run.status == 0, "\(run.error)")
+        try body(copy)
         #expect(try Data(contentsOf: URL(filePath: copy)) == Data(contentsOf: source))
     }
 }

@@ -62,6 +62,21 @@ import Testing
         }
     }
 
+    /// The draw of random tokens has changed, and nothing else.
+    @Test func sampledTextsHaveRulesOfTheirOwn() throws {
+        for rules in [[], [("rules", "1")], [("rules", "3")]] {
+            let fields = rules + [("software", "0.1.0"), ("decoding", "sampling")]
+            let error = try #require(try refusal(fields))
+            #expect(error.kind == .badInput && error.description.contains("samples by rules 2 alone"))
+        }
+        #expect(try refusal([("decoding", "sampling"), ("rules", "2")]) == nil)
+        for decoding in ["--greedy", "--beams 3"] {
+            #expect(try refusal([("decoding", decoding)]) == nil)
+            let error = try #require(try refusal([("rules", "2"), ("decoding", decoding)]))
+            #expect(error.description.contains("by rules 1 alone"))
+        }
+    }
+
     @Test func aFieldThatTheseRulesDoNotHaveIsDamage() throws {
         #expect(try refusal([("a-new-field", "x")])?.description.contains("is damaged") == true)
         #expect(try refusal([("rules", "1"), ("a-new-field", "x")])?.description.contains("is damaged") == true)
@@ -94,7 +109,8 @@ import Testing
     @Test func optionsAreTakenFromTheFileUnlessTheyWereGiven() throws {
         let saved = try #require(
             try contents([
-                ("decoding", "sampling"), ("temperature", "0.7"), ("top-k", "5"), ("repetition-window", "all"),
+                ("rules", "2"), ("decoding", "sampling"), ("temperature", "0.7"), ("top-k", "5"),
+                ("repetition-window", "all"),
                 ("logit-bias", "5=-1.5 7=2.0"), ("stop", #"["，", "\n"]"#), ("allow-empty", "true"), ("number", "3"),
                 ("logprobs", "2"), ("compat", "transformers"), ("task", "1"),
             ]))

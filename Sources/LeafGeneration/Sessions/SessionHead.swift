@@ -46,11 +46,17 @@ package struct SessionHead: Sendable, Equatable {
         }
     }
 
-    /// The number of the rules by which texts go on: everything that makes the bytes of a generation and is no option.
+    /// The number of the rules by which texts with these fields go on: everything that makes the bytes of a generation
+    /// and is no option.
     ///
-    /// Raised when a session that was begun under the old rules could not be finished with the same bytes. While it is
-    /// 1 it is not written, so that files of the first program are those of this one.
-    private static let rules = 1
+    /// Raised when a session that was begun under the old rules could not be finished with the same bytes. 2 are those
+    /// of `GumbelNoise`, which sampled texts alone need. 1 is not written, so that files of the first program are those
+    /// of this one.
+    private static func rules(of fields: [Field]) -> Int { isSampled(fields) ? 2 : 1 }
+
+    private static func isSampled(_ fields: [Field]) -> Bool {
+        fields.contains { $0.name == .decoding && $0.value == GenerationOptions.Decoding.sampling.words }
+    }
 
     let fields: [Field]
     let promptIDs: [Int32]
@@ -76,7 +82,8 @@ package struct SessionHead: Sendable, Equatable {
     }
 
     init(fields: [Field], promptIDs: [Int32], seed: UInt64) {
-        self.fields = fields
+        let rules = Self.rules(of: fields)
+        self.fields = (rules == 1 ? [] : [Field(.rules, rules)]) + fields
         self.promptIDs = promptIDs
         self.seed = seed
     }
@@ -133,12 +140,14 @@ package struct SessionHead: Sendable, Equatable {
 
     private static func checkRules(_ fields: [Field], of path: String) throws(LeafError) {
         func value(_ name: Field.Name) -> String? { fields.first { $0.name == name }?.value }
-        guard let rules = value(.rules), rules != "\(Self.rules)" else { return }
+        let (rules, own) = (value(.rules) ?? "1", Self.rules(of: fields))
+        guard rules != "\(own)" else { return }
         let program = value(.software).map { " \($0.prefix(20))" } ?? ""
         throw LeafError(
             .badInput,
             "\(path) is a session by rules \(rules.prefix(20)), saved by Leafcutter\(program); "
-                + "this Leafcutter knows rules \(Self.rules) alone; go on with that one, or begin another session")
+                + "this Leafcutter \(isSampled(fields) ? "samples" : "decodes") by rules \(own) alone; "
+                + "go on with that one, or begin another session")
     }
 
     func write(to writer: SessionWriter) throws(LeafError) {
