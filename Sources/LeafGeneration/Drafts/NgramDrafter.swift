@@ -1,0 +1,126 @@
+import LeafSystem
+
+/// Guesses that a text goes on as it, or another text of its kind, went on before.
+///
+/// The continuations of the longest run that ends the text are counted, and smoothed with those of shorter runs. Each
+/// guess is continued in the same way, the most probable path first.
+package struct NgramDrafter: Drafter, Sendable {
+    private var index: NgramIndex
+    private let corpus: DraftCorpus?
+    private let width: Int
+    private var calibration = DraftCalibration()
+    /// The end of the text.
+    private var end = NgramContext()
+    private var continuations = NgramContinuations()
+    private var frontier: DraftFrontier
+
+    /// - Parameters:
+    ///   - limit: tokens of the text that are looked up; later ones are not.
+    ///   - nodes: of a tree at most.
+    ///   - width: continuations of one node at most; 1 makes chains.
+    ///   - corpus: texts of the same kind.
+    package init(limit: Int, nodes: Int, width: Int = 8, corpus: DraftCorpus? = nil) {
+        precondition(limit >= 0 && nodes > 0 && width > 0)
+        index = NgramIndex(limit: limit)
+        self.corpus = corpus
+        self.width = width
+        frontier = DraftFrontier(capacity: nodes)
+    }
+
+    /// Bytes of a drafter without its corpus, for the memory plan.
+    package static func byteCount(limit: Int, nodes: Int) -> Int {
+        NgramIndex.byteCount(tokens: limit) +| DraftFrontier.byteCount(capacity: nodes)
+            +| DraftCalibration.byteCount +| NgramContinuations.byteCount
+    }
+
+    package mutating func accept(_ tokens: ArraySlice<Int32>, drafted tree: DraftTree) {
+        calibration.learn(from: tree, tokens)
+        for token in tokens {
+            index.append(token)
+            end.append(token)
+        }
+    }
+
+    package mutating func draft(into tree: inout DraftTree, limit: Int) {
+        tree.removeAll()
+        frontier.removeAll()
+        let limit = min(limit, tree.capacity, frontier.capacity)
+        guard limit > 0 else { return }
+        expand(nil, of: tree)
+        while tree.count < limit, let guess = frontier.popMostProbable() {
+            tree.append(
+                guess.token, after: guess.parent, chance: guess.chance, estimate: guess.estimate,
+                evidence: guess.evidence)
+            if tree.count < limit { expand(tree.count - 1, of: tree) }
+        }
+    }
+
+    /// Adds the continuations of a node, or of the text, to what may be drafted.
+    private mutating func expand(_ node: Int?, of tree: DraftTree) {
+        let length = continuations.find(after: context(of: node, in: tree), in: index, and: corpus?.index)
+        guard length > 0 else { return }
+        let (before, depth) = node.map { (tree[$0].probability, tree[$0].depth + 1) } ?? (1, 1)
+        let evidence = Self.evidence(length)
+        for _ in 0..<width {
+            guard let (token, estimate) = continuations.popMostProbable() else { return }
+            let chance = calibration.chance(estimate, depth: depth, evidence: evidence)
+            frontier.insert(
+                DraftFrontier.Guess(
+                    token: token, parent: node, probability: before * chance, chance: chance, estimate: estimate,
+                    evidence: evidence))
+        }
+    }
+
+    /// The tokens of the path to a node, and the end of the text before them.
+    private func context(of node: Int?, in tree: DraftTree) -> NgramContext {
+        guard let node else { return end }
+        var context = context(of: tree[node].parent, in: tree)
+        context.append(tree[node].token)
+        return context
+    }
+
+    /// The kind of evidence that a run of so many tokens is.
+    private static func evidence(_ length: Int) -> Int {
+        switch length {
+        case 1: 0
+        case 2: 1
+        case 3...4: 2
+        case 5...8: 3
+        default: 4
+        }
+    }
+}
+
+/// Guesses that are not in the tree yet, as many of the most probable ones as a tree may have.
+private struct DraftFrontier: Sendable {
+    struct Guess {
+        let token: Int32
+        let parent: Int?
+        let probability: Double
+        let chance: Double
+        let estimate: Double
+        let evidence: Int
+    }
+
+    let capacity: Int
+    /// The most probable one is the last; of equal ones the earlier.
+    private var guesses: [Guess] = []
+
+    init(capacity: Int) {
+        self.capacity = capacity
+        guesses.reserveCapacity(capacity + 1)
+    }
+
+    static func byteCount(capacity: Int) -> Int { (capacity +| 1) *| MemoryLayout<Guess>.stride }
+
+    mutating func removeAll() { guesses.removeAll(keepingCapacity: true) }
+
+    mutating func popMostProbable() -> Guess? { guesses.popLast() }
+
+    mutating func insert(_ guess: Guess) {
+        let place = guesses.firstIndex { $0.probability >= guess.probability } ?? guesses.count
+        guard place > 0 || guesses.count < capacity else { return }
+        guesses.insert(guess, at: place)
+        if guesses.count > capacity { guesses.removeFirst() }
+    }
+}

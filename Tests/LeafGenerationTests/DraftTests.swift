@@ -1,0 +1,221 @@
+import GoldenSupport
+import LeafGeneration
+import LeafSystem
+import Testing
+
+private func randomText(_ count: Int, alphabet: Int32, _ generator: inout SeededGenerator) -> [Int32] {
+    (0..<count).map { _ in Int32.random(in: 0..<alphabet, using: &generator) }
+}
+
+private func context(of text: [Int32]) -> NgramContext {
+    var context = NgramContext()
+    for token in text { context.append(token) }
+    return context
+}
+
+/// The places of a text that stand behind a run of tokens, found one by one.
+private func places(behind run: ArraySlice<Int32>, in text: [Int32]) -> [Int] {
+    text.indices.filter { $0 >= run.count && text[($0 - run.count)..<$0] == run }
+}
+
+@Suite struct NgramIndexTests {
+    @Test func continuationsAreThoseOfEveryPlaceBehindTheRun() {
+        var generator = SeededGenerator(seed: 81)
+        for round in 0..<200 {
+            let text = randomText(round, alphabet: Int32(1 + round % 4), &generator)
+            var grown = NgramIndex(limit: text.count)
+            for token in text { grown.append(token) }
+            let sorted = NgramIndex(of: text)
+            let end = round % 2 == 0 ? text : randomText(20, alphabet: 4, &generator)
+            let longest = (0...min(NgramContext.longest, end.count)).last {
+                $0 == 0 || !places(behind: end.suffix($0), in: text).isEmpty
+            }
+            for index in [grown, sorted] {
+                #expect(index.longestMatch(context(of: end)) == longest, "round \(round)")
+                for length in 0...(longest ?? 0) {
+                    let found = index.ranks(after: context(of: end), length: length).map { index.token(at: $0) }
+                    let expected = places(behind: end.suffix(length), in: text).map { text[$0] }
+                    #expect(found.sorted() == expected.sorted(), "round \(round), \(length) tokens")
+                }
+            }
+        }
+    }
+
+    @Test func aFullIndexStaysAsItIs() {
+        var index = NgramIndex(limit: 4)
+        for token in [1, 2, 1, 3, 1, 4, 4, 4] as [Int32] { index.append(token) }
+        #expect(index.count == 4)
+        let ranks = index.ranks(after: context(of: [1]), length: 1)
+        #expect(ranks.map { index.token(at: $0) }.sorted() == [2, 3])
+    }
+
+    @Test func anEmptyIndexFindsNothing() {
+        for index in [NgramIndex(limit: 0), NgramIndex(of: [])] {
+            #expect(index.longestMatch(context(of: [1, 2])) == 0)
+            #expect(index.ranks(after: context(of: [1, 2]), length: 2).isEmpty)
+        }
+    }
+
+    @Test func aCorpusThatDoesNotFitIsRefusedInOneSentence() throws {
+        let tokens = [Int32](0..<100)
+        let enough = DraftCorpus.buildingBytes(tokens: 100)
+        #expect(try DraftCorpus(tokens, within: enough).count == 100)
+        #expect(DraftCorpus.mostTokens(within: enough) == 100 && DraftCorpus.mostTokens(within: enough - 1) == 99)
+        let error = #expect(throws: LeafError.self) { _ = try DraftCorpus(tokens, within: enough - 1) }
+        #expect(error?.kind == .budget && error?.description.contains("99 tokens fit") == true)
+    }
+}
+
+@Suite struct NgramDrafterTests {
+    private let nothing = DraftTree(capacity: 1)
+
+    private func drafter(
+        of text: [Int32], nodes: Int = 64, width: Int = 8, corpus: [Int32]? = nil
+    ) throws -> NgramDrafter {
+        let corpus = try corpus.map { try DraftCorpus($0, within: 1 << 20) }
+        var drafter = NgramDrafter(limit: 1000, nodes: nodes, width: width, corpus: corpus)
+        drafter.accept(text[...], drafted: nothing)
+        return drafter
+    }
+
+    private func draft(_ drafter: inout NgramDrafter, limit: Int = 64) -> DraftTree {
+        var tree = DraftTree(capacity: 64)
+        drafter.draft(into: &tree, limit: limit)
+        return tree
+    }
+
+    /// The tokens from the text to a node.
+    private func path(to node: Int, in tree: DraftTree) -> [Int32] {
+        (tree[node].parent.map { path(to: $0, in: tree) } ?? []) + [tree[node].token]
+    }
+
+    @Test func aRepeatedTextGoesOnAsBefore() throws {
+        var drafter = try drafter(of: [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3], width: 1)
+        let tree = draft(&drafter, limit: 9)
+        #expect(tree.nodes.map(\.token) == [4, 5, 6, 7, 8, 9, 1, 2, 3])
+        #expect(tree.nodes.map(\.parent) == [nil, 0, 1, 2, 3, 4, 5, 6, 7])
+        #expect(tree.nodes.map(\.depth) == Array(1...9))
+    }
+
+    @Test func aTreeIsInOrderAndNeverLargerThanAskedFor() throws {
+        var generator = SeededGenerator(seed: 82)
+        for round in 0..<100 {
+            let width = 1 + round % 4
+            let text = randomText(20 + 5 * round, alphabet: 4, &generator)
+            var drafter = try drafter(of: text, nodes: 48, width: width, corpus: round % 3 == 0 ? text : nil)
+            let whole = draft(&drafter)
+            #expect(whole.count <= 48)
+            var children: [Int?: [Int32]] = [:]
+            for (index, node) in whole.nodes.enumerated() {
+                #expect(node.parent.map { $0 < index } ?? true)
+                #expect(node.depth == path(to: index, in: whole).count)
+                #expect(node.probability > 0 && node.probability <= (node.parent.map { whole[$0].probability } ?? 1))
+                #expect(index == 0 || node.probability <= whole[index - 1].probability)
+                children[node.parent, default: []].append(node.token)
+            }
+            #expect(children.values.allSatisfy { $0.count <= width && Set($0).count == $0.count })
+            #expect(whole.nodes.allSatisfy { whole.child($0.token, of: $0.parent) != nil })
+            // The best tree of fewer nodes is the beginning of this one.
+            let limit = Int.random(in: 0...48, using: &generator)
+            #expect(draft(&drafter, limit: limit).nodes == Array(whole.nodes.prefix(limit)))
+        }
+    }
+
+    /// Every guess went on like this somewhere, behind at least the last token of its path.
+    @Test func guessesComeFromTheTextOrTheCorpus() throws {
+        var generator = SeededGenerator(seed: 83)
+        let (text, corpus) = (randomText(60, alphabet: 12, &generator), randomText(90, alphabet: 12, &generator))
+        var drafter = try drafter(of: text, corpus: corpus)
+        let tree = draft(&drafter)
+        #expect(!tree.isEmpty)
+        for index in tree.nodes.indices {
+            let whole = text + path(to: index, in: tree)
+            let pair = whole.suffix(2)
+            let isKnown = [text, corpus].contains { known in
+                known.indices.dropFirst().contains { known[($0 - 1)...$0] == pair }
+            }
+            #expect(isKnown, "\(pair)")
+        }
+    }
+
+    @Test func whatCameMoreOftenIsMoreProbable() throws {
+        var drafter = try drafter(of: [9, 1, 5, 9, 2, 6, 9, 1, 7, 9, 1, 8, 9])
+        let first = draft(&drafter).nodes.filter { $0.parent == nil }
+        #expect(first.map(\.token) == [1, 2])
+        // Three and one of four, where two different ones leave a share for what never came.
+        #expect(first.map(\.estimate) == [3.0 / 6, 1.0 / 6])
+    }
+
+    @Test func anUnknownEndGivesNoGuess() throws {
+        for text in [[], [1], [1, 2, 3]] as [[Int32]] {
+            var drafter = try drafter(of: text)
+            #expect(draft(&drafter).isEmpty)
+        }
+    }
+
+    @Test func aCorpusAloneIsEnough() throws {
+        var drafter = try drafter(of: [3], corpus: [1, 2, 3, 4, 5])
+        #expect(draft(&drafter).nodes.map(\.token) == [4, 5])
+    }
+
+    @Test func guessesThatCameTrueBecomeMoreProbable() throws {
+        let period: [Int32] = [1, 2, 3, 4, 5, 6]
+        var drafter = try drafter(of: period + [1])
+        let before = draft(&drafter)
+        var tree = before
+        for token in [2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6] as [Int32] {
+            drafter.accept([token], drafted: tree)
+            tree = draft(&drafter)
+        }
+        #expect(tree[0].token == 1 && tree[0].probability > before[0].probability)
+    }
+}
+
+@Suite struct DraftCalibrationTests {
+    @Test func anEstimateIsBelievedUntilSomethingCame() {
+        let calibration = DraftCalibration()
+        for depth in 1...20 { #expect(calibration.chance(0.3, depth: depth, evidence: depth % 5) == 0.3) }
+    }
+
+    @Test func estimatesAreCorrectedByWhatCame() {
+        var (calibration, tree) = (DraftCalibration(), DraftTree(capacity: 2))
+        tree.append(7, after: nil, chance: 0.8, estimate: 0.8, evidence: 1)
+        tree.append(8, after: 0, chance: 0.5, estimate: 0.5, evidence: 3)
+        // One of four first guesses comes; then always the second one.
+        for round in 0..<4000 { calibration.learn(from: tree, round % 4 == 0 ? [7, 8] : [9, 8]) }
+        #expect(abs(calibration.chance(0.8, depth: 1, evidence: 1) - 0.25) < 0.01)
+        #expect(abs(calibration.chance(0.4, depth: 2, evidence: 3) - 0.8) < 0.01)
+        #expect(calibration.chance(0.9, depth: 2, evidence: 3) == 1)
+        // Other depths and other evidence are another matter.
+        #expect(calibration.chance(0.8, depth: 2, evidence: 1) == 0.8)
+        #expect(calibration.chance(0.8, depth: 1, evidence: 2) == 0.8)
+    }
+
+    @Test func guessesThatTheTextDidNotReachCountForNothing() {
+        var (calibration, tree) = (DraftCalibration(), DraftTree(capacity: 3))
+        tree.append(7, after: nil, chance: 0.5, estimate: 0.5)
+        tree.append(8, after: 0, chance: 0.5, estimate: 0.5)
+        tree.append(6, after: nil, chance: 0.2, estimate: 0.2)
+        calibration.learn(from: tree, [6, 8])
+        #expect(calibration.chance(0.5, depth: 2, evidence: 0) == 0.5)
+        calibration.learn(from: tree, [])
+        #expect(abs(calibration.chance(0.7, depth: 1, evidence: 0) - 0.7 * 3 / 2.7) < 1e-12)
+    }
+}
+
+@Suite struct DraftTreeTests {
+    @Test func probabilitiesArePathsAndSumToTheTokensExpected() {
+        var tree = DraftTree(capacity: 4)
+        tree.append(1, after: nil, chance: 0.5, estimate: 0.6)
+        tree.append(2, after: 0, chance: 0.5, estimate: 0.5)
+        tree.append(3, after: nil, chance: 0.25, estimate: 0.3)
+        #expect(tree.nodes.map(\.probability) == [0.5, 0.25, 0.25] && tree.expectedTokens == 1)
+        #expect(tree.child(2, of: 0) == 1 && tree.child(2, of: nil) == nil && tree.child(3, of: nil) == 2)
+        tree.truncate(to: 9)
+        #expect(tree.count == 3)
+        tree.truncate(to: 1)
+        #expect(tree.nodes.map(\.token) == [1])
+        tree.removeAll()
+        #expect(tree.isEmpty && tree.expectedTokens == 0 && tree.capacity == 4)
+    }
+}
