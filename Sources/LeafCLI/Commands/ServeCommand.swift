@@ -99,6 +99,7 @@ struct ServeCommand: Command {
         var options = engine.modelOptions(Demand(context: 1))
         var limits = HTTPLimits()
         (limits.connections, limits.bodyBytes) = (connections, requestLimit.bytes)
+        limits = limits.withinDescriptors()
         let certificate = try tlsCertificate()
         limits.isEncrypted = certificate != nil
         // The longest body has to fit, whatever others send meanwhile.
