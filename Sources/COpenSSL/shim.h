@@ -5,6 +5,8 @@
 #include <openssl/ssl.h>
 
 // Macros that take part in what a server sets.
-static inline int leaf_tls_require_modern(SSL_CTX *context) {
-    return (int)SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+static inline void leaf_tls_require_modern(SSL_CTX *context) {
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    // Nothing is kept of sessions that are over: whoever comes again has a ticket.
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 }

@@ -62,6 +62,8 @@ package final class BatchJob {
         /// Generated and scored in this run, and rows of its sweeps.
         package var tokens = 0
         package var rows = 0
+        /// Generated in this run, those of texts that were stopped among them.
+        package var generated = 0
         /// On the sweep under way.
         package var sweepRows = 0
     }
@@ -322,7 +324,7 @@ package final class BatchJob {
                 },
                 onEvent: { (open: inout OpenItem, index: Int, event: AnyRequest.Event) in
                     switch event {
-                    case .piece: break
+                    case .piece(let piece): progress.generated += piece.id == nil ? 0 : 1
                     case .progress(let news): progress.sweepRows = news.rows
                     case .finished(let result):
                         turns?.giveBack(open.item.requests[index])
@@ -371,6 +373,7 @@ package final class BatchJob {
                 return
             }
             progress.tokens += answer.tokens
+            progress.generated += answer.tokensWithoutPieces
             progress.rows += open.item.requests[index].rows(of: answer, in: file.configuration)
             guard let json = open.item.take(answer, of: index, model) else { return }
             open.isAnswered = true

@@ -79,7 +79,9 @@ extension Service {
         let gate = BatchGate(opened.model.file.configuration, places: carousel.places) { [inbox] in
             inbox.put(.placesReturned)
         }
-        let means = BatchRunner.Means(origin: files.origin, bytes: files.batchBytes, places: carousel.places)
+        let means = BatchRunner.Means(
+            origin: files.origin, bytes: files.batchBytes, places: carousel.places,
+            onTokens: { [inbox] in inbox.put(.batchTokens($0)) })
         let runner = BatchRunner(files.store, means)
         // Without a thread for them batches wait, and all others are answered.
         guard (try? runner.start(on: opened.model, gate)) != nil else { return }

@@ -92,6 +92,7 @@ extension Service {
     }
 
     private func sendHealth(_ exchange: HTTPExchange) {
+        guard exchange.method == .get || exchange.method == .head else { return refuse(exchange, method: "GET") }
         let isReady = opened != nil
         exchange.send(
             isReady ? 200 : 503, "application/json", "{\"status\":\"\(isReady ? "ok" : "loading")\"}\n".utf8)
@@ -128,6 +129,8 @@ extension Service {
     private static let idleInterval = Duration.seconds(5)
 
     private func watch(_ exchange: HTTPExchange) {
+        // There is nothing to watch in a head alone.
+        guard exchange.method == .get else { return refuse(exchange, method: "GET") }
         guard let feed, watchers.count < Self.mostWatchers else { return refuseBusy(exchange) }
         exchange.add(header: "Cache-Control", "no-cache")
         exchange.add(header: "X-Accel-Buffering", "no")

@@ -50,6 +50,8 @@ package final class Service {
         case opened(Opened)
         case told(number: Int, Told)
         case filed(number: Int, FileDesk.Answer)
+        /// A batch has generated so many.
+        case batchTokens(Int)
         /// A batch has left places on the sweep.
         case placesReturned
         case stop
@@ -145,6 +147,7 @@ package final class Service {
                 startBatches(on: opened)
             case .told(let number, let told): hear(told, of: number)
             case .filed(let number, let answer): hear(answer, of: number)
+            case .batchTokens(let count): metrics.count(tokens: count)
             case .placesReturned: break
             case .stop: stop()
             }

@@ -32,6 +32,11 @@ package enum AnyRequest: ModelRequest {
             }
         }
 
+        /// Tokens that were generated and of which no piece came before: a blank has none.
+        package var tokensWithoutPieces: Int {
+            if case .filling(let filling) = self { filling.tokenCount } else { 0 }
+        }
+
         /// Empty for an answer of another kind.
         package var scores: [TokenScore] { if case .scores(let scores) = self { scores } else { [] } }
         /// Empty for an answer of another kind.

@@ -32,9 +32,7 @@ package final class Carrier: Sendable {
         package var tokens: Int {
             switch self {
             case .piece(let piece): piece.id == nil ? 0 : 1
-            // A blank has no pieces.
-            case .answer(.filling(let filling)): filling.tokenCount
-            case .answer: 0
+            case .answer(let answer): answer.tokensWithoutPieces
             }
         }
     }

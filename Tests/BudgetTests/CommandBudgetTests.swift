@@ -17,6 +17,8 @@ struct CommandBudgetTests {
         var isPiped = false
         /// Lines on standard output; nil where that is no count of answers.
         var answers: Int?
+        /// What a server is asked, before it is stopped.
+        var body: String?
 
         var testDescription: String { name }
     }
@@ -110,6 +112,13 @@ struct CommandBudgetTests {
         Run(name: "evaluate", arguments: ["evaluate", "MODEL", "C3", "C3.jsonl"]),
         Run(name: "evaluate, a pipe", arguments: ["evaluate", "MODEL", "C3", "-"], input: "C3.jsonl", isPiped: true),
         Run(name: "batch", arguments: ["batch", "MODEL", "batch.jsonl", "OUTPUT", "--json"], answers: 1),
+        Run(
+            name: "serve", arguments: ["serve", "MODEL"],
+            body: #"{"prompt":"今天","max_tokens":200,"logprobs":20,"logit_bias":{"7":-1000},"stream":true}"#),
+        Run(
+            name: "serve, the longest body", arguments: ["serve", "MODEL"],
+            body: #"{"prompt":"今天","max_tokens":1,"logit_bias":{"7":-1000},"stream":true,"user":""#
+                + String(repeating: "天", count: 340_000) + #""}"#),
         Run(name: "convert", arguments: ["convert", "CHECKPOINT", "OUTPUT", "--force", "--quiet"], answers: 0),
     ]
 
@@ -118,7 +127,8 @@ struct CommandBudgetTests {
     /// `plan` opens no model, and `bench` gives each of its budgets to a process of its own.
     @Test func noCommandIsForgotten() {
         let planned = Set(CommandRun.every.filter(\.isPlanned).map(\.command))
-        #expect(Set(Self.runs.map { $0.arguments[0] }) == planned.subtracting(["plan", "bench"]).union(["convert"]))
+        let run = planned.subtracting(["plan", "bench"]).union(["convert", "serve"])
+        #expect(Set(Self.runs.map { $0.arguments[0] }) == run)
     }
 
     init() throws {
@@ -144,6 +154,10 @@ struct CommandBudgetTests {
             if let answers = run.answers {
                 #expect(outcome.output.count { $0 == UInt8(ascii: "\n") } == answers)
             }
+            if run.body != nil {
+                let answer = String(decoding: outcome.output, as: UTF8.self)
+                #expect(answer.hasPrefix("HTTP/1.1 200 ") && answer.contains("data: [DONE]"), "\(answer.prefix(500))")
+            }
         }
     }
 
@@ -165,6 +179,9 @@ struct CommandBudgetTests {
             case "MODEL", "OUTPUT": directory.path(word)
             default: Self.inputs[word] == nil ? word : directory.path(word)
             }
+        }
+        if let body = run.body {
+            return try Program.serve(arguments + ["--memory", "\(budget)"], asking: body, under: limit)
         }
         let input = run.input.map { run.isPiped ? Program.Input.pipe(directory.path($0)) : .file(directory.path($0)) }
         return try Program.run(arguments + ["--memory", "\(budget)"], input ?? .none, under: limit)

@@ -62,11 +62,22 @@ enum Program {
         try run(#require(url), arguments, input, under: limit)
     }
 
+    /// Starts a server, asks it for a text, and stops it.
+    ///
+    /// - Returns: with the answer as its output; no output of one that did not start.
+    static func serve(_ arguments: [String], asking body: String, under limit: Int? = nil) throws -> Outcome {
+        let words = arguments + ["--listen", "127.0.0.1:0"]
+        return try run(#require(url), words, under: limit, while: Client(body: body, isCapped: limit != nil).ask)
+    }
+
+    /// What is done while a program runs: its output comes of it, and what it has read of what the program says.
+    typealias Visit = (_ process: Process, _ errors: FileHandle) throws -> (output: Data, errors: Data)
+
     static func run(
-        _ program: URL, _ arguments: [String], _ input: Input = .none, under limit: Int?
+        _ program: URL, _ arguments: [String], _ input: Input = .none, under limit: Int?, while visit: Visit? = nil
     ) throws -> Outcome {
-        guard let limit else { return try run(program, arguments, input) }
-        let outcome = try run(cap, ["\(limit)", "--no-drop", "--", program.path] + arguments, input)
+        guard let limit else { return try run(program, arguments, input, while: visit) }
+        let outcome = try run(cap, ["\(limit)", "--no-drop", "--", program.path] + arguments, input, while: visit)
         func number(_ name: String) throws -> Double {
             let text = outcome.errors.components(separatedBy: "\(name)=").last?.prefix { $0.isNumber || $0 == "." }
             return try #require(text.flatMap { Double($0) }, "\(outcome.errors)")
@@ -76,7 +87,9 @@ enum Program {
             peak: Int(try number("peak") * Double(1 << 20)), limitHits: Int(try number("failcnt")))
     }
 
-    static func run(_ program: URL, _ arguments: [String], _ input: Input = .none) throws -> Outcome {
+    static func run(
+        _ program: URL, _ arguments: [String], _ input: Input = .none, while visit: Visit? = nil
+    ) throws -> Outcome {
         let process = Process()
         process.executableURL = program
         process.arguments = arguments
@@ -87,8 +100,9 @@ enum Program {
         process.standardError = errors
         try process.run()
         let watch = PeakWatch(process.processIdentifier)
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        let text = errors.fileHandleForReading.readDataToEndOfFile()
+        let visited = try visit?(process, errors.fileHandleForReading)
+        let data = visited?.output ?? output.fileHandleForReading.readDataToEndOfFile()
+        let text = (visited?.errors ?? Data()) + errors.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         feeder?.terminate()
         return Outcome(
@@ -114,6 +128,61 @@ enum Program {
             return feeder
         }
         return nil
+    }
+}
+
+/// Whoever asks a server that has just been started.
+private struct Client {
+    /// Of a request for a text.
+    let body: String
+    /// Whether the server is the child of a script that waits for it.
+    let isCapped: Bool
+
+    func ask(_ process: Process, _ errors: FileHandle) throws -> (output: Data, errors: Data) {
+        var said = Data()
+        while true {
+            let piece = errors.availableData
+            said += piece
+            let line = String(decoding: said, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+                .dropLast().first { $0.hasPrefix("listening on http://127.0.0.1:") }
+            if let line {
+                let port = try #require(UInt16(line.dropFirst(30).prefix { $0.isNumber }))
+                // It ends whatever comes of the request.
+                defer { kill(server(process), SIGTERM) }
+                return (try answer(at: port), said)
+            }
+            guard !piece.isEmpty else { return (Data(), said) }
+        }
+    }
+
+    private func server(_ process: Process) -> Int32 {
+        let own = process.processIdentifier
+        let path = "/proc/\(own)/task/\(own)/children"
+        guard isCapped, let children = try? String(contentsOfFile: path, encoding: .utf8),
+            let child = children.split(separator: " ").first.flatMap({ Int32($0) })
+        else { return own }
+        return child
+    }
+
+    private func answer(at port: UInt16) throws -> Data {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let status = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(status == 0)
+        let stream = FileHandle(fileDescriptor: descriptor)
+        let head =
+            "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            + "Content-Type: application/json\r\nContent-Length: \(body.utf8.count)\r\n\r\n"
+        try stream.write(contentsOf: Data((head + body).utf8))
+        return stream.readDataToEndOfFile()
     }
 }
 

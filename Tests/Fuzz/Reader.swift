@@ -13,7 +13,8 @@ import Leafcutter
 
 /// What reads bytes that anybody may have made.
 enum Reader: String, CaseIterable {
-    case header, chunks, pickle, zip, adapter, masks, vocabulary, segmenter, session, requests, cases, bodies, headers
+    case header, chunks, pickle, zip, adapter, masks, vocabulary, segmenter, session, requests, cases, bodies, headers,
+        forms
 
     /// The one that the environment names.
     static let chosen: Reader = {
@@ -70,9 +71,7 @@ enum Reader: String, CaseIterable {
         case .masks:
             // A conversion has no promise for one file.
             try promise(1 << 30)
-            Self.input.set(to: bytes)
-            let record = try PruningRecord(path: Self.pruning.path, masksPath: Self.input.path)
-            _ = try record.masks(of: Array(repeating: [false, false], count: 3))
+            try readMasks(bytes)
         case .vocabulary:
             try promise(Tokenizer.heapBound(vocabularyBytes: bytes.count, segmenterBytes: 0))
             let vocabulary = try Vocabulary(text: bytes, style: .init(of: bytes))
@@ -94,10 +93,7 @@ enum Reader: String, CaseIterable {
         case .requests:
             // Nothing is promised of one line but that it has an end.
             try promise(64 * bytes.count)
-            // Whatever the kind: each takes other fields.
-            for kind in RequestKind.allCases { _ = try? WireRequest(kind, json: bytes[...]) }
-            _ = try? WireRequest(json: bytes[...])
-            _ = RequestID(rescuedFrom: bytes[...])
+            readRequest(bytes)
         case .cases:
             try promise(LogitsInput.heapBound(byteCount: bytes.count))
             _ = try LogitsInput.cases(json: bytes[...])
@@ -108,7 +104,24 @@ enum Reader: String, CaseIterable {
             // Copies of a text in other letters, and its parts.
             try promise(64 * bytes.count)
             readHeader(String(decoding: bytes, as: UTF8.self))
+        case .forms:
+            // A whole body as one piece, which grows by doubling, and the texts of a part's head.
+            try promise(4 * bytes.count + 64 << 10)
+            try Form(bytes).read()
         }
+    }
+
+    private func readRequest(_ bytes: [UInt8]) {
+        // Whatever the kind: each takes other fields.
+        for kind in RequestKind.allCases { _ = try? WireRequest(kind, json: bytes[...]) }
+        _ = try? WireRequest(json: bytes[...])
+        _ = RequestID(rescuedFrom: bytes[...])
+    }
+
+    private func readMasks(_ bytes: [UInt8]) throws {
+        Self.input.set(to: bytes)
+        let record = try PruningRecord(path: Self.pruning.path, masksPath: Self.input.path)
+        _ = try record.masks(of: Array(repeating: [false, false], count: 3))
     }
 
     private func readHeader(_ value: String) {
@@ -166,6 +179,62 @@ private enum ServedModel {
     /// The ids of a text while it is cut; of up to 256 texts the options that each is asked with, and an input of which
     /// each has a copy.
     static func readingBytes(of bodyBytes: Int) -> Int { 16 * bodyBytes + 2 << 20 }
+}
+
+/// A body with a file: a line with its type, a byte for the length of its pieces, and the body.
+private struct Form {
+    private let type: String
+    private let pieceBytes: Int
+    private let body: ArraySlice<UInt8>
+
+    /// What comes of it.
+    private struct Contents: Equatable {
+        var parts: [MultipartReader.Part] = []
+        /// Of each part's bytes.
+        var digests: [UInt64] = []
+        var ends = 0
+    }
+
+    init(_ bytes: [UInt8]) {
+        let line = bytes.prefix { $0 != UInt8(ascii: "\n") }
+        let rest = bytes[line.endIndex...].dropFirst()
+        // So long that no head is looked through for each of its bytes.
+        (type, pieceBytes) = (String(decoding: line, as: UTF8.self), 16 + Int(rest.first ?? 0))
+        body = rest.dropFirst()
+    }
+
+    /// The same comes of it in whatever pieces it comes.
+    func read() throws(ServedError) {
+        let cut = try? contents(in: pieceBytes)
+        let whole = try? contents(in: max(1, body.count))
+        guard cut == whole else { fatalError("pieces of \(pieceBytes) bytes make a difference") }
+        _ = try contents(in: 1 << 10)
+    }
+
+    private func contents(in pieceBytes: Int) throws(ServedError) -> Contents {
+        var reader = try MultipartReader(contentType: type)
+        var contents = Contents()
+        var rest = body
+        while !rest.isEmpty {
+            let piece = rest.prefix(pieceBytes)
+            rest = rest.dropFirst(piece.count)
+            try reader.take(piece) { event throws(ServedError) in
+                switch event {
+                case .begin(let part):
+                    contents.parts.append(part)
+                    contents.digests.append(0xCBF2_9CE4_8422_2325)
+                case .bytes(let bytes):
+                    let last = contents.digests.count - 1
+                    contents.digests[last] = bytes.reduce(contents.digests[last]) {
+                        ($0 ^ UInt64($1)) &* 0x100_0000_01B3
+                    }
+                case .end: contents.ends += 1
+                }
+            }
+        }
+        try reader.finish()
+        return contents
+    }
 }
 
 /// A file of the process that readers of files open.

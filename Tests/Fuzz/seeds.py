@@ -161,3 +161,17 @@ for number, value in enumerate((
         "127.0.0.1:8080", "[::1]:80", "LEAF.example", "Bearer secret", "bearer  secret\t", "u=7, i", "i,u=3;a",
         "application/json; charset=utf-8")):
     seed("headers", str(number), value.encode())
+
+# Forms with a file: a line with the type, a byte for the length of pieces, and the body.
+field = b'Content-Disposition: form-data; name="'
+whole = (
+    b"--b\r\n" + field + b'purpose"\r\n\r\nbatch\r\n--b\r\n' + field + b'file"; filename="a\\"b.jsonl"\r\n'
+    b"Content-Type: application/jsonl\r\n\r\n{}\n\r\n--\r\n--b--\r\n")
+for number, (kind, body) in enumerate((
+        (b"multipart/form-data; boundary=b", whole),
+        (b'Multipart/Form-Data; charset=x; boundary="b"', b"x\r\n" + whole),
+        (b"multipart/form-data; boundary=b", b"--b \t\r\n" + field + b'a"\r\n\r\n\r\n--b--'),
+        (b"multipart/form-data; boundary=" + b"-" * 70, b"-" * 300), (b"multipart/form-data; boundary=b", whole * 8),
+        (b"multipart/form-data; boundary=b", b"--b\r\nX: " + b"x" * 8170 + b"\r\n" + whole[5:]),
+        (b"multipart/form-data; boundary=b", b"--b" + b" " * 8192 + whole[3:]))):
+    seed("forms", str(number), kind + b"\n" + bytes([37 * number]) + body)

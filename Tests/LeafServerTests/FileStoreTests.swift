@@ -15,11 +15,12 @@ import Testing
     init() throws { folder = try TemporaryDirectory() }
 
     private func store(
-        files: Int = 16, bytes: Int = 1 << 20, batches: Int = 4, calls: WriteCalls = WriteCalls()
+        files: Int = 16, bytes: Int = 1 << 20, batches: Int = 4, calls: WriteCalls = WriteCalls(),
+        now: @escaping @Sendable () -> Int = { 1000 }
     ) throws -> FileStore {
         var limits = FileStore.Limits()
         (limits.files, limits.bytes, limits.waitingBatches) = (files, bytes, batches)
-        return try FileStore(folder: path, limits, calls: calls)
+        return try FileStore(folder: path, limits, calls: calls, now: now)
     }
 
     private func form(_ text: String, purpose: String = "batch", name: String = "a.jsonl") -> [UInt8] {
@@ -230,6 +231,30 @@ import Testing
         #expect(status { () throws(ServedError) in _ = try store.cancel("batch_x", of: "") } == 404)
         store.stopBatches()
         #expect(store.nextBatch(Cancellation()) == nil)
+    }
+
+    @Test func aBatchWhoseTurnDoesNotComeInTimeExpires() throws {
+        let time = Mutex(1000)
+        let store = try store(batches: 2, now: { time.withLock { $0 } })
+        let file = try receive(store, form("x"))
+        let ids = try ["3h", "1h"].map { try Object(store.create(wish(file, window: $0), for: ""))["id"].text ?? "" }
+        #expect(store.nextBatch(Cancellation())?.id == ids[0])
+        func status(_ id: String) throws -> String? {
+            let page = try Object(store.batches(PageQuery("", usual: 9, most: 9), of: ""))
+            return page["data"].list.first { $0["id"].text == id }?["status"].text
+        }
+        time.withLock { $0 += 3599 }
+        #expect(try status(ids[1]) == "validating")
+        time.withLock { $0 += 1 }
+        #expect(try status(ids[1]) == "expired")
+        #expect(self.status { () throws(ServedError) in _ = try store.cancel(ids[1], of: "") } == 400)
+        // It takes no place of those that wait, and has no turn. The one that runs ends by itself.
+        time.withLock { $0 += 7200 }
+        #expect(try status(ids[0]) == "validating")
+        let next = try Object(store.create(wish(file), for: ""))["id"].text
+        store.endRun()
+        #expect(store.nextBatch(Cancellation())?.id == next)
+        #expect(try status(ids[0]) == "expired")
     }
 
     @Test(arguments: [

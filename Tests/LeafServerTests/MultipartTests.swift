@@ -140,6 +140,31 @@ import Testing
         #expect(status(form(Array(repeating: (field("a"), []), count: 32))) == 200)
     }
 
+    /// Whether a limit is kept depends on no pieces: at, before and behind each.
+    @Test func limitsAreTheSameInWhateverPiecesTheBodyComes() {
+        func status(_ body: [UInt8], in pieceBytes: Int) -> Int {
+            do throws(ServedError) {
+                _ = try read(body, pieces: { pieceBytes })
+                return 200
+            } catch {
+                return error.status
+            }
+        }
+        let head = Array(field("a").utf8)
+        // The head counts the line break in front of it.
+        for length in 8188...8194 {
+            let filler = Array(repeating: UInt8(ascii: "x"), count: length - head.count - 7)
+            let long = Array("--xyz\r\nX: ".utf8) + filler + Array("\r\n".utf8) + head
+            let blanks = Array(repeating: UInt8(ascii: " "), count: length)
+            let blank = Array("--xyz".utf8) + blanks + Array("\r\n".utf8) + head
+            for body in [long, blank].map({ $0 + Array("\r\n\r\nx\r\n--xyz--".utf8) }) {
+                let whole = self.status(body)
+                #expect(whole == (length <= 8192 ? 200 : 400), "\(length)")
+                for size in [1, 2, 3, 7, 64] { #expect(status(body, in: size) == whole, "\(length), \(size)") }
+            }
+        }
+    }
+
     @Test func namesThatAreNoTextAreReadAllTheSame() throws {
         let head =
             Array("--xyz\r\nContent-Disposition: form-data; name=\"".utf8) + [0xFF, 0xC3] + Array("\"\r\n\r\n".utf8)

@@ -93,6 +93,22 @@ import Testing
         }
     }
 
+    /// Clients that cut a text to the length that they are told, or ask for what is left of it, are answered.
+    @Test func aTextOfTheLengthThatIsToldFits() throws {
+        let length = try #require(Object(desk.desk.tokenizerInfo)["model_max_length"].integer)
+        #expect(try desk.whole(.tokenize, #"{"prompt":""}"#)["max_model_len"].integer == length)
+        let ids = Array(repeating: Int32(8), count: length - 1)
+        let scored = try desk.whole(
+            .completions, #"{"prompt":\#([6] + ids),"echo":true,"logprobs":0,"max_tokens":0}"#)
+        #expect(scored["usage"]["prompt_tokens"].integer == length)
+        let written = try desk.whole(
+            .completions, #"{"prompt":"春","max_tokens":\#(length - 2),"logit_bias":{"7":-100},"seed":1}"#)
+        #expect(written["usage"]["total_tokens"].integer == length)
+        #expect(throws: ServedError.self) {
+            try desk.request(.completions, #"{"prompt":"春","max_tokens":\#(length + 2)}"#)
+        }
+    }
+
     @Test func theModelIsListedByItsName() throws {
         let models = try Object(desk.desk.models)
         #expect(models["data"].list.map(\.["id"].text) == ["cpm-ant"])

@@ -19,9 +19,9 @@ POEM = "《登鹳雀楼》王之涣\n"
 class Server:
     """`leafcutter serve` in a process of its own."""
 
-    def __init__(self, *options, model=MODEL, environment=None):
+    def __init__(self, *options, model=MODEL, environment=None, before=()):
         self.errors = []
-        words = [BIN, "serve", model, *options]
+        words = [*before, BIN, "serve", model, *options]
         if "--listen" not in options:
             words += ["--listen", "127.0.0.1:0"]
         self.process = subprocess.Popen(

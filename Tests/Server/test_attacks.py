@@ -1,7 +1,11 @@
 """What nobody should send: a 4xx or a closed connection, and the others are served meanwhile."""
 import json
+import pathlib
 import random
 import socket
+import ssl
+import subprocess
+import threading
 import time
 
 import pytest
@@ -139,6 +143,108 @@ def test_idle_connections_make_way(small):
             connection.close()
 
 
+def test_heads_that_never_end_keep_nobody_out(small):
+    """More of them than there may be connections, each begun anew when it is ended."""
+    over = threading.Event()
+
+    def drip():
+        while not over.is_set():
+            try:
+                with small.connect() as connection:
+                    connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n")
+                    connection.settimeout(0.5)
+                    while connection.recv(100):
+                        pass
+            except (ConnectionError, socket.timeout):
+                pass
+            over.wait(0.2)
+
+    threads = [threading.Thread(target=drip) for _ in range(64)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(20):
+            # From an address of its own: whoever has most connections loses one.
+            connection = socket.create_connection(("127.0.0.1", small.port), 60, ("127.0.0.2", 0))
+            with connection:
+                body = json.dumps({"prompt": POEM, "max_tokens": 1}).encode()
+                connection.sendall(head(Content_Length=str(len(body)), Connection="close") + body)
+                begin = time.monotonic()
+                assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+                # A head may take ten seconds to be ended for its own sake.
+                assert time.monotonic() - begin < 8
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_answers_that_nobody_reads_take_no_memory_and_keep_nobody_out():
+    """Hundreds of kilobytes for each of many clients, more than a small plan has for all of them."""
+    with Server("--memory", "64MiB", "--max-connections", "32") as server:
+        one = head("GET", "/openapi.json") * 16
+        deaf = []
+        try:
+            for _ in range(40):
+                connection = socket.socket()
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.settimeout(60)
+                connection.connect(("127.0.0.1", server.port))
+                connection.sendall(one)
+                deaf.append(connection)
+            for _ in range(20):
+                assert server.post("/v1/completions", {"prompt": POEM, "max_tokens": 1})[0] == 200
+                time.sleep(0.1)
+            assert server.metric("leafcutter_memory_peak_bytes") <= server.metric("leafcutter_memory_budget_bytes")
+            # What waits for a client waits in the plan, and not in the kernel.
+            lines = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()]
+            queued = [int(line[4].split(":")[0], 16) for line in lines if line[1].endswith(f":{server.port:04X}")]
+            assert max(queued) < 256 << 10
+        finally:
+            for connection in deaf:
+                connection.close()
+        assert server.stop() == 0
+
+
+def test_few_descriptors_are_few_connections_and_not_the_end():
+    with Server("--memory", "96MiB", "--max-connections", "200", before=["prlimit", "--nofile=64"]) as server:
+        assert int(server.errors[-1].split(" connections")[0].split()[-1]) <= 16
+        idle = [server.connect() for _ in range(100)]
+        try:
+            for _ in range(5):
+                assert server.post("/v1/completions", {"prompt": POEM, "max_tokens": 1})[0] == 200
+        finally:
+            for connection in idle:
+                connection.close()
+        assert server.stop() == 0
+
+
+def test_a_handshake_without_end_is_ended(folder):
+    certificate, key = str(folder / "certificate.pem"), str(folder / "key.pem")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
+         "-subj", "/CN=localhost"], check=True, capture_output=True)
+    with Server("--memory", "96MiB", "--tls-cert", certificate, "--tls-key", key) as server:
+        # The beginning of a first message of 128 KiB, in records of 4 KiB.
+        message = b"\x01" + (131_000).to_bytes(3, "big") + b"\x03\x03" + bytes(40_000)
+        with server.connect() as connection:
+            connection.settimeout(10)
+            try:
+                for begin in range(0, len(message), 4096):
+                    part = message[begin:begin + 4096]
+                    connection.sendall(b"\x16\x03\x01" + len(part).to_bytes(2, "big") + part)
+                # An alert, and the end.
+                answer = connection.recv(4096)
+                assert answer == b"" or answer[0] == 0x15
+            except ConnectionError:
+                pass
+        context = ssl.create_default_context(cafile=certificate)
+        with context.wrap_socket(server.connect(), server_hostname="localhost") as connection:
+            connection.sendall(head("GET", "/health", Connection="close"))
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+        assert server.stop() == 0
+
+
 def test_pipelined_requests_are_answered_in_order(small):
     body = json.dumps({"prompt": POEM, "max_tokens": 2, "temperature": 0}).encode()
     one = head(Content_Length=str(len(body))) + body
@@ -167,6 +273,8 @@ def test_other_methods_names_and_types_are_refused(small):
     assert send(small, head("GET")) == 405
     assert send(small, head("DELETE", "/v1/models")) == 405
     assert send(small, head("GET", "/nothing")) == 404
+    assert send(small, head("PATCH", "/health")) == 405
+    assert send(small, head("HEAD", "/events")) == 405
     assert send(small, head("GET", "/../../etc/passwd")) == 404
     assert send(small, head("GET", "/v1/models", Host="evil.example")) == 403
     assert send(small, b"GET /v1/models HTTP/1.1\r\n\r\n") == 403

@@ -142,6 +142,15 @@ def test_a_batch_answers_what_the_command_answers(client, tmp_path):
         client.batches.cancel(batch.id)
 
 
+def test_the_tokens_of_a_batch_are_counted(keeping, client):
+    before = keeping.metric("leafcutter_tokens_total")
+    batch = wait(client, begin(client, lines(7)), "completed")
+    found = [json.loads(line)["response"]["body"]["usage"] for line in answers(client, batch.output_file_id)]
+    tokens = sum(usage["completion_tokens"] for usage in found)
+    assert tokens > 7
+    keeping.wait_for("leafcutter_tokens_total", before + tokens)
+
+
 def test_all_three_routes_are_answered(client):
     chat = {"custom_id": "line-0", "method": "POST", "url": "/v1/chat/completions", "body": {
         "messages": [{"role": "user", "content": POEM}], "max_tokens": 4, "temperature": 0}}

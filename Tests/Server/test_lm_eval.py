@@ -2,7 +2,9 @@
 import itertools
 import json
 import os
+import pathlib
 import subprocess
+import sys
 
 import pytest
 
@@ -10,49 +12,11 @@ from conftest import BIN, MODEL, POEM, command
 
 # Nothing is asked of the network.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
-lm_eval = pytest.importorskip("lm_eval")
+pytest.importorskip("lm_eval")
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "python/tests"))
+from lm_eval_tasks import CHOICE, LINES, UNTIL, evaluate  # noqa: E402
 
 BEGIN = 6
-LINES = [
-    ("白日依山尽，", ["黄河入海流。", "疑是地上霜。", "一行白鹭上青天。"], 0),
-    ("床前明月光，", ["更上一层楼。", "疑是地上霜。", "低头思故乡。"], 1),
-    ("月落乌啼霜满天，", ["江枫渔火对愁眠。", "黄河入海流。", "花落知多少。"], 0),
-]
-
-TASK = """
-task: served_{name}
-dataset_path: json
-dataset_kwargs:
-  data_files:
-    test: {data}
-output_type: {output_type}
-test_split: test
-num_fewshot: 0
-target_delimiter: ""
-{rest}
-metadata:
-  version: 1.0
-"""
-
-CHOICE = """doc_to_text: "{{context}}"
-doc_to_target: "{{answer}}"
-doc_to_choice: "{{options}}"
-metric_list:
-  - metric: acc
-"""
-ROLLING = """doc_to_text: ""
-doc_to_target: "{{text}}"
-metric_list:
-  - metric: byte_perplexity
-"""
-UNTIL = """doc_to_text: "{{title}}"
-doc_to_target: "{{first}}"
-generation_kwargs:
-  until: ["，"]
-  max_gen_toks: 20
-metric_list:
-  - metric: exact_match
-"""
 
 
 def harness(server, **options):
@@ -72,19 +36,6 @@ def ask(kind, *arguments):
     from lm_eval.api.instance import Instance
 
     return Instance(request_type=kind, doc={}, arguments=arguments, idx=0)
-
-
-def evaluate(model, folder, name, output_type, rows, rest):
-    from lm_eval.tasks import TaskManager
-
-    data = folder / f"{name}.jsonl"
-    data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    task = folder / f"{name}.yaml"
-    task.write_text(TASK.format(name=name, data=data, output_type=output_type, rest=rest), encoding="utf-8")
-    results = lm_eval.simple_evaluate(
-        model=model, tasks=[f"served_{name}"], bootstrap_iters=0, log_samples=True,
-        task_manager=TaskManager(include_path=str(folder), include_defaults=False))
-    return results["results"][f"served_{name}"], results["samples"][f"served_{name}"]
 
 
 def scores(targets, folder):

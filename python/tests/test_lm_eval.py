@@ -1,6 +1,5 @@
 """lm-evaluation-harness on the demo model."""
 
-import json
 import os
 
 import pytest
@@ -8,49 +7,8 @@ from conftest import MEMORY, POEM
 
 # Nothing is asked of the network.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
-lm_eval = pytest.importorskip("lm_eval")
-
-LINES = [
-    ("白日依山尽，", ["黄河入海流。", "疑是地上霜。", "一行白鹭上青天。"], 0),
-    ("床前明月光，", ["更上一层楼。", "疑是地上霜。", "低头思故乡。"], 1),
-    ("月落乌啼霜满天，", ["江枫渔火对愁眠。", "黄河入海流。", "花落知多少。"], 0),
-]
-
-TASK = """
-task: leafcutter_{name}
-dataset_path: json
-dataset_kwargs:
-  data_files:
-    test: {data}
-output_type: {output_type}
-test_split: test
-num_fewshot: 0
-{rest}
-metadata:
-  version: 1.0
-"""
-
-CHOICE = """doc_to_text: "{{context}}"
-doc_to_target: "{{answer}}"
-doc_to_choice: "{{options}}"
-target_delimiter: ""
-metric_list:
-  - metric: acc
-"""
-ROLLING = """doc_to_text: ""
-doc_to_target: "{{text}}"
-metric_list:
-  - metric: byte_perplexity
-"""
-UNTIL = """doc_to_text: "{{title}}"
-doc_to_target: "{{first}}"
-target_delimiter: ""
-generation_kwargs:
-  until: ["，"]
-  max_gen_toks: 20
-metric_list:
-  - metric: exact_match
-"""
+pytest.importorskip("lm_eval")
+from lm_eval_tasks import CHOICE, LINES, ROLLING, UNTIL, evaluate  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -60,21 +18,6 @@ def harness(model_path):
     # As --model_args gives them.
     return LeafcutterLM.create_from_arg_string(
         f"path={model_path},memory={MEMORY},context=160,threads=2", {"batch_size": 4, "device": None})
-
-
-def evaluate(harness, folder, name, output_type, rows, rest):
-    data = folder / f"{name}.jsonl"
-    data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    task = folder / f"{name}.yaml"
-    task.write_text(TASK.format(name=name, data=data, output_type=output_type, rest=rest), encoding="utf-8")
-    from lm_eval.tasks import TaskManager
-    from lm_eval.utils import make_table
-
-    manager = TaskManager(include_path=str(folder), include_defaults=False)
-    results = lm_eval.simple_evaluate(
-        model=harness, tasks=[f"leafcutter_{name}"], task_manager=manager, bootstrap_iters=0, log_samples=True)
-    print(make_table(results))
-    return results["results"][f"leafcutter_{name}"], results["samples"][f"leafcutter_{name}"]
 
 
 def test_a_task_of_choices_has_the_command_s_numbers(harness, tmp_path, command):

@@ -97,9 +97,15 @@ struct ServeCommand: Command {
         terminal.progress.show("opening \(model)")
         let keys: KeyRing? = if let keyFile { try KeyRing(path: keyFile) } else { nil }
         let file = try tuning.open(model, memory: engine.memory, terminal)
+        let prompt = file.configuration.promptLength
+        guard context > prompt else {
+            throw LeafError(
+                .usage, "--max-context \(context) leaves no room for a text: the soft prompt takes \(prompt) of it")
+        }
         var options = engine.modelOptions(Demand(context: 1))
         var limits = HTTPLimits()
         (limits.connections, limits.bodyBytes) = (connections, requestLimit.bytes)
+        limits = limits.withinDescriptors()
         let certificate = try tlsCertificate()
         limits.isEncrypted = certificate != nil
         // The longest body has to fit, whatever others send meanwhile.

@@ -27,7 +27,7 @@ extension AnswerDesk {
         // Clients learn the id of the token that ends a text from its name, which is no token inside of a text.
         let special = Self.specialTokens.first { $0.text == text }
         let ids = (addsBegin ? [Tokenizer.bosID] : []) + (special.map { [$0.id] } ?? tokenizer.encode(text))
-        let limit = capacity.longest
+        let limit = longestText
         return try served(at: body.count, ignored) {
             ["tokens": .ids(ids), "count": .integer(ids.count), "max_model_len": .integer(limit)]
         }
@@ -63,9 +63,12 @@ extension AnswerDesk {
             Self.specialTokens.map { ("\($0.name)_token", .string($0.text)) } + [
                 ("add_bos_token", .bool(true)), ("add_eos_token", .bool(false)), ("chat_template", .null),
                 ("tokenizer_class", "CpmAntTokenizer"), ("vocab_size", .integer(file.configuration.vocabSize)),
-                ("model_max_length", .integer(capacity.longest)),
+                ("model_max_length", .integer(longestText)),
             ])
     }
+
+    /// Tokens of a text and its answer together. Clients count no rows of the soft prompt.
+    private var longestText: Int { max(0, capacity.longest - file.configuration.promptLength) }
 
     private static var specialTokens: [(name: String, text: String, id: Int32)] {
         [

@@ -102,7 +102,7 @@ package struct AnswerDesk: Sendable {
     private static let idDigits = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
     static func randomID() -> String { String((0..<24).map { _ in idDigits.randomElement() ?? "0" }) }
-    static func secondsNow() -> Int { time(nil) }
+    package static func secondsNow() -> Int { time(nil) }
 
     // MARK: What all requests share
 

@@ -15,6 +15,8 @@ final class BatchRunner: Sendable {
         let bytes: Int
         /// Texts on the sweep.
         let places: Int
+        /// Called with tokens that were generated, on the runner's thread.
+        let onTokens: @Sendable (Int) -> Void
     }
 
     private let store: FileStore
@@ -68,7 +70,7 @@ final class BatchRunner: Sendable {
         _ batch: BatchRecord, on model: Model, _ gate: BatchGate, _ own: Cancellation, _ badLine: inout Int?
     ) throws(LeafError) -> BatchRecord.Status? {
         guard !isCancelled(batch) else { return .cancelled }
-        guard AnswerDesk.secondsNow() < batch.expires else { return .expired }
+        guard store.now() < batch.expires else { return .expired }
         var options = BatchJob.Options()
         (options.resumes, options.endpoint, options.sequences) = (true, batch.endpoint, means.places)
         options.capacity = model.capacity
@@ -85,10 +87,13 @@ final class BatchRunner: Sendable {
         }
         _ = store.change(batch.id) { record in
             record.counts = BatchRecord.Counts(job.progress)
-            if record.status == .validating { record.enter(.inProgress, at: AnswerDesk.secondsNow()) }
+            if record.status == .validating { record.enter(.inProgress, at: store.now()) }
         }
         var watch = RunWatch(expires: batch.expires)
+        var told = 0
         let progress = try job.run(on: model, ahead: ahead, own, turns: gate) { progress in
+            if progress.generated > told { means.onTokens(progress.generated - told) }
+            told = progress.generated
             watch.note(progress, bytes: job.answerBytes, of: batch.id, in: store)
             if watch.isExpired || !watch.hasRoom { own.cancel() }
         }
@@ -116,7 +121,7 @@ final class BatchRunner: Sendable {
 
         mutating func note(_ progress: BatchJob.Progress, bytes: Int, of id: String, in store: FileStore) {
             hasRoom = store.note(BatchRecord.Counts(progress), bytes: bytes, of: id)
-            isExpired = AnswerDesk.secondsNow() >= expires
+            isExpired = store.now() >= expires
             guard ContinuousClock.now - savedAt > Self.rest else { return }
             savedAt = .now
             _ = store.change(id) { _ in }
@@ -155,7 +160,7 @@ final class BatchRunner: Sendable {
     }
 
     private func finish(_ batch: BatchRecord, as outcome: BatchRecord.Status) {
-        guard let ending = store.change(batch.id, { $0.finalize(as: outcome, at: AnswerDesk.secondsNow()) }) else {
+        guard let ending = store.change(batch.id, { $0.finalize(as: outcome, at: store.now()) }) else {
             return
         }
         var outcome = outcome
@@ -165,7 +170,7 @@ final class BatchRunner: Sendable {
             outcome = fail(batch, error)
             store.keepAnswers(of: ending)
         }
-        _ = store.change(batch.id) { $0.enter(outcome, at: AnswerDesk.secondsNow()) }
+        _ = store.change(batch.id) { $0.enter(outcome, at: store.now()) }
         store.clear(batch.id)
     }
 }

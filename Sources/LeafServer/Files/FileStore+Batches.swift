@@ -21,8 +21,9 @@ extension FileStore {
                 status: 400, "'input_file_id' is a file that a batch has made; give one of requests",
                 type: "invalid_request_error", param: "input_file_id")
         }
-        let now = AnswerDesk.secondsNow()
+        let now = now()
         let record = try withState { state throws(ServedError) in
+            expire(&state)
             let waiting = state.unfinished.count
             guard waiting < limits.waitingBatches else { throw .tooManyBatches }
             // Each makes two files at most.
@@ -54,12 +55,19 @@ extension FileStore {
     }
 
     func batch(_ id: String, of owner: String) throws(ServedError) -> BatchRecord {
-        guard let record = look({ $0.batches[id] }), record.owner == owner else { throw .noBatch(id) }
+        let record = look { state in
+            expire(&state)
+            return state.batches[id]
+        }
+        guard let record, record.owner == owner else { throw .noBatch(id) }
         return record
     }
 
     package func batches(_ page: PageQuery, of owner: String) throws(ServedError) -> JSON {
-        let own = look { state in state.batches.values.filter { $0.owner == owner } }.sorted { $0.number < $1.number }
+        let own = look { state in
+            expire(&state)
+            return state.batches.values.filter { $0.owner == owner }
+        }.sorted { $0.number < $1.number }
         return try page.cut(own, id: \.id, json: \.json)
     }
 
@@ -68,7 +76,7 @@ extension FileStore {
     /// - Throws: 404, 400 for one that is over.
     package func cancel(_ id: String, of owner: String) throws(ServedError) -> JSON {
         _ = try batch(id, of: owner)
-        let now = AnswerDesk.secondsNow()
+        let now = now()
         let (record, running) = try withState { state throws(ServedError) in
             guard var record = state.batches[id] else { throw .noBatch(id) }
             guard !record.status.isOver, record.status != .finalizing else {
@@ -89,6 +97,18 @@ extension FileStore {
         return record.json
     }
 
+    /// Ends what has waited until its time was over. Nothing was begun of it, so nothing has to be made of it.
+    private func expire(_ state: inout State) {
+        let now = now()
+        for var record in state.unfinished where record.status == .validating && record.expires <= now {
+            guard state.running?.id != record.id, record.counts.total == 0 else { continue }
+            record.enter(.expired, at: now)
+            state.batches[record.id] = record
+            // What is not on the disk is found out anew by the next server.
+            try? write(record.line, recordOf: record.id)
+        }
+    }
+
     // MARK: Running
 
     /// Waits for the batch whose turn it is; nil once no more is to be done.
@@ -97,6 +117,7 @@ extension FileStore {
     package func nextBatch(_ cancellation: Cancellation) -> BatchRecord? {
         wait { state -> BatchRecord?? in
             guard !state.isStopped else { return .some(nil) }
+            expire(&state)
             guard let next = state.unfinished.min(by: { $0.number < $1.number }) else { return nil }
             state.running = Running(id: next.id, cancellation: cancellation)
             return next
@@ -174,7 +195,7 @@ extension FileStore {
         let record = FileRecord(
             id: id, owner: batch.owner, name: batch.id + (areFailures ? "_errors.jsonl" : "_output.jsonl"),
             purpose: .batchOutput, byteCount: try InputFile(path: path(id)).byteCount,
-            created: AnswerDesk.secondsNow())
+            created: now())
         try write(record.line, recordOf: id)
         look { $0.files[id] = record }
     }

@@ -41,13 +41,18 @@ package final class FileStore: Sendable {
 
     let folder: String
     let limits: Limits
+    /// Seconds since 1970.
+    let now: @Sendable () -> Int
     private let calls: WriteCalls
     private let monitor: Monitor<State>
 
     /// - Parameter folder: is made if there is none.
     /// - Throws: `.io` if it cannot be used, or another server uses it; `.badInput` for a record that is damaged.
-    package init(folder: String, _ limits: Limits = Limits(), calls: WriteCalls = WriteCalls()) throws(LeafError) {
-        (self.folder, self.limits, self.calls) = (folder, limits, calls)
+    package init(
+        folder: String, _ limits: Limits = Limits(), calls: WriteCalls = WriteCalls(),
+        now: @escaping @Sendable () -> Int = { AnswerDesk.secondsNow() }
+    ) throws(LeafError) {
+        (self.folder, self.limits, self.calls, self.now) = (folder, limits, calls, now)
         // What clients send is nobody else's business.
         if try FilePath.makeFolder(folder), chmod(folder, 0o700) != 0 {
             throw .system("the folder \(folder) cannot be made", errno)
@@ -169,7 +174,7 @@ package final class FileStore: Sendable {
                 }
             }
             try reader.finish()
-            return try (keep(form.record(id, owner), part), form.ignored)
+            return try (keep(form.record(id, owner, created: now()), part), form.ignored)
         } catch {
             try? FilePath.remove(path(id) + ".part")
             try? remove(id)
@@ -323,7 +328,7 @@ private struct UploadForm {
         return nil
     }
 
-    func record(_ id: String, _ owner: String) throws(ServedError) -> FileRecord {
+    func record(_ id: String, _ owner: String, created: Int) throws(ServedError) -> FileRecord {
         guard let fileName else { throw ServedError.missing("file", "a file of requests, one a line") }
         guard let purpose else { throw ServedError.missing("purpose", "which is batch") }
         guard String(decoding: purpose, as: UTF8.self) == FileRecord.Purpose.batch.rawValue else { throw .badPurpose }
@@ -332,8 +337,7 @@ private struct UploadForm {
                 status: 400, "'file' is empty; give one request a line", type: "invalid_request_error", param: "file")
         }
         return FileRecord(
-            id: id, owner: owner, name: fileName, purpose: .batch, byteCount: byteCount,
-            created: AnswerDesk.secondsNow())
+            id: id, owner: owner, name: fileName, purpose: .batch, byteCount: byteCount, created: created)
     }
 
     /// The last part of a path, whatever system's.

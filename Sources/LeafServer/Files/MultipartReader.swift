@@ -101,10 +101,10 @@ package struct MultipartReader: Sendable {
             return begin + 2
         }
         let line = rest.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
-        guard line.count >= 2, rest.count >= 2 else {
-            guard rest.count <= Self.longestHead else { throw .badForm("a boundary is followed by blanks alone") }
-            return nil
+        guard line.startIndex - begin <= Self.longestHead else {
+            throw .badForm("a boundary is followed by more than \(Self.longestHead) blanks")
         }
+        guard line.count >= 2 else { return nil }
         guard line.starts(with: "\r\n".utf8) else { throw .badForm("a boundary is followed by something else") }
         state = .head
         // From the line break on, so that an empty head ends as any other.
@@ -114,8 +114,10 @@ package struct MultipartReader: Sendable {
     private mutating func head(
         from begin: Int, _ onEvent: (Event) throws(ServedError) -> Void
     ) throws(ServedError) -> Int? {
-        let end = held.firstRange(of: Array("\r\n\r\n".utf8), from: begin)
-        guard (end ?? held.count) - begin <= Self.longestHead else {
+        let ending = Array("\r\n\r\n".utf8)
+        let end = held.firstRange(of: ending, from: begin)
+        // A part of the ending may be there already.
+        guard (end ?? held.count - ending.count + 1) - begin <= Self.longestHead else {
             throw .badForm("a part's head has more than \(Self.longestHead) bytes")
         }
         guard let end else { return nil }

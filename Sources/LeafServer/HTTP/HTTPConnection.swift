@@ -64,8 +64,27 @@ final class HTTPConnection {
 
     var isGone: Bool { owner == nil }
 
-    /// Whether it may be closed without taking anything from anybody.
-    var isIdle: Bool { state == .idle }
+    /// Whether it may be closed without taking an answer from anybody.
+    var isWithoutRequest: Bool {
+        switch state {
+        case .idle, .receivingHead, .receivingBody: true
+        case .answering, .refused: false
+        }
+    }
+
+    /// The client's address; empty for a local socket.
+    private(set) lazy var peer: String = {
+        var (address, port): (UnsafeMutablePointer<CChar>?, UInt16) = (nil, 0)
+        if let owner { evhttp_connection_get_peer(owner, &address, &port) }
+        return address.map { String(cString: $0) } ?? ""
+    }()
+
+    /// Bytes that the client has not taken yet.
+    var waitingBytes: Int { evbuffer_get_length(bufferevent_get_output(events)) }
+    /// Since when there have been such bytes, as `review` has seen it.
+    private(set) var stalledSince: ContinuousClock.Instant?
+
+    func note(written bytes: Int) { server.note(written: bytes) }
 
     private func enter(_ state: State) {
         self.state = state
@@ -121,12 +140,18 @@ final class HTTPConnection {
         setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &yes, socklen_t(MemoryLayout<Int32>.size))
         // A token is sent when it is there.
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(MemoryLayout<Int32>.size))
+        // What a client does not read waits here, where it is counted, and not in megabytes of the kernel's.
+        var unsent = Self.unsentBytes
+        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &unsent, socklen_t(MemoryLayout<Int32>.size))
     }
+
+    private static let unsentBytes: Int32 = 32 << 10
 
     // MARK: What took too long, or too much
 
     /// Looks whether its time is over.
     func review(at now: ContinuousClock.Instant) {
+        stalledSince = waitingBytes > 0 ? stalledSince ?? now : nil
         let seconds = (now - since) / .seconds(1)
         switch state {
         case .idle: if seconds > server.limits.idleSeconds { close() }

@@ -28,7 +28,7 @@ final class HTTPExchange {
     let path: String
     let query: String
     /// The client's address; empty for a local socket.
-    let peer: String
+    var peer: String { connection.peer }
     let began = ContinuousClock.now
     private(set) var status: Int32 = 0
     private(set) var sentBytes = 0
@@ -62,10 +62,7 @@ final class HTTPExchange {
         let uri = evhttp_request_get_evhttp_uri(request)
         path = uri.flatMap { evhttp_uri_get_path($0) }.map { String(cString: $0) } ?? "/"
         query = uri.flatMap { evhttp_uri_get_query($0) }.map { String(cString: $0) } ?? ""
-        var (address, port): (UnsafeMutablePointer<CChar>?, UInt16) = (nil, 0)
         let owner = evhttp_request_get_connection(request)
-        evhttp_connection_get_peer(owner, &address, &port)
-        peer = address.map { String(cString: $0) } ?? ""
         own = Unmanaged.passRetained(self)
         evhttp_connection_set_closecb(
             owner,
@@ -217,6 +214,7 @@ final class HTTPExchange {
     private func append(_ bytes: some Sequence<UInt8>, to buffer: OpaquePointer?) {
         func add(_ bytes: UnsafeBufferPointer<UInt8>) {
             sentBytes += bytes.count
+            connection.note(written: bytes.count)
             evbuffer_add(buffer, bytes.baseAddress, bytes.count)
         }
         if bytes.withContiguousStorageIfAvailable({ add($0) }) == nil {

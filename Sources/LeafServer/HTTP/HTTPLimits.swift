@@ -1,3 +1,4 @@
+import Glibc
 import LeafSystem
 
 /// What connections may take, in bytes and in time. Bytes are parts of the memory plan.
@@ -33,6 +34,35 @@ package struct HTTPLimits: Sendable, Equatable {
     package var byteCount: Int {
         connections *| (Self.connectionBytes + (isEncrypted ? TLSCertificate.connectionBytes : 0)) +| poolBytes
             +| outputPoolBytes
+    }
+
+    /// The same with fewer connections where the process may not have so many descriptors. It is given as many as it
+    /// needs where that is possible.
+    package func withinDescriptors() -> HTTPLimits {
+        let wanted = Self.otherDescriptors + Self.connectionDescriptors * connections
+        return within(descriptors: Self.descriptors(wanting: wanted))
+    }
+
+    package func within(descriptors: Int) -> HTTPLimits {
+        var limits = self
+        let most = (descriptors - Self.otherDescriptors) / Self.connectionDescriptors
+        limits.connections = min(connections, max(Self.fewestConnections, most))
+        return limits
+    }
+
+    /// A client may be sent a file.
+    private static let connectionDescriptors = 2
+    private static let otherDescriptors = 32
+    private static let fewestConnections = 4
+
+    private static func descriptors(wanting wanted: Int) -> Int {
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        var limit = rlimit()
+        guard getrlimit(resource, &limit) == 0 else { return wanted }
+        guard limit.rlim_cur < wanted else { return wanted }
+        var more = limit
+        more.rlim_cur = min(rlim_t(wanted), limit.rlim_max)
+        return Int(clamping: setrlimit(resource, &more) == 0 ? more.rlim_cur : limit.rlim_cur)
     }
 
     /// The same within so many bytes, as far as that is possible: fewer connections and smaller pools.

@@ -20,6 +20,9 @@ final class HTTPServer {
     private var tick: EventWatch?
     /// Bytes of requests that are held, on all connections.
     private var heldBytes = 0
+    /// Bytes of answers that clients have not taken, at most.
+    private var waitingBytes = 0
+    private var isMakingRoom = false
     /// What is told of requests that never became whole.
     var onRefusal: (ServedError) -> Void = { _ in }
     private let handle: (HTTPExchange) -> Void
@@ -100,7 +103,6 @@ final class HTTPServer {
     // MARK: Connections
 
     private func accept(_ base: OpaquePointer?) -> OpaquePointer? {
-        dropGone()
         makeRoom()
         let plain = Int32(BEV_OPT_CLOSE_ON_FREE.rawValue)
         let events = certificate.map { $0.socket(base) } ?? bufferevent_socket_new(base, -1, plain)
@@ -109,16 +111,40 @@ final class HTTPServer {
         return events
     }
 
-    /// Ends the connection that has been idle longest where there are as many as may be. Where all are busy, no more
-    /// are taken until one is not.
+    /// Ends a connection where there are as many as may be. Where all are busy, no more are taken until one is not.
     private func makeRoom() {
         guard connections.count >= limits.connections else { return }
-        let idle = connections.values.filter(\.isIdle).min { $0.since < $1.since }
-        if let idle {
-            idle.close()
+        dropGone()
+        guard connections.count >= limits.connections else { return }
+        if let one = mostDispensable {
+            one.close()
             dropGone()
         }
-        if connections.count + 1 >= limits.connections, !connections.values.contains(where: \.isIdle) { pause() }
+        if connections.count + 1 >= limits.connections, mostDispensable == nil { pause() }
+    }
+
+    /// The connection whose end takes least from anybody; nil where each of them is at work.
+    ///
+    /// Those without a whole request go first. Among them whoever has most: no client can push out the others. Of that
+    /// client's the one that has been so longest. Then those who do not take their answers.
+    private var mostDispensable: HTTPConnection? {
+        let open = connections.values.filter(\.isWithoutRequest)
+        let counts = Dictionary(open.map { ($0.peer, 1) }, uniquingKeysWith: +)
+        let most = counts.values.max() ?? 0
+        return open.filter { counts[$0.peer] == most }.min { $0.since < $1.since }
+            ?? stalled(for: Self.longestStall).first
+    }
+
+    /// An answer that its client does not take may stand in nobody's way so long.
+    private static let longestStall = Duration.seconds(10)
+
+    /// Connections whose clients have left something for so long, the longest first.
+    private func stalled(for duration: Duration) -> [HTTPConnection] {
+        let now = ContinuousClock.now
+        let stalled = connections.values.compactMap { connection in
+            connection.stalledSince.map { (connection, since: $0) }
+        }
+        return stalled.filter { now - $0.since >= duration }.sorted { $0.since < $1.since }.map(\.0)
     }
 
     private func pause() {
@@ -136,7 +162,7 @@ final class HTTPServer {
         for connection in connections.values { connection.review(at: now) }
         dropGone()
         guard !isStopping else { return }
-        if isPaused, connections.count >= limits.connections, !connections.values.contains(where: \.isIdle) { return }
+        if isPaused, connections.count >= limits.connections, mostDispensable == nil { return }
         isPaused = false
         for listener in listeners { evconnlistener_enable(listener) }
     }
@@ -165,6 +191,27 @@ final class HTTPServer {
     }
 
     func release(_ bytes: Int) { heldBytes -= bytes }
+
+    /// Counts bytes that are about to be sent. Where more wait than may, those who leave theirs longest are sent away.
+    func note(written bytes: Int) {
+        waitingBytes += bytes
+        guard waitingBytes > limits.outputPoolBytes, !isMakingRoom else { return }
+        isMakingRoom = true
+        // Whoever writes is in the middle of an answer.
+        loop.soon { [weak self] in self?.makeRoomForAnswers() }
+    }
+
+    private func makeRoomForAnswers() {
+        isMakingRoom = false
+        waitingBytes = connections.values.reduce(0) { $0 + $1.waitingBytes }
+        for connection in stalled(for: Self.shortestStall) where waitingBytes > limits.outputPoolBytes {
+            waitingBytes -= connection.waitingBytes
+            connection.close()
+        }
+    }
+
+    /// Whoever takes what they are sent has done so after this.
+    private static let shortestStall = Duration.seconds(1)
 
     func note(refused error: ServedError) { onRefusal(error) }
 
