@@ -51,7 +51,7 @@ static const char *type_name(leaf_activation type) { return type == LEAF_ACTIVAT
 static double weights_of(size_t tiles) { return (double)tiles * LEAF_TILE_ROWS * columns; }
 
 static size_t tile_bytes(leaf_layout layout) {
-    return layout == LEAF_LAYOUT_Q4 ? columns / 64 * LEAF_Q4_SECTION : columns * LEAF_TILE_ROWS;
+    return columns / 64 * leaf_section_bytes(layout);
 }
 
 /* The jobs of one product, its tiles divided among the threads. */
@@ -135,7 +135,7 @@ static void print_many_rows(product whole, int threads) {
     }
 }
 
-/* q4 beside int8, by turns. */
+/* int8, q4 and q3 by turns. */
 static void print_turns(product int8, const char *weights, int threads) {
     static const struct {
         size_t rows, tiles;
@@ -144,23 +144,27 @@ static void print_turns(product int8, const char *weights, int threads) {
                  {8, ram_tiles, 3},  {32, cached_tiles, 30}, {128, cached_tiles, 9}, {512, cached_tiles, 5}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int8.tile_count = cases[i].tiles, int8.rows = cases[i].rows;
-        product q4 = int8;
-        q4.layout = LEAF_LAYOUT_Q4, q4.weights = weights;
-        double int8_time = 1e9, q4_time = 1e9;
-        for (int round = 0; round < cases[i].rounds; round++) {
-            int8_time = smaller(int8_time, time_product(int8, threads, 1));
-            q4_time = smaller(q4_time, time_product(q4, threads, 1));
+        product all[LEAF_LAYOUT_COUNT];
+        double times[LEAF_LAYOUT_COUNT];
+        for (int l = 0; l < LEAF_LAYOUT_COUNT; l++) {
+            all[l] = int8, times[l] = 1e9;
+            if (l != LEAF_LAYOUT_INT8) all[l].layout = (leaf_layout)l, all[l].weights = weights;
         }
+        for (int round = 0; round < cases[i].rounds; round++)
+            for (int l = 0; l < LEAF_LAYOUT_COUNT; l++) times[l] = smaller(times[l], time_product(all[l], threads, 1));
         double products = (double)cases[i].rows * weights_of(cases[i].tiles) / 1e9;
-        printf("| %s | %d | %zu | %.1f | %.1f | %.2f |\n", type_name(int8.type), threads, cases[i].rows,
-               products / int8_time, products / q4_time, int8_time / q4_time);
+        printf("| %s | %d | %zu | %.1f | %.1f | %.2f | %.1f | %.2f |\n", type_name(int8.type), threads, cases[i].rows,
+               products / times[LEAF_LAYOUT_INT8], products / times[LEAF_LAYOUT_Q4],
+               times[LEAF_LAYOUT_INT8] / times[LEAF_LAYOUT_Q4], products / times[LEAF_LAYOUT_Q3],
+               times[LEAF_LAYOUT_INT8] / times[LEAF_LAYOUT_Q3]);
     }
 }
 
-static void print_q4(const product products[2], const char *weights, int threads) {
-    printf("\nq4 beside int8 by turns, 10^9 weights times rows a second; up to 8 rows with weights in RAM (268 MB of "
-           "int8), then in a cache:\n\n"
-           "| activations | threads | rows | int8 | q4 | ratio |\n| --- | --- | --- | --- | --- | --- |\n");
+static void print_coded(const product products[2], const char *weights, int threads) {
+    printf("\nq4 and q3 beside int8 by turns, 10^9 weights times rows a second; up to 8 rows with weights in RAM (268 MB "
+           "of int8), then in a cache:\n\n"
+           "| activations | threads | rows | int8 | q4 | ratio | q3 | ratio |\n"
+           "| --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (int t = 1; t <= threads; t += threads > 1 ? threads - 1 : 1)
         for (int p = 0; p < 2; p++) print_turns(products[p], weights, t);
 }
@@ -188,7 +192,7 @@ int main(int count, char **arguments) {
     int threads = cores < most_threads ? (int)cores : most_threads;
     size_t outputs = ram_tiles * LEAF_TILE_ROWS;
     char *weights = room(ram_tiles * tile_bytes(LEAF_LAYOUT_INT8));
-    char *q4_weights = room(ram_tiles * tile_bytes(LEAF_LAYOUT_Q4));
+    char *codes = room(ram_tiles * tile_bytes(LEAF_LAYOUT_Q4));
     float *scales = room(outputs * sizeof(float)), *y = room(outputs * 32 * sizeof(float));
     for (size_t i = 0; i < outputs; i++) scales[i] = 1e-3f;
     product products[2];
@@ -196,7 +200,7 @@ int main(int count, char **arguments) {
         products[type] = make_product(kernels, (leaf_activation)type, weights, scales, y);
     choose_clock();
     printf("%s, %ld cores; %s.\n", kernels->name, cores, clock_name());
-    if (count > 2) return print_q4(products, q4_weights, threads), 0;
+    if (count > 2) return print_coded(products, codes, threads), 0;
 
     printf("\n1 row, 268 MB of weights in RAM:\n\n"
            "| activations | threads | product | a plain loop reads | share |\n| --- | --- | --- | --- | --- |\n");
@@ -217,7 +221,7 @@ int main(int count, char **arguments) {
     for (int t = 1; t <= threads; t += threads > 1 ? threads - 1 : 1)
         for (int p = 1; p >= 0; p--) print_many_rows(products[p], t);
 
-    print_q4(products, q4_weights, threads);
+    print_coded(products, codes, threads);
 
     printf("\n512 tokens through one layer of the 10B shape (d 4096, 32 heads of 128, ff 10240), 1 thread:\n\n");
     for (int type = LEAF_ACTIVATION_INT8; type >= LEAF_ACTIVATION_INT16; type--)

@@ -55,29 +55,43 @@ def as_int8(w):
     return numbers * scale
 
 
-def as_q4(w):
-    """The numbers that the q4 tiles of a matrix stand for."""
+# leaf_layout, and bytes of 64 columns of a tile.
+Q4, Q3 = (1, 544), (2, 416)
+
+
+def as_codes(w, layout):
+    """The numbers that the coded tiles of a matrix stand for."""
+    number, section = layout
     numbers, scale = int8(w)
     rows, columns = w.shape
     padded = np.zeros((-(-rows // 16) * 16, -(-columns // 64) * 64), np.int8)
     padded[:rows, :columns] = numbers.numpy()
     tiles = np.ascontiguousarray(padded.reshape(-1, 16, padded.shape[1] // 4, 4).transpose(0, 2, 1, 3))
-    code = np.empty(padded.shape[1] // 64 * 544, np.uint8)
+    code = np.empty(padded.shape[1] // 64 * section, np.uint8)
     for tile in tiles:
-        KERNELS.encode(tile.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(padded.shape[1]),
+        KERNELS.encode(number, tile.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(padded.shape[1]),
                        code.ctypes.data_as(ctypes.c_void_p))
-        KERNELS.leaf_q4_decode(code.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(padded.shape[1]),
-                               tile.ctypes.data_as(ctypes.c_void_p))
+        KERNELS.leaf_decode(number, code.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(padded.shape[1]),
+                            tile.ctypes.data_as(ctypes.c_void_p))
     decoded = tiles.transpose(0, 2, 1, 3).reshape(padded.shape)[:rows, :columns]
     return torch.from_numpy(decoded.astype(np.float32)) * scale
 
 
-def nearest(w, group):
-    """Rounded to the nearest of 16 evenly spaced numbers, a float16 scale a group of a row."""
+def as_q4(w):
+    return as_codes(w, Q4)
+
+
+def as_q3(w):
+    return as_codes(w, Q3)
+
+
+def nearest(w, group, bits=4):
+    """Rounded to the nearest of 16 or 8 evenly spaced numbers, a float16 scale a group of a row."""
     blocks = w.reshape(w.shape[0], -1, group)
-    scale = blocks.abs().amax(-1, keepdim=True) / 7
+    most = 2 ** (bits - 1) - 1
+    scale = blocks.abs().amax(-1, keepdim=True) / most
     scale[scale == 0] = 1
-    return (torch.round(blocks / scale).clamp(-8, 7) * scale).reshape(w.shape)
+    return (torch.round(blocks / scale).clamp(-most - 1, most) * scale).reshape(w.shape)
 
 
 class Model:
@@ -157,8 +171,11 @@ def main():
             ("float16", 16, lambda w: w, lambda w: w),
             ("q4", 4.25, as_q4, as_int8),
             ("q4, and the token table too", 4.25, as_q4, as_q4),
+            ("q3", 3.25, as_q3, as_int8),
             ("round to nearest, groups of 32", 4.5, lambda w: nearest(w, 32), as_int8),
-            ("round to nearest, groups of 64", 4.25, lambda w: nearest(w, 64), as_int8)):
+            ("round to nearest, groups of 64", 4.25, lambda w: nearest(w, 64), as_int8),
+            ("round to nearest, 3 bits, groups of 32", 3.5, lambda w: nearest(w, 32, 3), as_int8),
+            ("round to nearest, 3 bits, groups of 64", 3.25, lambda w: nearest(w, 64, 3), as_int8)):
         model.use(matrix, table)
         report(name, bits, model, texts, reference)
 

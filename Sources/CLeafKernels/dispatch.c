@@ -58,11 +58,14 @@ static const struct {
     leaf_kernels kernels;
     int (*is_here)(void);
 } sets[] = {
-    {{"scalar", &leaf_floats_scalar, {&leaf_int8_scalar, &leaf_q4_scalar}}, is_anywhere},
-    {{"avx2", X86(&leaf_floats_avx2), {X86(&leaf_int8_avx2), X86(&leaf_q4_avx2)}}, X86(has_avx2)},
-    {{"avxvnni", X86(&leaf_floats_avx2), {X86(&leaf_int8_avxvnni), X86(&leaf_q4_avxvnni)}}, X86(has_avxvnni)},
-    {{"avx512", X86(&leaf_floats_avx512), {X86(&leaf_int8_avx512), X86(&leaf_q4_avx512)}}, X86(has_avx512)},
-    {{"neon", ARM(&leaf_floats_neon), {ARM(&leaf_int8_neon), ARM(&leaf_q4_neon)}}, ARM(has_dot_product)},
+    {{"scalar", &leaf_floats_scalar, {&leaf_int8_scalar, &leaf_q4_scalar, &leaf_q3_scalar}}, is_anywhere},
+    {{"avx2", X86(&leaf_floats_avx2), {X86(&leaf_int8_avx2), X86(&leaf_q4_avx2), X86(&leaf_q3_avx2)}}, X86(has_avx2)},
+    {{"avxvnni", X86(&leaf_floats_avx2), {X86(&leaf_int8_avxvnni), X86(&leaf_q4_avxvnni), X86(&leaf_q3_avxvnni)}},
+     X86(has_avxvnni)},
+    {{"avx512", X86(&leaf_floats_avx512), {X86(&leaf_int8_avx512), X86(&leaf_q4_avx512), X86(&leaf_q3_avx512)}},
+     X86(has_avx512)},
+    {{"neon", ARM(&leaf_floats_neon), {ARM(&leaf_int8_neon), ARM(&leaf_q4_neon), ARM(&leaf_q3_neon)}},
+     ARM(has_dot_product)},
 };
 enum { set_count = sizeof sets / sizeof *sets };
 

@@ -34,7 +34,7 @@ package struct ModelShape: Sendable, Equatable {
             blocks: kinds.map { kind in
                 FileShape.Block(name: kind.description, matrices: configuration.matrices(of: kind, weights))
             }, tensors: configuration.smallTensors(weights), configuration: configuration.json,
-            version: weights == .q4 ? 4 : configuration.hasOwnHead ? 3 : configuration.isUniform ? 1 : 2)
+            version: weights.layout.isCoded ? 4 : configuration.hasOwnHead ? 3 : configuration.isUniform ? 1 : 2)
     }
 
     package var blocks: [FileShape.Block] { file.blocks }

@@ -87,9 +87,10 @@ private func conversionOptions(_ json: [UInt8]) throws(LeafError) -> ConversionO
             switch text {
             case "int8": options.weights = .int8
             case "q4": options.weights = .q4
+            case "q3": options.weights = .q3
             case "f16": options.weights = .float16
             case "f32": options.weights = .float32
-            default: throw reader.wrong("is '\(text.prefix(40))', not one of int8, q4, f16, f32")
+            default: throw reader.wrong("is '\(text.prefix(40))', not one of int8, q4, q3, f16, f32")
             }
         case "config": options.configurationPath = try reader.text()
         case "masks": options.masksPath = try reader.text()

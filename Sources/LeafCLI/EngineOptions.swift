@@ -142,12 +142,13 @@ extension KVPrecision: ArgumentValue {}
 
 /// The values of `--weights`.
 enum WeightsArgument: String, CaseIterable, ArgumentValue {
-    case int8, q4, f16, f32
+    case int8, q4, q3, f16, f32
 
     var format: WeightFormat {
         switch self {
         case .int8: .int8
         case .q4: .q4
+        case .q3: .q3
         case .f16: .float16
         case .f32: .float32
         }

@@ -19,16 +19,12 @@ package struct TileCodec: @unchecked Sendable {
 
     /// - Parameters:
     ///   - tile: `[storedColumns / 4][16][4]`, zeros where it is padded.
-    ///   - layout: int8 or the codes of it.
+    ///   - layout: int8 or codes of it.
     ///   - target: bytes of a tile of that layout.
     package func store(
         _ tile: UnsafePointer<Int8>, as layout: WeightLayout, columns: Int, to target: UnsafeMutableRawPointer
     ) {
-        if layout == .q4 {
-            functions.encode_q4(tile, layout.storedColumns(columns), target)
-        } else {
-            target.copyMemory(from: tile, byteCount: Self.tileBytes(columns: columns))
-        }
+        functions.encode(leaf_layout(layout.kernelNumber), tile, layout.storedColumns(columns), target)
     }
 
     /// - Parameters:
@@ -37,10 +33,6 @@ package struct TileCodec: @unchecked Sendable {
     package func load(
         _ stored: UnsafeRawPointer, of layout: WeightLayout, columns: Int, to target: UnsafeMutablePointer<Int8>
     ) {
-        if layout == .q4 {
-            leaf_q4_decode(stored, layout.storedColumns(columns), target)
-        } else {
-            UnsafeMutableRawPointer(target).copyMemory(from: stored, byteCount: Self.tileBytes(columns: columns))
-        }
+        leaf_decode(leaf_layout(layout.kernelNumber), stored, layout.storedColumns(columns), target)
     }
 }

@@ -63,23 +63,24 @@ package struct Kernels: @unchecked Sendable {
     package let floats: leaf_float_kernels
     /// The product with int8 weights, which quantizes the rows of every product.
     package let product: leaf_product
-    private let q4: leaf_product
+    /// By the number of a quantized layout.
+    package let products: [leaf_product]
 
-    package init(floats: leaf_float_kernels, product: leaf_product, q4: leaf_product) {
+    package init(floats: leaf_float_kernels, products: [leaf_product]) {
         self.floats = floats
-        self.product = product
-        self.q4 = q4
+        self.products = products
+        product = products[0]
     }
 
     /// The product with quantized weights of a layout.
-    package func product(_ layout: WeightLayout) -> leaf_product { layout == .q4 ? q4 : product }
+    package func product(_ layout: WeightLayout) -> leaf_product { products[Int(layout.kernelNumber)] }
 
     /// The kernels of a set, or of the best one where the processor lacks it.
     package init(_ instructionSet: InstructionSet) {
         let table = (instructionSet.table ?? leaf_kernels_best()).pointee
         self.init(
-            floats: table.floats.pointee, product: leaf_kernels_product([table], LEAF_LAYOUT_INT8).pointee,
-            q4: leaf_kernels_product([table], LEAF_LAYOUT_Q4).pointee)
+            floats: table.floats.pointee,
+            products: (0..<LEAF_LAYOUT_COUNT.rawValue).map { leaf_kernels_product([table], leaf_layout($0)).pointee })
     }
 
     /// Asks the system for what the instructions need of the process, before any thread begins.

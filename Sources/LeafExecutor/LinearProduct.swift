@@ -67,7 +67,7 @@ struct LinearProduct {
         _ input: Input, _ weights: Weights, into output: FloatRows, widened: UnsafeMutablePointer<Float>
     ) {
         switch weights.layout {
-        case .int8, .q4:
+        case .int8, .q4, .q3:
             guard let scales = weights.scales else { return }
             kernels.product(weights.layout).linear(
                 activations.kernelType, weights.bytes,

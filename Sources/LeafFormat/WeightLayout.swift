@@ -6,6 +6,8 @@ public enum WeightFormat: String, Sendable, Codable, CaseIterable {
     case int8
     /// int8 numbers that are few enough for codes of 4 bits.
     case q4
+    /// int8 numbers that are few enough for codes of 3 bits.
+    case q3
     case float16
     case float32
 
@@ -14,6 +16,7 @@ public enum WeightFormat: String, Sendable, Codable, CaseIterable {
         switch self {
         case .int8: .int8
         case .q4: .q4
+        case .q3: .q3
         case .float16: .float16
         case .float32: .float32
         }
@@ -36,6 +39,8 @@ package enum WeightLayout: Sendable, Equatable {
     case int8
     /// Codes of the same tiles, `[outputs/16, columns/64, 544]` bytes (`CLeafKernels` says which); the same scales.
     case q4
+    /// Shorter codes of them, `[outputs/16, columns/64, 416]` bytes.
+    case q3
     /// Plain `[outputs, columns]`.
     case float16
     case float32
@@ -52,7 +57,19 @@ package enum WeightLayout: Sendable, Equatable {
 
     /// Whether the matrix is stored as tiles of int8 numbers or of their codes, and rows are quantized before they meet
     /// it.
-    package var isQuantized: Bool { self == .int8 || self == .q4 }
+    package var isQuantized: Bool { self == .int8 || isCoded }
+
+    /// Whether the stored bytes are codes of int8 numbers.
+    package var isCoded: Bool { self == .q4 || self == .q3 }
+
+    /// What the kernels call a quantized layout: a `leaf_layout`.
+    package var kernelNumber: UInt32 {
+        switch self {
+        case .q4: 1
+        case .q3: 2
+        case .int8, .float16, .float32: 0
+        }
+    }
 
     /// Outputs that are never parted: a tile or a row.
     package var unitOutputs: Int { isQuantized ? WeightTile.outputs : 1 }
@@ -66,7 +83,7 @@ package enum WeightLayout: Sendable, Equatable {
     package var elementType: TensorEntry.ElementType {
         switch self {
         case .int8: .i8
-        case .q4: .u8
+        case .q4, .q3: .u8
         case .float16: .f16
         case .float32: .f32
         }
@@ -89,7 +106,8 @@ package enum WeightLayout: Sendable, Equatable {
         let columns = storedColumns(columns)
         return switch self {
         case .int8: outputs * columns
-        case .q4: outputs * (columns / WeightTile.columnAlignment * (WeightTile.q4SectionBytes / WeightTile.outputs))
+        case .q4: outputs / WeightTile.outputs * (columns / WeightTile.columnAlignment) * WeightTile.q4SectionBytes
+        case .q3: outputs / WeightTile.outputs * (columns / WeightTile.columnAlignment) * WeightTile.q3SectionBytes
         case .float16: outputs * columns * 2
         case .float32: outputs * columns * 4
         }
@@ -101,6 +119,7 @@ package enum WeightLayout: Sendable, Equatable {
         return switch self {
         case .int8: [outputs / WeightTile.outputs, columns / WeightTile.quad, WeightTile.outputs, WeightTile.quad]
         case .q4: [outputs / WeightTile.outputs, columns / WeightTile.columnAlignment, WeightTile.q4SectionBytes]
+        case .q3: [outputs / WeightTile.outputs, columns / WeightTile.columnAlignment, WeightTile.q3SectionBytes]
         case .float16, .float32: [outputs, columns]
         }
     }
@@ -119,6 +138,8 @@ package enum WeightTile {
     /// Bytes of a tile's `columnAlignment` columns as codes of 4 bits: a selector for each 4 outputs by 8 columns, and
     /// the codes.
     package static let q4SectionBytes = 544
+    /// The same as codes of 3 bits.
+    package static let q3SectionBytes = 416
 
     /// The byte of a number in its tile.
     @inline(__always)
@@ -156,6 +177,9 @@ package struct FanInScale: Sendable, Equatable {
 
     /// Nothing is left to do.
     package static let folded = FanInScale(divisor: 1, factor: 1)
+
+    /// A scale of stored numbers with the division done, rounded once.
+    package func applied(to scale: Float) -> Float { Float(Double(scale) / divisor) }
 
     /// The division is still to be done.
     package static func pending(fanIn: Int) -> FanInScale {

@@ -85,7 +85,7 @@ struct ChunkEncoder: Sendable {
 
     /// - Returns: the first output that cannot be stored, nil if all can; and how many are zeros alone.
     private func encode(_ job: Job, isTiled: Bool) -> (refused: Int?, zeroRows: Int) {
-        let tileBytes = layout == .q4 ? WeightTile.outputs * paddedColumns : 0
+        let tileBytes = layout.isCoded ? WeightTile.outputs * paddedColumns : 0
         return withUnsafeTemporaryAllocation(byteCount: paddedColumns * 5 + tileBytes, alignment: 64) { scratch in
             let floats = scratch.baseAddress!.bindMemory(to: Float.self, capacity: paddedColumns)
             let values = (scratch.baseAddress! + paddedColumns * 4).bindMemory(to: Int8.self, capacity: paddedColumns)
@@ -100,7 +100,7 @@ struct ChunkEncoder: Sendable {
                 if content == .unstorable { return (row, zeroRows) }
                 if content == .zeros { zeroRows += 1 }
                 guard layout.isQuantized else { continue }
-                if layout == .q4 {
+                if layout.isCoded {
                     encode(values, row, of: job, tile)
                 } else if isTiled {
                     let (tile, output) = row.quotientAndRemainder(dividingBy: WeightTile.outputs)
@@ -133,20 +133,15 @@ struct ChunkEncoder: Sendable {
         _ source: UnsafeRawPointer, _ job: Job, _ row: Int, _ floats: UnsafeMutablePointer<Float>,
         _ values: UnsafeMutablePointer<Int8>
     ) -> Content {
-        let scale: Float
-        let content: Content
         if let givenScales, additions.isEmpty {
-            scale = givenScales[job.firstRow + row]
+            job.scales[row] = scale.applied(to: givenScales[job.firstRow + row])
             values.update(from: source.assumingMemoryBound(to: Int8.self), count: columns)
-            content = Self.content(values, columns)
-        } else {
-            widen(source, job, row, floats)
-            content = Self.content(floats, columns)
-            guard content != .unstorable else { return content }
-            scale = kernels.largestMagnitude(floats, count: columns) / 127
-            kernels.quantize(floats, count: columns, scale: scale, to: values)
+            return Self.content(values, columns)
         }
-        job.scales[row] = Float(Double(scale) / self.scale.divisor)
+        widen(source, job, row, floats)
+        let content = Self.content(floats, columns)
+        guard content != .unstorable else { return content }
+        job.scales[row] = kernels.quantize(floats, count: columns, scale, to: values)
         return content
     }
 

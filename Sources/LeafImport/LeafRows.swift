@@ -21,7 +21,7 @@ package struct LeafRows {
         slot = try PageMemory(count: leaf.chunks.map(\.slotBytes).max() ?? 0)
         let most = leaf.chunks.map { leaf.matrices[$0.matrix].columns * $0.outputCount }.max() ?? 0
         floats = try PageMemory(count: most * MemoryLayout<Float>.size)
-        let coded = leaf.matrices.filter { $0.layout == .q4 }.map(\.storedColumns).max() ?? 0
+        let coded = leaf.matrices.filter(\.layout.isCoded).map(\.storedColumns).max() ?? 0
         decoded = try PageMemory(count: WeightTile.outputs * coded)
     }
 
@@ -44,7 +44,7 @@ package struct LeafRows {
             let rows = chunk.firstOutput..<min(chunk.firstOutput + chunk.outputCount, matrix.outputs)
             let target = floats.bytes.assumingMemoryBound(to: Float.self)
             switch matrix.layout {
-            case .int8, .q4:
+            case .int8, .q4, .q3:
                 dequantize(bytes, matrix, rows, scales, target.baseAddress!)
             case .float16, .float32:
                 widen(
@@ -123,7 +123,7 @@ package struct LeafRows {
 
     /// The int8 numbers of a stored tile, valid until the next.
     private func int8Tile(_ tile: UnsafeRawPointer, _ matrix: Matrix) -> UnsafePointer<Int8> {
-        guard matrix.layout == .q4 else { return tile.assumingMemoryBound(to: Int8.self) }
+        guard matrix.layout.isCoded else { return tile.assumingMemoryBound(to: Int8.self) }
         let values = decoded.bytes.assumingMemoryBound(to: Int8.self).baseAddress!
         kernels.codec.load(tile, of: matrix.layout, columns: matrix.columns, to: values)
         return UnsafePointer(values)

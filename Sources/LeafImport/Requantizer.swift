@@ -109,7 +109,7 @@ public struct Requantizer: Sendable {
         guard options.weights.isQuantized else {
             throw LeafError(
                 .usage,
-                "requantizing gives int8 or q4, not \(options.weights.rawValue); export the model, "
+                "requantizing gives int8, q4 or q3, not \(options.weights.rawValue); export the model, "
                     + "or convert its checkpoint")
         }
         guard file.weights != options.weights else {
@@ -274,13 +274,11 @@ private struct TileMaker: Sendable {
         } else {
             room.floats.update(from: row.assumingMemoryBound(to: Float.self), count: columns)
         }
-        let largest = kernels.largestMagnitude(room.floats, count: columns)
-        guard largest.isFinite else {
+        guard kernels.largestMagnitude(room.floats, count: columns).isFinite else {
             throw LeafError(
                 .badInput, "\(source.leaf.path) holds a number that is not finite; convert the checkpoint again")
         }
-        kernels.quantize(room.floats, count: columns, scale: largest / 127, to: room.values)
-        return Float(Double(largest / 127) / scale.divisor)
+        return kernels.quantize(room.floats, count: columns, scale, to: room.values)
     }
 
     /// A tile of int8 numbers, and a row of them and of floats, in memory of somebody else.

@@ -1,5 +1,6 @@
 package import CLeafKernels
 import LeafConversion
+import LeafFormat
 package import LeafSystem
 
 /// The C functions that turn weights of one type into another, of one instruction set.
@@ -42,11 +43,16 @@ package struct WeightKernels: @unchecked Sendable {
     /// The largest magnitude; NaN if there is one.
     func largestMagnitude(_ floats: UnsafePointer<Float>, count: Int) -> Float { functions.absmax(floats, count) }
 
-    /// `round(x / scale)`, half to even, within 127; zeros for a scale of 0.
+    /// Rounds an output's finite numbers to int8: `round(x / s)` with `s = absmax / 127`, half to even.
+    ///
+    /// - Parameter scale: what is still to be done to the numbers.
+    /// - Returns: the scale to store, which does it.
     func quantize(
-        _ floats: UnsafePointer<Float>, count: Int, scale: Float, to values: UnsafeMutablePointer<Int8>
-    ) {
-        functions.quantize_weights(floats, count, scale, values)
+        _ floats: UnsafePointer<Float>, count: Int, _ scale: FanInScale, to values: UnsafeMutablePointer<Int8>
+    ) -> Float {
+        let step = largestMagnitude(floats, count: count) / 127
+        functions.quantize_weights(floats, count, step, values)
+        return scale.applied(to: step)
     }
 
     /// The same instruction set's.

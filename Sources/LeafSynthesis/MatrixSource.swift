@@ -54,7 +54,7 @@ struct MatrixSource: Sendable {
         let matrix = matrices[job.matrix]
         let isTable = matrix.name == TensorName.tokenTable
         switch matrix.layout {
-        case .int8, .q4: try makeTiles(job, matrix, slot)
+        case .int8, .q4, .q3: try makeTiles(job, matrix, slot)
         case .float16:
             let rows = slot.bytes.bytes.bindMemory(to: UInt16.self)
             (isTable ? tableHalves : halves).withUnsafeBufferPointer { makeRows(job, matrix, rows, $0.baseAddress!) }

@@ -113,7 +113,7 @@ struct ResidentSource {
             let layout = weights.tableLayout
             let offset = row * columns * layout.elementType.byteCount
             switch layout {
-            case .int8, .q4:
+            case .int8, .q4, .q3:
                 var random = RandomStream(seed: seed, tensor: RandomStream.number(of: name), index: row)
                 let spread = random.normals(1, normal)[0]
                 scales.append(

@@ -54,13 +54,12 @@ static float *floats(generator *g, size_t n, int low, int high) {
     return x;
 }
 
-/* Random tiles of a layout. All bytes are valid q4; int8 weights are never -128. */
+/* Random tiles of a layout. All bytes are valid codes; int8 weights are never -128. */
 static void *random_tiles(generator *g, leaf_layout layout, size_t tiles, size_t padded_columns) {
-    size_t bytes = tiles * padded_columns * LEAF_TILE_ROWS;
-    if (layout == LEAF_LAYOUT_Q4) bytes = tiles * padded_columns / 64 * LEAF_Q4_SECTION;
+    size_t bytes = tiles * padded_columns / 64 * leaf_section_bytes(layout);
     int8_t *weights = room(bytes);
     for (size_t i = 0; i < bytes; i++)
-        weights[i] = layout == LEAF_LAYOUT_Q4 ? (int8_t)next(g) : (int8_t)(next(g) % 255 - 127);
+        weights[i] = layout == LEAF_LAYOUT_INT8 ? (int8_t)(next(g) % 255 - 127) : (int8_t)next(g);
     return weights;
 }
 
@@ -103,6 +102,7 @@ static uint64_t linear(const leaf_kernels *k, leaf_layout layout) {
 
 static uint64_t check_linear(const leaf_kernels *k) { return linear(k, LEAF_LAYOUT_INT8); }
 static uint64_t check_linear_q4(const leaf_kernels *k) { return linear(k, LEAF_LAYOUT_Q4); }
+static uint64_t check_linear_q3(const leaf_kernels *k) { return linear(k, LEAF_LAYOUT_Q3); }
 
 /* The first 1 to 64 of the same rows; of long ones 1, 22, 43 and 64. */
 static uint64_t rows(const leaf_kernels *k, leaf_layout layout, size_t shape_count) {
@@ -119,6 +119,7 @@ static uint64_t rows(const leaf_kernels *k, leaf_layout layout, size_t shape_cou
 static uint64_t check_rows(const leaf_kernels *k) { return rows(k, LEAF_LAYOUT_INT8, 4); }
 /* Not the longest: emulators are slow. */
 static uint64_t check_rows_q4(const leaf_kernels *k) { return rows(k, LEAF_LAYOUT_Q4, 3); }
+static uint64_t check_rows_q3(const leaf_kernels *k) { return rows(k, LEAF_LAYOUT_Q3, 3); }
 
 static uint64_t attention(const leaf_kernels *k, leaf_kv type) {
     static const struct {
@@ -234,15 +235,15 @@ static uint64_t check_weights(const leaf_kernels *k) {
     return h;
 }
 
-static uint64_t check_embedding_q4(const leaf_kernels *k) {
+static uint64_t embedding(const leaf_kernels *k, leaf_layout layout) {
     generator g = {23};
     uint64_t h = start;
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         size_t n = lengths[i];
-        void *tile = random_tiles(&g, LEAF_LAYOUT_Q4, 1, LEAF_ALIGN_UP(n, 64));
+        void *tile = random_tiles(&g, layout, 1, LEAF_ALIGN_UP(n, 64));
         float *x = floats(&g, n, 10, 3), *y = room(n * sizeof *y);
         for (size_t row = 0; row < LEAF_TILE_ROWS; row++) {
-            leaf_kernels_product(k, LEAF_LAYOUT_Q4)->embed_row(tile, row, 0.5f, x, n, y);
+            leaf_kernels_product(k, layout)->embed_row(tile, row, 0.5f, x, n, y);
             h = digest(h, y, n * sizeof *y);
         }
         free(tile), free(x), free(y);
@@ -250,20 +251,26 @@ static uint64_t check_embedding_q4(const leaf_kernels *k) {
     return h;
 }
 
-static uint64_t check_encode_q4(const leaf_kernels *k) {
+static uint64_t check_embedding_q4(const leaf_kernels *k) { return embedding(k, LEAF_LAYOUT_Q4); }
+static uint64_t check_embedding_q3(const leaf_kernels *k) { return embedding(k, LEAF_LAYOUT_Q3); }
+
+static uint64_t encode(const leaf_kernels *k, leaf_layout layout) {
     generator g = {13};
     uint64_t h = start;
     for (size_t columns = 64; columns <= 1024; columns *= 4) {
-        size_t n = columns * LEAF_TILE_ROWS, bytes = columns / 64 * LEAF_Q4_SECTION;
+        size_t n = columns * LEAF_TILE_ROWS, bytes = columns / 64 * leaf_section_bytes(layout);
         int8_t *x = room(n);
         uint8_t *tile = room(bytes);
         for (size_t i = 0; i < n; i++) x[i] = (int8_t)next(&g) / (1 + (int)(i / 1024 % 3) * 8);
-        k->floats->encode_q4(x, columns, tile);
+        k->floats->encode(layout, x, columns, tile);
         h = digest(h, tile, bytes);
         free(x), free(tile);
     }
     return h;
 }
+
+static uint64_t check_encode_q4(const leaf_kernels *k) { return encode(k, LEAF_LAYOUT_Q4); }
+static uint64_t check_encode_q3(const leaf_kernels *k) { return encode(k, LEAF_LAYOUT_Q3); }
 
 static uint64_t check_low_rank(const leaf_kernels *k) {
     generator g = {11};
@@ -287,8 +294,11 @@ static const struct {
     {"linear", check_linear},
     {"rows", check_rows},
     {"linear_q4", check_linear_q4},
+    {"linear_q3", check_linear_q3},
     {"rows_q4", check_rows_q4},
+    {"rows_q3", check_rows_q3},
     {"embedding_q4", check_embedding_q4},
+    {"embedding_q3", check_embedding_q3},
     {"attention_f16", check_attention_f16},
     {"attention_f32", check_attention_f32},
     {"rms_norm", check_rms_norm},
@@ -301,6 +311,7 @@ static const struct {
     {"to_halves", check_to_halves},
     {"weights", check_weights},
     {"encode_q4", check_encode_q4},
+    {"encode_q3", check_encode_q3},
     {"low_rank", check_low_rank},
 };
 

@@ -15,14 +15,14 @@
 
 #pragma clang attribute pop
 
-extern const leaf_product kernel_check_avx512_int8, kernel_check_avx512_q4;
-extern const leaf_product kernel_check_avxvnni_int8, kernel_check_avxvnni_q4;
+extern const leaf_product kernel_check_avx512_int8, kernel_check_avx512_q4, kernel_check_avx512_q3;
+extern const leaf_product kernel_check_avxvnni_int8, kernel_check_avxvnni_q4, kernel_check_avxvnni_q3;
 
 static LEAF_FLOAT_TABLE(model_floats, "model");
 static const leaf_kernels avx512 = {
-    "model", &model_floats, {&kernel_check_avx512_int8, &kernel_check_avx512_q4}};
+    "model", &model_floats, {&kernel_check_avx512_int8, &kernel_check_avx512_q4, &kernel_check_avx512_q3}};
 static const leaf_kernels avxvnni = {
-    "model", &leaf_floats_avx2, {&kernel_check_avxvnni_int8, &kernel_check_avxvnni_q4}};
+    "model", &leaf_floats_avx2, {&kernel_check_avxvnni_int8, &kernel_check_avxvnni_q4, &kernel_check_avxvnni_q3}};
 
 const leaf_kernels *kernel_check_avx512_model(void) { return leaf_kernels_named("avx2") ? &avx512 : NULL; }
 const leaf_kernels *kernel_check_avxvnni_model(void) { return leaf_kernels_named("avx2") ? &avxvnni : NULL; }

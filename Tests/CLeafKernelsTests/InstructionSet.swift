@@ -29,12 +29,33 @@ enum InstructionSet: String, CaseIterable, CustomTestStringConvertible {
 
 /// How weights lie.
 enum Layout: CaseIterable {
-    case int8, q4
+    case int8, q4, q3
+
+    /// Those that are codes of int8 numbers.
+    static let coded: [Layout] = [.q4, .q3]
 
     var kernel: leaf_layout {
         switch self {
         case .int8: LEAF_LAYOUT_INT8
         case .q4: LEAF_LAYOUT_Q4
+        case .q3: LEAF_LAYOUT_Q3
+        }
+    }
+}
+
+extension Layout {
+    /// Bytes of 64 columns of a tile.
+    var sectionBytes: Int { leaf_section_bytes(kernel) }
+
+    /// The numbers of each grid by codes, `[256][16]` for q4 and `[256][8]` for q3.
+    var grids: [[Int]] { self == .q4 ? Self.q4Grids : Self.q3Grids }
+
+    private static let q4Grids = withUnsafeBytes(of: leaf_q4_grids) { rows($0, 16) }
+    private static let q3Grids = withUnsafeBytes(of: leaf_q3_grids) { rows($0, 8) }
+
+    private static func rows(_ bytes: UnsafeRawBufferPointer, _ count: Int) -> [[Int]] {
+        stride(from: 0, to: bytes.count, by: 16).map { row in
+            bytes[row..<row + count].map { Int(Int8(bitPattern: $0)) }
         }
     }
 }

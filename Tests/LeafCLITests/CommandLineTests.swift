@@ -39,7 +39,7 @@ import Testing
         (["generate", "m.leaf", "x", "--io", "warp"], "--io warp is not one of auto, map, direct, buffered"),
         (["generate", "m.leaf", "x", "-n", "0"], "-n 0 is not between"),
         (["generate", "m.leaf", "x", "y"], "'y' is one argument too many"),
-        (["convert", "source", "out", "--weights", "int4"], "--weights int4 is not one of int8, q4, f16, f32"),
+        (["convert", "source", "out", "--weights", "int4"], "--weights int4 is not one of int8, q4, q3, f16, f32"),
         (["tokenize", "m.leaf", "x", "--decode", "--words"], "do not go together"),
         (["completions", "tcsh"], "tcsh is not one of bash, zsh, fish"),
         (["verify"], "MODEL is missing"),

@@ -88,7 +88,7 @@ import Testing
         product.begin_thread = { ThreadSetUps.begun.wrappingAdd(1, ordering: .relaxed) }
         product.end_thread = { ThreadSetUps.ended.wrappingAdd(1, ordering: .relaxed) }
         let pool = try ComputePool(
-            threadCount: 3, kernels: Kernels(floats: best.floats, product: product, q4: best.product(.q4)))
+            threadCount: 3, kernels: Kernels(floats: best.floats, products: [product] + best.products.dropFirst()))
         try pool.run { _ throws(LeafError) in }
         #expect(ThreadSetUps.begun.load(ordering: .relaxed) == 3)
         // The caller's own thread is given back after every job.
@@ -105,7 +105,7 @@ import Testing
         product.permit = { 95 }
         let error = #expect(throws: LeafError.self) {
             try ComputePool(
-                threadCount: 2, kernels: Kernels(floats: best.floats, product: product, q4: best.product(.q4)))
+                threadCount: 2, kernels: Kernels(floats: best.floats, products: [product] + best.products.dropFirst()))
         }
         #expect(error?.kind == .usage)
     }

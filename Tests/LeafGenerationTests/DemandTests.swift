@@ -75,7 +75,7 @@ import Testing
         }
         var workspace = try SamplingWorkspace(
             vocabSize: 5,
-            kernels: Kernels(floats: floats, product: SamplingCalls.best.product, q4: SamplingCalls.best.product(.q4)))
+            kernels: Kernels(floats: floats, products: SamplingCalls.best.products))
         let logits: [Float] = [1, -2, 3, 0.5, 0]
         try workspace.load(logits.span)
         #expect(workspace.currentProbabilities().count == 5)

@@ -34,22 +34,24 @@ import Testing
         try Data(contentsOf: URL(filePath: file.path)).dropFirst(file.regions[0].offset)
     }
 
-    @Test(arguments: [
-        "ant-tiny-a/hf", "ant-tiny-c/cpm-live/ant-tiny-c.pt", "ant-tiny-pruned/cpm-live/ant-tiny-pruned.pt",
-    ])
-    func fewerBitsAreTheBytesOfTheConvertedCheckpoint(form: String) throws {
-        let converted = try Conversion(Forms.path(form), .q4)
+    private static let lowBits: [WeightFormat] = [.q4, .q3]
+
+    @Test(
+        arguments: [
+            "ant-tiny-a/hf", "ant-tiny-c/cpm-live/ant-tiny-c.pt", "ant-tiny-pruned/cpm-live/ant-tiny-pruned.pt",
+        ], lowBits)
+    func fewerBitsAreTheBytesOfTheConvertedCheckpoint(form: String, weights: WeightFormat) throws {
+        let converted = try Conversion(Forms.path(form), weights)
         let int8 = try Conversion(Forms.path(form), .int8)
-        let requantized = try Requantized(int8.file)
+        let requantized = try Requantized(int8.file, weights)
         #expect(try requantized.data() == converted.data())
-        #expect(requantized.file.weights == .q4 && requantized.result.parameters == converted.result.parameters)
+        #expect(requantized.file.weights == weights && requantized.result.parameters == converted.result.parameters)
         for matrix in requantized.file.matrices {
-            #expect(matrix.layout == (matrix.name.hasPrefix("encoder.") ? .q4 : .int8), "\(matrix.name)")
+            #expect(matrix.layout == (matrix.name.hasPrefix("encoder.") ? weights.layout : .int8), "\(matrix.name)")
         }
     }
 
-    @Test(arguments: [WeightFormat.int8, .q4]) func floatsBecomeWhatTheirCheckpointBecomes(weights: WeightFormat) throws
-    {
+    @Test(arguments: [.int8] + lowBits) func floatsBecomeWhatTheirCheckpointBecomes(weights: WeightFormat) throws {
         for form in ["ant-tiny-b/hf", "ant-tiny-b/cpm-live/ant-tiny-b.pt"] {
             let floats = try Conversion(Forms.path(form), .float32)
             let requantized = try Requantized(floats.file, weights)
@@ -58,8 +60,8 @@ import Testing
         }
     }
 
-    @Test func expandedNumbersGiveTheSameCodesAgain() throws {
-        let low = try Conversion(Forms.path("ant-tiny-c/hf"), .q4)
+    @Test(arguments: lowBits) func expandedNumbersGiveTheSameCodesAgain(weights: WeightFormat) throws {
+        let low = try Conversion(Forms.path("ant-tiny-c/hf"), weights)
         let expanded = try Requantized(low.file, .int8)
         #expect(expanded.file.weights == .int8)
         let rows = try LeafRows(CPMAntFile.open(path: expanded.file.path), .best)
@@ -69,7 +71,7 @@ import Testing
             #expect(try floats == low.matrix(matrix.name), "\(matrix.name)")
         }
         // Another choice of grids may stand for the same numbers.
-        let again = try Requantized(expanded.file, .q4)
+        let again = try Requantized(expanded.file, weights)
         let numbers = try LeafRows(CPMAntFile.open(path: again.file.path), .best)
         for matrix in low.file.matrices {
             var floats: [Float] = []
@@ -78,13 +80,21 @@ import Testing
         }
     }
 
-    @Test func everyNumberOfThreadsAndInstructionSetGivesTheSameBytes() throws {
+    @Test(arguments: lowBits) func everyNumberOfThreadsAndInstructionSetGivesTheSameBytes(weights: WeightFormat) throws
+    {
         let model = try Conversion(Forms.path("ant-tiny-a/hf"))
-        let first = try Requantized(model.file).data()
+        let first = try Requantized(model.file, weights).data()
         for threads in [1, 3] {
-            #expect(try Requantized(model.file) { $0.threads = threads }.data() == first)
+            #expect(try Requantized(model.file, weights) { $0.threads = threads }.data() == first)
         }
-        #expect(try Requantized(model.file) { $0.instructionSet = "scalar" }.data() == first)
+        #expect(try Requantized(model.file, weights) { $0.instructionSet = "scalar" }.data() == first)
+    }
+
+    /// Codes of codes are those of the int8 numbers that the first ones stand for.
+    @Test func codesBecomeOtherCodesByTheirNumbers() throws {
+        let q4 = try Conversion(Forms.path("ant-tiny-b/hf"), .q4)
+        let expanded = try Requantized(q4.file, .int8)
+        #expect(try Requantized(q4.file, .q3).data() == Requantized(expanded.file, .q3).data())
     }
 
     @Test func aSmallBudgetGivesTheSameBytesOrNamesOneThatDoes() throws {
@@ -115,19 +125,20 @@ import Testing
         #expect(try Self.behindHeader(LeafFile.open(path: path)) == Requantized(model.file).data())
     }
 
-    @Test func theCopyNamesItsModelAndKeepsItsTokenizer() throws {
+    /// Bits of one weight of the layers, before anything is packed, are at most those named here.
+    @Test(arguments: zip(lowBits, [4.3, 3.3]))
+    func theCopyNamesItsModelAndKeepsItsTokenizer(weights: WeightFormat, bits: Double) throws {
         let model = try Conversion(Golden.demoModel.path)
-        let copy = try Requantized(model.file)
+        let copy = try Requantized(model.file, weights)
         #expect(copy.file.metadata["source.model"] == "\(model.file.digest) int8")
         #expect(copy.file.metadata["source"] == model.file.metadata["source"])
         let (own, other) = (try copy.file.readTokenizer(), try model.file.readTokenizer())
         #expect(own?.vocabulary == other?.vocabulary && own?.dictionary == other?.dictionary)
         #expect(copy.file.metadata["version"] == "4" && model.file.metadata["version"] == "1")
-        // 4.25 bits a weight of the layers, before anything is packed.
-        let layers = copy.file.matrices.filter { $0.layout == .q4 }
+        let layers = copy.file.matrices.filter(\.layout.isCoded)
         let bytes = layers.flatMap { copy.file.chunks[$0.chunks] }.reduce(0) { $0 + $1.rawBytes }
-        let weights = layers.reduce(0) { $0 + $1.storedOutputs * $1.storedColumns }
-        #expect(bytes * 8 * 100 <= weights * 430)
+        let count = layers.reduce(0) { $0 + $1.storedOutputs * $1.storedColumns }
+        #expect(count > 0 && Double(bytes * 8) <= bits * Double(count))
     }
 
     @Test func whatCannotBeIsRefused() throws {
@@ -156,8 +167,8 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: model.directory.path("refused.leaf")))
     }
 
-    @Test func anExportOfCodesIsThatOfTheNumbersTheyStandFor() throws {
-        let low = try Conversion(Forms.path("ant-tiny-b/hf"), .q4)
+    @Test(arguments: lowBits) func anExportOfCodesIsThatOfTheNumbersTheyStandFor(weights: WeightFormat) throws {
+        let low = try Conversion(Forms.path("ant-tiny-b/hf"), weights)
         let expanded = try Requantized(low.file, .int8)
         let folders = try [low.file, expanded.file].map { file in
             let folder = low.directory.path("out\(file.weights.rawValue)")

@@ -64,7 +64,7 @@ import Testing
     @Test(arguments: pairs, ActivationPrecision.allCases)
     func logitsAreBitEqual(pair: Pair, activations: ActivationPrecision) throws {
         let directory = try TemporaryDirectory()
-        for (seed, weights) in [(1, WeightFormat.int8), (2, .int8), (3, .q4)] as [(UInt64, WeightFormat)] {
+        for (seed, weights) in [(1, WeightFormat.int8), (2, .int8), (3, .q4), (4, .q3)] as [(UInt64, WeightFormat)] {
             let small = try Shapes.make(pair.small, "small\(seed).leaf", in: directory) {
                 $0.seed = seed
                 $0.weights = weights

@@ -59,12 +59,19 @@ import Testing
         }
     }
 
+    static let lowBitCases: [(model: String, weights: WeightFormat)] =
+        [WeightFormat.q4, .q3].flatMap { weights in
+            ["ant-tiny-a", "ant-tiny-c", "ant-tiny-pruned"].map { ($0, weights) }
+        }
+
     /// A low-bit file is an int8 file by definition.
-    @Test(arguments: ["ant-tiny-a", "ant-tiny-c", "ant-tiny-pruned"], ActivationPrecision.allCases)
-    func lowBitLogitsAreThoseOfTheInt8Expansion(model: String, activations: ActivationPrecision) throws {
+    @Test(arguments: lowBitCases, ActivationPrecision.allCases)
+    func lowBitLogitsAreThoseOfTheInt8Expansion(
+        of: (model: String, weights: WeightFormat), activations: ActivationPrecision
+    ) throws {
         let directory = try TemporaryDirectory()
-        let (low, expanded) = (directory.path("q4.leaf"), directory.path("int8.leaf"))
-        try Fixture.convert(model, form: "cpm-live", weights: .q4, to: low)
+        let (low, expanded) = (directory.path("low.leaf"), directory.path("int8.leaf"))
+        try Fixture.convert(of.model, form: "cpm-live", weights: of.weights, to: low)
         var requantization = RequantizationOptions()
         requantization.weights = .int8
         _ = try Requantizer(model: low, output: expanded, options: requantization).run()
@@ -84,7 +91,7 @@ import Testing
     }
 
     /// Rows of other sequences on the same sweep change nothing.
-    @Test(arguments: [WeightFormat.int8, .q4]) func companyChangesNoBit(weights: WeightFormat) throws {
+    @Test(arguments: [WeightFormat.int8, .q4, .q3]) func companyChangesNoBit(weights: WeightFormat) throws {
         let directory = try TemporaryDirectory()
         let opened = try Fixture.open("ant-tiny-c", form: "cpm-live", weights: weights, in: directory)
         let configuration = opened.file.configuration

@@ -47,7 +47,7 @@ import Testing
         }
         let pool = try ComputePool(
             threadCount: 1,
-            kernels: Kernels(floats: floats, product: Choices.best.product, q4: Choices.best.product(.q4)))
+            kernels: Kernels(floats: floats, products: Choices.best.products))
         defer { pool.stop() }
         let plan = try Model.plan(file, ModelOptions(memory: .gibibytes(1), threads: 1, capacity: capacity))
         let store = try BlockStore(file: file.leaf, plan: plan, consumers: 1)

@@ -5,7 +5,7 @@
 #define LEAF_FLOAT_TABLE_H
 
 #include "attention.h"
-#include "encode_q4.h"
+#include "encode.h"
 #include "low_rank.h"
 
 #define LEAF_FLOAT_TABLE(symbol, label)                                                                                \
@@ -27,7 +27,7 @@
         .argmax = argmax,                                                                                              \
         .absmax = absmax,                                                                                              \
         .quantize_weights = quantize_weights,                                                                          \
-        .encode_q4 = encode_q4,                                                                                        \
+        .encode = encode,                                                                                              \
     }
 
 #endif

@@ -34,18 +34,31 @@
  * leaf_q4_grids, and every number of it a code, the index into that grid. 64 columns are LEAF_Q4_SECTION bytes: the
  * selectors, [8 steps of 8 columns][4 blocks of 4 rows], and then 64 bytes of codes a step. Byte i of them belongs to
  * what would be byte i of the step's two 64-byte blocks of int8: its low four bits are the code in the first block
- * (columns 0-3), its high ones that in the second (columns 4-7). So 16 bytes share a selector. */
-typedef enum { LEAF_LAYOUT_INT8 = 0, LEAF_LAYOUT_Q4, LEAF_LAYOUT_COUNT } leaf_layout;
+ * (columns 0-3), its high ones that in the second (columns 4-7). So 16 bytes share a selector.
+ *
+ * q3: the same with leaf_q3_grids, 3.25 bits each. Of each four steps the first three have bytes of codes, in bits 0-2
+ * and 4-6. Bits 3 and 7 of the three are bits 0 and 4, 1 and 5, 2 and 6 of what would be the byte of the fourth. */
+typedef enum { LEAF_LAYOUT_INT8 = 0, LEAF_LAYOUT_Q4, LEAF_LAYOUT_Q3, LEAF_LAYOUT_COUNT } leaf_layout;
 
-#define LEAF_Q4_SECTION 544
-#define LEAF_Q4_GRIDS 256
+#define LEAF_SELECTORS 32
+#define LEAF_Q4_SECTION (LEAF_SELECTORS + 512)
+#define LEAF_Q3_SECTION (LEAF_SELECTORS + 384)
+#define LEAF_GRIDS_COUNT 256
 
-/* The grids of q4, the same for all files: each 0 and 15 other int8 numbers, from 0 upwards and then
- * from the lowest, which is not -128, upwards. So bytes of zeros are zeros. */
-extern const int8_t leaf_q4_grids[LEAF_Q4_GRIDS][16];
+/* The grids, the same for all files: of q4 each 0 and 15 other int8 numbers, of q3 0 and 7 others and then zeros that
+ * no code names. From 0 upwards and then from the lowest, which is not -128, upwards: so bytes of zeros are zeros. */
+extern const int8_t leaf_q4_grids[LEAF_GRIDS_COUNT][16];
+extern const int8_t leaf_q3_grids[LEAF_GRIDS_COUNT][16];
 
-/* The int8 tile that a q4 tile stands for. */
-void leaf_q4_decode(const void *tile, size_t padded_columns, int8_t *int8_tile);
+/* Bytes of 64 columns of a tile. */
+static inline size_t leaf_section_bytes(leaf_layout layout) {
+    return layout == LEAF_LAYOUT_Q4   ? LEAF_Q4_SECTION
+           : layout == LEAF_LAYOUT_Q3 ? LEAF_Q3_SECTION
+                                      : LEAF_COLUMN_ALIGN * LEAF_TILE_ROWS;
+}
+
+/* The int8 tile that a tile stands for. */
+void leaf_decode(leaf_layout layout, const void *tile, size_t padded_columns, int8_t *int8_tile);
 
 /* Activations beside int8 weights. int16: groups of 128 columns, absmax/32639; int8: groups of 64, absmax/127. */
 typedef enum { LEAF_ACTIVATION_INT16 = 0, LEAF_ACTIVATION_INT8 = 1 } leaf_activation;
@@ -115,9 +128,9 @@ typedef struct {
     float (*absmax)(const float *x, size_t n);
     void (*quantize_weights)(const float *x, size_t n, float scale, int8_t *q);
 
-    /* The q4 tile that stands nearest to an int8 one: for each block the grid and codes of the least error, weighted
-     * with w^2 + mean(w^2); of equals the smallest index. */
-    void (*encode_q4)(const int8_t *int8_tile, size_t padded_columns, void *tile);
+    /* The tile of a layout that stands nearest to an int8 one: for each block the grid and codes of the least error,
+     * weighted with w^2 + mean(w^2); of equals the smallest index. */
+    void (*encode)(leaf_layout layout, const int8_t *int8_tile, size_t padded_columns, void *tile);
 } leaf_float_kernels;
 
 /* Products with weights of one layout, by one instruction. */

@@ -2,7 +2,7 @@
 #include "../tables.h"
 
 /* clang-format off */
-const int8_t leaf_q4_grids[LEAF_Q4_GRIDS][16] = {
+const int8_t leaf_q4_grids[LEAF_GRIDS_COUNT][16] = {
     {0, 1, 2, 3, 4, 6, 7, 8, -8, -7, -6, -5, -4, -3, -2, -1},
     {0, 1, 2, 3, 4, 5, 6, 7, 8, -8, -7, -6, -4, -3, -2, -1},
     {0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1},
@@ -261,7 +261,7 @@ const int8_t leaf_q4_grids[LEAF_Q4_GRIDS][16] = {
     {0, 9, 21, 35, 49, 63, 79, 94, 110, 127, -78, -63, -49, -35, -22, -10},
 };
 
-const int8_t leaf_q4_thresholds[LEAF_Q4_GRIDS][16] = {
+const int8_t leaf_q4_thresholds[LEAF_GRIDS_COUNT][16] = {
     {8, -1, -5, 3, -7, -3, 1, 6, -8, -6, -4, -2, 0, 2, 5, 7},
     {9, 0, -4, 4, -7, -2, 2, 6, -8, -5, -3, -1, 1, 3, 5, 7},
     {8, -1, -5, 3, -7, -3, 1, 5, -8, -6, -4, -2, 0, 2, 4, 6},
@@ -520,7 +520,7 @@ const int8_t leaf_q4_thresholds[LEAF_Q4_GRIDS][16] = {
     {10, 15, -29, 71, -56, -5, 42, 102, -71, -42, -16, 4, 28, 56, 86, 118},
 };
 
-const uint64_t leaf_q4_holders[256][4] = {
+const uint64_t leaf_q4_holders[256][LEAF_GRIDS_COUNT / 64] = {
     {0xffffffffffffffff, 0xffffffffffffffff, 0xffffffffffffffff, 0xffffffffffffffff},
     {0xf8fefeffffffffff, 0x98d8d8, 0x0, 0x0},
     {0x7d9d9f8feffffff, 0x98d8f8f8fe672727, 0x10, 0x0},
@@ -779,7 +779,7 @@ const uint64_t leaf_q4_holders[256][4] = {
     {0xf4fdfdffffffffff, 0x64e4e4, 0x0, 0x0},
 };
 
-const leaf_q4_range leaf_q4_search[128] = {
+const leaf_grid_range leaf_q4_search[128] = {
     {0, 256},
     {0, 6},
     {0, 6},

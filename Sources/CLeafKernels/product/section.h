@@ -1,7 +1,7 @@
 /* The weights of a tile as products go through them, whatever their layout: sections of 64 columns, each 8 steps of 8
  * columns. A decoded step is two 64-byte blocks of int8 numbers, each 16 output rows of 4 columns.
  *
- * A layout (product/int8.h, product/q4.h) gives LAYOUT, SECTION_BYTES and two functions:
+ * A layout (product/int8.h, product/q4.h, product/q3.h) gives LAYOUT, SECTION_BYTES and two functions:
  *     load_step(section, step, part, w)   the part-th vector of each block of a step
  *     load_quad(section, row, column)     4 weights of one output row, from a column on
  * Before it the instruction set (x86/bytes256.h and others) gives `bytes`, a vector of 16, 32 or 64 int8 numbers, and
@@ -11,6 +11,9 @@
 
 #include "../float/vector.h"
 #include "../include/leaf_kernels.h"
+
+/* Codes of a vector of numbers, two a byte. */
+typedef uint8_t code_bytes __attribute__((vector_size(sizeof(bytes))));
 
 enum {
     SECTION_COLUMNS = 64,

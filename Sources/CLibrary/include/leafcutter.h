@@ -184,7 +184,7 @@ lc_status lc_plan(const char *path_or_preset, const char *options_json, char **j
 /* Makes a model file of a checkpoint: a Hugging Face folder or a CPM-Live .pt. A conversion that was cancelled or
    failed goes on when it is called again with the same arguments.
 
-   options_json  one object or NULL: "weights" ("int8", "q4", "f16", "f32"), "config", "masks", "vocab", "memory",
+   options_json  one object or NULL: "weights" ("int8", "q4", "q3", "f16", "f32"), "config", "masks", "vocab", "memory",
                  "threads", "force", "no_resume", and "consume" with "yes", which deletes the checkpoint as it is
                  converted.
    progress      called after each piece, on this thread; NULL for none. What it returns may cancel.

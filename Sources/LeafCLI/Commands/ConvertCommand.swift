@@ -45,7 +45,7 @@ struct ConvertCommand: Command {
     static let options: [CommandOption<ConvertCommand>] =
         [
             .value(
-                "weights", "TYPE", "int8 (default), q4 (half its bytes), f16 or f32.", \.weights,
+                "weights", "TYPE", "int8 (default), q4 (half its bytes), q3 (fewer still), f16 or f32.", \.weights,
                 suggest: .words(WeightsArgument.allCases.map(\.rawValue))),
             .value(
                 "config", "FILE", "The configuration, if it does not lie beside the weights.", \.config, suggest: .file),

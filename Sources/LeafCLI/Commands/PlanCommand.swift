@@ -41,7 +41,7 @@ struct PlanCommand: Command {
             "preset", "NAME", "Plan for a published size instead: \(presets).", \.preset,
             suggest: .words(ModelPreset.allCases.map(\.rawValue))),
         .value(
-            "weights", "TYPE", "Of a published size: int8 (default), q4, f16 or f32.", \.weights,
+            "weights", "TYPE", "Of a published size: int8 (default), q4, q3, f16 or f32.", \.weights,
             suggest: .words(WeightsArgument.allCases.map(\.rawValue))),
         .value(
             "context", "N", "Tokens to hold, the soft prompt and the generated ones included (default 512).",

@@ -28,7 +28,7 @@ struct SynthesizeCommand: Command {
                 "preset", "NAME", "The size, such as cpm-ant-3b.", \.preset,
                 suggest: .words(ModelPreset.allCases.map(\.rawValue))),
             .value(
-                "weights", "TYPE", "int8 (default), q4, f16 or f32.", \.weights,
+                "weights", "TYPE", "int8 (default), q4, q3, f16 or f32.", \.weights,
                 suggest: .words(WeightsArgument.allCases.map(\.rawValue))),
             .value("seed", "N", "Of the random numbers (default 0).", \.seed),
             .value(

@@ -73,7 +73,7 @@ def convert(
     Args:
         source: a Hugging Face folder, or a CPM-Live .pt file.
         target: the .leaf file to make.
-        weights: ``"int8"`` (default), ``"q4"``, ``"f16"`` or ``"f32"``.
+        weights: ``"int8"`` (default), ``"q4"``, ``"q3"``, ``"f16"`` or ``"f32"``.
         memory: the most to take (under 1 GiB).
         config: the configuration, if it does not lie beside the weights.
         vocab: vocab.txt, likewise.

@@ -1,10 +1,10 @@
-/* Encoding of int8 tiles as q4, in integers, so that every instruction set finds the same codes.
+/* Encoding of int8 tiles as codes, in integers, so that every instruction set finds the same codes.
  *
  * A block whose 32 numbers all lie on a grid takes the first such grid: it decodes to itself, and so encoding is
- * idempotent. For any other block only grids about as wide as the block are tried, see leaf_q4_search; a block of few
+ * idempotent. For any other block only grids about as wide as the block are tried, see leaf_grid_range; a block of few
  * numbers and many zeros may find them on far wider grids, and tries all. */
-#ifndef LEAF_FLOAT_ENCODE_Q4_H
-#define LEAF_FLOAT_ENCODE_Q4_H
+#ifndef LEAF_FLOAT_ENCODE_H
+#define LEAF_FLOAT_ENCODE_H
 
 #include "../tables.h"
 #include "vector.h"
@@ -18,7 +18,7 @@ typedef int32_t i32x8 __attribute__((vector_size(32)));
 typedef uint64_t u64x4 __attribute__((vector_size(32)));
 
 /* Numbers beside zeros in a block that tries all grids. */
-#define LEAF_Q4_FEW 4
+enum { ENCODE_FEW = 4 };
 
 /* A 16-byte table in both halves of a vector. */
 LEAF_INLINE i8x32 load_twice(const int8_t *table) {
@@ -73,22 +73,32 @@ LEAF_INLINE i16x16 widen_high(i8x32 x) {
         __builtin_shufflevector(x, x, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31), i16x16);
 }
 
+/* Grids, and what they are searched with: see tables.h. */
+typedef struct {
+    int code_bits;
+    const int8_t (*grids)[16], (*thresholds)[16];
+    const uint64_t (*holders)[LEAF_GRIDS_COUNT / 64];
+    const leaf_grid_range *search;
+} grid_table;
+
 /* The codes of the nearest grid entries, of equals the smaller: a binary search among the thresholds between entries,
  * which lie in the order of a heap from place 1 on, and then the step from the place of an entry to its code. */
-LEAF_INLINE i8x32 nearest_codes(i8x32 x, i8x32 thresholds) {
+LEAF_INLINE i8x32 nearest_codes(grid_table table, i8x32 x, size_t grid) {
+    i8x32 thresholds = load_twice(table.thresholds[grid]);
     i8x32 place = 2 - (i8x32)(x > thresholds[1]);
-    for (int level = 1; level < 4; level++) place = place + place - (i8x32)(x > look_up(thresholds, place));
-    return (place + thresholds[0]) & 15;
+#pragma clang loop unroll(full)
+    for (int bit = 1; bit < table.code_bits; bit++) place = place + place - (i8x32)(x > look_up(thresholds, place));
+    return (place + thresholds[0]) & (int8_t)((1 << table.code_bits) - 1);
 }
 
-/* The first grid that holds all numbers of a block; LEAF_Q4_GRIDS if there is none. */
-LEAF_INLINE size_t exact_grid(i8x32 x) {
+/* The first grid that holds all numbers of a block; LEAF_GRIDS_COUNT if there is none. */
+LEAF_INLINE size_t exact_grid(grid_table table, i8x32 x) {
     u64x4 grids = ~(u64x4){0};
     for (size_t i = 0; i < 32; i++) {
         u64x4 holders;
-        memcpy(&holders, leaf_q4_holders[(uint8_t)x[i]], sizeof holders);
+        memcpy(&holders, table.holders[(uint8_t)x[i]], sizeof holders);
         grids &= holders;
-        if (i % 8 == 7 && !(grids[0] | grids[1] | grids[2] | grids[3])) return LEAF_Q4_GRIDS;
+        if (i % 8 == 7 && !(grids[0] | grids[1] | grids[2] | grids[3])) return LEAF_GRIDS_COUNT;
     }
     size_t word = 0;
     while (!grids[word]) word++;
@@ -97,7 +107,7 @@ LEAF_INLINE size_t exact_grid(i8x32 x) {
 
 /* The grid of the least error, weighted with w^2 + mean(w^2), the mean rounded to an integer. Every sum of grids that
  * are tried fits 32 bits: no number is missed by more than 64, or all but a few are zeros, which no grid misses. */
-LEAF_INLINE size_t nearest_grid(i8x32 x) {
+LEAF_INLINE size_t nearest_grid(grid_table table, i8x32 x) {
     i16x16 low = widen_low(x), high = widen_high(x);
     int32_t sum = __builtin_reduce_add(multiply_add_pairs(low, low) + multiply_add_pairs(high, high));
     int16_t mean = (int16_t)((sum + 16) / 32);
@@ -105,12 +115,11 @@ LEAF_INLINE size_t nearest_grid(i8x32 x) {
     int8_t absmax = __builtin_reduce_max(__builtin_elementwise_abs(x));
     int8_t minus_others = __builtin_reduce_add((i8x32)(x != 0));
 
-    leaf_q4_range range = leaf_q4_search[minus_others >= -LEAF_Q4_FEW ? 0 : absmax];
+    leaf_grid_range range = table.search[minus_others >= -ENCODE_FEW ? 0 : absmax];
     size_t best = range.first, end = best + range.count;
     uint32_t least = UINT32_MAX;
     for (size_t grid = best; grid < end; grid++) {
-        i8x32 code = nearest_codes(x, load_twice(leaf_q4_thresholds[grid]));
-        i8x32 miss = x - look_up(load_twice(leaf_q4_grids[grid]), code);
+        i8x32 miss = x - look_up(load_twice(table.grids[grid]), nearest_codes(table, x, grid));
         i16x16 miss_low = widen_low(miss), miss_high = widen_high(miss);
         uint32_t error = (uint32_t)__builtin_reduce_add(multiply_add_pairs(miss_low * miss_low, weights_low) +
                                                         multiply_add_pairs(miss_high * miss_high, weights_high));
@@ -120,23 +129,53 @@ LEAF_INLINE size_t nearest_grid(i8x32 x) {
     return best;
 }
 
-static void encode_q4(const int8_t *int8_tile, size_t padded_columns, void *tile) {
-    uint8_t *section = tile;
-    for (size_t column = 0; column < padded_columns; column += 64, section += LEAF_Q4_SECTION)
-        for (size_t block = 0; block < 32; block++) {
-            const int8_t *numbers = int8_tile + (column + block / 4 * 8) * LEAF_TILE_ROWS + block % 4 * 16;
-            i8x32 x;
-            memcpy(&x, numbers, 16);
-            memcpy((int8_t *)&x + 16, numbers + 64, 16);
-            x = __builtin_elementwise_max(x, (i8x32){0} - 127);
+/* Finds the grids of the blocks of 64 columns, and the codes of their steps, two a byte. */
+LEAF_INLINE void encode_blocks(grid_table table, const int8_t *numbers, uint8_t *selectors, uint8_t codes[8][64]) {
+    for (size_t block = 0; block < LEAF_SELECTORS; block++) {
+        const int8_t *first = numbers + block / 4 * 128 + block % 4 * 16;
+        i8x32 x;
+        memcpy(&x, first, 16);
+        memcpy((int8_t *)&x + 16, first + 64, 16);
+        x = __builtin_elementwise_max(x, (i8x32){0} - 127);
 
-            size_t grid = exact_grid(x);
-            if (grid == LEAF_Q4_GRIDS) grid = nearest_grid(x);
-            section[block] = (uint8_t)grid;
-            i8x32 code = nearest_codes(x, load_twice(leaf_q4_thresholds[grid]));
-            for (size_t i = 0; i < 16; i++)
-                section[32 + 16 * block + i] = (uint8_t)(code[i] | code[16 + i] << 4);
-        }
+        size_t grid = exact_grid(table, x);
+        if (grid == LEAF_GRIDS_COUNT) grid = nearest_grid(table, x);
+        selectors[block] = (uint8_t)grid;
+        i8x32 code = nearest_codes(table, x, grid);
+        for (size_t i = 0; i < 16; i++)
+            codes[block / 4][block % 4 * 16 + i] = (uint8_t)(code[i] | code[16 + i] << 4);
+    }
+}
+
+static void encode_q4(const int8_t *numbers, uint8_t *section) {
+    const grid_table table = {4, leaf_q4_grids, leaf_q4_thresholds, leaf_q4_holders, leaf_q4_search};
+    encode_blocks(table, numbers, section, (uint8_t(*)[64])(section + LEAF_SELECTORS));
+}
+
+/* Three steps of four keep their bytes; their free bits take the codes of the fourth. */
+static void encode_q3(const int8_t *numbers, uint8_t *section) {
+    const grid_table table = {3, leaf_q3_grids, leaf_q3_thresholds, leaf_q3_holders, leaf_q3_search};
+    uint8_t codes[8][64], *to = section + LEAF_SELECTORS;
+    encode_blocks(table, numbers, section, codes);
+    for (size_t step = 0; step < 8; step++) {
+        const uint8_t *fourth = codes[step / 4 * 4 + 3];
+        size_t bit = step % 4;
+        if (bit == 3) continue;
+        for (size_t i = 0; i < 64; i++) *to++ = (uint8_t)(codes[step][i] | (fourth[i] >> bit & 0x11) << 3);
+    }
+}
+
+static void encode(leaf_layout layout, const int8_t *int8_tile, size_t padded_columns, void *tile) {
+    uint8_t *section = tile;
+    for (size_t column = 0; column < padded_columns; column += 64, section += leaf_section_bytes(layout)) {
+        const int8_t *numbers = int8_tile + column * LEAF_TILE_ROWS;
+        if (layout == LEAF_LAYOUT_Q4)
+            encode_q4(numbers, section);
+        else if (layout == LEAF_LAYOUT_Q3)
+            encode_q3(numbers, section);
+        else
+            memcpy(section, numbers, leaf_section_bytes(layout));
+    }
 }
 
 #endif
