@@ -77,6 +77,7 @@ package struct SequenceDecoder: Sendable {
 
     /// Chooses the token that would come next by these logits, and counts it as generated until `forgetDrafts`.
     ///
+    /// - Parameter logits: as many as `accept` gets.
     /// - Returns: the token and its probability; nil if the sequence would end.
     mutating func draft(from logits: Span<Float>, workspace: inout SamplingWorkspace) -> Draft? {
         guard (try? workspace.load(logits)) != nil else { return nil }

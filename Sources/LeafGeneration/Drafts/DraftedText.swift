@@ -21,9 +21,9 @@ package protocol DraftedText: AnyObject {
 
     /// Chooses by the text's own rules the token that would come next, and counts it as one for the draft after it.
     ///
-    /// - Parameter logits: `[vocabSize]`, a row that some model computed for it.
+    /// - Parameter row: what some model computed for it.
     /// - Returns: the draft and its probability by these logits; nil if the text would end here.
-    func draft(from logits: Span<Float>, workspace: inout SamplingWorkspace) -> Draft?
+    func draft(from row: LogitsRow, workspace: inout SamplingWorkspace) -> Draft?
 
     /// Takes back what `draft` has counted as tokens; `drafts` stay.
     func forgetDrafts()

@@ -67,10 +67,11 @@ package final class ModelDrafts: DraftSource {
             var next: [(rider: Int, draft: Draft)] = []
             var order = riders.indices.filter { !riders[$0].isDone }.makeIterator()
             do throws(LeafError) {
-                try model.forward(batch, isCancelled: isCancelled) { _, logits in
+                try model.forward(batch, isCancelled: isCancelled) { row, logits in
                     guard let rider = order.next() else { return }
                     let text = riders[rider].text
-                    let draft = text.draft(from: logits.span, workspace: &workspace)
+                    let draft = text.draft(
+                        from: LogitsRow(model: model, number: row, logits: logits), workspace: &workspace)
                     if let draft, add(text, draft) {
                         next.append((rider, draft))
                     } else {

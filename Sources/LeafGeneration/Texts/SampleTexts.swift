@@ -74,9 +74,12 @@ package struct SampleTexts: TextChoice {
     }
 
     package mutating func draft(
-        from logits: Span<Float>, of text: Int, workspace: inout SamplingWorkspace
+        from row: LogitsRow, of text: Int, workspace: inout SamplingWorkspace
     ) -> Draft? {
-        guard let open else { return nil }
+        // Where soft prompts count as tokens, another number of them is another vocabulary.
+        guard let open, row.model.facts.softPromptRows == configuration.promptRows,
+            let logits = try? row.joined(request.options.compatibility, workspace).span
+        else { return nil }
         return samples[open[text]].decoder.draft(from: logits, workspace: &workspace)
     }
 

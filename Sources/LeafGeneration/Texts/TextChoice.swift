@@ -31,11 +31,9 @@ package protocol TextChoice {
     /// The most drafts that can be of use behind a text on one sweep.
     func draftLimit(of text: Int) -> Int
 
-    /// Chooses what would come next by these logits, and counts it as a token until `forgetDrafts`; nil if the text
+    /// Chooses what would come next by a row of some model, and counts it as a token until `forgetDrafts`; nil if the text
     /// would end.
-    mutating func draft(
-        from logits: Span<Float>, of text: Int, workspace: inout SamplingWorkspace
-    ) -> Draft?
+    mutating func draft(from row: LogitsRow, of text: Int, workspace: inout SamplingWorkspace) -> Draft?
 
     mutating func forgetDrafts(of text: Int)
 
@@ -66,7 +64,7 @@ package protocol TextChoice {
 extension TextChoice {
     package func draftLimit(of text: Int) -> Int { 0 }
     package mutating func draft(
-        from logits: Span<Float>, of text: Int, workspace: inout SamplingWorkspace
+        from row: LogitsRow, of text: Int, workspace: inout SamplingWorkspace
     ) -> Draft? { nil }
     package mutating func forgetDrafts(of text: Int) {}
 }

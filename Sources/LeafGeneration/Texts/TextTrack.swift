@@ -172,8 +172,8 @@ extension TextTrack {
         var history: TokenHistory { track.choice.history(of: number) }
         var draftLimit: Int { track.choice.draftLimit(of: number) }
 
-        func draft(from logits: Span<Float>, workspace: inout SamplingWorkspace) -> Draft? {
-            track.choice.draft(from: logits, of: number, workspace: &workspace)
+        func draft(from row: LogitsRow, workspace: inout SamplingWorkspace) -> Draft? {
+            track.choice.draft(from: row, of: number, workspace: &workspace)
         }
 
         func forgetDrafts() { track.choice.forgetDrafts(of: number) }
