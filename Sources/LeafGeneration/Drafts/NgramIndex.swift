@@ -59,7 +59,8 @@ package struct NgramIndex: Sendable {
         let place = tokens.count
         guard place < limit else { return }
         var context = NgramContext()
-        for token in tokens.suffix(NgramContext.longest) { context.append(token) }
+        // A slice would share the tokens, and appending would copy them.
+        for before in max(0, place - NgramContext.longest)..<place { context.append(tokens[before]) }
         let rank = firstRank { compare($0, context, length: NgramContext.longest) > 0 }
         tokens.append(token)
         places.insert(Int32(place), at: rank)
