@@ -8,6 +8,8 @@ struct TuningOptions: Sendable {
     var deltas: [NamedFile] = []
     var alpha: Float?
     var promptEmbeddings: [NamedFile] = []
+    /// Of commands with `corpus`.
+    var draftCorpus: String?
 
     static let adapters: [CommandOption<TuningOptions>] = [
         .values(
@@ -24,6 +26,11 @@ struct TuningOptions: Sendable {
                 "A trained soft prompt in place of the task's, in safetensors or torch's format; names as with --delta.",
                 \.promptEmbeddings, suggest: .file)
         ]
+
+    static let corpus = CommandOption<TuningOptions>.value(
+        "draft-corpus", "FILE",
+        "With --speculate ngram or auto: a text of the kind that is going to be written; what stands in it is guessed.",
+        \.draftCorpus, suggest: .file)
 
     /// Opens a model file with all of them.
     ///
@@ -47,6 +54,7 @@ struct TuningOptions: Sendable {
         for prompt in promptEmbeddings {
             try file.addSoftPrompt(path: prompt.path, named: prompt.name)
         }
+        if let draftCorpus { try file.addDraftCorpus(path: draftCorpus) }
         guard alpha == nil || !deltas.isEmpty else {
             throw LeafError(.usage, "--delta-alpha belongs to --delta FILE, which is missing")
         }

@@ -10,6 +10,8 @@ import LeafSystem
 struct Drafting: Sendable {
     enum Source: Sendable {
         case none
+        /// For texts of so many tokens, so many of them at once.
+        case ngrams(limit: Int, texts: Int)
         case model(DraftModel)
         case other(@Sendable () -> any DraftSource)
     }
@@ -57,7 +59,9 @@ struct Drafting: Sendable {
         case _ where !file.leaf.weights.isQuantized:
             self = Drafting(
                 mode: "off: with float weights a draft could change the last bits", isRefused: !options.isAutomatic)
-        case .automatic, .ngrams: self = .off
+        case .automatic, .ngrams:
+            source = .ngrams(limit: executor.capacity.longest, texts: executor.capacity.sequences)
+            (fixedCount, mode, room) = (options.fixedCount, "ngram", DraftRoom(rows: count * texts))
         case .model(let draft):
             fixedCount = options.fixedCount
             let model = try DraftModel(draft, for: file, executor, texts: texts)
@@ -72,10 +76,15 @@ struct Drafting: Sendable {
         }
     }
 
+    /// Whether it is a copy of the model, which helps only where the model itself does not fit.
+    var sharesCache: Bool { if case .model(let model) = source { model.sharesCache } else { false } }
+
     /// - Throws: `.badInput` when the draft lacks a tensor.
     func parts() throws(LeafError) -> [MemoryPlan.Part] {
         switch source {
         case .none, .other: []
+        case .ngrams(let limit, let texts):
+            [MemoryPlan.Part(.drafts, texts *| NgramDrafts.byteCount(limit: limit))]
         case .model(let model): [MemoryPlan.Part(.drafts, try model.plan().total)]
         }
     }

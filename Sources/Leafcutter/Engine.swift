@@ -68,6 +68,10 @@ package final class Engine: @unchecked Sendable {
         let drafting = settings.drafting
         switch drafting.source {
         case .none: return nil
+        case .ngrams(let limit, _):
+            return Speculation(
+                NgramDrafts(limit: limit, corpus: settings.file.draftCorpus), fixedCount: drafting.fixedCount,
+                counters: counters)
         case .other(let make): return Speculation(make(), fixedCount: drafting.fixedCount, counters: counters)
         case .model(let draft):
             let executor = try draft.executor(

@@ -13,6 +13,8 @@ public struct ModelFile: Sendable {
     public let tokenizer: Tokenizer?
     /// Adapters and soft prompts that are loaded with the weights.
     public var tunings = Tunings()
+    /// A text of the kind that is going to be written, from which n-grams are drafted.
+    var draftCorpus: DraftCorpus?
     /// What reading took of the budget.
     var allowance: HeapAllowance
 

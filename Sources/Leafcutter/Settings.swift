@@ -63,26 +63,44 @@ struct Settings {
         executor = ExecutorOptions(
             capacity: options.capacity, threads: threads, activations: options.activations,
             kv: options.kv ?? (file.leaf.weights.isQuantized ? .f16 : .f32), tuning: file.tuning(instructionSet))
-        try choose(Drafting(options.drafts, for: file, executor))
+        try choose(Drafting(options.drafts, for: file, executor), isAutomatic: options.drafts.isAutomatic)
     }
 
+    /// Drafts that nobody asked for take no more than this part of what is pinned.
+    private static let automaticShare = 50
+
     /// Lets something draft if the plan has room for it: drafts never ask for a larger budget.
-    private mutating func choose(_ drafting: Drafting) throws(LeafError) {
-        guard case .none = drafting.source else {
-            var drafted = self
-            drafted.drafting = drafting
-            drafted.executor.drafts = drafting.room
-            do throws(LeafError) {
-                _ = try drafted.plan(budget)
-                self = drafted
-            } catch {
-                guard error.kind == .budget else { throw error }
-                let least = try drafted.minimum().map { ", which takes \($0.roundedUpText) with the model" } ?? ""
-                self.drafting = Drafting(mode: "off: no room for \(drafting.mode)\(least)", isRefused: true)
-            }
+    private mutating func choose(_ drafting: Drafting, isAutomatic: Bool) throws(LeafError) {
+        self.drafting = drafting
+        if case .none = drafting.source { return }
+        var drafted = self
+        drafted.executor.drafts = drafting.room
+        self.drafting = .off
+        // What does not even fit without drafts is refused by the plan.
+        guard let plain = try fitting() else { return }
+        guard let plan = try drafted.fitting() else {
+            let least = try drafted.minimum().map { ", which takes \($0.roundedUpText) with the model" } ?? ""
+            self.drafting = Drafting(
+                mode: "off: no room for \(drafting.mode)\(least)", isRefused: !isAutomatic)
             return
         }
-        self.drafting = drafting
+        if isAutomatic, (plan.reserved.total - plain.reserved.total) *| Self.automaticShare > plain.pinnedBytes {
+            self.drafting = Drafting(mode: "off: the memory is better used for weights")
+        } else if drafting.sharesCache, plain.streamedBytesPerSweep == 0, plan.streamedBytesPerSweep > 0 {
+            self.drafting = Drafting(mode: "off: all weights fit into the memory without \(drafting.mode)")
+        } else {
+            self = drafted
+        }
+    }
+
+    /// The plan; nil where the budget is too small.
+    private func fitting() throws(LeafError) -> MemoryPlan? {
+        do throws(LeafError) {
+            return try plan(budget)
+        } catch {
+            guard error.kind == .budget else { throw error }
+            return nil
+        }
     }
 
     /// - Throws: `.usage` for numbers that make no sense, `.budget` for those that no plan can hold.

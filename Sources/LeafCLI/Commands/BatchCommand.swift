@@ -48,7 +48,7 @@ struct BatchCommand: Command {
                 "errors", "FILE", "Write the answers of requests that failed here as well.", \.errors, suggest: .file),
             .value("seed", "N", "The job's seed (default: random, kept in OUT.jsonl.job).", \.seed),
             .value("batch", "B", "Texts at the same time at most (default 8); fewer if memory is short.", \.batch),
-        ] + TuningOptions.all.map { $0.lifted(\.tuning) }
+        ] + (TuningOptions.all + [TuningOptions.corpus]).map { $0.lifted(\.tuning) }
             + (EngineOptions.all + EngineOptions.draftOptions + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [

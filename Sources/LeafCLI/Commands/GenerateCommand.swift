@@ -68,7 +68,7 @@ struct GenerateCommand: Command {
 
     private static let all: [CommandOption<GenerateCommand>] =
         choices + (LineOptions.sources + LineOptions.all).map { $0.lifted(\.lines) } + sampling + form
-        + TuningOptions.all.map { $0.lifted(\.tuning) }
+        + (TuningOptions.all + [TuningOptions.corpus]).map { $0.lifted(\.tuning) }
         + (EngineOptions.all + EngineOptions.draftOptions + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
         + CommonOptions.all.map { $0.lifted(\.common) }
 

@@ -76,7 +76,7 @@ struct ServeCommand: Command {
                 suggest: .folder),
             .value("max-files", "N", "Files to keep at most, those of batches included (default 256).", \.mostFiles),
             .value("files-limit", "SIZE", "Bytes of all files together (default 1GiB).", \.filesLimit),
-        ] + TuningOptions.all.map { $0.lifted(\.tuning) }
+        ] + (TuningOptions.all + [TuningOptions.corpus]).map { $0.lifted(\.tuning) }
             + (EngineOptions.all + EngineOptions.draftOptions).map { $0.lifted(\.engine) }
             + CommonOptions.quietness.map { $0.lifted(\.common) },
         examples: [

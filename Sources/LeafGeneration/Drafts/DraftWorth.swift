@@ -24,7 +24,6 @@ struct DraftWorth {
 
     /// Whether it is worth making drafts for the next sweep.
     mutating func wantsDrafts() -> Bool {
-        guard sweeps.isKnown else { return false }
         if pays(firstChance) {
             restingSweeps = 0
             return true
@@ -81,16 +80,17 @@ struct SweepCosts {
     private var tokens = 0.0
     /// Of a sweep with a prompt, which has many rows: the most that a row can cost.
     private var mostPerRow: Double?
+    private var promptSeconds = 0.0
 
     /// How much of the past counts after each sweep.
     private static let memory = 0.95
 
-    var isKnown: Bool { weight > 0 }
-    var tokensPerSecond: Double { seconds > 0 ? tokens / seconds : 0 }
+    /// Before there was a sweep without a prompt, as if that had been one: it took longer, so drafts look better.
+    var tokensPerSecond: Double { seconds > 0 ? tokens / seconds : promptSeconds > 0 ? 1 / promptSeconds : 0 }
 
     /// What one more row adds; 0 while sweeps wait for the disk.
     var secondsPerRow: Double {
-        guard weight > 0 else { return 0 }
+        guard weight > 0 else { return mostPerRow ?? 0 }
         let variance = rowSquares / weight - (rows / weight) * (rows / weight)
         // Sweeps with nearly the same number of rows say nothing of what a row costs.
         guard variance > 0.25 else { return mostPerRow ?? 0 }
@@ -102,6 +102,7 @@ struct SweepCosts {
         guard isStep else {
             let perRow = seconds / Double(max(1, rows))
             mostPerRow = min(mostPerRow ?? .infinity, perRow)
+            promptSeconds = seconds
             return
         }
         weight = weight * Self.memory + 1
