@@ -1,4 +1,4 @@
-package import LeafSystem
+import LeafSystem
 
 /// Drafts by what stood in a text before, or in a corpus of its kind.
 package final class NgramDrafts: DraftSource {
