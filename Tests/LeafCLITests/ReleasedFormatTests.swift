@@ -13,7 +13,7 @@ import Testing
         return object?["cases"] as? [[String: Any]] ?? []
     }
 
-    @Test func thereAreCases() { #expect(Self.cases.count == 6) }
+    @Test func thereAreCases() { #expect(Self.cases.count == 9) }
 
     @Test(arguments: cases.compactMap { $0["name"] as? String }) func aCaseGivesWhatItGave(name: String) throws {
         let item = try #require(Self.cases.first { $0["name"] as? String == name })

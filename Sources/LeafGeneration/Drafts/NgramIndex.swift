@@ -59,7 +59,8 @@ package struct NgramIndex: Sendable {
         let place = tokens.count
         guard place < limit else { return }
         var context = NgramContext()
-        for token in tokens.suffix(NgramContext.longest) { context.append(token) }
+        // A slice would share the tokens, and appending would copy them.
+        for before in max(0, place - NgramContext.longest)..<place { context.append(tokens[before]) }
         let rank = firstRank { compare($0, context, length: NgramContext.longest) > 0 }
         tokens.append(token)
         places.insert(Int32(place), at: rank)
@@ -68,11 +69,7 @@ package struct NgramIndex: Sendable {
     /// The length of the longest run before any place that ends a context.
     package func longestMatch(_ context: NgramContext) -> Int {
         let rank = firstRank { compare($0, context, length: NgramContext.longest) >= 0 }
-        var length = 0
-        for neighbour in [rank - 1, rank] where places.indices.contains(neighbour) {
-            length = max(length, commonLength(neighbour, context))
-        }
-        return length
+        return max(commonLength(rank - 1, context), commonLength(rank, context))
     }
 
     /// The ranks of the places behind the last `length` tokens of a context. They are at most `longestMatch`.
@@ -104,7 +101,9 @@ package struct NgramIndex: Sendable {
         return 0
     }
 
+    /// Tokens that end the context and stand before the place at a rank; 0 where there is no such rank.
     private func commonLength(_ rank: Int, _ context: NgramContext) -> Int {
+        guard places.indices.contains(rank) else { return 0 }
         let place = Int(places[rank])
         var length = 0
         while length < min(place, NgramContext.longest), tokens[place - 1 - length] == context.tokens[length] {
