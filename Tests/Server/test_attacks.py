@@ -315,3 +315,12 @@ def test_the_queue_has_an_end_and_says_when_to_come_back(small):
             connection.close()
     small.wait_for("leafcutter_active_requests", 0)
     small.wait_for("leafcutter_queue_requests", 0)
+
+
+def test_a_context_without_room_for_a_text_is_refused():
+    with pytest.raises(RuntimeError, match="ended with 2: .*--max-context 32 .*soft prompt"):
+        Server("--memory", "96MiB", "--max-context", "32")
+    with Server("--memory", "96MiB", "--max-context", "33") as server:
+        assert server.post("/v1/completions", {"prompt": "", "max_tokens": 1, "temperature": 0})[0] == 200
+        assert json.loads(server.get("/tokenizer_info"))["model_max_length"] == 1
+        assert server.stop() == 0
