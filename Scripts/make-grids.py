@@ -23,7 +23,8 @@ class Layout:
 
     def __init__(self, bits, shapes, narrowest, denser_below, tried, slack=0, before=()):
         self.shapes, self.entries = shapes, 1 << bits
-        # Grids that are tried for a block, by their largest magnitude in units of the block's, which it may miss by a bit more.
+        # Grids that are tried for a block, by their largest magnitude in units of the block's; and how much less than
+        # that it may be.
         self.tried, self.slack = tried, slack
         # Narrower grids than the scales have, and their mirror images.
         self.before = before
@@ -78,7 +79,8 @@ class Layout:
         if absmax == 0:
             return [0, COUNT]
         reach = np.abs(self.table).max(axis=1)
-        tried = np.flatnonzero((reach >= self.tried[0] * absmax - self.slack) & (reach <= max(self.tried[1] * absmax, reach[0])))
+        least, most = self.tried[0] * absmax - self.slack, max(self.tried[1] * absmax, reach[0])
+        tried = np.flatnonzero((reach >= least) & (reach <= most))
         return [tried[0], tried[-1] - tried[0] + 1]
 
     def check_misses(self):
@@ -94,8 +96,9 @@ LAYOUTS = {
     "q4": lambda: Layout(4, [(1.000, 8, 1.086, 1.086), (0.800, 8, 1.255, 1.038), (0.895, 8, 1.159, 1.323),
                              (0.613, 9, 1.186, 1.135)], 8, 0.968, tried=(0.92, 1.25)),
     "q3": lambda: Layout(3, [(1.000, 4, 1.076, 1.053), (0.756, 4, 1.189, 1.014), (0.877, 4, 1.088, 1.312),
-                             (0.655, 4, 1.001, 1.073), (0.554, 4, 1.381, 1.106), (0.846, 3, 1.258, 1.163)], 7.502, 0.745,
-                         tried=(0.92, 1.25), slack=3, before=[range(-4, 4), (-6, -4, -2, -1, 0, 1, 3, 5)]),
+                             (0.655, 4, 1.001, 1.073), (0.554, 4, 1.381, 1.106), (0.846, 3, 1.258, 1.163)],
+                         7.502, 0.745, tried=(0.92, 1.25), slack=3,
+                         before=[range(-4, 4), (-6, -4, -2, -1, 0, 1, 3, 5)]),
 }
 
 

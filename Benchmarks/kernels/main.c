@@ -161,8 +161,8 @@ static void print_turns(product int8, const char *weights, int threads) {
 }
 
 static void print_coded(const product products[2], const char *weights, int threads) {
-    printf("\nq4 and q3 beside int8 by turns, 10^9 weights times rows a second; up to 8 rows with weights in RAM (268 MB "
-           "of int8), then in a cache:\n\n"
+    printf("\nq4 and q3 beside int8 by turns, 10^9 weights times rows a second; up to 8 rows with weights in RAM "
+           "(268 MB of int8), then in a cache:\n\n"
            "| activations | threads | rows | int8 | q4 | ratio | q3 | ratio |\n"
            "| --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (int t = 1; t <= threads; t += threads > 1 ? threads - 1 : 1)

@@ -18,8 +18,8 @@ extern const leaf_product leaf_int8_neon, leaf_q4_neon, leaf_q3_neon;
 
 /* What the encoder searches grids with: of each grid the thresholds between its entries (the last number that takes the
  * lower one), in the order of a heap from place 1 on, and at place 0 the step from an entry's place in ascending order
- * to its code; by the bits of a number the set of grids that hold it; by the largest magnitude of a block the grids that
- * are tried, and at 0 all grids. */
+ * to its code; by the bits of a number the set of grids that hold it; by the largest magnitude of a block the grids
+ * that are tried, and at 0 all grids. */
 typedef struct {
     uint16_t first, count;
 } leaf_grid_range;

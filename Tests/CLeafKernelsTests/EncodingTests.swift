@@ -77,7 +77,8 @@ private func nearest(_ w: Int, _ grid: [Int]) -> Int {
 }
 
 @Suite("Encoding") struct EncodingTests {
-    @Test(arguments: zip(Layout.coded, [16, 8])) func everyGridHasItsNumbersFromZeroUpwards(layout: Layout, count: Int) {
+    @Test(arguments: zip(Layout.coded, [16, 8]))
+    func everyGridHasItsNumbersFromZeroUpwards(layout: Layout, count: Int) {
         #expect(layout.grids.count == 256)
         for (codes, grid) in zip(layout.grids, layout.ascending) {
             #expect(Set(grid).count == count && grid.allSatisfy { (-127...127).contains($0) })
@@ -161,8 +162,8 @@ private func nearest(_ w: Int, _ grid: [Int]) -> Int {
         }
     }
 
-    /// Rounding has 15 or 7 evenly spaced numbers that reach as far as the block does, at any scale. It keeps a block of
-    /// a single number beside zeros, so sparse rows are left out.
+    /// Rounding has 15 or 7 evenly spaced numbers that reach as far as the block does, at any scale. It keeps a block
+    /// of a single number beside zeros, so sparse rows are left out.
     @Test(arguments: Layout.coded) func itMissesByLessThanRoundingToTheNearest(layout: Layout) {
         let reach = Double(layout.grids[0].count / 2 - 1)
         var generator = SeededGenerator(seed: 4)
