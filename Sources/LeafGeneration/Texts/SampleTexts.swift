@@ -1,4 +1,5 @@
 package import CPMAntShape
+import LeafExecutor
 package import LeafFormat
 package import LeafSystem
 package import LeafTokenizer
@@ -76,10 +77,10 @@ package struct SampleTexts: TextChoice {
     package mutating func draft(
         from row: LogitsRow, of text: Int, workspace: inout SamplingWorkspace
     ) -> Draft? {
+        let compatibility = request.options.compatibility
         // Where soft prompts count as tokens, another number of them is another vocabulary.
-        guard let open, row.model.facts.softPromptRows == configuration.promptRows,
-            let logits = try? row.joined(request.options.compatibility, workspace).span
-        else { return nil }
+        let isAlike = compatibility != .transformersRaw || row.model.facts.softPromptRows == configuration.promptRows
+        guard let open, isAlike, let logits = try? row.joined(compatibility, workspace).span else { return nil }
         return samples[open[text]].decoder.draft(from: logits, workspace: &workspace)
     }
 

@@ -31,8 +31,8 @@ package protocol TextChoice {
     /// The most drafts that can be of use behind a text on one sweep.
     func draftLimit(of text: Int) -> Int
 
-    /// Chooses what would come next by a row of some model, and counts it as a token until `forgetDrafts`; nil if the text
-    /// would end.
+    /// Chooses what would come next by a row of some model, and counts it as a token until `forgetDrafts`; nil if the
+    /// text would end.
     mutating func draft(from row: LogitsRow, of text: Int, workspace: inout SamplingWorkspace) -> Draft?
 
     mutating func forgetDrafts(of text: Int)
