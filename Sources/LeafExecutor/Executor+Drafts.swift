@@ -1,5 +1,17 @@
 import CLeafKernels
+import LeafStream
 import LeafSystem
+
+extension Executor {
+    /// Makes drafts for the next sweep, as an event of the timeline.
+    ///
+    /// - Parameter make: returns how many there are.
+    package func tracingDrafts(_ make: () -> Int) {
+        let begin = TraceRecorder.now(trace)
+        let count = make()
+        trace?.record(.draft, on: .steps, since: begin, count)
+    }
+}
 
 /// What rejected drafts leave behind: nothing.
 extension Executor {

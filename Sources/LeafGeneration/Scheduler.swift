@@ -155,8 +155,12 @@ package final class Scheduler {
     private func propose() -> [any DraftedText] {
         guard let speculation else { return [] }
         let texts = active.flatMap(\.drafted)
-        speculation.propose(
-            for: texts, room: draftRoom, workspace: &workspace, isCancelled: { active.allSatisfy(\.isCancelled) })
+        guard !texts.isEmpty else { return [] }
+        model.tracingDrafts {
+            speculation.propose(
+                for: texts, room: draftRoom, workspace: &workspace, isCancelled: { active.allSatisfy(\.isCancelled) })
+            return texts.reduce(0) { $0 + $1.drafts.count }
+        }
         return texts
     }
 

@@ -66,6 +66,7 @@ struct TraceFile {
             case .attention: (name, category, arguments) = ("attend", "kernel", #""layer":\#(detail)"#)
             case .rows: (name, category, arguments) = ("normalize and quantize", "kernel", #""rows":\#(detail)"#)
             case .wait: (name, category, arguments) = ("wait", "wait", Self.arguments(ofChunk: detail, in: file))
+            case .draft: (name, category, arguments) = ("draft", "sweep", #""drafts":\#(detail)"#)
             case .read:
                 let (chunk, piece) = (detail >> 5, detail & 31)
                 let rest = file.chunks[chunk].paddedBytes - piece * requestBytes

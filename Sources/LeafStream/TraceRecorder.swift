@@ -24,6 +24,8 @@ public final class TraceRecorder: @unchecked Sendable {
         case wait
         /// A piece of a chunk was read from the disk; see `detail(_:ofChunk:)`.
         case read
+        /// Drafts were made for the next sweep; the detail is their number.
+        case draft
     }
 
     /// A chunk has at most 32 pieces.

@@ -142,15 +142,13 @@ struct DraftModel: Sendable {
     ///   - model: the one that it drafts for.
     ///   - pool: the model's, which rests while something drafts.
     func executor(
-        beside model: Executor, _ pool: ComputePool, _ reading: ReadingOptions, system: SystemCalls,
-        trace: TraceRecorder?
+        beside model: Executor, _ pool: ComputePool, _ reading: ReadingOptions, system: SystemCalls
     ) throws(LeafError) -> Executor {
         // A mirror is a copy of the model, not of its draft.
         var reading = reading
         reading.mirror = nil
         let store = try BlockStore(
-            file: file.leaf, plan: try plan(), reading: reading, consumers: executor.threads, system: system,
-            trace: trace)
+            file: file.leaf, plan: try plan(), reading: reading, consumers: executor.threads, system: system)
         return try CPMAnt.executor(
             of: file.ant, store: store, pool: pool, executor, sharing: sharesCache ? model.cache : nil)
     }

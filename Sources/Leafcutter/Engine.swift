@@ -75,7 +75,7 @@ package final class Engine: @unchecked Sendable {
         case .other(let make): return Speculation(make(), fixedCount: drafting.fixedCount, counters: counters)
         case .model(let draft):
             let executor = try draft.executor(
-                beside: model, pool, settings.reading, system: system, trace: settings.trace)
+                beside: model, pool, settings.reading, system: system)
             return Speculation(
                 ModelDrafts(executor, draft.file.configuration, sharesCache: draft.sharesCache, mostTexts: draft.texts),
                 fixedCount: drafting.fixedCount, counters: counters)

@@ -132,7 +132,8 @@ static void broken_options_are_refused(void) {
     static const char *broken[] = {"", "{", "[]", "{\"memry\":\"1GiB\"}", "{\"memory\":\"much\"}", "{\"memory\":-1}",
                                    "{\"context\":0}", "{\"context\":1e12}", "{\"sequences\":0}", "{\"threads\":0}",
                                    "{\"threads\":100000}", "{\"io\":\"fast\"}", "{\"logit_rows\":0}", "{\"kv\":7}",
-                                   "{\"deltas\":[\"/nowhere\"]}", "{\"delta_alpha\":1}", "{\"speculate\":\"ngram\"}",
+                                   "{\"deltas\":[\"/nowhere\"]}", "{\"delta_alpha\":1}", "{\"speculate\":\"/nowhere\"}",
+                                   "{\"draft_tokens\":0}", "{\"draft_tokens\":1000}",
                                    "{\"max_read_rate\":0}", "{\"max_read_rate\":5}", "{\"max_read_rate\":\"200\"}",
                                    "{\"memory\":\"\xff\"}", "{\"mirror\":\"/nowhere\"}"};
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {

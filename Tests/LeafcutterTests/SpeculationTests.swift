@@ -157,8 +157,8 @@ import Testing
             }
             #expect(try run(requests, on: drafted) == alone, "seed \(seed), together")
             guard count != nil else { continue }
-            // The model itself guesses right, but for padding, which a draft does not know. Weights that are random leave
-            // little between the best tokens, so that q4 often decides otherwise.
+            // The model itself guesses right, but for padding, which a draft does not know. Weights that are random
+            // leave little between the best tokens, so that q4 often decides otherwise.
             let facts = drafted.speculation
             #expect(Double(facts.accepted) > Double(facts.drafted) * (isCopy ? 0.1 : 0.7), "\(facts)")
         }

@@ -27,7 +27,7 @@ package final class Speculation {
             text.drafts.removeAll(keepingCapacity: true)
             text.acceptedDrafts = nil
         }
-        guard !texts.isEmpty, !counters.hasFailed else { return }
+        guard !counters.hasFailed else { return }
         let most = min(fixedCount ?? Self.mostDrafts, room / texts.count)
         guard most > 0, fixedCount != nil || worth.wantsDrafts() else { return }
         let began = ContinuousClock.now

@@ -74,6 +74,8 @@ class Model:
         deltas: Optional[Files] = None,
         delta_alpha: Optional[float] = None,
         prompt_embeddings: Optional[Files] = None,
+        speculate: Optional[Path] = None,
+        draft_tokens: Optional[int] = None,
         **options: Any,
     ) -> None:
         """Opens a model file and allocates all that it needs.
@@ -94,6 +96,9 @@ class Model:
             deltas: LoRA adapters by name, from which a request chooses with ``delta``; or one for all.
             delta_alpha: their alpha.
             prompt_embeddings: trained soft prompts by name, chosen with ``prompt_embedding``; or one for all.
+            speculate: what guesses the next tokens, which changes no text: ``"auto"``, ``"off"``, ``"ngram"``, or a
+                model of the same vocabulary that stays in memory.
+            draft_tokens: guess so many for each text on each reading, also where it does not pay.
             options: any other option of the library.
 
         Raises:
@@ -116,6 +121,8 @@ class Model:
             "deltas": deltas,
             "delta_alpha": delta_alpha,
             "prompt_embeddings": prompt_embeddings,
+            "speculate": speculate,
+            "draft_tokens": draft_tokens,
         }
         target, body = path_bytes(path, "path"), encoded({**given, **options})
         library = _ffi.library()
