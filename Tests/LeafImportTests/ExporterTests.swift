@@ -59,7 +59,22 @@ import Testing
         for matrix in first.file.matrices where weights == .int8 {
             #expect(try second.quantized(matrix.name) == first.quantized(matrix.name))
         }
-        if weights != .int8 { #expect(try second.data() == first.data()) }
+        if weights == .q3 {
+            // Few of q3's grids reach 127, so that a row may get another scale; its numbers stay where they were.
+            let again = try export(second)
+            let floats = try [folder, again.folder].map {
+                try PlainSafetensors(URL(filePath: $0 + "/model-00001-of-00001.safetensors"))
+            }
+            for matrix in first.file.matrices {
+                let values = floats.map { $0.floats("cpmant." + matrix.name) }
+                let error = zip(values[0], values[1]).reduce(0.0) { $0 + pow(Double($1.0 - $1.1), 2) }
+                let size = values[0].reduce(0.0) { $0 + pow(Double($1), 2) }
+                // Rounding to 3 bits at first costs some 3 %.
+                #expect(error < 0.01 * size, "\(matrix.name): \(error / size)")
+            }
+        } else if weights != .int8 {
+            #expect(try second.data() == first.data())
+        }
         withExtendedLifetime(directory) {}
     }
 
