@@ -33,6 +33,7 @@ extension HostOptions {
         }
         let file = if let preset { try tuned(ModelFile(preset: preset)) } else { try open(name) }
         var options = try modelOptions(file)
+        options.drafts = try drafts(usual: "off")
         options.memory = .bytes(try Model.plan(file, options).budget)
         let rates = try MachineRates.measure(
             for: file, rows: [sequences, context], threads: threads, activations: activations, reading: reading,

@@ -23,7 +23,7 @@ struct HostOptions {
     var deltas: [NamedFile] = []
     var deltaAlpha: Float?
     var promptEmbeddings: [NamedFile] = []
-    private var speculate = "auto"
+    private var speculate: String?
     private var draftTokens: Int?
     /// What requests and their answers may take, beside what the model's own demand has for tokens under way.
     private var requestBytes = 8 << 20
@@ -264,9 +264,15 @@ extension HostOptions {
 
     /// What drafts for the model.
     ///
-    /// - Throws: as for a model that is opened.
-    func drafts() throws(LeafError) -> DraftOptions {
-        try DraftOptions(named: speculate, fixedCount: draftTokens, memory: memory)
+    /// - Parameter usual: what drafts where nobody says.
+    /// - Throws: as for a model that is opened, `.usage` for a number of drafts that nothing makes.
+    func drafts(usual: String = "auto") throws(LeafError) -> DraftOptions {
+        let name = speculate ?? usual
+        guard !name.isEmpty else { throw LeafError(.usage, "speculate is empty; give auto, off, ngram or a model") }
+        guard draftTokens == nil || name != "off" else {
+            throw LeafError(.usage, "draft_tokens needs something that guesses; give speculate as well")
+        }
+        return try DraftOptions(named: name, fixedCount: draftTokens, memory: memory)
     }
 
     /// The same with the fewest rows of logits: what decides whether it fits at all.

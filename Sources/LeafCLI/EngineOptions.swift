@@ -65,7 +65,7 @@ struct EngineOptions: Sendable {
     /// What is to draft, by `draftOptions`.
     func drafts() throws(LeafError) -> DraftOptions {
         guard draftTokens == nil || speculate != "off" else {
-            throw LeafError(.usage, "--draft-tokens needs something that guesses; give --speculate as well")
+            throw LeafError(.usage, "--draft-tokens needs something that guesses; give --speculate ngram, or a model")
         }
         return try DraftOptions(named: speculate, fixedCount: draftTokens, memory: memory)
     }

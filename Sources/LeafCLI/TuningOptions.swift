@@ -40,13 +40,13 @@ struct TuningOptions: Sendable {
     func open(
         _ path: String, memory: MemoryBudget = .automatic, _ terminal: Terminal? = nil
     ) throws(LeafError) -> ModelFile {
-        let file = try beside(ModelFile(path: path, toPlanFor: memory))
+        let file = try beside(ModelFile(path: path, toPlanFor: memory), memory: memory)
         for note in file.notes { terminal?.detail(note) }
         return file
     }
 
     /// The model file with all of them.
-    func beside(_ model: ModelFile) throws(LeafError) -> ModelFile {
+    func beside(_ model: ModelFile, memory: MemoryBudget = .automatic) throws(LeafError) -> ModelFile {
         var file = model
         for delta in deltas {
             try file.addAdapter(path: delta.path, alpha: alpha, named: delta.name)
@@ -54,7 +54,7 @@ struct TuningOptions: Sendable {
         for prompt in promptEmbeddings {
             try file.addSoftPrompt(path: prompt.path, named: prompt.name)
         }
-        if let draftCorpus { try file.addDraftCorpus(path: draftCorpus) }
+        if let draftCorpus { try file.addDraftCorpus(path: draftCorpus, memory: memory) }
         guard alpha == nil || !deltas.isEmpty else {
             throw LeafError(.usage, "--delta-alpha belongs to --delta FILE, which is missing")
         }

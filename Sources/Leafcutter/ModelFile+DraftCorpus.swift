@@ -8,12 +8,18 @@ extension ModelFile {
 
     /// Reads a text of the kind that is going to be written: what stands in it is drafted.
     ///
+    /// - Parameter memory: the budget that the model will have. A corpus may be of any size, so that reading it takes
+    ///   no byte more.
     /// - Throws: `.io`, `.badInput` for what is not UTF-8, `.budget` if it is too large for the memory, `.usage` if the
     ///   model has no vocabulary.
-    public mutating func addDraftCorpus(path: String) throws(LeafError) {
+    public mutating func addDraftCorpus(path: String, memory: MemoryBudget = .automatic) throws(LeafError) {
         let tokenizer = try requireTokenizer()
         let input = try InputFile(path: path, readsPages: true)
         let reading = Self.bytesPerByte *| input.byteCount
+        if case .bytes(let budget) = memory {
+            var room = HeapAllowance(budget: budget, held: allowance.held)
+            try room.take(reading +| DraftCorpus.buildingBytes(tokens: input.byteCount / 3), for: "it all", of: path)
+        }
         try allowance.take(reading, for: "its text", of: path)
         defer { allowance.give(back: reading) }
         guard let text = String(validating: try input.bytes(at: 0, count: input.byteCount), as: UTF8.self) else {

@@ -84,9 +84,10 @@ struct Settings {
                 mode: "off: no room for \(drafting.mode)\(least)", isRefused: !isAutomatic)
             return
         }
+        let fits = plain.streamedBytesPerSweep == 0 && plan.streamedBytesPerSweep > 0
         if isAutomatic, (plan.reserved.total - plain.reserved.total) *| Self.automaticShare > plain.pinnedBytes {
-            self.drafting = Drafting(mode: "off: the memory is better used for weights")
-        } else if drafting.sharesCache, plain.streamedBytesPerSweep == 0, plan.streamedBytesPerSweep > 0 {
+            self.drafting = Drafting(mode: "off: n-grams would take more than a fiftieth of the memory of the weights")
+        } else if drafting.sharesCache, drafting.fixedCount == nil, fits {
             self.drafting = Drafting(mode: "off: all weights fit into the memory without \(drafting.mode)")
         } else {
             self = drafted

@@ -43,11 +43,11 @@ import Testing
     /// A child that another test starts holds what is locked here until it has begun its own program.
     private func opened(resumes: Bool, calls: WriteCalls) throws -> AnswerLog {
         for _ in 0..<100 {
-            do {
-                return try AnswerLog(paths, resumes: resumes, calls: calls)
-            } catch  where error.description.contains("in use by another run") {
-                usleep(10_000)
+            let log = Result { try AnswerLog(paths, resumes: resumes, calls: calls) }
+            guard case .failure(let error) = log, "\(error)".contains("in use by another run") else {
+                return try log.get()
             }
+            usleep(10_000)
         }
         return try AnswerLog(paths, resumes: resumes, calls: calls)
     }

@@ -66,7 +66,7 @@ import Testing
                 try PlainSafetensors(URL(filePath: $0 + "/model-00001-of-00001.safetensors"))
             }
             for matrix in first.file.matrices {
-                let values = floats.map { $0.floats("cpmant." + matrix.name) }
+                let values = try floats.map { try #require($0.floats("cpmant." + matrix.name)) }
                 let error = zip(values[0], values[1]).reduce(0.0) { $0 + pow(Double($1.0 - $1.1), 2) }
                 let size = values[0].reduce(0.0) { $0 + pow(Double($1), 2) }
                 // Rounding to 3 bits at first costs some 3 %.

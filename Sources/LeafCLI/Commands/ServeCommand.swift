@@ -197,6 +197,7 @@ struct ServeCommand: Command {
             do throws(LeafError) {
                 let model = try Model(file, options)
                 handle.open(Service.Opened(model, AnswerDesk(file, capacity: model.capacity, settings)))
+                if let missed = model.missedDrafts { notes.write("warning: speculation is \(missed)") }
                 if !isQuiet { notes.write("listening on \(address) (\(words)\(rest))") }
             } catch {
                 failure.error.withLock { $0 = error }

@@ -129,7 +129,8 @@ final class HTTPExchange {
         sendHeaders()
         let buffer = evbuffer_new()
         defer { evbuffer_free(buffer) }
-        append(body, to: buffer)
+        // What follows the head of an answer to HEAD would be the next answer.
+        if method != .head { append(body, to: buffer) }
         state = .ended
         evhttp_send_reply(request, status, HTTPStatus.reason(Int(status)), buffer)
     }

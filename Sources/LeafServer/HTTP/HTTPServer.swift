@@ -12,6 +12,8 @@ final class HTTPServer {
     private let certificate: TLSCertificate?
     private let http: OpaquePointer
     private var listeners: [OpaquePointer] = []
+    /// The same as evhttp has them.
+    private var places: [OpaquePointer] = []
     private var sockets: [ListeningSocket] = []
     private var connections: [OpaquePointer: HTTPConnection] = [:]
     private var isPaused = false
@@ -88,15 +90,21 @@ final class HTTPServer {
             // Out of descriptors or memory: the tick takes it up again, when something may have been given back.
             evconnlistener_disable(listener)
         }
-        evhttp_bind_listener(http, listener)
+        guard let place = evhttp_bind_listener(http, listener) else {
+            evconnlistener_free(listener)
+            throw LeafError.system("cannot listen at \(socket.address.description)", ENOMEM)
+        }
+        places.append(place)
         listeners.append(listener)
         sockets.append(socket)
     }
 
-    /// Takes no more connections, and ends those without a whole request.
+    /// Takes no more connections, which are refused from now on, and ends those without a whole request.
     func stopListening() {
         isStopping = true
-        for listener in listeners { evconnlistener_disable(listener) }
+        listeners = []
+        for place in places { evhttp_del_accept_socket(http, place) }
+        places = []
         for connection in connections.values where connection.state != .answering { connection.close() }
     }
 

@@ -33,7 +33,10 @@ package final class TLSCertificate {
         guard SSL_CTX_use_certificate_chain_file(context, chain) == 1 else {
             throw Self.error("\(chain) is no certificate in PEM")
         }
-        guard SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1 else {
+        // A key of another kind than the certificate's is noticed by the check alone.
+        guard SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1,
+            SSL_CTX_check_private_key(context) == 1
+        else {
             throw Self.error("\(key) is no key in PEM that belongs to \(chain)")
         }
     }
