@@ -166,7 +166,9 @@ import Testing
             mkfifo "$2"
             "$0" generate "$1" 春 --trace "$2" -q > /dev/null & pid=$!
             # A busy machine takes its time to begin: SIGTERM is the fifteenth bit of what is caught.
-            until grep -q '^SigCgt:.*[4-7c-f][0-9a-f]\{3\}$' /proc/$pid/status; do sleep 0.01; done
+            for i in $(seq 500); do
+                grep -q '^SigCgt:.*[4-7c-f][0-9a-f]\{3\}$' /proc/$pid/status && break; sleep 0.01
+            done
             sleep 0.5; kill -TERM $pid; wait $pid; echo "status $?"
             "$0" generate "$1" 春 --session "$2" -q > /dev/null & pid=$!
             wait $pid; echo "status $?"

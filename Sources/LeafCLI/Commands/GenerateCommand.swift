@@ -186,7 +186,7 @@ struct GenerateCommand: Command {
         _ prompt: Prompt, _ file: ModelFile, _ session: Session?, pastTokens: Int,
         since start: ContinuousClock.Instant, _ terminal: Terminal
     ) throws(LeafError) {
-        let options = try definiteOptions()
+        let (interrupt, options) = (terminal.interrupt, try definiteOptions())  // Takes signals from here on.
         let trace = try engine.makeTrace(
             beside: file, session.map { [$0.path] } ?? [], apartFrom: session?.results ?? [])
         try warnOfUnknowns(in: prompt, file, terminal)
@@ -206,7 +206,7 @@ struct GenerateCommand: Command {
         terminal.detail(model.plan.description)
         terminal.warnOfDrafts(missedBy: model)
 
-        let cancellation = Cancellation(parent: terminal.interrupt.cancellation)
+        let cancellation = Cancellation(parent: interrupt.cancellation)
         terminal.output.whenClosed = { cancellation.cancel() }
         try terminal.attend(model)
         let streams = !common.isJSON && samples == 1
@@ -244,13 +244,13 @@ struct GenerateCommand: Command {
         }
         terminal.output.flush()
         if options.decoding == .sampling, options.seed == nil { terminal.note("seed \(generation.seed)") }
-        if session == nil || generation.sweeps > 0 || terminal.interrupt.isRequested, !terminal.isQuiet {
+        if session == nil || generation.sweeps > 0 || interrupt.isRequested, !terminal.isQuiet {
             terminal.note("\(RunFacts(model, generation, promptRows: demand.firstRows))")
         }
         if let session { tell(of: session, generation, terminal) }
         try engine.finish(trace, file.leaf, terminal)
         if let failure = session?.failure { throw failure }
-        if terminal.interrupt.isRequested { throw interruption(of: generation, session) }
+        if interrupt.isRequested { throw interruption(of: generation, session) }
     }
 
     /// - Throws: `.usage` unless there is exactly one prompt.
