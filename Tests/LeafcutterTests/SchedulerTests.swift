@@ -48,29 +48,6 @@ import Testing
             prompt: try model.file.rows(of: .ids(prompt), options), options: options, samples: samples)
     }
 
-    /// What a request gave, times left out.
-    private struct Answer: Equatable {
-        let ids: [[Int32]]
-        let scores: [Double?]
-        let reasons: [FinishReason]
-        let logprobs: [[TokenLogprobs]]
-
-        init(_ generation: Generation) {
-            ids = generation.samples.map(\.ids)
-            scores = generation.samples.map(\.score)
-            reasons = generation.samples.map(\.finishReason)
-            logprobs = generation.samples.map(\.logprobs)
-        }
-    }
-
-    private func run(_ requests: [GenerationRequest], on model: Model) throws -> [Answer] {
-        var answers: [Int: Answer] = [:]
-        try model.generate(requests) { index, event in
-            if case .finished(let outcome) = event { answers[index] = (try? outcome.get()).map(Answer.init) }
-        }
-        return try requests.indices.map { try #require(answers[$0]) }
-    }
-
     /// Joins at random sweeps, waits for room, leaves when it ends: the same bits as alone.
     @Test func companyChangesNoByte() async throws {
         let directory = try TemporaryDirectory()
@@ -79,15 +56,15 @@ import Testing
         let seed = UInt64.random(in: .min ... .max)
         var random = SeededGenerator(seed: seed)
         let requests = try (0..<24).map { _ in try request(model, &random) }
-        let alone = try requests.map { try run([$0], on: model)[0] }
-        #expect(try run(requests, on: model) == alone, "seed \(seed)")
+        let alone = try requests.map { try Answer.run([$0], on: model)[0] }
+        #expect(try Answer.run(requests, on: model) == alone, "seed \(seed)")
 
         let together = await withTaskGroup(of: (Int, Answer?).self) { group in
             for (index, request) in requests.enumerated() {
                 let delay = Duration.microseconds(Int.random(in: 0...20_000, using: &random))
                 group.addTask {
                     try? await Task.sleep(for: delay)
-                    return (index, try? run([request], on: model)[0])
+                    return (index, try? Answer.run([request], on: model)[0])
                 }
             }
             return await group.reduce(into: [Int: Answer]()) { $0[$1.0] = $1.1 }
@@ -100,7 +77,7 @@ import Testing
         let model = try open(directory, .init(context: 8 * 64, rows: 128, logitRows: 8, sequences: 8))
         let options = GenerationOptions(maxTokens: 12, seed: 1, eosID: 0)
         let request = GenerationRequest(prompt: try model.file.rows(of: .ids([6, 20, 30]), options), options: options)
-        _ = try run(Array(repeating: request, count: 8), on: model)
+        _ = try Answer.run(Array(repeating: request, count: 8), on: model)
         #expect(model.counters.sweeps == 12)
     }
 
@@ -114,7 +91,7 @@ import Testing
         // 99 positions in 6 full pages and 3 more; each beam has what comes then.
         #expect(demand.pages == 6 + 4)
         let model = try open(directory, .init(together: [demand]))
-        #expect(try run([request], on: model)[0].ids[0].count == 11)
+        #expect(try Answer.run([request], on: model)[0].ids[0].count == 11)
     }
 
     @Test func cancellingOneMakesRoomForTheNext() throws {
@@ -137,7 +114,7 @@ import Testing
         }
         thread.start()
         while pieces.load(ordering: .relaxed) == 0 { usleep(1000) }
-        #expect(try run([short], on: model)[0].ids[0].count == 3)
+        #expect(try Answer.run([short], on: model)[0].ids[0].count == 3)
         while !thread.isFinished { usleep(1000) }
         let stopped = try #require(finished.withLock { $0 })
         #expect(stopped.samples[0].finishReason == .interrupted)

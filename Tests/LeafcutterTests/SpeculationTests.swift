@@ -91,27 +91,6 @@ import Testing
             samples: Int.random(in: 1...3, using: &random))
     }
 
-    /// What a request gave, times left out.
-    private struct Answer: Equatable {
-        let ids: [[Int32]]
-        let reasons: [FinishReason]
-        let logprobs: [[TokenLogprobs]]
-
-        init(_ generation: Generation) {
-            ids = generation.samples.map(\.ids)
-            reasons = generation.samples.map(\.finishReason)
-            logprobs = generation.samples.map(\.logprobs)
-        }
-    }
-
-    private func run(_ requests: [GenerationRequest], on model: Model) throws -> [Answer] {
-        var answers: [Int: Answer] = [:]
-        try model.generate(requests) { index, event in
-            if case .finished(let outcome) = event { answers[index] = (try? outcome.get()).map(Answer.init) }
-        }
-        return try requests.indices.map { try #require(answers[$0]) }
-    }
-
     @Test(arguments: [WeightFormat.int8, .q4], KVPrecision.allCases)
     func randomDraftsChangeNoByte(weights: WeightFormat, kv: KVPrecision) throws {
         let directory = try TemporaryDirectory()
@@ -120,15 +99,15 @@ import Testing
         var random = SeededGenerator(seed: seed)
         let requests = try (0..<20).map { _ in try request(file, &random) }
         let plain = try open(file, .none, kv: kv)
-        let alone = try requests.map { try run([$0], on: plain)[0] }
+        let alone = try requests.map { try Answer.run([$0], on: plain)[0] }
         let texts = zip(requests, alone).flatMap { request, answer in
             answer.ids.map { (prompt: request.prompt.ids, ids: $0) }
         }
         let drafted = try open(file, oracle(texts, seed: seed), kv: kv)
         for (request, answer) in zip(requests, alone) {
-            #expect(try run([request], on: drafted) == [answer], "seed \(seed), \(request.options)")
+            #expect(try Answer.run([request], on: drafted) == [answer], "seed \(seed), \(request.options)")
         }
-        #expect(try run(requests, on: drafted) == alone, "seed \(seed), together")
+        #expect(try Answer.run(requests, on: drafted) == alone, "seed \(seed), together")
         #expect(drafted.speculation.accepted > 100)
         #expect(drafted.speculation.drafted > drafted.speculation.accepted)
         #expect(drafted.counters.sweeps < plain.counters.sweeps * 2)
@@ -148,14 +127,14 @@ import Testing
         var random = SeededGenerator(seed: seed)
         let requests = try (0..<12).map { _ in try request(file, &random) }
         let plain = try open(file, .none)
-        let alone = try requests.map { try run([$0], on: plain)[0] }
+        let alone = try requests.map { try Answer.run([$0], on: plain)[0] }
         for count in [nil, 1, 7] {
             let drafted = try open(file, DraftOptions(.model(ModelFile(path: path)), fixedCount: count))
             #expect(drafted.speculation.mode == path)
             for (request, answer) in zip(requests, alone) {
-                #expect(try run([request], on: drafted) == [answer], "seed \(seed), \(request.options)")
+                #expect(try Answer.run([request], on: drafted) == [answer], "seed \(seed), \(request.options)")
             }
-            #expect(try run(requests, on: drafted) == alone, "seed \(seed), together")
+            #expect(try Answer.run(requests, on: drafted) == alone, "seed \(seed), together")
             guard count != nil else { continue }
             // The model itself guesses right, but for padding, which a draft does not know. Weights that are random
             // leave little between the best tokens, so that q4 often decides otherwise.

@@ -61,7 +61,7 @@ package final class ModelDrafts: DraftSource {
         riders.removeAll(keepingCapacity: true)
         defer { end() }
         for text in texts where riders.count < mostTexts {
-            if shared != nil { fork(text) } else { try follow(text) }
+            if shared != nil { fork(text) } else { follow(text) }
         }
         while !batch.rows.isEmpty {
             var next: [(rider: Int, draft: Draft)] = []
@@ -115,7 +115,7 @@ package final class ModelDrafts: DraftSource {
 
     /// Lets a text draft in its own sequence of the second model's cache, which first reads what it does not have yet.
     /// A text for which there is no room has no drafts.
-    private func follow(_ text: any DraftedText) throws(LeafError) {
+    private func follow(_ text: any DraftedText) {
         var prompt = text.prompt
         prompt.tuning = TextTuning()
         prompt.zeroIsPadding = false

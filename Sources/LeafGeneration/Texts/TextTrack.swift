@@ -111,6 +111,8 @@ package final class TextTrack<Choice: TextChoice>: Track {
         turn += 1
         guard turn == riding.count else { return }
         let parents = try choice.advance()
+        // On nearly every sweep all texts go on as they are.
+        guard !parents.elementsEqual(sequences.indices) else { return }
         sequences = row.model.cache.follow(parents, of: sequences)
         texts = parents.enumerated().map { number, parent in
             // The first child of a text goes on with what was kept of it.

@@ -11,9 +11,9 @@ final class HTTPServer {
     private let loop: EventLoop
     private let certificate: TLSCertificate?
     private let http: OpaquePointer
-    private var listeners: [OpaquePointer] = []
-    /// The same as evhttp has them.
+    /// The sockets that connections are taken from, as evhttp owns them.
     private var places: [OpaquePointer] = []
+    private var listeners: [OpaquePointer] { places.compactMap { evhttp_bound_socket_get_listener($0) } }
     private var sockets: [ListeningSocket] = []
     private var connections: [OpaquePointer: HTTPConnection] = [:]
     private var isPaused = false
@@ -95,14 +95,12 @@ final class HTTPServer {
             throw LeafError.system("cannot listen at \(socket.address.description)", ENOMEM)
         }
         places.append(place)
-        listeners.append(listener)
         sockets.append(socket)
     }
 
     /// Takes no more connections, which are refused from now on, and ends those without a whole request.
     func stopListening() {
         isStopping = true
-        listeners = []
         for place in places { evhttp_del_accept_socket(http, place) }
         places = []
         for connection in connections.values where connection.state != .answering { connection.close() }
