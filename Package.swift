@@ -84,7 +84,7 @@ let package = Package(
             name: "Leafcutter",
             dependencies: [
                 "LeafSystem", "LeafFormat", "LeafStream", "LeafExecutor", "CPMAntShape", "CPMAnt", "LeafTokenizer",
-                "LeafImport",
+                "LeafConversion", "LeafImport",
                 "LeafSynthesis", "LeafGeneration", "LeafEvaluation",
             ],
             swiftSettings: library),
@@ -178,8 +178,8 @@ let package = Package(
         .executableTarget(
             name: "LeafCLI",
             dependencies: [
-                "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "LeafWire",
-                "LeafBatch", "LeafServer", "LeafArguments", "CProgram", "CSystem",
+                "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "LeafImport",
+                "LeafWire", "LeafBatch", "LeafServer", "LeafArguments", "CProgram", "CSystem",
             ],
             swiftSettings: strict),
         .testTarget(

@@ -4,8 +4,9 @@
 usage: study.py [FOLDER]          the demo model unless given; a few minutes on two cores
 
 Weights of the layers are coded by the program's own kernels, the token table stays int8. The texts are the int8 model's
-own greedy continuations, so agreement is what a low-bit copy would have accepted of its drafts. Needs torch and
-safetensors, and clang for the kernels."""
+own greedy continuations, so agreement is what a low-bit copy would have accepted of its drafts. Codes are chosen by the
+weights alone, by texts of the same kind that the model wrote by chance, or by the lines of README.zh-CN.md. Needs torch
+and safetensors, and clang for the kernels."""
 
 import ctypes
 import glob
@@ -28,6 +29,10 @@ import antmodel  # noqa: E402
 VOCAB, END, LONGEST, DRAFT = 30720, 7, 40, 16
 TITLES = """春夜 秋思 登高 望月 送别 江雪 山居 游子吟 塞下曲 出塞 采莲 夜泊 早春 寒食 田家 春望 秋夜 听琴 怀古 渔父 柳 梅 菊
 赠友人 江上 客中作 雨后 晚晴 山中 池上""".split()
+# Of the texts that codes are chosen by.
+OTHER_TITLES = """晚泊 早行 秋江 春山 溪居 野望 闲居 寄友 别离 落花 明月 古寺 江楼 边城 征人 宫词 春雪 夏日 冬夜 题壁 送客 归隐 访友 松 竹 荷 雁
+燕 酒 剑 过故人庄 秋兴 咏怀 感遇 凉州词 从军行 竹枝词 杨柳枝 浪淘沙 清明 重阳 除夜 新晴 暮春 秋风 江南 塞上 洛阳 长安 金陵""".split()
+OTHER_POETS = "王昌龄 刘禹锡 李商隐 岑参 高适 韦应物 柳宗元 陆游 苏轼 王安石 杨万里".split()
 POETS = "李白 杜甫 王维 白居易 孟浩然 杜牧".split()
 
 
@@ -50,7 +55,7 @@ def int8(w):
     return torch.round(w / scale), scale
 
 
-def as_int8(w):
+def as_int8(w, _=None):
     numbers, scale = int8(w)
     return numbers * scale
 
@@ -59,7 +64,27 @@ def as_int8(w):
 Q4, Q3 = (1, 544), (2, 416)
 
 
-def as_codes(w, layout):
+# Columns whose inputs are multiplied with each other, and the numbers of such a block.
+BLOCK, PRODUCTS = 256, 256 * 272 // 2
+
+
+def pointer(array):
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+def feedback_of(inputs):
+    """What the encoder is told of each block of columns; the last one is padded with zeros."""
+    padded = np.zeros((inputs.shape[0], -(-inputs.shape[1] // BLOCK) * BLOCK), np.float32)
+    padded[:, :inputs.shape[1]] = inputs
+    for column in range(0, padded.shape[1], BLOCK):
+        rows = np.ascontiguousarray(padded[:, column:column + BLOCK])
+        products = np.zeros(PRODUCTS, np.float32)
+        KERNELS.add_products(pointer(rows), ctypes.c_size_t(len(rows)), ctypes.c_size_t(BLOCK), pointer(products))
+        assert KERNELS.leaf_feedback(pointer(products), ctypes.c_size_t(BLOCK))
+        yield products
+
+
+def as_codes(w, layout, inputs=None):
     """The numbers that the coded tiles of a matrix stand for."""
     number, section = layout
     numbers, scale = int8(w)
@@ -68,20 +93,24 @@ def as_codes(w, layout):
     padded[:rows, :columns] = numbers.numpy()
     tiles = np.ascontiguousarray(padded.reshape(-1, 16, padded.shape[1] // 4, 4).transpose(0, 2, 1, 3))
     code = np.empty(padded.shape[1] // 64 * section, np.uint8)
+    feedback = [] if inputs is None else list(feedback_of(inputs))
     for tile in tiles:
-        KERNELS.encode(number, tile.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(padded.shape[1]),
-                       code.ctypes.data_as(ctypes.c_void_p))
-        KERNELS.leaf_decode(number, code.ctypes.data_as(ctypes.c_void_p), ctypes.c_size_t(padded.shape[1]),
-                            tile.ctypes.data_as(ctypes.c_void_p))
+        if not feedback:
+            KERNELS.encode(number, pointer(tile), ctypes.c_size_t(padded.shape[1]), pointer(code))
+        for block, products in enumerate(feedback):
+            first, last = block * BLOCK, min((block + 1) * BLOCK, padded.shape[1])
+            KERNELS.encode_with_feedback(number, pointer(tile[first // 4:]), ctypes.c_size_t(last - first),
+                                         pointer(products), pointer(code[first // 64 * section:]))
+        KERNELS.leaf_decode(number, pointer(code), ctypes.c_size_t(padded.shape[1]), pointer(tile))
     decoded = tiles.transpose(0, 2, 1, 3).reshape(padded.shape)[:rows, :columns]
     return torch.from_numpy(decoded.astype(np.float32)) * scale
 
 
-def as_q4(w):
+def as_q4(w, _=None):
     return as_codes(w, Q4)
 
 
-def as_q3(w):
+def as_q3(w, _=None):
     return as_codes(w, Q3)
 
 
@@ -109,7 +138,7 @@ class Model:
 
     def use(self, matrix, table=as_int8):
         for name, weight in self.matrices.items():
-            self.net.get_submodule(name).weight.data = matrix(weight)
+            self.net.get_submodule(name).weight.data = matrix(weight, name)
         self.net.input_embedding.copy_(table(self.words))
 
     @torch.no_grad()
@@ -120,6 +149,29 @@ class Model:
         hidden = self.net(torch.tensor([ids]), context, 2, 2)[0][start:]
         return torch.log_softmax(hidden @ self.net.input_embedding.T, -1)
 
+    def inputs(self, texts):
+        """By matrix the rows that it multiplies while the model reads texts; (ids, prompt) each."""
+        inputs = {name: [] for name in self.matrices}
+
+        def keep(name):
+            return lambda _, given, __: inputs[name].append(given[0].reshape(-1, given[0].shape[-1]).numpy())
+
+        hooks = [self.net.get_submodule(name).register_forward_hook(keep(name)) for name in inputs]
+        for ids, prompt in texts:
+            self.predictions(ids, prompt, 0)
+        for hook in hooks:
+            hook.remove()
+        return {name: np.concatenate(rows) for name, rows in inputs.items()}
+
+    def by_chance(self, prompt):
+        ids = list(prompt)
+        while len(ids) < len(prompt) + LONGEST:
+            likely = torch.softmax(self.predictions(ids, len(prompt), len(ids) - 1)[-1] / 0.9, -1)
+            ids.append(int(torch.multinomial(likely, 1)))
+            if ids[-1] == END:
+                return ids[:-1]
+        return ids
+
     def continued(self, prompt):
         ids = list(prompt)
         while len(ids) < len(prompt) + LONGEST:
@@ -129,15 +181,32 @@ class Model:
         return ids
 
 
-def prompts(folder):
-    ids = {text: i for i, text in enumerate((folder / "vocab.txt").read_text(encoding="utf-8").split("\n"))}
-    for i, title in enumerate(TITLES):
-        poet = POETS[i % len(POETS)]
+def vocabulary(folder):
+    return {text: i for i, text in enumerate((folder / "vocab.txt").read_text(encoding="utf-8").split("\n"))}
+
+
+def headings(folder, titles, poets):
+    ids = vocabulary(folder)
+    for i, title in enumerate(titles):
+        poet = poets[i % len(poets)]
         name = [ids[poet]] if poet in ids else [ids[c] for c in poet]
         if all(c in ids for c in title):
             yield [6, 240, *(ids[c] for c in title), 241, *name, 4]
+
+
+def prompts(folder):
+    yield from headings(folder, TITLES, POETS)
     for example in json.loads((folder / "examples.json").read_text(encoding="utf-8"))["generation"]:
         yield example["input_ids"]
+
+
+def lines(folder):
+    """Lines of another kind of text, character by character, 120 at most each."""
+    ids = vocabulary(folder)
+    for line in (ROOT / "README.zh-CN.md").read_text(encoding="utf-8").split("\n"):
+        known = [ids[c] for c in line if c in ids][:120]
+        if len(known) > 20:
+            yield [6, *known], 1
 
 
 def report(name, bits, model, texts, reference):
@@ -166,16 +235,23 @@ def main():
     texts = [(model.continued(prompt), len(prompt)) for prompt in prompts(FOLDER)]
     reference = [model.predictions(ids, prompt, prompt - 1)[:-1] for ids, prompt in texts]
     print(f"{sum(len(ids) - prompt for ids, prompt in texts)} tokens of {len(texts)} texts", flush=True)
+    others = headings(FOLDER, OTHER_TITLES, OTHER_POETS)
+    own = model.inputs([(model.by_chance(prompt), len(prompt)) for prompt in others])
+    foreign = model.inputs(lines(FOLDER))
     report("int8 (itself)", 8, model, texts, reference)
     for name, bits, matrix, table in (
-            ("float16", 16, lambda w: w, lambda w: w),
+            ("float16", 16, lambda w, _: w, lambda w: w),
             ("q4", 4.25, as_q4, as_int8),
+            ("q4 by texts of the same kind", 4.25, lambda w, name: as_codes(w, Q4, own[name]), as_int8),
+            ("q4 by another kind of text", 4.25, lambda w, name: as_codes(w, Q4, foreign[name]), as_int8),
             ("q4, and the token table too", 4.25, as_q4, as_q4),
             ("q3", 3.25, as_q3, as_int8),
-            ("round to nearest, groups of 32", 4.5, lambda w: nearest(w, 32), as_int8),
-            ("round to nearest, groups of 64", 4.25, lambda w: nearest(w, 64), as_int8),
-            ("round to nearest, 3 bits, groups of 32", 3.5, lambda w: nearest(w, 32, 3), as_int8),
-            ("round to nearest, 3 bits, groups of 64", 3.25, lambda w: nearest(w, 64, 3), as_int8)):
+            ("q3 by texts of the same kind", 3.25, lambda w, name: as_codes(w, Q3, own[name]), as_int8),
+            ("q3 by another kind of text", 3.25, lambda w, name: as_codes(w, Q3, foreign[name]), as_int8),
+            ("round to nearest, groups of 32", 4.5, lambda w, _: nearest(w, 32), as_int8),
+            ("round to nearest, groups of 64", 4.25, lambda w, _: nearest(w, 64), as_int8),
+            ("round to nearest, 3 bits, groups of 32", 3.5, lambda w, _: nearest(w, 32, 3), as_int8),
+            ("round to nearest, 3 bits, groups of 64", 3.25, lambda w, _: nearest(w, 64, 3), as_int8)):
         model.use(matrix, table)
         report(name, bits, model, texts, reference)
 

@@ -27,6 +27,30 @@ package struct TileCodec: @unchecked Sendable {
         functions.encode(leaf_layout(layout.kernelNumber), tile, layout.storedColumns(columns), target)
     }
 
+    /// Stores a tile as codes whose misses the columns behind them make good.
+    ///
+    /// - Parameters:
+    ///   - feedback: for each `InputProducts.columns` columns what `InputProducts` made of a text.
+    package func store(
+        _ tile: UnsafePointer<Int8>, as layout: WeightLayout, columns: Int, with feedback: UnsafePointer<Float>,
+        to target: UnsafeMutableRawPointer
+    ) {
+        let stored = layout.storedColumns(columns)
+        for (block, first) in stride(from: 0, to: stored, by: InputProducts.columns).enumerated() {
+            functions.encode_with_feedback(
+                leaf_layout(layout.kernelNumber), tile + first * WeightTile.outputs,
+                min(InputProducts.columns, stored - first), feedback + block * InputProducts.blockFloats,
+                target + layout.byteCount(outputs: WeightTile.outputs, columns: first))
+        }
+    }
+
+    /// Adds the products of rows of a block's columns: a multiple of 16, at most `InputProducts.columns`.
+    package func addProducts(
+        _ rows: UnsafePointer<Float>, stride: Int, count: Int, columns: Int, to products: UnsafeMutablePointer<Float>
+    ) {
+        functions.add_products(rows, stride, count, columns, products)
+    }
+
     /// - Parameters:
     ///   - stored: a tile of `layout`.
     ///   - target: the int8 numbers that it stands for, `[storedColumns / 4][16][4]`.

@@ -23,6 +23,7 @@ package final class Executor {
     /// What sampling computes with, too.
     package var kernels: Kernels { pool.kernels }
     let tuning: ResidentTuning
+    let observer: (any InputObserver)?
     let scratch: Scratch
     /// The file's matrices.
     let matrices: [SweepMatrix]
@@ -56,6 +57,7 @@ package final class Executor {
         self.store = store
         self.trace = trace
         self.pool = pool
+        observer = options.observer
         capacity = options.room
         step = Step(capacity)
         let facts = architecture.facts
@@ -93,6 +95,7 @@ package final class Executor {
                     + Step.byteCount(capacity).roundedUp(to: 4096)
                     + file.matrices.count * MemoryLayout<SweepMatrix>.stride
                     + TileClaims.byteCount(chunks: file.chunks.count)
+                    + (options.observer?.byteCount(threads: options.threads) ?? 0)
                     + (blas ? LinearProduct.blasBytes(threads: options.threads) : 0)),
         ]
     }

@@ -14,6 +14,8 @@ package struct ExecutorOptions: Sendable {
     package var blocks: Range<Int>?
     /// What drafts take beside the texts' demands.
     package var drafts = DraftRoom.none
+    /// Looks at the rows that matrices multiply.
+    package var observer: (any InputObserver)?
 
     package init(
         capacity: Demand, threads: Int, activations: ActivationPrecision, kv: KVPrecision,

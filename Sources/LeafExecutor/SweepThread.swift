@@ -82,6 +82,8 @@ package struct SweepThread {
         }
         executor.trace?.record(.rows, on: .compute(number), since: begin, rows)
         try meet()
+        try executor.observer?.observe(
+            input, rows: rows, columns: columns, matrices: matrices, thread: number, of: executor.pool.threadCount)
     }
 
     /// Some outputs of one matrix, which one thread computes.

@@ -26,6 +26,8 @@ package enum LeafMetadata {
         package static let source = "source"
         /// Digest and weights of the model file that this one is a copy of, with other weights.
         package static let copiedModel = "source.model"
+        /// The text that codes were chosen by: its tokens, and a digest of them.
+        package static let calibration = "source.calibration"
         /// The XXH3-64 of the blocks' source digests (little-endian). A block's is of the checkpoint's numbers that it
         /// was made from.
         package static let sourceDigest = "source.digest"

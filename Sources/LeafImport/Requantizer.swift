@@ -1,5 +1,5 @@
 import CPMAntShape
-import LeafConversion
+package import LeafConversion
 public import LeafFormat
 public import LeafSystem
 
@@ -17,6 +17,15 @@ public struct RequantizationOptions: Sendable {
     package var calls = WriteCalls()
 
     public init() {}
+}
+
+/// What a text says of a model's inputs.
+package struct CalibratedInputs: Sendable {
+    package let products: InputProducts
+    /// The text in the words of a file's header.
+    package let text: String
+
+    package init(_ products: InputProducts, text: String) { (self.products, self.text) = (products, text) }
 }
 
 /// The progress of a requantization, in stored bytes of the new matrices.
@@ -57,7 +66,7 @@ public struct Requantizer: Sendable {
     /// Bytes for executable, libraries, stacks and the tokenizer's data.
     private static let programBytes = 64 << 20
     /// The most memory to use if the user gives no limit.
-    private static let usualBytes = 768 << 20
+    package static let usualBytes = 768 << 20
 
     /// - Parameters:
     ///   - model: the path of a model file.
@@ -76,17 +85,29 @@ public struct Requantizer: Sendable {
     public func run(
         isCancelled: () -> Bool = { false }, progress: (RequantizationProgress) -> Void = { _ in }
     ) throws(LeafError) -> RequantizationResult {
+        try run(calibrate: nil, isCancelled: isCancelled, progress: progress)
+    }
+
+    /// - Parameters:
+    ///   - calibrate: reads a text with the model, once it is known that it can be requantized; nil to choose codes by
+    ///     the weights alone.
+    package func run(
+        calibrate: (() throws(LeafError) -> CalibratedInputs)?, isCancelled: () -> Bool,
+        progress: (RequantizationProgress) -> Void
+    ) throws(LeafError) -> RequantizationResult {
         let clock = ContinuousClock()
         let began = clock.now
         try Machine.check(threads: options.threads)
         try OutputTarget.check(output, isNoneOf: [model])
         let file = try CPMAntFile.open(path: model)
-        try check(file)
+        try check(file, isCalibrated: calibrate != nil)
+        let calibration = try calibrate?()
         let source = try StoredModel(file.leaf)
-        let writer = try writer(file)
+        let writer = try writer(file, calibration)
         let resumed = writer.completedBlocks
         let maker = try TileMaker(
-            source, file.shape, try WeightKernels(options.instructionSet), to: writer.layout.shape)
+            source, file.shape, try WeightKernels(options.instructionSet), to: writer.layout.shape,
+            calibration?.products)
         try writeResidents(file, source, maker, to: writer)
         let production = ChunkProduction(writer, threads: options.threads, scratchBytes: maker.scratchBytes)
         let written = try production.run(
@@ -105,12 +126,16 @@ public struct Requantizer: Sendable {
             bytesPerSecond: Double(written) / max(seconds, 1e-9), blocksResumed: resumed)
     }
 
-    private func check(_ file: CPMAntFile) throws(LeafError) {
+    private func check(_ file: CPMAntFile, isCalibrated: Bool) throws(LeafError) {
         guard options.weights.isQuantized else {
             throw LeafError(
                 .usage,
                 "requantizing gives int8, q4 or q3, not \(options.weights.rawValue); export the model, "
                     + "or convert its checkpoint")
+        }
+        guard !isCalibrated || options.weights != .int8 else {
+            throw LeafError(
+                .usage, "int8 weights are not chosen by a text; ask for q4 or q3", advice: .without("calibrate"))
         }
         guard file.weights != options.weights else {
             throw LeafError(.usage, "\(model) has \(options.weights.rawValue) weights already; copy the file")
@@ -130,7 +155,9 @@ public struct Requantizer: Sendable {
         return budget - fixed
     }
 
-    private func writer(_ file: CPMAntFile) throws(LeafError) -> LeafWriter {
+    private func writer(
+        _ file: CPMAntFile, _ calibration: CalibratedInputs?
+    ) throws(LeafError) -> LeafWriter {
         var configuration = file.configuration
         // Scales of outputs always contain 1/sqrt(fan-in).
         configuration.isScaleFolded = true
@@ -139,6 +166,7 @@ public struct Requantizer: Sendable {
             file.leaf.metadata[key].map { (key, $0) }
         }
         metadata.append((LeafMetadata.Key.copiedModel, "\(file.leaf.digest) \(file.weights.rawValue)"))
+        if let calibration { metadata.append((LeafMetadata.Key.calibration, calibration.text)) }
         var writing = LeafWriter.Options()
         writing.replacesExisting = options.replacesExisting
         writing.resumes = options.resumes
@@ -185,12 +213,17 @@ private struct TileMaker: Sendable {
     private let scales: [[Float]]
     private let kernels: WeightKernels
     private let matrices: [FileShape.Matrix]
+    private let products: InputProducts?
     /// The most columns of a matrix.
     private let widest: Int
 
-    init(_ source: StoredModel, _ shape: ModelShape, _ kernels: WeightKernels, to target: FileShape) throws(LeafError) {
+    init(
+        _ source: StoredModel, _ shape: ModelShape, _ kernels: WeightKernels, to target: FileShape,
+        _ products: InputProducts?
+    ) throws(LeafError) {
         self.source = source
         self.kernels = kernels
+        self.products = products
         matrices = target.matrices
         widest = matrices.map(\.columns).max() ?? 0
         var scales: [[Float]] = []
@@ -201,10 +234,16 @@ private struct TileMaker: Sendable {
         self.scales = scales
     }
 
-    /// Bytes of a slot's scratch: a chunk of the source, a tile of int8 numbers, and a row of them and of floats.
+    /// Bytes of a slot's scratch: a chunk of the source, feedback for a matrix's columns, a tile of int8 numbers, and a
+    /// row of them and of floats.
     var scratchBytes: Int {
-        source.slotBytes.roundedUp(to: PageMemory.pageBytes) + TileCodec.tileBytes(columns: widest)
+        chunkBytes + feedbackBytes + TileCodec.tileBytes(columns: widest)
             + widest.roundedUp(to: WeightTile.columnAlignment) * 5
+    }
+
+    private var chunkBytes: Int { source.slotBytes.roundedUp(to: PageMemory.pageBytes) }
+    private var feedbackBytes: Int {
+        products == nil ? 0 : widest.units(of: InputProducts.columns) * InputProducts.blockBytes
     }
 
     /// Makes the stored outputs of a job, and their scales.
@@ -212,11 +251,20 @@ private struct TileMaker: Sendable {
         let matrix = source.leaf.matrices[job.matrix]
         let layout = matrices[job.matrix].layout
         let tileBytes = layout.byteCount(outputs: WeightTile.outputs, columns: matrix.columns)
-        let chunkBytes = source.slotBytes.roundedUp(to: PageMemory.pageBytes)
         let chunk = UnsafeMutableRawBufferPointer(rebasing: slot.scratch.bytes[..<chunkBytes])
-        let room = Room(slot.scratch.bytes.baseAddress! + chunkBytes, columns: widest)
+        let feedback = try feedback(
+            for: job, into: UnsafeMutableRawBufferPointer(rebasing: slot.scratch.bytes[chunkBytes...]))
+        let room = Room(slot.scratch.bytes.baseAddress! + chunkBytes + feedbackBytes, columns: widest)
         func target(_ output: Int) -> UnsafeMutableRawPointer {
             slot.bytes.bytes.baseAddress! + (output - job.rows.lowerBound) / WeightTile.outputs * tileBytes
+        }
+        func store(_ output: Int) {
+            let (columns, to) = (matrix.columns, target(output))
+            if let feedback {
+                kernels.codec.store(room.tile, as: layout, columns: columns, with: feedback, to: to)
+            } else {
+                kernels.codec.store(room.tile, as: layout, columns: columns, to: to)
+            }
         }
         guard !matrix.layout.isQuantized else {
             for (row, scale) in zip(job.rows, scales[job.matrix][job.rows]) {
@@ -227,7 +275,7 @@ private struct TileMaker: Sendable {
                     return target(output).copyMemory(from: tile.baseAddress!, byteCount: tileBytes)
                 }
                 kernels.codec.load(tile.baseAddress!, of: matrix.layout, columns: matrix.columns, to: room.tile)
-                kernels.codec.store(room.tile, as: layout, columns: matrix.columns, to: target(output))
+                store(output)
             }
         }
         // Padded outputs are zeros.
@@ -241,8 +289,17 @@ private struct TileMaker: Sendable {
                 row.baseAddress!, matrix.layout, matrix.columns, matrix.shape.scale, room)
             WeightTile.put(room.values, of: place, columns: matrix.columns, in: room.tile)
             guard place == WeightTile.outputs - 1 || output == last else { return }
-            kernels.codec.store(room.tile, as: layout, columns: matrix.columns, to: target(output))
+            store(output)
         }
+    }
+
+    /// What the inputs of a job's matrix say of its columns; nil where they say nothing or nothing is coded.
+    private func feedback(
+        for job: ChunkJob, into room: UnsafeMutableRawBufferPointer
+    ) throws(LeafError) -> UnsafePointer<Float>? {
+        guard let products, matrices[job.matrix].layout != .int8, try products.read(ofMatrix: job.matrix, into: room)
+        else { return nil }
+        return UnsafePointer(room.baseAddress!.assumingMemoryBound(to: Float.self))
     }
 
     /// Rows of float numbers as int8 numbers and their scales.

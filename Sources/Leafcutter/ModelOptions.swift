@@ -26,6 +26,8 @@ public struct ModelOptions: Sendable {
     public var drafts = DraftOptions.none
     /// Requests that may be under way or wait at the same time; one more is refused with `.busy`.
     public var requestLimit: Int
+    /// Looks at the rows that matrices multiply.
+    package var observer: (any InputObserver)?
     /// The most memory that what the budget bounds has taken so far.
     package var peak: @Sendable () -> Int = { ProcessMemory.peakBytes }
 

@@ -63,6 +63,7 @@ struct Settings {
         executor = ExecutorOptions(
             capacity: options.capacity, threads: threads, activations: options.activations,
             kv: options.kv ?? (file.leaf.weights.isQuantized ? .f16 : .f32), tuning: file.tuning(instructionSet))
+        executor.observer = options.observer
         try choose(Drafting(options.drafts, for: file, executor), isAutomatic: options.drafts.isAutomatic)
     }
 

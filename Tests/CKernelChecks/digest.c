@@ -272,6 +272,30 @@ static uint64_t encode(const leaf_kernels *k, leaf_layout layout) {
 static uint64_t check_encode_q4(const leaf_kernels *k) { return encode(k, LEAF_LAYOUT_Q4); }
 static uint64_t check_encode_q3(const leaf_kernels *k) { return encode(k, LEAF_LAYOUT_Q3); }
 
+static uint64_t feedback(const leaf_kernels *k, leaf_layout layout) {
+    generator g = {29};
+    uint64_t h = start;
+    size_t rows = 20, bytes = LEAF_FEEDBACK_COLUMNS / 64 * leaf_section_bytes(layout);
+    for (size_t columns = 128; columns <= LEAF_FEEDBACK_COLUMNS; columns *= 2) {
+        float *x = floats(&g, rows * columns, 10, 3), *products = room(LEAF_PRODUCTS_COUNT * sizeof(float));
+        int8_t *numbers = room(columns * LEAF_TILE_ROWS);
+        uint8_t *tile = room(bytes);
+        memset(products, 0, LEAF_PRODUCTS_COUNT * sizeof(float));
+        memset(tile, 0, bytes);
+        for (size_t i = 0; i < columns * LEAF_TILE_ROWS; i++) numbers[i] = (int8_t)next(&g);
+        k->floats->add_products(x, columns, rows, columns, products);
+        h = digest(h, products, LEAF_PRODUCTS_COUNT * sizeof *products);
+        leaf_feedback(products, columns);
+        k->floats->encode_with_feedback(layout, numbers, columns, products, tile);
+        h = digest(h, tile, bytes);
+        free(x), free(products), free(numbers), free(tile);
+    }
+    return h;
+}
+
+static uint64_t check_feedback_q4(const leaf_kernels *k) { return feedback(k, LEAF_LAYOUT_Q4); }
+static uint64_t check_feedback_q3(const leaf_kernels *k) { return feedback(k, LEAF_LAYOUT_Q3); }
+
 static uint64_t check_low_rank(const leaf_kernels *k) {
     generator g = {11};
     uint64_t h = start;
@@ -312,6 +336,8 @@ static const struct {
     {"weights", check_weights},
     {"encode_q4", check_encode_q4},
     {"encode_q3", check_encode_q3},
+    {"feedback_q4", check_feedback_q4},
+    {"feedback_q3", check_feedback_q3},
     {"low_rank", check_low_rank},
 };
 

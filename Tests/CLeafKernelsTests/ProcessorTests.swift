@@ -62,9 +62,9 @@ private enum ArmEmulation {
             "leaf-kernels-arm-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: program) }
         let sources = [
-            "dispatch.c", "product/decode.c", "product/q3_grids.c", "product/q4_grids.c", "scalar/scalar_floats.c",
-            "scalar/scalar_int8.c", "scalar/scalar_q3.c",
-            "scalar/scalar_q4.c", "arm/neon_floats.c", "arm/neon_int8.c", "arm/neon_q3.c", "arm/neon_q4.c",
+            "dispatch.c", "product/decode.c", "product/feedback.c", "product/q3_grids.c", "product/q4_grids.c",
+            "scalar/scalar_floats.c", "scalar/scalar_int8.c", "scalar/scalar_q3.c", "scalar/scalar_q4.c",
+            "arm/neon_floats.c", "arm/neon_int8.c", "arm/neon_q3.c", "arm/neon_q4.c",
         ].map { kernels.appendingPathComponent($0).path }
         _ = try output(
             of: clang!,

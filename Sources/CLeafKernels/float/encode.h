@@ -105,13 +105,22 @@ LEAF_INLINE size_t exact_grid(grid_table table, i8x32 x) {
     return 64 * word + (size_t)__builtin_ctzll(grids[word]);
 }
 
-/* The grid of the least error, weighted with w^2 + mean(w^2), the mean rounded to an integer. Every sum of grids that
- * are tried fits 32 bits: no number is missed by more than 64, or all but a few are zeros, which no grid misses. */
-LEAF_INLINE size_t nearest_grid(grid_table table, i8x32 x) {
+/* What a miss of each number of a block counts; none is above 32,767. */
+typedef struct {
+    i16x16 low, high;
+} block_weights;
+
+/* w^2 + mean(w^2), the mean rounded to an integer. */
+LEAF_INLINE block_weights weights_of_numbers(i8x32 x) {
     i16x16 low = widen_low(x), high = widen_high(x);
     int32_t sum = __builtin_reduce_add(multiply_add_pairs(low, low) + multiply_add_pairs(high, high));
     int16_t mean = (int16_t)((sum + 16) / 32);
-    i16x16 weights_low = low * low + mean, weights_high = high * high + mean;
+    return (block_weights){low * low + mean, high * high + mean};
+}
+
+/* The grid of the least weighted squared error. Every sum of grids that are tried fits 32 bits: no number is missed by
+ * more than 64, or all but a few are zeros, which no grid misses. */
+LEAF_INLINE size_t nearest_grid(grid_table table, i8x32 x, block_weights weights) {
     int8_t absmax = __builtin_reduce_max(__builtin_elementwise_abs(x));
     int8_t minus_others = __builtin_reduce_add((i8x32)(x != 0));
 
@@ -121,8 +130,8 @@ LEAF_INLINE size_t nearest_grid(grid_table table, i8x32 x) {
     for (size_t grid = best; grid < end; grid++) {
         i8x32 miss = x - look_up(load_twice(table.grids[grid]), nearest_codes(table, x, grid));
         i16x16 miss_low = widen_low(miss), miss_high = widen_high(miss);
-        uint32_t error = (uint32_t)__builtin_reduce_add(multiply_add_pairs(miss_low * miss_low, weights_low) +
-                                                        multiply_add_pairs(miss_high * miss_high, weights_high));
+        uint32_t error = (uint32_t)__builtin_reduce_add(multiply_add_pairs(miss_low * miss_low, weights.low) +
+                                                        multiply_add_pairs(miss_high * miss_high, weights.high));
         best = error < least ? grid : best;
         least = error < least ? error : least;
     }
@@ -139,7 +148,7 @@ LEAF_INLINE void encode_blocks(grid_table table, const int8_t *numbers, uint8_t 
         x = __builtin_elementwise_max(x, (i8x32){0} - 127);
 
         size_t grid = exact_grid(table, x);
-        if (grid == LEAF_GRIDS_COUNT) grid = nearest_grid(table, x);
+        if (grid == LEAF_GRIDS_COUNT) grid = nearest_grid(table, x, weights_of_numbers(x));
         selectors[block] = (uint8_t)grid;
         i8x32 code = nearest_codes(table, x, grid);
         for (size_t i = 0; i < 16; i++)
@@ -147,16 +156,19 @@ LEAF_INLINE void encode_blocks(grid_table table, const int8_t *numbers, uint8_t 
     }
 }
 
-static void encode_q4(const int8_t *numbers, uint8_t *section) {
-    const grid_table table = {4, leaf_q4_grids, leaf_q4_thresholds, leaf_q4_holders, leaf_q4_search};
-    encode_blocks(table, numbers, section, (uint8_t(*)[64])(section + LEAF_SELECTORS));
+LEAF_INLINE grid_table table_of(leaf_layout layout) {
+    return layout == LEAF_LAYOUT_Q4
+               ? (grid_table){4, leaf_q4_grids, leaf_q4_thresholds, leaf_q4_holders, leaf_q4_search}
+               : (grid_table){3, leaf_q3_grids, leaf_q3_thresholds, leaf_q3_holders, leaf_q3_search};
 }
 
-/* Three steps of four keep their bytes; their free bits take the codes of the fourth. */
-static void encode_q3(const int8_t *numbers, uint8_t *section) {
-    const grid_table table = {3, leaf_q3_grids, leaf_q3_thresholds, leaf_q3_holders, leaf_q3_search};
-    uint8_t codes[8][64], *to = section + LEAF_SELECTORS;
-    encode_blocks(table, numbers, section, codes);
+/* Packs the codes of 64 columns. In q3 three steps of four keep their bytes; their free bits take the codes of the
+ * fourth. */
+LEAF_INLINE void store_codes(leaf_layout layout, uint8_t codes[8][64], uint8_t *to) {
+    if (layout == LEAF_LAYOUT_Q4) {
+        memcpy(to, codes, 8 * 64);
+        return;
+    }
     for (size_t step = 0; step < 8; step++) {
         const uint8_t *fourth = codes[step / 4 * 4 + 3];
         size_t bit = step % 4;
@@ -165,17 +177,21 @@ static void encode_q3(const int8_t *numbers, uint8_t *section) {
     }
 }
 
-static void encode(leaf_layout layout, const int8_t *int8_tile, size_t padded_columns, void *tile) {
-    uint8_t *section = tile;
+LEAF_INLINE void encode_sections(leaf_layout layout, const int8_t *tile, size_t padded_columns, uint8_t *section) {
     for (size_t column = 0; column < padded_columns; column += 64, section += leaf_section_bytes(layout)) {
-        const int8_t *numbers = int8_tile + column * LEAF_TILE_ROWS;
-        if (layout == LEAF_LAYOUT_Q4)
-            encode_q4(numbers, section);
-        else if (layout == LEAF_LAYOUT_Q3)
-            encode_q3(numbers, section);
-        else
-            memcpy(section, numbers, leaf_section_bytes(layout));
+        uint8_t codes[8][64];
+        encode_blocks(table_of(layout), tile + column * LEAF_TILE_ROWS, section, codes);
+        store_codes(layout, codes, section + LEAF_SELECTORS);
     }
+}
+
+static void encode(leaf_layout layout, const int8_t *int8_tile, size_t padded_columns, void *tile) {
+    if (layout == LEAF_LAYOUT_Q4)
+        encode_sections(LEAF_LAYOUT_Q4, int8_tile, padded_columns, tile);
+    else if (layout == LEAF_LAYOUT_Q3)
+        encode_sections(LEAF_LAYOUT_Q3, int8_tile, padded_columns, tile);
+    else
+        memcpy(tile, int8_tile, padded_columns * LEAF_TILE_ROWS);
 }
 
 #endif

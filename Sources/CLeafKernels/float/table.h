@@ -6,6 +6,7 @@
 
 #include "attention.h"
 #include "encode.h"
+#include "feedback.h"
 #include "low_rank.h"
 
 #define LEAF_FLOAT_TABLE(symbol, label)                                                                                \
@@ -28,6 +29,8 @@
         .absmax = absmax,                                                                                              \
         .quantize_weights = quantize_weights,                                                                          \
         .encode = encode,                                                                                              \
+        .add_products = add_products,                                                                                  \
+        .encode_with_feedback = encode_with_feedback,                                                                  \
     }
 
 #endif

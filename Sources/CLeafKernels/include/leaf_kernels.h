@@ -60,6 +60,22 @@ static inline size_t leaf_section_bytes(leaf_layout layout) {
 /* The int8 tile that a tile stands for. */
 void leaf_decode(leaf_layout layout, const void *tile, size_t padded_columns, int8_t *int8_tile);
 
+/* Products of a model's inputs over a text, X^T X, for a block of this many columns: the upper triangle, row after row,
+ * each from the multiple of 16 at or below its own column on. */
+enum { LEAF_FEEDBACK_COLUMNS = 256, LEAF_PRODUCTS_COUNT = LEAF_FEEDBACK_COLUMNS * (LEAF_FEEDBACK_COLUMNS + 16) / 2 };
+
+/* Where column 0 of a row would stand. */
+static inline float *leaf_products_row(float *products, size_t row) {
+    size_t band = row / 16, width = LEAF_FEEDBACK_COLUMNS - 16 * band;
+    return products + (LEAF_FEEDBACK_COLUMNS + width + 16) / 2 * band * 16 + row % 16 * width - 16 * band;
+}
+
+/* Makes feedback of the products of `columns` columns, in place: X^T X = U D U^T with ones on U's diagonal, where D
+ * stands on the diagonal and U above it. If the codes of a row miss its numbers by m, the outputs miss by
+ * sum_k D[k] (m[k] + sum over j < k of m[j] U[j][k])^2; so column k aims at its number plus that inner sum (LDLQ, arXiv
+ * 2307.13304). 0 where the products are not finite. */
+int leaf_feedback(float *products, size_t columns);
+
 /* Activations beside int8 weights. int16: groups of 128 columns, absmax/32639; int8: groups of 64, absmax/127. */
 typedef enum { LEAF_ACTIVATION_INT16 = 0, LEAF_ACTIVATION_INT8 = 1 } leaf_activation;
 
@@ -131,6 +147,14 @@ typedef struct {
     /* The tile of a layout that stands nearest to an int8 one: for each block the grid and codes of the least error,
      * weighted with w^2 + mean(w^2); of equals the smallest index. */
     void (*encode)(leaf_layout layout, const int8_t *int8_tile, size_t padded_columns, void *tile);
+
+    /* products += X^T X over `rows` rows of a block of columns, a multiple of 16 and LEAF_FEEDBACK_COLUMNS at most. */
+    void (*add_products)(const float *x, size_t x_stride, size_t rows, size_t columns, float *products);
+
+    /* The tile that makes the least of the outputs' error where the inputs are like those of the products: at most
+     * LEAF_FEEDBACK_COLUMNS columns, and their feedback. Blocks that lie on a grid decode to themselves here too. */
+    void (*encode_with_feedback)(leaf_layout layout, const int8_t *int8_tile, size_t padded_columns,
+                                 const float *feedback, void *tile);
 } leaf_float_kernels;
 
 /* Products with weights of one layout, by one instruction. */

@@ -123,7 +123,10 @@ struct InspectCommand: Command {
 
     /// The source of the file, from its metadata.
     private func sources(_ file: LeafFile) -> [(key: String, value: String)] {
-        let keys = ["software", "source", "source.form", "source.container", "source.adapters", "source.digest"]
+        let keys = [
+            "software", "source", "source.form", "source.container", "source.adapters", "source.digest",
+            LeafMetadata.Key.calibration,
+        ]
         return keys.compactMap { key in file.metadata[key].map { (key, $0) } }
     }
 

@@ -1,0 +1,34 @@
+/* From products of inputs to what a miss in one column is worth and how much of it the columns behind it can take. */
+#include "../include/leaf_kernels.h"
+
+#include <math.h>
+
+#pragma STDC FP_CONTRACT OFF
+
+/* Of the mean square of the columns: what a column counts that the text never used. */
+static const float damping = 0.01f;
+
+int leaf_feedback(float *products, size_t columns) {
+    float sum = 0;
+    for (size_t j = 0; j < columns; j++) sum += leaf_products_row(products, j)[j];
+    if (!isfinite(sum)) return 0;
+    // Where the text used no column at all, all are worth the same.
+    float added = sum > 0 ? damping * (sum / (float)columns) : 1;
+    for (size_t j = 0; j < columns; j++) leaf_products_row(products, j)[j] += added;
+
+    for (size_t k = columns; k-- > 0;) {
+        float worth = leaf_products_row(products, k)[k];
+        // Rounding may leave less than was added.
+        if (!(worth >= added)) leaf_products_row(products, k)[k] = worth = added;
+        float passed[LEAF_FEEDBACK_COLUMNS];
+        for (size_t j = 0; j < k; j++) {
+            float *row = leaf_products_row(products, j);
+            passed[j] = row[k] = row[k] / worth;
+        }
+        for (size_t i = 0; i < k; i++) {
+            float *row = leaf_products_row(products, i), factor = passed[i] * worth;
+            for (size_t j = i; j < k; j++) row[j] -= factor * passed[j];
+        }
+    }
+    return 1;
+}
