@@ -4,7 +4,8 @@ import sys
 
 import leafcutter
 
-LINES = ["白日依山尽，", "床前明月光，", "春眠不觉晓，"]
+# In the form that the demo model was trained on: a poem's title and author stand in front of its lines.
+LINES = ["《登鹳雀楼》王之涣\n白日依山尽，", "《静夜思》李白\n床前明月光，", "《春晓》孟浩然\n春眠不觉晓，"]
 NEXT = ["黄河入海流。", "疑是地上霜。", "处处闻啼鸟。"]
 
 with leafcutter.Model(sys.argv[1], memory="2GiB", context=256, sequences=8) as model:
@@ -12,6 +13,7 @@ with leafcutter.Model(sys.argv[1], memory="2GiB", context=256, sequences=8) as m
     pairs = [(line, following) for line in LINES for following in NEXT]
     scores = iter(model.map(pairs, kind="score"))
     for line in LINES:
-        logprobs = [next(scores).logprob for _ in NEXT]
-        best = max(range(len(NEXT)), key=logprobs.__getitem__)
-        print(line, NEXT[best], " ".join(f"{value:.2f}" for value in logprobs))
+        # Each token's share, so that a line of more tokens loses nothing by their number.
+        means = [score.logprob / len(score.ranks) for score in (next(scores) for _ in NEXT)]
+        best = max(range(len(NEXT)), key=means.__getitem__)
+        print(line.splitlines()[-1], NEXT[best], " ".join(f"{value:.2f}" for value in means))

@@ -100,6 +100,17 @@ struct BatchItem: Sendable {
         return (form, requests)
     }
 
+    /// The fields that every answer of our own form has behind its id; nil in OpenAI's form.
+    var answerFields: [String]? {
+        switch form {
+        case .generate: ["text", "ids", "finish_reason", "prompt_tokens", "completion_tokens", "seed"]
+        case .fill: ["text", "ids", "blanks", "seed"]
+        case .score(let question): question.answerFields
+        case .embed: ["embedding", "tokens"]
+        case .completion, .chat, .embeddings: nil
+        }
+    }
+
     /// What its answer takes, the requests until then included.
     func answerRoom(in configuration: ModelConfiguration) -> AnswerRoom {
         var room = AnswerRoom(held: MemoryLayout<Self>.stride, written: 1 << 12)

@@ -10,8 +10,9 @@ extension BatchJob {
     /// Shared, so that its set is changed where it is, and never copied.
     final class Handout {
         let lines: JobLines
-        /// Lines that were handed out.
+        /// Lines that were handed out, and what is known of the answers that have not come.
         var given: LineSet
+        var open: [Int: AnswerShape] = [:]
         /// Why nothing more is handed out or taken.
         var failure: LeafError?
 
@@ -31,7 +32,7 @@ extension BatchJob {
         let next = try nextItem(of: handout.lines, Cancellation()) { answer, name in
             do throws(LeafError) {
                 try log.append(answer, line: name.line, isFailure: true)
-                note(name.line, isFailure: true)
+                note(name.line, isFailure: true, tokens: 0)
             } catch {
                 failure = failure ?? error
             }
@@ -43,6 +44,7 @@ extension BatchJob {
         guard let next else { return nil }
         let name = next.item.name
         _ = handout.given.insert(name.line)
+        handout.open[name.line] = AnswerShape(of: next.item)
         return LineRequest(
             line: name.line, seed: seed(of: name), origin: JobRecord.digest(of: origin), request: next.bytes)
     }
@@ -50,8 +52,9 @@ extension BatchJob {
     /// Takes the answer to a line that was handed out. It is on the disk when `flush` has returned, and soon anyway.
     ///
     /// - Returns: false if the line has this answer already.
-    /// - Throws: `.usage` for a line that was not handed out, `.badInput` for a line that has another answer, which the
-    ///   job keeps, `.io` when it cannot be written; then nothing more is taken.
+    /// - Throws: `.usage` for a line that was not handed out, or what the job itself would not write, `.badInput` for a
+    ///   line that has another answer, which the job keeps, `.io` when it cannot be written; then nothing more is
+    ///   taken.
     package func take(_ answer: LineAnswer) throws(LeafError) -> Bool {
         let handout = try opened()
         guard handout.given.contains(answer.line) else {
@@ -64,12 +67,19 @@ extension BatchJob {
                 guard isSame else { throw differs(answer) }
                 return false
             }
+            guard handout.open[answer.line]?.fits(answer) == true else {
+                throw LeafError(
+                    .usage,
+                    "this is no answer to line \(answer.line): it has not the line's id and the fields that the job "
+                        + "would write; pass on what the model gave as it is")
+            }
             try log.append(bytes, line: answer.line, isFailure: answer.isFailure)
         } catch {
             if error.kind == .io { handout.failure = error }
             throw error
         }
-        note(answer.line, isFailure: answer.isFailure)
+        handout.open[answer.line] = nil
+        note(answer.line, isFailure: answer.isFailure, tokens: answer.tokens)
         return true
     }
 
@@ -91,8 +101,9 @@ extension BatchJob {
         }
     }
 
-    private func note(_ line: Int, isFailure: Bool) {
+    private func note(_ line: Int, isFailure: Bool, tokens: Int) {
         _ = done.insert(line)
+        progress.tokens += tokens
         progress.done += 1
         progress.failed += isFailure ? 1 : 0
     }

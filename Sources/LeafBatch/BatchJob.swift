@@ -62,6 +62,7 @@ package final class BatchJob {
         /// Generated and scored in this run, and rows of its sweeps.
         package var tokens = 0
         package var rows = 0
+        package var drafts = DraftTally()
         /// Generated in this run, those of texts that were stopped among them.
         package var generated = 0
         /// On the sweep under way.
@@ -373,6 +374,7 @@ package final class BatchJob {
                 return
             }
             progress.tokens += answer.tokens
+            if case .generation(let generation) = answer { progress.drafts.add(generation) }
             progress.generated += answer.tokensWithoutPieces
             progress.rows += open.item.requests[index].rows(of: answer, in: file.configuration)
             guard let json = open.item.take(answer, of: index, model) else { return }

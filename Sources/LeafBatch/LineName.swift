@@ -2,6 +2,16 @@ import LeafFormat
 import LeafSystem
 import LeafWire
 
+extension RequestID {
+    /// What two equal ids have in common, and no others.
+    var bytes: [UInt8] {
+        switch self {
+        case .number(let number): Array("#\(number)".utf8)
+        case .text(let text): Array("\"\(text)".utf8)
+        }
+    }
+}
+
 /// What a line calls itself, as far as it can be read, and in whose form its answer has to be.
 struct LineName: Sendable {
     let line: Int
@@ -47,12 +57,7 @@ struct LineName: Sendable {
     var answerID: RequestID { id ?? .number(line) }
 
     /// What two lines with the same id have in common, and no others.
-    var idBytes: [UInt8] {
-        switch answerID {
-        case .number(let number): Array("#\(number)".utf8)
-        case .text(let text): Array("\"\(text)".utf8)
-        }
-    }
+    var idBytes: [UInt8] { answerID.bytes }
 
     /// Names the answer in OpenAI's form.
     var answerNumber: String { "\(line)" }

@@ -43,28 +43,35 @@ package struct LineRequest: Sendable, Equatable {
     }
 }
 
-/// The answer to a line on its way back: `{"line","failed","answer"}`.
+/// The answer to a line on its way back: `{"line","failed","tokens","answer"}`.
 package struct LineAnswer: Sendable, Equatable {
     package let line: Int
     package let isFailure: Bool
+    /// Generated and scored for it, as whoever has answered it says.
+    package let tokens: Int
     /// As it stands among the answers, without its line feed.
     package let answer: String
 
     package var json: JSON {
-        ["line": .integer(line), "failed": .bool(isFailure), "answer": .string(answer)]
+        [
+            "line": .integer(line), "failed": .bool(isFailure), "tokens": .integer(tokens), "answer": .string(answer),
+        ]
     }
 
-    init(line: Int, isFailure: Bool, answer: JSON) {
-        (self.line, self.isFailure, self.answer) = (line, isFailure, answer.line)
+    init(line: Int, isFailure: Bool, tokens: Int, answer: JSON) {
+        (self.line, self.isFailure, self.tokens, self.answer) = (line, isFailure, tokens, answer.line)
     }
 
     /// - Throws: `.usage` for anything else.
     package init(json: ArraySlice<UInt8>) throws(LeafError) {
         var (line, isFailure, answer): (Int?, Bool?, String?)
+        // A library before it told of tokens tells of none.
+        var tokens: UInt32 = 0
         try JSONReader.read(json) { name, reader throws(LeafError) in
             switch name {
             case "line": line = try reader.integer()
             case "failed": isFailure = try reader.bool()
+            case "tokens": tokens = try reader.integer()
             case "answer": answer = try reader.text()
             default: try reader.skip()
             }
@@ -72,7 +79,7 @@ package struct LineAnswer: Sendable, Equatable {
         guard let line, let isFailure, let answer, Self.isObject(answer) else {
             throw LeafError(.usage, "this is no answer to a line of a job: it has not line, failed and answer")
         }
-        (self.line, self.isFailure, self.answer) = (line, isFailure, answer)
+        (self.line, self.isFailure, self.tokens, self.answer) = (line, isFailure, Int(tokens), answer)
     }
 
     /// Whether it is one JSON object on one line.

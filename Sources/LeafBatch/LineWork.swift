@@ -10,6 +10,7 @@ package import Leafcutter
 package struct LineWork: Sendable {
     private var item: BatchItem
     private var failure: LeafError?
+    private var tokens = 0
     /// Requests of the line that have not finished.
     private var left: Int
 
@@ -50,7 +51,9 @@ package struct LineWork: Sendable {
         var answer: JSON?
         switch result {
         case .success(let found) where found.isInterrupted: failure = failure ?? LeafError(.cancelled, "stopped")
-        case .success(let found): answer = item.take(found, of: index, model)
+        case .success(let found):
+            tokens += found.tokens
+            answer = item.take(found, of: index, model)
         // The others of the line are stopped when one has failed.
         case .failure(let error): failure = failure.map { $0.kind == .cancelled ? error : $0 } ?? error
         }
@@ -58,8 +61,8 @@ package struct LineWork: Sendable {
         let line = item.name.line
         if let failure {
             guard ![.cancelled, .io, .badInput].contains(failure.kind) else { throw failure }
-            return LineAnswer(line: line, isFailure: true, answer: item.name.answer(failure))
+            return LineAnswer(line: line, isFailure: true, tokens: tokens, answer: item.name.answer(failure))
         }
-        return answer.map { LineAnswer(line: line, isFailure: false, answer: $0) }
+        return answer.map { LineAnswer(line: line, isFailure: false, tokens: tokens, answer: $0) }
     }
 }

@@ -1,4 +1,5 @@
 import CLibrary
+import Dispatch
 import LeafSystem
 import Synchronization
 
@@ -24,9 +25,20 @@ final class HostMemory: Sendable {
 }
 
 /// Bytes of requests and answers that a model's plan has room for, and what is taken of them.
+///
+/// The room of a request comes back when nothing of it is left, which is a moment after it was freed. Whoever has freed
+/// what fills the room and asks again waits for that moment.
 final class RequestRoom: Sendable {
+    private struct State {
+        var taken = 0
+        /// What of it was freed, and comes back by itself.
+        var coming = 0
+    }
+
     let bytes: Int
-    private let taken = Mutex(0)
+    private let monitor = Monitor(State(), events: 1)
+    /// As long as a request needs to end when no other one is on its reading of the model.
+    private static let patience: UInt64 = 1_000_000_000
 
     init(bytes: Int) { self.bytes = bytes }
 
@@ -40,27 +52,52 @@ final class RequestRoom: Sendable {
                 "the request and its answer take up to \(wanted.sizeText), more than the \(bytes.sizeText) that there "
                     + "are for requests; ask for less at once")
         }
-        let isTaken = taken.withLock { taken in
-            guard wanted <= bytes - taken else { return false }
-            taken += wanted
-            return true
+        let end = DispatchTime.now().uptimeNanoseconds + Self.patience
+        var isLate = false
+        while true {
+            let isTaken = monitor.withLock { state in
+                guard wanted <= bytes - state.taken else { return false }
+                state.taken += wanted
+                return true
+            }
+            if isTaken { return Share(self, wanted) }
+            // Ends at once where what was freed is not enough.
+            let isHopeless = monitor.withLock { wanted > bytes - $0.taken + $0.coming }
+            guard !isLate, !isHopeless else {
+                throw LeafError(
+                    .busy, "the requests that are held fill their memory; free those that are done, then try again")
+            }
+            isLate = monitor.sleep(until: end, for: .roomCame) { [bytes] state in wanted <= bytes - state.taken }
         }
-        guard isTaken else {
-            throw LeafError(
-                .busy, "the requests that are held fill their memory; free those that are done, then try again")
-        }
-        return Share(self, wanted)
     }
 
     /// What a request has taken.
     final class Share: Sendable {
         private let room: RequestRoom
         private let bytes: Int
+        private let isComing = Atomic<Bool>(false)
 
         fileprivate init(_ room: RequestRoom, _ bytes: Int) { (self.room, self.bytes) = (room, bytes) }
 
-        deinit { room.taken.withLock { $0 -= bytes } }
+        /// The request was freed: what it has taken comes back without anybody's doing.
+        func letGo() {
+            guard !isComing.exchange(true, ordering: .relaxed) else { return }
+            room.monitor.withLock { $0.coming += bytes }
+        }
+
+        deinit {
+            let wasComing = isComing.load(ordering: .relaxed)
+            room.monitor.withLock { state in
+                state.taken -= bytes
+                if wasComing { state.coming -= bytes }
+            }
+            room.monitor.wakeAll(.roomCame)
+        }
     }
+}
+
+extension Monitor.Event {
+    fileprivate static var roomCame: Self { Self(0) }
 }
 
 /// Rows of numbers that an event owns.

@@ -22,7 +22,7 @@ extension HostModel {
         let (input, wishes): (WireRequest, RequestWishes)
         do throws(LeafError) {
             guard let known = RequestKind(rawValue: kind) else { throw Self.unknown(kind) }
-            input = try WireRequest(known, json: json[...])
+            input = try WireRequest(known, json: json[...], defaults)
             wishes = try RequestWishes(json: json[...])
         } catch {
             throw HostError(error)
@@ -43,10 +43,18 @@ extension HostModel {
         case .detokenize(let input):
             return try answer(wishes, Self.bytesOfAny + Self.bytesTokenized * json.count) { file throws(LeafError) in
                 let tokenizer = try file.requireTokenizer()
-                let (answer, text) = (try input.answer(tokenizer), try tokenizer.decode(input.ids))
+                let (answer, text) = (try input.answer(tokenizer), try input.text(tokenizer))
                 return HostResult(json: { answer.line }, text: text)
             }
         }
+    }
+
+    /// A window of a text is that of the command, as far as the model has room for it beside the soft prompt.
+    private var defaults: WireRequest.Defaults {
+        var defaults = WireRequest.Defaults()
+        let room = model.capacity.longest - file.configuration.promptLength
+        defaults.perplexity.context = max(2, min(defaults.perplexity.context, room))
+        return defaults
     }
 
     private static func unknown(_ kind: String) -> LeafError {
@@ -153,14 +161,15 @@ extension HostModel {
     private func score(_ input: ScoreInput, _ wishes: RequestWishes, _ bytes: Int) throws(HostError) -> HostRequest {
         let question = try made { () throws(LeafError) in try input.question(for: file, id: input.id?.json ?? .null) }
         let hasID = input.id != nil
-        let held = question.texts.reduce(0) { $0 +| $1.demand(in: file.configuration).heapBytes }
+        let parts = question.parts(logitRows: model.capacity.logitRows)
+        let held = parts.reduce(0) { $0 +| $1.demand(in: file.configuration).heapBytes }
         return try start(wishes, bytes +| 2 *| held) { request throws(LeafError) in
             try Carrier.answer(
-                question.texts.map { .score($0) }, on: model, request.cancellation,
+                parts.map { .score($0) }, on: model, request.cancellation,
                 progress: { request.tell(.progress($0)) },
                 end: { answers in
                     Self.pass(.finished(answers), to: request) { answers in
-                        let line = question.answer(answers.map(\.scores)).without(nullID: !hasID).line
+                        let line = question.answer(parts: answers.map(\.scores)).without(nullID: !hasID).line
                         return HostResult(json: { line })
                     }
                 })
@@ -200,7 +209,8 @@ extension HostModel {
         _ input: PerplexityInput, _ wishes: RequestWishes, _ bytes: Int
     ) throws(HostError) -> HostRequest {
         let ahead = 2 * model.capacity.sequences
-        let windows = try made { () throws(LeafError) in try WindowQueue(input, file) }
+        let rows = model.capacity.logitRows
+        let windows = try made { () throws(LeafError) in try WindowQueue(input, file, logitRows: rows) }
         // The ids and the scores of each window under way.
         let held = ahead *| input.settings.context *| (16 + 2 * MemoryLayout<TokenScore>.stride)
         let id = input.id?.json

@@ -92,7 +92,10 @@ struct HostOptions {
         switch name {
         case "context": context = try reader.integer()
         case "logit_rows": logitRows = try reader.integer(Int.self)
-        case "request_bytes": requestBytes = max(requestBytes, try reader.integer(Int.self))
+        case "request_bytes":
+            let bytes = try reader.integer(Int.self)
+            guard bytes > 0 else { throw reader.wrong("is \(bytes), where a number of bytes above 0 is wanted") }
+            requestBytes = max(requestBytes, bytes)
         default: return false
         }
         return true

@@ -141,6 +141,7 @@ final class HostRequest: Sendable {
         }
         monitor.wakeAll(.arrival)
         cancel()
+        share.letGo()
     }
 
     /// Ends a cancelled request of which nothing is under way.

@@ -50,6 +50,7 @@ struct HostError: Error {
         switch advice {
         case .memory(let bytes): "set memory to \(bytes >> 20)MiB or more"
         case .context(let tokens): "open the model with context \(tokens) or more"
+        case .opening(let option, let least): "open the model with \(option) \(least) or more"
         case .beams(let count): "set beams to \(count)"
         case .setting(let name, let values):
             "set \(name)" + (values.isEmpty ? "" : " to \(values.joined(separator: " or "))")

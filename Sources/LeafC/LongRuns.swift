@@ -6,26 +6,53 @@ import LeafWire
 import Leafcutter
 import Synchronization
 
-/// The windows of a text, one after the other.
-struct WindowQueue: Sendable {
-    private var windows: TextWindows
-    private var last: ArraySlice<TextWindows.Window>?
+/// As many tokens of a window as a model has rows of logits for.
+struct WindowPart: Sendable {
+    let window: TextWindows.Window
+    let tokens: Range<Int>
+
+    var isLast: Bool { tokens.upperBound == window.target.count }
 
     /// - Throws: `.usage` for what makes no sense with this model.
-    init(_ input: PerplexityInput, _ file: ModelFile) throws(LeafError) {
+    func request(for file: ModelFile, _ form: GenerationOptions) throws(LeafError) -> ScoreRequest {
+        var request = try window.request(for: file, form)
+        request.part = tokens
+        return request
+    }
+}
+
+/// The windows of a text in parts, one after the other.
+struct WindowQueue: Sendable {
+    private let logitRows: Int
+    private var windows: TextWindows
+    private var last: ArraySlice<TextWindows.Window>?
+    /// Of the window that was begun.
+    private var parts: ArraySlice<WindowPart> = []
+
+    /// - Throws: `.usage` for what makes no sense with this model.
+    init(_ input: PerplexityInput, _ file: ModelFile, logitRows: Int) throws(LeafError) {
+        self.logitRows = logitRows
         let settings = input.settings
         windows = try TextWindows(context: settings.context, prefix: settings.prefix, stride: settings.stride)
         windows.add(try input.ids(for: file))
     }
 
-    mutating func next() throws(LeafError) -> TextWindows.Window? {
+    mutating func next() throws(LeafError) -> WindowPart? {
+        if parts.isEmpty, let window = try nextWindow() {
+            let ranges = window.target.indices.parts(logitRows: logitRows)
+            parts = ranges.map { WindowPart(window: window, tokens: $0) }[...]
+        }
+        return parts.popFirst()
+    }
+
+    private mutating func nextWindow() throws(LeafError) -> TextWindows.Window? {
         if let window = windows.nextFull() { return window }
         if last == nil { last = try windows.finish()[...] }
         return last?.popFirst()
     }
 }
 
-/// A text that is scored window by window: some at the same time, so that memory does not grow with the text.
+/// A text that is scored window by window: some parts at the same time, so that memory does not grow with the text.
 final class PerplexityRun: Sendable {
     private struct State {
         var windows: WindowQueue
@@ -33,8 +60,19 @@ final class PerplexityRun: Sendable {
         var open = 0
         var failure: LeafError?
         var report = PerplexityReport()
-        // Sums do not depend on the order in which windows finish.
-        var inOrder = InOrder<(window: TextWindows.Window, scores: [TokenScore])>()
+        // Sums do not depend on the order in which parts finish.
+        var inOrder = InOrder<(part: WindowPart, scores: [TokenScore])>()
+        /// Of the window of which not all parts have come.
+        var scores: [TokenScore] = []
+
+        mutating func add(_ answer: [TokenScore], of part: WindowPart, number: Int, _ tokenizer: Tokenizer?) {
+            inOrder.add((part, answer), at: number) {
+                scores += $1.scores
+                guard $1.part.isLast else { return }
+                report.add($1.part.window, scores, tokenizer)
+                scores = []
+            }
+        }
     }
 
     private let model: Model
@@ -50,54 +88,50 @@ final class PerplexityRun: Sendable {
 
     /// - Throws: `.usage` for what makes no sense with this model.
     func begin(ahead: Int) throws(LeafError) {
-        var first: [(window: TextWindows.Window, request: ScoreRequest)] = []
-        let result: Result<[TextWindows.Window], LeafError> = state.withLock { state in
+        let result: Result<[WindowPart], LeafError> = state.withLock { state in
             Result { () throws(LeafError) in
-                var found: [TextWindows.Window] = []
-                while found.count < ahead, let window = try state.windows.next() { found.append(window) }
+                var found: [WindowPart] = []
+                while found.count < ahead, let part = try state.windows.next() { found.append(part) }
                 (state.begun, state.open) = (found.count, found.count)
                 return found
             }
         }
-        for window in try result.get() { first.append((window, try window.request(for: model.file, form))) }
-        try model.submit(first.map(\.request), request.cancellation) { [self, windows = first.map(\.window)] in
-            take($1, of: windows[$0], number: $0)
-        }
+        let parts = try result.get()
+        var requests: [ScoreRequest] = []
+        for part in parts { requests.append(try part.request(for: model.file, form)) }
+        try model.submit(requests, request.cancellation) { [self] in take($1, of: parts[$0], number: $0) }
     }
 
-    private func take(_ event: ScoreRequest.Event, of window: TextWindows.Window, number: Int) {
+    private func take(_ event: ScoreRequest.Event, of part: WindowPart, number: Int) {
         switch event {
         case .piece: return
         case .progress(let progress): request.tell(.progress(progress))
         case .finished(let answer):
-            let next: (window: TextWindows.Window, number: Int)? = state.withLock { state in
+            let next: (part: WindowPart, number: Int)? = state.withLock { state in
                 state.open -= 1
                 switch answer {
                 case .failure(let error): state.failure = state.failure ?? error
-                case .success(let scores):
-                    state.inOrder.add((window, scores), at: number) { [tokenizer = model.tokenizer] in
-                        state.report.add($1.window, $1.scores, tokenizer)
-                    }
+                case .success(let scores): state.add(scores, of: part, number: number, model.tokenizer)
                 }
                 guard state.failure == nil else { return nil }
                 do throws(LeafError) {
-                    guard let window = try state.windows.next() else { return nil }
+                    guard let part = try state.windows.next() else { return nil }
                     defer { state.begun += 1 }
                     state.open += 1
-                    return (window, state.begun)
+                    return (part, state.begun)
                 } catch {
                     state.failure = error
                     return nil
                 }
             }
-            if let next { go(next.window, next.number) } else { finishIfDone() }
+            if let next { go(next.part, next.number) } else { finishIfDone() }
         }
     }
 
-    private func go(_ window: TextWindows.Window, _ number: Int) {
+    private func go(_ part: WindowPart, _ number: Int) {
         do throws(LeafError) {
-            try model.submit([window.request(for: model.file, form)], request.cancellation) { [self] in
-                take($1, of: window, number: number)
+            try model.submit([part.request(for: model.file, form)], request.cancellation) { [self] in
+                take($1, of: part, number: number)
             }
         } catch {
             state.withLock { state in

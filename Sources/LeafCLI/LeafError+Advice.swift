@@ -15,7 +15,7 @@ extension LeafError.Advice {
         switch self {
         case .memory(let bytes): "use --memory \(bytes.roundedUpText.filter { $0 != " " })"
         case .beams(let count): "use --beams \(count)"
-        case .context: nil
+        case .context, .opening: nil
         case .setting("skip_bad", _): "correct it, or give --skip-bad to answer it with an error"
         case .setting(let name, let values):
             "use \(Self.option(name))" + (values.isEmpty ? "" : " \(values.joined(separator: " or "))")

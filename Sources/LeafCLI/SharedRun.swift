@@ -95,6 +95,8 @@ struct SharedRun {
 final class RequestTally {
     /// Generated, filled or scored.
     var tokens = 0
+    /// Nil for what has no drafts.
+    var drafts: DraftTally?
     /// Requests that have an answer, and how many of those answers say why there is none.
     fileprivate(set) var finished = 0
     fileprivate(set) var failed = 0
@@ -198,15 +200,16 @@ extension SharedRun {
     /// The facts of the process, which all answers share.
     private func summary(of tally: RequestTally) -> JSON {
         let sweeps = model.counters.sweeps
-        return [
-            "requests": .integer(tally.finished), "failed": .integer(tally.failed),
-            "interrupted": .bool(isInterrupted), "tokens": .integer(tally.tokens),
-            "timing": [
-                "load": .number(loadSeconds), "seconds": .number(seconds),
-                "tokens_per_second": .number(Double(tally.tokens) / max(seconds, 1e-9)), "sweeps": .integer(sweeps),
-            ],
-            "memory": .memory(model), "io": .io(model),
+        let timing: JSON = [
+            "load": .number(loadSeconds), "seconds": .number(seconds),
+            "tokens_per_second": .number(Double(tally.tokens) / max(seconds, 1e-9)), "sweeps": .integer(sweeps),
         ]
+        return .object(
+            [
+                ("requests", .integer(tally.finished)), ("failed", .integer(tally.failed)),
+                ("interrupted", .bool(isInterrupted)), ("tokens", .integer(tally.tokens)), ("timing", timing),
+                ("memory", .memory(model)), ("io", .io(model)),
+            ] + (tally.drafts.map { [("speculation", $0.json(model))] } ?? []))
     }
 
     /// Ends the answers, tells what it took, writes the timeline, and says by which error the run ends, if it does.

@@ -64,7 +64,7 @@ package final class GenerationReport {
                         sweeps: sweeps, waitSeconds: (began - created).seconds,
                         prefillSeconds: (firstToken - began).seconds,
                         decodeSeconds: (now - firstToken).seconds, draftedTokens: drafted, acceptedTokens: accepted,
-                        tokensPerSweep: steps > 0 ? Double(stepTokens) / Double(steps) : 1))))
+                        stepTokens: stepTokens, steps: steps))))
     }
 }
 

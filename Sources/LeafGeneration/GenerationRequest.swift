@@ -160,8 +160,11 @@ public struct Generation: Sendable {
     /// Tokens that were drafted, and those of them that the model chose as well.
     public var draftedTokens = 0
     public var acceptedTokens = 0
+    /// What texts got on sweeps behind their prompts', and how many sweeps of single texts those were.
+    package var stepTokens = 0
+    package var steps = 0
     /// The tokens that a text got on a sweep behind its prompt's, its end among them, on average; 1 without drafts.
-    public var tokensPerSweep = 1.0
+    public var tokensPerSweep: Double { steps > 0 ? Double(stepTokens) / Double(steps) : 1 }
 
     public var completionTokens: Int { samples.reduce(0) { $0 + $1.ids.count } }
     /// Tokens that did not come from a session. The best beam may be shorter than the saved ones.

@@ -249,9 +249,13 @@ extension Demand {
         return refusal(
             longest, "tokens of context, soft prompt included", capacity.longest,
             "plan for a longer context or ask for fewer tokens", .context(tokens: longest))
-            ?? refusal(rows, "rows on a sweep", capacity.rows, "plan for more rows")
-            ?? refusal(sequences, "sequences", capacity.sequences, "plan for more sequences")
-            ?? refusal(logitRows, "rows of logits", capacity.logitRows, "plan for more rows of logits")
+            ?? refusal(
+                sequences, "sequences", capacity.sequences, "plan for more texts at the same time",
+                .opening("sequences", sequences))
+            ?? refusal(rows, "rows on a sweep", capacity.rows, "plan for a longer context", .context(tokens: rows))
+            ?? refusal(
+                logitRows, "rows of logits", capacity.logitRows, "plan for more of them",
+                .opening("logit_rows", logitRows))
             ?? refusal(
                 pages, "pages of the KV cache", capacity.pages, "plan for a longer context",
                 .context(tokens: pages *| Demand.pageKeys))

@@ -42,6 +42,28 @@ public struct ScoreRequest: Sendable {
     }
 }
 
+extension Range<Int> {
+    /// Tokens in as many parts as a model's rows of logits make necessary.
+    package func parts(logitRows: Int) -> [Range<Int>] {
+        let most = Swift.max(1, logitRows)
+        return stride(from: lowerBound, to: upperBound, by: most).map { $0..<Swift.min($0 + most, upperBound) }
+    }
+}
+
+extension ScoreRequest {
+    /// The request in as many parts as a model's rows of logits make necessary. The scores of all parts, one behind the
+    /// other, are those of the whole.
+    package func parts(logitRows: Int) -> [ScoreRequest] {
+        // What has nothing to score is refused as it is.
+        guard target.count > logitRows, !target.isEmpty else { return [self] }
+        return target.indices.parts(logitRows: logitRows).map { range in
+            var request = self
+            request.part = range
+            return request
+        }
+    }
+}
+
 /// The model's probability of one token at its position.
 public struct TokenScore: Sendable, Equatable {
     public let id: Int32

@@ -61,8 +61,12 @@ package final class InputFile: Sendable {
             let count = retrying { checked(pread(descriptor, target.baseAddress! + done, wanted, offset + done)) }
             guard count >= 0 else { throw .system("\(path) cannot be read at offset \(offset + done)", Int32(-count)) }
             guard count > 0 else {
+                var status = stat()
+                let size = fstat(descriptor, &status) == 0 ? Int(status.st_size) : offset + done
                 throw LeafError(
-                    .io, "\(path) ends at offset \(offset + done), before what its tables promise; get the file again")
+                    .io,
+                    "\(path) ends at offset \(min(offset + done, size)), before what its tables promise; get the file "
+                        + "again")
             }
             done += count
         }

@@ -28,6 +28,9 @@ public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
         case memory(bytes: Int)
         /// Tokens of context, soft prompt included, for which a model would have to be opened.
         case context(tokens: Int)
+        /// What a model would have to be opened for, by the name of its option in a program, and the least that would
+        /// do.
+        case opening(String, Int)
         /// The fewest beams that would do.
         case beams(Int)
         /// A setting, by its name in snake_case, and the values of it that would do; none where naming it is enough.
@@ -67,12 +70,13 @@ extension LeafError {
     }
 
     /// What to do about an error of the system; nil where that depends on what failed.
-    static func remedy(for code: Int32) -> String? {
+    package static func remedy(for code: Int32) -> String? {
         switch code {
         case ENOENT: "check the path"
         case EACCES, EPERM: "check the permissions"
         case EROFS: "choose another place"
         case ENOSPC, EDQUOT: "free some space"
+        case EFBIG: "raise the limit on the size of a file (`ulimit -f`)"
         case EMFILE, ENFILE: "close other programs or raise `ulimit -n`"
         default: nil
         }

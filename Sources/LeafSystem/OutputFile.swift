@@ -64,16 +64,21 @@ package final class OutputFile: Sendable {
                 continue
             }
             guard count > 0 else {
-                let code = count == 0 ? ENOSPC : Int32(-count)
-                if code == ENOSPC || code == EDQUOT || code == EFBIG {
-                    throw LeafError(
-                        .io,
-                        "the disk of \(path) is full after \(allocatedBytes.diskText); "
-                            + "free some space and run the same command again")
-                }
-                throw .system("\(path) cannot be written at offset \(offset + done)", code)
+                throw failure(count == 0 ? ENOSPC : Int32(-count), at: offset + done)
             }
             done += count
+        }
+    }
+
+    private func failure(_ code: Int32, at offset: Int) -> LeafError {
+        switch code {
+        case ENOSPC, EDQUOT:
+            LeafError(
+                .io,
+                "the disk of \(path) is full after \(allocatedBytes.diskText); "
+                    + "free some space and run the same command again")
+        case EFBIG: .tooLarge(path)
+        default: .system("\(path) cannot be written at offset \(offset)", code)
         }
     }
 
@@ -90,7 +95,10 @@ package final class OutputFile: Sendable {
 
     /// Shortens the file, or extends it with zeros.
     package func truncate(to count: Int) throws(LeafError) {
-        guard ftruncate(descriptor, count) == 0 else { throw .system("\(path) cannot be cut to \(count) bytes", errno) }
+        guard ftruncate(descriptor, count) == 0 else {
+            let code = errno
+            throw code == EFBIG ? .tooLarge(path) : .system("\(path) cannot be cut to \(count) bytes", code)
+        }
     }
 
     /// Frees the disk space of whole pages, which then read as zeros.
@@ -178,6 +186,22 @@ package final class FolderLock {
 extension LeafError {
     /// Whether there was no room for what was written.
     package var isDiskFull: Bool { kind == .io && description.contains(" is full after ") }
+
+    /// Whether a file may not be as large as what was written.
+    package var isFileTooLarge: Bool { kind == .io && description.contains(" would be larger than ") }
+
+    /// A file that may not become as large as it would have to: by a limit of the process, or of its file system.
+    package static func tooLarge(_ path: String) -> LeafError {
+        var limit = rlimit()
+        // Where the limit cannot be asked for, there is none.
+        let isLimited = getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 && limit.rlim_cur < Int.max
+        return LeafError(
+            .io,
+            isLimited
+                ? "\(path) would be larger than the limit on the size of a file, \(Int(limit.rlim_cur).diskText) "
+                    + "(`ulimit -f`); raise it and run the same command again"
+                : "\(path) would be larger than its file system lets a file be; choose another place")
+    }
 
     fileprivate static func inUse(_ path: String, by user: String) -> LeafError {
         LeafError(.io, "\(path) is in use by another \(user); wait for it to end")

@@ -101,10 +101,16 @@ package final class ReadableFile: Sendable {
             guard moved >= 0 else { throw .system(Int32(-moved)) }
             // The next direct read must again begin at a multiple of the alignment.
             let kept = isDirect ? moved / PageMemory.pageBytes * PageMemory.pageBytes : moved
-            guard kept > 0 else { throw .ends(at: offset + done + moved) }
+            guard kept > 0 else { throw .ends(at: end(ifReadTo: offset + done + moved)) }
             done += kept
             if !isDirect, done < target.count { forget(from: offset, count: done) }
         }
+    }
+
+    /// Where the file ends of which nothing more could be read: before the place that was asked for, perhaps.
+    private func end(ifReadTo place: Int) -> Int {
+        guard let size = try? size() else { return place }
+        return min(place, size)
     }
 
     /// Drops the pages of a range from the page cache, including pages that it covers only in part.

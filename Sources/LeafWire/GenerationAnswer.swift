@@ -42,18 +42,8 @@ package struct GenerationAnswer {
     private var run: [(key: String, value: JSON)] {
         (session.map { [("session", $0)] } ?? []) + [("timing", timing)]
             + (loadSeconds == nil ? [] : [("memory", .memory(model)), ("io", .io(model))]) + [
-                ("speculation", speculation)
+                ("speculation", DraftTally(generation).json(model, hasSeconds: loadSeconds != nil))
             ]
-    }
-
-    /// Seconds of drafting are the model's, so that one of many answers does not have them.
-    private var speculation: JSON {
-        .object(
-            [
-                ("mode", .string(model.speculation.mode)), ("drafted", .integer(generation.draftedTokens)),
-                ("accepted", .integer(generation.acceptedTokens)),
-                ("tokens_per_sweep", .number(generation.tokensPerSweep)),
-            ] + (loadSeconds == nil ? [] : [("draft_seconds", .number(model.speculation.seconds))]))
     }
 
     private var isBeamSearch: Bool {

@@ -178,8 +178,11 @@ package struct ScoreInput: Sendable {
             }
             return ScoreQuestion(id: id, kind: .rank, texts: [try judge()])
         }
-        guard let options = fields.options, !options.isEmpty else {
+        guard let options = fields.options else {
             throw LeafError(.usage, "'options' is missing; the rule rank scores an input alone")
+        }
+        guard !options.isEmpty else {
+            throw LeafError(.usage, "'options' is an empty list; give at least one text to choose from")
         }
         guard options.count <= Self.mostOptions else {
             throw LeafError(.usage, "\(options.count) 'options' are more than \(Self.mostOptions)")
@@ -214,6 +217,30 @@ package struct ScoreQuestion: Sendable {
     let id: JSON?
     let kind: Kind
     package let texts: [ScoreRequest]
+
+    /// The names of its answer's fields, but for the id.
+    package var answerFields: [String] {
+        switch kind {
+        case .target: ["logprob", "token_logprobs", "ranks"]
+        case .choice, .likelihood: ["choice", "scores"]
+        case .rank: ["score"]
+        }
+    }
+
+    /// Its texts in as many parts as a model's rows of logits make necessary.
+    package func parts(logitRows: Int) -> [ScoreRequest] { texts.flatMap { $0.parts(logitRows: logitRows) } }
+
+    /// The answer where the texts came in parts.
+    ///
+    /// - Parameter scores: for each part, those of its tokens.
+    package func answer(parts scores: [[TokenScore]]) -> JSON {
+        var left = ArraySlice(scores.joined())
+        return answer(
+            texts.map { text in
+                defer { left = left.dropFirst(text.target.count) }
+                return Array(left.prefix(text.target.count))
+            })
+    }
 
     /// - Parameters:
     ///   - scores: for each text, the scores of its target's tokens.

@@ -70,6 +70,15 @@ package struct DetokenizeInput: Sendable {
     package func answer(_ tokenizer: Tokenizer) throws(LeafError) -> JSON {
         .object(
             (id.map { [("id", $0.json)] } ?? [])
-                + [("ids", .ids(ids)), ("text", .string(try tokenizer.decode(ids)))])
+                + [("ids", .ids(ids)), ("text", .string(try text(tokenizer)))])
+    }
+
+    /// - Throws: `.badInput` for an id that is not in the vocabulary, a negative one too: the tokenizer itself drops
+    ///   those, as CPM-Live does, which hides a mistake.
+    package func text(_ tokenizer: Tokenizer) throws(LeafError) -> String {
+        if let id = ids.first(where: { $0 < 0 }) {
+            throw LeafError(.badInput, "id \(id) is not in the vocabulary; ids begin at 0")
+        }
+        return try tokenizer.decode(ids)
     }
 }

@@ -1,3 +1,4 @@
+import LeafFormat
 package import LeafGeneration
 public import LeafSystem
 
@@ -33,7 +34,8 @@ public struct DraftOptions: Sendable {
     ///
     /// - Parameters:
     ///   - memory: the budget of the model that is drafted for; the header of the draft has to fit it as well.
-    /// - Throws: `.io` and `.badInput` for a model that cannot be read, `.budget` for one that is too large.
+    /// - Throws: `.io` and `.badInput` for a model that cannot be read, `.budget` for one that is too large, `.usage`
+    ///   for what is no file and nearly one of the words.
     public init(
         named name: String, fixedCount: Int? = nil, memory: MemoryBudget = .automatic
     ) throws(LeafError) {
@@ -43,8 +45,18 @@ public struct DraftOptions: Sendable {
             case "off": .none
             case "auto": .automatic
             case "ngram": .ngrams
-            default: .model(try ModelFile(path: name, toPlanFor: memory))
+            default: .model(try Self.model(name, toPlanFor: memory))
             }
+    }
+
+    private static func model(_ path: String, toPlanFor memory: MemoryBudget) throws(LeafError) -> ModelFile {
+        if !FilePath.exists(path), let word = NearestName.of(path, among: names) {
+            throw LeafError(
+                .usage,
+                "'\(path)' is neither a model file nor one of \(names.joined(separator: ", ")); did you mean "
+                    + "'\(word)'?")
+        }
+        return try ModelFile(path: path, toPlanFor: memory)
     }
 
     /// The words that are no paths.
@@ -53,6 +65,18 @@ public struct DraftOptions: Sendable {
     /// Whether anything is to draft.
     package var isWanted: Bool { if case .none = source { makeSource != nil } else { true } }
     var isAutomatic: Bool { if case .automatic = source { true } else { false } }
+
+    /// - Throws: `.usage` if the model has a corpus from which nothing would guess.
+    func check(for file: ModelFile) throws(LeafError) {
+        guard file.draftCorpus != nil else { return }
+        switch source {
+        case .automatic, .ngrams: return
+        case .none, .model:
+            throw LeafError(
+                .usage, "a draft corpus is for n-grams, and something else guesses, or nothing",
+                advice: .setting("speculate", ["ngram", "auto"]))
+        }
+    }
 
     public static let none = DraftOptions(.none)
     public static let automatic = DraftOptions(.automatic)

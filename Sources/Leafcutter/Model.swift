@@ -37,6 +37,7 @@ public final class Model: Sendable {
 
     /// - Parameter system: the calls that reading weights makes.
     package init(_ file: ModelFile, _ options: ModelOptions, system: SystemCalls) throws(LeafError) {
+        try options.drafts.check(for: file)
         let settings = try Settings(file, options)
         self.file = file
         self.settings = settings

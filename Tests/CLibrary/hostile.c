@@ -434,6 +434,29 @@ static void held_requests_have_a_limit(lc_model *model) {
     free(held);
 }
 
+/* One request of this size fills the room. It comes back a moment after it was freed, and nobody is told of that. */
+static void freed_room_is_there(void) {
+    begin("who frees a request has its room at once");
+    enum { LENGTH = 900000 };
+    lc_model *model = open_model(model_path, "{\"memory\":\"160MiB\",\"context\":64,\"logit_rows\":1}");
+    char *json = malloc(LENGTH + 1);
+    memset(json, ' ', LENGTH);
+    json[LENGTH] = 0;
+    static const char words[] = "{\"prompt\":\"春\",\"greedy\":true,\"max_tokens\":2}";
+    memcpy(json, words, sizeof words - 1);
+    lc_request *request = start(model, "generate", json), *second;
+    CHECK(lc_request_start(model, "generate", json, LENGTH, &second) == LC_BUSY);
+    for (int i = 0; i < 60; i++) {
+        /* Freed while it is under way, and after its end. */
+        if (i % 2) lc_request_free(request);
+        else CHECK(drain(request, NULL) == LC_END);
+        request = start(model, "generate", json);
+    }
+    CHECK(drain(request, NULL) == LC_END);
+    free(json);
+    lc_model_close(model);
+}
+
 static int more(uint64_t done, uint64_t total, void *user) {
     (void)total;
     ++*(int *)user;
@@ -475,6 +498,7 @@ int main(int argc, char **argv) {
     cancelling_ends_every_phase(model);
     held_requests_have_a_limit(model);
     lc_model_close(model);
+    freed_room_is_there();
     cancelling_ends_a_slow_sweep();
     closing_ends_what_runs();
     many_threads_do_no_harm();

@@ -7,6 +7,8 @@
 enum { LINES = 12, ROOM = 1 << 16 };
 
 static const char *model_path;
+/* Of the job that was done whole. */
+static long whole_tokens;
 static const char *options = "{\"memory\":\"160MiB\",\"threads\":2,\"seed\":7}";
 
 static void write_requests(const char *path) {
@@ -65,6 +67,8 @@ static void a_job_is_done_whole(void) {
     CHECK(lc_batch(model_path, "in.jsonl", "whole.jsonl", options, watch, &now, &json) == LC_OK);
     CHECK(now.done == LINES && now.total == LINES && number_of(json, "done") == LINES);
     CHECK(number_of(json, "failed") == 0 && number_of(json, "done_before") == 0);
+    whole_tokens = number_of(json, "tokens");
+    CHECK(whole_tokens > LINES);
     lc_string_free(json);
     CHECK(lc_batch(model_path, "in.jsonl", "whole.jsonl", options, NULL, NULL, &json) == LC_USAGE && json == NULL);
     CHECK(lc_batch(model_path, "in.jsonl", "whole.jsonl", "{\"resume\":true}", NULL, NULL, NULL) == LC_OK);
@@ -87,6 +91,19 @@ static void a_job_is_stopped_and_goes_on(void) {
     CHECK(number_of(json, "done") == LINES && number_of(json, "done_before") >= 3);
     lc_string_free(json);
     check_same_lines("whole.jsonl", "out.jsonl");
+}
+
+/* What is no answer to a line: it has another line's id, or a field too few. */
+static void check_forgeries(lc_job *job, const char *answer) {
+    long line = number_of(answer, "line");
+    const char *forms[] = {"{}", "{\\\"id\\\":%ld}", "{\\\"id\\\":%ld,\\\"error\\\":\\\"no\\\"}",
+                           "{\\\"id\\\":99,\\\"embedding\\\":[],\\\"tokens\\\":1}", "[%ld]"};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        char form[128], forged[256];
+        snprintf(form, sizeof form, forms[i], line);
+        snprintf(forged, sizeof forged, "{\"line\":%ld,\"failed\":false,\"answer\":\"%s\"}", line, form);
+        CHECK(lc_job_answer(job, forged, strlen(forged), NULL) == LC_USAGE);
+    }
 }
 
 /* What a model answers to a line of a job; to be freed. */
@@ -118,10 +135,14 @@ static void lines_are_answered_one_by_one(void) {
         free(last);
         last = answer_to(model, line);
         lc_string_free(line);
+        check_forgeries(job, last);
         CHECK(lc_job_answer(job, last, strlen(last), &is_new) == LC_OK && is_new == 1);
         CHECK(lc_job_answer(job, last, strlen(last), &is_new) == LC_OK && is_new == 0);
     }
     CHECK(status == LC_END && line == NULL && lc_job_next(job, &line) == LC_END);
+    CHECK(lc_job_info(job, &info) == LC_OK && number_of(info, "done") == LINES);
+    CHECK(number_of(info, "tokens") == whole_tokens);
+    lc_string_free(info);
     CHECK(lc_job_sync(job) == LC_OK);
     check_same_lines("whole.jsonl", "lines.jsonl");
     /* The other machine has computed another number. */

@@ -18,6 +18,24 @@ import Testing
         }
     }
 
+    /// Whoever reads beyond the end of a file that was cut learns how long it is now, not where the reading began.
+    @Test func theEndOfACutFileIsItsSize() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x")
+        try Data(count: 100_000).write(to: URL(filePath: path))
+        let (whole, readable) = (
+            try InputFile(path: path), try ReadableFile(path: path, direct: false, system: .real)
+        )
+        try #require(truncate(path, 5000) == 0)
+        let error = #expect(throws: LeafError.self) { _ = try whole.bytes(at: 8192, count: 4096) }
+        #expect(error?.description.contains("ends at offset 5000, ") == true, "\(error as Any)")
+        let page = try PageMemory(count: 4096)
+        for offset in [4096, 8192, 65_536] {
+            let failure = #expect(throws: ReadFailure.self) { try readable.fill(page.bytes, from: offset) }
+            #expect(failure?.reason == "the file ends at byte 5000")
+        }
+    }
+
     @Test func aResultThatIsAnInputIsRefusedByEveryName() throws {
         let folder = try TemporaryDirectory()
         let path = folder.path("x")

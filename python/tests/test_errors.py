@@ -29,6 +29,26 @@ def test_half_a_character_is_refused(model):
         assert isinstance(raised.value, ValueError)
 
 
+def test_half_a_character_is_refused_wherever_a_text_goes_in(model, model_path, tmp_path):
+    bad = "x\ud800.leaf"
+    job = {"requests": tmp_path / "in.jsonl", "answers": tmp_path / "out.jsonl"}
+    for call in (
+        lambda: leafcutter.Model(bad), lambda: leafcutter.Model(model_path, mirror=bad),
+        lambda: leafcutter.Model(model_path, deltas={bad: "x"}), lambda: leafcutter.Model(model_path, speculate=bad),
+        lambda: leafcutter.Model(model_path, **{bad: 1}), lambda: leafcutter.Model(model_path, memory=bad),
+        lambda: leafcutter.plan(bad), lambda: leafcutter.verify(bad), lambda: leafcutter.convert(bad, "x"),
+        lambda: leafcutter.convert("x", bad), lambda: leafcutter.convert("x", "y", vocab=bad),
+        lambda: leafcutter.batch(bad, **job), lambda: leafcutter.batch(model_path, bad, job["answers"]),
+        lambda: leafcutter.batch(model_path, job["requests"], bad),
+        lambda: leafcutter.batch(model_path, **job, errors=bad), lambda: leafcutter.Job(bad, **job),
+        lambda: model.score("x", bad), lambda: model.choose("x", [bad]), lambda: model.fill(bad),
+        lambda: model.perplexity(bad), lambda: model.complete("x", stop=[bad]), lambda: next(model.map([bad])),
+        lambda: model.complete("x", **{bad: 1}),
+    ):
+        with pytest.raises(leafcutter.BadInputError, match="half a character"):
+            call()
+
+
 def test_what_is_no_text_is_refused(model):
     for call in (
         lambda: model.generate(None), lambda: model.generate(1.5), lambda: model.generate([1.5]),
@@ -48,6 +68,42 @@ def test_a_call_that_makes_no_sense_says_so(model):
         with pytest.raises(leafcutter.UsageError, match=word) as raised:
             model.complete(POEM, **options)
         assert isinstance(raised.value, ValueError) and raised.value.code == "usage"
+
+
+def test_numbers_that_make_no_sense_are_refused(model, model_path):
+    for options, word in (
+        ({"request_bytes": 0}, "request_bytes"), ({"request_bytes": -1}, "request_bytes"), ({"context": 0}, "context"),
+        ({"context": -1}, "context"), ({"sequences": 0}, "sequences"), ({"logit_rows": 0}, "logit_rows"),
+        ({"threads": 0}, "threads"), ({"threads": -1}, "threads"), ({"draft_tokens": 0}, "drafts"),
+        ({"draft_tokens": -1}, "drafts"), ({"max_read_rate": 0}, "max_read_rate"), ({"memory": -1}, "memory"),
+        ({"delta_alpha": 0}, "delta"),
+    ):
+        with pytest.raises(leafcutter.UsageError, match=word):
+            leafcutter.Model(model_path, **options)
+    for ahead in (0, -1):
+        with pytest.raises(leafcutter.UsageError, match="ahead"):
+            next(model.answer_lines([], ahead=ahead))
+    for ids in ([-1], [20, -(2**31)]):
+        with pytest.raises(leafcutter.BadInputError, match="vocabulary"):
+            model.detokenize(ids)
+
+
+def test_a_choice_needs_something_to_choose_from(model):
+    with pytest.raises(leafcutter.UsageError, match="'options' is an empty list; give at least one text"):
+        model.choose("春", [])
+
+
+def test_a_word_for_drafts_is_suggested(model_path):
+    for word, meant in (("ngrams", "ngram"), ("of", "off"), ("Auto", "auto")):
+        with pytest.raises(leafcutter.UsageError, match=f"did you mean '{meant}'"):
+            leafcutter.Model(model_path, speculate=word)
+    with pytest.raises(leafcutter.FileError, match="draft.leaf"):
+        leafcutter.Model(model_path, speculate="draft.leaf")
+
+
+def test_what_a_model_was_not_opened_for_names_the_option(model):
+    with pytest.raises(leafcutter.BudgetError, match="open the model with sequences 9 or more"):
+        model.complete("春", n=9, max_tokens=2)
 
 
 def test_a_missing_file_is_a_file_error(tmp_path):

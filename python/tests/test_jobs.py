@@ -118,10 +118,36 @@ def test_lines_that_others_answer_become_the_answers_of_batch(tmp_path, model_pa
         assert [job.answer(answer) for answer in reversed(answers)] == [True] * 8
         assert [job.answer(answer) for answer in answers] == [False] * 8
         job.sync()
-        assert job.result == leafcutter.BatchResult(8, 8, 0, 0, 0)
+        result = leafcutter.batch(model_path, requests, tmp_path / "counted.jsonl", memory=MEMORY, seed=7)
+        assert job.result == result and result.tokens > 20
     assert lines(out) == lines(whole)
     # The command's job and this one are the same.
     assert leafcutter.batch(model_path, requests, out, resume=True).done_before == 8
+
+
+def test_an_answer_is_taken_as_the_job_would_write_it(tmp_path, model_path, requests):
+    job, answers = answered(model_path, requests, tmp_path / "out.jsonl")
+
+    def changed(number, change):
+        fields = json.loads(answers[number])
+        answer = json.loads(fields["answer"])
+        change(fields, answer)
+        return json.dumps({**fields, "answer": json.dumps(answer)}).encode()
+
+    with job:
+        for number, fields in enumerate(json.loads(answer) for answer in answers):
+            for change in (
+                lambda fields, answer: answer.clear(),
+                lambda fields, answer: answer.update({"custom_id" if "custom_id" in answer else "id": "another"}),
+                lambda fields, answer: answer.pop(list(answer)[1]),
+                lambda fields, answer: fields.update(failed=True),
+                lambda fields, answer: answer.update(error="no"),
+                lambda fields, answer: fields.update(line=fields["line"] % 8 + 1),
+            ):
+                with pytest.raises(leafcutter.UsageError, match="no answer to line"):
+                    job.answer(changed(number, change))
+        assert job.info["done"] == 0
+        assert [job.answer(answer) for answer in answers] == [True] * 8
 
 
 def test_batch_goes_on_with_a_job_that_others_began(tmp_path, model_path, requests):

@@ -1,10 +1,14 @@
 """Scores, vectors, logits and words, beside the command's."""
 
 import json
+import os
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 
 import leafcutter
 
@@ -84,6 +88,23 @@ def test_options_are_chosen_as_by_the_command(model, command):
     assert model.choose(LINE, options, rule="likelihood").choice == 0
 
 
+def test_any_text_is_scored_by_a_model_as_it_comes(model_path, command, tmp_path):
+    """The window follows the context, and more tokens than there are rows of logits take several readings."""
+    long = (LINE + NEXT + "\n") * 60
+    text = tmp_path / "long.txt"
+    text.write_text(long, "utf-8")
+    # The soft prompt has 32 of the context's rows.
+    [expected] = command("perplexity", text, "--json", "--context", 512 - 32)
+    with leafcutter.Model(model_path, memory="256MiB") as usual:
+        assert usual.perplexity(long).logprob == expected["logprob"]
+    with leafcutter.Model(model_path, memory="160MiB", logit_rows=7) as narrow:
+        assert narrow.perplexity(long).logprob == expected["logprob"]
+        found = narrow.score(LINE, NEXT * 3)
+        assert len(found.ranks) > 7
+        [expected] = command("score", "--requests", "-", lines=[{"context": LINE, "target": NEXT * 3}])
+        assert found.token_logprobs == expected["token_logprobs"]
+
+
 def test_perplexity_is_the_command_s(model, command, tmp_path):
     text = tmp_path / "poem.txt"
     text.write_text(LINE + NEXT, encoding="utf-8")
@@ -102,3 +123,14 @@ def test_words_go_there_and_back(model, command):
             assert model.detokenize(np.array(ids, np.int32)) == text
     [expected] = command("tokenize", LINE, "--json")
     assert model.tokenize(LINE) == expected["ids"]
+
+
+def test_the_example_knows_which_line_follows(model_path):
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "Examples" / "python" / "scoring.py", model_path], capture_output=True,
+        check=False, encoding="utf-8", env={**os.environ, "PYTHONUTF8": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert [tuple(line.split()[:2]) for line in done.stdout.splitlines()] == [
+        ("白日依山尽，", "黄河入海流。"), ("床前明月光，", "疑是地上霜。"), ("春眠不觉晓，", "处处闻啼鸟。"),
+    ]

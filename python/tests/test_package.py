@@ -44,6 +44,23 @@ def test_a_wheel_names_what_its_library_holds():
     assert metadata.version("leafcutter") == leafcutter.__version__
 
 
+@pytest.mark.parametrize("module", ["lm_eval", "ray"])
+def test_a_module_without_its_packages_says_how_to_install_them(tmp_path, module):
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{module!r}] = None\n")
+
+    def run(*words):
+        done = subprocess.run(
+            [sys.executable, *words], capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        )
+        assert done.returncode == 1 and done.stdout == ""
+        return done.stderr.strip()
+
+    sentence = f"leafcutter.{module} needs {module}, which is not installed; pip install 'leafcutter[{module}]'"
+    assert run("-m", f"leafcutter.{module}") == sentence
+    assert run("-c", f"import leafcutter.{module}").endswith("\nImportError: " + sentence)
+
+
 def test_a_bar_shows_how_far_a_conversion_is(tmp_path, capfd):
     pytest.importorskip("tqdm")
     leafcutter.convert(REPOSITORY / "Examples" / "demo-model", tmp_path / "a.leaf", progress=True)

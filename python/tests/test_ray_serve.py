@@ -187,7 +187,7 @@ def test_a_server_that_does_not_start_says_why(model_path, program):
 def test_without_ray_serve_one_sentence_says_what_is_missing(model_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     monkeypatch.delitem(sys.modules, "leafcutter.ray._replica", raising=False)
-    with pytest.raises(leafcutter.UsageError, match=r"pip install 'ray\[serve\]'"):
+    with pytest.raises(leafcutter.UsageError, match=r"pip install 'leafcutter\[serve\]'"):
         serve_app(model_path)
 
 

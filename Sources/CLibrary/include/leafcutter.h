@@ -113,7 +113,8 @@ lc_status lc_model_info(lc_model *model, char **json);
 
 /* ---- Requests -------------------------------------------------------------------------------------------------- */
 
-/* Starts a request and returns at once. Requests of all kinds and threads share readings of the model.
+/* Starts a request and returns at once, unless requests that were freed and are still ending fill the room: it waits
+   for them, a second at most. Requests of all kinds and threads share readings of the model.
 
    kind  "generate", "fill", "score", "perplexity", "embed", "logits", "tokenize", "detokenize" or "line" (lc_job_next).
    json  the request, one object in UTF-8 of so many bytes, as a line of --requests has it; with "progress":true
@@ -231,8 +232,9 @@ lc_status lc_batch(const char *model_path, const char *in, const char *out, cons
 lc_status lc_job_open(const char *model_path, const char *in, const char *out, const char *options_json,
                       lc_progress progress, void *user, lc_job **job);
 
-/* Describes a job as one JSON object: what lc_batch says, and what a model has to be opened for to answer any of its
-   lines: "context", "sequences" (of one line), "logit_rows"; "line_bytes" of the longest line.
+/* Describes a job as one JSON object: what lc_batch says, "tokens" being those of the answers that were taken, and what
+   a model has to be opened for to answer any of its lines: "context", "sequences" (of one line), "logit_rows";
+   "line_bytes" of the longest line.
 
    json  set to a string that lc_string_free frees; to NULL on failure.
    Returns LC_OK, LC_USAGE, LC_CLOSED. */
@@ -246,8 +248,9 @@ lc_status lc_job_info(lc_job *job, char **json);
    Returns LC_OK, LC_END behind the last line, LC_USAGE, LC_IO, LC_CLOSED. */
 lc_status lc_job_next(lc_job *job, char **line);
 
-/* Takes the answer to a line that was handed out, so many bytes of JSON. It is on the disk when lc_job_sync has
-   returned. An answer that comes again is compared with the first one.
+/* Takes the answer to a line that was handed out, so many bytes of JSON: what a request of the kind "line" gave, as it
+   is, with the line's id and the fields that lc_batch would write. It is on the disk when lc_job_sync has returned. An
+   answer that comes again is compared with the first one.
 
    is_new  set to 1 if the line had no answer, else to 0; may be NULL.
    Returns LC_OK (also for the same answer again), LC_USAGE for what is no answer to a line that was handed out,

@@ -91,7 +91,7 @@ struct BatchCommand: Command {
             run.tell(tokens: outcome.tokens, requests: outcome.done - outcome.before)
         }
         try run.finishTrace()
-        if common.isJSON { terminal.print(json(outcome, seconds: run.seconds)) }
+        if common.isJSON { terminal.print(json(outcome, run)) }
         let counts = "\(outcome.done) of \(Quantity.count(outcome.count, "request"))"
         guard outcome.done == outcome.count else {
             throw LeafError(.cancelled, "interrupted after \(counts); --resume goes on")
@@ -109,12 +109,12 @@ struct BatchCommand: Command {
         return progress
     }
 
-    private func json(_ outcome: BatchJob.Progress, seconds: Double) -> JSON {
+    private func json(_ outcome: BatchJob.Progress, _ run: SharedRun) -> JSON {
         [
             "output": .string(output), "requests": .integer(outcome.count), "done": .integer(outcome.done),
             "failed": .integer(outcome.failed), "done_before": .integer(outcome.before),
-            "tokens": .integer(outcome.tokens), "rows": .integer(outcome.rows), "seconds": .number(seconds),
-            "peak_bytes": .integer(ProcessMemory.peakBytes),
+            "tokens": .integer(outcome.tokens), "rows": .integer(outcome.rows), "seconds": .number(run.seconds),
+            "peak_bytes": .integer(ProcessMemory.peakBytes), "speculation": outcome.drafts.json(run.model),
         ]
     }
 }

@@ -55,6 +55,7 @@ extension GenerateCommand {
             answer: { $0.request.answerRoom })
         let run = try SharedRun(survey, sequences: batch.count, engine, file, since: start, terminal)
         let tally = RequestTally()
+        tally.drafts = DraftTally()
         let writer = AnswerWriter(
             lines.answers,
             columns: ["id"] + (echoes ? ["prompt"] : []) + ["text", "finish_reason", "seed", "error"],
@@ -72,6 +73,7 @@ extension GenerateCommand {
                 // What was stopped before its first token is no answer.
                 case .finished(.success(let generation)) where generation.isUnbegun: return .cancelled
                 case .finished(.success(let generation)):
+                    tally.drafts?.add(generation)
                     let answer = GenerationAnswer(asked.request, generation, run.model, loadSeconds: nil)
                     return .answered(answer.json(id: asked.id, echoing: asked.prompt))
                 }

@@ -51,7 +51,9 @@ final class Output {
         flush()
         guard let failure, failure != EPIPE else { return }
         guard failure != EINTR else { throw LeafError(.cancelled, "interrupted") }
-        throw LeafError(.io, "standard output: \(String(cString: strerror(failure))); the result is not complete")
+        let remedy = LeafError.remedy(for: failure).map { "; \($0)" } ?? ""
+        throw LeafError(
+            .io, "standard output: \(String(cString: strerror(failure))); the result is not complete\(remedy)")
     }
 
     /// Writes one text and nothing else.

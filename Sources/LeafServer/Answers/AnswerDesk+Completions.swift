@@ -83,7 +83,7 @@ extension AnswerDesk {
         let first = text.hidesBegin ? 1 : 0
         guard first < target.count else { return [] }
         var requests: [EchoRequest] = []
-        for part in logitParts(of: first..<target.count) {
+        for part in (first..<target.count).parts(logitRows: capacity.logitRows) {
             let request = EchoRequest(context: context, target: target, part: part, top: top)
             try check(.echo(request))
             requests.append(request)

@@ -41,27 +41,10 @@ extension AnswerDesk {
         let tokens = question.texts.reduce(0) { $0 +| $1.target.count }
         let ids = question.texts.reduce(tokens) { $0 +| $1.context.ids.count }
         let room = AnswerRoom(held: Self.bytesOfAny, written: Self.bytesOfAny) + .scores(tokens: tokens, ids: ids)
-        let (parts, owners) = parts(of: question.texts)
+        let parts = question.parts(logitRows: capacity.logitRows)
         return try served(parts.map { .score($0) }, ignored: input.ignored, room) { answers, _ in
-            var scores: [[TokenScore]] = question.texts.map { _ in [] }
-            for (text, answer) in zip(owners, answers) { scores[text] += answer.scores }
-            return question.answer(scores)
+            question.answer(parts: answers.map(\.scores))
         }
-    }
-
-    /// Texts in as many parts as the model's rows of logits make necessary, and the number of each part's text.
-    private func parts(of texts: [ScoreRequest]) -> (parts: [ScoreRequest], owners: [Int]) {
-        var (parts, owners): ([ScoreRequest], [Int]) = ([], [])
-        for (number, text) in texts.enumerated() {
-            // What has nothing to score is refused as it is.
-            for part in logitParts(of: 0..<max(1, text.target.count)) {
-                var request = text
-                if part.count < text.target.count { request.part = part }
-                parts.append(request)
-                owners.append(number)
-            }
-        }
-        return (parts, owners)
     }
 
     /// - Parameter answer: makes the answer of those of all parts.

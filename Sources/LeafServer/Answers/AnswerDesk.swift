@@ -112,14 +112,6 @@ package struct AnswerDesk: Sendable {
     /// Sequences of one request on a sweep at most.
     var mostSequences: Int { max(1, min(capacity.sequences, settings.mostSequences)) }
 
-    /// Tokens to score, in as many parts as the model's rows of logits make necessary.
-    func logitParts(of tokens: Range<Int>) -> [Range<Int>] {
-        let most = max(1, capacity.logitRows)
-        return stride(from: tokens.lowerBound, to: tokens.upperBound, by: most).map {
-            $0..<min($0 + most, tokens.upperBound)
-        }
-    }
-
     func envelope(_ model: String?) -> OpenAIEnvelope {
         OpenAIEnvelope(id: settings.makeID(), created: settings.now(), model: model ?? settings.modelName)
     }

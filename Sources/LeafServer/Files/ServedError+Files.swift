@@ -43,10 +43,14 @@ extension ServedError {
     /// An error of the folder of files. Nobody outside learns where that is.
     init(ofDisk error: LeafError) {
         self =
-            error.isDiskFull
-            ? .full("the server's disk is full; ask its owner to free some of it")
-            : ServedError(
-                status: 500, "the server cannot use its folder for files; ask its owner to look at the disk",
-                type: "server_error", code: "io")
+            if error.isDiskFull {
+                .full("the server's disk is full; ask its owner to free some of it")
+            } else if error.isFileTooLarge {
+                .full("the server may not write so large a file; ask its owner to raise the limit")
+            } else {
+                ServedError(
+                    status: 500, "the server cannot use its folder for files; ask its owner to look at the disk",
+                    type: "server_error", code: "io")
+            }
     }
 }

@@ -182,7 +182,7 @@ class Job:
 
     @property
     def result(self) -> BatchResult:
-        """How far it is. Only those who answer know about tokens."""
+        """How far it is, and tokens of the answers that were taken."""
         return made(BatchResult, self.info)
 
     def close(self) -> None:

@@ -85,8 +85,8 @@ class Model:
             memory: what the library may add to this process: bytes, ``"2GiB"``, or ``"auto"``.
             context: tokens of a text at most, the soft prompt and what is generated included (512).
             sequences: texts on a reading of the model at most (1); samples and beams count.
-            logit_rows: tokens of a text whose probabilities are wanted at once, as for the target of a score and the
-                window of a perplexity (as many as the context has, if half of the memory is enough for them).
+            logit_rows: tokens of a text whose probabilities one reading gives. A target or a window of more takes
+                several (as many as the context has, if half of the memory is enough for them).
             threads: compute threads (the cores that the process may use).
             io: how weights are read: ``"auto"``, ``"map"``, ``"direct"``, ``"buffered"``.
             mirror: a second copy of the file on another drive, read at the same time.
@@ -206,7 +206,7 @@ class Model:
         """Says which of several options continues a text best.
 
         Args:
-            options: texts, 256 at most.
+            options: texts, one to 256.
             rule: ``"choice"``: the option that the model judges to be right, as CPM-Live asks it; ``"likelihood"``: the
                 most likely continuation.
         """
@@ -229,7 +229,7 @@ class Model:
 
         Args:
             text: a text, or its ids without ``<s>``.
-            context: tokens of a window (512).
+            context: tokens of a window (512, or as many as the model's context holds beside the soft prompt).
             stride: tokens from one window to the next (all that are scored).
             prefix: tokens of a window that are read and not scored, ``<s>`` among them (1).
         """
@@ -402,7 +402,10 @@ class Model:
         Raises:
             BadInputError: the line belongs to a job of another model, or the model cannot be read.
             FileError: the model cannot be read.
+            UsageError: ``ahead`` is below 1.
         """
+        if ahead is not None and ahead < 1:
+            raise UsageError(f"{ahead} lines ahead answer nothing; give one or more")
 
         def ask(line: bytes) -> Request:
             return Request(self._handle, "line", line)

@@ -10,6 +10,7 @@ from typing import Any, Optional, Union
 
 from leafcutter._errors import BadInputError, UsageError
 from leafcutter._types import Fields, Path
+from leafcutter._wire import path_bytes
 
 Results = Union[Path, Fields, Iterable[Fields]]
 
@@ -65,7 +66,7 @@ def plot_memory_speed(results: Results, *, axes: Optional[Any] = None) -> Any:
 
 def _runs(results: Results) -> list[Fields]:
     if isinstance(results, (str, os.PathLike)):
-        with open(results, encoding="utf-8") as file:
+        with open(path_bytes(results, "results"), encoding="utf-8") as file:
             results = _parsed(file.read(), os.fspath(results))
     if isinstance(results, Mapping):
         results = results["runs"] if "runs" in results else [results]

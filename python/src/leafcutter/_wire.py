@@ -26,14 +26,19 @@ def encoded(fields: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(given, ensure_ascii=False, allow_nan=False, default=_plain).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise BadInputError(
-            f"a text holds half a character (U+{ord(error.object[error.start]):04X}, a lone surrogate); "
-            'text.encode("utf-8", "replace").decode() replaces it'
-        ) from None
+        raise half_a_character("a text", error) from None
     except RecursionError:
         raise UsageError("a value is nested too deeply") from None
     except ValueError as error:
         raise UsageError(f"a value cannot be sent: {error}") from None
+
+
+def half_a_character(name: str, error: UnicodeEncodeError) -> BadInputError:
+    """The exception for a text that holds a lone surrogate, which no file and no program takes."""
+    return BadInputError(
+        f"{name} holds half a character (U+{ord(error.object[error.start]):04X}, a lone surrogate); "
+        'text.encode("utf-8", "replace").decode() replaces it'
+    )
 
 
 def refuse_bytes(value: object, name: str) -> None:
@@ -87,10 +92,14 @@ def path_bytes(path: Path, name: str) -> bytes:
 
     Raises:
         TypeError: it is bytes or no path.
+        BadInputError: it holds half a character, a lone surrogate.
         UsageError: it holds a null character, where C would end it.
     """
     refuse_bytes(path, name)
-    written = os.fsencode(path)
+    try:
+        written = os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise half_a_character(name, error) from None
     if b"\0" in written:
         raise UsageError(f"{name} holds a null character")
     return written

@@ -11,13 +11,21 @@ A context is read in both directions and its continuation causally, as the model
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Iterable, Optional, Union
 
-from lm_eval.api.model import LM
-from lm_eval.api.registry import register_model
-from tqdm import tqdm
-
 import leafcutter
+from leafcutter import _extras
+
+try:
+    from lm_eval.api.model import LM
+    from lm_eval.api.registry import register_model
+    from tqdm import tqdm
+except ModuleNotFoundError as error:
+    lacking = _extras.missing("leafcutter.lm_eval", error, "lm_eval")
+    if __name__ == "__main__":
+        sys.exit(str(lacking))
+    raise lacking from None
 
 _BOS = 6
 _MAX_TOKENS = 256

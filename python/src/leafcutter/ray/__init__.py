@@ -4,7 +4,12 @@
 ``ray.data.Dataset.map_batches``, and ``serve_app`` for ``ray.serve.run``.
 """
 
-from leafcutter.ray._driver import batch
+from leafcutter import _extras
+
+try:
+    from leafcutter.ray._driver import batch
+except ModuleNotFoundError as error:
+    raise _extras.missing("leafcutter.ray", error, "ray") from None
 from leafcutter.ray._predictor import Predictor
 from leafcutter.ray._serving import serve_app
 

@@ -10,7 +10,10 @@ import sys
 import time
 from typing import Any, Optional, Sequence
 
+import ray
+
 from leafcutter._errors import BudgetError, Error, UsageError
+from leafcutter.ray import batch
 
 _REPORT_SECONDS = 5.0
 
@@ -22,13 +25,6 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     address, is_quiet, is_json = options.pop("address"), options.pop("quiet"), options.pop("json")
     # A queue system's SIGTERM stops the work as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        import ray
-    except ImportError:
-        print("leafcutter.ray: Ray is missing; pip install 'ray[data]'", file=sys.stderr)
-        return 1
-    from leafcutter.ray import batch
-
     report = _Report(is_quiet)
     try:
         ray.init(address=address, logging_level="ERROR", log_to_driver=False)

@@ -12,6 +12,7 @@ from typing import IO, Optional
 
 from leafcutter._errors import BadInputError, Error, FileError
 from leafcutter._files import verify
+from leafcutter._wire import path_bytes
 
 _TRIES = 3
 _TIMEOUT_SECONDS = 60.0
@@ -27,9 +28,13 @@ def ensure(path: str, source: Optional[str]) -> None:
         source: a path, or a URL of http, https or file; None if there is nothing to copy.
 
     Raises:
+        BadInputError: one of the two holds half a character.
         FileError: it is missing, and there is no source; or copying failed, each time it was tried.
         BadInputError: what was copied is damaged, each time.
     """
+    path_bytes(path, "model")
+    if source is not None:
+        path_bytes(source, "source")
     if os.path.exists(path):
         return
     if source is None:

@@ -79,7 +79,7 @@ def batch(
         options: any other option of ``Model`` for the workers: ``io``, ``max_read_rate``.
 
     Returns:
-        How many requests have answers. ``tokens`` is 0: workers do not tell.
+        How many requests have answers, and tokens of those that came in this call.
 
     Raises:
         UsageError, BadInputError, FileError, BudgetError: as ``leafcutter.batch``.

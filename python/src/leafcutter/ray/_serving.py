@@ -7,6 +7,7 @@ from typing import Any, Iterator, Mapping, Optional
 
 from leafcutter._errors import UsageError
 from leafcutter._types import Fields, Path, Size
+from leafcutter._wire import path_bytes
 
 _MOST_REQUESTS = 64
 """Requests that a replica is given at the same time: as many as the smallest server has connections."""
@@ -65,7 +66,7 @@ def serve_app(
         from leafcutter.ray._replica import Replica
     except ImportError as error:
         raise UsageError(
-            f"serve_app needs Ray Serve, of which {error.name} is not installed; pip install 'ray[serve]'"
+            f"serve_app needs Ray Serve, of which {error.name} is not installed; pip install 'leafcutter[serve]'"
         ) from None
     for name in _OF_SERVE:
         if name in options:
@@ -79,8 +80,11 @@ def serve_app(
         "graceful_shutdown_timeout_s": _DRAIN_SECONDS,
         **(deployment or {}),
     }
-    path = os.path.abspath(os.fspath(model))
-    return serve.deployment(**settings)(Replica).bind(os.fspath(command), path, source, list(words(given)))
+    path, arguments = os.path.abspath(os.fspath(model)), list(words(given))
+    # The replica, on another machine, could only die of what no program takes.
+    for name, text in [("model", path), ("command", command), *(("an option", word) for word in arguments)]:
+        path_bytes(text, name)
+    return serve.deployment(**settings)(Replica).bind(os.fspath(command), path, source, arguments)
 
 
 def words(options: Fields) -> Iterator[str]:
