@@ -59,8 +59,8 @@ package struct RequestHead {
         let parts = String(decoding: line, as: UTF8.self).split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, parts[0].lowercased() == "content-length" else { return nil }
         let value = parts[1].filter { $0 != " " && $0 != "\t" }
+        guard !value.isEmpty, value.allSatisfy({ $0.isASCII && $0.isNumber }) else { return nil }
         // More digits than any number has are a longer body than any.
-        let isNumber = !value.isEmpty && value.allSatisfy { $0.isASCII && $0.isNumber }
-        return Int(value) ?? (isNumber ? .max : nil)
+        return Int(value) ?? .max
     }
 }
