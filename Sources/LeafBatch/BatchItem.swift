@@ -59,7 +59,7 @@ struct BatchItem: Sendable {
             let request = try input.request(for: file)
             return (.embed(request), [.embed(request)])
         case .perplexity, .logits, .tokenize, .detokenize:
-            throw LeafError(.usage, "'kind' is none of generate, fill, score and embed, which a job answers")
+            throw LeafError.field("kind", "is none of generate, fill, score and embed, which a job answers")
         }
     }
 
@@ -71,8 +71,8 @@ struct BatchItem: Sendable {
         guard bytes.count <= WireRequest.byteLimit else {
             throw LeafError(.usage, "it is longer than \(WireRequest.byteLimit.sizeText)")
         }
-        guard case .text? = name.id else { throw LeafError(.usage, "'custom_id' is missing, a text") }
-        guard name.method == "POST" else { throw LeafError(.usage, "'method' is not POST") }
+        guard case .text? = name.id else { throw LeafError.field("custom_id", "is missing, a text") }
+        guard name.method == "POST" else { throw LeafError.field("method", "is not POST") }
         var form: Form?
         var reader = JSONReader(bytes)
         try reader.fields { field, reader throws(LeafError) in
@@ -82,12 +82,11 @@ struct BatchItem: Sendable {
             case "/v1/chat/completions": form = .chat(try ChatInput(&reader, defaults.generate))
             case "/v1/embeddings": form = .embeddings(try EmbeddingsInput(&reader, defaults.embed))
             default:
-                throw LeafError(
-                    .usage, "'url' is not /v1/completions, /v1/chat/completions or /v1/embeddings")
+                throw LeafError.field("url", "is not /v1/completions, /v1/chat/completions or /v1/embeddings")
             }
         }
         try reader.end()
-        guard let form else { throw LeafError(.usage, "'body' is missing") }
+        guard let form else { throw LeafError.field("body", "is missing") }
         var requests: [AnyRequest] = []
         switch form {
         case .completion(let input):

@@ -69,13 +69,13 @@ package final class BatchJob {
         package var sweepRows = 0
     }
 
-    private let file: ModelFile
-    private let options: Options
+    let file: ModelFile
+    let options: Options
     let input: InputFile
     private let output: String
     let origin: [JobRecord.Field]
     let log: AnswerLog
-    private let seed: UInt64
+    let seed: UInt64
     private let scratchPath: String
     private var duplicates: LineSet?
     var done = LineSet(lines: 0)
@@ -239,35 +239,6 @@ package final class BatchJob {
         badLine = first.place
         throw LeafError(
             .usage, "\(input.path), line \(first.place): its id is that of line \(first.first); give each its own")
-    }
-
-    // MARK: Lines
-
-    private static func name(of line: LineCutter.Line, number: Int? = nil) -> LineName {
-        line.isTooLong ? LineName(line: number ?? line.number) : LineName(line.bytes, line: number ?? line.number)
-    }
-
-    private func makeItem(_ line: LineCutter.Line, _ name: LineName) throws(LeafError) -> BatchItem {
-        guard !line.isTooLong else {
-            throw LeafError(.usage, "it is longer than \(Self.lineLimit.sizeText)")
-        }
-        if let endpoint = options.endpoint, !name.isOpenAI || name.url != endpoint {
-            throw LeafError(.usage, "'url' is not \(endpoint), which all lines of this job are for")
-        }
-        let item = try BatchItem(line.bytes, name, for: file, options.defaults, seed: seed(of: name))
-        for demand in item.requests.flatMap({ $0.demands(in: file.configuration) }) {
-            if let refusal = options.capacity.flatMap({ demand.refusal(by: $0) }) { throw refusal }
-        }
-        return item
-    }
-
-    private func isTooWide(_ error: LeafError) -> Bool { options.capacity != nil && error.kind == .tooLong }
-
-    /// The seed of a request that gives none: a line has the same one in every run.
-    func seed(of name: LineName) -> UInt64 {
-        let bytes = withUnsafeBytes(of: seed.littleEndian) { Array($0) } + name.idBytes
-        // Short, because people copy it.
-        return ChunkDigest.of(bytes) & 0xFFFF_FFFF
     }
 
     // MARK: Running

@@ -28,8 +28,8 @@ package struct JSONReader {
     private let bytes: ArraySlice<UInt8>
     private var position: Int
     private var depth = 0
-    /// The innermost field whose value is being read, for messages.
-    private var field: String?
+    /// The names of the fields whose values are being read, the innermost last, for messages.
+    private var path: [String] = []
     /// Where values stand that Python alone writes, among those that are passed; nil if nobody asks.
     private var pythonOnly: [Range<Int>]?
 
@@ -130,16 +130,15 @@ package struct JSONReader {
     ) throws(LeafError) {
         try expect(.object)
         try descend()
-        let outer = field
         if !take(UInt8(ascii: "}")) {
             repeat {
                 skipSpace()
                 guard byte == UInt8(ascii: "\"") else { throw fault("a name in quotes is missing") }
                 let name = try string(isRead: false)
                 guard take(UInt8(ascii: ":")) else { throw fault("a colon is missing") }
-                field = name
+                path.append(name)
                 try body(name, &self)
-                field = outer
+                path.removeLast()
             } while take(UInt8(ascii: ","))
             guard take(UInt8(ascii: "}")) else { throw fault("a comma or } is missing") }
         }
@@ -171,14 +170,19 @@ package struct JSONReader {
 
     /// The field that is being read is not as it should be.
     package func wrong(_ what: String) -> LeafError {
-        LeafError(.usage, field.map { "'\(Self.shown($0))' \(what)" } ?? "a value is not of the right kind: it \(what)")
+        let names = path.map(Self.shown)
+        guard let field = names.last else {
+            return LeafError(.usage, "a value is not of the right kind: it \(what)")
+        }
+        return LeafError(.usage, "'\(field)' \(what)", field: names.joined(separator: "."))
     }
 
     /// A field that nobody knows, and the known one that was perhaps meant.
     package static func unknown(_ name: String, among known: [String]) -> LeafError {
         let nearest = NearestName.of(name, among: known)
         return LeafError(
-            .usage, "there is no option '\(shown(name))'" + (nearest.map { "; did you mean '\($0)'?" } ?? ""))
+            .usage, "there is no option '\(shown(name))'" + (nearest.map { "; did you mean '\($0)'?" } ?? ""),
+            field: shown(name))
     }
 
     /// A name as it may stand in a sentence: not too long, nothing that moves a terminal's cursor.

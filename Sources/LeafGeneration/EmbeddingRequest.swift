@@ -25,7 +25,9 @@ public struct EmbeddingRequest: Sendable {
     /// - Throws: `.usage` if the request is invalid for this model.
     public func validate(for configuration: ModelConfiguration) throws(LeafError) {
         try text.validate(for: configuration)
-        guard !text.ids.isEmpty else { throw LeafError(.usage, "the text has no ids; give at least <s> (6)") }
+        guard !text.ids.isEmpty else {
+            throw LeafError(.usage, "the text has no ids; give at least <s> (6)", field: "prompt")
+        }
     }
 
     /// Bytes of the answer, and of the sums that it is made from.

@@ -25,14 +25,17 @@ public struct GenerationRequest: Sendable {
         try options.validate(for: configuration)
         try prompt.validate(for: configuration)
         guard (1...GenerationOptions.mostSequences).contains(samples) else {
-            throw LeafError(.usage, "\(samples) texts are not between 1 and \(GenerationOptions.mostSequences)")
+            throw LeafError(
+                .usage, "\(samples) texts are not between 1 and \(GenerationOptions.mostSequences)", field: "n")
         }
         if case .beams(let width) = options.decoding, samples > width {
             throw LeafError(
                 .usage, "\(samples) texts are more than a search with \(width.of("beam")) ends with",
-                advice: .beams(samples))
+                advice: .beams(samples), field: "n")
         }
-        guard !prompt.ids.isEmpty else { throw LeafError(.usage, "the prompt has no ids; give at least <s> (6)") }
+        guard !prompt.ids.isEmpty else {
+            throw LeafError(.usage, "the prompt has no ids; give at least <s> (6)", field: "prompt")
+        }
     }
 
     /// The prompt as the chosen implementation reads it.

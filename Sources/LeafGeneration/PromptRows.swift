@@ -33,7 +33,8 @@ public struct PromptRows: Sendable, Equatable {
     public init(ids: [Int32], task: Int, segment: Int, for configuration: ModelConfiguration) throws(LeafError) {
         guard (0..<configuration.segmentTypes).contains(segment) else {
             throw LeafError(
-                .usage, "there is no segment \(segment); this model has 0 to \(configuration.segmentTypes - 1)")
+                .usage, "there is no segment \(segment); this model has 0 to \(configuration.segmentTypes - 1)",
+                field: "segment")
         }
         self.ids = ids
         self.task = task
@@ -45,14 +46,18 @@ public struct PromptRows: Sendable, Equatable {
     func validate(for configuration: ModelConfiguration) throws(LeafError) {
         guard (0..<configuration.promptTypes).contains(task) else {
             throw LeafError(
-                .usage, "there is no soft prompt \(task); this model has 0 to \(configuration.promptTypes - 1)")
+                .usage, "there is no soft prompt \(task); this model has 0 to \(configuration.promptTypes - 1)",
+                field: "task")
         }
         guard (0..<configuration.segmentTypes).contains(Int(segment)) else {
             throw LeafError(
-                .usage, "there is no segment \(segment); this model has 0 to \(configuration.segmentTypes - 1)")
+                .usage, "there is no segment \(segment); this model has 0 to \(configuration.segmentTypes - 1)",
+                field: "segment")
         }
         if let id = ids.first(where: { $0 < 0 || Int($0) >= configuration.vocabSize }) {
-            throw LeafError(.usage, "token id \(id) is outside the vocabulary (0 to \(configuration.vocabSize - 1))")
+            throw LeafError(
+                .usage, "token id \(id) is outside the vocabulary (0 to \(configuration.vocabSize - 1))",
+                field: "prompt")
         }
         guard tuning.softPromptRow.map({ (0...Int(Int32.max) - configuration.promptLength).contains($0) }) ?? true
         else {

@@ -171,9 +171,7 @@ extension Service {
         refuse(exchange, .busy)
     }
 
-    func refuse(_ exchange: HTTPExchange, _ error: ServedError) {
-        exchange.send(Int32(error.status), "application/json", (error.body.line + "\n").utf8)
-    }
+    func refuse(_ exchange: HTTPExchange, _ error: ServedError) { exchange.refuse(error) }
 }
 
 extension ServedError {

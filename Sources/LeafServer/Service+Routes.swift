@@ -22,7 +22,7 @@ extension Service {
         }
         if let asset = asset(at: exchange.path) { return send(asset, exchange) }
         if exchange.path == "/health" { return sendHealth(exchange) }
-        var client = exchange.peer
+        var client = exchange.client
         var key: Int?
         if let keys = options.keys {
             guard let place = keys.place(of: exchange.header("Authorization")) else {

@@ -86,8 +86,8 @@ package final class Service {
     var batchRunner: BatchRunner?
 
     private static let tickMilliseconds = 100
-    /// For answers that were cut off to end, once the time to stop is over.
-    private static let lastWords = Duration.seconds(10)
+    /// For the sweeps of requests that were cut off to end, once the time to stop is over.
+    private static let lastSweep = Duration.seconds(10)
 
     /// - Parameters:
     ///   - sockets: it listens at them from now on, and answers once it runs.
@@ -179,9 +179,12 @@ package final class Service {
             keepAlive(job, now)
         }
         feedWatchers(now)
-        if let stopsAt, now >= stopsAt { for job in jobs.values { job.cancellation.cancel() } }
-        // Whoever does not read the end of an answer keeps nobody from stopping.
-        if let stopsAt, now >= stopsAt + Self.lastWords { return loop.stop() }
+        if let stopsAt, now >= stopsAt {
+            for job in jobs.values { job.cancellation.cancel() }
+            // Whoever does not read an answer keeps nobody from stopping.
+            http.closeStalled()
+            if now >= stopsAt + Self.lastSweep { return loop.stop() }
+        }
         endIfDone()
     }
 

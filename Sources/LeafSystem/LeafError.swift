@@ -45,11 +45,19 @@ public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
     public let description: String
     /// What would do instead, where that is known.
     public let advice: Advice?
+    /// The field of a request that the sentence is about, by its name in JSON: `max_tokens`, `response_format.type`.
+    /// Nil where it is about none, or about several.
+    package let field: String?
 
     public init(_ kind: Kind, _ description: String, advice: Advice? = nil) {
+        self.init(kind, description, advice: advice, field: nil)
+    }
+
+    package init(_ kind: Kind, _ description: String, advice: Advice? = nil, field: String?) {
         self.kind = kind
         self.description = description.printable
         self.advice = advice
+        self.field = field
     }
 
     /// The exit code of a command that ends with this error.
@@ -64,6 +72,13 @@ public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
 }
 
 extension LeafError {
+    /// A field of a request is not as it should be: `'max_tokens' is -1, ...`.
+    ///
+    /// - Parameter what: follows its name.
+    package static func field(_ name: String, _ what: String) -> LeafError {
+        LeafError(.usage, "'\(name)' \(what)", field: name)
+    }
+
     /// Makes an error of a failed system call: what failed, why, and a remedy for the usual reasons.
     package static func system(_ what: String, _ code: Int32) -> LeafError {
         LeafError(.io, "\(what): \(reason(of: code))" + (remedy(for: code).map { "; \($0)" } ?? ""))

@@ -63,7 +63,7 @@ package struct FillInput: Sendable {
         options.decoding = try GenerationOptions.Decoding(
             greedy: isGreedy, sample: samples ?? (wantsRandomness ? true : nil), beams: beams,
             default: options.decoding)
-        guard let text else { throw LeafError(.usage, "'text' is missing") }
+        guard let text else { throw LeafError.field("text", "is missing") }
         self.text = try BlankText(text)
         source = text
         (self.id, self.options, self.longest) = (id, options.withGreedyAtZero, longest)

@@ -93,7 +93,7 @@ package enum LogitsInput {
             }
             cases = found
         }
-        guard let cases else { throw LeafError(.usage, "'cases' is missing") }
+        guard let cases else { throw LeafError.field("cases", "is missing") }
         return cases
     }
 
@@ -117,7 +117,7 @@ package enum LogitsInput {
             default: try reader.skip()
             }
         }
-        guard let id = id ?? (isAlone ? "" : nil) else { throw LeafError(.usage, "'id' is missing") }
+        guard let id = id ?? (isAlone ? "" : nil) else { throw LeafError.field("id", "is missing") }
         parsed.id = id
         return parsed
     }

@@ -63,7 +63,7 @@ enum OptionFields {
         var biases: [Int32: Float] = [:]
         try reader.object { name, reader throws(LeafError) in
             guard let id = Int32(name) else {
-                throw LeafError(.usage, "logit_bias names '\(name.prefix(40))', which is no token id")
+                throw LeafError.field("logit_bias", "names '\(name.prefix(40))', which is no token id")
             }
             biases[id] = try reader.number()
         }
@@ -74,7 +74,7 @@ enum OptionFields {
         let name = try reader.text()
         if let known = Compatibility(rawValue: name) { return known }
         let names = Compatibility.allCases.map(\.rawValue).joined(separator: ", ")
-        throw LeafError(.usage, "compat '\(name.prefix(40))' is not one of \(names)")
+        throw LeafError.field("compat", "is '\(name.prefix(40))', not one of \(names)")
     }
 }
 

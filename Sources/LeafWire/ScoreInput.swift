@@ -137,7 +137,7 @@ package struct ScoreInput: Sendable {
         switch (fields.targetIDs, fields.target) {
         case (let ids?, _): target = ids
         case (nil, let given?): target = try encode(given)
-        case (nil, nil): throw LeafError(.usage, "'target' is missing, a text")
+        case (nil, nil): throw LeafError.field("target", "is missing, a text")
         }
         return ScoreQuestion(id: id, kind: .target, texts: [try request(context, target, file)])
     }
@@ -174,18 +174,18 @@ package struct ScoreInput: Sendable {
         }
         if rule == .rank {
             guard fields.options == nil else {
-                throw LeafError(.usage, "the rule rank takes no 'options'; the rules choice and likelihood do")
+                throw LeafError.field("options", "is not for the rule rank; the rules choice and likelihood take it")
             }
             return ScoreQuestion(id: id, kind: .rank, texts: [try judge()])
         }
         guard let options = fields.options else {
-            throw LeafError(.usage, "'options' is missing; the rule rank scores an input alone")
+            throw LeafError.field("options", "is missing; the rule rank scores an input alone")
         }
         guard !options.isEmpty else {
-            throw LeafError(.usage, "'options' is an empty list; give at least one text to choose from")
+            throw LeafError.field("options", "is an empty list; give at least one text to choose from")
         }
         guard options.count <= Self.mostOptions else {
-            throw LeafError(.usage, "\(options.count) 'options' are more than \(Self.mostOptions)")
+            throw LeafError.field("options", "holds \(options.count) texts, more than \(Self.mostOptions)")
         }
         var texts: [ScoreRequest] = []
         for option in options {

@@ -22,7 +22,7 @@ package struct TokenizeInput: Sendable {
             default: throw JSONReader.unknown(name, among: ["id", "text", "words"])
             }
         }
-        guard let text else { throw LeafError(.usage, "'text' is missing") }
+        guard let text else { throw LeafError.field("text", "is missing") }
         (self.id, self.text, wantsWords) = (id, text, words)
     }
 
@@ -58,7 +58,7 @@ package struct DetokenizeInput: Sendable {
             default: throw JSONReader.unknown(name, among: ["id", "ids"])
             }
         }
-        guard let ids else { throw LeafError(.usage, "'ids' is missing") }
+        guard let ids else { throw LeafError.field("ids", "is missing") }
         (self.id, self.ids) = (id, ids)
     }
 

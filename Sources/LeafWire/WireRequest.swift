@@ -81,7 +81,7 @@ package enum WireRequest: Sendable {
             }
             kind = known
         }
-        guard let kind else { throw LeafError(.usage, "'kind' is missing") }
+        guard let kind else { throw LeafError.field("kind", "is missing") }
         return kind
     }
 }

@@ -49,7 +49,8 @@ public struct BlankText: Sendable, Equatable {
                 throw LeafError(
                     .usage,
                     "'<blank:\(digits)' is no blank; write <blank:3> for three tokens (1 to "
-                        + "\(FillRequest.lengths.upperBound)), or <blank> for the best number")
+                        + "\(FillRequest.lengths.upperBound)), or <blank> for the best number",
+                    field: "text")
             }
             return (length, number.endIndex + 1)
         default: return nil

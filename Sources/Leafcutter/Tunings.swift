@@ -54,7 +54,9 @@ public struct Tunings: Sendable {
         of options: GenerationOptions, for configuration: ModelConfiguration
     ) throws(LeafError) -> TextTuning {
         var tuning = unnamed(task: options.task, for: configuration)
-        if let name = options.delta { tuning.adapter = try Self.index(of: name, in: adapters, "adapter") }
+        if let name = options.delta {
+            tuning.adapter = try Self.index(of: name, in: adapters, "adapter", field: "delta")
+        }
         tuning.softPromptRow = try softPrompt(of: options).map { row($0, task: options.task, for: configuration) }
         return tuning
     }
@@ -64,18 +66,19 @@ public struct Tunings: Sendable {
     /// - Throws: `.usage` for an unknown name.
     func softPrompt(of options: GenerationOptions) throws(LeafError) -> Int? {
         guard let name = options.promptEmbedding else { return softPrompts.firstIndex { $0.name == nil } }
-        return try Self.index(of: name, in: softPrompts, "soft prompt")
+        return try Self.index(of: name, in: softPrompts, "soft prompt", field: "prompt_embedding")
     }
 
     private static func index<File>(
-        of name: String, in files: [Named<File>], _ what: String
+        of name: String, in files: [Named<File>], _ what: String, field: String
     ) throws(LeafError) -> Int {
         if let index = files.firstIndex(where: { $0.name == name }) { return index }
         let names = files.compactMap(\.name)
         throw LeafError(
             .usage,
             "no \(what) is called '\(name)'"
-                + (names.isEmpty ? "; none was given by a name" : "; there are \(names.joined(separator: ", "))"))
+                + (names.isEmpty ? "; none was given by a name" : "; there are \(names.joined(separator: ", "))"),
+            field: field)
     }
 
     /// The first row of a soft prompt; such rows follow the model's own table.

@@ -60,12 +60,32 @@ import Testing
         let end = 35
         #expect(head[..<end].suffix(4) == Array("\r\n\r\n".utf8)[...])
         for size in 1...head.count {
-            var found = HeadEnd()
+            var found = RequestHead()
             for begin in stride(from: 0, to: end - 1, by: size) { found.take(head[begin..<min(begin + size, end - 1)]) }
-            #expect(!found.isPassed)
+            #expect(!found.isWhole)
             found.take(head[(end - 1)...])
-            #expect(found.isPassed)
+            #expect(found.isWhole && found.byteCount == end)
         }
+    }
+
+    @Test(arguments: [
+        ("", nil), ("Content-Length: 12\r\n", 12), ("content-length:\t12 \r\n", 12), ("Content-Length: -1\r\n", nil),
+        ("Content-Length: x\r\n", nil), ("X-Content-Length: 12\r\n", nil),
+        ("Content-Length: 99999999999999999999\r\n", Int.max), ("Content-Length: 5\r\nContent-Length: 12\r\n", 12),
+    ])
+    func aHeadSaysHowLongItsBodyIs(_ line: String, _ bytes: Int?) {
+        var head = RequestHead()
+        for byte in "POST / HTTP/1.1\r\n\(line)X: Content-Length: 7\r\n\r\n".utf8 { head.take([byte]) }
+        #expect(head.isWhole && head.bodyBytes == bytes)
+    }
+
+    @Test(arguments: [
+        ("", ""), ("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("::1", "0:0:0:0::/64"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::", "2001:db8:1:3::/64"), ("fe80::1%eth0", "fe80:0:0:0::/64"),
+    ])
+    func clientsAreToldApartByTheirNetworks(_ peer: String, _ client: String) {
+        #expect(ClientAddress.client(of: peer) == client)
     }
 
     @Test func aKeyFileWithoutKeysIsRefused() throws {

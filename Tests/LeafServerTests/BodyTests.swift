@@ -50,7 +50,7 @@ import Testing
             #"{"prompt":"a","stop":["1","2","3","4","5","6","7","8","9","10","11","12","13","14","15","16","17"]}"#,
             "'stop'"
         ),
-        (.completions, #"{"prompt":"a","stop":""}"#, "stop"), (.completions, #"{"prompt":"a","top_p":2}"#, "top-p"),
+        (.completions, #"{"prompt":"a","stop":""}"#, "stop"), (.completions, #"{"prompt":"a","top_p":2}"#, "top_p 2"),
         (.completions, #"{"prompt":"a","temperature":-1}"#, "temperature"),
         (.completions, #"{"prompt":"a","seed":-1}"#, "'seed'"),
         (.completions, #"{"prompt":"a","logit_bias":{"a":1}}"#, "logit_bias"),
@@ -103,7 +103,44 @@ import Testing
         }
         #expect(
             try problem(.completions, "{\"prompt\":\"\(Self.long)\"}")?.error["code"].text == "context_length_exceeded")
-        #expect(try problem(.completions, #"{"prompt":"a","seed":-1}"#)?.error["param"].text == "seed")
+    }
+
+    /// The exact name of the field, with those around it; nil where none is concerned, or several are.
+    private static let concerned: [(AnswerDesk.Route, String, String?)] = [
+        (.completions, "", nil), (.completions, "[]", nil), (.completions, #"{"prompt":"a"}x"#, nil),
+        (.completions, "{}", "prompt"), (.completions, #"{"prompt":7}"#, "prompt"),
+        (.completions, #"{"prompt":[30720]}"#, "prompt"),
+        (.completions, #"{"prompt":"a","max_tokens":-1}"#, "max_tokens"),
+        (.completions, #"{"prompt":"a","max_tokens":"5"}"#, "max_tokens"),
+        (.completions, #"{"prompt":"a","top_p":2}"#, "top_p"), (.completions, #"{"prompt":"a","min_p":2}"#, "min_p"),
+        (.completions, #"{"prompt":"a","no_repeat_ngram":-1}"#, "no_repeat_ngram"),
+        (.completions, #"{"prompt":"a","frequency_penalty":1000}"#, "frequency_penalty"),
+        (.completions, #"{"prompt":"a","logit_bias":{"x":1}}"#, "logit_bias"),
+        (.completions, #"{"prompt":"a","logit_bias":{"5":"x"}}"#, "logit_bias.5"),
+        (.completions, #"{"prompt":"a","logit_bias":{"30720":1}}"#, "logit_bias"),
+        (.completions, #"{"prompt":"a","logprobs":21}"#, "logprobs"), (.completions, #"{"prompt":"a","n":0}"#, "n"),
+        (.completions, #"{"prompt":"a","stop":""}"#, "stop"), (.completions, #"{"prompt":"a","eos_id":-1}"#, "eos_id"),
+        (.completions, #"{"prompt":"a","delta":"x"}"#, "delta"), (.completions, #"{"prompt":"a","task":32}"#, "task"),
+        (.completions, #"{"prompt":"a","session":"x"}"#, "session"),
+        (.completions, #"{"prompt":"a","greedy":true,"beams":2}"#, nil),
+        (.completions, #"{"prompt":"a","stream_options":{"include_usage":1}}"#, "stream_options.include_usage"),
+        (.chat, "{}", "messages"), (.chat, #"{"messages":[{"role":"user"}]}"#, "messages"),
+        (.chat, #"{"messages":[{"role":"tool","content":"a"}]}"#, "messages.role"),
+        (.chat, "{\(message),\"response_format\":{\"type\":\"json_object\"}}", "response_format.type"),
+        (.chat, "{\(message),\"max_completion_tokens\":0}", "max_completion_tokens"),
+        (.chat, "{\(message),\"logprobs\":true,\"top_logprobs\":99}", "top_logprobs"),
+        (.chat, "{\(message),\"echo\":true}", "echo"), (.embeddings, #"{"input":[30720]}"#, "input"),
+        (.embeddings, #"{"input":[]}"#, "input"), (.fill, #"{"text":"a"}"#, "text"),
+        (.fill, #"{"text":"a<blank:0>"}"#, "text"), (.fill, #"{"text":"a<blank>","max_blank":0}"#, "max_blank"),
+        (.score, #"{"input":"a","options":[]}"#, "options"), (.score, #"{"context":"a"}"#, "target"),
+        (.score, #"{"target":"a"}"#, nil), (.detokenize, #"{"tokens":[-1]}"#, "tokens"),
+    ]
+
+    @Test func theFieldThatIsConcernedIsTheParameter() throws {
+        for (route, body, param) in Self.concerned {
+            let found = try #require(try problem(route, body), "\(route) \(body)")
+            #expect(found.error["param"].text == param, "\(route) \(body): \(found.error["message"].text ?? "")")
+        }
     }
 
     @Test func fieldsThatNobodyKnowsAreNamed() throws {

@@ -25,13 +25,17 @@ import Testing
         }
     }
 
-    @Test func aFieldInQuotesIsTheParameter() {
-        func param(_ sentence: String) -> Bool {
-            ServedError(LeafError(.usage, sentence)).body.line.contains(#""param":"n""#)
-        }
-        #expect(param("'n' is a text, where a whole number is wanted"))
-        #expect(!param("give 'n' or 'm', not both"))
-        #expect(!param("the text is too long"))
-        #expect(!param("'n"))
+    @Test func theParameterIsTheFieldThatTheSentenceIsAbout() throws {
+        func param(_ error: LeafError) throws -> String? { try Object(ServedError(error).body)["error"]["param"].text }
+        #expect(try param(.field("n", "is a text, where a whole number is wanted")) == "n")
+        #expect(try param(LeafError(.usage, "'n' and 'm' go together")) == nil)
+        #expect(try param(LeafError(.usage, "the text is too long")) == nil)
+        // What is no request's fault is no field's.
+        #expect(try param(LeafError(.io, "so it is", field: "n")) == nil)
+    }
+
+    @Test func sentencesHaveTheNamesOfFields() throws {
+        let error = ServedError(LeafError(.usage, "max-tokens 0 is not between 1 and 2", field: "max_tokens"))
+        #expect(try Object(error.body)["error"]["message"].text == "max_tokens 0 is not between 1 and 2")
     }
 }

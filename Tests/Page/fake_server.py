@@ -190,12 +190,12 @@ class Engine(threading.Thread):
 
 class FakeServer:
     """Starts at once on a port of its own. What a test may set: `key`, `refuse` (a status for the next completion),
-    `break_after` (tokens before the connection ends), `fail_after` (before an error event), `is_loading`."""
+    `break_after` (tokens before the connection ends), `fail_after` (before an error event), `is_loading`, `name`."""
 
     def __init__(self, port=0, sweep_seconds=0.05, key=None):
         self.port, self.sweep_seconds, self.key = port, sweep_seconds, key
         self.refuse = self.break_after = self.fail_after = None
-        self.is_loading = False
+        self.is_loading, self.name = False, "poems"
         self.connections = set()
         self.start()
 
@@ -256,7 +256,7 @@ class Handler(BaseHTTPRequestHandler):
             is_loading = self.server_state.is_loading
             self.answer({"status": "loading" if is_loading else "ok"}, 503 if is_loading else 200)
         elif self.path == "/v1/models":
-            self.answer({"object": "list", "data": [{"id": "poems", "object": "model"}]})
+            self.answer({"object": "list", "data": [{"id": self.server_state.name, "object": "model"}]})
         elif self.path != "/events":
             self.error(404, "there is nothing here")
         elif self.is_allowed():
@@ -289,7 +289,7 @@ class Handler(BaseHTTPRequestHandler):
         state = self.server_state
         if state.is_loading:
             self.error(503, "the model is loading", code="loading")
-        elif state.key and self.headers.get("Authorization") != f"Bearer {state.key}":
+        elif state.key and self.headers.get("Authorization", "").encode("latin-1") != f"Bearer {state.key}".encode():
             self.error(401, "a key is missing or wrong")
         else:
             return True
@@ -324,9 +324,9 @@ class Handler(BaseHTTPRequestHandler):
         self.begin("text/event-stream")
         try:
             model = {
-                "name": "poems", "parameters": 10_000_000_000, "layers": engine.LAYERS, "blocks": engine.BLOCKS,
-                "bytes": 9_400_000_000, "memory": engine.memory(), "context": 512, "sequences": 8, "vocabulary": True,
-                "pinned": engine.pinned}
+                "name": self.server_state.name, "parameters": 10_000_000_000, "layers": engine.LAYERS,
+                "blocks": engine.BLOCKS, "bytes": 9_400_000_000, "memory": engine.memory(), "context": 512,
+                "sequences": 8, "vocabulary": True, "pinned": engine.pinned}
             self.write(f"event: model\ndata: {json.dumps(model)}\n\n")
             # Ten times a second while a sweep runs, once behind it, then every five seconds.
             quiet = 0
@@ -380,8 +380,8 @@ class Handler(BaseHTTPRequestHandler):
     def envelope(self, job, choices):
         first = {"seed": job.seed} if job.is_first else {}
         job.is_first = False
-        return {"id": f"cmpl-{id(job)}", "object": "text_completion", "created": int(time.time()), "model": "poems",
-                "choices": choices, **first}
+        return {"id": f"cmpl-{id(job)}", "object": "text_completion", "created": int(time.time()),
+                "model": self.server_state.name, "choices": choices, **first}
 
     def piece(self, job, index, step):
         text = lambda id: job.model.tokens[id]

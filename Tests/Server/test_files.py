@@ -184,6 +184,22 @@ def test_a_file_that_makes_no_sense_fails_by_its_line(client):
         assert batch.output_file_id is None and batch.error_file_id is None
 
 
+@pytest.mark.parametrize("line", [
+    b"{]", b"no JSON", b'{"custom_id":"a",}', b"\xff\xfe",
+    b'{"custom_id":"a","method":"POST","url":"/v1/completions","body":{"prompt":"a"'])
+def test_a_line_that_is_no_json_is_blamed_for_that(client, line):
+    batch = wait(client, begin(client, lines(1) + line + b"\n"), "failed")
+    error = batch.errors.data[0]
+    assert error.line == 2 and "line 2" in error.message and "is not valid JSON" in error.message, error.message
+    assert "'url'" not in error.message
+
+
+@pytest.mark.parametrize("place", ["/proc", "/sys"])
+def test_a_folder_that_takes_no_files_is_refused_at_the_start(place):
+    with pytest.raises(RuntimeError, match=f"ended with 1: [^\n]*no file can be made in the folder {place}: .*\n$"):
+        Server(*OPTIONS, "--files", place)
+
+
 def test_batches_of_nothing_are_refused(client):
     with pytest.raises(openai.NotFoundError):
         client.batches.create(

@@ -1,8 +1,10 @@
 """Models whose tokens take seconds: nobody gives up, and nobody who left is worked for."""
 import json
 import os
+import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -120,12 +122,44 @@ def test_a_stop_finishes_what_is_under_way(streamed):
         assert server.process.wait(timeout=30) == 0
 
 
-def test_a_second_signal_ends_it_at_once(streamed):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("between", [0.5, 0.05])
+def test_a_second_signal_ends_it_at_once(streamed, number, between):
     with throttled(streamed, 9) as server:
         with stream(server, max_tokens=50) as connection:
             assert connection.recv(4096)
-            server.process.send_signal(signal.SIGTERM)
-            time.sleep(0.5)
+            server.process.send_signal(number)
+            time.sleep(between)
             assert server.process.poll() is None
-            server.process.send_signal(signal.SIGTERM)
-            assert server.process.wait(timeout=5) is not None
+            server.process.send_signal(number)
+            # As a shell tells of it.
+            assert server.process.wait(timeout=5) == 128 + number
+
+
+def test_signals_are_taken_by_a_thread_that_does_nothing_else(slow):
+    """One that computes takes them late, and what comes twice meanwhile comes once."""
+    takers = []
+    for thread in pathlib.Path(f"/proc/{slow.process.pid}/task").iterdir():
+        facts = dict(line.split(":\t", 1) for line in (thread / "status").read_text().splitlines() if ":\t" in line)
+        if not int(facts["SigBlk"], 16) >> signal.SIGTERM - 1 & 1:
+            takers.append(int(thread.name))
+    assert len(takers) == 1 and takers != [slow.process.pid]
+
+
+def test_clients_that_do_not_read_hold_up_no_stop():
+    with Server("--memory", "64MiB", "--drain-time", "2") as server:
+        deaf = []
+        for _ in range(4):
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", server.port))
+            connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 16)
+            deaf.append(connection)
+        server.wait_for("leafcutter_connections", 5)
+        server.process.send_signal(signal.SIGTERM)
+        begin = time.monotonic()
+        assert server.process.wait(timeout=30) == 0
+        # The time that answers have, and not much more.
+        assert 1.5 < time.monotonic() - begin < 4
+        for connection in deaf:
+            connection.close()

@@ -3,38 +3,68 @@
 
 const NAME = "leafcutter.page";
 
+const STORAGES = ["sessionStorage", "localStorage"];
+
+/** What is stored under a name; null where there is nothing, or storage is off: the browser then throws at a look. */
+export function recall(storage, name) {
+  try {
+    return window[storage].getItem(name);
+  } catch {
+    return null;
+  }
+}
+
+/** Whether there was room; where storage is off, the page works without it. */
+export function remember(storage, name, text) {
+  try {
+    window[storage].setItem(name, text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export function load() {
-  for (const storage of [sessionStorage, localStorage]) {
+  for (const storage of STORAGES) {
     try {
-      const kept = JSON.parse(storage.getItem(NAME));
+      const kept = JSON.parse(recall(storage, NAME));
       if (kept) return sound(kept);
-    } catch { /* Not ours, or storage is off. */ }
+    } catch { /* Not ours. */ }
   }
   return {};
 }
 
 /** Without what another version of the page, or anybody, may have left there. */
 function sound({ text, settings, theme, language, run }) {
-  const isRun = typeof run?.prompt === "string"
-    && (Array.isArray(run.samples) ? run.samples.every(sample => Array.isArray(sample.tokens))
-      : Array.isArray(run.blanks));
-  return { text: typeof text === "string" ? text : "", settings, theme, language, run: isRun ? run : undefined };
+  return { text: typeof text === "string" ? text : "", settings, theme, language, run: soundRun(run) };
 }
+
+/** A run as it was stored, with nothing but its own fields; undefined for what is none. */
+function soundRun(run) {
+  if (typeof run?.prompt !== "string") return undefined;
+  const { prompt, kind, promptIds, seed, model, requests, samples, text, blanks } = run;
+  if (blanks !== undefined) {
+    const isSound = typeof text === "string" && Array.isArray(blanks)
+      && blanks.every(blank => isText(blank) && Array.isArray(blank.ids));
+    return isSound ? { prompt, text, blanks } : undefined;
+  }
+  const isSound = ["samples", "beams"].includes(kind) && isList(samples, isSample) && samples.length > 0
+    && isList(requests, request => typeof request === "object" && request !== null);
+  if (!isSound) return undefined;
+  const parts = samples.map(({ tokens, finish, score }) => ({ tokens, finish, score }));
+  return { prompt, kind, seed, model, requests, samples: parts, promptIds: isList(promptIds) ? promptIds : undefined };
+}
+
+const isList = (value, isEntry = Number.isInteger) => Array.isArray(value) && value.every(isEntry);
+const isNumber = value => value === undefined || typeof value === "number";
+const isText = value => typeof value?.text === "string" && isNumber(value.logprob);
+const isSample = sample => isNumber(sample?.score)
+  && isList(sample.tokens, token => isText(token) && isList(token.top, isText));
 
 export function store(state) {
   const [whole, part] = [JSON.stringify(state), JSON.stringify({ ...state, run: undefined })];
-  for (const storage of [sessionStorage, localStorage]) {
-    if (!put(storage, whole)) put(storage, part);
-  }
-}
-
-/** Whether there was room; where storage is off, the page works without it. */
-function put(storage, text) {
-  try {
-    storage.setItem(NAME, text);
-    return true;
-  } catch {
-    return false;
+  for (const storage of STORAGES) {
+    if (!remember(storage, NAME, whole)) remember(storage, NAME, part);
   }
 }
 

@@ -3,7 +3,7 @@ import { TokenCount } from "/count.js";
 import { copy, download, load, store } from "/keep.js";
 import { Notices } from "/notices.js";
 import { Run, Sample, parsePiece } from "/run.js";
-import { Trouble, ask, events, isStream } from "/server.js";
+import { Trouble, ask, events, isStream, troubleOf } from "/server.js";
 import { Settings } from "/settings.js";
 import { Sheet, hasBlank } from "/sheet.js";
 import { SweepStrip, seconds } from "/sweep.js";
@@ -149,7 +149,7 @@ class Page {
     const run = this.#run;
     const sample = run.samples[index];
     const { finish } = sample;
-    const request = { ...this.#settings.request, n: 1, prompt: run.beginning(sample) };
+    const request = { ...this.#settings.request, n: 1, prompt: run.beginning(sample, this.#strip.model?.name) };
     return this.#send(run, request, [index], () => { sample.finish = finish; });
   }
 
@@ -163,7 +163,7 @@ class Page {
     const goesOn = sample.choose(token, alternative);
     this.#show();
     if (goesOn) {
-      const request = { ...this.#settings.request, n: 1, prompt: run.beginning(sample) };
+      const request = { ...this.#settings.request, n: 1, prompt: run.beginning(sample, this.#strip.model?.name) };
       // The focus stays on what was chosen.
       this.#sheet.focusToken(index, token);
       this.#sheet.closeChoices();
@@ -233,7 +233,8 @@ class Page {
       try {
         const answer = await ask("/v1/completions", { body, signal });
         await this.#receive(run, answer, targets, () => { hasBegun = true; });
-      } catch (error) {
+      } catch (thrown) {
+        const error = troubleOf(thrown);
         if (!hasBegun && error instanceof Trouble) {
           run.requests.pop();
           takeBack();
@@ -288,10 +289,9 @@ class Page {
     this.#show();
     try {
       await request(controller.signal);
-    } catch (error) {
+    } catch (thrown) {
+      const error = troubleOf(thrown);
       if (error instanceof Trouble) this.#notices.explain(error, this.#tokenCount());
-      // A body that breaks off while it is read.
-      else if (error.name === "TypeError") this.#notices.explain(new Trouble(0, "cutShort"), this.#tokenCount());
       else if (error.name !== "AbortError") throw error;
     } finally {
       this.#busy = undefined;

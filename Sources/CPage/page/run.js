@@ -129,21 +129,38 @@ export class Run {
 
   get isUnderWay() { return this.samples.some(sample => sample.finish === null); }
 
-  /** What a request has to begin with to go on with a sample: ids where all are known, else the text. */
-  beginning(sample) {
+  /**
+   * What a request has to begin with to go on with a sample: ids where all are known, else the text. `model` is the
+   * server's, where known: another model's ids mean other tokens.
+   */
+  beginning(sample, model = this.model) {
     const ids = sample.ids;
-    const known = this.promptIds && ids.every(id => id !== undefined);
+    const known = this.promptIds && ids.every(Number.isInteger) && model === this.model;
     return known ? [...this.promptIds, ...ids] : this.prompt + sample.text;
+  }
+
+  /** Ids of another model are no use to this one. */
+  #forgetIds() {
+    this.promptIds = undefined;
+    for (const { tokens } of this.samples) {
+      for (const token of tokens) {
+        token.id = token.ids = undefined;
+        for (const entry of token.top) entry.id = undefined;
+      }
+    }
   }
 
   /** Takes a piece of an answer, whose choices go to `targets`, the numbers of samples. */
   take(piece, targets, isFirst) {
+    if (this.model !== undefined && (piece.model ?? this.model) !== this.model) this.#forgetIds();
     this.model = piece.model ?? this.model;
     const request = this.requests.at(-1);
     const seed = piece.seed ?? piece.choices[0]?.seed;
     if (seed !== undefined) this.seed = request.seed = seed;
+    // Behind what is there already the server's prompt is more than this one.
+    const isWhole = isFirst && this.samples.every(sample => sample.isEmpty);
     for (const choice of piece.choices) {
-      if (isFirst) this.promptIds ??= choice.prompt_token_ids ?? piece.prompt_token_ids ?? undefined;
+      if (isWhole) this.promptIds ??= choice.prompt_token_ids ?? piece.prompt_token_ids ?? undefined;
       const target = targets[choice.index];
       if (target !== undefined) this.samples[target].take(choice);
     }

@@ -1,6 +1,9 @@
 // Talks to the server: one place for the key, for errors and for streams.
+import { recall, remember } from "/keep.js";
 
 const KEY = "leafcutter.key";
+/** Kept until the tab is closed, or until the page is left where nothing can be stored. */
+let key = recall("sessionStorage", KEY);
 
 /** What the server refused, or what broke on the way. `status` is 0 where no answer came. */
 export class Trouble extends Error {
@@ -11,17 +14,24 @@ export class Trouble extends Error {
   }
 }
 
-export function setKey(key) {
-  sessionStorage.setItem(KEY, key);
+/** A body that broke off while it was read, or that no server of ours has sent, is the end of a connection. */
+export const troubleOf = error =>
+  ["TypeError", "SyntaxError"].includes(error.name) ? new Trouble(0, "cutShort") : error;
+
+export function setKey(given) {
+  key = given;
+  remember("sessionStorage", KEY, key);
 }
 
-export const hasKey = () => sessionStorage.getItem(KEY) !== null;
+export const hasKey = () => key !== null;
+
+/** Of a text that may hold any characters, what a header can: its bytes in UTF-8, each as a character. */
+const asHeader = text => String.fromCharCode(...new TextEncoder().encode(text));
 
 /** The answer to a request; throws `Trouble` for whatever is not 2xx, and an AbortError when stopped. */
 export async function ask(path, { body, signal } = {}) {
   const headers = {};
-  const key = sessionStorage.getItem(KEY);
-  if (key !== null) headers.Authorization = `Bearer ${key}`;
+  if (key !== null) headers.Authorization = `Bearer ${asHeader(key)}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
@@ -39,7 +49,8 @@ export async function ask(path, { body, signal } = {}) {
 async function refusal(answer) {
   let [message, code] = [answer.statusText];
   try {
-    ({ message, code } = (await answer.json()).error);
+    const { error } = await answer.json();
+    [message, code] = [String(error.message ?? message), error.code];
   } catch { /* No sentence came with it. */ }
   const after = Number.parseInt(answer.headers.get("Retry-After") ?? "", 10);
   return new Trouble(answer.status, message, { after: Number.isNaN(after) ? undefined : after, code });

@@ -30,7 +30,7 @@ function sound(kind, value) {
     }
     // As many digits as JavaScript's numbers hold exactly.
     case "seed": return /^\d{0,15}$/.test(String(value)) ? String(value) : undefined;
-    default: return String(value).slice(0, 2000);
+    default: return typeof value === "string" ? value.slice(0, 2000) : undefined;
   }
 }
 
@@ -56,7 +56,8 @@ export class Settings {
   /** Takes what is sound of `values`. */
   take(values) {
     for (const kind of KINDS) {
-      const value = values?.[kind.name] === undefined ? undefined : sound(kind, values[kind.name]);
+      const given = values?.[kind.name] ?? undefined;
+      const value = given === undefined ? undefined : sound(kind, given);
       if (value !== undefined) this.#values[kind.name] = value;
     }
     this.show();

@@ -19,11 +19,14 @@ export function percent(p) {
   return value < 0.01 ? "< 0.01 %" : `${value.toFixed(value >= 9.95 ? 0 : value >= 0.995 ? 1 : 2)} %`;
 }
 
-/** A token as one reads it aloud or in a list. */
+/** A token as one reads it aloud or in a list; what nobody can see by its numbers. */
 export function visible(text) {
   if (text === "</s>") return say("endOfText");
   if (text === "\n") return say("newline");
-  return text.trim() === "" ? say("space") : text;
+  if (text.trim() === "") return say("space");
+  if (/[^\p{C}\p{Z}]/u.test(text)) return text;
+  const number = character => character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+  return Array.from(text, character => `U+${number(character)}`).join(" ");
 }
 
 /** One sample's tokens in a group that takes one stop of the Tab key; `open` shows the choices of a token. */
@@ -66,8 +69,9 @@ export class TokenView {
   /** Shows a sample; `isUnderWay` puts a caret behind it. */
   show(sample, isUnderWay) {
     const { tokens } = sample;
-    let same = 0;
-    while (same < this.#shown.length && same < tokens.length && this.#shown[same].token === tokens[same]) same++;
+    // Back from the end: where a token is the same, those before it are, too.
+    let same = Math.min(this.#shown.length, tokens.length);
+    while (same > 0 && this.#shown[same - 1].token !== tokens[same - 1]) same--;
     for (const { span } of this.#shown.splice(same)) span.remove();
     for (const token of tokens.slice(same)) {
       const span = this.#span(token);
@@ -77,12 +81,7 @@ export class TokenView {
     this.#caret.hidden = !isUnderWay;
     this.element.ariaBusy = String(isUnderWay);
     this.#move(Math.min(this.#current, Math.max(tokens.length - 1, 0)));
-    this.label();
-  }
-
-  label() {
     this.element.ariaLabel = say("outputLabel", { tokens: this.#shown.length });
-    for (const { token, span } of this.#shown) this.#describe(token, span);
   }
 
   focus(index) { this.#shown[index]?.span.focus(); }
@@ -98,14 +97,9 @@ export class TokenView {
     if (token.chosen) span.classList.add("chosen");
     const step = shade(token);
     if (step !== undefined) span.dataset.p = step;
-    this.#describe(token, span);
-    return span;
-  }
-
-  #describe(token, span) {
-    const label = say("tokenLabel", { text: visible(token.text), percent: percent(probability(token)) })
+    span.ariaLabel = say("tokenLabel", { text: visible(token.text), percent: percent(probability(token)) })
       + (token.chosen ? say("tokenChosen") : "");
-    if (span.ariaLabel !== label) span.ariaLabel = label;
+    return span;
   }
 
   #indexOf(target) { return this.#shown.findIndex(({ span }) => span === target); }

@@ -1,13 +1,15 @@
 // What the page says, in English and Chinese. A sentence with values is a function of them.
 
 const many = (n, one, more) => `${n} ${n === 1 ? one : more}`;
+/** A name that may turn the direction of writing, but its own alone. */
+const apart = name => `\u2068${name}\u2069`;
 
 const english = {
   skip: "Skip to the text",
   otherLanguage: "中文", otherLanguageLabel: "切换到中文",
   themeAuto: "◐ Auto", themeLight: "☀ Light", themeDark: "☾ Dark",
   themeLabel: v => `Colours: ${v.theme}. Press to change.`,
-  modelLine: v => `${v.name} · ${v.parameters} parameters · ${many(v.layers, "layer", "layers")}`,
+  modelLine: v => `${apart(v.name)} · ${v.parameters} parameters · ${many(v.layers, "layer", "layers")}`,
 
   sweepTitle: "The sweep: what the machine is doing",
   legendPinned: "in memory", legendDisk: "on disk", legendReading: "being read", legendComputing: "being computed",
@@ -119,7 +121,7 @@ const chinese = {
   otherLanguage: "English", otherLanguageLabel: "Switch to English",
   themeAuto: "◐ 自动", themeLight: "☀ 浅色", themeDark: "☾ 深色",
   themeLabel: v => `配色：${v.theme}。按此切换。`,
-  modelLine: v => `${v.name} · ${v.parameters} 参数 · ${v.layers} 层`,
+  modelLine: v => `${apart(v.name)} · ${v.parameters} 参数 · ${v.layers} 层`,
 
   sweepTitle: "扫描：机器正在做什么",
   legendPinned: "常驻内存", legendDisk: "在磁盘上", legendReading: "正在读取", legendComputing: "正在计算",

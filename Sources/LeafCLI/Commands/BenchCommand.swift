@@ -188,7 +188,7 @@ struct BenchCommand: Command {
 
     private static func failure(of child: ChildProcess, _ budget: Int) -> LeafError {
         switch child.end {
-        case .exited(130): LeafError(.cancelled, "interrupted")
+        case .exited(128 + SIGINT), .exited(128 + SIGTERM): LeafError(.cancelled, "interrupted")
         case .exited(let code):
             LeafError(code == 3 ? .budget : code == 2 ? .usage : .io, "no result for \(ByteCount(bytes: budget))")
         case .killed(let signal):

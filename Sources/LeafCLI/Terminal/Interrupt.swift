@@ -4,11 +4,14 @@ import Leafcutter
 import Synchronization
 
 /// Ctrl-C, SIGTERM, or the end of the terminal: asks for a clean stop. The same signal a second time ends the process
-/// at once, but for SIGHUP, which a closed terminal sends twice. A signal that was ignored when the program began stays
-/// ignored, in a child too.
+/// at once, with the code that shells give it (128 and its number), but for SIGHUP, which a closed terminal sends
+/// twice. A signal that was ignored when the program began stays ignored, in a child too.
 ///
 /// A handler sets a flag, which needs no thread: the program can be stopped where no thread can be started. The handler
 /// also rings a bell, whose thread cancels what waits.
+///
+/// That thread takes the signals, too, where it could be started. A second signal that comes before the first one was
+/// taken is lost in the kernel, and a thread that computes, or waits for the disk, takes one after milliseconds.
 final class Interrupt: Sendable {
     /// Signals belong to the process, and so does this. Whoever looks first catches them.
     static let shared = Interrupt()
@@ -22,20 +25,29 @@ final class Interrupt: Sendable {
     private static let bell = Atomic<Int32>(-1)
     /// A process that learns of the signals too; 0 while there is none.
     private static let child = Atomic<pid_t>(0)
+    /// The thread whose waiting a signal interrupts: the one that does what the command says.
+    private static let worker = Atomic<pthread_t>(0)
+    /// Interrupts it. Means nothing to a program that does not ask for it.
+    private static let nudge = SIGURG
 
     /// Lets the signals through. A program that is started by a thread that blocks them, as Foundation and Dispatch do,
     /// would never get any.
     static func unblock() {
+        mask(SIG_UNBLOCK, signals)
+    }
+
+    private static func mask(_ how: Int32, _ numbers: [Int32]) {
         var set = sigset_t()
         sigemptyset(&set)
-        for number in signals { sigaddset(&set, number) }
-        pthread_sigmask(SIG_UNBLOCK, &set, nil)
+        for number in numbers { sigaddset(&set, number) }
+        pthread_sigmask(how, &set, nil)
     }
 
     private init() {
         // Initialized before a handler reads them.
         _ = Self.seen.load(ordering: .relaxed)
         _ = Self.child.load(ordering: .relaxed)
+        Self.worker.store(pthread_self(), ordering: .releasing)
         var ends: [Int32] = [-1, -1]
         _ = pipe(&ends)
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -43,25 +55,36 @@ final class Interrupt: Sendable {
         Self.bell.store(ends[1], ordering: .releasing)
         let listening = ends[0]
         // Where no thread can be started, nothing waits that would have to be cancelled.
-        _ = SystemCalls.real.startThread { [cancellation] in
+        let status = SystemCalls.real.startThread { [cancellation] in
+            Self.unblock()
             var byte: UInt8 = 0
             while retrying({ checked(read(listening, &byte, 1)) }) > 0 { cancellation.cancel() }
         }
         for number in Self.signals where !Self.isIgnored(number) {
-            var action = sigaction()
-            action.__sigaction_handler.sa_handler = { number in
+            Self.handle(number) { number in
                 let bit: UInt64 = 1 << UInt64(number)
                 let before = Interrupt.seen.bitwiseOr(bit, ordering: .acquiringAndReleasing).oldValue
                 let code = errno
                 Interrupt.pass(number)
-                if before & bit != 0, number != SIGHUP { _exit(130) }
+                if before & bit != 0, number != SIGHUP { _exit(128 + number) }
                 var byte: UInt8 = 1
                 _ = write(Interrupt.bell.load(ordering: .acquiring), &byte, 1)
+                let worker = Interrupt.worker.load(ordering: .acquiring)
+                if worker != pthread_self() { pthread_kill(worker, Interrupt.nudge) }
                 errno = code
             }
-            action.sa_flags = SA_RESTART
-            sigaction(number, &action, nil)
         }
+        guard status == 0 else { return }
+        Self.handle(Self.nudge) { _ in }
+        Self.mask(SIG_UNBLOCK, [Self.nudge])
+        Self.mask(SIG_BLOCK, Self.signals)
+    }
+
+    private static func handle(_ number: Int32, _ handler: @escaping @convention(c) (Int32) -> Void) {
+        var action = sigaction()
+        action.__sigaction_handler.sa_handler = handler
+        action.sa_flags = SA_RESTART
+        sigaction(number, &action, nil)
     }
 
     var isRequested: Bool { Self.seen.load(ordering: .acquiring) != 0 }

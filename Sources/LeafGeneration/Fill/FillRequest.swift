@@ -51,20 +51,26 @@ public struct FillRequest: Sendable {
         try options.validate(for: configuration)
         try context.validate(for: configuration)
         guard options.compatibility == .cpmLive else {
-            throw LeafError(.usage, "compat \(options.compatibility.rawValue) has no blanks; take cpm-live")
+            throw LeafError(
+                .usage, "compat \(options.compatibility.rawValue) has no blanks; take cpm-live", field: "compat")
         }
         guard options.stop.isEmpty else {
-            throw LeafError(.usage, "a blank ends by its length; leave the stop strings out")
+            throw LeafError(.usage, "a blank ends by its length; leave the stop strings out", field: "stop")
         }
         guard !blanks.isEmpty else {
-            throw LeafError(.usage, "the text has no blank; write <blank:3> where three tokens are missing, or <blank>")
+            throw LeafError(
+                .usage, "the text has no blank; write <blank:3> where three tokens are missing, or <blank>",
+                field: "text")
         }
         guard Self.blankCounts.contains(blanks.count) else {
-            throw LeafError(.usage, "\(blanks.count) blanks are more than \(Self.blankCounts.upperBound); cut the text")
+            throw LeafError(
+                .usage, "\(blanks.count) blanks are more than \(Self.blankCounts.upperBound); cut the text",
+                field: "text")
         }
         guard Self.openLengths.contains(longest) else {
             throw LeafError(
-                .usage, "a longest blank of \(longest) tokens is not between 1 and \(Self.openLengths.upperBound)")
+                .usage, "a longest blank of \(longest) tokens is not between 1 and \(Self.openLengths.upperBound)",
+                field: "max_blank")
         }
         var earliest = 1
         for blank in blanks {
@@ -74,7 +80,8 @@ public struct FillRequest: Sendable {
             earliest = blank.position
             if let length = blank.length, !Self.lengths.contains(length) {
                 throw LeafError(
-                    .usage, "a blank of \(length) tokens is not between 1 and \(Self.lengths.upperBound)")
+                    .usage, "a blank of \(length) tokens is not between 1 and \(Self.lengths.upperBound)",
+                    field: "text")
             }
         }
     }

@@ -22,7 +22,7 @@ extension AnswerDesk {
             }
         }
         try reader.end()
-        guard let text else { throw LeafError(.usage, "'prompt' is missing, a text") }
+        guard let text else { throw LeafError.field("prompt", "is missing, a text") }
         let tokenizer = try requireTokenizer()
         // Clients learn the id of the token that ends a text from its name, which is no token inside of a text.
         let special = Self.specialTokens.first { $0.text == text }
@@ -47,11 +47,11 @@ extension AnswerDesk {
             }
         }
         try reader.end()
-        guard let ids else { throw LeafError(.usage, "'tokens' is missing, a list of ids") }
+        guard let ids else { throw LeafError.field("tokens", "is missing, a list of ids") }
         let tokenizer = try requireTokenizer()
         let size = file.configuration.vocabSize
         if let id = ids.first(where: { $0 < 0 || Int($0) >= size || tokenizer.token($0) == nil }) {
-            throw LeafError(.usage, "'tokens' holds \(id), which is not in the vocabulary (0 to \(size - 1))")
+            throw LeafError.field("tokens", "holds \(id), which is not in the vocabulary (0 to \(size - 1))")
         }
         let text = try tokenizer.decode(ids)
         return try served(at: body.count, ignored) { ["prompt": .string(text), "content": .string(text)] }

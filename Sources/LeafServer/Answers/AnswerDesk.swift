@@ -16,7 +16,22 @@ package struct AnswerDesk: Sendable {
         case score = "/v1/score"
         case tokenize = "/tokenize"
         case detokenize = "/detokenize"
+
+        /// The field with the text that the model goes on from; nil where there are several.
+        fileprivate var textField: String? {
+            switch self {
+            case .completions, .tokenize: "prompt"
+            case .chat: "messages"
+            case .embeddings: "input"
+            case .fill: "text"
+            case .score: nil
+            case .detokenize: "tokens"
+            }
+        }
     }
+
+    /// What requests call their text below HTTP.
+    private static let modelsText = "prompt"
 
     package struct Settings: Sendable {
         /// What holds for requests that say nothing about it.
@@ -68,7 +83,8 @@ package struct AnswerDesk: Sendable {
         } catch {
             // Nobody outside learns where files lie.
             let sentence = error.description.replacing(file.leaf.path, with: "the model")
-            throw ServedError(LeafError(error.kind == .badInput ? .usage : error.kind, sentence))
+            let field = error.field == Self.modelsText ? route.textField : error.field
+            throw ServedError(LeafError(error.kind == .badInput ? .usage : error.kind, sentence, field: field))
         }
     }
 

@@ -36,14 +36,15 @@ package struct ServedError: Error, Sendable {
         // Nobody outside learns where files lie.
         let isInner = status == 500 && error.description.contains("/")
         self.init(
-            status: status, isInner ? "the server cannot go on with its model; its log says why" : error.description,
-            type: type, param: status == 400 ? Self.param(of: error) : nil,
-            code: code)
+            status: status, isInner ? "the server cannot go on with its model; its log says why" : Self.sentence(error),
+            type: type, param: status == 400 ? error.field : nil, code: code)
     }
 
-    /// Sentences about a field begin with its name in quotes.
-    private static func param(of error: LeafError) -> String? {
-        let parts = error.description.split(separator: "'", maxSplits: 2, omittingEmptySubsequences: false)
-        return parts.count == 3 && parts[0].isEmpty && !parts[1].isEmpty ? String(parts[1]) : nil
+    /// Options have a hyphen where fields have an underscore.
+    private static func sentence(_ error: LeafError) -> String {
+        guard let field = error.field else { return error.description }
+        let option = field.replacing("_", with: "-")
+        guard error.description.hasPrefix(option + " ") else { return error.description }
+        return field + error.description.dropFirst(option.count)
     }
 }

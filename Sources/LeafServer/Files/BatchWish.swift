@@ -21,7 +21,8 @@ package struct BatchWish {
     /// - Throws: `.usage` for what makes no sense.
     package init(_ body: ArraySlice<UInt8>) throws(LeafError) {
         guard body.count <= Self.bodyLimit else {
-            throw LeafError(.usage, "the body has more than \(Self.bodyLimit) bytes; shorten 'metadata'")
+            throw LeafError(
+                .usage, "the body has more than \(Self.bodyLimit) bytes; shorten 'metadata'", field: "metadata")
         }
         var (input, endpoint, window): (String?, String?, String?)
         var metadata: [(key: String, value: String)] = []
@@ -37,18 +38,18 @@ package struct BatchWish {
             default: try ignored.pass(name, &reader)
             }
         }
-        guard let input else { throw LeafError(.usage, "'input_file_id' is missing, the id of a file") }
+        guard let input else { throw LeafError.field("input_file_id", "is missing, the id of a file") }
         guard let endpoint, Self.endpoints.contains(endpoint) else {
-            throw LeafError(.usage, "'endpoint' is not \(Self.endpoints.joined(separator: ", "))")
+            throw LeafError.field("endpoint", "is not \(Self.endpoints.joined(separator: ", "))")
         }
         guard let window, let hours = Self.hours(window), (1...Self.mostHours).contains(hours) else {
-            throw LeafError(.usage, "'completion_window' is no time such as 24h or 7d, of a year at most")
+            throw LeafError.field("completion_window", "is no time such as 24h or 7d, of a year at most")
         }
         guard metadata.count <= Self.mostPairs,
             metadata.reduce(0, { $0 + $1.key.utf8.count + $1.value.utf8.count }) <= Self.longestMetadata
         else {
-            throw LeafError(
-                .usage, "'metadata' has more than \(Self.mostPairs) texts, or than \(Self.longestMetadata) bytes")
+            throw LeafError.field(
+                "metadata", "has more than \(Self.mostPairs) texts, or than \(Self.longestMetadata) bytes")
         }
         (self.input, self.endpoint, self.window, seconds) = (input, endpoint, window, hours * 3600)
         (self.metadata, self.ignored) = (metadata, ignored)

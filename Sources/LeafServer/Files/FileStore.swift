@@ -47,7 +47,7 @@ package final class FileStore: Sendable {
     private let monitor: Monitor<State>
 
     /// - Parameter folder: is made if there is none.
-    /// - Throws: `.io` if it cannot be used, or another server uses it; `.badInput` for a record that is damaged.
+    /// - Throws: `.io` if it takes no files, or another server uses it; `.badInput` for a record that is damaged.
     package init(
         folder: String, _ limits: Limits = Limits(), calls: WriteCalls = WriteCalls(),
         now: @escaping @Sendable () -> Int = { AnswerDesk.secondsNow() }
@@ -58,6 +58,7 @@ package final class FileStore: Sendable {
             throw .system("the folder \(folder) cannot be made", errno)
         }
         var state = State(lock: try FolderLock(folder))
+        try Self.tryWriting(in: folder)
         try Self.load(&state, folder, limits)
         monitor = Monitor(state, events: 1)
     }
@@ -93,6 +94,21 @@ package final class FileStore: Sendable {
     }
 
     // MARK: Opening
+
+    /// Makes a file and takes it away again: permissions do not tell whether a file system takes any, and the first
+    /// client should not have to find out.
+    private static func tryWriting(in folder: String) throws(LeafError) {
+        let path = folder + "/" + StoredID.make(StoredID.file)
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw LeafError(
+                .io,
+                "no file can be made in the folder \(folder): \(LeafError.reason(of: errno)); "
+                    + "give the server one that it may write to")
+        }
+        close(descriptor)
+        try FilePath.remove(path)
+    }
 
     private static func load(_ state: inout State, _ folder: String, _ limits: Limits) throws(LeafError) {
         let most = 4 *| (limits.files +| limits.batches) +| 256

@@ -9,6 +9,8 @@ import LeafSystem
 /// on its way into the buffer.
 final class HTTPConnection {
     enum State {
+        /// TLS is being agreed upon.
+        case agreeing
         /// Nothing is asked.
         case idle
         case receivingHead
@@ -19,37 +21,49 @@ final class HTTPConnection {
         case refused
     }
 
-    private(set) var state = State.idle
+    private(set) var state: State
     private(set) var since = ContinuousClock.now
     /// Bytes of the request under way that libevent holds.
     private(set) var heldBytes = 0
-    /// Takes one more piece of what arrived.
-    private var head = HeadEnd()
+    /// Why the request under way gets no other answer; nil while nothing is wrong with it.
+    private(set) var refusal: ServedError?
+    private var head = RequestHead()
     let events: OpaquePointer
     private unowned let server: HTTPServer
-    private var watch: OpaquePointer?
+    /// Nil where nothing is encrypted.
+    private let session: TLSSession?
+    /// What the client had sent before it was idle, encrypted.
+    private var encryptedBytes: UInt64 = 0
+    private var watches: [(buffer: OpaquePointer?, watch: OpaquePointer?)] = []
     private var isTuned = false
     /// libevent's object, once this has taken the connection from it.
     private var refusedOwner: OpaquePointer?
 
     /// - Parameter events: a buffered socket, held until this goes.
     init(_ events: OpaquePointer, _ server: HTTPServer) {
-        (self.events, self.server) = (events, server)
+        (self.events, self.server, session) = (events, server, TLSSession(of: events))
+        state = session == nil ? .idle : .agreeing
         bufferevent_incref(events)
-        watch = evbuffer_add_cb(
-            bufferevent_get_input(events),
-            { buffer, info, connection in
-                guard let buffer, let info, let connection else { return }
-                Unmanaged<HTTPConnection>.fromOpaque(connection).takeUnretainedValue()
-                    .changed(buffer, added: info.pointee.n_added)
-            }, Unmanaged.passUnretained(self).toOpaque())
+        watch(bufferevent_get_input(events)) { buffer, info, connection in
+            guard let buffer, let info, let connection else { return }
+            Unmanaged<HTTPConnection>.fromOpaque(connection).takeUnretainedValue()
+                .received(info.pointee.n_added, in: buffer)
+        }
+        watch(bufferevent_get_output(events)) { buffer, info, connection in
+            guard let buffer, let info, let connection, info.pointee.n_added > 0 else { return }
+            Unmanaged<HTTPConnection>.fromOpaque(connection).takeUnretainedValue().answered(in: buffer)
+        }
         let most = server.limits.bodyBytes + server.limits.headBytes + 4096
         bufferevent_setwatermark(events, Int16(EV_READ), 0, most)
     }
 
+    private func watch(_ buffer: OpaquePointer?, _ change: evbuffer_cb_func) {
+        watches.append((buffer, evbuffer_add_cb(buffer, change, Unmanaged.passUnretained(self).toOpaque())))
+    }
+
     deinit {
         server.release(heldBytes)
-        if let watch { evbuffer_remove_cb_entry(bufferevent_get_input(events), watch) }
+        for (buffer, watch) in watches { if let watch { evbuffer_remove_cb_entry(buffer, watch) } }
         bufferevent_setcb(events, nil, nil, nil, nil)
         bufferevent_decref(events)
     }
@@ -67,7 +81,7 @@ final class HTTPConnection {
     /// Whether it may be closed without taking an answer from anybody.
     var isWithoutRequest: Bool {
         switch state {
-        case .idle, .receivingHead, .receivingBody: true
+        case .agreeing, .idle, .receivingHead, .receivingBody: true
         case .answering, .refused: false
         }
     }
@@ -78,6 +92,8 @@ final class HTTPConnection {
         if let owner { evhttp_connection_get_peer(owner, &address, &port) }
         return address.map { String(cString: $0) } ?? ""
     }()
+    /// What stands for the client where clients are told apart by their addresses.
+    private(set) lazy var client = ClientAddress.client(of: peer)
 
     /// Bytes that the client has not taken yet.
     var waitingBytes: Int { evbuffer_get_length(bufferevent_get_output(events)) }
@@ -93,14 +109,45 @@ final class HTTPConnection {
 
     // MARK: What arrives
 
-    private func changed(_ buffer: OpaquePointer, added: Int) {
-        guard added > 0, state != .refused else { return }
-        heldBytes += added
-        if state == .idle { enter(.receivingHead) }
-        if state == .receivingHead, head.isPassed(by: added, at: evbuffer_get_length(buffer) - added, of: buffer) {
-            enter(.receivingBody)
+    private func received(_ count: Int, in buffer: OpaquePointer) {
+        guard count > 0, state != .refused else { return }
+        heldBytes += count
+        if state == .idle || state == .agreeing { enter(.receivingHead) }
+        readHead(count, at: evbuffer_get_length(buffer) - count, of: buffer)
+        server.hold(count, for: self)
+    }
+
+    private func readHead(_ count: Int, at offset: Int, of buffer: OpaquePointer) {
+        guard state == .receivingHead else { return }
+        head.take(count, at: offset, of: buffer)
+        if head.byteCount > server.limits.headBytes { doom(.headTooLong) }
+        if let bytes = head.bodyBytes, bytes > server.limits.bodyBytes { doom(.bodyTooLong(server.limits.bodyBytes)) }
+        if head.isWhole { enter(.receivingBody) }
+    }
+
+    /// The request under way gets this answer and no other, whatever becomes of it meanwhile.
+    func doom(_ error: ServedError) { if isWithoutRequest, refusal == nil { refusal = error } }
+
+    /// Before a request is whole nobody answers it but libevent, which invites clients to send their bodies, and has
+    /// pages of HTML for what it cannot read. Such a page is taken back at once.
+    private func answered(in buffer: OpaquePointer) {
+        guard isWithoutRequest else { return }
+        // libevent lets nobody take from the front of what it sends, but itself.
+        evbuffer_unfreeze(buffer, 1)
+        if refusal == nil {
+            guard let status = Self.status(in: buffer), status != 100 else { return }
+            doom(ServedError(libeventStatus: status))
+            server.refuseSoon(self)
         }
-        server.hold(added, for: self)
+        evbuffer_drain(buffer, evbuffer_get_length(buffer))
+    }
+
+    /// Of an answer: the number behind `HTTP/1.1 `.
+    private static func status(in buffer: OpaquePointer) -> Int? {
+        withUnsafeTemporaryAllocation(byteCount: 12, alignment: 1) { start in
+            guard evbuffer_copyout(buffer, start.baseAddress, start.count) == start.count else { return nil }
+            return Int(String(decoding: start.suffix(3), as: UTF8.self))
+        }
     }
 
     /// A request is whole.
@@ -119,13 +166,19 @@ final class HTTPConnection {
     /// The answer is sent; what came meanwhile is the next request.
     func endsAnswer() {
         dropRequest()
-        head = HeadEnd()
-        enter(.idle)
+        (head, refusal) = (RequestHead(), nil)
+        becomesIdle()
         let input = bufferevent_get_input(events)
         let waiting = evbuffer_get_length(input)
         guard waiting > 0, let input else { return }
         enter(.receivingHead)
-        if head.isPassed(by: waiting, at: 0, of: input) { enter(.receivingBody) }
+        readHead(waiting, at: 0, of: input)
+        if refusal != nil { server.refuseSoon(self) }
+    }
+
+    private func becomesIdle() {
+        encryptedBytes = session?.receivedBytes ?? 0
+        enter(.idle)
     }
 
     /// A client that is gone without a word is noticed by what it does not confirm.
@@ -154,7 +207,13 @@ final class HTTPConnection {
         stalledSince = waitingBytes > 0 ? stalledSince ?? now : nil
         let seconds = (now - since) / .seconds(1)
         switch state {
-        case .idle: if seconds > server.limits.idleSeconds { close() }
+        case .agreeing:
+            if session?.isAgreed != false { return becomesIdle() }
+            if seconds > server.limits.headSeconds { close() }
+        case .idle:
+            // A head arrives in records, of which nothing is seen before they are whole.
+            if let session, session.receivedBytes != encryptedBytes { return enter(.receivingHead) }
+            if seconds > server.limits.idleSeconds { close() }
         case .receivingHead: if seconds > server.limits.headSeconds { refuse(.requestTimeout) }
         case .receivingBody: if seconds > server.limits.bodySeconds { refuse(.requestTimeout) }
         case .answering: break
@@ -196,46 +255,5 @@ final class HTTPConnection {
         guard let owner else { return }
         refusedOwner = nil
         evhttp_connection_free(owner)
-    }
-}
-
-/// Finds the empty line at the end of a request's head, in pieces as they come.
-package struct HeadEnd {
-    private var isLineEmpty = true
-    private var hasText = false
-    package private(set) var isPassed = false
-
-    package init() {}
-
-    /// - Parameters:
-    ///   - count: of new bytes.
-    ///   - offset: where they begin in the buffer.
-    mutating func isPassed(by count: Int, at offset: Int, of buffer: OpaquePointer) -> Bool {
-        guard !isPassed else { return true }
-        withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { piece in
-            var (offset, left) = (offset, count)
-            var place = evbuffer_ptr()
-            while left > 0, !isPassed, evbuffer_ptr_set(buffer, &place, offset, EVBUFFER_PTR_SET) == 0 {
-                let copied = evbuffer_copyout_from(buffer, &place, piece.baseAddress, min(left, piece.count))
-                guard copied > 0 else { return }
-                take(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(piece)[..<copied]))
-                offset += copied
-                left -= copied
-            }
-        }
-        return isPassed
-    }
-
-    package mutating func take(_ bytes: some Sequence<UInt8>) {
-        for byte in bytes where !isPassed {
-            switch byte {
-            case UInt8(ascii: "\n"):
-                // Empty lines before a request are no part of it.
-                if isLineEmpty, hasText { isPassed = true }
-                isLineEmpty = true
-            case UInt8(ascii: "\r"): break
-            default: (isLineEmpty, hasText) = (false, true)
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
 import CEvent
 import Glibc
+import LeafFormat
 import LeafSystem
 
 /// A whole request, and its answer on the way.
@@ -29,6 +30,8 @@ final class HTTPExchange {
     let query: String
     /// The client's address; empty for a local socket.
     var peer: String { connection.peer }
+    /// What stands for the client where clients are told apart by their addresses.
+    var client: String { connection.client }
     let began = ContinuousClock.now
     private(set) var status: Int32 = 0
     private(set) var sentBytes = 0
@@ -133,6 +136,11 @@ final class HTTPExchange {
         if method != .head { append(body, to: buffer) }
         state = .ended
         evhttp_send_reply(request, status, HTTPStatus.reason(Int(status)), buffer)
+    }
+
+    /// Sends an error as the whole answer.
+    func refuse(_ error: ServedError) {
+        send(Int32(error.status), "application/json", (error.body.line + "\n").utf8)
     }
 
     /// Sends the head of an answer whose body comes in pieces.

@@ -43,8 +43,8 @@ final class HTTPServer {
             throw LeafError(.budget, "the system gives no memory for a server; free some")
         }
         (self.loop, self.limits, self.certificate, self.http, self.handle) = (loop, limits, certificate, http, handle)
-        evhttp_set_max_headers_size(http, limits.headBytes)
-        // The length of a body is checked here, because libevent would answer in its own words.
+        // Lengths are checked here, because libevent would answer in its own words.
+        evhttp_set_max_headers_size(http, Int.max)
         evhttp_set_max_body_size(http, Int.max)
         evhttp_set_default_content_type(http, nil)
         evhttp_set_allowed_methods(http, UInt16.max)
@@ -135,9 +135,9 @@ final class HTTPServer {
     /// client's the one that has been so longest. Then those who do not take their answers.
     private var mostDispensable: HTTPConnection? {
         let open = connections.values.filter(\.isWithoutRequest)
-        let counts = Dictionary(open.map { ($0.peer, 1) }, uniquingKeysWith: +)
+        let counts = Dictionary(open.map { ($0.client, 1) }, uniquingKeysWith: +)
         let most = counts.values.max() ?? 0
-        return open.filter { counts[$0.peer] == most }.min { $0.since < $1.since }
+        return open.filter { counts[$0.client] == most }.min { $0.since < $1.since }
             ?? stalled(for: Self.longestStall).first
     }
 
@@ -151,6 +151,12 @@ final class HTTPServer {
             connection.stalledSince.map { (connection, since: $0) }
         }
         return stalled.filter { now - $0.since >= duration }.sorted { $0.since < $1.since }.map(\.0)
+    }
+
+    /// Ends connections whose clients do not take what they are sent.
+    func closeStalled() {
+        for connection in stalled(for: .zero) { connection.close() }
+        dropGone()
     }
 
     private func pause() {
@@ -178,21 +184,20 @@ final class HTTPServer {
     /// Counts bytes that arrived; ends the request that they belong to if there is no room for them.
     func hold(_ bytes: Int, for connection: HTTPConnection) {
         heldBytes += bytes
-        let error: ServedError
-        if connection.state == .receivingHead, connection.heldBytes > limits.headBytes {
-            error = .headTooLong
-        } else if connection.heldBytes > limits.bodyBytes + limits.headBytes {
-            error = .bodyTooLong(limits.bodyBytes)
+        if connection.heldBytes > limits.bodyBytes + limits.headBytes {
+            connection.doom(.bodyTooLong(limits.bodyBytes))
         } else if heldBytes > limits.poolBytes {
-            error = .noRoom
-        } else {
-            return
+            connection.doom(.noRoom)
         }
-        // libevent is in the middle of reading.
+        if connection.refusal != nil || heldBytes > limits.poolBytes { refuseSoon(connection) }
+    }
+
+    /// Answers a request that is refused, unless it is answered already, when libevent is no longer in its middle.
+    func refuseSoon(_ connection: HTTPConnection) {
         loop.soon { [weak self, weak connection] in
             guard let self, let connection, !connection.isGone else { return }
+            if let error = connection.refusal { return connection.refuse(error) }
             if connection.state == .answering, heldBytes > limits.poolBytes { connection.close() }
-            connection.refuse(error)
         }
     }
 
@@ -225,9 +230,15 @@ final class HTTPServer {
 
     private func take(_ request: UnsafeMutablePointer<evhttp_request>) {
         guard let owner = evhttp_request_get_connection(request),
-            let events = evhttp_connection_get_bufferevent(owner), let connection = connections[events]
-        else { return evhttp_send_error(request, 503, nil) }
+            let events = evhttp_connection_get_bufferevent(owner)
+        else { return }
+        guard let connection = connections[events] else { return evhttp_connection_free(owner) }
         connection.beginsAnswer()
-        handle(HTTPExchange(request, connection, maximum: limits.outputBytes))
+        let exchange = HTTPExchange(request, connection, maximum: limits.outputBytes)
+        guard let error = connection.refusal else { return handle(exchange) }
+        exchange.dropBody()
+        exchange.add(header: "Connection", "close")
+        exchange.refuse(error)
+        note(refused: error)
     }
 }

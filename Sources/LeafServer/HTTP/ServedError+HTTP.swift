@@ -10,6 +10,18 @@ extension ServedError {
         status: 503, "there is no room for more requests at the moment; try again", type: "server_error",
         code: "overloaded")
 
+    static let unreadable = ServedError(
+        status: 400, "the request is no HTTP/1.1 that can be read; look at its first line, its headers and its chunks",
+        type: "invalid_request_error")
+    static let unknownExpectation = ServedError(
+        status: 417, "the only thing to Expect here is 100-continue", type: "invalid_request_error")
+
+    /// What libevent would say in words of its own about a request that it cannot read.
+    ///
+    /// It also says 413 where the chunks of a body, or what follows them, make no sense. What is too long is found out
+    /// before.
+    init(libeventStatus status: Int) { self = status == 417 ? .unknownExpectation : .unreadable }
+
     static func bodyTooLong(_ limit: Int) -> ServedError {
         ServedError(
             status: 413, "the body has more than the \(limit) bytes that a request may have",
@@ -42,6 +54,7 @@ enum HTTPStatus {
         case 408: "Request Timeout"
         case 413: "Content Too Large"
         case 415: "Unsupported Media Type"
+        case 417: "Expectation Failed"
         case 429: "Too Many Requests"
         case 431: "Request Header Fields Too Large"
         case 500: "Internal Server Error"

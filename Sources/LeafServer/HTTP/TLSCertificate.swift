@@ -60,3 +60,19 @@ package final class TLSCertificate {
             base, -1, session, BUFFEREVENT_SSL_ACCEPTING, Int32(BEV_OPT_CLOSE_ON_FREE.rawValue))
     }
 }
+
+/// What is encrypted on a connection, for as long as its buffered socket lives.
+struct TLSSession {
+    private let session: OpaquePointer
+
+    /// - Parameter events: a buffered socket; nil for one that encrypts nothing.
+    init?(of events: OpaquePointer) {
+        guard let session = bufferevent_openssl_get_ssl(events) else { return nil }
+        self.session = session
+    }
+
+    /// Whether client and server have a common key.
+    var isAgreed: Bool { SSL_is_init_finished(session) != 0 }
+    /// Bytes that have come from the client, whether they could be read or not.
+    var receivedBytes: UInt64 { BIO_number_read(SSL_get_rbio(session)) }
+}

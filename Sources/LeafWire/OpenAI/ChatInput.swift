@@ -32,22 +32,26 @@ package struct ChatInput: Sendable {
                 var found: [String] = []
                 try reader.list { reader throws(LeafError) in found.append(try Self.content(&reader)) }
                 contents = found
-            case "max_completion_tokens": fields.set(maxTokens: try reader.integer())
+            case "max_completion_tokens":
+                let count = try reader.integer(Int.self)
+                guard count >= 1 else { throw reader.wrong("is \(count), where at least 1 is wanted") }
+                fields.set(maxTokens: count)
             case "logprobs": wantsLogprobs = try reader.bool()
             case "top_logprobs": top = try reader.integer(Int.self)
             default: try fields.read(name, &reader)
             }
         }
-        guard let contents else { throw LeafError(.usage, "'messages' is missing") }
-        guard !contents.isEmpty else { throw LeafError(.usage, "'messages' is an empty list; give at least one") }
+        guard let contents else { throw LeafError.field("messages", "is missing") }
+        guard !contents.isEmpty else { throw LeafError.field("messages", "is an empty list; give at least one") }
         if wantsLogprobs {
-            try fields.set(logprobs: top ?? 0)
+            try fields.set(logprobs: top ?? 0, by: "top_logprobs")
         } else if let top, top > 0 {
-            throw LeafError(.usage, "'top_logprobs' is \(top), where 'logprobs' is not true; ask for both")
+            throw LeafError.field("top_logprobs", "is \(top), where 'logprobs' is not true; ask for both")
         }
         let generation = try fields.finished()
         guard !fields.form.echoesPrompt, fields.form.suffix == nil else {
-            throw LeafError(.usage, "a chat has no 'echo' and no 'suffix'; /v1/completions has")
+            throw LeafError.field(
+                fields.form.echoesPrompt ? "echo" : "suffix", "is not for a chat; /v1/completions takes it")
         }
         prompt = contents.joined(separator: "\n")
         (model, form, options) = (fields.model, fields.form, generation.options)
@@ -77,7 +81,8 @@ package struct ChatInput: Sendable {
             }
         }
         guard role != nil, let content else {
-            throw LeafError(.usage, "a message lacks its \(role == nil ? "'role'" : "'content'")")
+            throw LeafError(
+                .usage, "a message lacks its \(role == nil ? "'role'" : "'content'")", field: "messages")
         }
         return content
     }
@@ -92,7 +97,7 @@ package struct ChatInput: Sendable {
             default: try reader.skip()
             }
         }
-        guard let text else { throw LeafError(.usage, "a part of a message lacks its 'text'") }
+        guard let text else { throw LeafError(.usage, "a part of a message lacks its 'text'", field: "messages") }
         return text
     }
 

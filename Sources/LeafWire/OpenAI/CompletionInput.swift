@@ -32,11 +32,11 @@ package struct CompletionInput: Sendable {
         try reader.fields { name, reader throws(LeafError) in
             switch name {
             case "prompt": texts = try OpenAITexts.read(&reader)
-            case "logprobs": try fields.set(logprobs: try reader.integer())
+            case "logprobs": try fields.set(logprobs: try reader.integer(), by: name)
             default: try fields.read(name, &reader)
             }
         }
-        guard let texts else { throw LeafError(.usage, "'prompt' is missing") }
+        guard let texts else { throw LeafError.field("prompt", "is missing") }
         let generation = try fields.finished()
         self.texts = texts
         (model, form, options) = (fields.model, fields.form, generation.options)
@@ -46,12 +46,12 @@ package struct CompletionInput: Sendable {
 
     /// A suffix makes the text that is wanted a blank, of which there is one.
     private func checkBlank() throws(LeafError) {
-        guard samples == 1 else { throw LeafError(.usage, "'suffix' gives one text for each prompt; leave out 'n'") }
+        guard samples == 1 else { throw LeafError.field("suffix", "gives one text for each prompt; leave out 'n'") }
         guard prompts.allSatisfy({ if case .text = $0 { true } else { false } }) else {
-            throw LeafError(.usage, "'suffix' goes with a prompt that is a text, not ids")
+            throw LeafError.field("suffix", "goes with a prompt that is a text, not ids")
         }
         guard !form.echoesPrompt || options.logprobs == nil else {
-            throw LeafError(.usage, "'echo' with 'logprobs' scores a text that goes on; leave out 'suffix'")
+            throw LeafError.field("suffix", "goes with no 'echo' that has 'logprobs', which scores a text that goes on")
         }
     }
 

@@ -50,7 +50,7 @@ package struct EmbeddingsInput: Sendable {
             default: try reader.skip()
             }
         }
-        guard let texts else { throw LeafError(.usage, "'input' is missing") }
+        guard let texts else { throw LeafError.field("input", "is missing") }
         (self.model, self.texts, self.encoding, self.defaults) = (model, texts, encoding, defaults)
         self.ignored = ignored
     }

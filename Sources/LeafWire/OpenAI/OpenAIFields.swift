@@ -98,11 +98,11 @@ struct OpenAIFields {
 
     mutating func set(maxTokens: Int) { options.maxTokens = maxTokens }
 
+    /// - Parameter field: that says how many.
     /// - Throws: `.usage` for more than there may be.
-    mutating func set(logprobs: Int) throws(LeafError) {
+    mutating func set(logprobs: Int, by field: String) throws(LeafError) {
         guard (0...OpenAILogprobs.most).contains(logprobs) else {
-            throw LeafError(
-                .usage, "\(logprobs) log-probabilities of a token are not between 0 and \(OpenAILogprobs.most)")
+            throw LeafError.field(field, "is \(logprobs), not between 0 and \(OpenAILogprobs.most)")
         }
         options.logprobs = logprobs
     }
@@ -124,7 +124,7 @@ struct OpenAIFields {
         switch door {
         case .line:
             guard samples == choices else {
-                throw LeafError(.usage, "'best_of' is \(samples), where 'n' is \(choices); all texts are given")
+                throw LeafError.field("best_of", "is \(samples), where 'n' is \(choices); all texts are given")
             }
         case .server: try check(options, samples: samples)
         }
@@ -134,25 +134,25 @@ struct OpenAIFields {
     }
 
     private func check(_ options: GenerationOptions, samples: Int) throws(LeafError) {
-        guard choices >= 1 else { throw LeafError(.usage, "'n' is \(choices), where at least 1 is wanted") }
+        guard choices >= 1 else { throw LeafError.field("n", "is \(choices), where at least 1 is wanted") }
         guard options.maxTokens != 0 || (form.echoesPrompt && form.suffix == nil) else {
-            throw LeafError(.usage, "'max_tokens' is 0, which makes sense where 'echo' is true and nothing else")
+            throw LeafError.field("max_tokens", "is 0, which makes sense where 'echo' is true and nothing else")
         }
         guard options.stop.count <= Self.mostStops else {
-            throw LeafError(.usage, "'stop' holds \(options.stop.count) texts, more than \(Self.mostStops)")
+            throw LeafError.field("stop", "holds \(options.stop.count) texts, more than \(Self.mostStops)")
         }
         guard options.logitBias.count <= Self.mostBiases else {
-            throw LeafError(.usage, "'logit_bias' names more than \(Self.mostBiases) tokens")
+            throw LeafError.field("logit_bias", "names more than \(Self.mostBiases) tokens")
         }
         guard samples != choices else { return }
         guard samples > choices else {
-            throw LeafError(.usage, "'best_of' is \(samples), fewer than 'n', which is \(choices)")
+            throw LeafError.field("best_of", "is \(samples), fewer than 'n', which is \(choices)")
         }
         guard !form.isStream else {
-            throw LeafError(.usage, "'best_of' chooses among whole texts, so 'stream' cannot be true with it")
+            throw LeafError.field("best_of", "chooses among whole texts, so 'stream' cannot be true with it")
         }
         if case .beams = options.decoding {
-            throw LeafError(.usage, "'best_of' chooses among samples; 'beams' gives the best texts already")
+            throw LeafError.field("best_of", "chooses among samples; 'beams' gives the best texts already")
         }
     }
 }
