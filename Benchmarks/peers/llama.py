@@ -2,7 +2,7 @@
 """Measures llama.cpp on a random model of CPM-Ant's widths, mapped and loaded, under each memory limit.
 
     llama.py --bench LLAMA_BENCH --name TEXT --version TEXT --work FOLDER --results FILE --budgets 512MiB,2GiB [--layers 48]
-        [--leafcutter BINARY --leaf MODEL.leaf]
+        [--weights Q8_0|Q4_0] [--leafcutter BINARY --leaf MODEL.leaf]
 
 With a model of Leafcutter's, both also decode alternately where both fit: memory's rate wanders from one minute to the next,
 so what was measured an hour apart compares nothing.
@@ -38,17 +38,18 @@ def main():
     parser.add_argument("--results", required=True)
     parser.add_argument("--budgets", type=measure.sizes, required=True)
     parser.add_argument("--layers", type=int, default=48)
+    parser.add_argument("--weights", choices=llama_model.BLOCKS, default="Q8_0")
     parser.add_argument("--leafcutter", type=pathlib.Path)
     parser.add_argument("--leaf", type=pathlib.Path)
     parser.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
 
-    needed = llama_model.byte_count(arguments.layers) + (64 << 20)
+    needed = llama_model.byte_count(arguments.layers, arguments.weights) + (64 << 20)
     with measure.scratch(arguments.work / "llama", needed, arguments.keep) as folder:
-        model = folder / f"llama-{arguments.layers}.gguf"
+        model = folder / f"llama-{arguments.layers}-{arguments.weights}.gguf"
         if not model.exists():
             print(f"Writing a random llama of {arguments.layers} layers, {needed / 1e9:.1f} GB ...", flush=True)
-            llama_model.write(model, arguments.layers)
+            llama_model.write(model, arguments.layers, arguments.weights)
         results = measure.Results(arguments.results)
         for budget in arguments.budgets:
             length = RESIDENT if fits(model, budget) else STREAMED
@@ -66,7 +67,7 @@ def fits(model, budget):
 def decode_by_turns(model, budget, arguments):
     """Each program decodes after the other, `TURNS` times; then a table of all turns."""
     results = measure.Results(pathlib.Path(arguments.results).with_suffix(".turns.jsonl"))
-    ours = "Leafcutter int8"
+    ours = f"Leafcutter {arguments.leaf.stem}"
     turns = []
     for _ in range(TURNS):
         turn = {}

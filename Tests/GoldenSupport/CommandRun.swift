@@ -77,6 +77,10 @@ public struct CommandRun: CustomStringConvertible, Sendable {
         CommandRun(name: "tokenize", arguments: ["tokenize", "MODEL", "春"]),
         CommandRun(
             name: "requantize", arguments: ["requantize", "TINY", "OUTPUT", "--weights", "q4"], output: .model),
+        CommandRun(
+            name: "requantize --calibrate",
+            arguments: ["requantize", "MODEL", "OUTPUT", "--weights", "q3", "--calibrate", "text.txt"],
+            output: .model),
         CommandRun(name: "export", arguments: ["export", "TINY", "OUTPUT"], output: .folder),
         CommandRun(
             name: "synthesize", arguments: ["synthesize", "OUTPUT", "--preset", "tiny"], output: .model,

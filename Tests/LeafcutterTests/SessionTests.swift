@@ -219,8 +219,8 @@ import Testing
     }
 
     /// On one machine, with as many threads.
-    @Test(arguments: [WeightFormat.float16, .float32], ways)
-    func aStopWithFloatWeightsChangesNothing(weights: WeightFormat, way: Way) throws {
+    @Test(arguments: [WeightFormat.q4, .q3, .float16, .float32], ways)
+    func aStopWithOtherWeightsChangesNothing(weights: WeightFormat, way: Way) throws {
         try expectSame(way, on: open(weights: weights))
     }
 

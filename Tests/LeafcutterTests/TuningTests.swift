@@ -87,10 +87,31 @@ import Testing
         #expect(largestDifference(mine, try Self.golden(test.name)) < logitTolerance)
     }
 
-    @Test func bitsDependOnNeitherThreadsNorInstructions() throws {
+    /// Fewer bits are chosen for the merged numbers: as for those of the merged int8 model.
+    @Test(arguments: [WeightFormat.q4, .q3]) func aMergedLowBitModelIsTheMergedModelsCopy(weights: WeightFormat) throws {
+        let directory = try TemporaryDirectory()
+        func merge(_ weights: WeightFormat) throws -> String {
+            var options = ConversionOptions()
+            options.weights = weights
+            options.adapters = [.init(path: Self.path("best.pt"), alpha: nil)]
+            let path = directory.path("\(weights).leaf")
+            let source = Golden.model("ant-tiny-c/hf").path
+            _ = try Converter(source: source, output: path, options: options).run()
+            return path
+        }
+        var options = RequantizationOptions()
+        options.weights = weights
+        let copy = directory.path("copy.leaf")
+        _ = try Requantizer(model: try merge(.int8), output: copy, options: options).run()
+        let plain = Case(name: "", task: 0, segment: 0)
+        #expect(try logits(plain, open(merge(weights), plain)) == logits(plain, open(copy, plain)))
+    }
+
+    @Test(arguments: [WeightFormat.int8, .q4, .q3])
+    func bitsDependOnNeitherThreadsNorInstructions(weights: WeightFormat) throws {
         let directory = try TemporaryDirectory()
         let path = directory.path("model.leaf")
-        try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .int8, to: path)
+        try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: weights, to: path)
         for test in [
             Case(name: "", delta: "best.pt", prompt: "prompt.safetensors"), Case(name: "", delta: "finetuned"),
         ] {
