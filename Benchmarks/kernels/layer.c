@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "limits.h"
 #include "timing.h"
 
 enum {
@@ -18,6 +19,7 @@ enum {
     /* Of all tiles; the sums are scaled. */
     sample_tiles = 16,
     rounds = 5,
+    loop_steps = 1000000,
 };
 
 typedef struct {
@@ -89,10 +91,12 @@ static void run_attention(const void *job) {
     }
 }
 
-static double best(void (*run)(const void *), const layer *l) {
+static void run_loop(const void *job) { (*(const register_loop *const *)job)->run(loop_steps); }
+
+static double best(void (*run)(const void *), const void *job, size_t job_bytes) {
     double least = 1e9;
     for (int i = 0; i < rounds; i++) {
-        double time = measure(run, l, sizeof *l, 1);
+        double time = measure(run, job, job_bytes, 1);
         if (time < least) least = time;
     }
     return least;
@@ -114,9 +118,9 @@ void print_layer(const leaf_kernels *kernels, leaf_activation type) {
                room(rows * leaf_activation_row_bytes(type, d_ff)), room(rows / 16 * page_bytes()), order, buckets,
                room((query_rows * rows + 16 * d_head) * sizeof(float))};
     quantize(&l, l.hidden, d_model);
-    double linear_time = best(run_linear_d, &l) * (4 * d_model + 2 * d_ff) / (sample_tiles * LEAF_TILE_ROWS);
+    double linear_time = best(run_linear_d, &l, sizeof l) * (4 * d_model + 2 * d_ff) / (sample_tiles * LEAF_TILE_ROWS);
     quantize(&l, l.wide, d_ff);
-    linear_time += best(run_linear_ff, &l) * d_model / (sample_tiles * LEAF_TILE_ROWS);
+    linear_time += best(run_linear_ff, &l, sizeof l) * d_model / (sample_tiles * LEAF_TILE_ROWS);
 
     static const struct {
         const char *name;
@@ -128,11 +132,17 @@ void print_layer(const leaf_kernels *kernels, leaf_activation type) {
     printf("| linear layers | %.1f | |\n", 1e3 * linear_time);
     double sum = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        double time = best(parts[i].run, &l);
+        double time = best(parts[i].run, &l, sizeof l);
         sum += time;
         printf("| %s | %.2f | %.2f %% |\n", parts[i].name, 1e3 * time, 100 * time / linear_time);
     }
     printf("| all but the linear layers | %.1f | %.1f %% |\n\n", 1e3 * sum, 100 * sum / linear_time);
+    const register_loop *loop = fma_loop(kernels->floats->name);
+    if (loop) {
+        double operations = 4.0 * rows * rows * d_head * heads;
+        double rate = loop->operations * loop_steps / best(run_loop, &loop, sizeof loop);
+        printf("The multiplications of attention alone take %.2f ms by fma in registers.\n\n", 1e3 * operations / rate);
+    }
     free((void *)l.weights), free((void *)l.scales), free(l.hidden), free(l.delta), free(l.wide), free(l.wider);
     free(l.quantized), free(l.pages), free(order), free(buckets), free(l.scratch);
 }

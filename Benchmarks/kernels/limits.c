@@ -62,16 +62,60 @@ __attribute__((target("avx2,avxvnni"))) static void dot_bytes_256(long steps) {
     }
 }
 
+/* Two tiles by two, as in x86/amx_product.h. */
+__attribute__((target("amx-tile,amx-int8"))) static void dot_tiles(long steps) {
+    struct {
+        uint8_t palette, first_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } shapes = {.palette = 1};
+    for (int tile = 0; tile < 8; tile++) shapes.row_bytes[tile] = 64, shapes.rows[tile] = 16;
+    _tile_loadconfig(&shapes);
+    for (long i = 0; i < steps; i++) {
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(1, 4, 7);
+        _tile_dpbssd(2, 5, 6);
+        _tile_dpbssd(3, 5, 7);
+    }
+    _tile_release();
+}
+
+__attribute__((target("avx512f"))) static void fma_512(long steps) {
+    __m512 sum[16], a = _mm512_set1_ps(1), b = _mm512_set1_ps(1e-9f);
+    for (int j = 0; j < 16; j++) sum[j] = a;
+    for (long i = 0; i < steps; i++) {
+        for (int j = 0; j < 16; j++) sum[j] = _mm512_fmadd_ps(sum[j], a, b);
+        for (int j = 0; j < 16; j++) __asm__ volatile("" : "+v"(sum[j]));
+    }
+}
+
+__attribute__((target("avx2,fma"))) static void fma_256(long steps) {
+    __m256 sum[12], a = _mm256_set1_ps(1), b = _mm256_set1_ps(1e-9f);
+    for (int j = 0; j < 12; j++) sum[j] = a;
+    for (long i = 0; i < steps; i++) {
+        for (int j = 0; j < 12; j++) sum[j] = _mm256_fmadd_ps(sum[j], a, b);
+        for (int j = 0; j < 12; j++) __asm__ volatile("" : "+x"(sum[j]));
+    }
+}
+
+const register_loop *fma_loop(const char *floats) {
+    static const register_loop wide = {"avx512", "fma", fma_512, 16 * 16 * 2};
+    static const register_loop narrow = {"avx2", "fma", fma_256, 12 * 8 * 2};
+    return strcmp(floats, "avx512") == 0 ? &wide : strcmp(floats, "avx2") == 0 ? &narrow : NULL;
+}
+
 const register_loop *register_loops(const char *isa) {
     static const register_loop avx2[] = {{"avx2", "vpmaddwd + vpaddd", multiply_add, 6 * 16 * 2},
                                          {"avx2", "2 vpaddw + vpmaddwd + vpaddd", add_multiply_add, 8 * 32 * 2},
                                          {0}};
     static const register_loop avx512[] = {{"avx512", "vpdpbusd", dot_bytes, 16 * 64 * 2}, {0}};
     static const register_loop avxvnni[] = {{"avxvnni", "vpdpbusd", dot_bytes_256, 12 * 32 * 2}, {0}};
+    static const register_loop amx[] = {{"amx", "tdpbssd", dot_tiles, 4 * 16 * 16 * 64 * 2}, {0}};
     static const register_loop none[] = {{0}};
     return strcmp(isa, "avx2") == 0      ? avx2
            : strcmp(isa, "avxvnni") == 0 ? avxvnni
            : strcmp(isa, "avx512") == 0  ? avx512
+           : strcmp(isa, "amx") == 0     ? amx
                                          : none;
 }
 
@@ -90,5 +134,7 @@ const register_loop *register_loops(const char *isa) {
     static const register_loop none[] = {{0}};
     return (void)isa, none;
 }
+
+const register_loop *fma_loop(const char *floats) { return (void)floats, NULL; }
 
 #endif

@@ -19,4 +19,7 @@ enum { most_loops = 2 };
 /* The loops of an instruction set, ended by one without a name. */
 const register_loop *register_loops(const char *isa);
 
+/* The fused multiplications and additions of float functions, by the name of their table; NULL for other processors. */
+const register_loop *fma_loop(const char *floats);
+
 #endif

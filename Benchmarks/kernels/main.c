@@ -183,6 +183,7 @@ static product make_product(const leaf_kernels *kernels, leaf_activation type, c
 
 int main(int count, char **arguments) {
     const char *name = count > 1 ? arguments[1] : "best";
+    leaf_kernels_permit();
     const leaf_kernels *kernels = strcmp(name, "best") == 0 ? leaf_kernels_best() : leaf_kernels_named(name);
     if (!kernels) {
         fprintf(stderr, "no such instruction set on this machine\n");

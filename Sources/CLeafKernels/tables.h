@@ -8,12 +8,13 @@ extern const leaf_float_kernels leaf_floats_scalar;
 extern const leaf_product leaf_int8_scalar, leaf_q4_scalar, leaf_q3_scalar;
 #if defined(__x86_64__)
 extern const leaf_float_kernels leaf_floats_avx2, leaf_floats_avx512;
-extern const leaf_product leaf_int8_avx2, leaf_int8_avxvnni, leaf_int8_avx512;
-extern const leaf_product leaf_q4_avx2, leaf_q4_avxvnni, leaf_q4_avx512;
-extern const leaf_product leaf_q3_avx2, leaf_q3_avxvnni, leaf_q3_avx512;
+extern const leaf_product leaf_int8_avx2, leaf_int8_avxvnni, leaf_int8_avx512, leaf_int8_amx;
+extern const leaf_product leaf_q4_avx2, leaf_q4_avxvnni, leaf_q4_avx512, leaf_q4_amx;
+extern const leaf_product leaf_q3_avx2, leaf_q3_avxvnni, leaf_q3_avx512, leaf_q3_amx;
 #elif defined(__aarch64__)
 extern const leaf_float_kernels leaf_floats_neon;
 extern const leaf_product leaf_int8_neon, leaf_q4_neon, leaf_q3_neon;
+extern const leaf_product leaf_int8_i8mm, leaf_q4_i8mm, leaf_q3_i8mm;
 #endif
 
 /* What the encoder searches grids with: of each grid the thresholds between its entries (the last number that takes the

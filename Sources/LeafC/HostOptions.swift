@@ -20,6 +20,8 @@ struct HostOptions {
     var context = 512
     var sequences = 1
     var logitRows: Int?
+    /// Whether the system may be asked for the tiles of AMX.
+    var mayUseTiles = false
     var deltas: [NamedFile] = []
     var deltaAlpha: Float?
     var promptEmbeddings: [NamedFile] = []
@@ -132,8 +134,7 @@ struct HostOptions {
         case "kv": kv = try Self.choice(&reader)
         case "sequences", "batch": sequences = try reader.integer()
         case "guard": reading.guardsMapping = try reader.bool()
-        // No kernel of this version uses such units, so there is nothing to ask the system for.
-        case "amx": _ = try reader.bool()
+        case "amx": mayUseTiles = try reader.bool()
         case "speculate": speculate = try reader.text()
         case "draft_tokens": draftTokens = try reader.integer(Int.self)
         case "delta", "deltas": deltas.append(contentsOf: try Self.files(&reader))
@@ -235,7 +236,8 @@ extension HostOptions {
 extension HostOptions {
     /// - Throws: `.io`, `.badInput`, `.budget`, `.usage`.
     func open(_ path: String) throws(LeafError) -> ModelFile {
-        try tuned(ModelFile(path: path, toPlanFor: memory))
+        if mayUseTiles { InstructionSet.permitTiles() }
+        return try tuned(ModelFile(path: path, toPlanFor: memory))
     }
 
     /// The file with adapters and soft prompts.

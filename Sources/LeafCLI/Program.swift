@@ -46,6 +46,7 @@ package enum Program {
         // The same for a limit on the size of files (ulimit -f).
         signal(SIGXFSZ, SIG_IGN)
         WorkingSetSignals.hold()
+        InstructionSet.permitTiles()
         // A second arena helps where threads allocate at once, but reserves addresses, which a limit counts.
         leaf_limit_malloc(AddressLimit.room() == nil ? 2 : 1)
         OwnStack.run { answer() }

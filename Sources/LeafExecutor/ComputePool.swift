@@ -13,7 +13,7 @@ package final class ComputePool: @unchecked Sendable {
 
     /// The number of threads that run a job, with the calling one.
     package let threadCount: Int
-    /// What the jobs multiply with: every thread is set up for its products.
+    /// What the jobs compute with.
     package let kernels: Kernels
 
     private let barrier: Barrier
@@ -24,11 +24,10 @@ package final class ComputePool: @unchecked Sendable {
     /// For each thread, whether it has met the others since one failed, and stops.
     private let isStopped: UnsafeMutablePointer<Bool>
 
-    /// - Throws: `.usage` for a number of threads that makes no sense, or when the system refuses the instructions;
-    ///   `.io` when it starts no more threads, and none is left behind then.
+    /// - Throws: `.usage` for a number of threads that makes no sense; `.io` when the system starts no more threads,
+    ///   and none is left behind then.
     package init(threadCount: Int, kernels: Kernels, system: SystemCalls = .real) throws(LeafError) {
         try Machine.check(threads: threadCount)
-        try kernels.permit()
         self.threadCount = threadCount
         self.kernels = kernels
         barrier = Barrier(threadCount: threadCount)
@@ -62,10 +61,7 @@ package final class ComputePool: @unchecked Sendable {
     package func run(_ job: @escaping Job) throws(LeafError) {
         self.job = job
         barrier.wait()
-        // The calling thread is not the pool's own: it may have a set-up of its own before and after.
-        kernels.beginThread()
         perform(job, as: 0)
-        kernels.endThread()
         let failed = failure.withLock { state in
             defer { state = nil }
             return state
@@ -106,13 +102,11 @@ package final class ComputePool: @unchecked Sendable {
     }
 
     private func work(as worker: Int) {
-        kernels.beginThread()
         while true {
             barrier.wait()
             guard let job else { break }
             perform(job, as: worker)
         }
-        kernels.endThread()
         barrier.wait()
     }
 }

@@ -4,7 +4,7 @@ public import LeafSystem
 
 /// A set of kernels. All give the same bits; they differ in speed.
 public struct InstructionSet: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
-    /// `scalar`, `avx2`, `avxvnni`, `avx512` or `neon`.
+    /// `scalar`, `avx2`, `avxvnni`, `avx512`, `amx`, `neon` or `i8mm`.
     public let rawValue: String
 
     /// Nil for a name that no set of kernels has.
@@ -25,6 +25,11 @@ public struct InstructionSet: RawRepresentable, Hashable, Sendable, CustomString
     public static var available: [InstructionSet] {
         names.compactMap { leaf_kernels_named($0).map { InstructionSet($0) } }
     }
+
+    /// Asks the system for the tiles of AMX, where the processor has them. Where it agrees, `amx` is available to the
+    /// whole process from then on, and signal stacks that are too small for tiles are refused. So a library leaves this
+    /// to its host.
+    public static func permitTiles() { _ = leaf_kernels_permit() }
 
     /// The names of all sets, slowest first.
     private static var names: [String] {
@@ -56,7 +61,7 @@ public struct InstructionSet: RawRepresentable, Hashable, Sendable, CustomString
     fileprivate var table: UnsafePointer<leaf_kernels>? { leaf_kernels_named(rawValue) }
 }
 
-/// The C functions of an instruction set, and what its instructions want of the threads that call them.
+/// The C functions of an instruction set.
 ///
 /// Unchecked because a table of C functions is not marked as sendable; nobody writes to it.
 package struct Kernels: @unchecked Sendable {
@@ -82,18 +87,4 @@ package struct Kernels: @unchecked Sendable {
             floats: table.floats.pointee,
             products: (0..<LEAF_LAYOUT_COUNT.rawValue).map { leaf_kernels_product([table], leaf_layout($0)).pointee })
     }
-
-    /// Asks the system for what the instructions need of the process, before any thread begins.
-    package func permit() throws(LeafError) {
-        guard let permit = product.permit else { return }
-        let code = permit()
-        guard code == 0 else {
-            throw LeafError(
-                .usage, "the system refuses the \(String(cString: product.name)) instructions (error \(code))")
-        }
-    }
-
-    /// Prepares the calling thread for products, until `endThread`.
-    package func beginThread() { product.begin_thread?() }
-    package func endThread() { product.end_thread?() }
 }

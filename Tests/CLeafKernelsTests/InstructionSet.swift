@@ -3,15 +3,16 @@ import CLeafKernels
 import GoldenSupport
 import Testing
 
-/// Kernels that can run here. The models are the sources of AVX-VNNI and AVX-512 with their one special instruction
+/// Kernels that can run here. The models are the sources of AVX-VNNI, AVX-512 and AMX with their special instructions
 /// computed in plain C.
 enum InstructionSet: String, CaseIterable, CustomTestStringConvertible {
-    case scalar, avx2, avxvnni, avxvnniModel, avx512, avx512Model, neon
+    case scalar, avx2, avxvnni, avxvnniModel, avx512, avx512Model, amx, amxModel, neon, i8mm
 
     var table: UnsafePointer<leaf_kernels>? {
         switch self {
         case .avxvnniModel: kernel_check_avxvnni_model()
         case .avx512Model: kernel_check_avx512_model()
+        case .amxModel: kernel_check_amx_model()
         default: leaf_kernels_named(rawValue)
         }
     }
@@ -22,7 +23,10 @@ enum InstructionSet: String, CaseIterable, CustomTestStringConvertible {
     func product(_ layout: Layout) -> leaf_product { leaf_kernels_product(table, layout.kernel).pointee }
     var testDescription: String { rawValue }
 
-    static let here = allCases.filter { $0.table != nil }
+    static let here = {
+        _ = leaf_kernels_permit()
+        return allCases.filter { $0.table != nil }
+    }()
     /// Those to be compared with the scalar one.
     static let fast = here.filter { $0 != .scalar }
 }

@@ -9,7 +9,7 @@ import Testing
         #expect(leaf_kernels_named("") == nil)
         var names: [String] = []
         while let name = leaf_kernels_name(names.count) { names.append(String(cString: name)) }
-        #expect(names == ["scalar", "avx2", "avxvnni", "avx512", "neon"])
+        #expect(names == ["scalar", "avx2", "avxvnni", "avx512", "amx", "neon", "i8mm"])
         #expect(leaf_kernels_named("scalar") != nil)
         for name in names {
             guard let found = leaf_kernels_named(name) else { continue }
@@ -36,12 +36,12 @@ import Testing
     func neonGivesTheSameBits() throws {
         let lines = try ArmEmulation.digests()
         let tables = Set(lines.map { $0.split(separator: " ")[0] })
-        #expect(tables == ["scalar", "neon"])
+        #expect(tables == ["scalar", "neon", "i8mm"])
         for check in 0..<kernel_check_count() {
             let name = String(cString: kernel_check_name(check))
             let digits = String(kernel_check_digest(check, leaf_kernels_best()), radix: 16)
             let expected = String(repeating: "0", count: 16 - digits.count) + digits
-            for table in ["scalar", "neon"] { #expect(lines.contains("\(table) \(name) \(expected)")) }
+            for table in tables.sorted() { #expect(lines.contains("\(table) \(name) \(expected)")) }
         }
     }
 }
@@ -61,11 +61,11 @@ private enum ArmEmulation {
         let program = FileManager.default.temporaryDirectory.appendingPathComponent(
             "leaf-kernels-arm-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: program) }
-        let sources = [
-            "dispatch.c", "product/decode.c", "product/feedback.c", "product/q3_grids.c", "product/q4_grids.c",
-            "scalar/scalar_floats.c", "scalar/scalar_int8.c", "scalar/scalar_q3.c", "scalar/scalar_q4.c",
-            "arm/neon_floats.c", "arm/neon_int8.c", "arm/neon_q3.c", "arm/neon_q4.c",
-        ].map { kernels.appendingPathComponent($0).path }
+        let sources = try ["", "product", "scalar", "arm"].flatMap { folder in
+            let folder = kernels.appendingPathComponent(folder).path
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+            return names.filter { $0.hasSuffix(".c") }.map { "\(folder)/\($0)" }
+        }
         _ = try output(
             of: clang!,
             [
@@ -74,7 +74,7 @@ private enum ArmEmulation {
             ]
                 + ["-I\(kernels.path)/include", "-I\(checks.path)/include"]
                 + ["\(checks.path)/arm/main.c", "\(checks.path)/digest.c"] + sources + ["-lm", "-o", program.path])
-        return try output(of: emulator!, [program.path]).split(separator: "\n").map(String.init)
+        return try output(of: emulator!, ["-cpu", "max", program.path]).split(separator: "\n").map(String.init)
     }
 
     private static func find(_ program: String) -> String? {

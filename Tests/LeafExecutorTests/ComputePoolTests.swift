@@ -81,35 +81,6 @@ import Testing
         try pool.run { worker throws(LeafError) in try pool.meet(worker) }
     }
 
-    /// An instruction may want something of each thread: AMX its tiles' shapes.
-    @Test func everyThreadIsSetUpBeforeItsFirstJobAndTakenDownInTheEnd() throws {
-        let best = Kernels(.best)
-        var product = best.product
-        product.begin_thread = { ThreadSetUps.begun.wrappingAdd(1, ordering: .relaxed) }
-        product.end_thread = { ThreadSetUps.ended.wrappingAdd(1, ordering: .relaxed) }
-        let pool = try ComputePool(
-            threadCount: 3, kernels: Kernels(floats: best.floats, products: [product] + best.products.dropFirst()))
-        try pool.run { _ throws(LeafError) in }
-        #expect(ThreadSetUps.begun.load(ordering: .relaxed) == 3)
-        // The caller's own thread is given back after every job.
-        #expect(ThreadSetUps.ended.load(ordering: .relaxed) == 1)
-        try pool.run { _ throws(LeafError) in }
-        #expect(ThreadSetUps.begun.load(ordering: .relaxed) == 4)
-        pool.stop()
-        #expect(ThreadSetUps.ended.load(ordering: .relaxed) == 4)
-    }
-
-    @Test func aPoolIsNotMadeWhereTheSystemRefusesTheInstructions() throws {
-        let best = Kernels(.best)
-        var product = best.product
-        product.permit = { 95 }
-        let error = #expect(throws: LeafError.self) {
-            try ComputePool(
-                threadCount: 2, kernels: Kernels(floats: best.floats, products: [product] + best.products.dropFirst()))
-        }
-        #expect(error?.kind == .usage)
-    }
-
     /// Wherever starting fails, those that run end, and the caller gets a sentence.
     @Test(.timeLimit(.minutes(30)), arguments: 2...6)
     func aThreadThatCannotStartLeavesNoneBehind(failing: Int) throws {
@@ -147,10 +118,4 @@ import Testing
             }
         }
     }
-}
-
-/// How often a C function without a context was called.
-private enum ThreadSetUps {
-    static let begun = Atomic(0)
-    static let ended = Atomic(0)
 }

@@ -9,6 +9,7 @@
 
 #include "../product/q4.h"
 
+#include "neon_dot.h"
 #include "neon_product.h"
 
 #pragma clang attribute pop

@@ -2,17 +2,24 @@
  * fma over the head's dimensions, a softmax sum goes over lanes by key index modulo 16, and a weighted value is a chain
  * of fma over keys in order. A key that is not visible weighs an exact zero: it changes no bit wherever it stands.
  *
- * Many queries share the widening of a page to float32; a single one reads the cache once, as stored. */
+ * Many queries share the widening of a page to float32, and are copied together, because their rows lie far apart, at
+ * multiples that share few places of a cache; a single one reads the cache once, as stored. */
 #ifndef LEAF_FLOAT_ATTENTION_H
 #define LEAF_FLOAT_ATTENTION_H
 
 #include "rows.h"
 
+/* The most vectors of keys or values that a tile of queries meets at once: two, if the registers hold twelve queries
+ * twice, so that a query's number is loaded once for both. */
+#define LEAF_TILE_VECTORS (LEAF_QUERY_TILE >= 12 ? 2 : 1)
+
 enum {
     /* The most queries, pages or vectors that one function takes at once. */
     LEAF_MOST_TOGETHER = 12,
     /* Queries whose scores stay in L2 while the pages pass by. */
-    LEAF_QUERIES_IN_L2 = 96,
+    LEAF_QUERIES_IN_L2 = 48,
+    /* What these queries and pages of keys may have: 48 queries of 128 dimensions and a page. */
+    LEAF_FLOATS_IN_L1 = (48 + 16) * 128,
 };
 
 /* A stretch of stored numbers: float16 or float32. */
@@ -65,6 +72,10 @@ LEAF_INLINE f32x16 biased(f32x16 score, float scale, const float *bias, const ui
     u16x16 bucket = load_half(buckets);
     i32x16 hidden = __builtin_convertvector(bucket, i32x16) == (int32_t)LEAF_MASKED;
     f32x16 addend = {0};
+    if (!__builtin_reduce_or(hidden)) { /* as in most pages, and faster */
+        for (size_t key = 0; key < LEAF_PAGE_KEYS; key++) addend[key] = bias[buckets[key]];
+        return fma16(score, spread(scale), addend);
+    }
     for (size_t key = 0; key < LEAF_PAGE_KEYS; key++)
         addend[key] = bias[buckets[key] == LEAF_MASKED ? 0 : buckets[key]];
     return choose(hidden, spread(-LEAF_INFINITY), fma16(score, spread(scale), addend));
@@ -80,8 +91,12 @@ typedef struct {
     float score_scale;
     float *out;
     size_t out_stride;
-    float *widened;     /* [16 * align16(dim_head)]: one page's keys or values as float32 */
     float *weights;     /* [rows][align16(keys)]: scores, then what softmax makes of them */
+
+    /* Of several queries. */
+    float *floats;                       /* [rows][align16(dim_head)]: queries, then sums of weighted values */
+    float *room[LEAF_TILE_VECTORS];      /* [16 * align16(dim_head)]: for keys or values of a page as float32 */
+    const float *pages[LEAF_TILE_VECTORS]; /* those at hand */
 } attention_task;
 
 LEAF_INLINE size_t weight_stride(const attention_task *task) { return page_count(task->cache) * LEAF_PAGE_KEYS; }
@@ -138,74 +153,139 @@ LEAF_INLINE void attend_one(const attention_task *task, leaf_kv type) {
     for (; d < dims; d += LEAF_LANES) query_values(task, type, d, 1);
 }
 
-/* `count` numbers as float32: as they are, or widened. */
-LEAF_INLINE const float *widen(const attention_task *task, stored from) {
+/* A page's keys or values as float32: as they are, or widened into `room`. */
+LEAF_INLINE const float *widen(const attention_task *task, stored from, float *room) {
     if (from.type == LEAF_KV_F32) return from.at;
     for (size_t i = 0; i < padded_dim(task->cache->dim_head) * LEAF_PAGE_KEYS; i += LEAF_LANES)
-        store16(task->widened + i, load_stored(from, i));
-    return task->widened;
+        store16(room + i, load_stored(from, i));
+    return room;
 }
 
-/* Scores of `count` queries from `row` on against one page; `count` is a constant. */
-LEAF_INLINE void tile_scores(const attention_task *task, const float *keys, size_t page, size_t row, size_t count) {
-    f32x16 scores[LEAF_MOST_TOGETHER];
-    const float *q = task->q + row * task->q_stride;
-    for (size_t r = 0; r < count; r++) scores[r] = (f32x16){0};
+/* The arrays are registers only if every loop over them is unrolled. */
+#define LEAF_EACH(index, count) _Pragma("clang loop unroll(full)") for (size_t index = 0; index < (count); index++)
+
+/* Where numbers of `count` rows are: a pointer for three rows, since twelve would not fit the registers. */
+typedef struct {
+    const float *three[LEAF_MOST_TOGETHER / 3];
+    size_t stride;
+} row_numbers;
+
+LEAF_INLINE row_numbers numbers_of(const float *first, size_t stride, size_t count) {
+    row_numbers rows = {.stride = stride};
+    LEAF_EACH(i, (count + 2) / 3) rows.three[i] = first + 3 * i * stride;
+    return rows;
+}
+
+/* The number of a row, in all lanes. */
+LEAF_INLINE f32x16 spread_number(const row_numbers *rows, size_t row) {
+    return spread(rows->three[row / 3][row % 3 * rows->stride]);
+}
+
+LEAF_INLINE void next_numbers(row_numbers *rows, size_t count) {
+    LEAF_EACH(i, (count + 2) / 3) {
+        rows->three[i]++;
+        __asm__("" : "+r"(rows->three[i])); /* or the compiler makes a pointer for each row again */
+    }
+}
+
+/* Scores of `count` queries from `row` on against `pages` pages; both are constants. */
+LEAF_INLINE void tile_scores(const attention_task *task, size_t page, size_t pages, size_t row, size_t count) {
+    f32x16 scores[LEAF_MOST_TOGETHER][LEAF_TILE_VECTORS];
+    const size_t stride = padded_dim(task->cache->dim_head);
+    row_numbers q = numbers_of(task->floats + row * stride, stride, count);
+    LEAF_EACH(r, count) LEAF_EACH(p, pages) scores[r][p] = (f32x16){0};
     for (size_t d = 0; d < task->cache->dim_head; d++) {
-        f32x16 key = load16(keys + d * LEAF_PAGE_KEYS);
-#pragma clang loop unroll(full)
-        for (size_t r = 0; r < count; r++) scores[r] = fma16(spread(q[r * task->q_stride + d]), key, scores[r]);
+        f32x16 keys[LEAF_TILE_VECTORS];
+        LEAF_EACH(p, pages) keys[p] = load16(task->pages[p] + d * LEAF_PAGE_KEYS);
+        LEAF_EACH(r, count) LEAF_EACH(p, pages) scores[r][p] = fma16(spread_number(&q, r), keys[p], scores[r][p]);
+        next_numbers(&q, count);
     }
-    for (size_t r = 0; r < count; r++) {
-        const uint16_t *buckets = task->buckets + (row + r) * task->bucket_stride + page * LEAF_PAGE_KEYS;
-        store16(task->weights + (row + r) * weight_stride(task) + page * LEAF_PAGE_KEYS,
-                biased(scores[r], task->score_scale, task->bias, buckets));
-    }
-}
-
-/* Adds one page's weighted values to the outputs of `count` queries; `count` is a constant. */
-LEAF_INLINE void tile_values(const attention_task *task, const float *values, size_t page, size_t row, size_t count) {
-    const float *weights = task->weights + row * weight_stride(task) + page * LEAF_PAGE_KEYS;
-    float *out = task->out + row * task->out_stride;
-    size_t dims = task->cache->dim_head, stride = padded_dim(dims);
-    for (size_t d = 0; d < dims; d += LEAF_LANES) {
-        size_t lanes = dims - d < LEAF_LANES ? dims - d : LEAF_LANES;
-        f32x16 sums[LEAF_MOST_TOGETHER];
-        for (size_t r = 0; r < count; r++)
-            sums[r] = page == 0 ? (f32x16){0} : load_part(out + r * task->out_stride + d, lanes);
-        for (size_t key = 0; key < LEAF_PAGE_KEYS; key++) {
-            f32x16 value = load16(values + key * stride + d);
-#pragma clang loop unroll(full)
-            for (size_t r = 0; r < count; r++)
-                sums[r] = fma16(spread(weights[r * weight_stride(task) + key]), value, sums[r]);
-        }
-        for (size_t r = 0; r < count; r++) store_part(out + r * task->out_stride + d, sums[r] + 0.0f, lanes);
+    LEAF_EACH(r, count) LEAF_EACH(p, pages) {
+        size_t key = (page + p) * LEAF_PAGE_KEYS;
+        const uint16_t *buckets = task->buckets + (row + r) * task->bucket_stride + key;
+        store16(task->weights + (row + r) * weight_stride(task) + key,
+                biased(scores[r][p], task->score_scale, task->bias, buckets));
     }
 }
 
-/* Calls tile(task, numbers, page, row, count) for all rows, with constant counts that the registers hold. */
-#define LEAF_FOR_ROWS(tile, task, numbers, page)                                                                       \
+/* Adds the weighted values of one of the pages at hand, dimensions d to d + 16 * vectors, to the sums of `count`
+ * queries; `vectors` and `count` are constants. */
+LEAF_INLINE void add_values(const attention_task *task, size_t page, size_t p, size_t d, size_t vectors, size_t row,
+                            size_t count, f32x16 sums[LEAF_MOST_TOGETHER][LEAF_TILE_VECTORS]) {
+    const size_t stride = padded_dim(task->cache->dim_head);
+    const float *from = task->weights + row * weight_stride(task) + (page + p) * LEAF_PAGE_KEYS;
+    row_numbers weights = numbers_of(from, weight_stride(task), count);
+    for (size_t key = 0; key < LEAF_PAGE_KEYS; key++) {
+        f32x16 values[LEAF_TILE_VECTORS];
+        LEAF_EACH(v, vectors) values[v] = load16(task->pages[p] + key * stride + d + v * LEAF_LANES);
+        LEAF_EACH(r, count) LEAF_EACH(v, vectors) sums[r][v] = fma16(spread_number(&weights, r), values[v], sums[r][v]);
+        next_numbers(&weights, count);
+    }
+}
+
+LEAF_INLINE void tile_vectors(const attention_task *task, size_t page, size_t pages, size_t d, size_t vectors,
+                              size_t row, size_t count) {
+    const size_t stride = padded_dim(task->cache->dim_head);
+    float *so_far = task->floats + row * stride + d;
+    f32x16 sums[LEAF_MOST_TOGETHER][LEAF_TILE_VECTORS];
+    LEAF_EACH(r, count) LEAF_EACH(v, vectors) {
+        sums[r][v] = page == 0 ? (f32x16){0} : load16(so_far + r * stride + v * LEAF_LANES);
+    }
+    for (size_t p = 0; p < pages; p++) add_values(task, page, p, d, vectors, row, count, sums);
+    LEAF_EACH(r, count) LEAF_EACH(v, vectors) store16(so_far + r * stride + v * LEAF_LANES, sums[r][v]);
+}
+
+/* Adds the weighted values of `pages` pages to the sums of `count` queries; `count` is a constant. */
+LEAF_INLINE void tile_values(const attention_task *task, size_t page, size_t pages, size_t row, size_t count) {
+    const size_t dims = padded_dim(task->cache->dim_head), together = LEAF_TILE_VECTORS * LEAF_LANES;
+    size_t d = 0;
+    for (; d + together <= dims; d += together) tile_vectors(task, page, pages, d, LEAF_TILE_VECTORS, row, count);
+    for (; d < dims; d += LEAF_LANES) tile_vectors(task, page, pages, d, 1, row, count);
+}
+
+/* Calls tile(task, page, pages, row, count) for all rows, with constant counts that the registers hold. */
+#define LEAF_FOR_ROWS(tile, task, page, pages)                                                                         \
     do {                                                                                                               \
         size_t row = 0, rows = (task)->rows;                                                                           \
-        for (; LEAF_QUERY_TILE >= 12 && row + 12 <= rows; row += 12) tile(task, numbers, page, row, 12);               \
-        for (; LEAF_QUERY_TILE >= 6 && row + 6 <= rows; row += 6) tile(task, numbers, page, row, 6);                   \
-        for (; row + 3 <= rows; row += 3) tile(task, numbers, page, row, 3);                                           \
-        if (row + 2 == rows) tile(task, numbers, page, row, 2);                                                        \
-        if (row + 1 == rows) tile(task, numbers, page, row, 1);                                                        \
+        for (; LEAF_QUERY_TILE >= 12 && row + 12 <= rows; row += 12) tile(task, page, pages, row, 12);                 \
+        for (; LEAF_QUERY_TILE >= 6 && row + 6 <= rows; row += 6) tile(task, page, pages, row, 6);                     \
+        for (; row + 3 <= rows; row += 3) tile(task, page, pages, row, 3);                                             \
+        if (row + 2 == rows) tile(task, page, pages, row, 2);                                                          \
+        if (row + 1 == rows) tile(task, page, pages, row, 1);                                                          \
     } while (0)
 
-static void attend_many(const attention_task *task) {
+/* Widens some pages' keys or values. */
+LEAF_INLINE void open_pages(attention_task *task, stored (*part)(const leaf_cache_view *, leaf_kv, size_t), size_t page,
+                            size_t pages) {
     const leaf_cache_view *cache = task->cache;
-    size_t pages = page_count(cache);
-    for (size_t page = 0; page < pages; page++) {
-        const float *keys = widen(task, page_keys(cache, cache->type, page));
-        LEAF_FOR_ROWS(tile_scores, task, keys, page);
+    for (size_t p = 0; p < pages; p++)
+        task->pages[p] = widen(task, part(cache, cache->type, page + p), task->room[p]);
+}
+
+static void attend_many(attention_task *task) {
+    const size_t pages = page_count(task->cache), dims = task->cache->dim_head, stride = padded_dim(dims);
+    for (size_t row = 0; row < task->rows; row++)
+        memcpy(task->floats + row * stride, task->q + row * task->q_stride, dims * sizeof(float));
+    for (size_t page = 0, together; page < pages; page += together) {
+        together = pages - page < LEAF_TILE_VECTORS ? 1 : LEAF_TILE_VECTORS;
+        open_pages(task, page_keys, page, together);
+        if (together == LEAF_TILE_VECTORS)
+            LEAF_FOR_ROWS(tile_scores, task, page, LEAF_TILE_VECTORS);
+        else
+            LEAF_FOR_ROWS(tile_scores, task, page, 1);
     }
     for (size_t row = 0; row < task->rows; row++)
         softmax(task->weights + row * weight_stride(task), weight_stride(task));
-    for (size_t page = 0; page < pages; page++) {
-        const float *values = widen(task, page_values(cache, cache->type, page));
-        LEAF_FOR_ROWS(tile_values, task, values, page);
+    for (size_t page = 0, together; page < pages; page += together) {
+        together = pages - page < LEAF_TILE_VECTORS ? 1 : LEAF_TILE_VECTORS;
+        open_pages(task, page_values, page, together);
+        LEAF_FOR_ROWS(tile_values, task, page, together);
+    }
+    for (size_t row = 0; row < task->rows; row++) {
+        for (size_t d = 0; d < dims; d += LEAF_LANES) {
+            size_t lanes = dims - d < LEAF_LANES ? dims - d : LEAF_LANES;
+            store_part(task->out + row * task->out_stride + d, load16(task->floats + row * stride + d) + 0.0f, lanes);
+        }
     }
 }
 
@@ -216,21 +296,27 @@ static void attention(const leaf_cache_view *cache, const float *q, size_t q_str
         for (size_t row = 0; row < rows; row++) memset(out + row * out_stride, 0, cache->dim_head * sizeof(float));
         return;
     }
-    for (size_t row = 0; row < rows; row += LEAF_QUERIES_IN_L2) {
+    const size_t stride = padded_dim(cache->dim_head), page_floats = stride * LEAF_PAGE_KEYS;
+    _Alignas(64) float floats[LEAF_FLOATS_IN_L1];
+    size_t most = stride > LEAF_FLOATS_IN_L1 / 18 ? 1 : LEAF_FLOATS_IN_L1 / stride - LEAF_PAGE_KEYS;
+    if (most > LEAF_QUERIES_IN_L2) most = LEAF_QUERIES_IN_L2;
+    for (size_t row = 0; row < rows; row += most) {
         attention_task task = {
             .cache = cache,
             .q = q + row * q_stride,
             .q_stride = q_stride,
-            .rows = rows - row < LEAF_QUERIES_IN_L2 ? rows - row : LEAF_QUERIES_IN_L2,
+            .rows = rows - row < most ? rows - row : most,
             .buckets = buckets + row * bucket_stride,
             .bucket_stride = bucket_stride,
             .bias = bias,
             .score_scale = score_scale,
             .out = out + row * out_stride,
             .out_stride = out_stride,
-            .widened = scratch,
-            .weights = scratch + padded_dim(cache->dim_head) * LEAF_PAGE_KEYS,
+            .weights = scratch + page_floats,
+            .floats = floats,
         };
+        task.room[0] = scratch;
+        task.room[LEAF_TILE_VECTORS - 1] = LEAF_TILE_VECTORS == 1 ? scratch : floats + most * stride;
         if (task.rows > 1)
             attend_many(&task);
         else if (cache->type == LEAF_KV_F16)

@@ -5,8 +5,8 @@
  * products by the instruction that multiplies and by how the weights lie. An instruction set is a choice of both. Every
  * function of every table gives the same bits: integer sums are exact, and the float steps are the same IEEE operations
  * in the same order (explicit fma, no contraction, reductions over 16 lanes by element index modulo 16 and then a fixed
- * tree). A row's result never depends on the rows computed beside it. No function allocates, locks or starts threads,
- * and none keeps state but what a product's own `begin_thread` prepares; all may run on many threads at once.
+ * tree). A row's result never depends on the rows computed beside it. No function allocates, locks, starts threads or
+ * keeps state; all may run on many threads at once.
  *
  * A function that takes n numbers reads and writes n numbers, whatever lies behind them; float rows need no alignment.
  * Callers keep rows at multiples of 64 bytes all the same, because that is faster.
@@ -162,13 +162,6 @@ typedef struct {
     const char *name; /* of the instruction set that it was made for */
     leaf_layout layout;
 
-    /* What the instruction needs; NULL where it needs nothing. `permit` asks the system for it, once a process, before
-     * the first thread begins; it gives 0, or errno where the system refuses. Every thread calls begin_thread before
-     * its first `linear`, and end_thread after its last. */
-    int (*permit)(void);
-    void (*begin_thread)(void);
-    void (*end_thread)(void);
-
     /* Quantizes one float row of `columns` numbers to a row of leaf_activation_row_bytes(type, padded_columns), aligned
      * to 64 bytes; columns beyond count as zeros. padded_columns is a multiple of 64. A group whose scale is zero or
      * below the normal floats becomes zeros; one that holds a NaN or an infinity gets scale NaN, so that the damage
@@ -200,10 +193,16 @@ size_t leaf_activation_row_bytes(leaf_activation type, size_t padded_columns);
 
 /* Names of all instruction sets, slowest first, here or not: "scalar", "avx2", ... NULL past the last. */
 const char *leaf_kernels_name(size_t index);
-/* NULL when unknown, or when this build or this processor lacks it. */
+/* NULL when unknown, or when this build or this processor lacks it. AMX is lacking until the process has the system's
+ * permission. */
 const leaf_kernels *leaf_kernels_named(const char *name);
 /* The fastest that this processor has; never NULL. */
 const leaf_kernels *leaf_kernels_best(void);
+
+/* Asks the system to permit this process what some instruction set of the processor needs, and the system gives to
+ * those who ask: the tiles of AMX, on Linux. From then on it refuses signal stacks that are too small for them. Gives
+ * 0, also where nothing is to be asked for, or errno where the system refuses. */
+int leaf_kernels_permit(void);
 
 /* NULL where the set has no product for the layout. */
 static inline const leaf_product *leaf_kernels_product(const leaf_kernels *kernels, leaf_layout layout) {

@@ -8,14 +8,8 @@
 #ifndef LEAF_PRODUCT_PANEL_H
 #define LEAF_PRODUCT_PANEL_H
 
+#include "decoded.h"
 #include "quantized_row.h"
-#include "tile.h"
-
-enum {
-    /* Columns of a panel: 16 KiB of int8, which L1 holds. */
-    PANEL_COLUMNS = 1024,
-    HAS_PANELS = LAYOUT != LEAF_LAYOUT_INT8,
-};
 
 /* Columns begin to end of a tile. While a section of them is computed, one of what lies `ahead` is fetched. */
 typedef struct {
@@ -42,19 +36,6 @@ LEAF_INLINE void load_span_step(const column_span *span, size_t column, size_t s
 
 LEAF_INLINE void fetch_span_step(const column_span *span, size_t column, size_t step) {
     fetch_step(section_of(span->ahead, column - span->begin), step);
-}
-
-static void decode_columns(const uint8_t *sections, size_t columns, uint8_t *blocks) {
-    for (size_t column = 0; column < columns; column += SECTION_COLUMNS) {
-        for (size_t step = 0; step < SECTION_STEPS; step++, blocks += 128) {
-            for (size_t part = 0; part < BLOCK_PARTS; part++) {
-                bytes w[2];
-                load_step(section_of(sections, column), step, part, w);
-                memcpy(blocks + sizeof(bytes) * part, &w[0], sizeof(bytes));
-                memcpy(blocks + 64 + sizeof(bytes) * part, &w[1], sizeof(bytes));
-            }
-        }
-    }
 }
 
 /* One tile for rows `row` to `end`. */

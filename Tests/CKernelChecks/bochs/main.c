@@ -1,5 +1,8 @@
 /* Prints the digests of every instruction set on a machine without an operating system, with the few functions of the C
  * library that the kernels and their checks call. */
+#include <cpuid.h>
+#include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,25 +61,54 @@ void abort(void) {
     leave();
 }
 
+int *__errno_location(void) {
+    static int number;
+    return &number;
+}
+
+/* arch_prctl of a system that permits the tiles of AMX to whoever asks. */
+long syscall(long number, ...) {
+    static unsigned long permitted = 3;
+    va_list arguments;
+    va_start(arguments, number);
+    if (va_arg(arguments, int) == 0x1023)
+        permitted |= 3ul << 17;
+    else
+        *va_arg(arguments, unsigned long *) = permitted;
+    va_end(arguments);
+    return 0;
+}
+
 /* What the compiler's library remembers of the processor; nothing, when the vendor is zero. */
 extern struct {
     unsigned vendor, type, subtype, features;
 } __cpu_model;
 
-/* Has the registers of `states` enabled, as a system does that saves them, and tells which table is chosen then. */
-static void enable(uint32_t states) {
-    __asm__ volatile("xsetbv" : : "a"(states), "d"(0), "c"(0));
-    __cpu_model.vendor = 0;
-    __builtin_cpu_init();
+static void say_best(void) {
     say("best ");
     say(leaf_kernels_best()->name);
     say("\n");
+}
+
+/* Has the registers of `states` enabled, as a system does that saves them, and tells which table is chosen then.
+ * Nothing happens where the processor lacks some. */
+static void enable(uint32_t states) {
+    unsigned known = 0, b, c, d;
+    __get_cpuid_count(0xD, 0, &known, &b, &c, &d);
+    if (states & ~known) return;
+    __asm__ volatile("xsetbv" : : "a"(states), "d"(0), "c"(0));
+    __cpu_model.vendor = 0;
+    __builtin_cpu_init();
+    say_best();
 }
 
 void check(void) {
     enable(0x03); /* x87, SSE */
     enable(0x07); /* AVX */
     enable(0xE7); /* AVX-512 */
+    enable(0x600E7); /* AMX */
+    leaf_kernels_permit();
+    say_best();
     for (size_t set = 0; leaf_kernels_name(set); set++) {
         const leaf_kernels *kernels = leaf_kernels_named(leaf_kernels_name(set));
         for (size_t check = 0; kernels && check < kernel_check_count(); check++) {
