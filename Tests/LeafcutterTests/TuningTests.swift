@@ -88,7 +88,8 @@ import Testing
     }
 
     /// Fewer bits are chosen for the merged numbers: as for those of the merged int8 model.
-    @Test(arguments: [WeightFormat.q4, .q3]) func aMergedLowBitModelIsTheMergedModelsCopy(weights: WeightFormat) throws {
+    @Test(arguments: [WeightFormat.q4, .q3])
+    func aMergedLowBitModelIsTheMergedModelsCopy(weights: WeightFormat) throws {
         let directory = try TemporaryDirectory()
         func merge(_ weights: WeightFormat) throws -> String {
             var options = ConversionOptions()
