@@ -35,8 +35,16 @@ package final class UnfinishedFile {
     deinit {
         switch target {
         case .straight(let descriptor, _): close(descriptor)
-        case .beside(let output, _): if !isFinished { try? FilePath.remove(output.path) }
+        case .beside: abandon()
         }
+    }
+
+    /// Leaves nothing of a file that will not be whole. Who failed does it at once: other threads may own it as well,
+    /// and the process may end before they do.
+    private func abandon() {
+        guard case .beside(let output, _) = target, !isFinished else { return }
+        isFinished = true
+        try? FilePath.remove(output.path)
     }
 
     /// - Throws: `.io`, `.cancelled` if the wait for a reader was given up.
@@ -66,7 +74,13 @@ package final class UnfinishedFile {
 
     private func write(_ bytes: UnsafeRawBufferPointer) throws(LeafError) {
         switch target {
-        case .beside(let output, _): try output.write(bytes, at: written)
+        case .beside(let output, _):
+            do throws(LeafError) {
+                try output.write(bytes, at: written)
+            } catch {
+                abandon()
+                throw error
+            }
         case .straight(let descriptor, let output):
             if written == 0 { try begin(descriptor) }
             if let code = output.write(bytes) {

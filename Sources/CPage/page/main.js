@@ -395,7 +395,12 @@ class Page {
 
   #countSoon() { this.#count.askSoon(this.#sheet.text, () => this.#showCount()); }
 
-  #showCount() { this.#count.show(this.#strip.model?.context, this.#settings.values.max_tokens); }
+  #showCount() {
+    const model = this.#strip.model;
+    // The soft prompt takes its places of the context, too.
+    const room = model && model.context - (model.prompt_length ?? 0);
+    this.#count.show(room, this.#settings.values.max_tokens);
+  }
 
   // What leaves the page
 

@@ -26,9 +26,9 @@ struct RequantizeCommand: Command {
             is not needed. From q4 or q3, --weights int8 makes the int8 model that computes exactly the same. What was \
             interrupted goes on when the same command is run again.
 
-            With --calibrate the model reads a text first, and the codes are chosen for what its matrices then met: \
-            a third of the differences, and less. Give some pages of the kind of text that the model is for; \
-            \(mostTokens) tokens at most are read, 512 on each sweep.
+            With --calibrate the model reads a text first, and the codes are chosen for what its matrices then met. \
+            Give some pages of the kind of text that the model is for: they halve the differences, other text helps \
+            little. \(mostTokens) tokens at most are read, 512 on each sweep.
             """,
         arguments: [
             .required("MODEL", "A .leaf file.", \.model, suggest: .model),

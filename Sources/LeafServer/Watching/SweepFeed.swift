@@ -61,7 +61,9 @@ struct SweepFeed {
             "name": .string(name), "parameters": .integer(file.parameterCount),
             "layers": .integer(file.configuration.layers.count), "blocks": .integer(file.leaf.blocks.count),
             "bytes": .integer(file.leaf.fileBytes), "memory": .memory(model),
-            "context": .integer(model.capacity.longest), "sequences": .integer(model.capacity.sequences),
+            "context": .integer(model.capacity.longest),
+            "prompt_length": .integer(file.configuration.promptLength),
+            "sequences": .integer(model.capacity.sequences),
             "vocabulary": .bool(model.tokenizer != nil), "pinned": .string(pinned(view)),
         ]
     }

@@ -201,14 +201,14 @@ class Model:
         return made(Score, self._answer("score", {**request_fields("score", (context, target)), **options}))
 
     def choose(
-        self, text: str, options: Sequence[str], *, rule: str = "choice", **form: Unpack[FormOptions]
+        self, text: str, options: Sequence[str], *, rule: Optional[str] = None, **form: Unpack[FormOptions]
     ) -> Choice:
         """Says which of several options continues a text best.
 
         Args:
             options: texts, one to 256.
-            rule: ``"choice"``: the option that the model judges to be right, as CPM-Live asks it; ``"likelihood"``: the
-                most likely continuation.
+            rule: ``"likelihood"``: the most likely continuation; ``"choice"``: the option that the model judges to be
+                right, as CPM-Live asks it, which only an adapter has learned to answer (the default with one).
         """
         refuse_bytes(text, "text")
         if isinstance(options, str):
