@@ -39,6 +39,8 @@ import Testing
         let runs = try file("runs.jsonl", #"{"name":"a","budget":5,"decode_seconds_per_token":[0.5]}"#)
         let prompts = try file("prompts.jsonl", #"{"prompt":"春","max_tokens":1}"#)
         let texts = try file("texts.jsonl", #"{"text":"床前<blank:1>光"}"#)
+        let text = try file("text.txt", "白日依山尽，黄河入海流。")
+        let part = try file("q4.part", "白日依山尽，黄河入海流。")
         let mirror = folder.path("mirror.leaf")
         try FileManager.default.copyItem(atPath: model, toPath: mirror)
         let commands: [(words: [String], lost: String)] = [
@@ -54,6 +56,8 @@ import Testing
             (["fill", model, "床前<blank:1>光", "-q", "--trace", model], model),
             (["fill", model, "--requests", texts, "-q", "--trace", texts], texts),
             (["synthesize", model, "--preset", "tiny", "--around", model, "--force"], model),
+            (["requantize", model, text, "--weights", "q4", "--calibrate", text, "--force"], text),
+            (["requantize", model, folder.path("q4"), "--weights", "q4", "--calibrate", part, "--force"], part),
         ]
         for command in commands { try expectRefusal(command.words, command.lost) }
     }

@@ -122,18 +122,19 @@ def test_a_stop_finishes_what_is_under_way(streamed):
         assert server.process.wait(timeout=30) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("between", [0.5, 0.05])
-def test_a_second_signal_ends_it_at_once(streamed, number, between):
+def test_a_second_signal_ends_it_at_once(streamed, first, second, between):
     with throttled(streamed, 9) as server:
         with stream(server, max_tokens=50) as connection:
             assert connection.recv(4096)
-            server.process.send_signal(number)
+            server.process.send_signal(first)
             time.sleep(between)
             assert server.process.poll() is None
-            server.process.send_signal(number)
+            server.process.send_signal(second)
             # As a shell tells of it.
-            assert server.process.wait(timeout=5) == 128 + number
+            assert server.process.wait(timeout=5) == 128 + second
 
 
 def test_signals_are_taken_by_a_thread_that_does_nothing_else(slow):

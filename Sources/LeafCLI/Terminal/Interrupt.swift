@@ -3,9 +3,8 @@ import LeafSystem
 import Leafcutter
 import Synchronization
 
-/// Ctrl-C, SIGTERM, or the end of the terminal: asks for a clean stop. The same signal a second time ends the process
-/// at once, with the code that shells give it (128 and its number), but for SIGHUP, which a closed terminal sends
-/// twice. A signal that was ignored when the program began stays ignored, in a child too.
+/// Ctrl-C, SIGTERM, or the end of the terminal: asks for a clean stop. A second one ends the process at once, with the
+/// code that shells give it (128 and its number). SIGHUP counts for neither: a closed terminal sends it twice. A signal that was ignored when the program began stays ignored, in a child too.
 ///
 /// A handler sets a flag, which needs no thread: the program can be stopped where no thread can be started. The handler
 /// also rings a bell, whose thread cancels what waits.
@@ -25,6 +24,8 @@ final class Interrupt: Sendable {
     private static let bell = Atomic<Int32>(-1)
     /// A process that learns of the signals too; 0 while there is none.
     private static let child = Atomic<pid_t>(0)
+    /// How the child learns of Ctrl-C, which a terminal sends to both: by a signal that does not count as a second one.
+    private static let passedInterrupt = Atomic<Int32>(SIGHUP)
     /// The thread whose waiting a signal interrupts: the one that does what the command says.
     private static let worker = Atomic<pthread_t>(0)
     /// Interrupts it. Means nothing to a program that does not ask for it.
@@ -47,6 +48,8 @@ final class Interrupt: Sendable {
         // Initialized before a handler reads them.
         _ = Self.seen.load(ordering: .relaxed)
         _ = Self.child.load(ordering: .relaxed)
+        // The child ignores what this process does.
+        if Self.isIgnored(SIGHUP) { Self.passedInterrupt.store(SIGTERM, ordering: .releasing) }
         Self.worker.store(pthread_self(), ordering: .releasing)
         var ends: [Int32] = [-1, -1]
         _ = pipe(&ends)
@@ -66,7 +69,7 @@ final class Interrupt: Sendable {
                 let before = Interrupt.seen.bitwiseOr(bit, ordering: .acquiringAndReleasing).oldValue
                 let code = errno
                 Interrupt.pass(number)
-                if before & bit != 0, number != SIGHUP { _exit(128 + number) }
+                if before & ~(1 << UInt64(SIGHUP)) != 0, number != SIGHUP { _exit(128 + number) }
                 var byte: UInt8 = 1
                 _ = write(Interrupt.bell.load(ordering: .acquiring), &byte, 1)
                 let worker = Interrupt.worker.load(ordering: .acquiring)
@@ -107,10 +110,9 @@ final class Interrupt: Sendable {
     /// The child is gone.
     func passOnNoMore() { Self.child.store(0, ordering: .sequentiallyConsistent) }
 
-    /// Ctrl-C goes to both anyway. As SIGTERM it does not count there as a second one.
     private static func pass(_ number: Int32) {
         let process = child.load(ordering: .sequentiallyConsistent)
-        if process > 0 { kill(process, number == SIGINT ? SIGTERM : number) }
+        if process > 0 { kill(process, number == SIGINT ? passedInterrupt.load(ordering: .acquiring) : number) }
     }
 
     private static func isIgnored(_ number: Int32) -> Bool {
