@@ -4,7 +4,8 @@ import Leafcutter
 import Synchronization
 
 /// Ctrl-C, SIGTERM, or the end of the terminal: asks for a clean stop. A second one ends the process at once, with the
-/// code that shells give it (128 and its number). SIGHUP counts for neither: a closed terminal sends it twice. A signal that was ignored when the program began stays ignored, in a child too.
+/// code that shells give it (128 and its number). SIGHUP counts for neither: a closed terminal sends it twice. A signal
+/// that was ignored when the program began stays ignored, in a child too.
 ///
 /// A handler sets a flag, which needs no thread: the program can be stopped where no thread can be started. The handler
 /// also rings a bell, whose thread cancels what waits.
