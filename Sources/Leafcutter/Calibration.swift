@@ -15,16 +15,13 @@ package final class Calibration {
     private var digest: ChunkDigest
     /// Tokens that were read.
     package private(set) var tokens = 0
-    /// Tokens of a window, `<s>` included.
-    package let window: Int
-
-    /// Windows that are tried, where memory is short.
-    private static let windows = [512, 256, 128, 64]
+    /// Tokens of a window, `<s>` included: the same in any memory, because windows decide the bytes.
+    package static let window = 512
 
     /// - Parameters:
     ///   - path: of the file that is being made.
     ///   - options: their capacity is chosen here.
-    /// - Throws: `.budget` with what the smallest window takes, and what opening a model throws.
+    /// - Throws: `.budget` with what a window takes, and what opening a model throws.
     package init(_ file: ModelFile, beside path: String, _ options: ModelOptions) throws(LeafError) {
         products = try InputProducts(columns: file.leaf.matrices.map(\.columns), beside: path)
         let instructionSet = if let set = options.instructionSet { set } else { try InstructionSet.wanted() }
@@ -33,17 +30,10 @@ package final class Calibration {
             threads: options.threads ?? Machine.current().cores)
         var options = options
         options.observer = observer
-        let longest = Self.windows[0]
-        var fitting: (Int, ModelOptions)?
-        for window in Self.windows where fitting == nil {
-            options.capacity = try Self.request(
-                Array(repeating: Tokenizer.bosID, count: window), file
-            ).demand(in: file.configuration)
-            let fits = try Model.fits(file, options)
-            if fits || window == Self.windows.last { fitting = (window, options) }
-        }
-        window = fitting?.0 ?? longest
-        model = try Model(file, fitting?.1 ?? options)
+        options.capacity = try Self.request(
+            Array(repeating: Tokenizer.bosID, count: Self.window), file
+        ).demand(in: file.configuration)
+        model = try Model(file, options)
         digest = try ChunkDigest()
     }
 

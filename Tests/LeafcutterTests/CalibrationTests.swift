@@ -43,7 +43,7 @@ import Testing
         var files: [Data] = []
         var several = ModelOptions(memory: .gibibytes(1), threads: 3, instructionSet: .scalar)
         several.reading = .init(mode: .direct)
-        let small = ModelOptions(memory: .bytes(40 << 20), threads: 1)
+        let small = ModelOptions(memory: .bytes(64 << 20), threads: 1)
         for options in [ModelOptions(memory: .gibibytes(1), threads: 2), several, small] {
             let output = directory.path("copy\(files.count).leaf")
             try Self.requantize(path, to: weights, at: output, windows, options)

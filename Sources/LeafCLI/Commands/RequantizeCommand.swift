@@ -103,7 +103,7 @@ struct RequantizeCommand: Command {
         let text = try TextTokens(path: path, file.requireTokenizer())
         options.callerBytes = text.bytes(longest: text.limit)
         let calibration = try Calibration(file, beside: output, options)
-        var windows = WindowSource(text, try TextWindows(context: calibration.window, prefix: 1, stride: nil))
+        var windows = WindowSource(text, try TextWindows(context: Calibration.window, prefix: 1, stride: nil))
         var progress = Progress("calibrating", 0, "token")
         progress.sweep = .step
         terminal.progress.show(progress)
