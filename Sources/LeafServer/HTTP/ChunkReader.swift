@@ -1,5 +1,3 @@
-import LeafFormat
-
 /// The chunks of a body as they arrive, in pieces of any size: what libevent would misread, or wait for in vain.
 package struct ChunkReader {
     private enum Place {

@@ -1,5 +1,3 @@
-import LeafFormat
-
 /// The head of a request as it arrives, byte by byte: its line and its fields, or the fields behind the last chunk of
 /// its body.
 ///
