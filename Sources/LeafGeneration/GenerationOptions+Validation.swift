@@ -4,7 +4,8 @@ public import LeafSystem
 extension GenerationOptions {
     private static let temperatures: ClosedRange<Float> = 0.001...1000
     private static let penalties: ClosedRange<Float> = 1...1000
-    private static let lengths = 1...10_000_000
+    /// Tokens of an answer.
+    package static let lengths = 1...10_000_000
     private static let logprobCounts = 0...1000
     private static let countPenalties: ClosedRange<Float> = -100...100
     private static let biases: ClosedRange<Float> = -1000...1000

@@ -19,10 +19,16 @@ public struct ScoreRequest: Sendable {
     /// - Throws: `.usage` if the request is invalid for this model.
     public func validate(for configuration: ModelConfiguration) throws(LeafError) {
         try context.validate(for: configuration)
-        guard !context.ids.isEmpty else { throw LeafError(.usage, "the context has no ids; give at least <s> (6)") }
-        guard !target.isEmpty else { throw LeafError(.usage, "the target has no ids; give at least one") }
+        guard !context.ids.isEmpty else {
+            throw LeafError(.usage, "the context has no ids; give at least <s> (6)", field: "context")
+        }
+        guard !target.isEmpty else {
+            throw LeafError(.usage, "the target has no ids; give at least one", field: "target")
+        }
         if let id = target.first(where: { $0 < 0 || Int($0) >= configuration.vocabSize }) {
-            throw LeafError(.usage, "token id \(id) is outside the vocabulary (0 to \(configuration.vocabSize - 1))")
+            throw LeafError(
+                .usage, "token id \(id) is outside the vocabulary (0 to \(configuration.vocabSize - 1))",
+                field: "target")
         }
         guard !scored.isEmpty, scored.lowerBound >= 0, scored.upperBound <= target.count else {
             throw LeafError(.usage, "tokens \(scored) are not among the \(target.count) of the target")

@@ -15,7 +15,9 @@ extension Service {
             if exchange.status != 0 { metrics.count(route, Int(exchange.status), seconds: seconds) }
             options.log?.write(exchange, seconds: seconds)
         }
-        guard hosts.admits(exchange.header("Host")) else { return refuse(exchange, .foreignHost) }
+        guard hosts.admits(exchange.header("Host")), exchange.targetHost.map({ hosts.admits($0) }) ?? true else {
+            return refuse(exchange, .foreignHost)
+        }
         if let origin = options.crossOrigin, exchange.header("Origin") != nil {
             exchange.add(header: "Access-Control-Allow-Origin", origin)
             if exchange.method == .options { return allowCrossOrigin(exchange) }

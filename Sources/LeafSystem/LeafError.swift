@@ -79,6 +79,9 @@ extension LeafError {
         LeafError(.usage, "'\(name)' \(what)", field: name)
     }
 
+    /// The same about a field that a request calls otherwise.
+    package func about(_ field: String) -> LeafError { LeafError(kind, description, advice: advice, field: field) }
+
     /// Makes an error of a failed system call: what failed, why, and a remedy for the usual reasons.
     package static func system(_ what: String, _ code: Int32) -> LeafError {
         LeafError(.io, "\(what): \(reason(of: code))" + (remedy(for: code).map { "; \($0)" } ?? ""))

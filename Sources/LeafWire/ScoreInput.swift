@@ -200,9 +200,24 @@ package struct ScoreInput: Sendable {
     private func request(
         _ context: [Int32], _ target: [Int32], _ file: ModelFile
     ) throws(LeafError) -> ScoreRequest {
-        let request = ScoreRequest(context: try file.rows(of: .ids(context), fields.form), target: target)
-        try request.validate(for: file.configuration)
-        return request
+        do throws(LeafError) {
+            let request = ScoreRequest(context: try file.rows(of: .ids(context), fields.form), target: target)
+            try request.validate(for: file.configuration)
+            return request
+        } catch {
+            throw named(error)
+        }
+    }
+
+    /// An error about one of the texts, by the name of the field that it came in.
+    private func named(_ error: LeafError) -> LeafError {
+        let isChoice = fields.input != nil
+        return switch error.field {
+        case "prompt", "context":
+            error.about(isChoice ? "input" : fields.contextIDs == nil ? "context" : "context_ids")
+        case "target": error.about(isChoice ? "options" : fields.targetIDs == nil ? "target" : "target_ids")
+        default: error
+        }
     }
 }
 

@@ -55,30 +55,6 @@ import Testing
     @Test(arguments: ["", "8080", "host", "host:", "host:99999", "host:-1", "::1:80", "unix:", "a:b:c"])
     func whatIsNoAddressIsNone(_ text: String) { #expect(ListeningAddress(text) == nil) }
 
-    @Test func theEndOfAHeadIsFoundInWhateverPiecesItComes() {
-        let head = Array("\r\nPOST / HTTP/1.1\r\nHost: a\nX: b\r\n\r\nbody\n\n".utf8)
-        let end = 35
-        #expect(head[..<end].suffix(4) == Array("\r\n\r\n".utf8)[...])
-        for size in 1...head.count {
-            var found = RequestHead()
-            for begin in stride(from: 0, to: end - 1, by: size) { found.take(head[begin..<min(begin + size, end - 1)]) }
-            #expect(!found.isWhole)
-            found.take(head[(end - 1)...])
-            #expect(found.isWhole && found.byteCount == end)
-        }
-    }
-
-    @Test(arguments: [
-        ("", nil), ("Content-Length: 12\r\n", 12), ("content-length:\t12 \r\n", 12), ("Content-Length: -1\r\n", nil),
-        ("Content-Length: x\r\n", nil), ("X-Content-Length: 12\r\n", nil),
-        ("Content-Length: 99999999999999999999\r\n", Int.max), ("Content-Length: 5\r\nContent-Length: 12\r\n", 12),
-    ])
-    func aHeadSaysHowLongItsBodyIs(_ line: String, _ bytes: Int?) {
-        var head = RequestHead()
-        for byte in "POST / HTTP/1.1\r\n\(line)X: Content-Length: 7\r\n\r\n".utf8 { head.take([byte]) }
-        #expect(head.isWhole && head.bodyBytes == bytes)
-    }
-
     @Test(arguments: [
         ("", ""), ("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("::1", "0:0:0:0::/64"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("2001:db8:1:2::", "2001:db8:1:2::/64"),

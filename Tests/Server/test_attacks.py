@@ -115,9 +115,35 @@ def test_heads_that_are_none(small):
         assert status is None or 400 <= status < 600
 
 
-# Requests that libevent has words of its own for.
+def chunked(body):
+    return head(Transfer_Encoding="chunked") + body
+
+
+def with_lines(*lines):
+    return head()[:-2] + b"".join(line + b"\r\n" for line in lines) + b"\r\n0\r\n\r\n"
+
+
+# Requests that cannot be read, or that others might read differently.
 UNREADABLE = [
-    (400, b"GET\r\n\r\n"), (400, b"GET / HTTP/9.9\r\n\r\n"),
+    (400, b"GET\r\n\r\n"), (505, b"GET / HTTP/9.9\r\n\r\n"), (400, b"GET /health\r\n\r\n"),
+    *[(505, b"GET /health HTTP/%s\r\nHost: localhost\r\n\r\n" % version)
+      for version in (b"1.10", b"1.11", b"0.9", b"-1.1", b"1.-1", b"2.0")],
+    *[(501, with_lines(b"Transfer-Encoding: " + coding))
+      for coding in (b"xchunked", b"gzip, chunked", b"chunked, chunked", b"identity", b"\tchunked", b"")],
+    (501, with_lines(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked")),
+    *[(400, with_lines(*lines)) for lines in (
+        (b"Transfer-Encoding: chunked", b"Content-Length: 5"), (b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+        (b"Content-Length: 2", b"Content-Length: 5"), (b"Content-Length: +2",), (b"Content-Length: 0x2",),
+        (b"foo : b",), (b": x",), (b"foo: a\0b",), (b"foo: a\rb",), (b"foo: a", b" b"), (b"Host: localhost",),
+        (b"Content-Length : 5",))],
+    (400, b"POST /v1/completions HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    (400, head("GET", "/health", Content_Length="35") + b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"),
+    (400, head("GET", "//localhost/health")), (400, head("GET", "health")),
+    (404, b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    *[(413, chunked(size)) for size in (b"ffffffffffffffffffffff", b"7fffffffffffffff\r\n", b"200000\r\n", b"100001")],
+    *[(400, chunked(body)) for body in (
+        b"\r\n", b"0x5\r\n", b"+5\r\n", b" 5\r\n", b"5 5\r\n", b"5\n", b"5\r\n01234x", b";a=b\r\n",
+        b"0\r\nHost: localhost\r\n\r\n")],
     (400, b"POST /v1/completions HTTP/1.1\r\nno colon\r\n\r\n"),
     (400, b"GET / HTTP/1.1\r\n continued: from nothing\r\n\r\n"), (400, b"\x00\x01\x02 / HTTP/1.1 \xff\r\n\r\n"),
     (400, head(Content_Length="-1")), (400, head(Content_Length="x")), (400, head(Content_Length="5 5")),
@@ -152,6 +178,34 @@ def test_what_cannot_be_read_has_our_own_error(small, number, how):
         first, answer = answer.split(b'{"status":"ok"}\n', 1)
         assert first.startswith(b"HTTP/1.1 200 ")
     assert refusal(answer)[0] == status
+
+
+def test_what_nobody_knows_about_a_chunk_is_passed_over(small):
+    body = json.dumps({"prompt": POEM, "max_tokens": 1}).encode()
+    half = len(body) // 2
+    one = head(Transfer_Encoding="chunked") + b"".join(
+        b"%x%s\r\n%s\r\n" % (len(part), extension, part)
+        for part, extension in ((body[:half], b";a=b"), (body[half:], b' ; c="5;"'), (b"", b";d"))
+    )
+    # Another request, behind it and in its last piece.
+    request = one + head("GET", "/health", Connection="close")
+    for pieces in (len(request), 1):
+        with small.connect() as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for begin in range(0, len(request), pieces):
+                connection.sendall(request[begin:begin + pieces])
+            answer = b""
+            while piece := connection.recv(65536):
+                answer += piece
+        assert answer.count(b"HTTP/1.1 200 ") == 2 and answer.endswith(b'{"status":"ok"}\n'), answer
+
+
+def test_the_host_of_a_whole_url_is_one_of_the_names(small):
+    assert send(small, head("GET", "http://localhost/health")) == 200
+    assert send(small, head("GET", "http://localhost")) == 200
+    assert send(small, head("GET", "http://evil.example/health")) == 403
+    assert send(small, head("GET", "http://localhost@evil.example/health")) == 403
+    assert send(small, head("GET", "http://localhost/health", Host="evil.example")) == 403
 
 
 @pytest.mark.parametrize("expect", [{}, {"Expect": "100-continue"}])

@@ -123,6 +123,12 @@ def test_what_cannot_be_kept_is_refused_in_words(keeping, client):
     assert keeping.post("/v1/files", b"--x", **{"Content-Type": "multipart/form-data; boundary=x"})[0] == 400
     assert keeping.post("/v1/batches", b"{", **{"Content-Type": "text/plain"})[0] == 415
     assert keeping.post("/v1/batches", b"{")[0] == 400
+    status, _, answer = keeping.post(
+        "/v1/batches", {"input_file_id": "x", "endpoint": "/v1/completions", "completion_window": "24h"})
+    assert (status, answer["error"]["param"]) == (404, "input_file_id")
+    with pytest.raises(openai.BadRequestError, match="purpose"):
+        client.files.list(purpose="x")
+    assert all(file.purpose == "batch_output" for file in client.files.list(purpose="batch_output"))
     assert kept(keeping.folder) == before
 
 

@@ -31,7 +31,7 @@ extension AnswerDesk {
             }
             let rows = try file.rows(of: text.prompt, options)
             let generation = GenerationRequest(prompt: rows, options: options, samples: input.samples)
-            try check(.generate(generation))
+            try check(.generate(generation), texts: Self.textsField(options, input.samples, input.choices))
             let echo = input.form.echoesPrompt ? EchoedPrompt(text, ids: rows.ids, file) : nil
             plan.add(
                 rows.ids, echo: echo,
@@ -55,9 +55,15 @@ extension AnswerDesk {
             samples: input.samples, choices: input.choices)
         let rows = try file.rows(of: .text(input.prompt), options)
         let generation = GenerationRequest(prompt: rows, options: options, samples: input.samples)
-        try check(.generate(generation))
+        try check(.generate(generation), texts: Self.textsField(options, input.samples, input.choices))
         plan.add(rows.ids, echo: nil, scoring: [], text: .generate(generation))
         return try served(plan, options)
+    }
+
+    /// The field that says how many texts there are at once.
+    private static func textsField(_ options: GenerationOptions, _ samples: Int, _ choices: Int) -> String {
+        if case .beams = options.decoding { return "beams" }
+        return samples > choices ? "best_of" : "n"
     }
 
     private func makePlan(

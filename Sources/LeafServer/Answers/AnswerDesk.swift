@@ -134,8 +134,9 @@ package struct AnswerDesk: Sendable {
 
     /// Whether the model can carry out a part at all.
     ///
+    /// - Parameter field: says how many texts there are at once; nil where none does.
     /// - Throws: `.usage` for what makes no sense, `.tooLong` with the limit.
-    func check(_ part: AnyRequest) throws(LeafError) {
+    func check(_ part: AnyRequest, texts field: String? = nil) throws(LeafError) {
         let configuration = file.configuration
         try part.validate(for: configuration)
         if case .fill(let request) = part {
@@ -151,7 +152,7 @@ package struct AnswerDesk: Sendable {
                 throw LeafError(
                     .usage,
                     "\(demand.sequences) texts at once are more than the \(capacity.sequences) for which there is "
-                        + "room; ask for fewer")
+                        + "room; ask for fewer", field: field)
             }
             if let refusal = demand.refusal(by: capacity) { throw refusal }
         }

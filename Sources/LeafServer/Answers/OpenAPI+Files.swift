@@ -77,7 +77,7 @@ extension OpenAPI {
             field("after", ["type": "string"]),
             field("limit", ["type": "integer", "minimum": .integer(1), "maximum": .integer(most)]),
             field("order", ["enum": ["asc", "desc"]]),
-        ] + (most > 100 ? [field("purpose", ["type": "string"])] : [])
+        ] + (most > 100 ? [field("purpose", ["enum": ["batch", "batch_output"]])] : [])
     }
 
     static let files = #"""

@@ -15,7 +15,7 @@ extension FileStore {
 
     /// - Throws: 404 for a file that there is not, 429 where as many batches wait as may, 507.
     package func create(_ wish: BatchWish, for owner: String) throws(ServedError) -> JSON {
-        let file = try file(wish.input, of: owner)
+        let file = try file(wish.input, of: owner, in: "input_file_id")
         guard file.purpose == .batch else {
             throw ServedError(
                 status: 400, "'input_file_id' is a file that a batch has made; give one of requests",

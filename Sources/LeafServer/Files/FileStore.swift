@@ -226,12 +226,16 @@ package final class FileStore: Sendable {
 
     // MARK: Asking
 
-    func file(_ id: String, of owner: String) throws(ServedError) -> FileRecord {
-        guard let record = look({ $0.files[id] }), record.owner == owner else { throw .noFile(id) }
+    /// - Parameter field: of a body, which names the file; nil where the path does.
+    func file(_ id: String, of owner: String, in field: String? = nil) throws(ServedError) -> FileRecord {
+        guard let record = look({ $0.files[id] }), record.owner == owner else { throw .noFile(id, in: field) }
         return record
     }
 
     package func files(_ page: PageQuery, of owner: String) throws(ServedError) -> JSON {
+        guard page.purpose.map({ FileRecord.Purpose(rawValue: $0) != nil }) ?? true else {
+            throw .badQuery("purpose", "is not batch or batch_output")
+        }
         let own = look { state in
             state.files.values.filter { file in
                 file.owner == owner && (page.purpose == nil || page.purpose == file.purpose.rawValue)

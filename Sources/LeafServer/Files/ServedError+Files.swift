@@ -2,13 +2,13 @@ import LeafSystem
 
 /// Errors of files and batches.
 extension ServedError {
-    static func noFile(_ id: String) -> ServedError { nothing("file", id) }
+    static func noFile(_ id: String, in field: String? = nil) -> ServedError { nothing("file", id, field) }
     static func noBatch(_ id: String) -> ServedError { nothing("batch", id) }
 
-    private static func nothing(_ what: String, _ id: String) -> ServedError {
+    private static func nothing(_ what: String, _ id: String, _ field: String? = nil) -> ServedError {
         ServedError(
             status: 404, "there is no \(what) \(String(id.prefix(80)).printable)", type: "invalid_request_error",
-            code: "not_found")
+            param: field, code: "not_found")
     }
 
     /// There is no room for a file.

@@ -27,7 +27,7 @@ final class HTTPConnection {
     private(set) var heldBytes = 0
     /// Why the request under way gets no other answer; nil while nothing is wrong with it.
     private(set) var refusal: ServedError?
-    private var head = RequestHead()
+    private var reader: RequestReader
     let events: OpaquePointer
     private unowned let server: HTTPServer
     /// Nil where nothing is encrypted.
@@ -42,6 +42,7 @@ final class HTTPConnection {
     /// - Parameter events: a buffered socket, held until this goes.
     init(_ events: OpaquePointer, _ server: HTTPServer) {
         (self.events, self.server, session) = (events, server, TLSSession(of: events))
+        reader = RequestReader(server.limits)
         state = session == nil ? .idle : .agreeing
         bufferevent_incref(events)
         watch(bufferevent_get_input(events)) { buffer, info, connection in
@@ -113,17 +114,19 @@ final class HTTPConnection {
         guard count > 0, state != .refused else { return }
         heldBytes += count
         if state == .idle || state == .agreeing { enter(.receivingHead) }
-        readHead(count, at: evbuffer_get_length(buffer) - count, of: buffer)
+        read(count, at: evbuffer_get_length(buffer) - count, of: buffer)
         server.hold(count, for: self)
+        if refusal != nil { drop(buffer) }
     }
 
-    private func readHead(_ count: Int, at offset: Int, of buffer: OpaquePointer) {
-        guard state == .receivingHead else { return }
-        head.take(count, at: offset, of: buffer)
-        if head.byteCount > server.limits.headBytes { doom(.headTooLong) }
-        if let bytes = head.bodyBytes, bytes > server.limits.bodyBytes { doom(.bodyTooLong(server.limits.bodyBytes)) }
-        if head.isWhole { enter(.receivingBody) }
+    private func read(_ count: Int, at offset: Int, of buffer: OpaquePointer) {
+        guard state == .receivingHead || state == .receivingBody, refusal == nil else { return }
+        do throws(ServedError) { try reader.take(count, at: offset, of: buffer) } catch { doom(error) }
+        if state == .receivingHead, reader.isHeadWhole { enter(.receivingBody) }
     }
+
+    /// Nothing of a request that is refused reaches libevent.
+    private func drop(_ input: OpaquePointer) { evbuffer_drain(input, evbuffer_get_length(input)) }
 
     /// The request under way gets this answer and no other, whatever becomes of it meanwhile.
     func doom(_ error: ServedError) { if isWithoutRequest, refusal == nil { refusal = error } }
@@ -166,14 +169,16 @@ final class HTTPConnection {
     /// The answer is sent; what came meanwhile is the next request.
     func endsAnswer() {
         dropRequest()
-        (head, refusal) = (RequestHead(), nil)
+        (reader, refusal) = (RequestReader(server.limits), nil)
         becomesIdle()
         let input = bufferevent_get_input(events)
         let waiting = evbuffer_get_length(input)
         guard waiting > 0, let input else { return }
         enter(.receivingHead)
-        readHead(waiting, at: 0, of: input)
-        if refusal != nil { server.refuseSoon(self) }
+        read(waiting, at: 0, of: input)
+        guard refusal != nil else { return }
+        drop(input)
+        server.refuseSoon(self)
     }
 
     private func becomesIdle() {

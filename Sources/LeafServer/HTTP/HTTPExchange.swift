@@ -25,9 +25,11 @@ final class HTTPExchange {
     }
 
     let method: Method
-    /// Without the query, as it was sent; it begins with `/`.
+    /// Without the query, as it was sent; `/` where a whole URL has none.
     let path: String
     let query: String
+    /// The host that is asked for beside the path; nil where there is a path alone, as nearly always.
+    let targetHost: String?
     /// The client's address; empty for a local socket.
     var peer: String { connection.peer }
     /// What stands for the client where clients are told apart by their addresses.
@@ -63,8 +65,10 @@ final class HTTPExchange {
             default: .other
             }
         let uri = evhttp_request_get_evhttp_uri(request)
-        path = uri.flatMap { evhttp_uri_get_path($0) }.map { String(cString: $0) } ?? "/"
+        let sentPath = uri.flatMap { evhttp_uri_get_path($0) }.map { String(cString: $0) } ?? ""
+        path = sentPath.isEmpty ? "/" : sentPath
         query = uri.flatMap { evhttp_uri_get_query($0) }.map { String(cString: $0) } ?? ""
+        targetHost = uri.flatMap { evhttp_uri_get_host($0) }.map { String(cString: $0) }
         let owner = evhttp_request_get_connection(request)
         own = Unmanaged.passRetained(self)
         evhttp_connection_set_closecb(

@@ -234,11 +234,6 @@ final class HTTPServer {
         else { return }
         guard let connection = connections[events] else { return evhttp_connection_free(owner) }
         connection.beginsAnswer()
-        let exchange = HTTPExchange(request, connection, maximum: limits.outputBytes)
-        guard let error = connection.refusal else { return handle(exchange) }
-        exchange.dropBody()
-        exchange.add(header: "Connection", "close")
-        exchange.refuse(error)
-        note(refused: error)
+        handle(HTTPExchange(request, connection, maximum: limits.outputBytes))
     }
 }

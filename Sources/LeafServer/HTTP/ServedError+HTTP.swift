@@ -10,6 +10,25 @@ extension ServedError {
         status: 503, "there is no room for more requests at the moment; try again", type: "server_error",
         code: "overloaded")
 
+    /// - Parameter reason: what is wrong with it.
+    static func malformed(_ reason: String) -> ServedError {
+        ServedError(
+            status: 400, "the request is not HTTP/1.1: \(reason); send it as RFC 9112 has it",
+            type: "invalid_request_error")
+    }
+
+    static let badLine = malformed("its first line is not a method, a path and HTTP/1.1, with one space between them")
+    static let badTarget = malformed("what it asks for is no path that begins with one slash")
+    static let badField = malformed("a line of its head is not a name, a colon and a value that can be printed")
+    static let badChunk = malformed("a chunk of its body has no length, or another one than it says")
+    static let unknownVersion = ServedError(
+        status: 505, "the server speaks HTTP/1.1 and HTTP/1.0 alone; send one of them", type: "invalid_request_error")
+    static let unknownCoding = ServedError(
+        status: 501, "the only 'Transfer-Encoding' here is chunked, once; send the body so, or with 'Content-Length'",
+        type: "invalid_request_error")
+    static let noTunnel = ServedError(
+        status: 404, "the server leads to no other; ask it for its own paths, see /openapi.json",
+        type: "invalid_request_error", code: "unknown_url")
     static let unreadable = ServedError(
         status: 400, "the request is no HTTP/1.1 that can be read; look at its first line, its headers and its chunks",
         type: "invalid_request_error")
@@ -58,6 +77,8 @@ enum HTTPStatus {
         case 429: "Too Many Requests"
         case 431: "Request Header Fields Too Large"
         case 500: "Internal Server Error"
+        case 501: "Not Implemented"
+        case 505: "HTTP Version Not Supported"
         case 507: "Insufficient Storage"
         default: "Service Unavailable"
         }

@@ -34,7 +34,10 @@ package struct ChatInput: Sendable {
                 contents = found
             case "max_completion_tokens":
                 let count = try reader.integer(Int.self)
-                guard count >= 1 else { throw reader.wrong("is \(count), where at least 1 is wanted") }
+                let known = GenerationOptions.lengths
+                guard known.contains(count) else {
+                    throw reader.wrong("is \(count), not between 1 and \(known.upperBound)")
+                }
                 fields.set(maxTokens: count)
             case "logprobs": wantsLogprobs = try reader.bool()
             case "top_logprobs": top = try reader.integer(Int.self)
@@ -45,7 +48,7 @@ package struct ChatInput: Sendable {
         guard !contents.isEmpty else { throw LeafError.field("messages", "is an empty list; give at least one") }
         if wantsLogprobs {
             try fields.set(logprobs: top ?? 0, by: "top_logprobs")
-        } else if let top, top > 0 {
+        } else if let top, top != 0 {
             throw LeafError.field("top_logprobs", "is \(top), where 'logprobs' is not true; ask for both")
         }
         let generation = try fields.finished()
@@ -81,8 +84,8 @@ package struct ChatInput: Sendable {
             }
         }
         guard role != nil, let content else {
-            throw LeafError(
-                .usage, "a message lacks its \(role == nil ? "'role'" : "'content'")", field: "messages")
+            let missing = role == nil ? "role" : "content"
+            throw LeafError(.usage, "a message lacks its '\(missing)'", field: "messages.\(missing)")
         }
         return content
     }
@@ -97,7 +100,9 @@ package struct ChatInput: Sendable {
             default: try reader.skip()
             }
         }
-        guard let text else { throw LeafError(.usage, "a part of a message lacks its 'text'", field: "messages") }
+        guard let text else {
+            throw LeafError(.usage, "a part of a message lacks its 'text'", field: "messages.content.text")
+        }
         return text
     }
 

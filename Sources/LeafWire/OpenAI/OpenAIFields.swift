@@ -148,6 +148,9 @@ struct OpenAIFields {
         guard samples > choices else {
             throw LeafError.field("best_of", "is \(samples), fewer than 'n', which is \(choices)")
         }
+        guard samples <= GenerationOptions.mostSequences else {
+            throw LeafError.field("best_of", "is \(samples), more than \(GenerationOptions.mostSequences)")
+        }
         guard !form.isStream else {
             throw LeafError.field("best_of", "chooses among whole texts, so 'stream' cannot be true with it")
         }
