@@ -45,6 +45,12 @@ extension Float: ArgumentValue {
 
     private static var characters: [UInt8] { Array("0123456789.+-eE".utf8) }
 
+    /// 0 turns many options off, which nobody has asked for by a small number.
+    package static func doubt(about argument: String) -> String? {
+        guard Float(argument) == 0, !argument.isZero else { return nil }
+        return "is too near 0 to be told from it; give 0 or a larger number"
+    }
+
     package static var expectation: String { "a number" }
 }
 

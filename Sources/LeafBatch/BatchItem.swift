@@ -99,14 +99,16 @@ struct BatchItem: Sendable {
         return (form, requests)
     }
 
-    /// The fields that every answer of our own form has behind its id; nil in OpenAI's form.
-    var answerFields: [String]? {
+    /// Of what its answer consists.
+    var answerShape: ValueShape {
         switch form {
-        case .generate: ["text", "ids", "finish_reason", "prompt_tokens", "completion_tokens", "seed"]
-        case .fill: ["text", "ids", "blanks", "seed"]
-        case .score(let question): question.answerFields
-        case .embed: ["embedding", "tokens"]
-        case .completion, .chat, .embeddings: nil
+        case .generate: GenerationAnswer.shape
+        case .fill: FillAnswer.shape
+        case .score(let question): question.answerShape
+        case .embed(let request): EmbeddingAnswer.shape(request.pooling)
+        case .completion: LineName.answerShape(body: CompletionAnswer.completionShape)
+        case .chat: LineName.answerShape(body: CompletionAnswer.chatShape)
+        case .embeddings(let input): LineName.answerShape(body: input.answerShape)
         }
     }
 

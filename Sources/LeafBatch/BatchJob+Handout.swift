@@ -67,12 +67,7 @@ extension BatchJob {
                 guard isSame else { throw differs(answer) }
                 return false
             }
-            guard handout.open[answer.line]?.fits(answer) == true else {
-                throw LeafError(
-                    .usage,
-                    "this is no answer to line \(answer.line): it has not the line's id and the fields that the job "
-                        + "would write; pass on what the model gave as it is")
-            }
+            try check(answer, handout.open[answer.line])
             try log.append(bytes, line: answer.line, isFailure: answer.isFailure)
         } catch {
             if error.kind == .io { handout.failure = error }
@@ -81,6 +76,20 @@ extension BatchJob {
         handout.open[answer.line] = nil
         note(answer.line, isFailure: answer.isFailure, tokens: answer.tokens)
         return true
+    }
+
+    /// - Throws: `.usage` for what the job itself would not write.
+    private func check(_ answer: LineAnswer, _ shape: AnswerShape?) throws(LeafError) {
+        guard let shape else {
+            throw LeafError(.usage, "this is no answer to line \(answer.line), which waits for none")
+        }
+        do throws(LeafError) {
+            try shape.check(answer)
+        } catch {
+            throw LeafError(
+                .usage,
+                "this is no answer to line \(answer.line): \(error); pass on what the model gave as it is")
+        }
     }
 
     private func differs(_ answer: LineAnswer) -> LeafError {

@@ -72,6 +72,23 @@ struct LineName: Sendable {
             ], error: .null)
     }
 
+    /// Of what the answer in OpenAI's form consists.
+    static func answerShape(body: ValueShape) -> ValueShape {
+        openAIShape(
+            response: .object(["status_code": .count, "request_id": .text, "body": body]), error: .null)
+    }
+
+    /// Of what the answer to a request that failed consists.
+    var failureShape: ValueShape {
+        isOpenAI
+            ? Self.openAIShape(response: .null, error: .object(["code": .text, "message": .text]))
+            : .object(["id": .id, "error": .text])
+    }
+
+    private static func openAIShape(response: ValueShape, error: ValueShape) -> ValueShape {
+        .object(["id": .text, "custom_id": .text, "response": response, "error": error])
+    }
+
     /// The answer to a request that failed.
     ///
     /// - Parameter isDuplicate: whether its id is another line's, which it must not take.

@@ -77,14 +77,19 @@ package struct LineAnswer: Sendable, Equatable {
             }
         }
         guard let line, let isFailure, let answer, Self.isObject(answer) else {
-            throw LeafError(.usage, "this is no answer to a line of a job: it has not line, failed and answer")
+            throw LeafError(
+                .usage,
+                "this is no answer to a line of a job: it has not line, failed and answer, "
+                    + "which is one JSON object on one line")
         }
         (self.line, self.isFailure, self.tokens, self.answer) = (line, isFailure, Int(tokens), answer)
     }
 
-    /// Whether it is one JSON object on one line.
+    /// Whether it is one JSON object on one line, and nothing in front of it.
     private static func isObject(_ text: String) -> Bool {
-        guard !text.utf8.contains(UInt8(ascii: "\n")) else { return false }
+        guard text.utf8.first == UInt8(ascii: "{"), !text.utf8.contains(where: { $0 == 0x0A || $0 == 0x0D }) else {
+            return false
+        }
         do throws(LeafError) {
             try JSONReader.read(Array(text.utf8)[...]) { _, reader throws(LeafError) in try reader.skip() }
             return true

@@ -14,7 +14,7 @@ package func lc_plan(
 ) -> lc_status {
     Call.run(json) { () throws(HostError) in
         if HandleTable.shared.isForked { throw .forked }
-        let path = try Call.text(name, "path")
+        let path = try Call.path(name, "path")
         let given = try Call.optionalJSON(options)
         return try Call.given(
             Call.made { () throws(LeafError) in
@@ -55,7 +55,7 @@ package func lc_convert(
 ) -> lc_status {
     Call.done { () throws(HostError) in
         if HandleTable.shared.isForked { throw .forked }
-        let (source, target) = (try Call.text(source, "source"), try Call.text(target, "target"))
+        let (source, target) = (try Call.path(source, "source"), try Call.path(target, "target"))
         let json = try Call.optionalJSON(options)
         var isCancelled = false
         try Call.made { () throws(LeafError) in
@@ -119,7 +119,7 @@ package func lc_verify(
 ) -> lc_status {
     Call.done { () throws(HostError) in
         if HandleTable.shared.isForked { throw .forked }
-        let path = try Call.text(path, "path")
+        let path = try Call.path(path, "path")
         var isCancelled = false
         try Call.made { () throws(LeafError) in
             try HostOptions(json: [], for: .model).open(path).leaf.verify(

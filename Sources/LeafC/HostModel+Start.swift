@@ -23,7 +23,7 @@ extension HostModel {
         do throws(LeafError) {
             guard let known = RequestKind(rawValue: kind) else { throw Self.unknown(kind) }
             input = try WireRequest(known, json: json[...], defaults)
-            wishes = try RequestWishes(json: json[...])
+            wishes = try RequestWishes(known, json: json[...])
         } catch {
             throw HostError(error)
         }
@@ -178,7 +178,7 @@ extension HostModel {
 
     private func line(_ json: [UInt8]) throws(HostError) -> HostRequest {
         let (work, wishes) = try made { () throws(LeafError) in
-            let wishes = try RequestWishes(json: json[...])
+            let wishes = try RequestWishes(nil, json: json[...])
             return (try LineWork(LineRequest(json: json[...]), for: file, origin: originDigest()), wishes)
         }
         let bytes = Self.bytesOfAny +| Self.bytesHeld *| json.count +| work.heapBytes(in: file)

@@ -106,7 +106,7 @@ extension JobPaths {
         _ model: UnsafePointer<CChar>?, _ input: UnsafePointer<CChar>?, _ output: UnsafePointer<CChar>?
     ) throws(HostError) {
         self.init(
-            model: try Call.text(model, "path"), input: try Call.text(input, "file of requests"),
-            output: try Call.text(output, "file of answers"))
+            model: try Call.path(model, "path"), input: try Call.path(input, "file of requests"),
+            output: try Call.path(output, "file of answers"))
     }
 }

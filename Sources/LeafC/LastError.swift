@@ -26,6 +26,7 @@ struct HostError: Error {
         switch error.advice {
         case .memory(let bytes): fields.append(("minimum", .integer(bytes)))
         case .context(let tokens): fields.append(("context", .integer(tokens)))
+        case .opening(let option, let least): fields.append((option, .integer(least)))
         default: break
         }
         json = JSON.object(fields).line

@@ -19,7 +19,7 @@ package func lc_model_open(
 ) -> lc_status {
     Call.run(out) { () throws(HostError) in
         if HandleTable.shared.isForked { throw .forked }
-        let path = try Call.text(path, "path")
+        let path = try Call.path(path, "path")
         let json = try Call.optionalJSON(options)
         let host = try Call.made { () throws(LeafError) in
             try HostModel(path: path, HostOptions(json: json, for: .model))
@@ -113,6 +113,13 @@ enum Call {
         guard let characters else { throw .usage("the \(name) is NULL") }
         guard let text = String(validatingCString: characters) else { throw .usage("the \(name) is not valid UTF-8") }
         return text
+    }
+
+    /// - Throws: if it is NULL, not valid UTF-8, or empty.
+    static func path(_ characters: UnsafePointer<CChar>?, _ name: String) throws(HostError) -> String {
+        let path = try text(characters, name)
+        guard !path.isEmpty else { throw .usage("the \(name) is an empty text; give the path of a file") }
+        return path
     }
 
     /// - Throws: if it is NULL, or longer than anything that is sent.

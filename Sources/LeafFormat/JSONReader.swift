@@ -92,6 +92,10 @@ package struct JSONReader {
         guard let value = Value(literal), value.isFinite else {
             throw wrong("is \(literal.prefix(40)), where a number of usual size is wanted")
         }
+        // 0 turns many options off, which nobody has asked for.
+        guard value != 0 || literal.isZero else {
+            throw wrong("is \(literal.prefix(40)), which is too near 0 to be told from it; give 0 or a larger number")
+        }
         return value
     }
 
@@ -185,11 +189,9 @@ package struct JSONReader {
             field: shown(name))
     }
 
-    /// A name as it may stand in a sentence: not too long, nothing that moves a terminal's cursor.
+    /// A name as it may stand in a sentence: not too long, and what cannot be seen of it as an escape.
     private static func shown(_ name: String) -> String {
-        String(
-            String.UnicodeScalarView(
-                name.unicodeScalars.prefix(60).filter { $0.properties.generalCategory != .control }))
+        String(String.UnicodeScalarView(name.unicodeScalars.prefix(60))).printable
     }
 
     private func fault(_ what: String) -> LeafError {

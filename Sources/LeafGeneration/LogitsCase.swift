@@ -92,7 +92,15 @@ public struct LogitsCase: Sendable, Equatable, Decodable {
 
     private func form(in configuration: ModelConfiguration) throws(LeafError) -> Form {
         guard let inputIDs else { return .full(try fullForm(in: configuration)) }
-        guard input == nil, segments.count <= 1, !inputIDs.isEmpty else {
+        let given: [(name: String, isGiven: Bool)] = [
+            ("input", input != nil), ("length", length != nil), ("context", context != nil), ("span", span != nil),
+        ]
+        if let other = given.first(where: \.isGiven) {
+            throw LeafError(
+                .usage,
+                "case '\(id)' has input_ids and '\(other.name)', which belongs to the full form; give one, not both")
+        }
+        guard segments.count <= 1, !inputIDs.isEmpty else {
             throw LeafError(
                 .usage, "case '\(id)' needs ids in input_ids and one segment; or use the full form with 'input'")
         }

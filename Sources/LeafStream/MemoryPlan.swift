@@ -9,6 +9,8 @@ public struct MemoryPlan: Sendable, Equatable {
     /// The number of slots that a plan has if the budget allows: with chunks of 2 MiB two or three are being read, one
     /// is in use, and the others let reading continue while something else is computed.
     public static let preferredSlotCount = 6
+    /// What programs can address on the usual machines. Nobody is told to give more.
+    private static let mostOfAnyMachine = 1 << 47
 
     public let budget: Int
     /// What the plan is made for, in the words of its maker: `512 tokens`.
@@ -59,6 +61,10 @@ public struct MemoryPlan: Sendable, Equatable {
             let use = contents.map { "for \($0)" } ?? "here"
             let offer =
                 isGiven ? "you gave \(budget.sizeText)" : "this machine (or container) has \(budget.sizeText) to give"
+            guard minimum <= Self.mostOfAnyMachine else {
+                throw LeafError(
+                    .budget, "this model would need more memory \(use) than any machine has; open it for less")
+            }
             throw LeafError(
                 .budget,
                 "this model needs at least \(smallest) \(use), \(offer)",

@@ -13,7 +13,7 @@ package final class InputFile: Sendable {
     private let directDescriptor: Int32
 
     /// - Throws: `.io` if there is no such file or no permission, `.badInput` if it is not a regular file, `.usage`
-    ///   for `-`.
+    ///   for `-` and for nothing.
     package convenience init(path: String) throws(LeafError) {
         try self.init(path: path, readsPages: false)
     }
@@ -23,6 +23,7 @@ package final class InputFile: Sendable {
         guard path != "-" else {
             throw LeafError(.usage, "- is standard input, where a file is wanted; name a file")
         }
+        guard !path.isEmpty else { throw LeafError(.usage, "the path of a file is an empty text; name a file") }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw .system("\(path) cannot be opened", errno) }
         var status = stat()

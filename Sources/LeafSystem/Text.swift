@@ -22,6 +22,12 @@ extension String {
         escapingControls(except: ["\n", "\t"])
     }
 
+    /// Whether a decimal number is 0, however it is written; what is too small for a type is not.
+    package var isZero: Bool {
+        let mantissa = utf8.prefix { $0 != UInt8(ascii: "e") && $0 != UInt8(ascii: "E") }
+        return !mantissa.contains { (UInt8(ascii: "1")...UInt8(ascii: "9")).contains($0) }
+    }
+
     private func escapingControls(except kept: [Unicode.Scalar] = []) -> String {
         func isEscaped(_ scalar: Unicode.Scalar) -> Bool { scalar.isControl && !kept.contains(scalar) }
         guard unicodeScalars.contains(where: isEscaped) else { return self }

@@ -86,6 +86,12 @@ package struct EmbeddingAnswer {
         (self.vector, self.pooling, self.isNormalized, self.tokens) = (vector, pooling, isNormalized, tokens)
     }
 
+    /// Of what it consists.
+    package static func shape(_ pooling: Pooling) -> ValueShape {
+        let vector = ValueShape.list(.number)
+        return .object(["id": .id, "embedding": pooling == .none ? .list(vector) : vector, "tokens": .count])
+    }
+
     /// - Parameters:
     ///   - id: stands in front.
     ///   - text: stands behind it, where it is to be seen beside its vector.

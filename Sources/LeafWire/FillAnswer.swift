@@ -35,6 +35,12 @@ package struct FillAnswer {
         ]
     }
 
+    /// Of what `result` consists.
+    package static let shape = ValueShape.object([
+        "id": .id, "text": .text, "ids": .list(.count), "seed": .count,
+        "blanks": .list(.object(["start": .count, "ids": .list(.count), "text": .text, "logprob": .number])),
+    ])
+
     private static func json(_ blank: Filling.Blank) -> JSON {
         [
             "start": .integer(blank.start), "ids": .ids(blank.ids), "text": .string(blank.text),

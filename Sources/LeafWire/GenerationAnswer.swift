@@ -38,6 +38,20 @@ package struct GenerationAnswer {
         return object
     }
 
+    /// Of what `result` consists.
+    package static let shape: ValueShape = {
+        let sample: [String: ValueShape] = ["text": .orNull(.text), "ids": .list(.count), "finish_reason": .text]
+        let entry: [String: ValueShape] = ["id": .count, "logprob": .number]
+        let token = entry.merging(["top": .list(.object(entry))]) { $1 }
+        let possible: [String: ValueShape] = ["score": .number, "logprobs": .list(.object(token))]
+        let counts: [String: ValueShape] = [
+            "id": .id, "prompt_tokens": .count, "completion_tokens": .count, "seed": .count,
+        ]
+        let choices = ValueShape.list(.object(sample, possible: possible))
+        return .object(
+            sample.merging(counts) { $1 }, possible: possible.merging(["choices": choices]) { $1 })
+    }()
+
     /// What this run took.
     private var run: [(key: String, value: JSON)] {
         (session.map { [("session", $0)] } ?? []) + [("timing", timing)]

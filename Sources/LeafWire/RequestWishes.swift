@@ -13,14 +13,15 @@ package struct RequestWishes: Sendable, Equatable {
 
     package init() {}
 
+    /// - Parameter kind: nil for a line of a job.
     /// - Throws: `.usage` naming the field that makes no sense.
-    package init(json: ArraySlice<UInt8>) throws(LeafError) {
+    package init(_ kind: RequestKind?, json: ArraySlice<UInt8>) throws(LeafError) {
         var wishes = RequestWishes()
         var reader = JSONReader(json)
         try reader.fields { name, reader throws(LeafError) in
             switch name {
             case "progress": wishes.progress = try reader.bool()
-            case "last" where try reader.kind() == .bool: wishes.last = try reader.bool()
+            case "last" where kind == .logits: wishes.last = try reader.bool()
             default: try reader.skip()
             }
         }

@@ -233,12 +233,13 @@ package struct ScoreQuestion: Sendable {
     let kind: Kind
     package let texts: [ScoreRequest]
 
-    /// The names of its answer's fields, but for the id.
-    package var answerFields: [String] {
+    /// Of what its answer consists, where the input is not to be seen beside it.
+    package var answerShape: ValueShape {
         switch kind {
-        case .target: ["logprob", "token_logprobs", "ranks"]
-        case .choice, .likelihood: ["choice", "scores"]
-        case .rank: ["score"]
+        case .target:
+            .object(["id": .id, "logprob": .number, "token_logprobs": .list(.number), "ranks": .list(.count)])
+        case .choice, .likelihood: .object(["id": .id, "choice": .count, "scores": .list(.number)])
+        case .rank: .object(["id": .id, "score": .number])
         }
     }
 

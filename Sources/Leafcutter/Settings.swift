@@ -136,8 +136,9 @@ struct Settings {
             let excess = max(0, plan.addressBytes(threads: executor.threads) - room)
             return excess == 0 ? plan : try self.plan(max(plan.minimum, plan.total - excess))
         } catch {
-            guard error.kind == .budget else { throw error }
-            throw LeafError(.budget, "\(error.description)\(try whatFits())", advice: error.advice)
+            // Where no memory would do, nothing is said of the one that was given.
+            guard error.kind == .budget, let advice = error.advice else { throw error }
+            throw LeafError(.budget, "\(error.description)\(try whatFits())", advice: advice)
         }
     }
 

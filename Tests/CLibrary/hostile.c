@@ -127,6 +127,51 @@ static void broken_requests_are_refused(lc_model *model) {
     CHECK(lc_request_start(model, "tokenize", "{\"text\":\"a\0b\"}", 14, &request) == LC_USAGE);
 }
 
+/* How starting a request ends, or the request if it starts. */
+static lc_status end_of(lc_model *model, const char *kind, const char *json) {
+    lc_request *request;
+    lc_status status = lc_request_start(model, kind, json, strlen(json), &request);
+    return status == LC_OK ? drain(request, NULL) : status;
+}
+
+static void numbers_that_would_be_taken_for_others_are_refused(lc_model *model) {
+    begin("numbers that would be taken for others are refused");
+    static const char *small[] = {"1e-300", "1e-46", "1e-40", "0.0005", "1e-999", "-1e-50"};
+    static const char *names[] = {"temperature", "repetition_penalty"};
+    char json[128];
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++)
+        for (size_t i = 0; i < sizeof small / sizeof *small; i++) {
+            snprintf(json, sizeof json, "{\"input_ids\":[6],\"max_tokens\":1,\"%s\":%s}", names[n], small[i]);
+            CHECK(end_of(model, "generate", json) == LC_USAGE);
+        }
+    CHECK(end_of(model, "generate", "{\"input_ids\":[6],\"max_tokens\":1,\"top_p\":1e-50}") == LC_USAGE);
+    CHECK(end_of(model, "generate", "{\"input_ids\":[6],\"max_tokens\":1,\"min_p\":1e-50}") == LC_USAGE);
+    CHECK(end_of(model, "generate", "{\"input_ids\":[6],\"max_tokens\":1,\"temperature\":0.0e-99}") == LC_END);
+    CHECK(end_of(model, "logits", "{\"input_ids\":[6],\"last\":-1}") == LC_USAGE);
+    CHECK(end_of(model, "logits", "{\"input_ids\":[6],\"last\":9223372036854775807}") == LC_USAGE);
+    CHECK(end_of(model, "logits", "{\"input_ids\":[6],\"last\":true,\"segment\":2}") == LC_END);
+}
+
+static void two_forms_at_once_are_refused(lc_model *model) {
+    begin("two forms of a text at once are refused");
+    static const char *others[] = {"\"input\":[6]", "\"length\":1", "\"context\":[1]", "\"span\":[0]"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char json[64];
+        snprintf(json, sizeof json, "{\"input_ids\":[6],%s}", others[i]);
+        CHECK(end_of(model, "logits", json) == LC_USAGE && strstr(lc_error_message(), "not both") != NULL);
+    }
+    CHECK(end_of(model, "logits", "{\"input_ids\":[6],\"segment\":[2,2]}") == LC_USAGE);
+}
+
+/* A refusal names what would do, by the name of its option. */
+static void refusals_name_what_would_do(lc_model *model) {
+    begin("refusals name what would do");
+    CHECK(end_of(model, "generate", "{\"input_ids\":[6],\"max_tokens\":1,\"n\":4}") == LC_BUDGET);
+    CHECK(strstr(lc_error_json(), "\"too_long\"") != NULL && number_of(lc_error_json(), "sequences") == 4);
+    CHECK(end_of(model, "generate", "{\"input_ids\":[6],\"max_tokens\":500}") == LC_BUDGET);
+    CHECK(number_of(lc_error_json(), "context") > 500);
+}
+
 static void broken_options_are_refused(void) {
     begin("broken options are refused");
     static const char *broken[] = {"", "{", "[]", "{\"memry\":\"1GiB\"}", "{\"memory\":\"much\"}", "{\"memory\":-1}",
@@ -151,6 +196,16 @@ static void broken_options_are_refused(void) {
     CHECK(lc_model_open("/", NULL, &model) < 0);
     CHECK(lc_model_open(__FILE__, NULL, &model) < 0);
     CHECK(lc_model_open("\xff", NULL, &model) == LC_USAGE);
+    /* What cannot be seen of a name is written as an escape. */
+    CHECK(lc_model_open(model_path, "{\"mem\\u0000ory\":1}", &model) == LC_USAGE);
+    CHECK(strstr(lc_error_message(), "'mem\\u{0}ory'") != NULL && strstr(lc_error_message(), "'memory'") != NULL);
+    CHECK(lc_model_open("", options, &model) == LC_USAGE && strstr(lc_error_message(), "path is an empty") != NULL);
+    CHECK(lc_model_open(model_path, "{\"mirror\":\"\"}", &model) == LC_USAGE);
+    /* Nobody is told to give what no machine has. */
+    CHECK(lc_model_open(model_path, "{\"request_bytes\":9223372036854775807}", &model) == LC_BUDGET);
+    CHECK(strstr(lc_error_message(), "than any machine has") != NULL && number_of(lc_error_json(), "minimum") == -1);
+    CHECK(lc_model_open(model_path, "{\"request_bytes\":1152921504606846976}", &model) == LC_BUDGET);
+    CHECK(strstr(lc_error_message(), "than any machine has") != NULL && number_of(lc_error_json(), "minimum") == -1);
     char *plan;
     CHECK(lc_plan("cpm-ant-10b", "{\"memory\":\"1GiB\"}", &plan) == LC_USAGE);
     CHECK(lc_plan("cpm-ant-10b", "{\"memory\":\"64MiB\",\"disk_rate\":\"1GB/s\"}", &plan) == LC_BUDGET);
@@ -491,6 +546,9 @@ int main(int argc, char **argv) {
     one_kind_is_not_another(model);
     freed_handles_are_known(model);
     broken_requests_are_refused(model);
+    numbers_that_would_be_taken_for_others_are_refused(model);
+    two_forms_at_once_are_refused(model);
+    refusals_name_what_would_do(model);
     changed_requests_do_no_harm(model);
     two_threads_share_a_request(model);
     freeing_wakes_whoever_waits(model);

@@ -93,13 +93,19 @@ static void a_job_is_stopped_and_goes_on(void) {
     check_same_lines("whole.jsonl", "out.jsonl");
 }
 
-/* What is no answer to a line: it has another line's id, or a field too few. */
+/* What is no answer to a line: it has another line's id, a field too few, or a value of another kind. */
 static void check_forgeries(lc_job *job, const char *answer) {
     long line = number_of(answer, "line");
     const char *forms[] = {"{}", "{\\\"id\\\":%ld}", "{\\\"id\\\":%ld,\\\"error\\\":\\\"no\\\"}",
-                           "{\\\"id\\\":99,\\\"embedding\\\":[],\\\"tokens\\\":1}", "[%ld]"};
+                           "{\\\"id\\\":99,\\\"embedding\\\":[],\\\"tokens\\\":1}", "[%ld]",
+                           "{\\\"id\\\":%ld,\\\"embedding\\\":\\\"no\\\",\\\"tokens\\\":null}",
+                           "{\\\"id\\\":%ld,\\\"embedding\\\":[[1]],\\\"tokens\\\":1}",
+                           "{\\\"id\\\":%ld,\\\"embedding\\\":[1],\\\"tokens\\\":1,\\\"more\\\":1}",
+                           "{\\\"id\\\":%ld,\\r\\\"embedding\\\":[1],\\\"tokens\\\":1}",
+                           "{\\\"id\\\":%ld,\\\"text\\\":5,\\\"ids\\\":[],\\\"finish_reason\\\":\\\"stop\\\","
+                           "\\\"prompt_tokens\\\":1,\\\"completion_tokens\\\":1,\\\"seed\\\":1}"};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        char form[128], forged[256];
+        char form[256], forged[512];
         snprintf(form, sizeof form, forms[i], line);
         snprintf(forged, sizeof forged, "{\"line\":%ld,\"failed\":false,\"answer\":\"%s\"}", line, form);
         CHECK(lc_job_answer(job, forged, strlen(forged), NULL) == LC_USAGE);

@@ -167,6 +167,7 @@ private struct Wide {
         #expect(Sample.refusal("m", "--color", "green") == "--color green is not one of red, blue")
         #expect(Sample.refusal("m", "--weight", "nan") == "--weight nan is not a number")
         #expect(Sample.refusal("m", "--weight", "1e99") == "--weight 1e99 is not a number")
+        #expect(Sample.refusal("m", "--weight", "1e-99").hasPrefix("--weight 1e-99 is too near 0"))
         #expect(Sample.refusal("m", "--memory", "lots").hasPrefix("--memory lots is not a size such as 512MiB"))
         #expect(Sample.refusal("m", "--count") == "--count needs a value: --count N")
         #expect(Sample.refusal("m", "--count", "--loud") == "--count needs a value: --count N")

@@ -171,6 +171,16 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
         #expect(throws: LeafError.self) { try MemoryPlan(budget: 1 << 40, chunks: [], reserved: reserved) }
     }
 
+    @Test func nobodyIsToldToGiveWhatNoMachineHas() {
+        for bytes in [1 << 50, Int.max] {
+            let reserved = [MemoryPlan.Part].reserved(runtime: bytes, tokenizer: 0, resident: 0, kv: 0, scratch: 0)
+            let error = #expect(throws: LeafError.self) {
+                try MemoryPlan(budget: 1 << 40, chunks: [], reserved: reserved)
+            }
+            #expect(error?.kind == .budget && error?.advice == nil)
+        }
+    }
+
     @Test func aModelWithoutChunksNeedsItsReservedPartsOnly() throws {
         let plan = try MemoryPlan(budget: 0, chunks: [], reserved: nothingReserved)
         #expect(plan.total == 0 && plan.minimum == 0 && plan.slotCount == 0)

@@ -20,6 +20,11 @@ import Testing
         #expect(LeafError(.badInput, "x\u{1B}[2J\n: y").description == #"x\u{1b}[2J\u{a}: y"#)
     }
 
+    @Test func whatRoundsToZeroIsNotZero() {
+        for zero in ["0", "-0.0", "0e5", "00.000E-99"] { #expect(zero.isZero) }
+        for other in ["1e-400", "-0.001e-99", "0.10"] { #expect(!other.isZero) }
+    }
+
     @Test func longListsAreCut() {
         #expect(["a", "b"].listed() == "a, b")
         #expect((1...9).map(String.init).listed() == "1, 2, 3, 4 and 5 more")

@@ -75,6 +75,9 @@ import Testing
             (.generate, #"{"prompt":"a","zzzzzzzz":3}"#, "there is no option 'zzzzzzzz'"),
             (.generate, #"{"prompt":"a","max_tokens":"3"}"#, "'max_tokens' is a text"),
             (.generate, #"{"prompt":"a","input_ids":[6]}"#, "not both"),
+            (.generate, #"{"prompt":"a","temperature":1e-300}"#, "'temperature' is 1e-300, which is too near 0"),
+            (.generate, #"{"prompt":"a","top_p":1e-46}"#, "'top_p' is 1e-46, which is too near 0"),
+            (.generate, #"{"prompt":"a","max_t\u0000okens":3}"#, #"no option 'max_t\u{0}okens'"#),
             (.generate, #"{"id":1.5,"prompt":"a"}"#, "'id' is 1.5"),
             (.generate, #"{"prompt":"a","kind":"fill"}"#, "'kind' is 'fill', where generate is answered"),
             (.generate, "[1]", "right kind"),
@@ -92,6 +95,42 @@ import Testing
             #expect(problem(kind, json).contains(part), "\(json): \(problem(kind, json))")
         }
         #expect(problem(.tokenize, "{\"text\":\"\(String(repeating: "a", count: 1 << 20))\"}").contains("more than"))
+    }
+
+    @Test func onlyTheLastRowOfLogitsIsAskedForByTrueOrFalse() throws {
+        func wishes(_ kind: RequestKind?, _ json: String) throws(LeafError) -> RequestWishes {
+            try RequestWishes(kind, json: Array(json.utf8)[...])
+        }
+        #expect(try wishes(.logits, #"{"last":true}"#).last && !wishes(.logits, #"{"last":false}"#).last)
+        for value in ["-1", "9223372036854775807", "\"yes\"", "[]"] {
+            #expect(throws: LeafError.self) { try wishes(.logits, "{\"last\":\(value)}") }
+            // Data files have fields of any name.
+            #expect(try !wishes(.score, "{\"last\":\(value)}").last)
+        }
+    }
+
+    @Test func aShapeTakesValuesOfItsKindsAlone() {
+        func fits(_ shape: ValueShape, _ json: String) -> Bool {
+            var reader = JSONReader(Array(json.utf8)[...])
+            do throws(LeafError) {
+                try shape.check(&reader)
+                try reader.end()
+                return true
+            } catch { return false }
+        }
+        let shape = ValueShape.object(
+            ["ids": .list(.count), "rows": .list(.list(.number))],
+            possible: ["text": .orNull(.text), "top": .table(.number)])
+        for json in [
+            #"{"ids":[],"rows":[]}"#, #"{"rows":[[1.5,null],[]],"ids":[0,18446744073709551615],"text":null}"#,
+            #"{"ids":[1],"rows":[],"text":"","top":{"":1,"":2}}"#,
+        ] { #expect(fits(shape, json), "\(json)") }
+        for json in [
+            "{}", "[]", #"{"ids":[]}"#, #"{"ids":[-1],"rows":[]}"#, #"{"ids":[null],"rows":[]}"#,
+            #"{"ids":"no","rows":[]}"#, #"{"ids":[],"rows":[1]}"#, #"{"ids":[],"rows":[[true]]}"#,
+            #"{"ids":[],"rows":[],"text":5}"#, #"{"ids":[],"rows":[],"top":[]}"#, #"{"ids":[],"rows":[],"more":1}"#,
+            #"{"ids":[],"ids":[],"rows":[]}"#, #"{"ids":[],"rows":[]}x"#,
+        ] { #expect(!fits(shape, json), "\(json)") }
     }
 
     @Test func theIDOfABrokenRequestIsFound() {

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import MEMORY, POEM, REPOSITORY
 
@@ -58,6 +59,23 @@ def test_what_is_no_text_is_refused(model):
     ):
         with pytest.raises(TypeError):
             call()
+
+
+def test_a_set_is_no_list_of_ids(model):
+    for call in (
+        lambda: model.score({6}, {6}), lambda: model.score("春", {6}), lambda: model.perplexity({6}),
+        lambda: model.generate({6, 7}), lambda: model.logits(frozenset([6])), lambda: model.detokenize({6}),
+        lambda: model.embed([{6}]), lambda: next(model.map([{6, 7}])), lambda: next(model.map([{"input_ids": {6}}])),
+        lambda: model.choose("春", {"风", "花"}),
+    ):
+        with pytest.raises(TypeError, match="has no order"):
+            call()
+
+
+def test_a_kind_that_is_no_text_is_named(model):
+    for kind in (np.array([6, 7]), None, 7):
+        with pytest.raises(TypeError, match="^kind is"):
+            model.map(["a"], kind=kind)
 
 
 def test_a_call_that_makes_no_sense_says_so(model):

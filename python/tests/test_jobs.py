@@ -150,6 +150,67 @@ def test_an_answer_is_taken_as_the_job_would_write_it(tmp_path, model_path, requ
         assert [job.answer(answer) for answer in answers] == [True] * 8
 
 
+EVERY_SHAPE = [
+    {"kind": "generate", "prompt": "春", "max_tokens": 3, "n": 2, "logprobs": 2},
+    {"kind": "generate", "prompt": "春", "max_tokens": 3, "beams": 2},
+    {"kind": "fill", "text": "床前<blank:2>光"},
+    {"kind": "score", "context": "床前", "target": "明月"},
+    {"kind": "score", "input": "床前", "options": ["明月", "风"]},
+    {"kind": "score", "input": "床前", "rule": "rank"},
+    {"kind": "embed", "text": "秋风"},
+    {"kind": "embed", "text": "秋风", "pool": "none"},
+    {"url": "/v1/completions", "body": {"prompt": "春", "max_tokens": 3}},
+    {"url": "/v1/completions", "body": {"prompt": "春", "max_tokens": 3, "logprobs": 2}},
+    {
+        "url": "/v1/chat/completions",
+        "body": {
+            "messages": [{"role": "user", "content": "春"}], "max_tokens": 3, "logprobs": True, "top_logprobs": 2,
+        },
+    },
+    {"url": "/v1/embeddings", "body": {"input": ["春", "秋"]}},
+    {"url": "/v1/embeddings", "body": {"input": "春", "encoding_format": "base64"}},
+]
+
+
+def places(value, path=()):
+    """The path of every value, of lists those of the first one."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for name, one in inner:
+        yield from places(one, (*path, name))
+
+
+def test_an_answer_has_values_of_the_kinds_that_the_job_writes(tmp_path, model_path):
+    requests = write(
+        tmp_path / "in.jsonl",
+        [
+            {**({"custom_id": f"r{i}", "method": "POST"} if "url" in one else {"id": i}), **one}
+            for i, one in enumerate(EVERY_SHAPE)
+        ],
+    )
+    job, answers = answered(model_path, requests, tmp_path / "out.jsonl")
+
+    def refused(fields, text):
+        with pytest.raises(leafcutter.UsageError, match="no answer to"):
+            job.answer(json.dumps({**fields, "answer": text}).encode())
+
+    with job:
+        for fields in map(json.loads, answers):
+            assert not fields["failed"], fields
+            for path in list(places(json.loads(fields["answer"])))[1:]:
+                answer = json.loads(fields["answer"])
+                inner = answer
+                for name in path[:-1]:
+                    inner = inner[name]
+                inner[path[-1]] = True
+                refused(fields, json.dumps(answer))
+            for text in (" " + fields["answer"], fields["answer"].replace(",", ",\r", 1), fields["answer"] + "\r"):
+                refused(fields, text)
+        assert job.info["done"] == 0
+        assert all(job.answer(answer) for answer in answers)
+    assert len(lines(tmp_path / "out.jsonl")) == len(EVERY_SHAPE)
+
+
 def test_batch_goes_on_with_a_job_that_others_began(tmp_path, model_path, requests):
     whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
     leafcutter.batch(model_path, requests, whole, memory=MEMORY, seed=7)

@@ -83,6 +83,33 @@ def test_a_conversion_is_interrupted_and_goes_on(tmp_path, model_path):
     assert target.read_bytes() == model_path.read_bytes()
 
 
+ENDING = """
+import sys, threading, time
+import leafcutter
+model = leafcutter.Model(sys.argv[1], memory=int(sys.argv[2]), context=256, threads=1, max_read_rate="20kB/s")
+waits = {
+    "map": lambda: list(model.map(["x"])), "complete": lambda: model.complete("x"),
+    "score": lambda: model.score("x", "x"),
+}
+def wait():
+    try:
+        waits[sys.argv[3]]()
+    except leafcutter.Cancelled:
+        pass
+threading.Thread(target=wait, daemon=True).start()
+time.sleep(0.5)
+"""
+
+
+@pytest.mark.parametrize("call", ["map", "complete", "score"])
+def test_a_thread_that_waits_when_the_program_ends_is_cancelled(model_path, least, call):
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING, str(model_path), str(least + (4 << 20)), call],
+        capture_output=True, text=True, timeout=600, check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_nothing_is_printed_unasked(model_path):
     done = subprocess.run(
         [sys.executable, "-c", "import sys, leafcutter\n"

@@ -276,9 +276,9 @@ void lc_string_free(char *string);
    until the next call of this thread that fails. Never NULL. */
 const char *lc_error_message(void);
 
-/* Returns the same as {"code","message"}, with "minimum" (bytes of memory that would do) or "context" (tokens that the
-   model would have to be opened for) where they are known. Codes: "usage", "bad_input", "io", "budget", "too_long",
-   "busy", "cancelled", "closed". "{}" if no call has failed. As with lc_error_message. */
+/* Returns the same as {"code","message"}, with "minimum" (bytes of memory that would do), or "context", "sequences"
+   or "logit_rows" (what the model would have to be opened for), where they are known. Codes: "usage", "bad_input",
+   "io", "budget", "too_long", "busy", "cancelled", "closed". "{}" if no call has failed. As with lc_error_message. */
 const char *lc_error_json(void);
 
 #ifdef __cplusplus

@@ -144,6 +144,10 @@ struct LogitBiasArgument: ArgumentValue {
         self.value = value
     }
 
+    static func doubt(about argument: String) -> String? {
+        argument.split(separator: "=", maxSplits: 1).last.flatMap { Float.doubt(about: String($0)) }
+    }
+
     static var expectation: String { "a token id and what to add to its logit, such as 103=-5" }
 }
 

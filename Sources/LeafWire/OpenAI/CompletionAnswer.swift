@@ -41,6 +41,26 @@ package struct CompletionAnswer {
         }
     }
 
+    /// Of what `completion` consists.
+    package static let completionShape = shape(
+        choice: [
+            "text": .text, "index": .count, "logprobs": .orNull(OpenAILogprobs.completionShape), "finish_reason": .text,
+        ])
+
+    /// Of what `chat` consists.
+    package static let chatShape = shape(
+        choice: [
+            "index": .count, "message": .object(["role": .text, "content": .text]),
+            "logprobs": .orNull(OpenAILogprobs.chatShape), "finish_reason": .text,
+        ])
+
+    private static func shape(choice: [String: ValueShape]) -> ValueShape {
+        .object([
+            "id": .text, "object": .text, "created": .count, "model": .text, "choices": .list(.object(choice)),
+            "usage": .object(["prompt_tokens": .count, "completion_tokens": .count, "total_tokens": .count]),
+        ])
+    }
+
     private func body(
         prefix: String, object: String, choice: (_ sample: Generation.Sample, _ index: Int) -> JSON
     ) -> JSON {

@@ -87,6 +87,17 @@ package struct EmbeddingsInput: Sendable {
             "usage": ["prompt_tokens": .integer(tokens), "total_tokens": .integer(tokens)],
         ]
     }
+
+    /// Of what `answer` consists.
+    package var answerShape: ValueShape {
+        .object([
+            "object": .text, "model": .text,
+            "data": .list(
+                .object([
+                    "object": .text, "index": .count, "embedding": encoding == .base64 ? .text : .list(.number),
+                ])), "usage": .object(["prompt_tokens": .count, "total_tokens": .count]),
+        ])
+    }
 }
 
 /// Bytes as text, four characters for three of them.

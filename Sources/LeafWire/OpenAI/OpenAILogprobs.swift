@@ -74,6 +74,19 @@ package struct OpenAILogprobs: Sendable {
         ["content": .array(entries.map(chat(_:)))]
     }
 
+    /// Of what `completion` consists without ids.
+    static let completionShape = ValueShape.object([
+        "tokens": .list(.text), "token_logprobs": .list(.number), "top_logprobs": .list(.orNull(.table(.number))),
+        "text_offset": .list(.count),
+    ])
+
+    /// Of what `chat` consists without ids.
+    static let chatShape: ValueShape = {
+        let entry: [String: ValueShape] = ["token": .text, "logprob": .number, "bytes": .list(.count)]
+        let token = entry.merging(["top_logprobs": .list(.object(entry))]) { $1 }
+        return .object(["content": .list(.object(token))])
+    }()
+
     private func chat(_ entry: TokenLogprobs) -> JSON {
         func fields(_ entry: TokenLogprobs.Entry) -> [(key: String, value: JSON)] {
             let text = text(of: entry.id)

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sized
 from typing import Any, Callable, TypeVar
 
 from leafcutter import _types
-from leafcutter._errors import BusyError, UsageError
+from leafcutter._errors import BusyError, Cancelled, UsageError
 from leafcutter._progress import Bar, Progress
 from leafcutter._request import Event, Request
 from leafcutter._types import Fields
@@ -69,10 +69,14 @@ def read_answer(kind: str, fields: Fields, event: Event) -> Any:
 
 
 def first_result(kind: str, request: Request) -> Event:
-    """The one result of a request, once it is there."""
+    """The one result of a request, once it is there.
+
+    Raises:
+        Cancelled: the request was freed before, as when the program ends.
+    """
     for event in request.results():
         return event
-    raise UsageError(f"the library gave no answer to {kind}")
+    raise Cancelled(f"the request was closed before its answer to {kind} came")
 
 
 def in_turn(

@@ -38,7 +38,7 @@ from leafcutter._types import (
     made,
 )
 from leafcutter._waiting import interruptibly
-from leafcutter._wire import encoded, path_bytes, refuse_bytes, text_or_ids
+from leafcutter._wire import encoded, path_bytes, refuse_bytes, refuse_sets, text_or_ids
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -213,6 +213,7 @@ class Model:
         refuse_bytes(text, "text")
         if isinstance(options, str):
             raise TypeError("options is one text; a list of texts is needed")
+        refuse_sets(options, "options")
         fields = {"input": text, "options": list(options), "rule": rule, **form}
         return made(Choice, self._answer("score", fields))
 
@@ -387,6 +388,8 @@ class Model:
         refuse_bytes(requests, "requests")
         if isinstance(requests, (str, Mapping)):
             raise TypeError("requests is a single one; give a list of them, or use the method for one")
+        if not isinstance(kind, str):
+            raise TypeError(f"kind is {type(kind).__name__}; one of {', '.join(KINDS)} is needed")
         if kind not in KINDS:
             raise UsageError(f"there is no kind {kind!r} of many requests; there are {', '.join(KINDS)}")
         return in_order(self._start, kind, requests, options, ahead=2 * self.sequences, progress=progress)

@@ -12,7 +12,7 @@ from typing import Any, Iterator, NamedTuple, Optional
 import numpy as np
 
 from leafcutter import _ffi
-from leafcutter._errors import check, last_error
+from leafcutter._errors import Cancelled, check, last_error
 from leafcutter._types import Fields, FloatArray
 
 POLL_MILLISECONDS = 50
@@ -58,6 +58,7 @@ class Request:
         """The next event; None if none came in time, or if nothing more comes (``ended``).
 
         Raises:
+            Cancelled: it was cancelled, or freed while this waited for it.
             Error: the request failed.
         """
         library, address = _ffi.library(), ctypes.c_void_p()
@@ -65,10 +66,10 @@ class Request:
             if self.ended:
                 return None
             status = library.lc_request_next(self._handle, milliseconds, ctypes.byref(address))
-            if status < 0 and self._free.alive:
-                raise last_error(status)
-            # A request that another thread has closed meanwhile ends as well.
-            self.ended = status < 0 or status == _ffi.END
+            # Another thread may have freed it meanwhile: the program's last one, as it ends.
+            if status < 0:
+                raise last_error(status) if self._free.alive else Cancelled("the request was closed")
+            self.ended = status == _ffi.END
         if status != _ffi.OK:
             return None
         try:
@@ -106,9 +107,9 @@ class Request:
             _ffi.library().lc_request_cancel(self._handle)
 
     def close(self) -> None:
-        """Cancels what has not ended, and frees it."""
-        self._free()
+        """Cancels what has not ended, and frees it. Who waits for it gets ``Cancelled``."""
         self.ended = True
+        self._free()
 
 
 def _free(handle: int, owner: int) -> None:

@@ -71,7 +71,7 @@ class GenerationStream(Iterator[Piece]):
         self.request.cancel()
 
     def close(self) -> None:
-        """Cancels what has not ended. Reading goes no further."""
+        """Cancels what has not ended. Reading goes no further; another thread that waits for it gets ``Cancelled``."""
         self.request.close()
 
     def __enter__(self) -> GenerationStream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Set
 from typing import Any, Mapping
 
 import numpy as np
@@ -12,17 +13,23 @@ from leafcutter._errors import BadInputError, UsageError
 from leafcutter._types import Path, Text
 
 
+_IDS = ("input_ids", "context_ids", "target_ids", "ids", "input", "context", "segment", "span", "options")
+"""Fields whose values come one behind the other."""
+
+
 def encoded(fields: Mapping[str, Any]) -> bytes:
     """One JSON object of the fields that are not None.
 
     Raises:
-        TypeError: a value is bytes, or something that JSON has no word for.
+        TypeError: a value is bytes, a set where the order counts, or something that JSON has no word for.
         BadInputError: a text holds half a character, a lone surrogate.
         UsageError: a number is not finite.
     """
     given = {name: value for name, value in fields.items() if value is not None}
     for name, value in given.items():
         refuse_bytes(value, name)
+        if name in _IDS:
+            refuse_sets(value, name)
     try:
         return json.dumps(given, ensure_ascii=False, allow_nan=False, default=_plain).encode("utf-8")
     except UnicodeEncodeError as error:
@@ -47,6 +54,12 @@ def refuse_bytes(value: object, name: str) -> None:
         raise TypeError(f'{name} is {type(value).__name__}; a text is needed: {name}.decode("utf-8")')
 
 
+def refuse_sets(value: object, name: str) -> None:
+    """Sets are refused wherever the order counts: they have none."""
+    if isinstance(value, Set):
+        raise TypeError(f"{name} is {type(value).__name__}, which has no order; a list is needed")
+
+
 def _plain(value: object) -> object:
     """What JSON does not know by itself: numpy's numbers and arrays, paths, tuples' kin."""
     if isinstance(value, np.ndarray):
@@ -69,6 +82,7 @@ def text_or_ids(value: Text, text: str, ids: str) -> dict[str, Any]:
         ids: the name of the field for ids.
     """
     refuse_bytes(value, text)
+    refuse_sets(value, ids)
     if isinstance(value, str):
         return {text: value}
     if isinstance(value, np.ndarray) and value.ndim != 1:
