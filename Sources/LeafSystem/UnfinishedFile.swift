@@ -15,6 +15,7 @@ package final class UnfinishedFile {
     private var pending: [UInt8] = []
     private var written = 0
     private var isFinished = false
+    private var failure: LeafError?
 
     /// - Parameter isCancelled: whether nobody wants to wait any more for whoever reads a pipe.
     /// - Throws: `.io` when it cannot be made or another run is writing it, `.usage` for what can not be a result.
@@ -49,6 +50,7 @@ package final class UnfinishedFile {
 
     /// - Throws: `.io`, `.cancelled` if the wait for a reader was given up.
     package func append(_ text: String) throws(LeafError) {
+        if let failure { throw failure }
         pending += text.utf8
         if pending.count >= 1 << 16 { try flush() }
     }
@@ -72,15 +74,22 @@ package final class UnfinishedFile {
         pending.removeAll(keepingCapacity: true)
     }
 
+    /// What cannot be written once is not tried again: each wait for a reader who is gone would take its second.
     private func write(_ bytes: UnsafeRawBufferPointer) throws(LeafError) {
+        if let failure { throw failure }
+        do throws(LeafError) {
+            try put(bytes)
+        } catch {
+            failure = error
+            abandon()
+            throw error
+        }
+        written += bytes.count
+    }
+
+    private func put(_ bytes: UnsafeRawBufferPointer) throws(LeafError) {
         switch target {
-        case .beside(let output, _):
-            do throws(LeafError) {
-                try output.write(bytes, at: written)
-            } catch {
-                abandon()
-                throw error
-            }
+        case .beside(let output, _): try output.write(bytes, at: written)
         case .straight(let descriptor, let output):
             if written == 0 { try begin(descriptor) }
             if let code = output.write(bytes) {
@@ -88,7 +97,6 @@ package final class UnfinishedFile {
                 throw .system("\(path) cannot be written", code)
             }
         }
-        written += bytes.count
     }
 
     /// A file that is mounted by itself loses what it held.
