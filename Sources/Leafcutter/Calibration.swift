@@ -39,7 +39,7 @@ package final class Calibration {
 
     /// Reads one window.
     ///
-    /// - Parameter ids: `<s>` and at most `window - 1` tokens, one at least.
+    /// - Parameter ids: `<s>`, and then at least one token and at most `window - 1`.
     package func read(_ ids: [Int32], cancellation: Cancellation) throws(LeafError) {
         let request = try Self.request(ids, model.file)
         var failure: LeafError?
