@@ -2,7 +2,7 @@
 """Measures llama.cpp on a random model of CPM-Ant's widths, mapped and loaded, under each memory limit.
 
     llama.py --bench LLAMA_BENCH --name TEXT --version TEXT --work FOLDER --results FILE --budgets 512MiB,2GiB [--layers 48]
-        [--weights Q8_0|Q4_0] [--leafcutter BINARY --leaf MODEL.leaf]
+        [--weights Q8_0|Q4_0] [--streamed-prompt 128] [--leafcutter BINARY --leaf MODEL.leaf]
 
 With a model of Leafcutter's, both also decode alternately where both fit: memory's rate wanders from one minute to the next,
 so what was measured an hour apart compares nothing.
@@ -19,7 +19,7 @@ from leafcutter import measure_leafcutter
 
 # A run whose model fits is short for each token: more of them, and longer prompts, cost little.
 RESIDENT = ["-p", "128,512", "-n", "16"]
-STREAMED = ["-p", "128", "-n", "2"]
+STREAMED = ["-n", "2"]
 DECODING = ["-p", "0", "-n", "16"]
 TURNS = 5
 # llama-bench's names, and ours: the page cache decides what stays, or all is read into its own memory.
@@ -39,6 +39,8 @@ def main():
     parser.add_argument("--budgets", type=measure.sizes, required=True)
     parser.add_argument("--layers", type=int, default=48)
     parser.add_argument("--weights", choices=llama_model.BLOCKS, default="Q8_0")
+    # Where pages are read again and again, a prompt takes most of an hour: 0 leaves it out.
+    parser.add_argument("--streamed-prompt", type=int, default=128)
     parser.add_argument("--leafcutter", type=pathlib.Path)
     parser.add_argument("--leaf", type=pathlib.Path)
     parser.add_argument("--keep", action="store_true")
@@ -52,7 +54,7 @@ def main():
             llama_model.write(model, arguments.layers, arguments.weights)
         results = measure.Results(arguments.results)
         for budget in arguments.budgets:
-            length = RESIDENT if fits(model, budget) else STREAMED
+            length = RESIDENT if fits(model, budget) else ["-p", arguments.streamed_prompt, *STREAMED]
             for mode in MODES:
                 run_bench(results, mode, model, budget, length, repeat=2, arguments=arguments)
         for budget in arguments.budgets:

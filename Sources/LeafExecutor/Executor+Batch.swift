@@ -26,7 +26,7 @@ extension Executor {
             let rows = batch.group(from: first)
             let sequence = batch.rows[first].sequence
             let keyCount = try cache.place(batch.rows[rows], in: sequence)
-            for row in rows { step.places.append(Int(batch.rows[row].index)) }
+            for row in rows { step.places.append(Int(batch.rows[row].place)) }
             step.groups.append(
                 Step.Group(
                     sequence: sequence, rows: rows, keyCount: keyCount, biasOffset: biasOffset,
@@ -101,7 +101,27 @@ extension Executor {
                         }
                     }
                     for hidden in cache.hiddenPositions(of: group.sequence, from: place) { row[hidden] = masked }
+                    hideOtherDrafts(from: place, pages, group, row)
                 }
+            }
+        }
+    }
+}
+
+extension Executor {
+    /// Masks the drafts that a row does not stand behind.
+    ///
+    /// - Parameter row: the bias rows of the row at `place`.
+    private func hideOtherDrafts(
+        from place: Int, _ pages: UnsafeBufferPointer<UInt32>, _ group: Step.Group, _ row: UnsafeMutablePointer<UInt16>
+    ) {
+        guard let trunk = cache.trunk(of: group.sequence) else { return }
+        var ancestor = place
+        for key in (trunk..<group.keyCount).reversed() {
+            if key == ancestor {
+                ancestor = Int(cache.positions(page: pages[key / 16])[key % 16].parent)
+            } else {
+                row[key] = UInt16(LEAF_MASKED)
             }
         }
     }

@@ -12,6 +12,8 @@ package final class Executor {
     package let facts: ModelFacts
     /// What the buffers are made for.
     package let capacity: Demand
+    /// What of it is for drafts.
+    package let draftRoom: DraftRoom
     package let cache: KVCache
 
     let architecture: any Architecture
@@ -59,6 +61,7 @@ package final class Executor {
         self.pool = pool
         observer = options.observer
         capacity = options.room
+        draftRoom = options.drafts
         step = Step(capacity)
         let facts = architecture.facts
         self.facts = facts

@@ -34,7 +34,8 @@ package struct ExecutorOptions: Sendable {
         var room = capacity
         room.stepRows +|= drafts.rows
         room.logitRows +|= drafts.rows
-        room.pages +|= drafts.pages
+        room.pages +|= drafts.forkPages +| drafts.textBranchPages
+        room.longest +|= drafts.branchPages *| Demand.pageKeys
         room.sequences +|= drafts.sequences
         return room
     }
@@ -47,12 +48,17 @@ package struct DraftRoom: Sendable, Equatable {
     /// Rows with logits beside those of the texts.
     package var rows: Int
     /// Pages and sequences of forks, in which a copy of the model writes what it guesses.
-    package var pages: Int
+    package var forkPages: Int
     package var sequences: Int
+    /// Pages of one sequence for drafts that stand beside others, and of all texts together.
+    package var branchPages: Int
+    package var textBranchPages: Int
 
-    package init(rows: Int, pages: Int = 0, sequences: Int = 0) {
+    package init(rows: Int, forkPages: Int = 0, sequences: Int = 0, branchPages: Int = 0, textBranchPages: Int = 0) {
         self.rows = rows
-        self.pages = pages
+        self.forkPages = forkPages
         self.sequences = sequences
+        self.branchPages = branchPages
+        self.textBranchPages = textBranchPages
     }
 }

@@ -20,8 +20,19 @@ package final class KVCache {
         package var index: Int32
         package var segment: Int32
         package var span: Int32
+        /// The place that a draft stands behind.
+        package var parent: Int32
         package var isContext: Bool
         package var isPadding: Bool
+
+        init(_ row: RowBatch.Row) {
+            index = row.index
+            segment = row.segment
+            span = row.span
+            parent = row.parent ?? row.place - 1
+            isContext = row.isContext
+            isPadding = row.isPadding
+        }
     }
 
     /// A class, because changing a dictionary's value in place allocates.
@@ -29,6 +40,8 @@ package final class KVCache {
         /// Its capacity is the longest sequence's, so that a step allocates nothing.
         var pages: [UInt32] = []
         var length = 0
+        /// Where drafts begin, each of which sees only those that it stands behind; nil without drafts.
+        var trunk: Int?
         /// Positions that later rows do not see any more. Forks share pages, so this is not in the pages.
         var hidden: [Int] = []
         /// For each hidden position the row that hid it, in rising order. The position comes back when that row goes.
@@ -124,6 +137,7 @@ package final class KVCache {
             for page in original.pages { owners[Int(page)] += 1 }
             sequences[copy]?.pages.append(contentsOf: original.pages)
             sequences[copy]?.length = original.length
+            sequences[copy]?.trunk = original.trunk
             sequences[copy]?.hidden = original.hidden
             sequences[copy]?.hiding = original.hiding
         }
@@ -143,6 +157,9 @@ package final class KVCache {
         }
     }
 
+    /// Makes what is left of a sequence's drafts a part of its past, which all later rows see.
+    package func endDrafts(of sequence: SequenceID) { sequences[sequence]?.trunk = nil }
+
     /// Makes a position padding, as long as the row that made it so is there: that row and later ones do not see it.
     ///
     /// - Parameter row: its index, which comes after those of earlier calls and after the position.
@@ -160,29 +177,29 @@ package final class KVCache {
 
     package func length(of sequence: SequenceID) -> Int { sequences[sequence]?.length ?? 0 }
 
-    /// Prepares the places of the rows, each at its index; keys and values follow layer by layer.
+    /// Prepares the places of the rows; keys and values follow layer by layer.
     ///
     /// Places in between that no row has reached are padding until one does. A place that was used before is written
     /// again.
     ///
-    /// - Parameter rows: in ascending order of their indices.
+    /// - Parameter rows: in ascending order of their places.
     /// - Returns: the number of places that the sequence has now.
     /// - Throws: `.tooLong` when the pages do not suffice; nothing has changed then.
     func place(_ rows: ArraySlice<RowBatch.Row>, in sequence: SequenceID) throws(LeafError) -> Int {
         guard let state = sequences[sequence] else { throw LeafError(.usage, "the sequence was removed") }
         let end = state.length
-        let length = max(end, rows.last.map { Int($0.index) + 1 } ?? 0)
+        let length = max(end, rows.last.map { Int($0.place) + 1 } ?? 0)
         let pagesWanted = Demand.pages(holding: length)
         // The page in which the sequence ended is written even if the rows do not use the rest of it.
         let lastPage = length > end && end % 16 != 0 ? end / 16 : nil
         var copies = lastPage.map { isShared($0, of: state) ? 1 : 0 } ?? 0
         var before = -1
         for row in rows {
-            precondition(Int(row.index) > before, "rows of one sequence stand in rising order")
-            let page = Int(row.index) / 16
+            precondition(Int(row.place) > before, "rows of one sequence stand in rising order")
+            let page = Int(row.place) / 16
             let isCounted = page == lastPage || before >= page * 16
             if !isCounted, isShared(page, of: state) { copies += 1 }
-            before = Int(row.index)
+            before = Int(row.place)
         }
         guard pagesWanted <= longestPages, pagesWanted - state.pages.count + copies <= freePages.count else {
             throw LeafError(
@@ -190,14 +207,13 @@ package final class KVCache {
             )
         }
         if let lastPage { unshare(lastPage, of: state) }
-        for row in rows { unshare(Int(row.index) / 16, of: state) }
+        for row in rows { unshare(Int(row.place) / 16, of: state) }
         while state.pages.count < pagesWanted { state.pages.append(takePage()) }
         for place in end..<length { positions(page: state.pages[place / 16])[place % 16].isPadding = true }
         for row in rows {
-            let place = Int(row.index)
-            positions(page: state.pages[place / 16])[place % 16] = Position(
-                index: row.index, segment: row.segment, span: row.span, isContext: row.isContext,
-                isPadding: row.isPadding)
+            let place = Int(row.place)
+            positions(page: state.pages[place / 16])[place % 16] = Position(row)
+            if row.parent != nil, state.trunk == nil { state.trunk = place }
         }
         state.length = length
         return length
@@ -207,6 +223,9 @@ package final class KVCache {
     func withPages<Value>(of sequence: SequenceID, _ body: (UnsafeBufferPointer<UInt32>) -> Value) -> Value {
         (sequences[sequence]?.pages ?? []).withUnsafeBufferPointer(body)
     }
+
+    /// The first place of a sequence's drafts; nil without drafts.
+    func trunk(of sequence: SequenceID) -> Int? { sequences[sequence]?.trunk }
 
     /// The positions that the row at `place` does not see any more.
     func hiddenPositions(of sequence: SequenceID, from place: Int) -> ArraySlice<Int> {
@@ -314,9 +333,7 @@ extension KVCache {
             state.length = allRows[index].count
             for page in state.pages { owners[Int(page)] += 1 }
             for (place, row) in allRows[index].enumerated() {
-                positions(page: state.pages[place / 16])[place % 16] = Position(
-                    index: row.index, segment: row.segment, span: row.span, isContext: row.isContext,
-                    isPadding: row.isPadding)
+                positions(page: state.pages[place / 16])[place % 16] = Position(row)
             }
         }
         return (made, pages)

@@ -6,7 +6,7 @@ package struct SequenceID: Hashable, Sendable {
 /// The rows of one sweep: positions of any number of sequences whose hidden states are wanted.
 ///
 /// A prompt, a decoding step, a draft, a beam, a scored text and a blank differ only in their rows. Rows of one
-/// sequence stand together, in ascending order of their indices.
+/// sequence stand together, in ascending order of their places.
 package struct RowBatch: Sendable {
     /// One position of one sequence.
     package struct Row: Sendable, Equatable {
@@ -19,9 +19,14 @@ package struct RowBatch: Sendable {
 
         package var input: Input
         package var sequence: SequenceID
-        /// The index in the text, which decides the position bias, the causal rule and the place in the cache. A row
-        /// whose place was computed before is computed again.
+        /// The index in the text, which decides the position bias and the causal rule.
         package var index: Int32
+        /// The place in the sequence's cache; that of the index, but for a draft beside another one. A row whose place
+        /// was computed before is computed again.
+        package var place: Int32
+        /// The place of the row that this one stands behind, if it is a draft: of all drafts it sees this one alone,
+        /// and those that this one sees. Nil for a row that sees all before it.
+        package var parent: Int32?
         package var segment: Int32
         /// Rows of different spans do not see each other.
         package var span: Int32
@@ -43,6 +48,7 @@ package struct RowBatch: Sendable {
             self.input = input
             self.sequence = sequence
             self.index = index
+            place = index
             self.segment = segment
             self.span = span
             self.isContext = isContext

@@ -57,20 +57,57 @@ extension SamplingWorkspace {
     package func draw(_ noise: GumbelNoise, step: Int, best: Int) -> Int32 {
         var drawn = best
         var largest = Double(logits[best]) + noise.noise(of: best, step: step)
+        func take(_ id: Int, _ sum: Double) {
+            if sum > largest || (sum == largest && id < drawn) { (drawn, largest) = (id, sum) }
+        }
+        forEachContender(noise, step: step, above: { largest }, take)
+        return Int32(drawn)
+    }
+
+    /// Calls `body` with every id whose logit and noise may have a sum that is as large as `least`, and with the sum.
+    private func forEachContender(
+        _ noise: GumbelNoise, step: Int, above least: () -> Double, _ body: (_ id: Int, _ sum: Double) -> Void
+    ) {
         var (group, words) = (-1, SIMD4<UInt32>.zero)
         for id in 0..<vocabSize {
             let logit = Double(logits[id])
             // Nearly all tokens lose by their logit alone, or by the first bits of their word. Rounding is monotonic,
             // so one that loses with a bound would lose with its noise.
-            guard logit + GumbelNoise.largest >= largest else { continue }
+            guard logit + GumbelNoise.largest >= least() else { continue }
             if id / 4 != group {
                 group = id / 4
                 words = noise.words(of: group, step: step)
             }
-            guard logit + GumbelNoise.bound(words[id % 4]) >= largest else { continue }
-            let sum = logit + GumbelNoise.noise(words[id % 4])
-            if sum > largest || (sum == largest && id < drawn) { (drawn, largest) = (id, sum) }
+            guard logit + GumbelNoise.bound(words[id % 4]) >= least() else { continue }
+            body(id, logit + GumbelNoise.noise(words[id % 4]))
         }
-        return Int32(drawn)
+    }
+}
+
+// MARK: Several at once, for drafts
+
+extension SamplingWorkspace {
+    /// The ids with the largest sums of logit and noise, and these sums, the largest first. The first is the one that
+    /// is drawn.
+    ///
+    /// - Parameters:
+    ///   - noise: nil to choose by the logits alone.
+    ///   - count: ids at most; fewer where fewer are allowed.
+    func leaders(_ noise: GumbelNoise?, step: Int, count: Int) -> [(id: Int32, sum: Double)] {
+        var leaders: [(id: Int32, sum: Double)] = []
+        leaders.reserveCapacity(count + 1)
+        func take(_ id: Int, _ sum: Double) {
+            guard sum > -.infinity, leaders.count < count || sum > leaders[count - 1].sum else { return }
+            let place = leaders.firstIndex { $0.sum < sum } ?? leaders.count
+            leaders.insert((Int32(id), sum), at: place)
+            if leaders.count > count { leaders.removeLast() }
+        }
+        guard let noise else {
+            for id in 0..<vocabSize { take(id, Double(logits[id])) }
+            return leaders
+        }
+        let least = { leaders.count < count ? -Double.greatestFiniteMagnitude : leaders[count - 1].sum }
+        forEachContender(noise, step: step, above: least, take)
+        return leaders
     }
 }

@@ -158,7 +158,8 @@ package final class Scheduler {
         guard !texts.isEmpty else { return [] }
         model.tracingDrafts {
             speculation.propose(
-                for: texts, room: draftRoom, workspace: &workspace, isCancelled: { active.allSatisfy(\.isCancelled) })
+                for: texts, rows: draftRoom, model.draftRoom, workspace: &workspace,
+                isCancelled: { active.allSatisfy(\.isCancelled) })
             return texts.reduce(0) { $0 + $1.drafts.count }
         }
         return texts

@@ -1,3 +1,4 @@
+import Glibc
 package import LeafSystem
 
 /// Why a text ended.
@@ -26,8 +27,6 @@ package struct SequenceDecoder: Sendable {
     /// Nil while the sequence needs another row of logits.
     package private(set) var finishReason: FinishReason?
 
-    /// Tokens at the end of the history that are drafts.
-    private var drafts = 0
     private let options: GenerationOptions
     private let processors: [any LogitsProcessor]
     private let noise: GumbelNoise
@@ -75,24 +74,30 @@ package struct SequenceDecoder: Sendable {
         return Token(id: id, logprobs: logprobs)
     }
 
-    /// Chooses the token that would come next by these logits, and counts it as generated until `forgetDrafts`.
+    /// What would come next by these logits, the best first; an end is no guess.
     ///
-    /// - Parameter logits: as many as `accept` gets.
-    /// - Returns: the token and its probability; nil if the sequence would end.
-    mutating func draft(from logits: Span<Float>, workspace: inout SamplingWorkspace) -> Draft? {
-        guard (try? workspace.load(logits)) != nil else { return nil }
+    /// - Parameters:
+    ///   - logits: as many as `accept` gets.
+    ///   - path: drafts that count as tokens of the sequence here.
+    ///   - count: guesses at most.
+    mutating func guesses(
+        from logits: Span<Float>, behind path: [Int32], count: Int, workspace: inout SamplingWorkspace
+    ) -> [DraftGuess] {
+        guard (try? workspace.load(logits)) != nil else { return [] }
+        for id in path { history.append(id) }
+        defer { history.removeLast(path.count) }
         for processor in processors { processor.process(&workspace, after: history) }
-        guard let id = try? choose(&workspace), id != options.eosID else { return nil }
-        workspace.computeProbabilities()
-        history.append(id)
-        drafts += 1
-        return Draft(id: id, probability: workspace.probabilities[Int(id)])
-    }
-
-    /// Removes the drafts from the history.
-    mutating func forgetDrafts() {
-        history.removeLast(drafts)
-        drafts = 0
+        let isRandom = options.decoding != .greedy
+        let leaders = workspace.leaders(isRandom ? noise : nil, step: history.generatedCount, count: count)
+        guard let first = leaders.first, first.id != options.eosID else { return [] }
+        if !isRandom { workspace.computeProbabilities() }
+        // The model's sums differ a little from these: whoever is near the largest one may be the model's largest.
+        let total = leaders.reduce(0) { $0 + exp($1.sum - first.sum) }
+        return leaders.filter { $0.id != options.eosID }.map { id, sum in
+            DraftGuess(
+                id: id,
+                estimate: isRandom ? exp(sum - first.sum) / total : Double(workspace.probabilities[Int(id)]))
+        }
     }
 
     /// Ends the sequence from outside: it reached a stop string, or the caller interrupted it.

@@ -50,7 +50,7 @@ struct Drafting: Sendable {
         let texts = max(1, min(executor.capacity.sequences, Self.mostTexts))
         if let make = options.makeSource {
             source = .other(make)
-            (fixedCount, mode, room) = (options.fixedCount, "other", DraftRoom(rows: count * texts))
+            (fixedCount, mode, room) = (options.fixedCount, "other", Self.room(count, texts))
             return
         }
         switch options.source {
@@ -61,19 +61,29 @@ struct Drafting: Sendable {
                 mode: "off: with float weights a draft could change the last bits", isRefused: !options.isAutomatic)
         case .automatic, .ngrams:
             source = .ngrams(limit: executor.capacity.longest, texts: executor.capacity.sequences)
-            (fixedCount, mode, room) = (options.fixedCount, "ngram", DraftRoom(rows: count * texts))
+            // Drafts that nobody asked for take no pages.
+            room = options.isAutomatic ? DraftRoom(rows: count * texts) : Self.room(count, texts)
+            (fixedCount, mode) = (options.fixedCount, "ngram")
         case .model(let draft):
             fixedCount = options.fixedCount
             let model = try DraftModel(draft, for: file, executor, texts: texts)
             source = .model(model)
             mode = draft.leaf.path
-            room =
-                model.sharesCache
-                ? DraftRoom(
-                    rows: count * texts, pages: texts * Demand.pages(holding: Demand.pageKeys - 1 + count),
-                    sequences: texts)
-                : DraftRoom(rows: count * texts)
+            room = Self.room(count, texts, hasForks: model.sharesCache)
         }
+    }
+
+    /// Pages of a text for drafts that stand beside others.
+    fileprivate static let branchPages = 2
+
+    /// - Parameters:
+    ///   - count: drafts of a text.
+    ///   - hasForks: whether each text is forked for whoever drafts.
+    private static func room(_ count: Int, _ texts: Int, hasForks: Bool = false) -> DraftRoom {
+        let forkPages = Demand.pages(holding: Demand.pageKeys - 1 + count) + branchPages
+        return DraftRoom(
+            rows: count * texts, forkPages: hasForks ? texts * forkPages : 0, sequences: hasForks ? texts : 0,
+            branchPages: branchPages, textBranchPages: texts * branchPages)
     }
 
     /// Whether it is a copy of the model, which helps only where the model itself does not fit.
@@ -115,18 +125,19 @@ struct DraftModel: Sendable {
         sharesCache = draft.isCopy(of: file)
         let longer = max(0, draft.configuration.promptLength - file.configuration.promptLength)
         var capacity = model.capacity
+        capacity.longest +|= Drafting.branchPages *| Demand.pageKeys
         if sharesCache {
             self.texts = texts
-            capacity.firstRows = texts
-            capacity.stepRows = texts
-            capacity.logitRows = texts
+            capacity.logitRows = texts * ModelDrafts.mostWide
+            capacity.firstRows = capacity.logitRows
+            capacity.stepRows = capacity.logitRows
         } else {
             // Each text reads the prompt by itself, on a pass of its own if need be.
             self.texts = max(1, capacity.sequences)
             capacity.longest +|= longer
             capacity.firstRows = max(capacity.rows, capacity.longest)
-            capacity.stepRows = self.texts
-            capacity.logitRows = self.texts
+            capacity.logitRows = max(self.texts, texts * ModelDrafts.mostWide)
+            capacity.stepRows = capacity.logitRows
             let pages = Demand.pages(holding: capacity.longest)
             capacity.pages = (pages *| self.texts)
         }

@@ -67,31 +67,26 @@ private func places(behind run: ArraySlice<Int32>, in text: [Int32]) -> [Int] {
 }
 
 @Suite struct NgramDrafterTests {
-    private let nothing = DraftTree(capacity: 1)
-
     private func drafter(
-        of text: [Int32], nodes: Int = 64, width: Int = 8, corpus: [Int32]? = nil
+        of text: [Int32], nodes: Int = 64, corpus: [Int32]? = nil
     ) throws -> NgramDrafter {
         let corpus = try corpus.map { try DraftCorpus($0, within: 1 << 20) }
-        var drafter = NgramDrafter(limit: 1000, nodes: nodes, width: width, corpus: corpus)
-        drafter.accept(text[...], drafted: nothing)
+        var drafter = NgramDrafter(limit: 1000, nodes: nodes, corpus: corpus)
+        drafter.accept(text[...])
         return drafter
     }
 
-    private func draft(_ drafter: inout NgramDrafter, limit: Int = 64) -> DraftTree {
+    private func draft(
+        _ drafter: inout NgramDrafter, count: Int = 64, depth: Int = .max, width: Int = 8
+    ) -> DraftTree {
         var tree = DraftTree(capacity: 64)
-        drafter.draft(into: &tree, limit: limit)
+        drafter.draft(into: &tree, count: count, depth: depth, width: width)
         return tree
     }
 
-    /// The tokens from the text to a node.
-    private func path(to node: Int, in tree: DraftTree) -> [Int32] {
-        (tree[node].parent.map { path(to: $0, in: tree) } ?? []) + [tree[node].token]
-    }
-
     @Test func aRepeatedTextGoesOnAsBefore() throws {
-        var drafter = try drafter(of: [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3], width: 1)
-        let tree = draft(&drafter, limit: 9)
+        var drafter = try drafter(of: [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3])
+        let tree = draft(&drafter, count: 9, width: 1)
         #expect(tree.nodes.map(\.token) == [4, 5, 6, 7, 8, 9, 1, 2, 3])
         #expect(tree.nodes.map(\.parent) == [nil, 0, 1, 2, 3, 4, 5, 6, 7])
         #expect(tree.nodes.map(\.depth) == Array(1...9))
@@ -102,13 +97,13 @@ private func places(behind run: ArraySlice<Int32>, in text: [Int32]) -> [Int] {
         for round in 0..<100 {
             let width = 1 + round % 4
             let text = randomText(20 + 5 * round, alphabet: 4, &generator)
-            var drafter = try drafter(of: text, nodes: 48, width: width, corpus: round % 3 == 0 ? text : nil)
-            let whole = draft(&drafter)
+            var drafter = try drafter(of: text, nodes: 48, corpus: round % 3 == 0 ? text : nil)
+            let whole = draft(&drafter, width: width)
             #expect(whole.count <= 48)
             var children: [Int?: [Int32]] = [:]
             for (index, node) in whole.nodes.enumerated() {
                 #expect(node.parent.map { $0 < index } ?? true)
-                #expect(node.depth == path(to: index, in: whole).count)
+                #expect(node.depth == whole.path(to: index).count)
                 #expect(node.probability > 0 && node.probability <= (node.parent.map { whole[$0].probability } ?? 1))
                 #expect(index == 0 || node.probability <= whole[index - 1].probability)
                 children[node.parent, default: []].append(node.token)
@@ -117,7 +112,9 @@ private func places(behind run: ArraySlice<Int32>, in text: [Int32]) -> [Int] {
             #expect(whole.nodes.allSatisfy { whole.child($0.token, of: $0.parent) != nil })
             // The best tree of fewer nodes is the beginning of this one.
             let limit = Int.random(in: 0...48, using: &generator)
-            #expect(draft(&drafter, limit: limit).nodes == Array(whole.nodes.prefix(limit)))
+            #expect(draft(&drafter, count: limit, width: width).nodes == Array(whole.nodes.prefix(limit)))
+            let short = draft(&drafter, depth: 2, width: width)
+            #expect(short.depth <= 2)
         }
     }
 
@@ -129,7 +126,7 @@ private func places(behind run: ArraySlice<Int32>, in text: [Int32]) -> [Int] {
         let tree = draft(&drafter)
         #expect(!tree.isEmpty)
         for index in tree.nodes.indices {
-            let whole = text + path(to: index, in: tree)
+            let whole = text + tree.path(to: index)
             let pair = whole.suffix(2)
             let isKnown = [text, corpus].contains { known in
                 known.indices.dropFirst().contains { known[($0 - 1)...$0] == pair }
@@ -157,49 +154,35 @@ private func places(behind run: ArraySlice<Int32>, in text: [Int32]) -> [Int] {
         var drafter = try drafter(of: [3], corpus: [1, 2, 3, 4, 5])
         #expect(draft(&drafter).nodes.map(\.token) == [4, 5])
     }
-
-    @Test func guessesThatCameTrueBecomeMoreProbable() throws {
-        let period: [Int32] = [1, 2, 3, 4, 5, 6]
-        var drafter = try drafter(of: period + [1])
-        let before = draft(&drafter)
-        var tree = before
-        for token in [2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6] as [Int32] {
-            drafter.accept([token], drafted: tree)
-            tree = draft(&drafter)
-        }
-        #expect(tree[0].token == 1 && tree[0].probability > before[0].probability)
-    }
 }
 
 @Suite struct DraftCalibrationTests {
     @Test func anEstimateIsBelievedUntilSomethingCame() {
         let calibration = DraftCalibration()
-        for depth in 1...20 { #expect(calibration.chance(0.3, depth: depth, evidence: depth % 5) == 0.3) }
+        for kind in DraftCalibration.kinds { #expect(calibration.chance(0.3, kind: kind) == 0.3) }
     }
 
     @Test func estimatesAreCorrectedByWhatCame() {
         var (calibration, tree) = (DraftCalibration(), DraftTree(capacity: 2))
-        tree.append(7, after: nil, chance: 0.8, estimate: 0.8, evidence: 1)
-        tree.append(8, after: 0, chance: 0.5, estimate: 0.5, evidence: 3)
+        tree.append(7, after: nil, chance: 0.8, estimate: 0.8, kind: 1)
+        tree.append(8, after: 0, chance: 0.5, estimate: 0.5, kind: 3)
         // One of four first guesses comes; then always the second one.
-        for round in 0..<4000 { calibration.learn(from: tree, round % 4 == 0 ? [7, 8] : [9, 8]) }
-        #expect(abs(calibration.chance(0.8, depth: 1, evidence: 1) - 0.25) < 0.01)
-        #expect(abs(calibration.chance(0.4, depth: 2, evidence: 3) - 0.8) < 0.01)
-        #expect(calibration.chance(0.9, depth: 2, evidence: 3) == 1)
-        // Other depths and other evidence are another matter.
-        #expect(calibration.chance(0.8, depth: 2, evidence: 1) == 0.8)
-        #expect(calibration.chance(0.8, depth: 1, evidence: 2) == 0.8)
+        for round in 0..<4000 { calibration.learn(from: tree, round % 4 == 0 ? [0, 1] : []) }
+        #expect(abs(calibration.chance(0.8, kind: 1) - 0.25) < 0.01)
+        #expect(abs(calibration.chance(0.5, kind: 3) - 1) < 0.01)
+        // Other kinds and other estimates are another matter.
+        #expect(calibration.chance(0.8, kind: 3) == 0.8)
+        #expect(calibration.chance(0.2, kind: 1) == 0.2)
     }
 
     @Test func guessesThatTheTextDidNotReachCountForNothing() {
         var (calibration, tree) = (DraftCalibration(), DraftTree(capacity: 3))
         tree.append(7, after: nil, chance: 0.5, estimate: 0.5)
-        tree.append(8, after: 0, chance: 0.5, estimate: 0.5)
-        tree.append(6, after: nil, chance: 0.2, estimate: 0.2)
-        calibration.learn(from: tree, [6, 8])
-        #expect(calibration.chance(0.5, depth: 2, evidence: 0) == 0.5)
-        calibration.learn(from: tree, [])
-        #expect(abs(calibration.chance(0.7, depth: 1, evidence: 0) - 0.7 * 3 / 2.7) < 1e-12)
+        tree.append(8, after: 0, chance: 0.5, estimate: 0.3)
+        tree.append(6, after: nil, chance: 0.2, estimate: 0.1)
+        calibration.learn(from: tree, [2])
+        #expect(calibration.chance(0.3, kind: 0) == 0.3)
+        #expect(calibration.chance(0.5, kind: 0) < 0.5 && calibration.chance(0.1, kind: 0) > 0.1)
     }
 }
 
@@ -211,11 +194,41 @@ private func places(behind run: ArraySlice<Int32>, in text: [Int32]) -> [Int] {
         tree.append(3, after: nil, chance: 0.25, estimate: 0.3)
         #expect(tree.nodes.map(\.probability) == [0.5, 0.25, 0.25] && tree.expectedTokens == 1)
         #expect(tree.child(2, of: 0) == 1 && tree.child(2, of: nil) == nil && tree.child(3, of: nil) == 2)
-        tree.truncate(to: 9)
-        #expect(tree.count == 3)
-        tree.truncate(to: 1)
+        #expect(tree.path(to: 1) == [1, 2] && tree.path(to: nil).isEmpty && tree.depth == 2)
+        tree.keep { $0.probability > 0.3 }
         #expect(tree.nodes.map(\.token) == [1])
         tree.removeAll()
         #expect(tree.isEmpty && tree.expectedTokens == 0 && tree.capacity == 4)
+    }
+
+    /// Every draft is in the lane of its place in the text, behind the one before it, and alone.
+    @Test func arrangedDraftsAreInTheirLanesAndBehindTheirParents() {
+        var random = SeededGenerator(seed: 5)
+        for round in 0..<300 {
+            var tree = DraftTree(capacity: 40)
+            for _ in 0..<Int.random(in: 1...40, using: &random) {
+                let parent = Int.random(in: -1..<tree.count, using: &random)
+                let token = Int32.random(in: 0..<100_000, using: &random)
+                tree.append(token, after: parent < 0 ? nil : parent, chance: 0.5, estimate: 0.5)
+            }
+            let whole = tree
+            let (trunk, pages) = (round, round % 9)
+            tree.arrange(behind: trunk, pages: pages)
+            #expect(pages > 2 * 40 || tree.count <= whole.count)
+            #expect(pages == 0 ? tree.isEmpty : tree[0].place == trunk)
+            #expect(Set(tree.nodes.map(\.place)).count == tree.count)
+            for (index, node) in tree.nodes.enumerated() {
+                let before = node.parent.map { tree[$0] }
+                #expect(node.place > before?.place ?? trunk - 1 && node.parent ?? -1 < index)
+                #expect((node.place - trunk - node.depth + 1) % 16 == 0 && node.depth == (before?.depth ?? 0) + 1)
+                #expect(node.place / 16 < trunk / 16 + pages)
+                #expect(index == 0 || node.place > tree[index - 1].place)
+            }
+            let paths = Set(whole.nodes.indices.map { whole.path(to: $0) })
+            #expect(tree.nodes.indices.allSatisfy { paths.contains(tree.path(to: $0)) })
+            tree = whole
+            tree.arrange(behind: trunk, pages: 41)
+            #expect(tree.count == whole.count)
+        }
     }
 }

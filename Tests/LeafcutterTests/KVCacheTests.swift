@@ -76,6 +76,83 @@ import Testing
         #expect(plain == afterDrafts)
     }
 
+    /// A random tree of drafts, and where its rows lie: a token, the draft before it, a place.
+    private func randomTree(
+        _ count: Int, behind trunk: Int, pages: Int, _ random: inout SeededGenerator
+    ) -> DraftTree {
+        var tree = DraftTree(capacity: count)
+        for _ in 0..<count {
+            let parent = Int.random(in: -1..<tree.count, using: &random)
+            let token = Int32.random(in: 0..<300, using: &random)
+            guard tree.child(token, of: parent < 0 ? nil : parent) == nil else { continue }
+            tree.append(token, after: parent < 0 ? nil : parent, chance: 1, estimate: 1)
+        }
+        tree.arrange(behind: trunk, pages: pages)
+        return tree
+    }
+
+    /// The bytes of the pages that hold a sequence.
+    private func bytes(of sequence: SequenceID, _ model: Executor) -> [[UInt8]] {
+        model.cache.pages(of: sequence, length: model.cache.length(of: sequence)).map {
+            Array(model.cache.contents(ofPage: $0))
+        }
+    }
+
+    /// A row sees the drafts before it on its own path alone, wherever they lie, and its sums have the order that they
+    /// have without the others. The path that stays leaves the bytes that decoding leaves.
+    @Test(arguments: KVPrecision.allCases) func draftsOfATreeHaveTheBitsOfTextsDecodedAlone(kv: KVPrecision) throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("model.leaf")
+        try Fixture.convert("ant-tiny-c", form: "cpm-live", weights: .int8, to: path)
+        let opened = try Model(
+            ModelFile(path: path),
+            ModelOptions(memory: .gibibytes(1), threads: 2, kv: kv, capacity: .init(context: 400, logitRows: 40)))
+        let rows = try PromptRows(ids: Self.prompt, task: 2, segment: 2, for: opened.file.configuration)
+        let configuration = opened.file.configuration
+        var random = SeededGenerator(seed: 97)
+        for round in 0..<12 {
+            let past = (0..<(1 + 3 * round)).map { Int32(10 + $0) }
+            let trunk = rows.length(in: configuration) + past.count
+            let tree = randomTree(24, behind: trunk, pages: 2 + round % 5, &random)
+            #expect(tree.count > 3)
+            let kept = Int.random(in: 0..<tree.count, using: &random)
+            try opened.engine.perform { model throws(LeafError) in
+                let sequence = try begin(rows, model, opened)
+                _ = try feed(past, from: 0, to: sequence, rows, model, opened)
+                var batch = RowBatch()
+                for node in tree.nodes {
+                    var row = rows.row(
+                        of: sequence, generated: node.token, step: past.count + node.depth - 1, in: configuration)
+                    row.place = Int32(node.place)
+                    row.parent = Int32(node.parent.map { tree[$0].place } ?? trunk - 1)
+                    batch.rows.append(row)
+                }
+                var found: [[Float]] = []
+                try model.forward(batch) { _, logits throws(LeafError) in found.append(Array(logits)) }
+                for (index, logits) in found.enumerated() {
+                    let alone = try begin(rows, model, opened)
+                    let expected = try feed(past + tree.path(to: index), from: 0, to: alone, rows, model, opened)
+                    #expect(logits == expected, "round \(round), draft \(index)")
+                    if index == kept {
+                        var path: [Int] = []
+                        var next: Int? = kept
+                        while let node = next { (path, next) = ([tree[node].place] + path, tree[node].parent) }
+                        let copy = model.cache.fork(sequence)
+                        model.settle(copy, at: trunk, path: path)
+                        #expect(bytes(of: copy, model) == bytes(of: alone, model), "round \(round)")
+                        let after = try feed([7, 8], from: past.count + path.count, to: copy, rows, model, opened)
+                        let further = try feed([7, 8], from: past.count + path.count, to: alone, rows, model, opened)
+                        #expect(after == further)
+                        model.cache.remove(copy)
+                    }
+                    model.cache.remove(alone)
+                }
+                model.cache.remove(sequence)
+                #expect(model.cache.freePageCount == model.cache.pageCount)
+            }
+        }
+    }
+
     /// A draft that transformers takes for padding hides a position, and brings it back when it is rejected.
     @Test func whatARejectedDraftHasHiddenIsSeenAgain() throws {
         let directory = try TemporaryDirectory()

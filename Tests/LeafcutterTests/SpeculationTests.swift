@@ -24,22 +24,30 @@ import Testing
         }
 
         func draft(
-            _ texts: [any DraftedText], workspace: inout SamplingWorkspace,
-            add: (any DraftedText, Draft) -> Bool, isCancelled: () -> Bool
+            _ texts: [any DraftedText], _ wish: DraftWish, workspace: inout SamplingWorkspace, isCancelled: () -> Bool
         ) throws(LeafError) {
             for text in texts {
                 let past = Array(text.history.generated)
                 let known = self.texts.filter { $0.prompt == text.prompt.ids && $0.ids.starts(with: past) }
-                let coming = known.randomElement(using: &random)?.ids.dropFirst(past.count) ?? []
-                let mistake = Int.random(in: 0...12, using: &random)
-                for number in 0..<Int.random(in: 0...12, using: &random) {
-                    let isRight = number < coming.count && number != mistake
-                    let id =
-                        isRight
-                        ? coming[coming.startIndex + number] : Int32.random(in: 0..<vocabSize, using: &random)
-                    guard add(text, Draft(id: id, probability: 0.5)) else { break }
-                }
+                let coming = Array(known.randomElement(using: &random)?.ids.dropFirst(past.count) ?? [])
+                for _ in 0..<Int.random(in: 0...wish.count, using: &random) { add(to: text, coming) }
             }
+        }
+
+        /// Adds a draft behind the text or behind another draft, often the one that comes.
+        private func add(to text: any DraftedText, _ coming: [Int32]) {
+            let nodes = text.drafts.nodes
+            let right = (1...12).prefix { text.drafts.node(along: coming.prefix($0)) != nil }.count
+            let isRight = Int.random(in: 0...3, using: &random) > 0 && right < coming.count
+            // Some texts take no branches: their drafts are a chain.
+            let last = nodes.isEmpty ? nil : nodes.count - 1
+            var parent = Int?.random(below: nodes.count, &random)
+            if isRight { parent = text.drafts.node(along: coming.prefix(right)) ?? nil }
+            if !text.takesBranches { parent = last }
+            let id = isRight ? coming[right] : Int32.random(in: 0..<vocabSize, using: &random)
+            let depth = parent.map { nodes[$0].depth } ?? 0
+            guard depth < text.draftLimit, text.drafts.child(id, of: parent) == nil else { return }
+            text.drafts.append(id, after: parent, chance: 0.5, estimate: 0.5)
         }
     }
 
@@ -194,5 +202,25 @@ import Testing
         try Fixture.convert("ant-tiny-a", form: "hf", weights: .int8, to: other)
         #expect(throws: LeafError.self) { try open(file, DraftOptions(.model(ModelFile(path: other)))) }
         #expect(throws: LeafError.self) { try open(file, DraftOptions(.ngrams, fixedCount: 0)) }
+    }
+}
+
+extension DraftTree {
+    /// The node to which tokens lead: nil within for the text itself, nil if nobody guessed them.
+    fileprivate func node(along tokens: ArraySlice<Int32>) -> Int?? {
+        var node: Int?
+        for token in tokens {
+            guard let next = child(token, of: node) else { return nil }
+            node = next
+        }
+        return .some(node)
+    }
+}
+
+extension Int? {
+    /// Nil or a number below another one.
+    fileprivate static func random(below end: Int, _ generator: inout SeededGenerator) -> Int? {
+        let number = Int.random(in: 0...end, using: &generator)
+        return number == end ? nil : number
     }
 }

@@ -67,6 +67,16 @@ static void cache_store(leaf_kv type, size_t dim_head, const float *key, const f
     f32_to_f16(value, numbers + values, dim_head);
 }
 
+static void cache_copy(leaf_kv type, size_t dim_head, const void *from, void *to, size_t place) {
+    const size_t size = stored_size(type), keys = padded_dim(dim_head) * LEAF_PAGE_KEYS;
+    for (size_t d = 0; d < dim_head; d++) {
+        const size_t at = (d * LEAF_PAGE_KEYS + place) * size;
+        memcpy((char *)to + at, (const char *)from + at, size);
+    }
+    const size_t at = (keys + place * padded_dim(dim_head)) * size;
+    memcpy((char *)to + at, (const char *)from + at, dim_head * size);
+}
+
 /* score * scale + bias of one query against the 16 keys of a page, -inf where a key is not visible. */
 LEAF_INLINE f32x16 biased(f32x16 score, float scale, const float *bias, const uint16_t *buckets) {
     u16x16 bucket = load_half(buckets);

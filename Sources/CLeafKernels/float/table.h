@@ -18,6 +18,7 @@
         .low_rank_down = low_rank_down,                                                                                \
         .low_rank_up = low_rank_up,                                                                                    \
         .cache_store = cache_store,                                                                                    \
+        .cache_copy = cache_copy,                                                                                      \
         .attention = attention,                                                                                        \
         .exp = exp_row,                                                                                                \
         .erf = erf_row,                                                                                                \

@@ -116,6 +116,9 @@ typedef struct {
     /* Puts one position's key and value (dim_head floats each) into a page, rounded to the cache's type. */
     void (*cache_store)(leaf_kv type, size_t dim_head, const float *key, const float *value, void *page, size_t place);
 
+    /* Copies one position's key and value, as they are, to the same place of another page. */
+    void (*cache_copy)(leaf_kv type, size_t dim_head, const void *from, void *to, size_t place);
+
     /* Attention of `rows` queries over one head: score = fma(q.k, score_scale, bias[bucket]), softmax over the keys
      * whose bucket is not LEAF_MASKED, weighted sum of the values. A query that sees no key gives zeros; keys that are
      * not visible, wherever they stand, change no bit. q and out have dim_head numbers a row (not padded), strides in

@@ -1,22 +1,16 @@
 /// What a draft is worth: the chance that it is right against the time that its row and its making take.
 ///
-/// A text with k drafts gets `1 + sum of chances` tokens in `sweep(rows + k) + making(k)` seconds. A further draft pays
-/// while its chance is above the tokens that the time it takes would bring otherwise.
+/// A text with k drafts gets `1 + sum of probabilities` tokens in `sweep(rows + k) + passes * making` seconds. One more
+/// draft pays while its probability is above the tokens that the time it takes would bring otherwise.
 struct DraftWorth {
-    /// How often drafts were right, by the probability that their maker gave them.
-    private var tries = Array(repeating: Self.priorTries, count: Self.buckets)
-    private var rights = (0..<Self.buckets).map { (Double($0) + 0.5) / Double(Self.buckets) * Self.priorTries }
     private var sweeps = SweepCosts()
-    /// Seconds that making a draft takes, those that were not used among them.
-    private var makingSeconds = 0.0
+    /// Seconds that a pass of whatever drafts takes.
+    private var passSeconds = 0.0
     /// The chance of the first draft of a text.
     private var firstChance = 0.5
     /// Sweeps since there were drafts.
     private var restingSweeps = 0
 
-    private static let buckets = 8
-    /// The weight of what is assumed before anything is known.
-    private static let priorTries = 2.0
     /// Where drafts do not pay, every so many sweeps have some all the same: texts change.
     private static let trialInterval = 24
     /// The weight of what came last in a mean.
@@ -24,7 +18,7 @@ struct DraftWorth {
 
     /// Whether it is worth making drafts for the next sweep.
     mutating func wantsDrafts() -> Bool {
-        if pays(firstChance) {
+        if firstChance > (sweeps.secondsPerRow + passSeconds) * sweeps.tokensPerSecond {
             restingSweeps = 0
             return true
         }
@@ -34,39 +28,23 @@ struct DraftWorth {
         return true
     }
 
-    /// The chance that a draft is right if those before it are.
-    func chance(_ draft: Draft) -> Double {
-        let bucket = Self.bucket(draft)
-        return rights[bucket] / tries[bucket]
+    /// Whether a draft is worth its row that is right, with all before it, with this probability.
+    func pays(row probability: Double) -> Bool { probability > sweeps.secondsPerRow * sweeps.tokensPerSecond }
+
+    /// Whether another pass is worth its time, if the text comes to what it continues with this probability.
+    func pays(pass probability: Double) -> Bool {
+        probability > (sweeps.secondsPerRow + passSeconds) * sweeps.tokensPerSecond
     }
 
-    /// Whether a draft pays that is right, with all before it, with this chance.
-    func pays(_ chance: Double) -> Bool { chance > (sweeps.secondsPerRow + makingSeconds) * sweeps.tokensPerSecond }
-
-    mutating func note(_ draft: Draft, isRight: Bool) {
-        let bucket = Self.bucket(draft)
-        tries[bucket] += 1
-        if isRight { rights[bucket] += 1 }
-        // Old experience fades, because texts change.
-        if tries[bucket] > 256 {
-            tries[bucket] /= 2
-            rights[bucket] /= 2
-        }
+    mutating func noteDrafting(seconds: Double, passes: Int) {
+        passSeconds += Self.pace * (seconds / Double(max(1, passes)) - passSeconds)
     }
 
-    mutating func noteDrafting(seconds: Double, drafts: Int) {
-        makingSeconds += Self.pace * (seconds / Double(max(1, drafts)) - makingSeconds)
-    }
-
-    /// - Parameter isRight: whether a text's first draft was.
+    /// - Parameter isRight: whether one of a text's first drafts was.
     mutating func noteFirst(isRight: Bool) { firstChance += Self.pace * ((isRight ? 1 : 0) - firstChance) }
 
     mutating func noteSweep(seconds: Double, rows: Int, tokens: Int, isStep: Bool) {
         sweeps.note(seconds: seconds, rows: rows, tokens: tokens, isStep: isStep)
-    }
-
-    private static func bucket(_ draft: Draft) -> Int {
-        min(buckets - 1, max(0, Int(draft.probability * Float(buckets))))
     }
 }
 

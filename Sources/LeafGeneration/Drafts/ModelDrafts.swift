@@ -21,7 +21,7 @@ package final class ModelDrafts: DraftSource {
         let text: any DraftedText
         let prompt: PromptRows
         let sequence: SequenceID
-        var isDone = false
+        var growth: DraftGrowth
     }
 
     /// What the second model has read of a text.
@@ -30,6 +30,8 @@ package final class ModelDrafts: DraftSource {
         let sequence: SequenceID
         /// The generated tokens behind the prompt, in the cache.
         var tokens: [Int32] = []
+        /// What it has guessed and read behind them.
+        var growth: DraftGrowth?
         var hasPrompt = false
 
         init(_ cache: KVCache) {
@@ -53,69 +55,103 @@ package final class ModelDrafts: DraftSource {
         batch.rows.reserveCapacity(model.capacity.rows)
     }
 
+    /// The most rows of a text that the second model reads at once.
+    package static let mostWide = DraftGrowth.mostWide
+
     package func draft(
-        _ texts: [any DraftedText], workspace: inout SamplingWorkspace,
-        add: (_ text: any DraftedText, _ draft: Draft) -> Bool, isCancelled: () -> Bool
+        _ texts: [any DraftedText], _ wish: DraftWish, workspace: inout SamplingWorkspace, isCancelled: () -> Bool
     ) throws(LeafError) {
         batch.rows.removeAll(keepingCapacity: true)
         riders.removeAll(keepingCapacity: true)
         defer { end() }
-        for text in texts where riders.count < mostTexts {
-            if shared != nil { fork(text) } else { follow(text) }
+        for text in texts where riders.count < mostTexts && text.draftLimit > 0 {
+            if shared != nil { fork(text, wish) } else { follow(text, wish) }
         }
+        var readers = riders.indices.map { (rider: $0, reading: DraftGrowth.Reading?.none) }
+        var depth = 0
         while !batch.rows.isEmpty {
-            var next: [(rider: Int, draft: Draft)] = []
-            var order = riders.indices.filter { !riders[$0].isDone }.makeIterator()
             do throws(LeafError) {
-                try model.forward(batch, isCancelled: isCancelled) { row, logits in
-                    guard let rider = order.next() else { return }
-                    let text = riders[rider].text
-                    let draft = text.draft(
-                        from: LogitsRow(model: model, number: row, logits: logits), workspace: &workspace)
-                    if let draft, add(text, draft) {
-                        next.append((rider, draft))
-                    } else {
-                        riders[rider].isDone = true
-                    }
-                }
+                try pass(readers, workspace: &workspace, isCancelled: isCancelled)
             } catch {
                 // What their sequences hold now is not known.
                 for rider in riders { rider.text.draftState = nil }
                 throw error
             }
-            batch.rows.removeAll(keepingCapacity: true)
-            for (rider, draft) in next {
-                let (text, prompt) = (riders[rider].text, riders[rider].prompt)
-                batch.rows.append(
-                    prompt.row(
-                        of: riders[rider].sequence, generated: draft.id, step: text.history.generatedCount - 1,
-                        in: configuration))
-                (text.draftState as? Past)?.tokens.append(draft.id)
+            depth += 1
+            readers = collect(depth)
+        }
+        for rider in riders { rider.growth.fill(&rider.text.drafts) }
+    }
+
+    /// One pass of the second model: each reader has a row that wants logits.
+    private func pass(
+        _ readers: [(rider: Int, reading: DraftGrowth.Reading?)], workspace: inout SamplingWorkspace,
+        isCancelled: () -> Bool
+    ) throws(LeafError) {
+        var next = readers.makeIterator()
+        try model.forward(batch, isCancelled: isCancelled) { row, logits in
+            guard let (rider, reading) = next.next() else { return }
+            let text = riders[rider].text
+            let found = text.guesses(
+                from: LogitsRow(model: model, number: row, logits: logits), behind: reading?.path ?? [],
+                count: DraftGrowth.mostWide, workspace: &workspace)
+            riders[rider].growth.add(found, behind: reading?.number)
+        }
+    }
+
+    /// Puts the guesses of one depth that are to be read into the batch.
+    private func collect(_ depth: Int) -> [(rider: Int, reading: DraftGrowth.Reading?)] {
+        batch.rows.removeAll(keepingCapacity: true)
+        var readers: [(rider: Int, reading: DraftGrowth.Reading?)] = []
+        for index in riders.indices {
+            let (text, prompt, sequence) = (riders[index].text, riders[index].prompt, riders[index].sequence)
+            for reading in riders[index].growth.level(depth, atMost: model.capacity.logitRows / riders.count) {
+                var row = prompt.row(
+                    of: sequence, generated: reading.token, step: text.history.generatedCount + depth - 1,
+                    in: configuration)
+                row.place = Int32(reading.place)
+                row.parent = Int32(reading.parent)
+                batch.rows.append(row)
+                readers.append((index, reading))
             }
         }
+        return readers
     }
 
     private func end() {
         for rider in riders {
-            rider.text.forgetDrafts()
             shared?.remove(rider.sequence)
+            (rider.text.draftState as? Past)?.growth = rider.growth
         }
         riders.removeAll(keepingCapacity: true)
     }
 
     /// Lets a text draft in a fork of its own sequence, which has all but its last token.
-    private func fork(_ text: any DraftedText) {
+    private func fork(_ text: any DraftedText, _ wish: DraftWish) {
         guard let shared, let last = text.history.generated.last else { return }
         let sequence = shared.fork(text.sequence)
-        riders.append(Rider(text: text, prompt: text.prompt, sequence: sequence))
+        riders.append(rider(text, text.prompt, sequence, wish))
         batch.rows.append(
             text.prompt.row(
                 of: sequence, generated: last, step: text.history.generatedCount - 1, in: configuration))
     }
 
+    private func rider(
+        _ text: any DraftedText, _ prompt: PromptRows, _ sequence: SequenceID, _ wish: DraftWish
+    ) -> Rider {
+        let trunk = prompt.length(in: configuration) + text.history.generatedCount
+        let limit = min(text.draftLimit, wish.count)
+        let pages = Demand.pages(holding: trunk + limit) - trunk / Demand.pageKeys + wish.branchPages
+        let isWide = text.takesBranches && wish.branchPages > 0
+        return Rider(
+            text: text, prompt: prompt, sequence: sequence,
+            growth: DraftGrowth(
+                behind: trunk, pages: pages, limit: limit, width: isWide ? DraftGrowth.mostWide : 1, wish))
+    }
+
     /// Lets a text draft in its own sequence of the second model's cache, which first reads what it does not have yet.
     /// A text for which there is no room has no drafts.
-    private func follow(_ text: any DraftedText) {
+    private func follow(_ text: any DraftedText, _ wish: DraftWish) {
         var prompt = text.prompt
         prompt.tuning = TextTuning()
         prompt.zeroIsPadding = false
@@ -123,11 +159,15 @@ package final class ModelDrafts: DraftSource {
         let past = text.draftState as? Past ?? Past(model.cache)
         text.draftState = past
         let generated = text.history.generated
-        // The last token is read again: what follows it is wanted.
-        let known = zip(past.tokens, generated.dropLast()).prefix { $0 == $1 }.count
-        past.tokens.removeSubrange(known...)
         let length = prompt.length(in: configuration)
-        model.cache.truncate(past.sequence, to: past.hasPrompt ? length + known : 0)
+        // The last token is read again: what follows it is wanted.
+        var known = zip(past.tokens, generated.dropLast()).prefix { $0 == $1 }.count
+        let isBehind = known == past.tokens.count
+        let path = isBehind ? past.growth?.places(along: generated.dropLast().dropFirst(known)) ?? [] : []
+        model.settle(past.sequence, at: past.hasPrompt ? length + known : 0, path: path)
+        known += path.count
+        past.growth = nil
+        past.tokens = Array(generated.prefix(known))
         var rows: [RowBatch.Row] = []
         if !past.hasPrompt {
             rows = prompt.rows(of: past.sequence, in: configuration, reserving: generated.count) { _ in false }
@@ -137,25 +177,26 @@ package final class ModelDrafts: DraftSource {
             row.wantsLogits = step == generated.count - 1
             rows.append(row)
         }
+        let rider = rider(text, prompt, past.sequence, wish)
         guard batch.rows.count + rows.count <= model.capacity.rows, riders.count < model.capacity.logitRows,
-            hasPages(for: Rider(text: text, prompt: prompt, sequence: past.sequence))
+            hasPages(for: rider, wish)
         else { return }
         past.hasPrompt = true
-        past.tokens.append(contentsOf: generated.dropFirst(known))
-        riders.append(Rider(text: text, prompt: prompt, sequence: past.sequence))
+        past.tokens = Array(generated)
+        riders.append(rider)
         batch.rows += rows
     }
 
     /// Whether the cache has pages for a text and its drafts, beside those that the riders may still take.
-    private func hasPages(for rider: Rider) -> Bool {
-        func pages(_ rider: Rider) -> Int { Demand.pages(holding: length(of: rider)) }
+    private func hasPages(for rider: Rider, _ wish: DraftWish) -> Bool {
+        func pages(_ rider: Rider) -> Int { Demand.pages(holding: length(of: rider)) + wish.branchPages }
         let more = (riders + [rider]).reduce(0) {
             $0 + pages($1) - Demand.pages(holding: model.cache.length(of: $1.sequence))
         }
         return length(of: rider) <= model.capacity.longest && more <= model.cache.freePageCount
     }
 
-    /// Positions of a text with all the drafts that it may have.
+    /// Positions of a text with the longest path of drafts that it may have.
     private func length(of rider: Rider) -> Int {
         rider.prompt.length(in: configuration) + rider.text.history.generatedCount
             + min(Speculation.mostDrafts, rider.text.draftLimit)

@@ -4,11 +4,9 @@ import LeafSystem
 ///
 /// The continuations of the longest run that ends the text are counted, and smoothed with those of shorter runs. Each
 /// guess is continued in the same way, the most probable path first.
-package struct NgramDrafter: Drafter, Sendable {
+package struct NgramDrafter: Sendable {
     private var index: NgramIndex
     private let corpus: DraftCorpus?
-    private let width: Int
-    private var calibration = DraftCalibration()
     /// The end of the text.
     private var end = NgramContext()
     private var continuations = NgramContinuations()
@@ -17,57 +15,67 @@ package struct NgramDrafter: Drafter, Sendable {
     /// - Parameters:
     ///   - limit: tokens of the text that are looked up; later ones are not.
     ///   - nodes: of a tree at most.
-    ///   - width: continuations of one node at most; 1 makes chains.
     ///   - corpus: texts of the same kind.
-    package init(limit: Int, nodes: Int, width: Int = 8, corpus: DraftCorpus? = nil) {
-        precondition(limit >= 0 && nodes > 0 && width > 0)
+    package init(limit: Int, nodes: Int, corpus: DraftCorpus? = nil) {
+        precondition(limit >= 0 && nodes > 0)
         index = NgramIndex(limit: limit)
         self.corpus = corpus
-        self.width = width
         frontier = DraftFrontier(capacity: nodes)
     }
 
     /// Bytes of a drafter without its corpus, for the memory plan.
     package static func byteCount(limit: Int, nodes: Int) -> Int {
         NgramIndex.byteCount(tokens: limit) +| DraftFrontier.byteCount(capacity: nodes)
-            +| DraftCalibration.byteCount +| NgramContinuations.byteCount
+            +| NgramContinuations.byteCount
     }
 
-    package mutating func accept(_ tokens: ArraySlice<Int32>, drafted tree: DraftTree) {
-        calibration.learn(from: tree, tokens)
+    /// Takes tokens that stand behind the text now: the prompt at first, then what the model chose.
+    package mutating func accept(_ tokens: ArraySlice<Int32>) {
         for token in tokens {
             index.append(token)
             end.append(token)
         }
     }
 
-    package mutating func draft(into tree: inout DraftTree, limit: Int) {
+    /// Replaces the tree by guesses of what comes next, the most probable first.
+    ///
+    /// - Parameters:
+    ///   - count: nodes at most; more than the tree's capacity mean all of it.
+    ///   - depth: of the longest path.
+    ///   - width: continuations of one node at most; 1 makes chains.
+    ///   - chance: what to make of an estimate, by the kind of the guess.
+    package mutating func draft(
+        into tree: inout DraftTree, count: Int, depth: Int = .max, width: Int = 8,
+        chance: (_ estimate: Double, _ kind: Int) -> Double = { estimate, _ in estimate }
+    ) {
         tree.removeAll()
         frontier.removeAll()
-        let limit = min(limit, tree.capacity, frontier.capacity)
-        guard limit > 0 else { return }
-        expand(nil, of: tree)
-        while tree.count < limit, let guess = frontier.popMostProbable() {
+        let count = min(count, tree.capacity, frontier.capacity)
+        guard count > 0, depth > 0 else { return }
+        expand(nil, of: tree, width, chance)
+        while tree.count < count, let guess = frontier.popMostProbable() {
             tree.append(
-                guess.token, after: guess.parent, chance: guess.chance, estimate: guess.estimate,
-                evidence: guess.evidence)
-            if tree.count < limit { expand(tree.count - 1, of: tree) }
+                guess.token, after: guess.parent, chance: guess.chance, estimate: guess.estimate, kind: guess.kind)
+            let last = tree.count - 1
+            if tree.count < count, tree[last].depth < depth { expand(last, of: tree, width, chance) }
         }
     }
 
     /// Adds the continuations of a node, or of the text, to what may be drafted.
-    private mutating func expand(_ node: Int?, of tree: DraftTree) {
+    private mutating func expand(
+        _ node: Int?, of tree: DraftTree, _ width: Int, _ chance: (_ estimate: Double, _ kind: Int) -> Double
+    ) {
         let length = continuations.find(after: context(of: node, in: tree), in: index, and: corpus?.index)
         guard length > 0 else { return }
-        let (before, depth) = node.map { (tree[$0].probability, tree[$0].depth + 1) } ?? (1, 1)
-        let evidence = Self.evidence(length)
+        let before = node.map { tree[$0].probability } ?? 1
+        let kind = Self.kind(length)
         for _ in 0..<width {
             guard let (token, estimate) = continuations.popMostProbable() else { return }
-            let chance = calibration.chance(estimate, depth: depth, evidence: evidence)
+            let chance = chance(estimate, kind)
             frontier.insert(
                 DraftFrontier.Guess(
                     token: token, parent: node, probability: before * chance, chance: chance, estimate: estimate,
-                    evidence: evidence))
+                    kind: kind))
         }
     }
 
@@ -79,8 +87,8 @@ package struct NgramDrafter: Drafter, Sendable {
         return context
     }
 
-    /// The kind of evidence that a run of so many tokens is.
-    private static func evidence(_ length: Int) -> Int {
+    /// The kind of a guess that stands on a run of so many tokens.
+    private static func kind(_ length: Int) -> Int {
         switch length {
         case 1: 0
         case 2: 1
@@ -99,7 +107,7 @@ private struct DraftFrontier: Sendable {
         let probability: Double
         let chance: Double
         let estimate: Double
-        let evidence: Int
+        let kind: Int
     }
 
     let capacity: Int

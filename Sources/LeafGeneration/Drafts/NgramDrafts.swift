@@ -9,13 +9,12 @@ package final class NgramDrafts: DraftSource {
     /// What is known of a text.
     private final class Past {
         var drafter: NgramDrafter
-        var tree = DraftTree(capacity: Speculation.mostDrafts)
         /// Generated tokens that the drafter has.
         var known = 0
 
         init(_ text: any DraftedText, limit: Int, _ corpus: DraftCorpus?) {
-            drafter = NgramDrafter(limit: limit, nodes: Speculation.mostDrafts, width: 1, corpus: corpus)
-            drafter.accept(text.prompt.ids[...], drafted: tree)
+            drafter = NgramDrafter(limit: limit, nodes: Speculation.mostDrafts, corpus: corpus)
+            drafter.accept(text.prompt.ids[...])
         }
     }
 
@@ -32,21 +31,20 @@ package final class NgramDrafts: DraftSource {
     }
 
     package func draft(
-        _ texts: [any DraftedText], workspace: inout SamplingWorkspace,
-        add: (_ text: any DraftedText, _ draft: Draft) -> Bool, isCancelled: () -> Bool
+        _ texts: [any DraftedText], _ wish: DraftWish, workspace: inout SamplingWorkspace, isCancelled: () -> Bool
     ) {
         for text in texts {
             let past = text.draftState as? Past ?? Past(text, limit: limit, corpus)
             text.draftState = past
-            past.drafter.accept(text.history.generated.dropFirst(past.known), drafted: past.tree)
+            past.drafter.accept(text.history.generated.dropFirst(past.known))
             past.known = text.history.generatedCount
-            past.drafter.draft(into: &past.tree, limit: min(Speculation.mostDrafts, text.draftLimit))
-            // Drafters of width 1 make chains.
-            var before = 1.0
-            for node in past.tree.nodes {
-                guard add(text, Draft(id: node.token, probability: Float(node.probability / before))) else { break }
-                before = node.probability
-            }
+            past.drafter.draft(
+                into: &text.drafts, count: wish.count, depth: text.draftLimit,
+                width: text.takesBranches && wish.branchPages > 0 ? Self.width : 1, chance: wish.chance)
+            text.drafts.keep { wish.pays($0.probability) }
         }
     }
+
+    /// Continuations of one run of tokens.
+    private static let width = 4
 }

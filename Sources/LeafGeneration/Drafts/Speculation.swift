@@ -1,3 +1,4 @@
+import LeafExecutor
 package import LeafSystem
 import Synchronization
 
@@ -10,6 +11,7 @@ package final class Speculation {
     private let fixedCount: Int?
     private let counters: SpeculationCounters
     private var worth = DraftWorth()
+    private var calibration = DraftCalibration()
 
     package init(_ source: any DraftSource, fixedCount: Int?, counters: SpeculationCounters) {
         self.source = source
@@ -19,41 +21,39 @@ package final class Speculation {
 
     /// Gives texts their drafts.
     ///
-    /// - Parameter room: rows that drafts may have on the sweep, those of all texts.
+    /// - Parameters:
+    ///   - rows: that drafts may have on the sweep, those of all texts.
+    ///   - room: of the model.
     func propose(
-        for texts: [any DraftedText], room: Int, workspace: inout SamplingWorkspace, isCancelled: () -> Bool
+        for texts: [any DraftedText], rows: Int, _ room: DraftRoom, workspace: inout SamplingWorkspace,
+        isCancelled: () -> Bool
     ) {
         for text in texts {
-            text.drafts.removeAll(keepingCapacity: true)
+            text.drafts.removeAll()
             text.acceptedDrafts = nil
         }
         guard !counters.hasFailed else { return }
-        let most = min(fixedCount ?? Self.mostDrafts, room / texts.count)
+        let most = min(fixedCount ?? Self.mostDrafts, rows / texts.count)
         guard most > 0, fixedCount != nil || worth.wantsDrafts() else { return }
+        // A fork of a copy has as many pages for branches as its text.
+        let branchPages = min(room.branchPages, room.textBranchPages / texts.count)
+        let wish = DraftWish(
+            count: most, branchPages: branchPages, calibration: calibration, isFixed: fixedCount != nil, worth: worth)
         let began = ContinuousClock.now
         do throws(LeafError) {
-            try source.draft(
-                texts, workspace: &workspace,
-                add: { text, draft in add(draft, to: text, most: most) }, isCancelled: isCancelled)
+            try source.draft(texts, wish, workspace: &workspace, isCancelled: isCancelled)
         } catch {
             for text in texts { text.drafts.removeAll() }
             // A draft that was broken off is none; the next sweep may have one.
             if error.kind != .cancelled { counters.fail(error) }
         }
+        for text in texts {
+            let pages = Demand.pages(holding: text.trunk + text.draftLimit) - text.trunk / Demand.pageKeys
+            text.drafts.arrange(behind: text.trunk, pages: pages + branchPages)
+        }
         let seconds = (ContinuousClock.now - began) / .seconds(1)
-        let drafted = texts.reduce(0) { $0 + $1.drafts.count }
-        counters.add(drafted: drafted, seconds: seconds)
-        worth.noteDrafting(seconds: seconds, drafts: drafted)
-    }
-
-    /// - Returns: whether another draft behind this one is wanted.
-    private func add(_ draft: Draft, to text: any DraftedText, most: Int) -> Bool {
-        let most = min(most, text.draftLimit)
-        guard text.drafts.count < most else { return false }
-        let chance = text.drafts.reduce(worth.chance(draft)) { $0 * worth.chance($1) }
-        guard fixedCount != nil || worth.pays(chance) else { return false }
-        text.drafts.append(draft)
-        return text.drafts.count < most
+        counters.add(drafted: texts.reduce(0) { $0 + $1.drafts.count }, seconds: seconds)
+        worth.noteDrafting(seconds: seconds, passes: texts.map(\.drafts.depth).max() ?? 0)
     }
 
     /// Learns from a sweep that is over.
@@ -64,13 +64,11 @@ package final class Speculation {
     func learn(from texts: [any DraftedText], seconds: Double, rows: Int, isStep: Bool) {
         var tokens = texts.count
         for text in texts {
-            guard let accepted = text.acceptedDrafts else { continue }
-            for (index, draft) in text.drafts.prefix(accepted + 1).enumerated() {
-                worth.note(draft, isRight: index < accepted)
-            }
-            if !text.drafts.isEmpty { worth.noteFirst(isRight: accepted > 0) }
-            counters.add(accepted: accepted)
-            tokens += accepted
+            guard let accepted = text.acceptedDrafts, !text.drafts.isEmpty else { continue }
+            calibration.learn(from: text.drafts, accepted)
+            worth.noteFirst(isRight: !accepted.isEmpty)
+            counters.add(accepted: accepted.count)
+            tokens += accepted.count
         }
         worth.noteSweep(seconds: seconds, rows: rows, tokens: tokens, isStep: isStep)
     }

@@ -36,14 +36,14 @@ package struct BeamTexts: TextChoice {
     package func history(of text: Int) -> TokenHistory { search.history(ofBeam: text) }
 
     package mutating func accept(
-        _ rows: [LogitsRow], of text: Int, drafts: [Int32], workspace: inout SamplingWorkspace
-    ) throws(LeafError) -> Int {
+        _ rows: [LogitsRow], of text: Int, drafts: DraftTree, workspace: inout SamplingWorkspace
+    ) throws(LeafError) -> [Int] {
         // Beams compete after each token, so there is one row and no draft.
         for row in rows {
             let logits = try row.joined(request.options.compatibility, workspace)
             try search.accept(logits.span, ofBeam: text, workspace: &workspace)
         }
-        return rows.count
+        return []
     }
 
     package mutating func advance() throws(LeafError) -> [Int] { try search.advance() }

@@ -52,21 +52,22 @@ package struct SampleTexts: TextChoice {
     }
 
     package mutating func accept(
-        _ rows: [LogitsRow], of text: Int, drafts: [Int32], workspace: inout SamplingWorkspace
-    ) throws(LeafError) -> Int {
+        _ rows: [LogitsRow], of text: Int, drafts: DraftTree, workspace: inout SamplingWorkspace
+    ) throws(LeafError) -> [Int] {
         guard let open else {
-            guard let row = rows.last else { return 0 }
+            guard let row = rows.last else { return [] }
             // All continue the one prompt.
             samples = (0..<request.samples).map(makeSample)
             for number in samples.indices { try choose(row, number, &workspace) }
-            return rows.count
+            return []
         }
-        for (index, row) in rows.enumerated() {
-            let isDrafted = index > 0
-            guard goesOn(text), !isDrafted || history(of: text).counted.last == drafts[index - 1] else { return index }
-            try choose(row, open[text], &workspace)
+        var path: [Int] = []
+        try choose(rows[0], open[text], &workspace)
+        while goesOn(text), let last = history(of: text).counted.last, let node = drafts.child(last, of: path.last) {
+            path.append(node)
+            try choose(rows[1 + node], open[text], &workspace)
         }
-        return rows.count
+        return path
     }
 
     package func draftLimit(of text: Int) -> Int {
@@ -74,19 +75,14 @@ package struct SampleTexts: TextChoice {
         return max(0, request.options.maxTokens - history(of: text).generatedCount - 1)
     }
 
-    package mutating func draft(
-        from row: LogitsRow, of text: Int, workspace: inout SamplingWorkspace
-    ) -> Draft? {
+    package mutating func guesses(
+        from row: LogitsRow, of text: Int, behind path: [Int32], count: Int, workspace: inout SamplingWorkspace
+    ) -> [DraftGuess] {
         let compatibility = request.options.compatibility
         // Where soft prompts count as tokens, another number of them is another vocabulary.
         let isAlike = compatibility != .transformersRaw || row.model.facts.softPromptRows == configuration.promptRows
-        guard let open, isAlike, let logits = try? row.joined(compatibility, workspace).span else { return nil }
-        return samples[open[text]].decoder.draft(from: logits, workspace: &workspace)
-    }
-
-    package mutating func forgetDrafts(of text: Int) {
-        guard let open else { return }
-        samples[open[text]].decoder.forgetDrafts()
+        guard let open, isAlike, let logits = try? row.joined(compatibility, workspace).span else { return [] }
+        return samples[open[text]].decoder.guesses(from: logits, behind: path, count: count, workspace: &workspace)
     }
 
     package mutating func advance() -> [Int] {

@@ -20,22 +20,26 @@ package protocol TextChoice {
     /// Takes what the model gives after a text, text by text in order.
     ///
     /// - Parameters:
-    ///   - rows: those of the text's positions that are not known yet, in order.
-    ///   - drafts: the tokens between them. A row counts if all drafts before it are what the text has become.
-    /// - Returns: the number of rows that counted.
+    ///   - rows: those of the text's positions that are not known yet: of its last token, and of the nodes of `drafts`
+    ///     in their order.
+    ///   - drafts: a row counts if all drafts before it are what the text has become.
+    /// - Returns: the drafts whose rows counted, each behind the one before it.
     /// - Throws: `.badInput` for logits that are no numbers, or if every token is forbidden.
     mutating func accept(
-        _ rows: [LogitsRow], of text: Int, drafts: [Int32], workspace: inout SamplingWorkspace
-    ) throws(LeafError) -> Int
+        _ rows: [LogitsRow], of text: Int, drafts: DraftTree, workspace: inout SamplingWorkspace
+    ) throws(LeafError) -> [Int]
 
-    /// The most drafts that can be of use behind a text on one sweep.
+    /// The longest path of drafts that can be of use behind a text on one sweep.
     func draftLimit(of text: Int) -> Int
 
-    /// Chooses what would come next by a row of some model, and counts it as a token until `forgetDrafts`; nil if the
-    /// text would end.
-    mutating func draft(from row: LogitsRow, of text: Int, workspace: inout SamplingWorkspace) -> Draft?
-
-    mutating func forgetDrafts(of text: Int)
+    /// What would come next by a row of some model, the best first.
+    ///
+    /// - Parameters:
+    ///   - path: drafts that count as tokens of the text here.
+    ///   - count: guesses at most.
+    mutating func guesses(
+        from row: LogitsRow, of text: Int, behind path: [Int32], count: Int, workspace: inout SamplingWorkspace
+    ) -> [DraftGuess]
 
     /// Decides, once the rows of all texts were taken.
     ///
@@ -63,10 +67,9 @@ package protocol TextChoice {
 
 extension TextChoice {
     package func draftLimit(of text: Int) -> Int { 0 }
-    package mutating func draft(
-        from row: LogitsRow, of text: Int, workspace: inout SamplingWorkspace
-    ) -> Draft? { nil }
-    package mutating func forgetDrafts(of text: Int) {}
+    package mutating func guesses(
+        from row: LogitsRow, of text: Int, behind path: [Int32], count: Int, workspace: inout SamplingWorkspace
+    ) -> [DraftGuess] { [] }
 }
 
 extension KVCache {

@@ -85,14 +85,19 @@ package final class TextTrack<Choice: TextChoice>: Track {
         }
         batch.rows.append(
             prompt.row(of: sequence, generated: last, step: history.generatedCount - 1, in: configuration))
-        let drafts = texts[text].waitingDrafts.map(\.id)
-        for (number, draft) in drafts.enumerated() {
-            if let hiding = prompt.hiding(after: history, drafts[...number], in: configuration) {
+        let drafts = texts[text].waitingDrafts
+        for (number, draft) in drafts.nodes.enumerated() {
+            // What is hidden by one row is hidden from all behind it, so these drafts are a chain.
+            if !texts[text].takesBranches,
+                let hiding = prompt.hiding(after: history, drafts.path(to: number)[...], in: configuration)
+            {
                 model.cache.hide(hiding.position, of: sequence, with: hiding.row)
             }
-            batch.rows.append(
-                prompt.row(
-                    of: sequence, generated: draft, step: history.generatedCount + number, in: configuration))
+            var row = prompt.row(
+                of: sequence, generated: draft.token, step: history.generatedCount + draft.depth - 1, in: configuration)
+            row.place = Int32(draft.place)
+            row.parent = Int32(draft.parent.map { drafts[$0].place } ?? texts[text].trunk - 1)
+            batch.rows.append(row)
         }
     }
 
@@ -102,11 +107,16 @@ package final class TextTrack<Choice: TextChoice>: Track {
         rows.append(row)
         guard rows.count == riding[turn].rows else { return }
         let text = riding[turn].text
-        let drafts = texts[text].waitingDrafts.map(\.id)
-        let counted = try choice.accept(rows, of: text, drafts: drafts, workspace: &workspace)
+        let drafts = texts[text].waitingDrafts
+        let trunk = texts[text].trunk
+        let accepted = try choice.accept(rows, of: text, drafts: drafts, workspace: &workspace)
         report.noteToken()
-        if !isPrompt { report.countStep(tokens: counted) }
-        if !drafts.isEmpty { settle(text, accepted: counted - 1, row.model) }
+        if !isPrompt { report.countStep(tokens: 1 + accepted.count) }
+        if !drafts.isEmpty {
+            texts[text].acceptedDrafts = accepted
+            report.countDrafts(drafted: drafts.count, accepted: accepted.count)
+            row.model.settle(sequences[text], at: trunk, path: accepted.lazy.map { drafts[$0].place })
+        }
         rows.removeAll(keepingCapacity: true)
         turn += 1
         guard turn == riding.count else { return }
@@ -120,14 +130,6 @@ package final class TextTrack<Choice: TextChoice>: Track {
             texts[parent].number = number
             return texts[parent]
         }
-    }
-
-    /// Notes what became of a text's drafts, and removes the rejected ones from the cache.
-    private func settle(_ text: Int, accepted: Int, _ model: Executor) {
-        texts[text].acceptedDrafts = accepted
-        report.countDrafts(drafted: texts[text].drafts.count, accepted: accepted)
-        model.retract(
-            sequences[text], to: cachedLength(generated: choice.history(of: text).generatedCount - 1))
     }
 
     package func endSweep(_ model: Executor) {
@@ -158,8 +160,8 @@ extension TextTrack {
         unowned let track: TextTrack
         /// Among the texts under way.
         var number: Int
-        var drafts: [Draft] = []
-        var acceptedDrafts: Int?
+        var drafts = DraftTree(capacity: Speculation.mostDrafts)
+        var acceptedDrafts: [Int]?
         var draftState: AnyObject?
 
         init(_ track: TextTrack, _ number: Int) {
@@ -168,17 +170,19 @@ extension TextTrack {
         }
 
         /// Those that ride on this sweep.
-        var waitingDrafts: [Draft] { acceptedDrafts == nil ? drafts : [] }
+        var waitingDrafts: DraftTree { acceptedDrafts == nil ? drafts : DraftTree(capacity: 0) }
         var prompt: PromptRows { track.prompt }
         var sequence: SequenceID { track.sequences[number] }
+        var trunk: Int { track.cachedLength(generated: history.generatedCount) }
         var history: TokenHistory { track.choice.history(of: number) }
         var draftLimit: Int { track.choice.draftLimit(of: number) }
+        var takesBranches: Bool { !track.prompt.zeroIsPadding }
 
-        func draft(from row: LogitsRow, workspace: inout SamplingWorkspace) -> Draft? {
-            track.choice.draft(from: row, of: number, workspace: &workspace)
+        func guesses(
+            from row: LogitsRow, behind path: [Int32], count: Int, workspace: inout SamplingWorkspace
+        ) -> [DraftGuess] {
+            track.choice.guesses(from: row, of: number, behind: path, count: count, workspace: &workspace)
         }
-
-        func forgetDrafts() { track.choice.forgetDrafts(of: number) }
     }
 }
 
