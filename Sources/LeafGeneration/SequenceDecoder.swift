@@ -79,25 +79,22 @@ package struct SequenceDecoder: Sendable {
     /// - Parameters:
     ///   - logits: as many as `accept` gets.
     ///   - path: drafts that count as tokens of the sequence here.
-    ///   - count: guesses at most.
+    ///   - question: how many, and how far the logits are from those that decide.
     mutating func guesses(
-        from logits: Span<Float>, behind path: [Int32], count: Int, workspace: inout SamplingWorkspace
+        from logits: Span<Float>, behind path: [Int32], _ question: DraftQuestion,
+        workspace: inout SamplingWorkspace
     ) -> [DraftGuess] {
         guard (try? workspace.load(logits)) != nil else { return [] }
         for id in path { history.append(id) }
         defer { history.removeLast(path.count) }
         for processor in processors { processor.process(&workspace, after: history) }
-        let isRandom = options.decoding != .greedy
-        let leaders = workspace.leaders(isRandom ? noise : nil, step: history.generatedCount, count: count)
+        let leaders = workspace.leaders(
+            options.decoding == .greedy ? nil : noise, step: history.generatedCount, count: question.count)
         guard let first = leaders.first, first.id != options.eosID else { return [] }
-        if !isRandom { workspace.computeProbabilities() }
-        // The model's sums differ a little from these: whoever is near the largest one may be the model's largest.
-        let total = leaders.reduce(0) { $0 + exp($1.sum - first.sum) }
-        return leaders.filter { $0.id != options.eosID }.map { id, sum in
-            DraftGuess(
-                id: id,
-                estimate: isRandom ? exp(sum - first.sum) / total : Double(workspace.probabilities[Int(id)]))
-        }
+        // Whoever is near the largest sum here may have the largest one there.
+        func weight(_ sum: Double) -> Double { exp((sum - first.sum) / question.spread) }
+        let total = leaders.reduce(0) { $0 + weight($1.sum) }
+        return leaders.filter { $0.id != options.eosID }.map { DraftGuess(id: $0.id, estimate: weight($0.sum) / total) }
     }
 
     /// Ends the sequence from outside: it reached a stop string, or the caller interrupted it.

@@ -1,3 +1,5 @@
+import Glibc
+
 /// How often guesses came true, beside how often they were expected to.
 ///
 /// A drafter's estimates are biased in ways that depend on the text: repetition makes them too low, and novelty too
@@ -20,6 +22,12 @@ package struct DraftCalibration: Sendable {
     private static let most = 256.0
 
     private var counts = [Count](repeating: Count(), count: parts * kinds.count)
+    /// How far a drafter's logits are from the model's, beside how far they were taken to be at first.
+    package private(set) var spread = 1.0
+
+    /// The weight of one guess in `spread`, and what it is never beyond.
+    private static let pace = 0.1
+    private static let spreads = 1.0 / 32...32
 
     package init() {}
 
@@ -48,10 +56,19 @@ package struct DraftCalibration: Sendable {
             let place = Self.index(node.estimate, node.kind)
             counts[place].expected += node.estimate
             if index == came { counts[place].accepted += 1 }
+            if node.kind == 0 { learnSpread(from: node.estimate, isRight: index == came) }
             guard counts[place].expected > Self.most else { continue }
             counts[place].expected /= 2
             counts[place].accepted /= 2
         }
+    }
+
+    /// Makes what came more probable: one step up the gradient of the logarithm of its probability, by the logarithm of
+    /// the spread, where all other tokens are taken together.
+    private mutating func learnSpread(from estimate: Double, isRight: Bool) {
+        let estimate = min(max(estimate, 0.5), 1 - 1e-6)
+        let gradient = ((isRight ? 0 : 1) - (1 - estimate)) * log(estimate / (1 - estimate))
+        spread = min(max(spread * exp(Self.pace * gradient), Self.spreads.lowerBound), Self.spreads.upperBound)
     }
 
     private static func index(_ estimate: Double, _ kind: Int) -> Int {

@@ -28,10 +28,17 @@ package protocol DraftedText: AnyObject {
     /// - Parameters:
     ///   - row: what some model computed for the last token of the path.
     ///   - path: drafts that count as tokens of the text here.
-    ///   - count: guesses at most.
     func guesses(
-        from row: LogitsRow, behind path: [Int32], count: Int, workspace: inout SamplingWorkspace
+        from row: LogitsRow, behind path: [Int32], _ question: DraftQuestion, workspace: inout SamplingWorkspace
     ) -> [DraftGuess]
+}
+
+/// How a model is asked what comes next.
+package struct DraftQuestion: Sendable {
+    /// Guesses at most.
+    package let count: Int
+    /// How far the logits of the model that guesses are from those of the model that decides, about.
+    package let spread: Double
 }
 
 /// A token that may come next.

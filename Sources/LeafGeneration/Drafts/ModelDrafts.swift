@@ -13,8 +13,13 @@ package final class ModelDrafts: DraftSource {
     private let shared: KVCache?
     /// The most texts that draft together: a fork takes pages that were planned.
     private let mostTexts: Int
+    /// How far its logits are from the model's, until something is known.
+    private let spread: Double
     private var batch = RowBatch()
     private var riders: [Rider] = []
+
+    /// By the tokens a sweep of the demonstration model, with copies of 3 and 4 bits.
+    private static let spreadOfCopies = 0.1
 
     /// A text that drafts, and the sequence in which its drafts are read.
     private struct Rider {
@@ -52,6 +57,7 @@ package final class ModelDrafts: DraftSource {
         self.configuration = configuration
         self.mostTexts = mostTexts
         shared = sharesCache ? model.cache : nil
+        spread = sharesCache ? Self.spreadOfCopies : 1
         batch.rows.reserveCapacity(model.capacity.rows)
     }
 
@@ -71,7 +77,7 @@ package final class ModelDrafts: DraftSource {
         var depth = 0
         while !batch.rows.isEmpty {
             do throws(LeafError) {
-                try pass(readers, workspace: &workspace, isCancelled: isCancelled)
+                try pass(readers, wish, workspace: &workspace, isCancelled: isCancelled)
             } catch {
                 // What their sequences hold now is not known.
                 for rider in riders { rider.text.draftState = nil }
@@ -85,16 +91,17 @@ package final class ModelDrafts: DraftSource {
 
     /// One pass of the second model: each reader has a row that wants logits.
     private func pass(
-        _ readers: [(rider: Int, reading: DraftGrowth.Reading?)], workspace: inout SamplingWorkspace,
-        isCancelled: () -> Bool
+        _ readers: [(rider: Int, reading: DraftGrowth.Reading?)], _ wish: DraftWish,
+        workspace: inout SamplingWorkspace, isCancelled: () -> Bool
     ) throws(LeafError) {
+        let question = DraftQuestion(count: DraftGrowth.mostWide, spread: spread * wish.calibration.spread)
         var next = readers.makeIterator()
         try model.forward(batch, isCancelled: isCancelled) { row, logits in
             guard let (rider, reading) = next.next() else { return }
             let text = riders[rider].text
             let found = text.guesses(
                 from: LogitsRow(model: model, number: row, logits: logits), behind: reading?.path ?? [],
-                count: DraftGrowth.mostWide, workspace: &workspace)
+                question, workspace: &workspace)
             riders[rider].growth.add(found, behind: reading?.number)
         }
     }

@@ -76,13 +76,14 @@ package struct SampleTexts: TextChoice {
     }
 
     package mutating func guesses(
-        from row: LogitsRow, of text: Int, behind path: [Int32], count: Int, workspace: inout SamplingWorkspace
+        from row: LogitsRow, of text: Int, behind path: [Int32], _ question: DraftQuestion,
+        workspace: inout SamplingWorkspace
     ) -> [DraftGuess] {
         let compatibility = request.options.compatibility
         // Where soft prompts count as tokens, another number of them is another vocabulary.
         let isAlike = compatibility != .transformersRaw || row.model.facts.softPromptRows == configuration.promptRows
         guard let open, isAlike, let logits = try? row.joined(compatibility, workspace).span else { return [] }
-        return samples[open[text]].decoder.guesses(from: logits, behind: path, count: count, workspace: &workspace)
+        return samples[open[text]].decoder.guesses(from: logits, behind: path, question, workspace: &workspace)
     }
 
     package mutating func advance() -> [Int] {

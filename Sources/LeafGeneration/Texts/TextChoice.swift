@@ -36,9 +36,9 @@ package protocol TextChoice {
     ///
     /// - Parameters:
     ///   - path: drafts that count as tokens of the text here.
-    ///   - count: guesses at most.
     mutating func guesses(
-        from row: LogitsRow, of text: Int, behind path: [Int32], count: Int, workspace: inout SamplingWorkspace
+        from row: LogitsRow, of text: Int, behind path: [Int32], _ question: DraftQuestion,
+        workspace: inout SamplingWorkspace
     ) -> [DraftGuess]
 
     /// Decides, once the rows of all texts were taken.
@@ -68,7 +68,8 @@ package protocol TextChoice {
 extension TextChoice {
     package func draftLimit(of text: Int) -> Int { 0 }
     package mutating func guesses(
-        from row: LogitsRow, of text: Int, behind path: [Int32], count: Int, workspace: inout SamplingWorkspace
+        from row: LogitsRow, of text: Int, behind path: [Int32], _ question: DraftQuestion,
+        workspace: inout SamplingWorkspace
     ) -> [DraftGuess] { [] }
 }
 

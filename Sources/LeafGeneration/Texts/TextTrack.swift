@@ -179,9 +179,9 @@ extension TextTrack {
         var takesBranches: Bool { !track.prompt.zeroIsPadding }
 
         func guesses(
-            from row: LogitsRow, behind path: [Int32], count: Int, workspace: inout SamplingWorkspace
+            from row: LogitsRow, behind path: [Int32], _ question: DraftQuestion, workspace: inout SamplingWorkspace
         ) -> [DraftGuess] {
-            track.choice.guesses(from: row, of: number, behind: path, count: count, workspace: &workspace)
+            track.choice.guesses(from: row, of: number, behind: path, question, workspace: &workspace)
         }
     }
 }
