@@ -101,6 +101,25 @@ import Testing
         #expect(try InputFile(path: path).byteCount == 2 && !FilePath.exists(path + ".part"))
     }
 
+    /// Whatever its sentence says, and whoever hands it on.
+    @Test(arguments: [(ENOSPC, true, false), (EDQUOT, true, false), (EFBIG, false, true), (EIO, false, false)])
+    func anErrorOfWritingKnowsItsReason(code: Int32, isDiskFull: Bool, isFileTooLarge: Bool) throws {
+        let folder = try TemporaryDirectory()
+        var calls = WriteCalls()
+        calls.write = { _, _, _, _ in
+            errno = code
+            return -1
+        }
+        let file = try OutputFile(path: folder.path("a is full after b would be larger than c"), calls: calls)
+        let error = #expect(throws: LeafError.self) { try file.write([1], at: 0) }
+        for error in [try #require(error), try #require(error).about("file"), .system("x cannot be made", code)] {
+            #expect(error.kind == .io && error.systemCode == code)
+            #expect(error.isDiskFull == isDiskFull && error.isFileTooLarge == isFileTooLarge, "\(error)")
+        }
+        let other = LeafError(.io, "the disk of x is full after 1 MB; a file would be larger than it may be")
+        #expect(!other.isDiskFull && !other.isFileTooLarge)
+    }
+
     @Test func aFolderIsFilledByOneRunAtATime() throws {
         let folder = try TemporaryDirectory()
         for _ in 0..<2 {
