@@ -30,7 +30,7 @@ package final class InputProducts: Sendable {
             defer { end += count * Self.blockBytes }
             return end
         }
-        let path = path + ".products"
+        let path = OutputTarget.Companion.products.path(of: try OutputTarget.file(path, for: "a model file"))
         output = try OutputFile(path: path)
         try output.lock(for: "run")
         defer { try? FilePath.remove(path) }

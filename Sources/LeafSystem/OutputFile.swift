@@ -151,7 +151,7 @@ extension OutputFile {
     package static func replace<Value>(
         _ path: String, _ write: (OutputFile) throws(LeafError) -> Value
     ) throws(LeafError) -> Value {
-        let part = try OutputFile(path: path + ".part")
+        let part = try OutputFile(path: OutputTarget.Companion.part.path(of: path))
         try part.lock(for: "run")
         do throws(LeafError) {
             try part.truncate(to: 0)

@@ -50,9 +50,14 @@ import Testing
             #expect(error?.kind == .usage && error?.description.contains("overwrite \(path)") == true)
         }
         // Where a link leads to is what gets a neighbour.
-        try Data([1]).write(to: URL(filePath: folder.path("y.part")))
-        #expect(throws: LeafError.self) {
-            try OutputTarget.check(folder.path("new"), isNoneOf: [folder.path("y.part")])
+        for companion in OutputTarget.Companion.allCases {
+            let neighbour = companion.path(of: folder.path("y"))
+            try Data([1]).write(to: URL(filePath: neighbour))
+            for name in ["y", "new"] {
+                #expect(throws: LeafError.self, "\(companion)") {
+                    try OutputTarget.check(folder.path(name), isNoneOf: [neighbour])
+                }
+            }
         }
         for name in ["y", "z", "nowhere/x", "."] {
             try OutputTarget.check(folder.path(name), isNoneOf: [path, folder.url.path, "/dev/null", "-"])

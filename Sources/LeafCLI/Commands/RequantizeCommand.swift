@@ -66,10 +66,7 @@ struct RequantizeCommand: Command {
         let memory = options.memoryBudget
         var reading: (() throws(LeafError) -> CalibratedInputs)?
         if let path = calibrationText {
-            // What a run keeps beside its result takes the text's place no more than the result.
-            for ending in ["", ".part", ".journal", ".products"] {
-                try OutputTarget.check(output + ending, isNoneOf: [path])
-            }
+            try OutputTarget.check(output, isNoneOf: [path])
             reading = { () throws(LeafError) in try calibrate(by: path, memory: memory, terminal) }
         }
         let result = try Requantizer(model: model, output: output, options: options).run(
