@@ -169,6 +169,55 @@ static void print_coded(const product products[2], const char *weights, int thre
         for (int p = 0; p < 2; p++) print_turns(products[p], weights, t);
 }
 
+/* 16 rows of numbers as codes. */
+typedef struct {
+    const leaf_float_kernels *kernels;
+    leaf_layout layout;
+    const int8_t *numbers;
+    const float *feedback;
+    char *tile;
+} encoding;
+
+static void run_encoding(const void *job) {
+    const encoding *e = job;
+    e->kernels->encode(e->layout, e->numbers, columns, e->feedback, e->tile);
+}
+
+/* A sum of 8 bytes of a fixed sequence: nearly normal numbers. */
+static int bell(uint32_t *state) {
+    int sum = 0;
+    for (int i = 0; i < 8; i++) sum += (int8_t)((*state = *state * 1664525 + 1013904223) >> 24);
+    return sum / 8;
+}
+
+static void print_encoding(const leaf_float_kernels *kernels) {
+    enum { inputs = 64, blocks = columns / LEAF_FEEDBACK_COLUMNS };
+    uint32_t state = 1;
+    int8_t *numbers = room(columns * LEAF_TILE_ROWS);
+    for (size_t i = 0; i < columns * LEAF_TILE_ROWS; i++) numbers[i] = (int8_t)bell(&state);
+    float *rows = room(inputs * LEAF_FEEDBACK_COLUMNS * sizeof(float));
+    for (size_t i = 0; i < inputs * LEAF_FEEDBACK_COLUMNS; i++) rows[i] = (float)bell(&state);
+    float *feedback = room(blocks * LEAF_PRODUCTS_COUNT * sizeof(float));
+    memset(feedback, 0, blocks * LEAF_PRODUCTS_COUNT * sizeof(float));
+    for (size_t block = 0; block < blocks; block++) {
+        float *products = feedback + block * LEAF_PRODUCTS_COUNT;
+        kernels->add_products(rows, LEAF_FEEDBACK_COLUMNS, inputs, LEAF_FEEDBACK_COLUMNS, products);
+        leaf_feedback(products, LEAF_FEEDBACK_COLUMNS);
+    }
+    printf("\nEncoding of int8 numbers, ns a weight, 1 thread:\n\n"
+           "| codes | nearest | with the feedback of a text |\n| --- | --- | --- |\n");
+    for (int layout = LEAF_LAYOUT_Q4; layout <= LEAF_LAYOUT_Q3; layout++) {
+        encoding job = {kernels, (leaf_layout)layout, numbers, NULL, room(columns * LEAF_TILE_ROWS)};
+        double times[2] = {1e9, 1e9};
+        for (int i = 0; i < 2 * computing_rounds; i++) {
+            job.feedback = i % 2 ? feedback : NULL;
+            times[i % 2] = smaller(times[i % 2], measure(run_encoding, &job, sizeof job, 1));
+        }
+        printf("| %s | %.1f | %.1f |\n", layout == LEAF_LAYOUT_Q4 ? "q4" : "q3", 1e9 * times[0] / weights_of(1),
+               1e9 * times[1] / weights_of(1));
+    }
+}
+
 static product make_product(const leaf_kernels *kernels, leaf_activation type, const char *weights,
                             const float *scales, float *y) {
     size_t bytes = leaf_activation_row_bytes(type, columns);
@@ -201,6 +250,7 @@ int main(int count, char **arguments) {
         products[type] = make_product(kernels, (leaf_activation)type, weights, scales, y);
     choose_clock();
     printf("%s, %ld cores; %s.\n", kernels->name, cores, clock_name());
+    if (count > 2 && strcmp(arguments[2], "encode") == 0) return print_encoding(kernels->floats), 0;
     if (count > 2) return print_coded(products, codes, threads), 0;
 
     printf("\n1 row, 268 MB of weights in RAM:\n\n"
@@ -223,6 +273,7 @@ int main(int count, char **arguments) {
         for (int p = 1; p >= 0; p--) print_many_rows(products[p], t);
 
     print_coded(products, codes, threads);
+    print_encoding(kernels->floats);
 
     printf("\n512 tokens through one layer of the 10B shape (d 4096, 32 heads of 128, ff 10240), 1 thread:\n\n");
     for (int type = LEAF_ACTIVATION_INT8; type >= LEAF_ACTIVATION_INT16; type--)

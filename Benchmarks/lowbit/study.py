@@ -73,15 +73,15 @@ def pointer(array):
 
 
 def feedback_of(inputs):
-    """What the encoder is told of each block of columns; the last one is padded with zeros."""
+    """What the encoder is told of all blocks of columns; the last one is padded with zeros."""
     padded = np.zeros((inputs.shape[0], -(-inputs.shape[1] // BLOCK) * BLOCK), np.float32)
     padded[:, :inputs.shape[1]] = inputs
-    for column in range(0, padded.shape[1], BLOCK):
-        rows = np.ascontiguousarray(padded[:, column:column + BLOCK])
-        products = np.zeros(PRODUCTS, np.float32)
+    blocks = np.zeros((padded.shape[1] // BLOCK, PRODUCTS), np.float32)
+    for block, products in enumerate(blocks):
+        rows = np.ascontiguousarray(padded[:, block * BLOCK:(block + 1) * BLOCK])
         KERNELS.add_products(pointer(rows), ctypes.c_size_t(len(rows)), ctypes.c_size_t(BLOCK), pointer(products))
         assert KERNELS.leaf_feedback(pointer(products), ctypes.c_size_t(BLOCK))
-        yield products
+    return blocks
 
 
 def as_codes(w, layout, inputs=None):
@@ -93,14 +93,10 @@ def as_codes(w, layout, inputs=None):
     padded[:rows, :columns] = numbers.numpy()
     tiles = np.ascontiguousarray(padded.reshape(-1, 16, padded.shape[1] // 4, 4).transpose(0, 2, 1, 3))
     code = np.empty(padded.shape[1] // 64 * section, np.uint8)
-    feedback = [] if inputs is None else list(feedback_of(inputs))
+    feedback = None if inputs is None else feedback_of(inputs)
     for tile in tiles:
-        if not feedback:
-            KERNELS.encode(number, pointer(tile), ctypes.c_size_t(padded.shape[1]), pointer(code))
-        for block, products in enumerate(feedback):
-            first, last = block * BLOCK, min((block + 1) * BLOCK, padded.shape[1])
-            KERNELS.encode_with_feedback(number, pointer(tile[first // 4:]), ctypes.c_size_t(last - first),
-                                         pointer(products), pointer(code[first // 64 * section:]))
+        KERNELS.encode(number, pointer(tile), ctypes.c_size_t(padded.shape[1]),
+                       None if feedback is None else pointer(feedback), pointer(code))
         KERNELS.leaf_decode(number, pointer(code), ctypes.c_size_t(padded.shape[1]), pointer(tile))
     decoded = tiles.transpose(0, 2, 1, 3).reshape(padded.shape)[:rows, :columns]
     return torch.from_numpy(decoded.astype(np.float32)) * scale

@@ -103,7 +103,7 @@ struct EngineOptions: Sendable {
         guard trace != OutputTarget.standardOutput else {
             throw LeafError(.usage, "--trace - would mix the timeline with the results on standard output; name a file")
         }
-        try OutputTarget.check([trace, trace + ".part"], isApartFrom: results)
+        try OutputTarget.check([trace, OutputTarget.Companion.part.path(of: trace)], isApartFrom: results)
     }
 
     /// Writes the recorded timeline.

@@ -9,9 +9,8 @@ import Synchronization
 /// parameters would need 30 GB. Matrices that read the same rows share one group, which the first of them stands for.
 package final class InputProducts: Sendable {
     /// Columns of a block.
-    package static let columns = Int(LEAF_FEEDBACK_COLUMNS)
-    static let blockFloats = Int(LEAF_PRODUCTS_COUNT)
-    package static let blockBytes = blockFloats * MemoryLayout<Float>.size
+    package static let columns = LEAF_FEEDBACK_COLUMNS
+    package static let blockBytes = LEAF_PRODUCTS_COUNT * MemoryLayout<Float>.size
 
     private let output: OutputFile
     private let input: InputFile
@@ -31,7 +30,7 @@ package final class InputProducts: Sendable {
             defer { end += count * Self.blockBytes }
             return end
         }
-        let path = path + ".products"
+        let path = OutputTarget.Companion.products.path(of: try OutputTarget.file(path, for: "a model file"))
         output = try OutputFile(path: path)
         try output.lock(for: "run")
         defer { try? FilePath.remove(path) }

@@ -24,8 +24,22 @@ package struct StoredModel: Sendable {
         return try input.bytes(at: tensor.offset, count: tensor.byteCount)
     }
 
+    /// The same as float32 numbers.
     package func floats(of name: String) throws(LeafError) -> [Float] {
         try bytes(of: name).withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+    }
+
+    /// The units of a chunk, one behind the other.
+    ///
+    /// - Parameter slot: room for it, in whole pages.
+    /// - Throws: `.badInput` naming the block whose digest is wrong, `.io` if reading fails.
+    package func bytes(
+        ofChunk number: Int, slot: UnsafeMutableRawBufferPointer
+    ) throws(LeafError) -> UnsafeRawBufferPointer {
+        let chunk = leaf.chunks[number]
+        try input.read(
+            at: chunk.offset, into: UnsafeMutableRawBufferPointer(rebasing: slot[chunk.storedAt..<chunk.slotBytes]))
+        return try leaf.verifyAndUnpack(number, in: slot)
     }
 
     /// Calls `use` with each unit of a matrix (a tile, or an output of float numbers) that begins in `outputs`: its
@@ -43,9 +57,7 @@ package struct StoredModel: Sendable {
             let chunk = leaf.chunks[number]
             let wanted = outputs.clamped(to: chunk.firstOutput..<chunk.firstOutput + chunk.outputCount)
             if wanted.isEmpty { continue }
-            try input.read(
-                at: chunk.offset, into: UnsafeMutableRawBufferPointer(rebasing: slot[chunk.storedAt..<chunk.slotBytes]))
-            let bytes = try leaf.verifyAndUnpack(number, in: slot)
+            let bytes = try self.bytes(ofChunk: number, slot: slot)
             for output in stride(from: wanted.lowerBound, to: wanted.upperBound, by: unit) {
                 let start = (output - chunk.firstOutput) / unit * unitBytes
                 try use(output, UnsafeRawBufferPointer(rebasing: bytes[start..<start + unitBytes]))

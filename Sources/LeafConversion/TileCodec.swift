@@ -20,28 +20,14 @@ package struct TileCodec: @unchecked Sendable {
     /// - Parameters:
     ///   - tile: `[storedColumns / 4][16][4]`, zeros where it is padded.
     ///   - layout: int8 or codes of it.
+    ///   - feedback: for each `InputProducts.columns` columns what `InputProducts` made of a text, so that the columns
+    ///     behind a code's miss make it good; nil for the nearest codes.
     ///   - target: bytes of a tile of that layout.
     package func store(
-        _ tile: UnsafePointer<Int8>, as layout: WeightLayout, columns: Int, to target: UnsafeMutableRawPointer
-    ) {
-        functions.encode(leaf_layout(layout.kernelNumber), tile, layout.storedColumns(columns), target)
-    }
-
-    /// Stores a tile as codes whose misses the columns behind them make good.
-    ///
-    /// - Parameters:
-    ///   - feedback: for each `InputProducts.columns` columns what `InputProducts` made of a text.
-    package func store(
-        _ tile: UnsafePointer<Int8>, as layout: WeightLayout, columns: Int, with feedback: UnsafePointer<Float>,
+        _ tile: UnsafePointer<Int8>, as layout: WeightLayout, columns: Int, with feedback: UnsafePointer<Float>? = nil,
         to target: UnsafeMutableRawPointer
     ) {
-        let stored = layout.storedColumns(columns)
-        for (block, first) in stride(from: 0, to: stored, by: InputProducts.columns).enumerated() {
-            functions.encode_with_feedback(
-                leaf_layout(layout.kernelNumber), tile + first * WeightTile.outputs,
-                min(InputProducts.columns, stored - first), feedback + block * InputProducts.blockFloats,
-                target + layout.byteCount(outputs: WeightTile.outputs, columns: first))
-        }
+        functions.encode(leaf_layout(layout.kernelNumber), tile, layout.storedColumns(columns), feedback, target)
     }
 
     /// Adds the products of rows of a block's columns: a multiple of 16, at most `InputProducts.columns`.

@@ -7,6 +7,8 @@ package import LeafSystem
 /// and makes the same bytes. At the end it writes the header, opens the file as a check, and renames it. One thread
 /// uses the writer; another may commit finished blocks meanwhile.
 package final class LeafWriter {
+    typealias Companion = OutputTarget.Companion
+
     package let path: String
     package let layout: LeafLayout
     package private(set) var start = Start.fresh
@@ -64,7 +66,7 @@ package final class LeafWriter {
 
         var resumption = try Resumption(
             path: path, layout, identity: contents.identity(fingerprint), options)
-        part = try OutputFile(path: path + ".part", calls: options.calls)
+        part = try OutputFile(path: Companion.part.path(of: path), calls: options.calls)
         committer = BlockCommitter(part: part)
         let (blocks, start) = try resumption.begin(part)
         self.start = start
@@ -158,7 +160,7 @@ package final class LeafWriter {
         try committer.noteFinished()
         try FilePath.rename(part.path, to: path)
         try named()
-        try FilePath.remove(path + ".journal")
+        try FilePath.remove(Companion.journal.path(of: path))
         return try open(path)
     }
 
@@ -168,10 +170,14 @@ package final class LeafWriter {
     }
 
     /// Whether a run that consumed its source got as far as renaming the file.
+    ///
+    /// - Parameter path: where links lead.
     package static func isNamed(_ path: String) throws(LeafError) -> Bool {
-        let hasJournal = FilePath.exists(path + ".journal") && !FilePath.exists(path + ".part")
-        guard FilePath.exists(path), hasJournal else { return false }
-        return try WriterJournal.read(path + ".journal").map { $0.isConsuming && $0.isFinished } ?? false
+        let journal = Companion.journal.path(of: path)
+        guard FilePath.exists(path), FilePath.exists(journal), !FilePath.exists(Companion.part.path(of: path)) else {
+            return false
+        }
+        return try WriterJournal.read(journal).map { $0.isConsuming && $0.isFinished } ?? false
     }
 
     // MARK: -

@@ -26,10 +26,11 @@ struct Resumption {
         self.options = options
         self.identity = identity
         stamp = ChunkDigest.of(Array(options.stamp.utf8))
-        hadPart = FilePath.exists(path + ".part")
-        guard FilePath.exists(path + ".journal") || !options.needsConsumedSource else { throw .consumedElsewhere }
-        journal = try WriterJournal(path: path + ".journal", calls: options.calls)
-        record = try WriterJournal.read(path + ".journal")
+        hadPart = FilePath.exists(LeafWriter.Companion.part.path(of: path))
+        let journalPath = LeafWriter.Companion.journal.path(of: path)
+        guard FilePath.exists(journalPath) || !options.needsConsumedSource else { throw .consumedElsewhere }
+        journal = try WriterJournal(of: path, calls: options.calls)
+        record = try WriterJournal.read(journalPath)
         guard record?.isConsuming == true || !options.needsConsumedSource else {
             throw record?.isDamaged == true ? .lostBlocks(path) : .consumedElsewhere
         }
@@ -67,7 +68,7 @@ struct Resumption {
         _ named: [(entry: WriterJournal.Entry, end: Int)]
     ) throws(LeafError) -> [(entry: WriterJournal.Entry, end: Int)] {
         var entries = named
-        let input = try InputFile(path: path + ".part")
+        let input = try InputFile(path: LeafWriter.Companion.part.path(of: path))
         var begins: [Int] = []
         var offset = layout.blocksOffset
         for ((entry, _), shape) in zip(entries, layout.shape.blocks) {

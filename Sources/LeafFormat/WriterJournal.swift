@@ -71,15 +71,16 @@ struct WriterJournal {
     /// The most that is read of a journal; that of the 10B model has 0.3 million bytes.
     private static let maximumBytes = 16 << 20
 
-    /// Opens or creates a journal, and locks it against another run that writes the same file.
-    init(path: String, calls: WriteCalls) throws(LeafError) {
-        file = try OutputFile(path: path, calls: calls)
+    /// Opens or creates the journal of a file, and locks it against another run that writes the same file.
+    init(of path: String, calls: WriteCalls) throws(LeafError) {
+        file = try OutputFile(path: LeafWriter.Companion.journal.path(of: path), calls: calls)
         try file.lock()
-        remains = Remains(of: file)
+        remains = Remains(of: path, file)
     }
 
     /// What an unfinished file leaves: itself and its journal, or nothing if no run could go on from them.
     private final class Remains {
+        private let path: String
         private let journal: OutputFile
         /// Whether another run could.
         var holdWork: Bool
@@ -87,7 +88,8 @@ struct WriterJournal {
         var hasBegun = false
 
         /// - Parameter journal: locked, so that nobody else has begun anything when its name is removed.
-        init(of journal: OutputFile) {
+        init(of path: String, _ journal: OutputFile) {
+            self.path = path
             self.journal = journal
             // What an earlier run left is its own until it is replaced.
             holdWork = journal.byteCount > 0
@@ -95,7 +97,7 @@ struct WriterJournal {
 
         deinit {
             guard !holdWork else { return }
-            if hasBegun { try? FilePath.remove(String(journal.path.dropLast(".journal".count)) + ".part") }
+            if hasBegun { try? FilePath.remove(LeafWriter.Companion.part.path(of: path)) }
             try? FilePath.remove(journal.path)
         }
     }

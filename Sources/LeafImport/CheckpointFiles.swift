@@ -74,9 +74,8 @@ package struct CheckpointFiles: Sendable {
         }
         json = try CheckpointConfiguration(path: jsonPath)
         // Some names are the same in both forms; what lies beside the weights tells them apart.
-        if configurationPath != nil, let usual = try? Self.configuration(of: main),
-            let beside = try? CheckpointConfiguration(path: usual), beside.style != json.style
-        {
+        let usual = try? (configurationPath == nil ? nil : Self.configuration(of: main))
+        if let usual, let beside = try? CheckpointConfiguration(path: usual), beside.style != json.style {
             throw LeafError(
                 .badInput,
                 "\(jsonPath) is \(json.style.rawValue) configuration, and \(usual) beside the weights is "
@@ -96,7 +95,7 @@ package struct CheckpointFiles: Sendable {
         }
         for file in pruning?.files ?? [] { reader.note(file) }
         identities = reader.identities
-        paths = reader.paths
+        paths = reader.paths + (usual.map { [$0] } ?? [])
         let vocabulary = folder + "/vocab.txt"
         vocabularyPath = FilePath.exists(vocabulary) ? vocabulary : nil
     }

@@ -178,13 +178,16 @@ public struct Converter: Sendable {
     /// The model file, if a run that consumed the checkpoint was killed after it renamed the file. Does the remaining
     /// steps.
     private func madeEarlier(_ isCancelled: () -> Bool) throws(LeafError) -> CPMAntFile? {
-        if try LeafWriter.isNamed(output) {
+        // What lies beside the file lies where links lead.
+        let target = try OutputTarget.file(output, for: "a model file")
+        let journal = OutputTarget.Companion.journal.path(of: target)
+        if try LeafWriter.isNamed(target) {
             try Consumption.finish(path: source)
-            try FilePath.remove(output + ".journal")
+            try FilePath.remove(journal)
             return try CPMAntFile.open(path: output)
         }
         // After the very last step, the journal is gone too.
-        guard !FilePath.exists(output + ".journal"), !FilePath.exists(output + ".part"),
+        guard !FilePath.exists(journal), !FilePath.exists(OutputTarget.Companion.part.path(of: target)),
             let file = try? CPMAntFile.open(path: output), file.weights == options.weights,
             try CheckpointFiles.areGone(source, configurationPath: options.configurationPath, into: file.leaf)
         else { return nil }

@@ -3,10 +3,10 @@ import LeafConversion
 import LeafFormat
 package import LeafSystem
 
-/// Reads the weights of a model file as float32 with `1/sqrt(fan-in)` folded in, and verifies every chunk.
+/// Reads the weights of a model file as float32 with `1/sqrt(fan-in)` folded in, and verifies all that it reads.
 package struct LeafRows {
     package let file: CPMAntFile
-    private let input: InputFile
+    private let stored: StoredModel
     private let kernels: WeightKernels
     private let slot: PageMemory
     private let floats: PageMemory
@@ -15,10 +15,10 @@ package struct LeafRows {
 
     package init(_ file: CPMAntFile, _ kernels: WeightKernels) throws(LeafError) {
         self.file = file
-        input = try InputFile(path: file.path)
+        stored = try StoredModel(file.leaf)
         self.kernels = kernels
         let leaf = file.leaf
-        slot = try PageMemory(count: leaf.chunks.map(\.slotBytes).max() ?? 0)
+        slot = try PageMemory(count: stored.slotBytes)
         let most = leaf.chunks.map { leaf.matrices[$0.matrix].columns * $0.outputCount }.max() ?? 0
         floats = try PageMemory(count: most * MemoryLayout<Float>.size)
         let coded = leaf.matrices.filter(\.layout.isCoded).map(\.storedColumns).max() ?? 0
@@ -27,7 +27,7 @@ package struct LeafRows {
 
     /// Calls `use` with the outputs of one chunk after another, without padding.
     ///
-    /// - Throws: `.badInput` naming the block whose digest is wrong, `.io` if reading fails.
+    /// - Throws: as `StoredModel`.
     package func forEachChunk(
         ofMatrix name: String, _ use: (Range<Int>, UnsafeBufferPointer<Float>) throws(LeafError) -> Void
     ) throws(LeafError) {
@@ -38,9 +38,7 @@ package struct LeafRows {
         let scales = matrix.layout.scales == .resident ? try resident(FileShape.scaleName(of: name)) : []
         for index in matrix.chunks {
             let chunk = leaf.chunks[index]
-            let stored = slot.bytes[chunk.storedAt..<chunk.slotBytes]
-            try input.read(at: chunk.offset, into: UnsafeMutableRawBufferPointer(rebasing: stored))
-            let bytes = try leaf.verifyAndUnpack(index, in: slot.bytes)
+            let bytes = try stored.bytes(ofChunk: index, slot: slot.bytes)
             let rows = chunk.firstOutput..<min(chunk.firstOutput + chunk.outputCount, matrix.outputs)
             let target = floats.bytes.assumingMemoryBound(to: Float.self)
             switch matrix.layout {
@@ -56,13 +54,7 @@ package struct LeafRows {
     }
 
     /// A resident float32 tensor.
-    package func resident(_ name: String) throws(LeafError) -> [Float] {
-        let bytes = try bytes(of: name)
-        return [Float](unsafeUninitializedCapacity: bytes.count / 4) { floats, count in
-            UnsafeMutableRawBufferPointer(floats).copyBytes(from: bytes)
-            count = bytes.count / 4
-        }
-    }
+    package func resident(_ name: String) throws(LeafError) -> [Float] { try stored.floats(of: name) }
 
     /// The soft prompts, `[promptRows, dimModel]`.
     package func promptRows() throws(LeafError) -> [Float] {
@@ -83,12 +75,7 @@ package struct LeafRows {
     }
 
     /// A tensor outside of the blocks, as it is stored.
-    package func bytes(of name: String) throws(LeafError) -> [UInt8] {
-        guard let tensor = file.leaf.tensor(name) else {
-            throw LeafError(.badInput, "\(file.path) has no tensor \(name)")
-        }
-        return try input.bytes(at: tensor.offset, count: tensor.byteCount)
-    }
+    package func bytes(of name: String) throws(LeafError) -> [UInt8] { try stored.bytes(of: name) }
 
     private func widen(
         _ source: UnsafeRawPointer, _ count: Int, _ layout: WeightLayout, _ scale: FanInScale,

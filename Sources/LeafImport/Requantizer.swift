@@ -259,12 +259,7 @@ private struct TileMaker: Sendable {
             slot.bytes.bytes.baseAddress! + (output - job.rows.lowerBound) / WeightTile.outputs * tileBytes
         }
         func store(_ output: Int) {
-            let (columns, to) = (matrix.columns, target(output))
-            if let feedback {
-                kernels.codec.store(room.tile, as: layout, columns: columns, with: feedback, to: to)
-            } else {
-                kernels.codec.store(room.tile, as: layout, columns: columns, to: to)
-            }
+            kernels.codec.store(room.tile, as: layout, columns: matrix.columns, with: feedback, to: target(output))
         }
         guard !matrix.layout.isQuantized else {
             for (row, scale) in zip(job.rows, scales[job.matrix][job.rows]) {

@@ -37,6 +37,8 @@ public struct SynthesisResult: Sendable, Equatable {
     /// Bytes of the file.
     public let bytes: Int
     public let seconds: Double
+    /// The largest resident size of the process.
+    public let peakBytes: Int
     /// Bytes per second of the matrices that this run wrote.
     public let bytesPerSecond: Double
     /// Blocks that an interrupted run had left.
@@ -100,6 +102,7 @@ public struct Synthesizer: Sendable {
         let seconds = (clock.now - began) / .seconds(1)
         return SynthesisResult(
             output: output, parameters: shape.parameterCount, bytes: file.fileBytes, seconds: seconds,
+            peakBytes: ProcessMemory.peakBytes,
             bytesPerSecond: Double(bytesWritten) / max(seconds, 1e-9), blocksResumed: resumed, warnings: warnings)
     }
 

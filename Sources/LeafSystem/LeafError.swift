@@ -48,16 +48,21 @@ public struct LeafError: Error, CustomStringConvertible, Sendable, Equatable {
     /// The field of a request that the sentence is about, by its name in JSON: `max_tokens`, `response_format.type`.
     /// Nil where it is about none, or about several.
     package let field: String?
+    /// The `errno` of a call of the system that failed; nil for what is no such error.
+    package let systemCode: Int32?
 
     public init(_ kind: Kind, _ description: String, advice: Advice? = nil) {
         self.init(kind, description, advice: advice, field: nil)
     }
 
-    package init(_ kind: Kind, _ description: String, advice: Advice? = nil, field: String?) {
+    package init(
+        _ kind: Kind, _ description: String, advice: Advice? = nil, field: String? = nil, systemCode: Int32? = nil
+    ) {
         self.kind = kind
         self.description = description.printable
         self.advice = advice
         self.field = field
+        self.systemCode = systemCode
     }
 
     /// The exit code of a command that ends with this error.
@@ -80,12 +85,21 @@ extension LeafError {
     }
 
     /// The same about a field that a request calls otherwise.
-    package func about(_ field: String) -> LeafError { LeafError(kind, description, advice: advice, field: field) }
+    package func about(_ field: String) -> LeafError {
+        LeafError(kind, description, advice: advice, field: field, systemCode: systemCode)
+    }
 
     /// Makes an error of a failed system call: what failed, why, and a remedy for the usual reasons.
     package static func system(_ what: String, _ code: Int32) -> LeafError {
-        LeafError(.io, "\(what): \(reason(of: code))" + (remedy(for: code).map { "; \($0)" } ?? ""))
+        LeafError(
+            .io, "\(what): \(reason(of: code))" + (remedy(for: code).map { "; \($0)" } ?? ""), systemCode: code)
     }
+
+    /// Whether there was no room for what was written.
+    package var isDiskFull: Bool { systemCode == ENOSPC || systemCode == EDQUOT }
+
+    /// Whether a file may not be as large as what was written.
+    package var isFileTooLarge: Bool { systemCode == EFBIG }
 
     /// What to do about an error of the system; nil where that depends on what failed.
     package static func remedy(for code: Int32) -> String? {

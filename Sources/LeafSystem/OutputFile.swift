@@ -76,7 +76,7 @@ package final class OutputFile: Sendable {
             LeafError(
                 .io,
                 "the disk of \(path) is full after \(allocatedBytes.diskText); "
-                    + "free some space and run the same command again")
+                    + "free some space and run the same command again", systemCode: code)
         case EFBIG: .tooLarge(path)
         default: .system("\(path) cannot be written at offset \(offset)", code)
         }
@@ -151,7 +151,7 @@ extension OutputFile {
     package static func replace<Value>(
         _ path: String, _ write: (OutputFile) throws(LeafError) -> Value
     ) throws(LeafError) -> Value {
-        let part = try OutputFile(path: path + ".part")
+        let part = try OutputFile(path: OutputTarget.Companion.part.path(of: path))
         try part.lock(for: "run")
         do throws(LeafError) {
             try part.truncate(to: 0)
@@ -184,12 +184,6 @@ package final class FolderLock {
 }
 
 extension LeafError {
-    /// Whether there was no room for what was written.
-    package var isDiskFull: Bool { kind == .io && description.contains(" is full after ") }
-
-    /// Whether a file may not be as large as what was written.
-    package var isFileTooLarge: Bool { kind == .io && description.contains(" would be larger than ") }
-
     /// A file that may not become as large as it would have to: by a limit of the process, or of its file system.
     package static func tooLarge(_ path: String) -> LeafError {
         var limit = rlimit()
@@ -200,7 +194,8 @@ extension LeafError {
             isLimited
                 ? "\(path) would be larger than the limit on the size of a file, \(Int(limit.rlim_cur).diskText) "
                     + "(`ulimit -f`); raise it and run the same command again"
-                : "\(path) would be larger than its file system lets a file be; choose another place")
+                : "\(path) would be larger than its file system lets a file be; choose another place",
+            systemCode: EFBIG)
     }
 
     fileprivate static func inUse(_ path: String, by user: String) -> LeafError {

@@ -34,6 +34,19 @@ package enum OutputTarget {
         }
     }
 
+    /// What a run keeps beside a result, under the result's name and an ending.
+    package enum Companion: String, CaseIterable {
+        /// The result until it is whole.
+        case part
+        /// What of it is done, for a run that goes on.
+        case journal
+        /// What a text says of a model's inputs.
+        case products
+
+        /// - Parameter result: where links lead, as `OutputTarget` gives it.
+        package func path(of result: String) -> String { "\(result).\(rawValue)" }
+    }
+
     /// The path of a regular file, for results that cannot be written straight.
     ///
     /// - Parameter what: of the file: `a model file`.
@@ -66,7 +79,8 @@ package enum OutputTarget {
             "- is standard output, which cannot hold \(what); give a name (./- is the file that is called so)")
     }
 
-    /// Refuses a result that would take the place of a file that it is made from, by whatever name.
+    /// Refuses a result that would take the place of a file that it is made from, by whatever name, or one that is kept
+    /// beside it.
     ///
     /// - Parameter inputs: paths; `-` is standard input. Only regular files can be lost: folders, pipes, devices and
     ///   what is not there pass.
@@ -74,8 +88,7 @@ package enum OutputTarget {
     package static func check(_ output: String, isNoneOf inputs: [String]) throws(LeafError) {
         let output = output == standardOutput ? "/dev/stdout" : output
         let target = try descriptor(named: output) == nil ? followed(output) : output
-        // What is written beside it until it is whole is lost as well.
-        for written in ["", ".part", ".journal"].map({ target + $0 }) {
+        for written in [target] + Companion.allCases.map({ $0.path(of: target) }) {
             guard let lost = FilePath.identity(of: written, followsLinks: true), lost.isRegular else { continue }
             for input in inputs
             where FilePath.identity(of: input == "-" ? "/dev/stdin" : input, followsLinks: true) == lost {

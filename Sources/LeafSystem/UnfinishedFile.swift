@@ -26,7 +26,7 @@ package final class UnfinishedFile {
             self.target = .straight(
                 descriptor: descriptor, StraightOutput(descriptor, isCancelled: isCancelled))
         case .file(let target):
-            let output = try OutputFile(path: target + ".part")
+            let output = try OutputFile(path: OutputTarget.Companion.part.path(of: target))
             try output.lock(for: "run")
             try output.truncate(to: 0)
             self.target = .beside(output, path: target)

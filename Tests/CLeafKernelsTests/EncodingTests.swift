@@ -25,7 +25,7 @@ private struct Tile: Equatable {
     func encoded(_ set: InstructionSet, _ layout: Layout) -> [UInt8] {
         let bytes = columns / 64 * layout.sectionBytes
         let tile = Buffer<UInt8>(bytes + 64, of: 0xA5)
-        set.floats.encode(layout.kernel, numbers, columns, tile.pointer)
+        set.floats.encode(layout.kernel, numbers, columns, nil, tile.pointer)
         #expect(tile.array[bytes...].allSatisfy { $0 == 0xA5 })
         return Array(tile.array[..<bytes])
     }
@@ -135,6 +135,38 @@ private func nearest(_ w: Int, _ grid: [Int]) -> Int {
         for rows in Rows.allCases {
             let once = Tile(decoding: rows.tile(columns: 256, using: &generator).encoded(set, layout), layout)
             #expect(Tile(decoding: once.encoded(set, layout), layout) == once, "\(rows), seed \(seed)")
+        }
+    }
+
+    /// Found in a second way: the first grid that holds a block, or else the first of the least error among those about
+    /// as wide, or among all where there are few numbers.
+    @Test(arguments: InstructionSet.here, Layout.coded)
+    func itTakesTheFirstOfTheNearestGrids(set: InstructionSet, layout: Layout) {
+        let grids = layout.ascending
+        let reaches = grids.map { max(abs($0.first!), abs($0.last!)) }
+        let slack = layout == .q4 ? 0.0 : 3
+        func tried(_ block: [Int]) -> ClosedRange<Int> {
+            guard block.count(where: { $0 != 0 }) > 4 else { return 0...255 }
+            let absmax = Double(block.map(abs).max()!)
+            let reach = 0.92 * absmax - slack...max(1.25 * absmax, Double(reaches[0]))
+            let wide = reaches.indices.filter { reach.contains(Double(reaches[$0])) }
+            return wide.first!...wide.last!
+        }
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var generator = SeededGenerator(seed: seed)
+        for rows in Rows.allCases {
+            let tile = rows.tile(columns: 64, using: &generator)
+            let bytes = tile.encoded(set, layout)
+            for (index, places) in tile.blocks.enumerated() {
+                let block = places.map { Int(tile.numbers[$0]) }
+                let exact = grids.firstIndex { Set($0).isSuperset(of: block) }
+                var (best, least) = (0, Double.infinity)
+                for number in tried(block) where exact == nil {
+                    let own = error(block) { Double(grids[number][nearest($0, grids[number])]) }
+                    if own < least { (best, least) = (number, own) }
+                }
+                #expect(Int(bytes[index]) == exact ?? best, "\(rows), seed \(seed)")
+            }
         }
     }
 

@@ -19,7 +19,7 @@ private struct Inputs {
 
     /// The upper triangle as the kernels keep it.
     func products(_ set: InstructionSet) -> [Float] {
-        let products = Buffer<Float>(Int(LEAF_PRODUCTS_COUNT), of: 0)
+        let products = Buffer<Float>(LEAF_PRODUCTS_COUNT, of: 0)
         let stride = columns + 16
         set.floats.add_products(
             rows.flatMap { $0 + [Float](repeating: .nan, count: 16) }, stride, rows.count, columns, products.pointer)
@@ -56,11 +56,7 @@ private func encoded(_ tile: [Int8], _ set: InstructionSet, _ layout: Layout, _ 
     let columns = tile.count / 16
     let bytes = columns / 64 * layout.sectionBytes
     let code = Buffer<UInt8>(bytes + 64, of: 0xA5)
-    if let feedback {
-        set.floats.encode_with_feedback(layout.kernel, tile, columns, feedback, code.pointer)
-    } else {
-        set.floats.encode(layout.kernel, tile, columns, code.pointer)
-    }
+    set.floats.encode(layout.kernel, tile, columns, feedback, code.pointer)
     #expect(code.array[bytes...].allSatisfy { $0 == 0xA5 })
     return Array(code.array[..<bytes])
 }
@@ -145,9 +141,20 @@ private func tile(columns: Int, using generator: inout SeededGenerator) -> [Int8
         #expect(decoded(encoded(once, set, layout, feedback), layout) == once, "seed \(seed)")
     }
 
+    /// Blocks of 256 columns know nothing of each other.
+    @Test(arguments: InstructionSet.here, Layout.coded)
+    func eachBlockHasItsOwnFeedback(set: InstructionSet, layout: Layout) {
+        var generator = SeededGenerator(seed: 5)
+        let widths = [256, 256, 128]
+        let feedback = widths.map { Inputs(columns: $0, rows: 100, using: &generator).feedback() }
+        let tiles = widths.map { tile(columns: $0, using: &generator) }
+        let apart = zip(tiles, feedback).flatMap { encoded($0, set, layout, $1) }
+        #expect(encoded(Array(tiles.joined()), set, layout, Array(feedback.joined())) == apart)
+    }
+
     @Test func columnsThatNoTextUsedGetCodesToo() {
         var generator = SeededGenerator(seed: 4)
-        let products = Buffer<Float>(Int(LEAF_PRODUCTS_COUNT), of: 0)
+        let products = Buffer<Float>(LEAF_PRODUCTS_COUNT, of: 0)
         #expect(leaf_feedback(products.pointer, 256) == 1)
         let tile = tile(columns: 256, using: &generator)
         let numbers = decoded(encoded(tile, .scalar, .q4, products.array), .q4)
@@ -156,7 +163,7 @@ private func tile(columns: Int, using generator: inout SeededGenerator) -> [Int8
     }
 
     @Test(arguments: [Float.infinity, .nan]) func productsThatAreNotFiniteAreRefused(number: Float) {
-        let products = Buffer<Float>(Int(LEAF_PRODUCTS_COUNT), of: 0)
+        let products = Buffer<Float>(LEAF_PRODUCTS_COUNT, of: 0)
         products.pointer[0] = number
         #expect(leaf_feedback(products.pointer, 256) == 0)
     }

@@ -62,6 +62,30 @@ import Testing
         for command in commands { try expectRefusal(command.words, command.lost) }
     }
 
+    /// Every command that makes a model file, and every name that it writes under.
+    @Test(arguments: ["part", "journal", "products"])
+    func whatIsKeptBesideAModelFileOverwritesNoSource(ending: String) throws {
+        let lost = folder.path("out.\(ending)")
+        func asLost(_ path: String, _ words: [String]) throws {
+            try? FileManager.default.removeItem(atPath: lost)
+            try FileManager.default.copyItem(atPath: path, toPath: lost)
+            try expectRefusal(words + ["--force"], lost)
+        }
+        let out = folder.path("out")
+        try asLost(model, ["requantize", lost, out, "--weights", "q4"])
+        try asLost(model, ["synthesize", out, "--preset", "tiny", "--around", lost])
+        try asLost(
+            file("text.txt", "白日依山尽"), ["requantize", model, out, "--weights", "q4", "--calibrate", lost])
+        let live = Golden.model("ant-tiny-c/cpm-live")
+        let (weights, configuration) = (folder.path("m.pt"), folder.path("m.json"))
+        for (from, to) in [("ant-tiny-c.pt", weights), ("ant-tiny-c.json", configuration)] {
+            try FileManager.default.copyItem(atPath: live.appendingPathComponent(from).path, toPath: to)
+        }
+        try asLost(configuration, ["convert", weights, out, "--config", lost])
+        let adapter = Golden.root.appendingPathComponent("tuning/best.pt").path
+        try asLost(adapter, ["merge", weights, out, "--delta", lost])
+    }
+
     @Test func aFileOfACheckpointIsNoNameForTheModel() throws {
         let source = Golden.model("ant-tiny-c/cpm-live")
         let weights = folder.path("m.pt")
@@ -76,6 +100,9 @@ import Testing
         for lost in [weights, configuration] { try expectRefusal(["convert", weights, lost, "--force"], lost) }
         try expectRefusal(["convert", weights, vocabulary, "--vocab", vocabulary, "--force"], vocabulary)
         try expectRefusal(["merge", weights, "--delta", adapter, adapter, "--force"], adapter)
+        // It was read to compare it with the one that was given.
+        let given = try file("given.json", String(contentsOfFile: configuration, encoding: .utf8))
+        try expectRefusal(["convert", weights, configuration, "--config", given, "--force"], configuration)
         let made = folder.path("small.leaf")
         try Models.convert(weights, to: made, weights: "f32")
         try expectRefusal(["generate", made, "--ids", "6,20", "--delta", adapter, "-q", "--trace", adapter], adapter)

@@ -50,9 +50,14 @@ import Testing
             #expect(error?.kind == .usage && error?.description.contains("overwrite \(path)") == true)
         }
         // Where a link leads to is what gets a neighbour.
-        try Data([1]).write(to: URL(filePath: folder.path("y.part")))
-        #expect(throws: LeafError.self) {
-            try OutputTarget.check(folder.path("new"), isNoneOf: [folder.path("y.part")])
+        for companion in OutputTarget.Companion.allCases {
+            let neighbour = companion.path(of: folder.path("y"))
+            try Data([1]).write(to: URL(filePath: neighbour))
+            for name in ["y", "new"] {
+                #expect(throws: LeafError.self, "\(companion)") {
+                    try OutputTarget.check(folder.path(name), isNoneOf: [neighbour])
+                }
+            }
         }
         for name in ["y", "z", "nowhere/x", "."] {
             try OutputTarget.check(folder.path(name), isNoneOf: [path, folder.url.path, "/dev/null", "-"])
@@ -99,6 +104,25 @@ import Testing
         // What a run that was killed left is in nobody's use.
         try OutputFile.replace(path) { (part) throws(LeafError) in try part.write([1, 2], at: 0) }
         #expect(try InputFile(path: path).byteCount == 2 && !FilePath.exists(path + ".part"))
+    }
+
+    /// Whatever its sentence says, and whoever hands it on.
+    @Test(arguments: [(ENOSPC, true, false), (EDQUOT, true, false), (EFBIG, false, true), (EIO, false, false)])
+    func anErrorOfWritingKnowsItsReason(code: Int32, isDiskFull: Bool, isFileTooLarge: Bool) throws {
+        let folder = try TemporaryDirectory()
+        var calls = WriteCalls()
+        calls.write = { _, _, _, _ in
+            errno = code
+            return -1
+        }
+        let file = try OutputFile(path: folder.path("a is full after b would be larger than c"), calls: calls)
+        let error = #expect(throws: LeafError.self) { try file.write([1], at: 0) }
+        for error in [try #require(error), try #require(error).about("file"), .system("x cannot be made", code)] {
+            #expect(error.kind == .io && error.systemCode == code)
+            #expect(error.isDiskFull == isDiskFull && error.isFileTooLarge == isFileTooLarge, "\(error)")
+        }
+        let other = LeafError(.io, "the disk of x is full after 1 MB; a file would be larger than it may be")
+        #expect(!other.isDiskFull && !other.isFileTooLarge)
     }
 
     @Test func aFolderIsFilledByOneRunAtATime() throws {

@@ -31,7 +31,6 @@
         .quantize_weights = quantize_weights,                                                                          \
         .encode = encode,                                                                                              \
         .add_products = add_products,                                                                                  \
-        .encode_with_feedback = encode_with_feedback,                                                                  \
     }
 
 #endif

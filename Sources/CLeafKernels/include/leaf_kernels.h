@@ -64,10 +64,10 @@ void leaf_decode(leaf_layout layout, const void *tile, size_t padded_columns, in
  * each from the multiple of 16 at or below its own column on. */
 enum { LEAF_FEEDBACK_COLUMNS = 256, LEAF_PRODUCTS_COUNT = LEAF_FEEDBACK_COLUMNS * (LEAF_FEEDBACK_COLUMNS + 16) / 2 };
 
-/* Where column 0 of a row would stand. */
-static inline float *leaf_products_row(float *products, size_t row) {
+/* The place among them where column 0 of a row would stand. */
+static inline size_t leaf_products_row(size_t row) {
     size_t band = row / 16, width = LEAF_FEEDBACK_COLUMNS - 16 * band;
-    return products + (LEAF_FEEDBACK_COLUMNS + width + 16) / 2 * band * 16 + row % 16 * width - 16 * band;
+    return (LEAF_FEEDBACK_COLUMNS + width + 16) / 2 * band * 16 + row % 16 * width - 16 * band;
 }
 
 /* Makes feedback of the products of `columns` columns, in place: X^T X = U D U^T with ones on U's diagonal, where D
@@ -147,17 +147,16 @@ typedef struct {
     float (*absmax)(const float *x, size_t n);
     void (*quantize_weights)(const float *x, size_t n, float scale, int8_t *q);
 
-    /* The tile of a layout that stands nearest to an int8 one: for each block the grid and codes of the least error,
-     * weighted with w^2 + mean(w^2); of equals the smallest index. */
-    void (*encode)(leaf_layout layout, const int8_t *int8_tile, size_t padded_columns, void *tile);
-
     /* products += X^T X over `rows` rows of a block of columns, a multiple of 16 and LEAF_FEEDBACK_COLUMNS at most. */
     void (*add_products)(const float *x, size_t x_stride, size_t rows, size_t columns, float *products);
 
-    /* The tile that makes the least of the outputs' error where the inputs are like those of the products: at most
-     * LEAF_FEEDBACK_COLUMNS columns, and their feedback. Blocks that lie on a grid decode to themselves here too. */
-    void (*encode_with_feedback)(leaf_layout layout, const int8_t *int8_tile, size_t padded_columns,
-                                 const float *feedback, void *tile);
+    /* The tile of a layout that stands for an int8 one. Without feedback (NULL) it is the nearest: for each block the
+     * grid and codes of the least error, weighted with w^2 + mean(w^2); of equals the smallest index. With the feedback
+     * of each LEAF_FEEDBACK_COLUMNS columns it is the one that makes the least of the outputs' error where the inputs
+     * are like those of the products. Blocks that lie on a grid decode to themselves either way. Takes 180 KiB of
+     * stack. */
+    void (*encode)(leaf_layout layout, const int8_t *int8_tile, size_t padded_columns, const float *feedback,
+                   void *tile);
 } leaf_float_kernels;
 
 /* Products with weights of one layout, by one instruction. */

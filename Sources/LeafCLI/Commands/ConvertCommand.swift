@@ -90,23 +90,11 @@ struct ConvertCommand: Command {
                     Progress("converting", bytes: $0.bytesDone, of: $0.bytesTotal, skipped: $0.bytesResumed))
             })
         for warning in result.warnings { terminal.warn(warning) }
-        let made =
-            result.wasMadeEarlier
-            ? "an earlier run had made it, and there is nothing left to do"
-            : "made in \(result.seconds.asDuration) at \(result.bytesPerSecond.asByteRate); "
-                + "peak memory \(ByteCount(bytes: result.peakBytes))"
-        terminal.note(
-            "\(result.output): \(Quantity.parameters(result.parameters)) parameters, "
-                + "\(result.bytes.diskText) (\(result.weights.rawValue)), \(made)")
+        result.tell(
+            terminal, weights, asJSON: common.isJSON,
+            making: result.wasMadeEarlier ? "an earlier run had made it, and there is nothing left to do" : nil,
+            asked: [("tensors", .integer(result.tensors))])
         if consumes { terminal.note("the weights of \(source) were deleted") }
-        guard common.isJSON else { return }
-        terminal.output.write(
-            JSON.object([
-                ("output", .string(result.output)), ("parameters", .integer(result.parameters)),
-                ("bytes", .integer(result.bytes)), ("seconds", .number(result.seconds)),
-                ("tensors", .integer(result.tensors)), ("weights", .string(weights.rawValue)),
-                ("peak_bytes", .integer(result.peakBytes)), ("bytes_per_second", .number(result.bytesPerSecond)),
-            ]).line + "\n")
     }
 
     /// Asks whether the checkpoint may be deleted.

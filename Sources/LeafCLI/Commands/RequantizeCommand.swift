@@ -66,10 +66,7 @@ struct RequantizeCommand: Command {
         let memory = options.memoryBudget
         var reading: (() throws(LeafError) -> CalibratedInputs)?
         if let path = calibrationText {
-            // What a run keeps beside its result takes the text's place no more than the result.
-            for ending in ["", ".part", ".journal", ".products"] {
-                try OutputTarget.check(output + ending, isNoneOf: [path])
-            }
+            try OutputTarget.check(output, isNoneOf: [path])
             reading = { () throws(LeafError) in try calibrate(by: path, memory: memory, terminal) }
         }
         let result = try Requantizer(model: model, output: output, options: options).run(
@@ -79,19 +76,9 @@ struct RequantizeCommand: Command {
                 terminal.progress.show(
                     Progress("requantizing", bytes: $0.bytesDone, of: $0.bytesTotal, skipped: $0.bytesResumed))
             })
-        terminal.note(
-            "\(result.output): \(Quantity.parameters(result.parameters)) parameters, "
-                + "\(result.bytes.diskText) (\(result.weights.rawValue)), made in \(result.seconds.asDuration) "
-                + "at \(result.bytesPerSecond.asByteRate); peak memory \(ByteCount(bytes: result.peakBytes))")
-        guard common.isJSON else { return }
-        terminal.output.write(
-            JSON.object([
-                ("output", .string(result.output)), ("parameters", .integer(result.parameters)),
-                ("bytes", .integer(result.bytes)), ("seconds", .number(result.seconds)),
-                ("weights", .string(result.weights.rawValue)), ("peak_bytes", .integer(result.peakBytes)),
-                ("bytes_per_second", .number(result.bytesPerSecond)),
-            ]).line + "\n")
+        result.tell(terminal, weights, asJSON: common.isJSON)
     }
+
     /// Reads a text with the model.
     private func calibrate(
         by path: String, memory: Int?, _ terminal: Terminal

@@ -62,20 +62,9 @@ struct SynthesizeCommand: Command {
                 terminal.progress.show(
                     Progress("writing", bytes: $0.bytesDone, of: $0.bytesTotal, skipped: $0.bytesResumed))
             })
-        let peakBytes = ProcessMemory.peakBytes
         for warning in result.warnings { terminal.warn(warning) }
-        terminal.note(
-            "\(result.output): \(Quantity.parameters(result.parameters)) parameters, "
-                + "\(result.bytes.diskText) (\(weights.rawValue)), made in \(result.seconds.asDuration) "
-                + "at \(result.bytesPerSecond.asByteRate); peak memory \(ByteCount(bytes: peakBytes))")
-        guard common.isJSON else { return }
-        terminal.output.write(
-            JSON.object([
-                ("output", .string(result.output)), ("preset", .string(preset.rawValue)),
-                ("seed", .unsigned(seed)), ("parameters", .integer(result.parameters)),
-                ("bytes", .integer(result.bytes)), ("seconds", .number(result.seconds)),
-                ("weights", .string(weights.rawValue)), ("peak_bytes", .integer(peakBytes)),
-                ("bytes_per_second", .number(result.bytesPerSecond)),
-            ]).line + "\n")
+        result.tell(
+            terminal, weights, asJSON: common.isJSON,
+            asked: [("preset", .string(preset.rawValue)), ("seed", .unsigned(seed))])
     }
 }
