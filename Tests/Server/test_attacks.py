@@ -138,6 +138,7 @@ UNREADABLE = [
         (b"Content-Length : 5",))],
     (400, b"POST /v1/completions HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     (400, head("GET", "/health", Content_Length="35") + b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"),
+    (400, b"GET /health HTTP/1.1\r\n\r\n"), (400, b"GET http://localhost/health HTTP/1.1\r\nX: y\r\n\r\n"),
     (400, head("GET", "//localhost/health")), (400, head("GET", "health")),
     (404, b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
     *[(413, chunked(size)) for size in (b"ffffffffffffffffffffff", b"7fffffffffffffff\r\n", b"200000\r\n", b"100001")],
@@ -518,7 +519,8 @@ def test_other_methods_names_and_types_are_refused(small):
     assert send(small, head("HEAD", "/events")) == 405
     assert send(small, head("GET", "/../../etc/passwd")) == 404
     assert send(small, head("GET", "/v1/models", Host="evil.example")) == 403
-    assert send(small, b"GET /v1/models HTTP/1.1\r\n\r\n") == 403
+    # HTTP/1.0 needs no name, and then it is none of the server's.
+    assert send(small, b"GET /v1/models HTTP/1.0\r\n\r\n") == 403
     body = b'{"prompt":"a"}'
     assert send(small, head(Content_Type="text/plain", Content_Length=str(len(body))) + body) == 415
     assert small.get("/metrics").count(b"/etc/passwd") == 0
