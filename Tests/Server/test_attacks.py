@@ -216,7 +216,8 @@ def test_a_body_that_is_announced_as_too_long_is_not_waited_for(small, expect, p
     answer = answers(small, head("POST", path, Content_Length="65537", **expect))
     assert b" 100 " not in answer
     assert refusal(answer) == (413, "the body has more than the 65536 bytes that a request may have")
-    assert time.monotonic() - begin < 5
+    # A body has half a minute to come.
+    assert time.monotonic() - begin < 15
     # A whole one behind another answer is refused as well.
     answer = answers(
         small, head("GET", "/health") + head("POST", path, Content_Length="65537", **expect) + b"a" * 65537)
@@ -374,7 +375,7 @@ def is_served(server, wrap):
     return answer
 
 
-def wait_for_connections(server, wrap, count, seconds=5):
+def wait_for_connections(server, wrap, count, seconds=30):
     """Waits until the server has so many, that which asks included."""
     end = time.monotonic() + seconds
     while b"\nleafcutter_connections %d.0\n" % count not in (answer := is_served(server, wrap)):
@@ -455,8 +456,9 @@ def test_deadlines_do_not_wait_for_what_can_be_decrypted(encrypted):
     # All of them count.
     wait_for_connections(server, wrap, 4)
     begin = time.monotonic()
-    seconds, found = trickle.ended_after(20)
-    assert 8 < seconds < 14
+    seconds, found = trickle.ended_after(30)
+    # It would take two minutes to come as a whole.
+    assert 8 < seconds < 25
     assert found == b"" or refusal(found)[0] == 408
     for connection in (silent, begun):
         connection.settimeout(20)
@@ -465,7 +467,7 @@ def test_deadlines_do_not_wait_for_what_can_be_decrypted(encrypted):
         except ConnectionError:
             pass
         connection.close()
-    assert time.monotonic() - begin < 16
+    assert time.monotonic() - begin < 40
     wait_for_connections(server, wrap, 1)
 
 
