@@ -178,8 +178,8 @@ let package = Package(
         .executableTarget(
             name: "LeafCLI",
             dependencies: [
-                "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "LeafImport",
-                "LeafWire", "LeafBatch", "LeafServer", "LeafArguments", "CProgram", "CSystem",
+                "Leafcutter", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafStream", "LeafTokenizer",
+                "LeafImport", "LeafWire", "LeafBatch", "LeafServer", "LeafArguments", "CProgram", "CSystem",
             ],
             swiftSettings: strict),
         .testTarget(

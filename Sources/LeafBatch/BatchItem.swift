@@ -11,9 +11,9 @@ struct BatchItem: Sendable {
     /// What becomes of its answers.
     private enum Form: Sendable {
         case generate(GenerationRequest)
-        case fill(BlankText)
+        case fill(BlankText, FillRequest)
         case score(ScoreQuestion)
-        case embed(EmbeddingRequest)
+        case embed(EmbeddingRequest, isNormalized: Bool)
         case completion(CompletionInput)
         case chat(ChatInput)
         case embeddings(EmbeddingsInput)
@@ -51,13 +51,13 @@ struct BatchItem: Sendable {
         case .fill(let input):
             var request = try input.request(for: file)
             request.options.seed = request.options.seed ?? seed
-            return (.fill(input.text), [.fill(request)])
+            return (.fill(input.text, request), [.fill(request)])
         case .score(let input):
             let question = try input.question(for: file, id: name.answerID.json)
             return (.score(question), question.texts.map { .score($0) })
         case .embed(let input):
             let request = try input.request(for: file)
-            return (.embed(request), [.embed(request)])
+            return (.embed(request, isNormalized: input.isNormalized), [.embed(request)])
         case .perplexity, .logits, .tokenize, .detokenize:
             throw LeafError.field("kind", "is none of generate, fill, score and embed, which a job answers")
         }
@@ -105,7 +105,7 @@ struct BatchItem: Sendable {
         case .generate: GenerationAnswer.shape
         case .fill: FillAnswer.shape
         case .score(let question): question.answerShape
-        case .embed(let request): EmbeddingAnswer.shape(request.pooling)
+        case .embed(let request, _): EmbeddingAnswer.shape(request.pooling)
         case .completion: LineName.answerShape(body: CompletionAnswer.completionShape)
         case .chat: LineName.answerShape(body: CompletionAnswer.chatShape)
         case .embeddings(let input): LineName.answerShape(body: input.answerShape)
@@ -154,13 +154,12 @@ struct BatchItem: Sendable {
         case .generate(let request):
             guard case .generation(let generation) = answers[0] else { return .null }
             return .object(GenerationAnswer(request, generation, model, loadSeconds: 0).result(id: id))
-        case .fill(let text):
+        case .fill(let text, let request):
             guard case .filling(let filling) = answers[0] else { return .null }
-            return .object(FillAnswer.result(text, filling, id: id))
+            return .object(FillAnswer.result(text, request, filling, id: id))
         case .score(let question): return question.answer(answers.map(\.scores))
-        case .embed(let request):
-            return EmbeddingAnswer(answers[0].vector, pooling: request.pooling, tokens: request.text.ids.count)
-                .json(id: id)
+        case .embed(let request, let isNormalized):
+            return EmbeddingAnswer(request, answers[0].vector, isNormalized: isNormalized).json(id: id)
         case .completion(let input):
             return name.answer(body: completion(answers, input.model, input.options, model).completion)
         case .chat(let input): return name.answer(body: completion(answers, input.model, input.options, model).chat)

@@ -93,9 +93,9 @@ private func conversionOptions(_ json: [UInt8]) throws(LeafError) -> ConversionO
             case "f32": options.weights = .float32
             default: throw reader.wrong("is '\(text.prefix(40))', not one of int8, q4, q3, f16, f32")
             }
-        case "config": options.configurationPath = try reader.text()
-        case "masks": options.masksPath = try reader.text()
-        case "vocab": options.vocabularyPath = try reader.text()
+        case "config": options.configurationPath = try reader.filePath()
+        case "masks": options.masksPath = try reader.filePath()
+        case "vocab": options.vocabularyPath = try reader.filePath()
         case "memory": if case .bytes(let bytes) = try HostOptions.memory(&reader) { options.memoryBudget = bytes }
         case "threads": options.threads = try reader.integer()
         case "force": options.replacesExisting = try reader.bool()

@@ -117,7 +117,7 @@ extension HostModel {
         return try start(wishes, bytes +| held) { request throws(LeafError) in
             try model.submit([asked], request.cancellation) { [model, loadSeconds] _, event in
                 Self.pass(event, to: request) { filling in
-                    let line = FillAnswer(text, filling, model, loadSeconds: loadSeconds).json(id: id).line
+                    let line = FillAnswer(text, asked, filling, model, loadSeconds: loadSeconds).json(id: id).line
                     return HostResult(json: { line }, text: text.filled(with: filling.blanks.map(\.text)))
                 }
             }
@@ -126,15 +126,14 @@ extension HostModel {
 
     private func embed(_ input: EmbedInput, _ wishes: RequestWishes, _ bytes: Int) throws(HostError) -> HostRequest {
         let asked = try made { () throws(LeafError) in try input.request(for: file) }
-        let tokens = asked.text.ids.count
-        let id = input.id?.json
+        let (id, isNormalized) = (input.id?.json, input.isNormalized)
         return try start(wishes, bytes +| 2 *| asked.demand(in: file.configuration).heapBytes) {
             request throws(LeafError) in
             try model.submit([asked], request.cancellation) { [columns = file.configuration.dimModel] _, event in
                 Self.pass(event, to: request) { vector throws(LeafError) in
                     let floats = try FloatRowsResult(rows: vector.count / columns, columns: columns)
-                    vector.withUnsafeBufferPointer { floats.put($0, at: 0) }
-                    let answer = EmbeddingAnswer(vector, pooling: asked.pooling, tokens: tokens)
+                    let answer = EmbeddingAnswer(asked, vector, isNormalized: isNormalized)
+                    answer.floats.withUnsafeBufferPointer { floats.put($0, at: 0) }
                     return HostResult(json: { answer.json(id: id).line }, floats: floats)
                 }
             }

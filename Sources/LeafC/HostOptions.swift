@@ -107,7 +107,7 @@ struct HostOptions {
         switch name {
         case "resume": job.resumes = try reader.bool()
         case "skip_bad": job.skipsBad = try reader.bool()
-        case "errors": job.errors = try reader.text()
+        case "errors": job.errors = try reader.filePath()
         case "seed": job.seed = try reader.integer(UInt64.self)
         default: return false
         }
@@ -128,14 +128,14 @@ struct HostOptions {
         case "memory": memory = try Self.memory(&reader)
         case "threads": threads = try reader.integer(Int.self)
         case "io": reading.mode = try Self.choice(&reader)
-        case "mirror": reading.mirror = try reader.text()
+        case "mirror": reading.mirror = try reader.filePath()
         case "max_read_rate": reading.maxBytesPerSecond = try Self.rate(&reader).bytesPerSecond
         case "activations": activations = try Self.choice(&reader)
         case "kv": kv = try Self.choice(&reader)
         case "sequences", "batch": sequences = try reader.integer()
         case "guard": reading.guardsMapping = try reader.bool()
         case "amx": mayUseTiles = try reader.bool()
-        case "speculate": speculate = try reader.text()
+        case "speculate": speculate = try reader.filePath()
         case "draft_tokens": draftTokens = try reader.integer(Int.self)
         case "delta", "deltas": deltas.append(contentsOf: try Self.files(&reader))
         case "delta_alpha": deltaAlpha = try reader.number()
@@ -220,12 +220,12 @@ extension HostOptions {
         var files: [NamedFile] = []
         switch try reader.kind() {
         case .list:
-            try reader.list { reader throws(LeafError) in files.append(try file(reader.text(), reader)) }
+            try reader.list { reader throws(LeafError) in files.append(try file(reader.filePath(), reader)) }
         case .object:
             try reader.object { name, reader throws(LeafError) in
-                files.append(NamedFile(name: name, path: try reader.text()))
+                files.append(NamedFile(name: name, path: try reader.filePath()))
             }
-        default: files.append(try file(reader.text(), reader))
+        default: files.append(try file(reader.filePath(), reader))
         }
         return files
     }

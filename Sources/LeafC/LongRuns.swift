@@ -23,6 +23,8 @@ struct WindowPart: Sendable {
 
 /// The windows of a text in parts, one after the other.
 struct WindowQueue: Sendable {
+    /// Of a text of which no window was scored.
+    let report: PerplexityReport
     private let logitRows: Int
     private var windows: TextWindows
     private var last: ArraySlice<TextWindows.Window>?
@@ -34,7 +36,9 @@ struct WindowQueue: Sendable {
         self.logitRows = logitRows
         let settings = input.settings
         windows = try TextWindows(context: settings.context, prefix: settings.prefix, stride: settings.stride)
-        windows.add(try input.ids(for: file))
+        var unknown = UnknownCharacters()
+        windows.add(try input.ids(for: file, noting: &unknown))
+        report = PerplexityReport(context: settings.context, unknown: unknown)
     }
 
     mutating func next() throws(LeafError) -> WindowPart? {
@@ -59,7 +63,7 @@ final class PerplexityRun: Sendable {
         var begun = 0
         var open = 0
         var failure: LeafError?
-        var report = PerplexityReport()
+        var report: PerplexityReport
         // Sums do not depend on the order in which parts finish.
         var inOrder = InOrder<(part: WindowPart, scores: [TokenScore])>()
         /// Of the window of which not all parts have come.
@@ -83,7 +87,7 @@ final class PerplexityRun: Sendable {
 
     init(_ host: HostModel, _ request: HostRequest, _ windows: WindowQueue, form: GenerationOptions, id: JSON?) {
         (model, self.request, self.form, self.id) = (host.model, request, form, id)
-        state = Mutex(State(windows: windows))
+        state = Mutex(State(windows: windows, report: windows.report))
     }
 
     /// - Throws: `.usage` for what makes no sense with this model.

@@ -140,7 +140,7 @@ extension IOMode: ArgumentValue {}
 extension ActivationPrecision: ArgumentValue {}
 extension KVPrecision: ArgumentValue {}
 
-/// The values of `--weights`.
+/// The values of `--weights` where a model file of any kind is made.
 enum WeightsArgument: String, CaseIterable, ArgumentValue {
     case int8, q4, q3, f16, f32
 
@@ -149,6 +149,31 @@ enum WeightsArgument: String, CaseIterable, ArgumentValue {
         case .int8: .int8
         case .q4: .q4
         case .q3: .q3
+        case .f16: .float16
+        case .f32: .float32
+        }
+    }
+}
+
+/// The values of `--weights` where a model file is made of another one.
+enum QuantizedWeightsArgument: String, CaseIterable, ArgumentValue {
+    case q4, q3, int8
+
+    var format: WeightFormat {
+        switch self {
+        case .q4: .q4
+        case .q3: .q3
+        case .int8: .int8
+        }
+    }
+}
+
+/// The values of `--weights` where other programs read the result.
+enum FloatWeightsArgument: String, CaseIterable, ArgumentValue {
+    case f16, f32
+
+    var format: WeightFormat {
+        switch self {
         case .f16: .float16
         case .f32: .float32
         }

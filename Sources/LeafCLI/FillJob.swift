@@ -12,14 +12,13 @@ struct FillJob {
     /// Prints what became of the text, and tells of what the vocabulary lacks and of a seed that was drawn.
     ///
     /// - Parameters:
-    ///   - text: the source of the request.
     ///   - result: the line to print; `json` is printed instead if `isJSON`.
     /// - Throws: the reason if it was not filled.
     func run(
-        _ text: BlankText, _ terminal: Terminal, isJSON: Bool, result: (Filling) -> String,
+        _ terminal: Terminal, isJSON: Bool, result: (Filling) -> String,
         json: (_ filling: Filling, _ run: SharedRun) -> JSON
     ) throws(LeafError) {
-        try noteUnknowns(in: text, terminal)
+        terminal.note(request.context.unknown, of: "the text")
         let demands = request.demands(in: file.configuration)
         let positions = demands.map(\.longest).max() ?? 0
         let run = try SharedRun(
@@ -57,14 +56,5 @@ struct FillJob {
     static func lengthWarning(_ positions: Int) -> String {
         "the text has \(positions) tokens, soft prompt included; CPM-Ant was trained on "
             + "\(PromptRows.trainedLength) and does less well beyond"
-    }
-
-    private func noteUnknowns(in text: BlankText, _ terminal: Terminal) throws(LeafError) {
-        let tokenizer = try file.requireTokenizer()
-        let unknown = text.pieces.reduce(0) { $0 + tokenizer.encode($1).count { $0 == Tokenizer.unknownID } }
-        guard unknown > 0 else { return }
-        terminal.note(
-            "dropped \(Quantity.count(unknown, "character")) of the text that the vocabulary lacks"
-        )
     }
 }

@@ -64,7 +64,11 @@ struct RunFacts: CustomStringConvertible {
         var run = run
         var parts = [work]
         let peak = ByteCount(bytes: ProcessMemory.peakBytes)
-        parts.append("promised \(ByteCount(bytes: model.plan.budget)), peak \(peak)")
+        // Nobody was promised anything where the budget is what the machine has to give.
+        parts.append(
+            model.plan.isGiven
+                ? "promised \(ByteCount(bytes: model.plan.budget)), peak \(peak)"
+                : "planned \(ByteCount(bytes: model.plan.total)), peak \(peak)")
         parts.append("read \(counters.bytesRead.diskText) (\(model.io.rawValue))")
         let streamed = model.streamedBytesPerSweep
         if streamed == 0 { parts.append("all weights stay in memory") }

@@ -104,6 +104,15 @@ package struct JSONReader {
         return try string()
     }
 
+    /// A text that names a file.
+    ///
+    /// - Throws: `.usage` also for one with a null character, at which the system would end the path.
+    package mutating func filePath() throws(LeafError) -> String {
+        let text = try text()
+        guard !text.utf8.contains(0) else { throw wrong("holds a null character, which no path may; leave it out") }
+        return text
+    }
+
     package mutating func list(_ element: (inout JSONReader) throws(LeafError) -> Void) throws(LeafError) {
         try expect(.list)
         try descend()

@@ -1,6 +1,7 @@
 public import CPMAntShape
 package import LeafExecutor
 public import LeafSystem
+package import LeafTokenizer
 
 /// The adapter and the soft prompt of a text, which are loaded with the model (`ModelTuning`).
 public struct TextTuning: Sendable, Equatable {
@@ -25,6 +26,8 @@ public struct PromptRows: Sendable, Equatable {
     public var task: Int
     public var segment: Int32
     public var tuning = TextTuning()
+    /// What its text had besides and the vocabulary lacks.
+    package var unknown = UnknownCharacters()
     /// transformers treats every id 0 as padding: it gets segment 0, and hides one more token at the beginning of the
     /// text.
     var zeroIsPadding = false

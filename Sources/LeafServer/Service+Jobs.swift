@@ -41,6 +41,7 @@ extension Service {
         if !request.ignored.isEmpty {
             exchange.add(header: "X-Leafcutter-Ignored", request.ignored.joined(separator: ", "))
         }
+        if request.unknown > 0 { exchange.add(header: "X-Leafcutter-Unknown", "\(request.unknown)") }
         jobs[job.number] = job
         heldBytes +|= job.bytes
         exchange.whenGone = { [unowned self] in leave(job) }

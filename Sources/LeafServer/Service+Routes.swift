@@ -20,6 +20,7 @@ extension Service {
         }
         if let origin = options.crossOrigin, exchange.header("Origin") != nil {
             exchange.add(header: "Access-Control-Allow-Origin", origin)
+            exchange.add(header: "Access-Control-Expose-Headers", Self.exposedHeaders)
             if exchange.method == .options { return allowCrossOrigin(exchange) }
         }
         if let asset = asset(at: exchange.path) { return send(asset, exchange) }
@@ -104,6 +105,10 @@ extension Service {
         exchange.add(header: "Allow", method)
         refuse(exchange, .wrongMethod(method))
     }
+
+    /// What a page of another site may read of an answer, beside what every answer has.
+    private static let exposedHeaders =
+        "Retry-After, X-Leafcutter-Ignored, X-Leafcutter-Unknown, X-Request-Id"
 
     private func allowCrossOrigin(_ exchange: HTTPExchange) {
         exchange.add(header: "Access-Control-Allow-Methods", "GET, POST, DELETE")

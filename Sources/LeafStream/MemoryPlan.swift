@@ -13,6 +13,8 @@ public struct MemoryPlan: Sendable, Equatable {
     private static let mostOfAnyMachine = 1 << 47
 
     public let budget: Int
+    /// Whether somebody asked for this budget; otherwise it is what the machine has to give.
+    package let isGiven: Bool
     /// What the plan is made for, in the words of its maker: `512 tokens`.
     package let contents: String?
     /// Parts that do not depend on the weights' residency; page tables are not among them.
@@ -41,7 +43,7 @@ public struct MemoryPlan: Sendable, Equatable {
 
     /// - Parameters:
     ///   - budget: bytes for the whole process.
-    ///   - isGiven: true if the user asked for this budget, false if the machine has no more; it decides the message.
+    ///   - isGiven: true if the user asked for this budget, false if the machine has no more.
     ///   - least: bytes that were taken before there was a plan, at their most; no smaller budget works.
     ///   - contents: what the plan is made for, for its sentences; nil where nobody asks.
     ///   - chunks: the model's chunks in sweep order.
@@ -71,7 +73,7 @@ public struct MemoryPlan: Sendable, Equatable {
                 advice: .memory(bytes: minimum.wholeMebibytes))
         }
         let fit = layout.grown(to: Self.mappable(budget) - reserved.total, needs: needs)
-        self.budget = budget
+        (self.budget, self.isGiven) = (budget, isGiven)
         self.contents = contents
         self.reserved = reserved
         slotBytes = fit.slotBytes

@@ -8,19 +8,24 @@ extension Sequence<String> {
 }
 
 extension String {
-    /// The same on one line, and without what a terminal would take for a command.
+    /// The same on one line, without what a terminal would take for a command and without what nobody sees.
     ///
-    /// Names from files stand in messages and tables. An escape sequence among them could set the title of a window or
-    /// write over other lines, and a mark of direction could make a name look like another. Each such scalar becomes
-    /// `\u{1b}`; there is nothing left to escape in a text that was escaped before.
+    /// Names from files and words from a command line stand in messages and tables. An escape sequence among them could
+    /// set the title of a window or write over other lines, and a mark of direction or a soft hyphen could make a name
+    /// look like another. Each such scalar becomes `\u{1b}`; there is nothing left to escape in a text that was escaped
+    /// before.
     package var printable: String {
-        escapingControls()
+        var last: Unicode.Scalar?
+        return escaping { scalar in
+            let isEscaped = scalar.isControl || scalar.isInvisible(behind: last)
+            last = isEscaped ? nil : scalar
+            return isEscaped
+        }
     }
 
-    /// The same for a text of several lines: line breaks and tabs stay.
-    package var printableLines: String {
-        escapingControls(except: ["\n", "\t"])
-    }
+    /// The same for a text of several lines, in which nothing has to be told from anything: line breaks and tabs stay,
+    /// and so does what nobody sees.
+    package var printableLines: String { escaping { $0.isControl && $0 != "\n" && $0 != "\t" } }
 
     /// Whether a decimal number is 0, however it is written; what is too small for a type is not.
     package var isZero: Bool {
@@ -28,9 +33,7 @@ extension String {
         return !mantissa.contains { (UInt8(ascii: "1")...UInt8(ascii: "9")).contains($0) }
     }
 
-    private func escapingControls(except kept: [Unicode.Scalar] = []) -> String {
-        func isEscaped(_ scalar: Unicode.Scalar) -> Bool { scalar.isControl && !kept.contains(scalar) }
-        guard unicodeScalars.contains(where: isEscaped) else { return self }
+    private func escaping(_ isEscaped: (Unicode.Scalar) -> Bool) -> String {
         var text = ""
         for scalar in unicodeScalars {
             if isEscaped(scalar) {
@@ -52,4 +55,21 @@ extension Unicode.Scalar {
         default: false
         }
     }
+
+    /// Whether it takes no place of its own in a line, and does nothing for the scalar before it either: joiners and
+    /// selectors belong to emoji, and joiners to scripts whose letters join.
+    fileprivate func isInvisible(behind last: Unicode.Scalar?) -> Bool {
+        guard properties.isDefaultIgnorableCodePoint else { return false }
+        guard let last else { return true }
+        let isEmoji = last.value > 0xFF && last.properties.isEmoji
+        switch value {
+        case 0x200D: return !isEmoji && last.value != 0xFE0F && !last.joins
+        case 0x200C: return !last.joins
+        case 0xFE0E, 0xFE0F: return !isEmoji
+        default: return true
+        }
+    }
+
+    /// Whether it is of a script from Arabic to those of India and their neighbours.
+    private var joins: Bool { (0x600...0x1CFF).contains(value) }
 }

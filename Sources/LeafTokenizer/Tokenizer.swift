@@ -44,14 +44,29 @@ public struct Tokenizer: Sendable {
 
     /// The ids of a text, without `<s>`, with unknown ones.
     public func encode(_ text: String) -> [Int32] {
+        var unknown = UnknownCharacters()
+        return encode(text, noting: &unknown)
+    }
+
+    /// The ids of a text, without `<s>` and without unknown ones, as a model reads it.
+    ///
+    /// - Parameter unknown: takes the characters that the vocabulary lacks.
+    package func knownIDs(of text: String, noting unknown: inout UnknownCharacters) -> [Int32] {
+        encode(text, noting: &unknown).filter { $0 != Self.unknownID }
+    }
+
+    /// The ids of a text, without `<s>`, with unknown ones.
+    ///
+    /// - Parameter unknown: takes the characters that the vocabulary lacks.
+    package func encode(_ text: String, noting unknown: inout UnknownCharacters) -> [Int32] {
         let bytes = text.utf8Span.span
         // A local copy, because the closure would otherwise copy all of `self` for each word.
         let vocabulary = vocabulary
         var ids: [Int32] = []
         if let segmenter {
-            segmenter.cut(bytes) { word in vocabulary.encode(word, of: bytes, into: &ids) }
+            segmenter.cut(bytes) { word in vocabulary.encode(word, of: bytes, into: &ids, &unknown) }
         } else {
-            vocabulary.encode(bytes, into: &ids)
+            vocabulary.encode(bytes, into: &ids, &unknown)
         }
         return ids
     }

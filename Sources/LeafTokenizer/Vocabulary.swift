@@ -112,9 +112,14 @@ extension Vocabulary {
 
     /// Appends the tokens of a word: always the longest from the left, and an unknown for each scalar that begins no
     /// token.
-    func encode(_ word: Range<Int>, of text: Span<UInt8>, into ids: inout [Int32]) {
+    ///
+    /// - Parameter unknown: takes what has no token.
+    func encode(
+        _ word: Range<Int>, of text: Span<UInt8>, into ids: inout [Int32], _ unknown: inout UnknownCharacters
+    ) {
         guard !isTooLong(word, of: text) else {
             ids.append(SpecialToken.unknown.rawValue)
+            unknown.add(word, of: text)
             return
         }
         var position = word.lowerBound
@@ -124,14 +129,18 @@ extension Vocabulary {
                 position += match.byteCount
             } else {
                 ids.append(SpecialToken.unknown.rawValue)
-                position += UTF8Scalar.width(lead: text[position])
+                let end = position + UTF8Scalar.width(lead: text[position])
+                unknown.add(position..<end, of: text)
+                position = end
             }
         }
     }
 
     /// Appends the tokens of a text that is not cut into words, as for CPM-Ant+: always the longest from the left, and
     /// one unknown for all neighbouring scalars that begin no token.
-    func encode(_ text: Span<UInt8>, into ids: inout [Int32]) {
+    ///
+    /// - Parameter unknown: takes what has no token.
+    func encode(_ text: Span<UInt8>, into ids: inout [Int32], _ unknown: inout UnknownCharacters) {
         var position = 0
         var isUnknown = false
         while position < text.count {
@@ -141,7 +150,9 @@ extension Vocabulary {
                 isUnknown = false
             } else {
                 if !isUnknown { ids.append(SpecialToken.unknown.rawValue) }
-                position += UTF8Scalar.width(lead: text[position])
+                let end = position + UTF8Scalar.width(lead: text[position])
+                unknown.add(position..<end, of: text)
+                position = end
                 isUnknown = true
             }
         }

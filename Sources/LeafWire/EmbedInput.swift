@@ -1,6 +1,7 @@
 package import LeafFormat
 package import LeafGeneration
 package import LeafSystem
+import LeafTokenizer
 package import Leafcutter
 
 /// A text to turn into a vector: `{"id","text" or "input_ids","pool","normalize"}`, with `task`, `segment`, `delta` and
@@ -74,39 +75,47 @@ package struct EmbedInput: Sendable {
 
 /// `{"embedding","tokens"}`
 package struct EmbeddingAnswer {
-    private let vector: [Float]
-    private let pooling: Pooling
-    private let isNormalized: Bool
-    private let tokens: Int
+    private let request: EmbeddingRequest
+    private let numbers: [Double]
 
-    /// - Parameters:
-    ///   - isNormalized: whether each vector is divided by its length, so that the product of two is their cosine.
-    ///   - tokens: of the text, `<s>` among them.
-    package init(_ vector: [Float], pooling: Pooling, isNormalized: Bool = false, tokens: Int) {
-        (self.vector, self.pooling, self.isNormalized, self.tokens) = (vector, pooling, isNormalized, tokens)
+    /// - Parameter isNormalized: whether each vector is divided by its length, so that the product of two is their
+    ///   cosine.
+    package init(_ request: EmbeddingRequest, _ vector: [Float], isNormalized: Bool = false) {
+        self.request = request
+        let width = request.pooling == .none ? vector.count / request.text.ids.count : vector.count
+        var numbers = vector.map { Double($0) }
+        for begin in stride(from: 0, to: isNormalized ? numbers.count : 0, by: max(1, width)) {
+            let range = begin..<begin + width
+            let length = numbers[range].reduce(0) { $0 + $1 * $1 }.squareRoot()
+            // What has no length stays as it is.
+            if length > 0 { for index in range { numbers[index] /= length } }
+        }
+        self.numbers = numbers
     }
+
+    /// The vector, or those of all tokens one behind the other.
+    package var floats: [Float] { numbers.map { Float($0) } }
 
     /// Of what it consists.
     package static func shape(_ pooling: Pooling) -> ValueShape {
         let vector = ValueShape.list(.number)
-        return .object(["id": .id, "embedding": pooling == .none ? .list(vector) : vector, "tokens": .count])
+        return .object(
+            ["id": .id, "embedding": pooling == .none ? .list(vector) : vector, "tokens": .count],
+            possible: UnknownCharacters.shape)
     }
 
     /// - Parameters:
     ///   - id: stands in front.
     ///   - text: stands behind it, where it is to be seen beside its vector.
     package func json(id: JSON? = nil, echoing text: Prompt? = nil) -> JSON {
-        let width = vector.count / tokens
-        func numbers(_ values: ArraySlice<Float>) -> JSON {
-            // What has no length stays as it is.
-            let length = isNormalized ? values.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot() : 1
-            return .array(values.map { .number(Double($0) / (length > 0 ? length : 1)) })
-        }
+        let tokens = request.text.ids.count
+        let width = numbers.count / tokens
+        func vector(_ numbers: ArraySlice<Double>) -> JSON { .array(numbers.map { .number($0) }) }
         let embedding =
-            pooling == .none
-            ? JSON.array((0..<tokens).map { numbers(vector[$0 * width..<($0 + 1) * width]) }) : numbers(vector[...])
+            request.pooling == .none
+            ? JSON.array((0..<tokens).map { vector(numbers[$0 * width..<($0 + 1) * width]) }) : vector(numbers[...])
         return .object(
             (id.map { [("id", $0)] } ?? []) + (text.map { [$0.field("text")] } ?? [])
-                + [("embedding", embedding), ("tokens", .integer(tokens))])
+                + [("embedding", embedding), ("tokens", .integer(tokens))] + request.text.unknown.fields)
     }
 }

@@ -1,17 +1,24 @@
 package import LeafFormat
 package import LeafGeneration
+import LeafTokenizer
 package import Leafcutter
 
 /// What one text with blanks became, as JSON.
 package struct FillAnswer {
     private let text: BlankText
+    private let request: FillRequest
     private let filling: Filling
     private let model: Model
     private let loadSeconds: Double?
 
-    /// - Parameter loadSeconds: nil for one of many answers, which leave the facts of the process to a summary.
-    package init(_ text: BlankText, _ filling: Filling, _ model: Model, loadSeconds: Double?) {
-        (self.text, self.filling, self.model, self.loadSeconds) = (text, filling, model, loadSeconds)
+    /// - Parameters:
+    ///   - request: what the text became.
+    ///   - loadSeconds: nil for one of many answers, which leave the facts of the process to a summary.
+    package init(
+        _ text: BlankText, _ request: FillRequest, _ filling: Filling, _ model: Model, loadSeconds: Double?
+    ) {
+        (self.text, self.request, self.filling) = (text, request, filling)
+        (self.model, self.loadSeconds) = (model, loadSeconds)
     }
 
     /// - Parameters:
@@ -19,7 +26,7 @@ package struct FillAnswer {
     ///   - prompt: the text with its blanks, where it is to be seen beside its answer.
     package func json(id: JSON? = nil, echoing prompt: String? = nil) -> JSON {
         .object(
-            Self.result(text, filling, id: id, echoing: prompt) + [("timing", timing)]
+            Self.result(text, request, filling, id: id, echoing: prompt) + [("timing", timing)]
                 + (loadSeconds == nil ? [] : [("memory", .memory(model)), ("io", .io(model))]))
     }
 
@@ -27,19 +34,20 @@ package struct FillAnswer {
     ///
     /// - Parameter id: the first field.
     package static func result(
-        _ text: BlankText, _ filling: Filling, id: JSON? = nil, echoing prompt: String? = nil
+        _ text: BlankText, _ request: FillRequest, _ filling: Filling, id: JSON? = nil, echoing prompt: String? = nil
     ) -> [(key: String, value: JSON)] {
         (id.map { [("id", $0)] } ?? []) + (prompt.map { [("prompt", .string($0))] } ?? []) + [
             ("text", .string(text.filled(with: filling.blanks.map(\.text)))), ("ids", .ids(filling.ids)),
             ("blanks", .array(filling.blanks.map(json))), ("seed", .unsigned(filling.seed)),
-        ]
+        ] + request.context.unknown.fields
     }
 
     /// Of what `result` consists.
-    package static let shape = ValueShape.object([
-        "id": .id, "text": .text, "ids": .list(.count), "seed": .count,
-        "blanks": .list(.object(["start": .count, "ids": .list(.count), "text": .text, "logprob": .number])),
-    ])
+    package static let shape = ValueShape.object(
+        [
+            "id": .id, "text": .text, "ids": .list(.count), "seed": .count,
+            "blanks": .list(.object(["start": .count, "ids": .list(.count), "text": .text, "logprob": .number])),
+        ], possible: UnknownCharacters.shape)
 
     private static func json(_ blank: Filling.Blank) -> JSON {
         [

@@ -1,5 +1,6 @@
 package import LeafFormat
 package import LeafGeneration
+import LeafTokenizer
 package import Leafcutter
 
 /// The answer to one generation, as JSON.
@@ -34,6 +35,7 @@ package struct GenerationAnswer {
             ("prompt_tokens", .integer(generation.promptTokens)),
             ("completion_tokens", .integer(generation.completionTokens)), ("seed", .unsigned(generation.seed)),
         ]
+        object += request.prompt.unknown.fields
         if hasChoices { object.append(("choices", .array(generation.samples.map { .object(fields($0)) }))) }
         return object
     }
@@ -49,7 +51,8 @@ package struct GenerationAnswer {
         ]
         let choices = ValueShape.list(.object(sample, possible: possible))
         return .object(
-            sample.merging(counts) { $1 }, possible: possible.merging(["choices": choices]) { $1 })
+            sample.merging(counts) { $1 },
+            possible: possible.merging(["choices": choices]) { $1 }.merging(UnknownCharacters.shape) { $1 })
     }()
 
     /// What this run took.

@@ -53,13 +53,14 @@ package struct PerplexityInput: Sendable {
         (self.id, self.settings) = (id, settings)
     }
 
-    /// The text's ids, without those that the vocabulary lacks.
+    /// The text's ids, without unknown ones.
     ///
+    /// - Parameter unknown: takes the characters that the vocabulary lacks.
     /// - Throws: `.usage` if there is no vocabulary.
-    package func ids(for file: ModelFile) throws(LeafError) -> [Int32] {
+    package func ids(for file: ModelFile, noting unknown: inout UnknownCharacters) throws(LeafError) -> [Int32] {
         switch text {
         case .ids(let given): given
-        case .text(let text): try file.requireTokenizer().encode(text).filter { $0 != Tokenizer.unknownID }
+        case .text(let text): try file.requireTokenizer().knownIDs(of: text, noting: &unknown)
         }
     }
 
@@ -67,7 +68,8 @@ package struct PerplexityInput: Sendable {
     ///
     /// - Throws: `.usage` for what makes no sense with this model.
     package func windows(for file: ModelFile) throws(LeafError) -> [TextWindows.Window] {
-        let ids = try ids(for: file)
+        var unknown = UnknownCharacters()
+        let ids = try ids(for: file, noting: &unknown)
         var windows = try TextWindows(context: settings.context, prefix: settings.prefix, stride: settings.stride)
         let full = windows.append(ids)
         return full + (try windows.finish())
@@ -97,8 +99,14 @@ package struct PerplexityReport: Sendable {
     package private(set) var tokens = 0
     package private(set) var characters = 0
     package private(set) var windows = 0
+    /// Tokens of a window at most, `<s>` included.
+    package let context: Int
+    /// What the vocabulary lacks of the text.
+    package var unknown: UnknownCharacters
 
-    package init() {}
+    package init(context: Int, unknown: UnknownCharacters = UnknownCharacters()) {
+        (self.context, self.unknown) = (context, unknown)
+    }
 
     /// - Parameter tokenizer: nil counts no characters.
     package mutating func add(_ window: TextWindows.Window, _ scores: [TokenScore], _ tokenizer: Tokenizer?) {
@@ -112,12 +120,12 @@ package struct PerplexityReport: Sendable {
     package var perToken: Double { exp(-logprob / Double(tokens)) }
     package var perCharacter: Double { exp(-logprob / Double(max(1, characters))) }
 
-    /// `{"perplexity","perplexity_per_character","logprob","tokens","characters","windows"}`
+    /// `{"perplexity","perplexity_per_character","logprob","tokens","characters","windows","context"}`
     package var fields: [(key: String, value: JSON)] {
         [
             ("perplexity", .number(perToken)), ("perplexity_per_character", .number(perCharacter)),
             ("logprob", .number(logprob)), ("tokens", .integer(tokens)), ("characters", .integer(characters)),
-            ("windows", .integer(windows)),
-        ]
+            ("windows", .integer(windows)), ("context", .integer(context)),
+        ] + unknown.fields
     }
 }

@@ -2,7 +2,7 @@ import LeafEvaluation
 package import LeafFormat
 package import LeafGeneration
 package import LeafSystem
-import LeafTokenizer
+package import LeafTokenizer
 package import Leafcutter
 
 /// How an input is scored.
@@ -128,7 +128,10 @@ package struct ScoreInput: Sendable {
         for file: ModelFile, id: JSON? = nil, longest: Int = .max
     ) throws(LeafError) -> ScoreQuestion {
         if let input = fields.input { return try question(about: input, id, file, longest) }
-        func encode(_ text: String) throws(LeafError) -> [Int32] { try file.requireTokenizer().encode(text) }
+        var unknown = UnknownCharacters()
+        func encode(_ text: String) throws(LeafError) -> [Int32] {
+            try file.requireTokenizer().encode(text, noting: &unknown)
+        }
         let context: [Int32] =
             if let ids = fields.contextIDs { ids } else if let given = fields.context {
                 try [Tokenizer.bosID] + encode(given)
@@ -139,7 +142,7 @@ package struct ScoreInput: Sendable {
         case (nil, let given?): target = try encode(given)
         case (nil, nil): throw LeafError.field("target", "is missing, a text")
         }
-        return ScoreQuestion(id: id, kind: .target, texts: [try request(context, target, file)])
+        return ScoreQuestion(id: id, kind: .target, texts: [try request(context, target, file)], unknown: unknown)
     }
 
     /// What was asked, as fields of an answer.
@@ -161,7 +164,8 @@ package struct ScoreInput: Sendable {
         var rule = fields.rule ?? .likelihood
         if fields.rule == nil, try file.isAdapted(by: fields.form) { rule = .choice }
         let tokenizer = try file.requireTokenizer()
-        let context = [Tokenizer.bosID] + tokenizer.encode(input)
+        var unknown = UnknownCharacters()
+        let context = [Tokenizer.bosID] + tokenizer.encode(input, noting: &unknown)
         guard context.count <= longest else {
             throw LeafError(.tooLong, "the input has \(context.count) tokens, where there is room for \(longest)")
         }
@@ -176,7 +180,7 @@ package struct ScoreInput: Sendable {
             guard fields.options == nil else {
                 throw LeafError.field("options", "is not for the rule rank; the rules choice and likelihood take it")
             }
-            return ScoreQuestion(id: id, kind: .rank, texts: [try judge()])
+            return ScoreQuestion(id: id, kind: .rank, texts: [try judge()], unknown: unknown)
         }
         guard let options = fields.options else {
             throw LeafError.field("options", "is missing; the rule rank scores an input alone")
@@ -189,12 +193,13 @@ package struct ScoreInput: Sendable {
         }
         var texts: [ScoreRequest] = []
         for option in options {
-            let ids = tokenizer.encode(option)
+            let ids = tokenizer.encode(option, noting: &unknown)
             texts.append(rule == .choice ? try judge(ids) : try request(context, ids, file))
         }
         let isByLength = fields.normalization == .length
         return ScoreQuestion(
-            id: id, kind: rule == .choice ? .choice : .likelihood(isByLength: isByLength), texts: texts)
+            id: id, kind: rule == .choice ? .choice : .likelihood(isByLength: isByLength), texts: texts,
+            unknown: unknown)
     }
 
     private func request(
@@ -232,15 +237,18 @@ package struct ScoreQuestion: Sendable {
     let id: JSON?
     let kind: Kind
     package let texts: [ScoreRequest]
+    /// What the vocabulary lacks of all its texts. It scores them as `<unk>`.
+    package let unknown: UnknownCharacters
 
     /// Of what its answer consists, where the input is not to be seen beside it.
     package var answerShape: ValueShape {
-        switch kind {
-        case .target:
-            .object(["id": .id, "logprob": .number, "token_logprobs": .list(.number), "ranks": .list(.count)])
-        case .choice, .likelihood: .object(["id": .id, "choice": .count, "scores": .list(.number)])
-        case .rank: .object(["id": .id, "score": .number])
-        }
+        let fields: [String: ValueShape] =
+            switch kind {
+            case .target: ["logprob": .number, "token_logprobs": .list(.number), "ranks": .list(.count)]
+            case .choice, .likelihood: ["choice": .count, "scores": .list(.number)]
+            case .rank: ["score": .number]
+            }
+        return .object(fields.merging(["id": .id]) { $1 }, possible: UnknownCharacters.shape)
     }
 
     /// Its texts in as many parts as a model's rows of logits make necessary.
@@ -262,7 +270,9 @@ package struct ScoreQuestion: Sendable {
     ///   - scores: for each text, the scores of its target's tokens.
     ///   - input: what was asked, where it is to be seen beside the answer.
     package func answer(_ scores: [[TokenScore]], echoing input: ScoreInput? = nil) -> JSON {
-        .object((id.map { [("id", $0)] } ?? []) + (input?.echo ?? []) + fields(scores, options: input?.options))
+        .object(
+            (id.map { [("id", $0)] } ?? []) + (input?.echo ?? []) + fields(scores, options: input?.options)
+                + unknown.fields)
     }
 
     private func fields(_ scores: [[TokenScore]], options: [String]?) -> [(key: String, value: JSON)] {

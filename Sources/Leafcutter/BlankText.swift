@@ -74,14 +74,16 @@ extension ModelFile {
     ) throws(LeafError) -> FillRequest {
         let tokenizer = try requireTokenizer()
         var ids = [Tokenizer.bosID]
+        var unknown = UnknownCharacters()
         var blanks: [FillRequest.Blank] = []
         for (index, piece) in text.pieces.enumerated() {
-            ids += tokenizer.encode(piece).filter { $0 != Tokenizer.unknownID }
+            ids += tokenizer.knownIDs(of: piece, noting: &unknown)
             if index < text.lengths.count {
                 blanks.append(FillRequest.Blank(position: ids.count, length: text.lengths[index]))
             }
         }
-        let context = try rows(of: .ids(ids + [Tokenizer.eosID]), options)
+        var context = try rows(of: .ids(ids + [Tokenizer.eosID]), options)
+        context.unknown = unknown
         let request = FillRequest(context: context, blanks: blanks, longest: longest, options: options)
         try request.validate(for: configuration)
         return request

@@ -15,13 +15,14 @@ extension ModelFile {
     /// - Throws: `.usage` for ids that the model does not have, or for a text if there is no vocabulary.
     public func rows(of prompt: Prompt, _ options: GenerationOptions) throws(LeafError) -> PromptRows {
         let ids: [Int32]
+        var unknown = UnknownCharacters()
         switch prompt {
         case .ids(let given): ids = given
-        case .text(let text):
-            ids = [Tokenizer.bosID] + (try requireTokenizer().encode(text)).filter { $0 != Tokenizer.unknownID }
+        case .text(let text): ids = [Tokenizer.bosID] + (try requireTokenizer().knownIDs(of: text, noting: &unknown))
         }
         var rows = try PromptRows(ids: ids, task: options.task, segment: options.segment, for: configuration)
         rows.tuning = try tunings.tuning(of: options, for: configuration)
+        rows.unknown = unknown
         return rows
     }
 }

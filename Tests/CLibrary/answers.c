@@ -105,6 +105,39 @@ static void the_poem_is_known(const char *path) {
     lc_model_close(model);
 }
 
+/* What a text has and the vocabulary lacks stands in every answer, and only where there is something. */
+static void unknown_characters_are_named(const char *path) {
+    begin("answers name the characters that the vocabulary lacks");
+    static const char *asked[][2] = {
+        {"generate", "{\"prompt\":\"春%s\",\"max_tokens\":1}"}, {"fill", "{\"text\":\"春%s<blank:1>\"}"},
+        {"score", "{\"context\":\"春\",\"target\":\"眠%s\"}"}, {"perplexity", "{\"text\":\"春眠%s\"}"},
+        {"embed", "{\"text\":\"春%s\",\"normalize\":true}"}};
+    lc_model *model = open_model(path, "{\"memory\":\"100MiB\",\"context\":64}");
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
+        for (int has = 0; has < 2; has++) {
+            char json[128];
+            snprintf(json, sizeof json, asked[i][1], has ? "🦀" : "");
+            lc_request *request = start(model, asked[i][0], json);
+            lc_event *event;
+            CHECK(lc_request_next(request, -1, &event) == LC_OK);
+            while (lc_event_kind_of(event) != LC_RESULT) {
+                lc_event_free(event);
+                CHECK(lc_request_next(request, -1, &event) == LC_OK);
+            }
+            CHECK((strstr(lc_event_json(event, NULL), "\"unknown\":[\"🦀\"]") != NULL) == has);
+            size_t rows, columns;
+            const float *vector = lc_event_floats(event, &rows, &columns);
+            if (vector) {
+                double sum = 0;
+                for (size_t c = 0; c < columns; c++) sum += (double)vector[c] * vector[c];
+                CHECK(rows == 1 && sum > 0.9999 && sum < 1.0001);
+            }
+            lc_event_free(event);
+            lc_request_free(request);
+        }
+    lc_model_close(model);
+}
+
 /* Windows that overlap, more of them than are under way at the same time. */
 static void windows_are_counted(const char *path) {
     begin("perplexity of many windows does not depend on how many are under way");
@@ -119,7 +152,7 @@ static void windows_are_counted(const char *path) {
         lc_event *event;
         CHECK(lc_request_next(request, -1, &event) == LC_OK);
         const char *text = lc_event_json(event, NULL);
-        CHECK(number_of(text, "windows") > 6);
+        CHECK(number_of(text, "windows") > 6 && number_of(text, "context") == 8);
         snprintf(found[i], sizeof found[i], "%.50s", text);
         lc_event_free(event);
         CHECK(drain(request, NULL) == LC_END);
@@ -132,6 +165,7 @@ int main(int argc, char **argv) {
     if (argc != 2) return fprintf(stderr, "usage: answers MODEL.leaf\n"), 2;
     parts_make_a_whole(argv[1]);
     the_poem_is_known(argv[1]);
+    unknown_characters_are_named(argv[1]);
     windows_are_counted(argv[1]);
     return 0;
 }

@@ -212,6 +212,24 @@ static void broken_options_are_refused(void) {
     CHECK(number_of(lc_error_json(), "minimum") > 64 << 20 && plan == NULL);
 }
 
+/* C would end such a path at its null character, and name another file. */
+static void paths_hold_no_null_character(void) {
+    begin("paths with a null character are refused");
+    static const char *broken[] = {
+        "{\"mirror\":\"a\\u0000b\"}", "{\"speculate\":\"off\\u0000\"}", "{\"delta\":\"a\\u0000\"}",
+        "{\"deltas\":[\"x=a\\u0000\"]}", "{\"prompt_embeddings\":{\"x\":\"\\u0000a\"}}"};
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        lc_model *model;
+        CHECK(lc_model_open(model_path, broken[i], &model) == LC_USAGE && model == NULL);
+        CHECK(strstr(lc_error_message(), "null character") != NULL);
+    }
+    char *json;
+    CHECK(lc_batch(model_path, "in", "out", "{\"errors\":\"a\\u0000\"}", NULL, NULL, &json) == LC_USAGE);
+    CHECK(strstr(lc_error_message(), "null character") != NULL);
+    CHECK(lc_convert("a", "b", "{\"vocab\":\"a\\u0000\"}", NULL, NULL) == LC_USAGE);
+    CHECK(strstr(lc_error_message(), "null character") != NULL);
+}
+
 /* The smallest budget is a fact of the model and the options, whatever budget is given; it works when it is. */
 static void the_smallest_budget_does_not_follow_the_given_one(void) {
     begin("the smallest budget does not follow the given one");
@@ -539,6 +557,7 @@ int main(int argc, char **argv) {
     CHECK(strcmp(lc_error_message(), "") == 0 && strcmp(lc_error_json(), "{}") == 0);
     foreign_handles_are_refused(NULL);
     broken_options_are_refused();
+    paths_hold_no_null_character();
     the_smallest_budget_does_not_follow_the_given_one();
     lc_model *model = open_model(model_path, options);
     foreign_handles_are_refused(model);

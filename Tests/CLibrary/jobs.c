@@ -16,7 +16,7 @@ static void write_requests(const char *path) {
     CHECK(file != NULL);
     for (int i = 1; i <= LINES; i++)
         if (i % 3)
-            fprintf(file, "{\"id\":%d,\"kind\":\"generate\",\"prompt\":\"春%d\",\"max_tokens\":5}\n", i, i);
+            fprintf(file, "{\"id\":%d,\"kind\":\"generate\",\"prompt\":\"春🦀%d\",\"max_tokens\":5}\n", i, i);
         else
             fprintf(file, "{\"id\":%d,\"kind\":\"embed\",\"text\":\"秋风\"}\n", i);
     fclose(file);

@@ -14,7 +14,7 @@ import Leafcutter
 /// What reads bytes that anybody may have made.
 enum Reader: String, CaseIterable {
     case header, chunks, pickle, zip, adapter, masks, vocabulary, segmenter, session, requests, cases, bodies, headers,
-        forms
+        forms, messages, shapes
 
     /// The one that the environment names.
     static let chosen: Reader = {
@@ -97,6 +97,13 @@ enum Reader: String, CaseIterable {
         case .cases:
             try promise(LogitsInput.heapBound(byteCount: bytes.count))
             _ = try LogitsInput.cases(json: bytes[...])
+        case .bodies, .headers, .forms, .messages, .shapes: try readMessage(bytes, promise)
+        }
+    }
+
+    /// What other programs send.
+    private func readMessage(_ bytes: [UInt8], _ promise: (Int) throws(LeafError) -> Void) throws {
+        switch self {
         case .bodies:
             try promise(ServedModel.readingBytes(of: bytes.count))
             try ServedModel.read(bytes)
@@ -108,6 +115,15 @@ enum Reader: String, CaseIterable {
             // A whole body as one piece, which grows by doubling, and the texts of a part's head.
             try promise(4 * bytes.count + 64 << 10)
             try Form(bytes).read()
+        case .messages:
+            // Copies, as they came and as they are seen.
+            try promise(8 * bytes.count + 64 << 10)
+            Message(bytes).read()
+        case .shapes:
+            // Texts, names that were found, and one of each object that is open.
+            try promise(64 * bytes.count + 64 << 10)
+            try readShape(bytes)
+        default: break
         }
     }
 
@@ -116,6 +132,17 @@ enum Reader: String, CaseIterable {
         for kind in RequestKind.allCases { _ = try? WireRequest(kind, json: bytes[...]) }
         _ = try? WireRequest(json: bytes[...])
         _ = RequestID(rescuedFrom: bytes[...])
+    }
+
+    /// The answer of a worker, behind a byte for its kind.
+    private func readShape(_ bytes: [UInt8]) throws(LeafError) {
+        let shapes = [
+            GenerationAnswer.shape, FillAnswer.shape, EmbeddingAnswer.shape(.mean), EmbeddingAnswer.shape(.none),
+            CompletionAnswer.completionShape, CompletionAnswer.chatShape,
+        ]
+        var reader = JSONReader(bytes.dropFirst())
+        try shapes[Int(bytes.first ?? 0) % shapes.count].check(&reader)
+        try reader.end()
     }
 
     private func readMasks(_ bytes: [UInt8]) throws {
@@ -234,6 +261,67 @@ private struct Form {
         }
         try reader.finish()
         return contents
+    }
+}
+
+/// What a client sends, on its way to libevent: a byte for what it is, one for the length of its pieces, and the bytes.
+private struct Message {
+    private let kind: Kind
+    private let pieceBytes: Int
+    private let bytes: ArraySlice<UInt8>
+
+    private enum Kind: Int, CaseIterable { case request, chunks, trailer }
+
+    /// What comes of it: the status of the refusal, or the bytes that libevent is let see.
+    private enum Outcome: Equatable {
+        case refused(Int)
+        case seen([UInt8], isWhole: Bool)
+    }
+
+    init(_ bytes: [UInt8]) {
+        kind = Kind.allCases[Int(bytes.first ?? 0) % Kind.allCases.count]
+        pieceBytes = 1 + Int(bytes.dropFirst().first ?? 0)
+        self.bytes = bytes.dropFirst(2)
+    }
+
+    /// The same comes of it in whatever pieces it comes.
+    func read() {
+        guard outcome(in: pieceBytes) == outcome(in: max(1, bytes.count)) else {
+            fatalError("pieces of \(pieceBytes) bytes make a difference")
+        }
+    }
+
+    private func outcome(in pieceBytes: Int) -> Outcome {
+        var limits = HTTPLimits()
+        (limits.headBytes, limits.bodyBytes) = (1 << 10, 1 << 12)
+        var request = RequestReader(limits)
+        var chunks = ChunkReader(bodyLimit: limits.bodyBytes, trailerLimit: limits.headBytes)
+        var trailer = HTTPHead(.trailer)
+        var seen = Array(bytes)
+        for begin in stride(from: 0, to: seen.count, by: pieceBytes) {
+            let end = min(begin + pieceBytes, seen.count)
+            let refusal: ServedError? = seen.withUnsafeMutableBytes { all in
+                let piece = UnsafeMutableRawBufferPointer(rebasing: all[begin..<end])
+                do throws(ServedError) {
+                    switch kind {
+                    case .request: try request.take(piece)
+                    case .chunks: try chunks.take(piece)
+                    case .trailer: for byte in piece { try trailer.take(byte) }
+                    }
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            if let refusal { return .refused(refusal.status) }
+        }
+        let isWhole =
+            switch kind {
+            case .request: request.isHeadWhole
+            case .chunks: chunks.isWhole
+            case .trailer: trailer.isWhole
+            }
+        return .seen(seen, isWhole: isWhole)
     }
 }
 

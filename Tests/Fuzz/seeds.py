@@ -175,3 +175,36 @@ for number, (kind, body) in enumerate((
         (b"multipart/form-data; boundary=b", b"--b\r\nX: " + b"x" * 8170 + b"\r\n" + whole[5:]),
         (b"multipart/form-data; boundary=b", b"--b" + b" " * 8192 + whole[3:]))):
     seed("forms", str(number), kind + b"\n" + bytes([37 * number]) + body)
+
+# What arrives on a connection: a byte for a request, chunks or the fields behind them, one for the length of pieces.
+host = b"Host: localhost\r\n"
+for number, (kind, data) in enumerate((
+        (0, b"GET /health HTTP/1.1\r\n" + host + b"\r\n"), (0, b"\r\nGET http://localhost/ HTTP/1.0\r\n\r\n"),
+        (0, b"POST /v1/fill HTTP/1.1\r\n" + host + b"Content-Length: 12 \t\r\nX:\t y\r\n\r\n{}          "),
+        (0, b"POST / HTTP/1.1\r\n" + host
+         + b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\n01234\r\n0\r\nT: x\r\n\r\n"),
+        (0, b"OPTIONS * HTTP/1.1\n" + host + b"Expect: 100-continue\nOrigin: null\n\n"),
+        (1, b"0A \t;x=\"y;\"\r\n0123456789\r\n1\r\nz\r\n000;y\r\nTrailer: z\r\n\r\nGET"),
+        (1, b"fff\r\n" + b"x" * 0xfff),
+        (2, b"A: b\r\nC:\td \r\n\r\n"), (2, b"Content-Length: 5\r\n\r\n"))):
+    seed("messages", str(number), bytes([kind, 37 * number % 256]) + data)
+
+# Answers of workers: a byte for the kind, in the order of `Reader.readShape`.
+usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+around = {"id": "cmpl-1", "object": "text_completion", "created": 0, "model": "ant", "usage": usage}
+entry = {"token": "\u5c71", "logprob": -0.5, "bytes": [229, 177, 177]}
+answers = [
+    (0, {"id": 1, "text": "\u5c71", "ids": [8], "finish_reason": "stop", "prompt_tokens": 3, "completion_tokens": 1,
+         "seed": 5, "unknown": ["\u2603"], "score": -0.5,
+         "logprobs": [{"id": 8, "logprob": -0.5, "top": [{"id": 8, "logprob": None}]}],
+         "choices": [{"text": None, "ids": [], "finish_reason": "length"}]}),
+    (1, {"id": "a", "text": "\u5c71", "ids": [6, 8, 7], "seed": 0,
+         "blanks": [{"start": 1, "ids": [8], "text": "\u5c71", "logprob": -1}]}),
+    (2, {"id": 1, "embedding": [0.5, -1e-9], "tokens": 2}), (3, {"id": 1, "embedding": [[0.5], [1]], "tokens": 2}),
+    (4, {**around, "choices": [{"text": "\u5c71", "index": 0, "finish_reason": "stop", "logprobs": {
+        "tokens": ["\u5c71"], "token_logprobs": [None], "top_logprobs": [{"\u5c71": -0.5}], "text_offset": [0]}}]}),
+    (5, {**around, "choices": [{"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop",
+                                "logprobs": {"content": [{**entry, "top_logprobs": [entry]}]}}]}),
+]
+for number, (kind, answer) in enumerate(answers):
+    seed("shapes", str(number), bytes([kind]) + json.dumps(answer).encode())

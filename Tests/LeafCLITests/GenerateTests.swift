@@ -129,7 +129,11 @@ import Testing
         let run = try Leafcutter.run("generate", model, Self.title, "--greedy")
         #expect(run.text == Self.poem + "\n")
         let facts = run.error.split(separator: "\n").last ?? ""
-        for part in ["21 tokens", "a token", "promised", "peak", "read"] { #expect(facts.contains(part), "\(facts)") }
+        for part in ["21 tokens", "a token", "planned", "peak", "read"] { #expect(facts.contains(part), "\(facts)") }
+        // What the machine has to give was promised to nobody.
+        #expect(!facts.contains("promised"), "\(facts)")
+        let given = try Leafcutter.run("generate", model, Self.title, "--greedy", "--memory", "256MiB").error
+        #expect(given.contains("; promised 256.0 MiB, peak "), "\(given)")
         #expect(try Leafcutter.run("generate", model, Self.title, "--greedy", "--quiet").error.isEmpty)
     }
 

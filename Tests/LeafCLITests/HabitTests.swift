@@ -47,6 +47,42 @@ import Testing
         }
         let lacking = "of the prompt that the vocabulary lacks"
         #expect(try note("春\u{1F980}").contains("dropped 1 character \(lacking)"))
-        #expect(try note("春\u{1F980}\u{1F980}").contains("dropped 2 characters \(lacking)"))
+        #expect(try note("春\u{1F980}\u{1F980}").contains("dropped 2 characters \(lacking): \u{1F980}\n"))
+        // What nobody sees is seen.
+        #expect(try note("春\u{200B}").contains("\(lacking): \\u{200b}\n"))
+    }
+
+    /// An answer says what of its text was not read, whatever was asked.
+    @Test func everyAnswerNamesWhatTheVocabularyLacks() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("text.txt")
+        try Data("春\u{1F980}眠\u{1F43A}\u{1F980}".utf8).write(to: URL(filePath: path))
+        let text = "春\u{1F980}<blank:1>\u{1F43A}\u{1F980}眠"
+        let commands: [[String]] = [
+            ["generate", model, text, "--max-tokens", "1", "--json"],
+            ["generate", model, "春\u{1F980}", "--suffix", "\u{1F43A}。", "--json"],
+            ["fill", model, text, "--json"], ["score", model, text], ["embed", model, text],
+            ["perplexity", model, path, "--json"], ["perplexity", model, path, "--lines"],
+            ["score", model, "春\u{1F980}", "--option", "眠\u{1F43A}", "--option", "晓"],
+        ]
+        for words in commands {
+            let run = try Leafcutter.run(words)
+            let answer = try run.json ?? #require(run.objects.first, "\(words) \(run.error)")
+            #expect(answer["unknown"] as? [String] == ["\u{1F980}", "\u{1F43A}"], "\(words) \(run.text)")
+            #expect(words.last == "--lines" || run.error.contains(" that the vocabulary lacks: \u{1F980} \u{1F43A}\n"))
+        }
+        for (kind, fields) in [
+            ("generate", #""prompt":"TEXT","max_tokens":1"#), ("fill", #""text":"TEXT<blank:1>""#),
+            ("score", #""context":"春","target":"TEXT""#), ("embed", #""text":"TEXT""#),
+        ] {
+            let lines = ["眠\u{1F980}", "眠"].map { "{\"kind\":\"\(kind)\",\(fields.replacing("TEXT", with: $0))}" }
+            let requests = try folder.file(lines)
+            let answers = folder.path("\(kind).jsonl")
+            let run = try Leafcutter.run(kind, model, "--requests", requests, "--ordered", "-q")
+            #expect(try run.objects.map { $0["unknown"] as? [String] } == [["\u{1F980}"], nil], "\(run.text)")
+            #expect(try Leafcutter.run("batch", model, requests, answers, "-q").status == 0)
+            let written = try String(contentsOfFile: answers, encoding: .utf8)
+            #expect(written.components(separatedBy: "\"unknown\":[\"\u{1F980}\"]").count == 2, "\(written)")
+        }
     }
 }

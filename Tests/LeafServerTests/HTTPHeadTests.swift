@@ -92,6 +92,14 @@ import Testing
         #expect(refusal("POST / HTTP/1.1\r\nHost: a\r\n\(fields)\r\n\r\n") == status, "\(fields)")
     }
 
+    @Test func onlyHTTP10MayLeaveOutTheHost() {
+        #expect(refusal("GET / HTTP/1.1\r\n\r\n") == 400)
+        #expect(refusal("GET / HTTP/1.1\r\nX-Host: a\r\n\r\n") == 400)
+        #expect(refusal("GET http://a/ HTTP/1.1\r\n\r\n") == 400)
+        #expect(refusal("GET / HTTP/1.0\r\n\r\n") == nil)
+        #expect(refusal("GET / HTTP/1.1\r\nHost:\r\n\r\n") == nil)
+    }
+
     @Test func bodiesThatLibeventWouldNotReadAreRefused() {
         #expect(refusal("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n") == 400)
         #expect(refusal("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n") == 400)

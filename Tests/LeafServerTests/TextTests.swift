@@ -70,6 +70,25 @@ import Testing
         #expect(values.firstIndex(of: values.max() ?? 0) == choice["choice"].integer)
     }
 
+    @Test func whatTheVocabularyLacksIsCountedOverAllTexts() throws {
+        let (crab, wolf) = ("\u{1F980}", "\u{1F43A}")
+        let bodies: [(AnswerDesk.Route, String, Int)] = [
+            (.completions, #"{"prompt":["春","眠\#(crab)","\#(crab)\#(wolf)"],"stream":true}"#, 3),
+            (.completions, #"{"prompt":"春\#(crab)","suffix":"\#(wolf)"}"#, 2),
+            (.completions, #"{"prompt":"春\#(crab)","echo":true,"max_tokens":0,"logprobs":1}"#, 1),
+            (.completions, #"{"prompt":[6,1]}"#, 0), (.completions, #"{"prompt":"春"}"#, 0),
+            (.chat, #"{"messages":[{"role":"user","content":"\#(crab)"},{"role":"user","content":"\#(wolf)"}]}"#, 2),
+            (.embeddings, #"{"input":["\#(crab)","春\#(crab)"]}"#, 2), (.fill, #"{"text":"\#(wolf)<blank:1>"}"#, 1),
+            (.score, #"{"input":"\#(wolf)","options":["春","\#(crab)"],"rule":"likelihood"}"#, 2),
+        ]
+        for (route, body, count) in bodies {
+            let request = try desk.desk.request(route, body: Array(body.utf8)[...])
+            #expect(request.unknown == count, "\(body)")
+        }
+        #expect(try desk.whole(.fill, bodies[7].1)["unknown"].list.map(\.text) == [wolf])
+        #expect(try desk.whole(.score, bodies[8].1)["unknown"].list.map(\.text) == [wolf, crab])
+    }
+
     @Test func idsGoThereAndBack() throws {
         let tokenizer = try #require(model.tokenizer)
         for text in ["", "春眠不觉晓，处处闻啼鸟。", "a b\nc <s>"] {

@@ -16,6 +16,20 @@ import Testing
         #expect(!all.printable.unicodeScalars.contains { $0.properties.generalCategory == .control })
     }
 
+    @Test func whatNobodySeesIsPrintedAsAnEscape() {
+        for value: UInt32 in [0xAD, 0x200B, 0x2060, 0xFEFF, 0x3164, 0xE0041, 0x200D, 0xFE0F] {
+            let (mark, number) = (Unicode.Scalar(value) ?? " ", String(value, radix: 16))
+            #expect("--mem\(mark)ory".printable == "--mem\\u{\(number)}ory")
+            #expect("\(mark)春".printable == "\\u{\(number)}春")
+            #expect("春\(mark)眠".printable == "春\\u{\(number)}眠")
+            // What a model wrote is no name.
+            #expect("春\(mark)眠".printableLines == "春\(mark)眠")
+        }
+        // Joiners and selectors that do something.
+        let emoji = ["\u{1F469}\u{200D}\u{1F680}", "\u{2764}\u{FE0F}\u{200D}\u{1F525}"]
+        for text in emoji + ["می\u{200C}خواهم", "क्\u{200D}ष"] { #expect(text.printable == text) }
+    }
+
     @Test func everyErrorIsOnePrintableLine() {
         #expect(LeafError(.badInput, "x\u{1B}[2J\n: y").description == #"x\u{1b}[2J\u{a}: y"#)
     }

@@ -191,6 +191,7 @@ class Engine(threading.Thread):
 class FakeServer:
     """Starts at once on a port of its own. What a test may set: `key`, `refuse` (a status for the next completion),
     `break_after` (tokens before the connection ends), `fail_after` (before an error event), `is_loading`, `name`."""
+    SENTENCES = {400: "a text of 700 tokens does not fit into 512; make it shorter"}
 
     def __init__(self, port=0, sweep_seconds=0.05, key=None):
         self.port, self.sweep_seconds, self.key = port, sweep_seconds, key
@@ -272,10 +273,9 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"tokens": ids, "count": len(ids)})
         elif self.path in ("/v1/completions", "/v1/fill"):
             refuse, state.refuse = state.refuse, None
-            if refuse == 400:
-                self.error(400, "a text of 700 tokens does not fit into 512; make it shorter")
-            elif refuse:
-                self.error(refuse, "the queue is full", {"Retry-After": "7"} if refuse == 429 else {})
+            if refuse:
+                sentence = state.SENTENCES.get(refuse, "the queue is full")
+                self.error(refuse, sentence, {"Retry-After": "7"} if refuse == 429 else {})
             elif self.path == "/v1/fill":
                 self.fill(body)
             else:
@@ -308,10 +308,13 @@ class Handler(BaseHTTPRequestHandler):
     def error(self, status, message, headers={}, code=None):
         self.answer({"error": {"message": message, "type": "error", "param": None, "code": code}}, status, headers)
 
-    def begin(self, kind):
+    def begin(self, kind, text=""):
+        """Begins an answer to a text, whose unknown characters are counted."""
         self.close_connection = True
         self.send_response(200)
         self.send_header("Content-Type", kind)
+        if unknown := self.server_state.engine.model.encode(text).count(1):
+            self.send_header("X-Leafcutter-Unknown", str(unknown))
         self.send_header("Connection", "close")
         self.end_headers()
 
@@ -344,7 +347,7 @@ class Handler(BaseHTTPRequestHandler):
         ids = prompt if isinstance(prompt, list) else state.engine.model.encode(prompt)
         ids = ids if ids[:1] == [BEGIN] else [BEGIN, *ids]
         job = Job(state.engine.model, ids, body)
-        self.begin("text/event-stream")
+        self.begin("text/event-stream", "" if isinstance(prompt, list) else prompt)
         state.engine.submit(job)
         sent = 0
         try:
@@ -364,7 +367,8 @@ class Handler(BaseHTTPRequestHandler):
                     return
                 if sent == state.fail_after:
                     state.fail_after = None
-                    error = {"error": {"message": "the disk gave an error"}}
+                    error = {"error": {
+                        "message": "the disk gave an error", "type": "server_error", "param": None, "code": "io"}}
                     self.write(f"event: error\ndata: {json.dumps(error)}\n\n")
                     return
                 if job.is_done and job.answers.empty():
@@ -421,7 +425,7 @@ class Handler(BaseHTTPRequestHandler):
             blanks.append({"start": start, "ids": chosen, "text": filled, "logprob": -0.7 * len(chosen)})
             ids += chosen
             text += filled
-        self.begin("application/json")
+        self.begin("application/json", "".join(parts[::2]))
         try:
             for _ in range(3):
                 time.sleep(state.sweep_seconds / 3)

@@ -64,7 +64,9 @@ def test_a_link_with_nonsense_changes_nothing(server, open_page):
 def test_two_tabs_keep_a_text_each(server, open_page):
     one = open_page(server)
     one.fill("#text", "第一篇")
-    settle(one)
+    # While it is open: only a page that is left stores at once.
+    while "第一篇" not in one.evaluate("localStorage.getItem('leafcutter.page') ?? ''"):
+        one.wait_for_timeout(50)
     two = open_page(server, context=one.context)
     # A new tab begins with the last text.
     assert two.input_value("#text") == "第一篇"

@@ -1,4 +1,6 @@
 """Errors in plain sentences, with nothing lost: what no healthy server does, so against the stand-in alone."""
+import json
+
 import pytest
 from playwright.sync_api import expect
 
@@ -8,7 +10,7 @@ from test_writing import POEM, idle, requests, saved, set_to, write, written
 
 @pytest.mark.parametrize("status, sentence", [
     (400, "does not fit into 512"), (413, "longer than the server takes"), (429, "trying again in 7 s"),
-    (503, "loading its model"), (500, "the queue is full"),
+    (503, "loading its model"), (500, "failed (500)"),
 ])
 def test_a_refusal_is_a_sentence_and_keeps_what_was_there(fake, open_page, status, sentence):
     page = open_page(fake)
@@ -17,7 +19,8 @@ def test_a_refusal_is_a_sentence_and_keeps_what_was_there(fake, open_page, statu
     before = written(page)
     fake.refuse = status
     page.click("#again")
-    expect(page.locator("#trouble-text")).to_contain_text(sentence)
+    expect(page.locator("#trouble")).to_contain_text(sentence)
+    expect(page.locator("#trouble-detail")).to_have_text(fake.SENTENCES.get(status, "the queue is full"))
     idle(page)
     assert written(page) == before
     page.click("#trouble-again")
@@ -44,7 +47,8 @@ def test_an_error_inside_the_stream_is_said(fake, open_page):
     page = open_page(fake)
     fake.fail_after = 2
     write(page, max_tokens=9)
-    expect(page.locator("#trouble-text")).to_contain_text("the disk gave an error")
+    expect(page.locator("#trouble")).to_contain_text("The server broke off. The server cannot read its model.")
+    expect(page.locator("#trouble-detail")).to_have_text("the disk gave an error")
     assert page.locator(".token").count() == 2
 
 
@@ -56,6 +60,29 @@ def test_an_error_is_said_in_the_language_of_the_page(fake, open_page):
     expect(page.locator("#trouble-text")).to_contain_text("文字太长")
     page.click("#language")
     expect(page.locator("#trouble-text")).to_contain_text("longer than the server takes")
+
+
+@pytest.mark.parametrize("error, chinese, english", [
+    ({"code": "context_length_exceeded"}, "超过了服务器能容纳的长度", "longer than the server has room for"),
+    ({"param": "top_k"}, "服务器不接受“Top-k”", "does not take the setting “Top-k”"),
+    ({"param": "stop"}, "服务器不接受“遇到即停”", "does not take the setting “Stop before”"),
+    ({"param": "prompt"}, "服务器做不到", "The server cannot do that"),
+    ({"code": "out_of_memory", "status": 503}, "内存不足", "too little memory"),
+    ({"code": "unknown_host", "status": 403}, "不接受地址栏中的这个名称", "name in the address line"),
+    ({"code": "constructor", "status": 500}, "服务器出错（500）", "failed (500)"),
+])
+def test_what_the_server_means_is_told_in_both_languages(fake, open_page, error, chinese, english):
+    page = open_page(fake, locale="zh-CN")
+    body = {"error": {"message": "its own sentence", "type": "error", "param": None, "code": None, **error}}
+    page.route("**/v1/completions", lambda route: route.fulfill(
+        status=error.get("status", 400), content_type="application/json", body=json.dumps(body)))
+    page.fill("#text", POEM)
+    page.click("#go")
+    expect(page.locator("#trouble-text")).to_contain_text(chinese)
+    expect(page.locator("#trouble-detail")).to_have_text("its own sentence")
+    assert page.get_attribute("#trouble-detail", "lang") == "en"
+    page.click("#language")
+    expect(page.locator("#trouble-text")).to_contain_text(english)
 
 
 def test_a_model_that_loads_is_waited_for(fake, open_page):
@@ -135,7 +162,8 @@ def test_what_the_server_sends_is_text_and_never_markup(fake, open_page):
 
 
 def test_a_slow_sweep_says_when_the_next_token_comes(open_page):
-    slow = FakeServer(sweep_seconds=3)
+    # So slow that no token comes before the key that stops it, however busy the machine is.
+    slow = FakeServer(sweep_seconds=120)
     try:
         page = open_page(slow)
         page.fill("#text", POEM)

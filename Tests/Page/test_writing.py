@@ -24,8 +24,13 @@ def write(page, text=POEM, **settings):
     """Continues a text to its end."""
     set_to(page, **settings)
     page.fill("#text", text)
-    page.click("#go")
-    page.wait_for_selector("#go.stop, .token, .version")
+    press(page)
+
+
+def press(page, button="#go"):
+    """Presses a button that asks for a text, and waits for its end. The button that stops it may come and go unseen."""
+    with page.expect_response("**/v1/completions"):
+        page.click(button)
     idle(page)
 
 
@@ -80,8 +85,8 @@ def test_the_keyboard_alone_writes_chooses_and_goes_on_from_there(server, open_p
     expect(page.locator("#choices")).to_be_visible()
     page.keyboard.press("Enter")
     chosen = page.evaluate("document.activeElement.querySelector('b').textContent")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#go.stop, .token.chosen")
+    with page.expect_response("**/v1/completions"):
+        page.keyboard.press("Enter")
     idle(page)
     after = saved(page)
     tokens, old = after["choices"][0]["tokens"], before["choices"][0]["tokens"]
@@ -148,10 +153,7 @@ def test_a_seed_writes_the_same_text_again(server, open_page):
     page = open_page(server)
     write(page, max_tokens=10, temperature=1.2, seed=41)
     first = written(page)
-    # Not for the stop button: ten tokens may be there before anybody looks for it.
-    with page.expect_response("**/v1/completions"):
-        page.click("#again")
-    idle(page)
+    press(page, "#again")
     assert written(page) == first
     assert saved(page)["seed"] == 41
 
@@ -236,6 +238,23 @@ def test_a_changed_text_does_not_get_an_answer_of_another_one(server, open_page)
     expect(page.locator(".stale")).to_have_count(0)
     assert page.input_value("#text") == POEM
     assert written(page) == answer
+
+
+def test_what_the_vocabulary_lacks_is_said_quietly(server, open_page):
+    page = open_page(server)
+    write(page, "春🦀🐺🦀眠", max_tokens=2)
+    expect(page.locator("#unknown")).to_contain_text("lacks 3 characters")
+    page.click("#language")
+    expect(page.locator("#unknown")).to_contain_text("有 3 个字符不在模型的词表中")
+    page.reload()
+    expect(page.locator("#unknown")).to_contain_text("有 3 个字符")
+    page.fill("#text", "春眠")
+    expect(page.locator("#unknown")).to_be_hidden()
+    press(page)
+    expect(page.locator("#unknown")).to_be_hidden()
+    page.fill("#text", "床前<blank:1>🦀")
+    page.click("#go")
+    expect(page.locator("#unknown")).to_contain_text("有 1 个字符")
 
 
 def test_write_on_makes_the_answer_part_of_the_text(server, open_page):

@@ -138,6 +138,7 @@ UNREADABLE = [
         (b"Content-Length : 5",))],
     (400, b"POST /v1/completions HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     (400, head("GET", "/health", Content_Length="35") + b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"),
+    (400, b"GET /health HTTP/1.1\r\n\r\n"), (400, b"GET http://localhost/health HTTP/1.1\r\nX: y\r\n\r\n"),
     (400, head("GET", "//localhost/health")), (400, head("GET", "health")),
     (404, b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
     *[(413, chunked(size)) for size in (b"ffffffffffffffffffffff", b"7fffffffffffffff\r\n", b"200000\r\n", b"100001")],
@@ -215,7 +216,8 @@ def test_a_body_that_is_announced_as_too_long_is_not_waited_for(small, expect, p
     answer = answers(small, head("POST", path, Content_Length="65537", **expect))
     assert b" 100 " not in answer
     assert refusal(answer) == (413, "the body has more than the 65536 bytes that a request may have")
-    assert time.monotonic() - begin < 5
+    # A body has half a minute to come.
+    assert time.monotonic() - begin < 15
     # A whole one behind another answer is refused as well.
     answer = answers(
         small, head("GET", "/health") + head("POST", path, Content_Length="65537", **expect) + b"a" * 65537)
@@ -373,7 +375,7 @@ def is_served(server, wrap):
     return answer
 
 
-def wait_for_connections(server, wrap, count, seconds=5):
+def wait_for_connections(server, wrap, count, seconds=30):
     """Waits until the server has so many, that which asks included."""
     end = time.monotonic() + seconds
     while b"\nleafcutter_connections %d.0\n" % count not in (answer := is_served(server, wrap)):
@@ -454,8 +456,9 @@ def test_deadlines_do_not_wait_for_what_can_be_decrypted(encrypted):
     # All of them count.
     wait_for_connections(server, wrap, 4)
     begin = time.monotonic()
-    seconds, found = trickle.ended_after(20)
-    assert 8 < seconds < 14
+    seconds, found = trickle.ended_after(30)
+    # It would take two minutes to come as a whole.
+    assert 8 < seconds < 25
     assert found == b"" or refusal(found)[0] == 408
     for connection in (silent, begun):
         connection.settimeout(20)
@@ -464,7 +467,7 @@ def test_deadlines_do_not_wait_for_what_can_be_decrypted(encrypted):
         except ConnectionError:
             pass
         connection.close()
-    assert time.monotonic() - begin < 16
+    assert time.monotonic() - begin < 40
     wait_for_connections(server, wrap, 1)
 
 
@@ -518,7 +521,8 @@ def test_other_methods_names_and_types_are_refused(small):
     assert send(small, head("HEAD", "/events")) == 405
     assert send(small, head("GET", "/../../etc/passwd")) == 404
     assert send(small, head("GET", "/v1/models", Host="evil.example")) == 403
-    assert send(small, b"GET /v1/models HTTP/1.1\r\n\r\n") == 403
+    # HTTP/1.0 needs no name, and then it is none of the server's.
+    assert send(small, b"GET /v1/models HTTP/1.0\r\n\r\n") == 403
     body = b'{"prompt":"a"}'
     assert send(small, head(Content_Type="text/plain", Content_Length=str(len(body))) + body) == 415
     assert small.get("/metrics").count(b"/etc/passwd") == 0

@@ -54,7 +54,8 @@ def test_a_stream_is_kept_alive_between_tokens(slow):
             silence = max(silence, time.monotonic() - last)
             last = time.monotonic()
             text += piece
-    assert silence < 6
+    # Without a word between them, tokens would come every nine seconds.
+    assert silence < 8
     assert text.count(b": keep-alive") >= 2
     assert text.count(b"data: {") >= 2
 
@@ -65,6 +66,16 @@ def test_openais_client_waits_for_a_whole_answer(slow):
     answer = client.completions.create(model="any", prompt=POEM, max_tokens=2, temperature=0)
     assert answer.choices[0].text
     assert time.monotonic() - begin > 8
+
+
+def wait_for_listener(port, seconds=30):
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionError:
+            assert time.monotonic() < end, f"nobody listens at {port}"
+            time.sleep(0.05)
 
 
 @pytest.mark.skipif(not shutil.which("nginx") and not os.path.exists("/usr/sbin/nginx"), reason="there is no nginx")
@@ -83,7 +94,7 @@ def test_a_proxy_that_closes_what_is_silent_does_not(slow, folder):
         }}""")
     proxy = subprocess.Popen(["/usr/sbin/nginx", "-c", str(configuration)])
     try:
-        time.sleep(1)
+        wait_for_listener(port)
         client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0, timeout=60)
         whole = client.completions.create(model="any", prompt=POEM, max_tokens=2, temperature=0).choices[0].text
         pieces = client.completions.create(model="any", prompt=POEM, max_tokens=2, temperature=0, stream=True)
@@ -122,6 +133,15 @@ def test_a_stop_finishes_what_is_under_way(streamed):
         assert server.process.wait(timeout=30) == 0
 
 
+def wait_until_taken(process, number):
+    """Until a process has seen a signal: of two equal ones that wait, one comes."""
+    while True:
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        if not int(status.split("ShdPnd:\t")[1].split()[0], 16) >> number - 1 & 1:
+            return
+        time.sleep(0.001)
+
+
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("between", [0.5, 0.05])
@@ -131,10 +151,11 @@ def test_a_second_signal_ends_it_at_once(streamed, first, second, between):
             assert connection.recv(4096)
             server.process.send_signal(first)
             time.sleep(between)
+            wait_until_taken(server.process, first)
             assert server.process.poll() is None
             server.process.send_signal(second)
-            # As a shell tells of it.
-            assert server.process.wait(timeout=5) == 128 + second
+            # As a shell tells of it. What is under way would take minutes.
+            assert server.process.wait(timeout=30) == 128 + second
 
 
 def test_signals_are_taken_by_a_thread_that_does_nothing_else(slow):
@@ -157,10 +178,10 @@ def test_clients_that_do_not_read_hold_up_no_stop():
             connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 16)
             deaf.append(connection)
         server.wait_for("leafcutter_connections", 5)
-        server.process.send_signal(signal.SIGTERM)
         begin = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=30) == 0
-        # The time that answers have, and not much more.
-        assert 1.5 < time.monotonic() - begin < 4
+        # The time that answers have, and less than that of a client that confirms nothing.
+        assert 1.5 < time.monotonic() - begin < 20
         for connection in deaf:
             connection.close()

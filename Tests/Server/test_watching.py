@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from conftest import POEM
+from conftest import POEM, Server
 
 
 def test_metrics_are_prometheus_text(server):
@@ -53,6 +53,29 @@ def test_what_is_not_known_is_named_not_obeyed(server):
     assert status == 200
     assert headers["X-Leafcutter-Ignored"] == "shiny"
     assert headers["X-Request-Id"]
+
+
+def test_what_the_vocabulary_lacks_is_said_before_the_answer(server):
+    for body in ({"stream": True}, {}, {"echo": True}):
+        request = urllib.request.Request(
+            server.url + "/v1/completions", json.dumps({"prompt": "春🦀🐺🦀", "max_tokens": 1, **body}).encode(),
+            {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            assert answer.headers["X-Leafcutter-Unknown"] == "3"
+    assert "X-Leafcutter-Unknown" not in server.post("/v1/completions", {"prompt": POEM, "max_tokens": 1})[1]
+    _, headers, filled = server.post("/v1/fill", {"text": "春🦀<blank:1>"})
+    assert headers["X-Leafcutter-Unknown"] == "1" and filled["unknown"] == ["🦀"]
+
+
+def test_pages_of_other_sites_may_read_what_our_headers_say():
+    with Server("--memory", "96MiB", "--cors", "https://leaf.example") as server:
+        body = {"prompt": "春🦀", "max_tokens": 1}
+        _, headers, _ = server.post("/v1/completions", body, Origin="https://leaf.example")
+        exposed = headers["Access-Control-Expose-Headers"].split(", ")
+        assert {"X-Leafcutter-Unknown", "X-Leafcutter-Ignored", "Retry-After"} <= set(exposed)
+        assert headers["X-Leafcutter-Unknown"] == "1"
+        assert "Access-Control-Expose-Headers" not in server.post("/v1/completions", body)[1]
+        assert server.stop() == 0
 
 
 def test_the_tokenizer_is_what_lm_eval_asks(server):

@@ -50,6 +50,22 @@ def test_half_a_character_is_refused_wherever_a_text_goes_in(model, model_path, 
             call()
 
 
+def test_a_null_character_is_refused_in_every_path(model_path, tmp_path):
+    bad = "x\0.leaf"
+    job = {"requests": tmp_path / "in.jsonl", "answers": tmp_path / "out.jsonl"}
+    for call in (
+        lambda: leafcutter.Model(bad), lambda: leafcutter.Model(model_path, mirror=bad),
+        lambda: leafcutter.Model(model_path, deltas=bad), lambda: leafcutter.Model(model_path, deltas={"a": bad}),
+        lambda: leafcutter.Model(model_path, prompt_embeddings=bad),
+        lambda: leafcutter.Model(model_path, speculate=bad), lambda: leafcutter.plan(bad),
+        lambda: leafcutter.convert("x", bad), lambda: leafcutter.convert("x", "y", vocab=bad),
+        lambda: leafcutter.batch(model_path, bad, job["answers"]),
+        lambda: leafcutter.batch(model_path, **job, errors=bad),
+    ):
+        with pytest.raises(leafcutter.UsageError, match="null character"):
+            call()
+
+
 def test_what_is_no_text_is_refused(model):
     for call in (
         lambda: model.generate(None), lambda: model.generate(1.5), lambda: model.generate([1.5]),

@@ -133,6 +133,17 @@ def test_many_threads_get_the_same_bytes(model):
     assert found == expected
 
 
+def test_what_the_vocabulary_lacks_is_named(model):
+    for answer in (
+        model.complete("春🦀眠🐺🦀", max_tokens=1), model.fill("春🦀<blank:1>🐺🦀"), model.score("春🦀", "眠🐺"),
+        model.choose("春🦀", ["眠", "🐺"], rule="likelihood"), model.perplexity("春🦀眠🐺"),
+        *model.map(["🦀春🐺"], max_tokens=1),
+    ):
+        assert answer.unknown == ("🦀", "🐺")
+    for answer in (model.complete("春", max_tokens=1), model.fill("春<blank:1>"), model.score("春", "眠")):
+        assert answer.unknown == ()
+
+
 def test_blanks_are_filled_as_by_the_command(model, command):
     text = "《静夜思》李白\n床前<blank:2>光，疑是地上霜，\n举头望明月，低头思<blank>。"
     [expected] = command("fill", text, "--json")

@@ -1,5 +1,6 @@
 """Any number of requests, in order."""
 
+import concurrent.futures
 import itertools
 
 import numpy as np
@@ -73,6 +74,19 @@ def test_progress_counts_what_is_done(model):
     seen.clear()
     list(model.map(iter(["春"]), max_tokens=1, progress=lambda done, total: seen.append((done, total))))
     assert seen == [(1, None)]
+
+
+def test_a_model_with_room_for_one_text_answers_them_one_after_the_other(model, model_path):
+    prompts = [POEM, "春", "月落乌啼霜满天，"]
+    expected = [model.complete(prompt, greedy=True, max_tokens=6).ids for prompt in prompts]
+    with leafcutter.Model(model_path, memory="128MiB", context=256) as single:
+        assert single.sequences == 1
+        assert [answer.ids for answer in single.map(prompts, greedy=True, max_tokens=6)] == expected
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda prompt: single.complete(prompt, greedy=True, max_tokens=6).ids, prompts * 8))
+        assert found == expected * 8
+        with pytest.raises(leafcutter.Error, match="sequences"):
+            single.complete(POEM, n=2)
 
 
 def test_more_at_once_than_the_model_holds(model):

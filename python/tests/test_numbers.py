@@ -58,6 +58,8 @@ def test_vectors_are_the_command_s_bits(model, command):
     assert vectors.dtype == np.float32 and vectors.shape == (3, 256)
     assert np.array_equal(vectors, np.stack(expected))
     assert np.array_equal(model.embed(LINE), expected[0])
+    normalized = np.array(command("embed", LINE, "--normalize")[0]["embedding"], np.float32)
+    assert np.array_equal(model.embed(LINE, normalize=True), normalized)
     assert model.embed([]).shape == (0, 256)
 
 

@@ -43,16 +43,18 @@ function sound({ text, settings, theme, language, run }) {
 function soundRun(run) {
   if (typeof run?.prompt !== "string") return undefined;
   const { prompt, kind, promptIds, seed, model, requests, samples, text, blanks } = run;
+  const unknown = Number.isInteger(run.unknown) ? run.unknown : undefined;
   if (blanks !== undefined) {
     const isSound = typeof text === "string" && Array.isArray(blanks)
       && blanks.every(blank => isText(blank) && Array.isArray(blank.ids));
-    return isSound ? { prompt, text, blanks } : undefined;
+    return isSound ? { prompt, text, blanks, unknown } : undefined;
   }
   const isSound = ["samples", "beams"].includes(kind) && isList(samples, isSample) && samples.length > 0
     && isList(requests, request => typeof request === "object" && request !== null);
   if (!isSound) return undefined;
   const parts = samples.map(({ tokens, finish, score }) => ({ tokens, finish, score }));
-  return { prompt, kind, seed, model, requests, samples: parts, promptIds: isList(promptIds) ? promptIds : undefined };
+  const ids = isList(promptIds) ? promptIds : undefined;
+  return { prompt, kind, seed, model, unknown, requests, samples: parts, promptIds: ids };
 }
 
 const isList = (value, isEntry = Number.isInteger) => Array.isArray(value) && value.every(isEntry);

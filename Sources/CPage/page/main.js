@@ -3,7 +3,7 @@ import { TokenCount } from "/count.js";
 import { copy, download, load, store } from "/keep.js";
 import { Notices } from "/notices.js";
 import { Run, Sample, parsePiece } from "/run.js";
-import { Trouble, ask, events, isStream, troubleOf } from "/server.js";
+import { Trouble, ask, events, isStream, troubleIn, troubleOf, unknownIn } from "/server.js";
 import { Settings } from "/settings.js";
 import { Sheet, hasBlank } from "/sheet.js";
 import { SweepStrip, seconds } from "/sweep.js";
@@ -215,7 +215,7 @@ class Page {
       } catch (error) {
         throw error.name === "AbortError" ? error : new Trouble(0, "cutFill");
       }
-      this.#run = { prompt: text, ...filled };
+      this.#run = { prompt: text, ...filled, unknown: unknownIn(answer) };
       this.#ended = () => say("filled", { blanks: filled.blanks.length });
       this.#voice.say(`${filled.text} ${this.#ended()}`, true);
     });
@@ -252,6 +252,8 @@ class Page {
 
   async #receive(run, answer, targets, began) {
     let isFirst = true;
+    // Where a request went on behind ids, nothing is said of the text before them.
+    run.unknown = unknownIn(answer) ?? run.unknown;
     const take = piece => {
       run.take(piece, targets, isFirst);
       if (isFirst) began();
@@ -268,7 +270,7 @@ class Page {
     for await (const { event, data, comment } of events(answer)) {
       if (comment !== undefined) this.#heardAlive(comment);
       else if (data === "[DONE]") return;
-      else if (event === "error") throw new Trouble(-1, JSON.parse(data).error.message);
+      else if (event === "error") throw troubleIn(JSON.parse(data).error, -1);
       else take(parsePiece(data));
     }
     throw new Trouble(0, "cutShort");
@@ -373,6 +375,9 @@ class Page {
     byId("blank").disabled = byId("blank-size").disabled = isBusy;
     byId("text").readOnly = isBusy;
     byId("use-seed").hidden = !isSettled || run.seed === undefined || this.#settings.values.seed === String(run.seed);
+    const unknown = this.#isStale ? undefined : run?.unknown;
+    byId("unknown").hidden = unknown === undefined;
+    byId("unknown").textContent = unknown === undefined ? "" : say("unknown", { count: unknown });
     byId("scale").hidden = !run?.samples?.some(sample => sample.tokens.some(token => token.logprob !== undefined));
     this.#showStatus();
   }

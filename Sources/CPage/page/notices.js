@@ -1,6 +1,7 @@
 // What went wrong, in a sentence, and the field for a key.
 import { hasKey, setKey } from "/server.js";
-import { onLanguage, say } from "/words.js";
+import { settingOf } from "/settings.js";
+import { isWord, onLanguage, say } from "/words.js";
 
 const byId = id => document.getElementById(id);
 
@@ -30,18 +31,22 @@ export class Notices {
   }
 
   /** Says why nothing was asked. */
-  refuse(word) { this.#put({ word, isFinal: true }); }
+  refuse(word) { this.#put({ words: [word], isFinal: true }); }
 
-  /** Says what a `Trouble` means; `tokens` are what is there all the same. */
-  explain({ status, message, after }, tokens) {
+  /**
+   * Says what a `Trouble` means, by the server's word for it and not by its sentence, which is English and stands
+   * below. `tokens` are what is there all the same.
+   */
+  explain({ status, message, after, code, param }, tokens) {
     if (status === 401) return this.wantKey();
     if (status === 0) {
       const isCut = message === "cutFill" || message === "cutShort" && tokens > 0;
-      return this.#put({ word: isCut ? message : "unreachable", values: { tokens } });
+      return this.#put({ words: [isCut ? message : "unreachable"], values: { tokens } });
     }
-    const word = status === -1 ? "errorDuring"
-      : [400, 413, 429, 503].includes(status) ? `error${status}` : "errorOther";
-    return this.#put({ word, values: { status, message, after } });
+    const setting = settingOf(param);
+    const reasons = [`error_${code}`, setting ? "errorSetting" : "", `error${status}`].filter(isWord);
+    const words = status === -1 ? ["errorDuring", ...reasons.slice(0, 1)] : [reasons[0] ?? "errorOther"];
+    return this.#put({ words, values: { status, after, setting }, detail: message });
   }
 
   clear() {
@@ -51,7 +56,7 @@ export class Notices {
 
   /** The server is there again. */
   reached() {
-    if (this.#shown?.word === "unreachable") this.clear();
+    if (this.#shown?.words[0] === "unreachable") this.clear();
   }
 
   wantKey() {
@@ -69,7 +74,9 @@ export class Notices {
   #put(shown = this.#shown) {
     this.#shown = shown;
     byId("trouble").hidden = shown === undefined;
-    byId("trouble-text").textContent = shown ? say(shown.word, shown.values) : "";
+    byId("trouble-text").textContent = shown?.words.map(word => say(word, shown.values)).join(" ") ?? "";
+    byId("trouble-detail").textContent = shown?.detail ?? "";
+    byId("trouble-detail").hidden = !shown?.detail;
     byId("trouble-again").hidden = shown?.isFinal ?? false;
   }
 }

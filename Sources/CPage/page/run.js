@@ -111,6 +111,8 @@ export class Run {
   promptIds;
   seed;
   model;
+  /** How many characters of `prompt` the model's vocabulary lacks; undefined for none. */
+  unknown;
   /** Requests in their order, so that all can be made again. */
   requests = [];
   samples = [];

@@ -7,10 +7,13 @@ let key = recall("sessionStorage", KEY);
 
 /** What the server refused, or what broke on the way. `status` is 0 where no answer came. */
 export class Trouble extends Error {
-  /** `after`: seconds after which the server suggests to ask again; `code`: its word for the reason. */
-  constructor(status, message, { after, code } = {}) {
+  /**
+   * `after`: seconds after which the server suggests to ask again; `code`: its word for the reason; `param`: the field
+   * that it does not take.
+   */
+  constructor(status, message, { after, code, param } = {}) {
     super(message);
-    Object.assign(this, { status, after, code });
+    Object.assign(this, { status, after, code, param });
   }
 }
 
@@ -47,14 +50,25 @@ export async function ask(path, { body, signal } = {}) {
 }
 
 async function refusal(answer) {
-  let [message, code] = [answer.statusText];
+  let error = {};
   try {
-    const { error } = await answer.json();
-    [message, code] = [String(error.message ?? message), error.code];
+    error = (await answer.json()).error ?? error;
   } catch { /* No sentence came with it. */ }
-  const after = Number.parseInt(answer.headers.get("Retry-After") ?? "", 10);
-  return new Trouble(answer.status, message, { after: Number.isNaN(after) ? undefined : after, code });
+  return troubleIn(error, answer.status, { message: answer.statusText, after: numberIn(answer, "Retry-After") });
 }
+
+/** What an error of the server's says; `message` where it has none. */
+export const troubleIn = ({ message, code, param }, status, { message: other = "", after } = {}) =>
+  new Trouble(status, String(message ?? other), { after, code, param });
+
+/** A whole number among the headers of an answer; undefined where there is none. */
+function numberIn(answer, header) {
+  const number = Number.parseInt(answer.headers.get(header) ?? "", 10);
+  return Number.isNaN(number) ? undefined : number;
+}
+
+/** How many characters of what was sent the model's vocabulary lacks; undefined where it has all. */
+export const unknownIn = answer => numberIn(answer, "X-Leafcutter-Unknown");
 
 /** Whether an answer is a stream of events. */
 export const isStream = answer => (answer.headers.get("Content-Type") ?? "").startsWith("text/event-stream");

@@ -16,6 +16,9 @@ const KINDS = [
   { name: "stop_strings", kind: "lines", usual: "", when: ["sample", "greedy"] },
 ];
 
+/** The setting that a field of a request comes from; undefined for any other field. */
+export const settingOf = field => KINDS.find(({ name }) => name === field || name === `${field}_strings`)?.name;
+
 const usual = () => Object.fromEntries(KINDS.map(kind => [kind.name, kind.usual]));
 
 /** A value that may have come from a link: made sound, or undefined. */

@@ -90,13 +90,22 @@ const english = {
   cutShort: v => `The connection ended before the text did. ${many(v.tokens, "token is", "tokens are")} kept; Continue goes on from there.`,
   cutFill: "The connection ended before the blanks were filled.",
   reloaded: v => `The page was loaded anew while the model wrote; ${many(v.tokens, "token is", "tokens are")} kept. Continue goes on from there.`,
-  error400: v => `The server cannot do that: ${v.message}`,
-  error401: "The server wants a key.",
+  unknown: v => `The model’s vocabulary lacks ${many(v.count, "character", "characters")} of your text; the model did not see ${v.count === 1 ? "it" : "them"}.`,
+  error400: "The server cannot do that.",
+  errorSetting: v => `The server does not take the setting “${english[v.setting]}” as it is.`,
+  error_context_length_exceeded: "The text and what is to be written are longer than the server has room for. Shorten the text, or write fewer tokens.",
+  error_out_of_memory: "The server has too little memory for this at the moment.",
+  error_overloaded: "The server has no room for more requests at the moment. Try again soon.",
+  error_loading: "The server is loading its model. Try again in a moment.",
+  error_stopping: "The server is stopping.",
+  error_unknown_host: "The server is not to be reached by the name in the address line; its owner can allow it (--allow-host).",
+  error_io: "The server cannot read its model.",
+  error_bad_input: "The server’s model file is damaged.",
   error413: "This text is longer than the server takes in one request.",
   error429: v => "So many texts wait that the server takes no more now." + (v.after ? ` It suggests trying again in ${v.after} s.` : ""),
   error503: "The server is loading its model, or stopping. Try again in a moment.",
-  errorOther: v => `The server failed (${v.status}): ${v.message}`,
-  errorDuring: v => `The server broke off: ${v.message}`,
+  errorOther: v => `The server failed (${v.status}).`,
+  errorDuring: "The server broke off.",
   serverBack: "The server is there again.",
 
   settings: "Settings", reset: "As at the beginning",
@@ -199,13 +208,22 @@ const chinese = {
   cutShort: v => `文章没写完，连接就断了。已保留 ${v.tokens} 个词元，按“续写”从那里继续。`,
   cutFill: "空白没填完，连接就断了。",
   reloaded: v => `模型写作时页面重新载入了，已保留 ${v.tokens} 个词元，按“续写”从那里继续。`,
-  error400: v => `服务器做不到，它说：${v.message}`,
-  error401: "服务器需要密钥。",
+  unknown: v => `您的文字里有 ${v.count} 个字符不在模型的词表中，模型没有读到。`,
+  error400: "服务器做不到。",
+  errorSetting: v => `服务器不接受“${chinese[v.setting]}”现在的设置。`,
+  error_context_length_exceeded: "您的文字加上要写的词元，超过了服务器能容纳的长度。请缩短文字，或减少要写的词元。",
+  error_out_of_memory: "服务器此刻内存不足。",
+  error_overloaded: "服务器此刻容不下更多请求，请稍后再试。",
+  error_loading: "服务器正在载入模型，请稍后再试。",
+  error_stopping: "服务器正在停止。",
+  error_unknown_host: "服务器不接受地址栏中的这个名称，服务器的主人可以允许它（--allow-host）。",
+  error_io: "服务器读不到它的模型。",
+  error_bad_input: "服务器的模型文件已损坏。",
   error413: "文字太长，超过了服务器一次请求的上限。",
   error429: v => "等待的文章太多，服务器暂不接受新的。" + (v.after ? `它建议 ${v.after} 秒后再试。` : ""),
   error503: "服务器正在载入模型，或正在停止。请稍后再试。",
-  errorOther: v => `服务器出错（${v.status}）：${v.message}`,
-  errorDuring: v => `服务器中断了，它说：${v.message}`,
+  errorOther: v => `服务器出错（${v.status}）。`,
+  errorDuring: "服务器中断了。",
   serverBack: "服务器恢复了。",
 
   settings: "设置", reset: "恢复默认",
@@ -234,6 +252,9 @@ export function say(name, values) {
   const word = languages[language][name];
   return typeof word === "function" ? word(values ?? {}) : word;
 }
+
+/** Whether there is a sentence of this name. */
+export const isWord = name => Object.hasOwn(english, name);
 
 /** Calls back whenever the language changes. */
 export function onLanguage(listener) {

@@ -75,6 +75,7 @@ struct EmbedCommand: Command {
 
     private func embed(_ text: Prompt, _ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
         let request = try EmbedInput(text, defaults).request(for: file)
+        terminal.note(request.text.unknown, of: "the text")
         let demand = request.demand(in: file.configuration)
         let run = try SharedRun(
             [demand], count: 1, bytes: answerRoom(tokens: request.text.ids.count, pooling, file.configuration).written,
@@ -86,7 +87,7 @@ struct EmbedCommand: Command {
                 switch answer {
                 case .failure(let error): failure = error
                 case .success(let vector):
-                    terminal.print(Self.answer(vector, to: request, isNormalized: isNormalized).json())
+                    terminal.print(EmbeddingAnswer(request, vector, isNormalized: isNormalized).json())
                 }
             },
             onProgress: {
@@ -164,18 +165,11 @@ struct EmbedCommand: Command {
                 case .failure(let error): return .failed(error, id: asked.id)
                 case .success(let vector):
                     tally.tokens += asked.request.text.ids.count
-                    let answer = Self.answer(vector, to: asked.request, isNormalized: asked.isNormalized)
+                    let answer = EmbeddingAnswer(asked.request, vector, isNormalized: asked.isNormalized)
                     return .answered(answer.json(id: asked.id, echoing: asked.text))
                 }
             })
         try run.finish(tally, writer)
-    }
-
-    private static func answer(
-        _ vector: [Float], to request: EmbeddingRequest, isNormalized: Bool
-    ) -> EmbeddingAnswer {
-        EmbeddingAnswer(
-            vector, pooling: request.pooling, isNormalized: isNormalized, tokens: request.text.ids.count)
     }
 }
 

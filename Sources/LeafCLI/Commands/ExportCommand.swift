@@ -8,7 +8,7 @@ import Leafcutter
 struct ExportCommand: Command {
     var model = ""
     var folder = ""
-    var weights: WeightsArgument?
+    var weights: FloatWeightsArgument?
     var replacesExisting = false
     var common = CommonOptions()
 
@@ -25,7 +25,7 @@ struct ExportCommand: Command {
         options: [
             .value(
                 "weights", "TYPE", "f16 or f32 (default: f16 where that loses nothing).", \.weights,
-                suggest: .words(["f16", "f32"])),
+                suggest: .words(FloatWeightsArgument.allCases.map(\.rawValue))),
             .flag("force", "Replace files that exist.", \.replacesExisting),
         ] + CommonOptions.all.map { $0.lifted(\.common) }, examples: ["export ant.leaf cpm-ant/"])
 

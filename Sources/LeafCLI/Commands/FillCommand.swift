@@ -113,9 +113,10 @@ struct FillCommand: Command {
         let text = try BlankText(text)
         let request = try file.request(toFill: text, options, longest: longest)
         try FillJob(file: file, request: request, engine: engine, began: began).run(
-            text, terminal, isJSON: common.isJSON, result: { text.filled(with: $0.blanks.map(\.text)) },
-            json: { filling, answer in FillAnswer(text, filling, answer.model, loadSeconds: answer.loadSeconds).json() }
-        )
+            terminal, isJSON: common.isJSON, result: { text.filled(with: $0.blanks.map(\.text)) },
+            json: { filling, answer in
+                FillAnswer(text, request, filling, answer.model, loadSeconds: answer.loadSeconds).json()
+            })
     }
 
     /// One line, known to make sense.
@@ -174,7 +175,7 @@ struct FillCommand: Command {
                 case .failure(let error): return .failed(error, id: asked.id)
                 case .success(let filling):
                     tally.tokens += filling.tokenCount
-                    let answer = FillAnswer(asked.text, filling, run.model, loadSeconds: nil)
+                    let answer = FillAnswer(asked.text, asked.request, filling, run.model, loadSeconds: nil)
                     return .answered(answer.json(id: asked.id, echoing: asked.source))
                 }
             })

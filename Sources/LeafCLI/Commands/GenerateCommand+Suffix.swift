@@ -15,7 +15,7 @@ extension GenerateCommand {
         let file = try tuning.open(model, memory: engine.memory, terminal)
         let request = try file.request(toFill: text, options, longest: options.maxTokens)
         try FillJob(file: file, request: request, engine: engine, began: began).run(
-            text, terminal, isJSON: common.isJSON, result: { $0.blanks[0].text },
+            terminal, isJSON: common.isJSON, result: { $0.blanks[0].text },
             json: { filling, answer in
                 GenerationAnswer(
                     GenerationRequest(prompt: request.context, options: options), Generation(filling, of: request),

@@ -189,9 +189,9 @@ struct GenerateCommand: Command {
         let (interrupt, options) = (terminal.interrupt, try definiteOptions())  // Takes signals from here on.
         let trace = try engine.makeTrace(
             beside: file, session.map { [$0.path] } ?? [], apartFrom: session?.results ?? [])
-        try warnOfUnknowns(in: prompt, file, terminal)
         let request = GenerationRequest(
             prompt: try file.rows(of: prompt, options), options: options, samples: samples, session: session)
+        warnOfUnknowns(in: prompt, request.prompt, terminal)
         try request.validate(for: file.configuration)
         if let warning = request.lengthWarning(in: file.configuration) { terminal.warn(warning) }
         let demand = request.demand(in: file.configuration)
@@ -273,19 +273,16 @@ struct GenerateCommand: Command {
         }
     }
 
-    private func warnOfUnknowns(in prompt: Prompt, _ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
+    /// - Parameter rows: what the prompt became.
+    private func warnOfUnknowns(in prompt: Prompt, _ rows: PromptRows, _ terminal: Terminal) {
         guard case .text(let text) = prompt else { return }
-        let ids = try file.requireTokenizer().encode(text)
-        let unknown = ids.count { $0 == Tokenizer.unknownID }
-        if unknown == ids.count {
+        if rows.ids == [Tokenizer.bosID] {
             terminal.warn(
                 text.isEmpty
                     ? "the prompt is empty; the text begins from <s> alone"
                     : "the vocabulary has nothing of the prompt; the text begins from <s> alone")
-        } else if unknown > 0 {
-            terminal.note(
-                "dropped \(Quantity.count(unknown, "character")) of the prompt that the vocabulary lacks"
-            )
+        } else {
+            terminal.note(rows.unknown, of: "the prompt")
         }
     }
 }

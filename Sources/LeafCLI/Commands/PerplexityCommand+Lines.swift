@@ -1,5 +1,6 @@
 import LeafFormat
 import LeafSystem
+import LeafTokenizer
 import LeafWire
 import Leafcutter
 
@@ -12,6 +13,7 @@ extension PerplexityCommand {
         let text: String?
         let window: TextWindows.Window
         let request: ScoreRequest
+        let report: PerplexityReport
     }
 
     func measureLines(_ terminal: Terminal) throws(LeafError) {
@@ -27,7 +29,8 @@ extension PerplexityCommand {
             line throws(LeafError) in
             guard !line.isBlank else { return nil }
             let text = try line.plainText()
-            let ids = tokenizer.encode(text).filter { $0 != Tokenizer.unknownID }
+            var unknown = UnknownCharacters()
+            let ids = tokenizer.knownIDs(of: text, noting: &unknown)
             guard ids.count < context else {
                 throw LeafError(
                     .usage,
@@ -40,7 +43,8 @@ extension PerplexityCommand {
             let window = try windows.finish()[0]
             return Asked(
                 id: .integer(line.number), text: echoes ? text : nil, window: window,
-                request: try window.request(for: file, scoring.form))
+                request: try window.request(for: file, scoring.form),
+                report: PerplexityReport(context: context, unknown: unknown))
         }
         let longest = try longestWindow(file)
         let survey = try stream.survey(
@@ -68,7 +72,7 @@ extension PerplexityCommand {
                 case .failure(let error): return .failed(error, id: asked.id)
                 case .success(let scores):
                     tally.tokens += asked.request.target.count
-                    var report = PerplexityReport()
+                    var report = asked.report
                     report.add(asked.window, scores, tokenizer)
                     var fields: [(key: String, value: JSON)] = [("id", asked.id)]
                     if let text = asked.text { fields.append(("prompt", .string(text))) }

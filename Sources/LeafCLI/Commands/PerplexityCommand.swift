@@ -97,7 +97,7 @@ struct PerplexityCommand: Command {
         _ source: WindowSource, _ tokenizer: Tokenizer, _ count: Int?, _ run: SharedRun, _ terminal: Terminal
     ) throws(LeafError) {
         var source = source
-        var report = PerplexityReport()
+        var report = PerplexityReport(context: context)
         // Sums do not depend on the order in which windows finish.
         var inOrder = InOrder<(window: TextWindows.Window, scores: [TokenScore])>()
         var begun = 0
@@ -133,6 +133,8 @@ struct PerplexityCommand: Command {
                 terminal.progress.show(progress)
             })
         terminal.progress.clear()
+        report.unknown = source.unknown
+        terminal.note(report.unknown, of: "the text")
         if failure == nil, !run.isCancelled {
             terminal.output.write(common.isJSON ? report.json(run.model).line + "\n" : report.text)
             terminal.output.flush()
@@ -152,7 +154,7 @@ extension PerplexityReport {
         Quantity.table([
             ("perplexity", "\(perToken.fixed(4)) a token, \(perCharacter.fixed(4)) a character"),
             ("counted", "\(Quantity.count(tokens, "token")), \(Quantity.count(characters, "character"))"),
-            ("windows", "\(windows)"),
+            ("windows", "\(Quantity.count(windows, "window")) of at most \(Quantity.count(context, "token"))"),
         ])
     }
 

@@ -10,7 +10,7 @@ import Leafcutter
 struct RequantizeCommand: Command {
     var model = ""
     var output = ""
-    var weights: WeightsArgument?
+    var weights: QuantizedWeightsArgument?
     var calibrationText: String?
     var memory = MemoryBudget.automatic
     var threads: Int?
@@ -35,7 +35,9 @@ struct RequantizeCommand: Command {
             .required("OUT.leaf", "The model file to make.", \.output, suggest: .file),
         ],
         options: [
-            .value("weights", "TYPE", "q4, q3 or int8.", \.weights, suggest: .words(["q4", "q3", "int8"])),
+            .value(
+                "weights", "TYPE", "q4, q3 or int8.", \.weights,
+                suggest: .words(QuantizedWeightsArgument.allCases.map(\.rawValue))),
             .value(
                 "calibrate", "FILE", "Choose q4 or q3 codes by a text in UTF-8; - is standard input.",
                 \.calibrationText, suggest: .file),

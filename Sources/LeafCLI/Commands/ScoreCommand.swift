@@ -89,6 +89,8 @@ struct ScoreCommand: Command {
     private func runOne(_ text: String, _ terminal: Terminal) throws(LeafError) {
         let file = try scoring.open(model, terminal)
         let question = try ScoreInput(text, options: options, defaults).question(for: file)
+        terminal.note(
+            question.unknown, of: options.isEmpty ? "the text" : "the texts", verb: "scored as <unk>")
         let demands = question.texts.map { $0.demand(in: file.configuration) }
         let tokens = question.texts.reduce(0) { $0 +| $1.target.count }
         let ids = question.texts.reduce(tokens) { $0 +| $1.context.ids.count }

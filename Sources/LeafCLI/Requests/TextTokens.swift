@@ -1,4 +1,5 @@
 import LeafSystem
+import LeafTokenizer
 import Leafcutter
 
 /// The ids of a text of any length, without unknowns: it is encoded piece by piece, cut where the tokenizer cuts
@@ -8,6 +9,8 @@ final class TextTokens {
     let limit: Int
     /// Of the longest piece that came.
     private(set) var longestPiece = 0
+    /// What the vocabulary lacks of what came since the beginning.
+    private(set) var unknown = UnknownCharacters()
 
     private let input: InputBytes
     private let tokenizer: Tokenizer
@@ -28,6 +31,7 @@ final class TextTokens {
     func rewind() {
         input.rewind()
         pending.removeAll()
+        unknown = UnknownCharacters()
         isAtEnd = false
     }
 
@@ -72,7 +76,7 @@ final class TextTokens {
             throw LeafError(.badInput, "\(input.name) is not valid UTF-8; convert it first")
         }
         pending.removeFirst(end)
-        return tokenizer.encode(text).filter { $0 != Tokenizer.unknownID }
+        return tokenizer.knownIDs(of: text, noting: &unknown)
     }
 
     /// Bytes that a text and its ids take while they are read: the text in an array that has grown and in a string, and

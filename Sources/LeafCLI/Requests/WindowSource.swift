@@ -1,4 +1,5 @@
 import LeafSystem
+import LeafTokenizer
 import LeafWire
 import Leafcutter
 
@@ -8,6 +9,9 @@ struct WindowSource {
     private var windows: TextWindows
     private var last: ArraySlice<TextWindows.Window> = []
     private var isAtEnd = false
+
+    /// What the vocabulary lacks of what was read.
+    var unknown: UnknownCharacters { text.unknown }
 
     init(_ text: TextTokens, _ windows: TextWindows) { (self.text, self.windows) = (text, windows) }
 

@@ -1,5 +1,6 @@
 import LeafFormat
 import LeafSystem
+import LeafTokenizer
 import Leafcutter
 
 /// The output of a command: results go to standard output, everything else to standard error.
@@ -32,6 +33,17 @@ final class Terminal {
     /// Prints a line for the user, unless `--quiet` was given.
     func note(_ line: String) {
         if !isQuiet { notes.write(line) }
+    }
+
+    /// Tells of characters that the vocabulary lacks, if there are any.
+    ///
+    /// - Parameters:
+    ///   - text: where they stand.
+    ///   - verb: what becomes of them.
+    func note(_ unknown: UnknownCharacters, of text: String, verb: String = "dropped") {
+        guard unknown.count > 0 else { return }
+        let named = unknown.named.map { String($0) }.joined(separator: " ")
+        note("\(verb) \(Quantity.count(unknown.count, "character")) of \(text) that the vocabulary lacks: \(named)")
     }
 
     /// Prints a line only with `--verbose`.

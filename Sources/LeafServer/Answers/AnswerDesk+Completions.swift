@@ -26,6 +26,7 @@ extension AnswerDesk {
                 try check(.fill(request))
                 let ids = request.context.ids
                 let echo = input.form.echoesPrompt ? EchoedPrompt(shown: before) : nil
+                plan.unknown += request.context.unknown.count
                 plan.add(ids, echo: echo, scoring: [], text: .fill(request))
                 continue
             }
@@ -33,6 +34,7 @@ extension AnswerDesk {
             let generation = GenerationRequest(prompt: rows, options: options, samples: input.samples)
             try check(.generate(generation), texts: Self.textsField(options, input.samples, input.choices))
             let echo = input.form.echoesPrompt ? EchoedPrompt(text, ids: rows.ids, file) : nil
+            plan.unknown += rows.unknown.count
             plan.add(
                 rows.ids, echo: echo,
                 scoring: echo == nil || input.options.logprobs == nil
@@ -56,6 +58,7 @@ extension AnswerDesk {
         let rows = try file.rows(of: .text(input.prompt), options)
         let generation = GenerationRequest(prompt: rows, options: options, samples: input.samples)
         try check(.generate(generation), texts: Self.textsField(options, input.samples, input.choices))
+        plan.unknown = rows.unknown.count
         plan.add(rows.ids, echo: nil, scoring: [], text: .generate(generation))
         return try served(plan, options)
     }
@@ -120,7 +123,7 @@ extension AnswerDesk {
             room = room + .generation(tokens: tokens, samples: plan.samples, logprobs: options.logprobs)
         }
         return try served(
-            plan.parts, isStream: plan.form.isStream, ignored: plan.form.ignored, room
+            plan.parts, isStream: plan.form.isStream, ignored: plan.form.ignored, unknown: plan.unknown, room
         ) { [mostSequences] model, cancellation, tell throws(LeafError) in
             try CompletionRun(plan, tell: tell).begin(on: model, mostSequences: mostSequences, cancellation)
         }

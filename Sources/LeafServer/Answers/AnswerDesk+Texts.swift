@@ -15,7 +15,10 @@ extension AnswerDesk {
         let tokens = requests.reduce(0) { $0 + $1.text.ids.count }
         var room = AnswerRoom(held: Self.bytesOfAny + 16 *| tokens, written: Self.bytesOfAny)
         for _ in requests { room = room + .embedding(numbers: file.configuration.dimModel) }
-        return try served(requests.map { .embed($0) }, ignored: input.ignored, room) { [settings] answers, _ in
+        let unknown = requests.reduce(0) { $0 + $1.text.unknown.count }
+        return try served(
+            requests.map { .embed($0) }, ignored: input.ignored, unknown: unknown, room
+        ) { [settings] answers, _ in
             input.answer(answers.map(\.vector), tokens: tokens, model: settings.modelName)
         }
     }
@@ -28,9 +31,10 @@ extension AnswerDesk {
         var room = AnswerRoom(held: Self.bytesOfAny + 2 *| input.source.utf8.count, written: Self.bytesOfAny)
         room = room + .generation(tokens: positions, samples: 1, logprobs: nil)
         let (id, text) = (input.id?.json, input.text)
-        return try served([.fill(request)], ignored: input.ignored, room) { answers, model in
+        let unknown = request.context.unknown.count
+        return try served([.fill(request)], ignored: input.ignored, unknown: unknown, room) { answers, model in
             guard case .filling(let filling)? = answers.first else { return .null }
-            return FillAnswer(text, filling, model, loadSeconds: nil).json(id: id)
+            return FillAnswer(text, request, filling, model, loadSeconds: nil).json(id: id)
         }
     }
 
@@ -42,19 +46,20 @@ extension AnswerDesk {
         let ids = question.texts.reduce(tokens) { $0 +| $1.context.ids.count }
         let room = AnswerRoom(held: Self.bytesOfAny, written: Self.bytesOfAny) + .scores(tokens: tokens, ids: ids)
         let parts = question.parts(logitRows: capacity.logitRows)
-        return try served(parts.map { .score($0) }, ignored: input.ignored, room) { answers, _ in
+        let unknown = question.unknown.count
+        return try served(parts.map { .score($0) }, ignored: input.ignored, unknown: unknown, room) { answers, _ in
             question.answer(parts: answers.map(\.scores))
         }
     }
 
     /// - Parameter answer: makes the answer of those of all parts.
     private func served(
-        _ parts: [AnyRequest], ignored: UnknownFields, _ room: AnswerRoom,
+        _ parts: [AnyRequest], ignored: UnknownFields, unknown: Int, _ room: AnswerRoom,
         _ answer: @escaping @Sendable (_ answers: [AnyRequest.Answer], _ model: Model) -> JSON
     ) throws(LeafError) -> ServedRequest {
         for part in parts { try check(part) }
         return try served(
-            parts, isStream: false, ignored: ignored, room
+            parts, isStream: false, ignored: ignored, unknown: unknown, room
         ) { [mostSequences] model, cancellation, tell throws(LeafError) in
             try Carrier.answer(
                 parts, on: model, mostSequences: mostSequences, cancellation,

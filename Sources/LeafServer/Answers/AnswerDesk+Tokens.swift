@@ -89,7 +89,7 @@ extension AnswerDesk {
         at bodyBytes: Int, _ ignored: UnknownFields, _ answer: @escaping @Sendable () -> JSON
     ) throws(LeafError) -> ServedRequest {
         let room = AnswerRoom(held: Self.bytesOfAny +| 8 *| bodyBytes, written: Self.bytesOfAny +| 64 *| bodyBytes)
-        return try served([], isStream: false, ignored: ignored, room) { _, _, tell in
+        return try served([], isStream: false, ignored: ignored, unknown: 0, room) { _, _, tell in
             tell(.finished(.success(answer())))
         }
     }

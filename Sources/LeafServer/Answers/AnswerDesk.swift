@@ -82,7 +82,7 @@ package struct AnswerDesk: Sendable {
             }
         } catch {
             // Nobody outside learns where files lie.
-            let sentence = error.description.replacing(file.leaf.path, with: "the model")
+            let sentence = error.description.replacing(file.leaf.path.printable, with: "the model")
             let field = error.field == Self.modelsText ? route.textField : error.field
             throw ServedError(LeafError(error.kind == .badInput ? .usage : error.kind, sentence, field: field))
         }
@@ -160,9 +160,10 @@ package struct AnswerDesk: Sendable {
 
     /// A request whose parts were checked.
     ///
+    /// - Parameter unknown: characters of its texts that the vocabulary lacks.
     /// - Throws: `.usage` for one that takes more memory than there may be.
     func served(
-        _ parts: [AnyRequest], isStream: Bool, ignored: UnknownFields, _ room: AnswerRoom,
+        _ parts: [AnyRequest], isStream: Bool, ignored: UnknownFields, unknown: Int, _ room: AnswerRoom,
         _ work: @escaping ServedRequest.Work
     ) throws(LeafError) -> ServedRequest {
         guard room.bytes <= settings.mostBytes else {
@@ -174,7 +175,8 @@ package struct AnswerDesk: Sendable {
         let widths = parts.map { Carrier.width(of: $0, in: file.configuration) }
         let sequences = max(widths.max() ?? 0, min(mostSequences, widths.reduce(0, +|)))
         return ServedRequest(
-            isStream: isStream, ignored: ignored.names, sequences: sequences, room: room, work: work)
+            isStream: isStream, ignored: ignored.names, unknown: unknown, sequences: sequences, room: room,
+            work: work)
     }
 
     /// Bytes that one request takes at most beside a model that is opened for so much, if it asks for the widest text:

@@ -30,6 +30,8 @@ struct CompletionPlan: Sendable {
     var parts: [AnyRequest] = []
     /// What each part is for.
     var roles: [Role] = []
+    /// Characters of the prompts that the vocabulary lacks.
+    var unknown = 0
     /// Texts of each prompt, and how many of them, the best ones, are given.
     let samples: Int
     let choices: Int

@@ -128,7 +128,8 @@ extension OpenAPI {
              }
             }
            },
-           "seed": {"type": "integer"}, "timing": {"type": "object"}
+           "seed": {"type": "integer"}, "timing": {"type": "object"},
+           "unknown": {"$ref": "#/components/schemas/Unknown"}
           }
          },
          "Score": {
@@ -137,8 +138,13 @@ extension OpenAPI {
            "id": {"type": ["string", "integer"]}, "logprob": {"type": "number"},
            "token_logprobs": {"type": "array", "items": {"type": "number"}},
            "ranks": {"type": "array", "items": {"type": "integer"}}, "choice": {"type": "integer"},
-           "scores": {"type": "array", "items": {"type": "number"}}, "score": {"type": "number"}
+           "scores": {"type": "array", "items": {"type": "number"}}, "score": {"type": "number"},
+           "unknown": {"$ref": "#/components/schemas/Unknown"}
           }
+         },
+         "Unknown": {
+          "type": "array", "items": {"type": "string"}, "maxItems": 16,
+          "description": "The first distinct characters of the texts that the vocabulary lacks; missing without any."
          },
          "Tokens": {
           "type": "object", "required": ["tokens", "count"],

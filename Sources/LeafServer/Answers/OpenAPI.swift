@@ -56,13 +56,17 @@ enum OpenAPI {
         _ route: AnswerDesk.Route, _ summary: String, _ request: String, _ answer: String, streams: Bool = false
     ) -> (key: String, value: JSON) {
         let content = fields(json(schema(answer))) + (streams ? fields(events) : [])
-        let ignored: JSON = [
+        let headers: JSON = [
             "X-Leafcutter-Ignored": [
                 "description": "Fields of the body that nobody knows.", "schema": ["type": "string"],
-            ]
+            ],
+            "X-Leafcutter-Unknown": [
+                "description": "How many characters of the texts the vocabulary lacks, where it lacks any.",
+                "schema": ["type": "integer", "minimum": .integer(1)],
+            ],
         ]
         let answers: [(key: String, value: JSON)] = [
-            ("200", ["description": "The answer.", "headers": ignored, "content": .object(content)])
+            ("200", ["description": "The answer.", "headers": headers, "content": .object(content)])
         ]
         let errors = ["400", "401", "408", "413", "415", "429", "500", "503"].map { ($0, response($0)) }
         return (

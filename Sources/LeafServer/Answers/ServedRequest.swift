@@ -10,6 +10,8 @@ package struct ServedRequest: Sendable {
     package let isStream: Bool
     /// Fields that nobody knows, in the order of the body.
     package let ignored: [String]
+    /// Characters of its texts that the vocabulary lacks.
+    package let unknown: Int
     /// Texts that it puts on sweeps at once: samples, prompts, beams, lengths of a blank. 0 for what needs no sweep.
     package let sequences: Int
     /// Bytes that it takes beside the model, its answer included: `held` from `AnswerDesk.request` on, `written` while
@@ -22,9 +24,11 @@ package struct ServedRequest: Sendable {
         @Sendable (_ model: Model, _ cancellation: Cancellation, _ tell: @escaping Teller) throws(LeafError) -> Void
     package typealias Teller = @Sendable (ServedEvent) -> Void
 
-    init(isStream: Bool, ignored: [String], sequences: Int, room: AnswerRoom, work: @escaping Work) {
-        (self.isStream, self.ignored, self.sequences, self.room) = (isStream, ignored, sequences, room)
-        self.work = work
+    init(
+        isStream: Bool, ignored: [String], unknown: Int, sequences: Int, room: AnswerRoom, work: @escaping Work
+    ) {
+        (self.isStream, self.ignored, self.unknown) = (isStream, ignored, unknown)
+        (self.sequences, self.room, self.work) = (sequences, room, work)
     }
 
     /// Begins on the model, which is that of the desk.

@@ -176,6 +176,7 @@ package struct HTTPHead {
     private mutating func end() throws(ServedError) {
         enter(.end)
         guard kind == .request else { return }
+        if isModern, !hasHost { throw .malformed("it has no 'Host'") }
         if isChunked, bodyBytes != nil { throw .malformed("it has both 'Transfer-Encoding' and 'Content-Length'") }
         if isChunked, !isModern { throw .malformed("HTTP/1.0 has no 'Transfer-Encoding'") }
         // libevent would take such a body for the next request.

@@ -84,7 +84,8 @@ class Model:
             path: a .leaf file.
             memory: what the library may add to this process: bytes, ``"2GiB"``, or ``"auto"``.
             context: tokens of a text at most, the soft prompt and what is generated included (512).
-            sequences: texts on a reading of the model at most (1); samples and beams count.
+            sequences: texts on a reading of the model at most (1); samples and beams count, so ``n=4`` needs 4. What is
+                asked beyond that, by ``map`` or by other threads, waits for those before it.
             logit_rows: tokens of a text whose probabilities one reading gives. A target or a window of more takes
                 several (as many as the context has, if half of the memory is enough for them).
             threads: compute threads (the cores that the process may use).
@@ -374,6 +375,9 @@ class Model:
         **options: Any,
     ) -> Iterator[Any]:
         """Answers any number of requests on shared readings of the model, in the order of the input.
+
+        As many as the model has ``sequences`` share a reading; a model that was opened without has room for one, and
+        the texts follow each other.
 
         Takes as many requests ahead as are under way at the same time, so that memory does not grow with their number.
         Leaving the loop cancels what is under way. A request that fails raises when its turn comes.

@@ -26,7 +26,10 @@ _Made = TypeVar("_Made")
 def made(kind: type[_Made], fields: Fields) -> _Made:
     """A dataclass of the fields that it knows: a later library may say more."""
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: value for name, value in fields.items() if name in known})
+    given = {name: value for name, value in fields.items() if name in known}
+    if "unknown" in given:
+        given["unknown"] = tuple(given["unknown"])
+    return kind(**given)
 
 
 class FormOptions(TypedDict, total=False):
@@ -182,6 +185,8 @@ class Generation(Sample):
     seed: int = 0
     choices: list[Sample] = dataclasses.field(default_factory=list)
     """All samples or beams, the best beam first; the first of them is this answer's own text."""
+    unknown: tuple[str, ...] = ()
+    """Characters of the prompt that the vocabulary lacks and the model did not see: the first 16 different ones."""
     timing: Timing = Timing()
     memory: Optional[Memory] = None
     io: Optional[IO] = None
@@ -208,6 +213,8 @@ class Filling:
     """The whole row as the model saw it, ``<s>`` first."""
     blanks: list[Blank]
     seed: int = 0
+    unknown: tuple[str, ...] = ()
+    """Characters of the text that the vocabulary lacks and the model did not see: the first 16 different ones."""
     timing: Timing = Timing()
     memory: Optional[Memory] = None
     io: Optional[IO] = None
@@ -222,6 +229,8 @@ class Score:
     token_logprobs: list[float]
     ranks: list[int]
     """Of each token among the whole vocabulary; 1 is the most likely one."""
+    unknown: tuple[str, ...] = ()
+    """Characters that the vocabulary lacks, scored as ``<unk>``: the first 16 different ones."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,6 +241,8 @@ class Choice:
     """Index of the option."""
     scores: list[float]
     """One an option: logits with ``rule="choice"``, log-probabilities with ``rule="likelihood"``."""
+    unknown: tuple[str, ...] = ()
+    """Characters that the vocabulary lacks, scored as ``<unk>``: the first 16 different ones."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,6 +257,10 @@ class Perplexity:
     tokens: int
     characters: int
     windows: int
+    context: int = 0
+    """Tokens of a window at most, ``<s>`` among them: what was asked for, or what the model has room for."""
+    unknown: tuple[str, ...] = ()
+    """Characters of the text that the vocabulary lacks and that were left out: the first 16 different ones."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,12 @@
+import LeafFormat
+import LeafTokenizer
+
+extension UnknownCharacters {
+    /// A field of an answer, `"unknown":["☃"]`; none where the vocabulary has all of the text.
+    var fields: [(key: String, value: JSON)] {
+        named.isEmpty ? [] : [("unknown", .strings(named.map { String($0) }))]
+    }
+
+    /// Of what `fields` consists, which may be missing.
+    static let shape: [String: ValueShape] = ["unknown": .list(.text)]
+}
