@@ -140,8 +140,13 @@ extension IOMode: ArgumentValue {}
 extension ActivationPrecision: ArgumentValue {}
 extension KVPrecision: ArgumentValue {}
 
+/// A value of `--weights`.
+protocol WeightsWord: RawRepresentable<String>, CaseIterable, ArgumentValue {
+    var format: WeightFormat { get }
+}
+
 /// The values of `--weights` where a model file of any kind is made.
-enum WeightsArgument: String, CaseIterable, ArgumentValue {
+enum WeightsArgument: String, WeightsWord {
     case int8, q4, q3, f16, f32
 
     var format: WeightFormat {
@@ -156,7 +161,7 @@ enum WeightsArgument: String, CaseIterable, ArgumentValue {
 }
 
 /// The values of `--weights` where a model file is made of another one.
-enum QuantizedWeightsArgument: String, CaseIterable, ArgumentValue {
+enum QuantizedWeightsArgument: String, WeightsWord {
     case q4, q3, int8
 
     var format: WeightFormat {
@@ -169,7 +174,7 @@ enum QuantizedWeightsArgument: String, CaseIterable, ArgumentValue {
 }
 
 /// The values of `--weights` where other programs read the result.
-enum FloatWeightsArgument: String, CaseIterable, ArgumentValue {
+enum FloatWeightsArgument: String, WeightsWord {
     case f16, f32
 
     var format: WeightFormat {

@@ -23,7 +23,7 @@ extension MadeModel {
     ///   - making: how it was made; nil for the time that this run took.
     ///   - asked: fields of what it was made by.
     func tell(
-        _ terminal: Terminal, _ weights: WeightsArgument, asJSON: Bool, making: String? = nil,
+        _ terminal: Terminal, _ weights: some WeightsWord, asJSON: Bool, making: String? = nil,
         asked: [(String, JSON)] = []
     ) {
         let making =
