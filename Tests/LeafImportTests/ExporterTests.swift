@@ -165,9 +165,12 @@ import Testing
         _ = try exporter.run()
     }
 
-    @Test func aDamagedModelIsRefused() throws {
+    /// In a chunk, and in a tensor outside of them.
+    @Test(arguments: [true, false]) func aDamagedModelIsRefused(inChunk: Bool) throws {
         let conversion = try Conversion(Forms.path("ant-tiny-c/hf"))
-        try OutputFile(path: conversion.file.path).write([1, 2, 3, 4], at: conversion.file.chunks[3].offset)
+        let file = conversion.file
+        try OutputFile(path: file.path).write(
+            [1, 2, 3, 4], at: inChunk ? file.chunks[3].offset : file.regions[0].offset)
         #expect(failure { _ = try export(conversion) }?.description.contains("checksum") == true)
     }
 
