@@ -20,7 +20,7 @@ import Testing
         let input = try PerplexityInput(json: Array(#"{"text":"\#(text)","prefix":1}"#.utf8)[...])
         let windows = try input.windows(for: file)
         var scores: [TokenScore] = []
-        var report = PerplexityReport()
+        var report = PerplexityReport(context: 512)
         let requests = try windows.map { try $0.request(for: file, GenerationOptions()) }
         try desk.model.answer(requests) { index, answer in
             guard let found = try? answer.get() else { return }
