@@ -10,12 +10,13 @@ extension CPMAnt {
     ///   `.usage` for float weights on a machine without OpenBLAS.
     package static func executor(
         of file: CPMAntFile, store: BlockStore, pool: ComputePool, _ options: ExecutorOptions,
-        sharing cache: KVCache? = nil, trace: TraceRecorder? = nil
+        sharing cache: KVCache? = nil, borrowingFrom lender: Executor? = nil, trace: TraceRecorder? = nil
     ) throws(LeafError) -> Executor {
         let residents = try ResidentTensors(file.leaf, file.wantedTensors(), store: store)
         return try Executor(
             CPMAnt(file, residents: residents, longest: options.capacity.longest), file: file.leaf,
-            residents: residents, store: store, pool: pool, options, sharing: cache, trace: trace)
+            residents: residents, store: store, pool: pool, options, sharing: cache, borrowingFrom: lender,
+            trace: trace)
     }
 
     /// The parts of the memory plan that hold everything that `executor` allocates.

@@ -15,6 +15,8 @@ struct EngineOptions: Sendable {
     /// Nothing drafts for commands without `draftOptions`.
     var speculate = "off"
     var draftTokens: Int?
+    /// Whether what comes of drafts is kept beside the model that makes them.
+    var keepsAcceptance = false
 
     static let memoryOption = CommandOption<EngineOptions>.value(
         "memory", "SIZE",
@@ -55,17 +57,28 @@ struct EngineOptions: Sendable {
             "What guesses the next tokens, which one sweep then checks together; no guess changes a byte: ngram "
                 + "(what prompt and text have had before), a .leaf file of the same vocabulary, which stays in memory "
                 + "(a copy by requantize guesses best), off, or auto (ngram where there is room). Default: auto; for "
-                + "plans off.",
+                + "plans and benchmarks off.",
             \.speculate, suggest: .model),
         .value(
             "draft-tokens", "N", "Guess this many for each text on each sweep, also where it does not pay.",
             \.draftTokens),
     ]
 
+    static let keepOption = CommandOption<EngineOptions>.flag(
+        "keep-acceptance",
+        "Count in FILE.leaf.acceptance how often the guesses of --speculate FILE.leaf are right; memory is divided and "
+            + "plans predict by what is kept there.", \.keepsAcceptance)
+
+    /// For commands that generate.
+    static let generating = all + draftOptions + [keepOption, traceOption]
+
     /// What is to draft, by `draftOptions`.
     func drafts() throws(LeafError) -> DraftOptions {
         guard draftTokens == nil || speculate != "off" else {
             throw LeafError(.usage, "--draft-tokens needs something that guesses; give --speculate ngram, or a model")
+        }
+        guard !keepsAcceptance || !DraftOptions.names.contains(speculate) else {
+            throw LeafError(.usage, "--keep-acceptance counts what a model guesses; give --speculate with a .leaf file")
         }
         return try DraftOptions(named: speculate, fixedCount: draftTokens, memory: memory)
     }

@@ -27,18 +27,10 @@ struct PlanReport {
             "longest context at this budget: \(answer.maxContext.of("token")), "
                 + "\(ByteCount(bytes: answer.bytesPerToken)) each",
         ]
-        if let drafts = answer.speculation {
-            lines.append(
-                drafts.drafts == 0
-                    ? "speculation (\(drafts.mode)) would not pay"
-                    : "with \(drafts.drafts.of("draft")) a sweep of \(drafts.mode), if "
-                        + "\((100 * drafts.acceptance).fixed(0)) % of them are right: "
-                        + "\(drafts.secondsPerToken.asDuration) a token, \(drafts.tokensPerSweep.fixed(1)) tokens a "
-                        + "sweep")
-        }
-        if plan.streamedBytesPerSweep > 0, prediction.secondsSavedByOneGibibyte.isNoticeable {
-            let more = ByteCount(bytes: min(1 << 30, plan.streamedBytesPerSweep))
-            lines.append("\(more) more memory saves \(prediction.secondsSavedByOneGibibyte.asDuration) a token")
+        lines += speculation
+        if plan.streamedBytesPerSweep > 0, answer.secondsSavedByMore.isNoticeable {
+            let more = ByteCount(bytes: min(PlanAnswer.moreBytes, answer.usefulBytes))
+            lines.append("\(more) more memory saves \(answer.secondsSavedByMore.asDuration) a token")
         }
         if !answer.more.isEmpty {
             lines += ["", "a token with more memory:"]
@@ -48,5 +40,30 @@ struct PlanReport {
             }
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// What drafts, what they take of the memory, and what is gained.
+    private var speculation: [String] {
+        guard let drafts = answer.speculation, let off = answer.offSecondsPerToken else { return [] }
+        if drafts.isOff { return ["speculation is \(drafts.mode)"] }
+        var lines = [
+            drafts.drafts == 0
+                ? "speculation (\(drafts.mode)) would not pay"
+                : "with \(drafts.drafts.of("draft")) a sweep of \(drafts.mode), if "
+                    + "\((100 * drafts.acceptance).fixed(0)) % of them are right: "
+                    + "\(drafts.secondsPerToken.asDuration) a token, \(drafts.tokensPerSweep.fixed(1)) tokens a "
+                    + "sweep"
+        ]
+        if drafts.lentBlocks > 0 {
+            lines.append(
+                "the copy computes \(drafts.lentBlocks) of \(answer.blockCount.of("block")) with the model's own "
+                    + "weights, which stay in memory; its others take \(drafts.draftBytes.sizeText)")
+        }
+        let gain = off - drafts.secondsPerToken
+        lines.append(
+            "the same memory without drafts: \(off.asDuration) a token"
+                + (gain.magnitude.isNoticeable
+                    ? ", so that speculation \(gain > 0 ? "saves" : "costs") \(gain.magnitude.asDuration)" : ""))
+        return lines
     }
 }

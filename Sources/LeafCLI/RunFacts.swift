@@ -14,30 +14,47 @@ struct RunFacts: CustomStringConvertible {
         let seconds = generation.prefillSeconds + generation.decodeSeconds
         let tokens = generation.newTokens
         let perSweep = generation.tokensPerSweep
+        let secondsPerToken = generation.decodeSeconds / max(decodeSweeps, 1e-9) / perSweep
+        let wait = Double(model.counters.waitNanoseconds) * 1e-9
+        // A sweep that waits for the disk waits alike with a prompt and with one row.
+        let prefillWait = min(generation.prefillSeconds, wait * promptSweeps / max(passes, 1e-9))
+        let gain =
+            Self.secondsWithoutDrafts(model, generation, sweeps: decodeSweeps, waiting: wait - prefillWait)
+            - secondsPerToken
         let work =
             Quantity.count(tokens, "token")
             + (generation.resumedTokens > 0 ? " after \(generation.resumedTokens) of the session" : "")
             + " in \(seconds.asDuration)"
             + (decodeSweeps > 0
                 ? ", first after \(generation.prefillSeconds.asDuration), then "
-                    + "\((generation.decodeSeconds / decodeSweeps / perSweep).asDuration) a token" : "")
+                    + "\(secondsPerToken.asDuration) a token" : "")
             + (generation.draftedTokens > 0 ? ", \(perSweep.fixed(2)) tokens a sweep" : "")
+            + (generation.draftedTokens > 0 && gain.isNoticeable
+                ? "; speculation saves about \(gain.asDuration) a token" : "")
         var run = Verdict.Run()
         // A session that goes on has read its prompt.
         run.promptRows = generation.resumedTokens > 0 ? generation.samples.count : promptRows
         run.promptSweeps = promptSweeps
         run.prefillSeconds = generation.prefillSeconds
-        // A sweep that waits for the disk waits alike with a prompt and with one row.
-        let wait = Double(model.counters.waitNanoseconds) * 1e-9
-        run.prefillWaitSeconds = min(generation.prefillSeconds, wait * promptSweeps / max(passes, 1e-9))
+        run.prefillWaitSeconds = prefillWait
         run.decodeSweeps = decodeSweeps
         if decodeSweeps > 0 {
             run.decodeRows = max(1, (model.rowPasses - Double(run.promptRows) * promptSweeps) / decodeSweeps)
         }
         run.decodeSeconds = generation.decodeSeconds
         run.tokensPerSweep = perSweep
-        run.decodeWaitSeconds = wait - run.prefillWaitSeconds
+        run.decodeWaitSeconds = wait - prefillWait
         self.init(model, work, run)
+    }
+
+    /// Seconds a token that the same budget would take without drafts: those of a sweep without their rows, which takes
+    /// no longer, and waits less where their memory would keep weights.
+    private static func secondsWithoutDrafts(
+        _ model: Model, _ generation: Generation, sweeps: Double, waiting: Double
+    ) -> Double {
+        let streamed = Double(max(1, model.streamedBytesPerSweep))
+        let spared = waiting * max(0, 1 - Double(model.streamedWithoutDrafts) / streamed)
+        return (generation.decodeSeconds - model.speculation.seconds - spared) / max(sweeps, 1e-9)
     }
 
     /// Makes the facts of many requests on shared sweeps.
@@ -76,6 +93,7 @@ struct RunFacts: CustomStringConvertible {
         run.diskBytesPerSecond = counters.bytesPerSecond
         run.diskLimit = model.diskLimit
         run.streamedBytesPerSweep = streamed
+        run.unreadPerByte = model.unreadPerByte
         run.weightBytes = model.file.leaf.chunks.reduce(0) { $0 + $1.rawBytes }
         run.bytesPerWeight = model.file.leaf.weights.bytesPerWeight
         // Nothing limited what did not run.

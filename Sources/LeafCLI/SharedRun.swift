@@ -57,8 +57,7 @@ struct SharedRun {
         options.drafts = try engine.drafts()
         model = try Model(file, options)
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
-        terminal.detail(model.plan.description)
-        terminal.warnOfDrafts(missedBy: model)
+        terminal.tellPlan(of: model)
         let room = options.capacity.sequences
         let wanted = Demand.sequences(of: demands, together: sequences)
         if room < wanted {
@@ -86,6 +85,9 @@ struct SharedRun {
         guard !terminal.isQuiet else { return }
         terminal.note("\(RunFacts(model, tokens: tokens, requests: requests, seconds: seconds))")
     }
+
+    /// Keeps what came of drafts, if `--keep-acceptance` was given.
+    func keep(_ drafts: DraftTally) throws(LeafError) { if engine.keepsAcceptance { try drafts.keep(of: model) } }
 
     /// Writes the timeline, if `--trace` was given.
     func finishTrace() throws(LeafError) { try engine.finish(trace, model.file.leaf, terminal) }
@@ -219,6 +221,7 @@ extension SharedRun {
         writer.finish(summary(of: tally))
         tell(tokens: tally.tokens, requests: tally.finished)
         try finishTrace()
+        if let drafts = tally.drafts { try keep(drafts) }
         if isInterrupted {
             let done = count.map { "\(tally.finished) of \($0.of("request"))" } ?? tally.finished.of("request")
             throw LeafError(

@@ -31,13 +31,17 @@ package final class Executor {
     let matrices: [SweepMatrix]
     /// The blocks that this executor runs.
     let blocks: Range<Int>
+    /// Whose weights some of the blocks have in place of this executor's own, and which blocks those are.
+    let lender: Executor?
+    let borrowed: BorrowedBlocks?
     private let residents: ResidentTensors
     /// The rows that are on the sweep now, and which block.
     var step: Step
     // The jobs that the threads run. They are made once, because making a closure for each block would allocate.
     private lazy var filling: ComputePool.Job = { [unowned self] worker throws(LeafError) in fillBiasRows(worker) }
     private lazy var passing: ComputePool.Job = { [unowned self] worker throws(LeafError) in
-        try architecture.run(block: step.block, SweepThread(executor: self, number: worker))
+        let source = source(ofBlock: step.block)
+        try source.architecture.run(block: step.block, SweepThread(executor: self, source: source, number: worker))
     }
 
     /// - Parameters:
@@ -46,13 +50,17 @@ package final class Executor {
     ///   - pool: of `options.threads` threads.
     ///   - shared: the cache of an executor of the same shape and capacity, for a copy that drafts in its sequences;
     ///     nil for one of its own.
+    ///   - lender: whose weights `options.borrowed` are; it rests while this one runs.
     /// - Throws: `.io` and `.badInput` when adapters cannot be read, `.budget` when the system refuses memory, `.usage`
     ///   when float weights meet a machine without OpenBLAS.
     package init(
         _ architecture: any Architecture, file: LeafFile, residents: ResidentTensors, store: BlockStore,
-        pool: ComputePool, _ options: ExecutorOptions, sharing shared: KVCache? = nil, trace: TraceRecorder? = nil
+        pool: ComputePool, _ options: ExecutorOptions, sharing shared: KVCache? = nil,
+        borrowingFrom lender: Executor? = nil, trace: TraceRecorder? = nil
     ) throws(LeafError) {
-        precondition(pool.threadCount == options.threads)
+        precondition(pool.threadCount == options.threads && (lender == nil) == (options.borrowed == nil))
+        self.lender = lender
+        borrowed = options.borrowed
         self.architecture = architecture
         self.file = file
         self.residents = residents
@@ -125,7 +133,8 @@ package final class Executor {
         let sweepBegin = TraceRecorder.now(trace)
         try begin(batch)
         claims.reset()
-        if let given { take(given) } else { try embed(batch) }
+        lender?.claims.reset()
+        if let given { take(given) } else { try embed(batch, fromTableOf: source(ofBlock: file.blocks.count - 1)) }
         do throws(LeafError) {
             try pool.run(filling)
             step.direction = direction

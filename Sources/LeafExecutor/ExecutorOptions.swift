@@ -14,6 +14,8 @@ package struct ExecutorOptions: Sendable {
     package var blocks: Range<Int>?
     /// What drafts take beside the texts' demands.
     package var drafts = DraftRoom.none
+    /// Blocks that are run with the weights of another executor; nil for none.
+    package var borrowed: BorrowedBlocks?
     /// Looks at the rows that matrices multiply.
     package var observer: (any InputObserver)?
 

@@ -120,7 +120,8 @@ package final class Scratch {
             feedForward = facts.feedForwardWidth.roundedUp(to: 64)
             vocab = facts.vocabSize.roundedUp(to: 64)
             self.widest = max(dModel, query, feedForward, widest(file.matrices.map(\.columns)))
-            upStride = Self.largestUpPart(file, facts, threads: threads)
+            let lent = options.borrowed.map { Self.largestUpPart($0.file, facts, threads: threads) }
+            upStride = max(Self.largestUpPart(file, facts, threads: threads), lent ?? 0)
             quantizedBytes =
                 file.matrices.contains { $0.layout.isQuantized }
                 ? max(rows, capacity.logitRows) * leaf_activation_row_bytes(options.activations.kernelType, self.widest)

@@ -8,6 +8,8 @@ package import LeafSystem
 /// All threads run the same block and do their shares of each step; `meet` is where a step needs what all have done.
 package struct SweepThread {
     let executor: Executor
+    /// Whose weights the block has: the executor's own, or those that it borrows.
+    let source: Executor
     /// Its number, from 0.
     let number: Int
 
@@ -55,7 +57,7 @@ package struct SweepThread {
     // MARK: Linear layers
 
     /// Columns of the first of some matrices.
-    package func columns(of matrices: Range<Int>) -> Int { executor.matrices[matrices.lowerBound].columns }
+    package func columns(of matrices: Range<Int>) -> Int { source.matrices[matrices.lowerBound].columns }
 
     /// Prepares this thread's share of the rows for the matrices that read them, and meets the others.
     ///
@@ -68,7 +70,7 @@ package struct SweepThread {
         let begin = TraceRecorder.now(executor.trace)
         let columns = columns(of: matrices)
         let input = buffers.linearInput(columns: columns)
-        let isQuantized = executor.isQuantized(matrices)
+        let isQuantized = source.isQuantized(matrices)
         let rowBytes = isQuantized ? executor.product.quantizedRowBytes(columns: columns) : 0
         for row in share(of: rows) {
             let numbers = input[row]
@@ -113,14 +115,19 @@ package struct SweepThread {
             let index = inOrder(matrices, turn)
             let begin = TraceRecorder.now(executor.trace)
             defer { executor.trace?.record(.linear, on: .compute(number), since: begin, index) }
-            let chunks = executor.matrices[index].chunks
+            let chunks = source.matrices[index].chunks
             for turn in 0..<chunks.count {
                 let chunk = inOrder(chunks, turn)
-                let lease = try executor.store.lease(chunk, consumer: number)
+                let lease = try lease(chunk)
                 claimParts(of: index, among: matrices, in: lease, rows: rows, into: target, finish: finish)
             }
         }
         try meet()
+    }
+
+    private func lease(_ chunk: Int) throws(LeafError) -> ChunkLease {
+        if source === executor { return try executor.store.lease(chunk, consumer: number) }
+        return try source.store.borrow(chunk)
     }
 
     /// Computes what this thread claims of one chunk.
@@ -133,7 +140,7 @@ package struct SweepThread {
         let chunk = lease.chunk
         lease.bytes.withUnsafeBytes { bytes in
             guard rows > 0, let base = bytes.baseAddress else { return }
-            while let part = executor.claim(chunk, of: index, ordinal: index - matrices.lowerBound) {
+            while let part = source.claim(chunk, of: index, ordinal: index - matrices.lowerBound) {
                 let output = target(part)
                 multiply(part, base, in: chunk, rows: rows, output)
                 addUp(part, of: matrices, rows: rows, to: output)
@@ -148,8 +155,8 @@ package struct SweepThread {
     }
 
     private func multiply(_ part: Part, _ base: UnsafeRawPointer, in chunk: Int, rows: Int, _ output: FloatRows) {
-        let matrix = executor.matrices[part.matrix]
-        let first = part.outputs.lowerBound - executor.file.chunks[chunk].firstOutput
+        let matrix = source.matrices[part.matrix]
+        let first = part.outputs.lowerBound - source.file.chunks[chunk].firstOutput
         let input = LinearProduct.Input(
             rowCount: rows, columns: matrix.columns, quantized: buffers.quantizedRows,
             floats: buffers.linearInput(columns: matrix.columns))

@@ -82,6 +82,16 @@ package final class BlockStore: Sendable {
         try ChunkLease(of: chunk, in: readAhead, consumer: consumer)
     }
 
+    /// A chunk that is pinned, for a second model that computes between two sweeps. It waits for nothing and leaves the
+    /// sweep as it is.
+    ///
+    /// While such a lease lasts, nobody calls `settle()`.
+    ///
+    /// - Throws: `.cancelled` if the chunk is not in memory, where it is only as long as nobody needs the room more.
+    package func borrow(_ chunk: Int) throws(LeafError) -> ChunkLease {
+        try ChunkLease(borrowing: chunk, from: readAhead)
+    }
+
     /// To be called between blocks and after the last, while no consumer holds or waits for a chunk: carries out what
     /// `want(pinnedBytes:)` and `allow(pinnedBytes:)` asked for, as far as that is possible now.
     ///

@@ -16,6 +16,13 @@ package struct ChunkLease: ~Copyable, @unchecked Sendable {
         self.readAhead = readAhead
     }
 
+    /// A lease beside the sweep, which counts for none of its consumers.
+    init(borrowing chunk: Int, from readAhead: ReadAhead) throws(LeafError) {
+        memory = try readAhead.borrow(chunk)
+        self.chunk = chunk
+        self.readAhead = readAhead
+    }
+
     deinit { readAhead.release(chunk) }
 
     /// The chunk's `rawBytes` bytes, verified and unpacked; they begin at a page.

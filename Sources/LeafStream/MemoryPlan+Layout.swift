@@ -1,5 +1,10 @@
 import LeafSystem
 
+extension MemoryPlan {
+    /// Places of a sweep in an order whose every prefix is spread evenly over it.
+    package static func spread(_ places: Range<Int>) -> [Int] { Layout.spread(Array(places)) }
+}
+
 /// How chunks share the memory that the reserved parts leave: slots of one size, and pinned chunks.
 struct Layout {
     var slotBytes: Int
@@ -37,6 +42,19 @@ struct Layout {
         return Layout(
             slotBytes: best.slotBytes, slotCount: best.slotBytes > 0 ? minimumSlotCount : 0, isPinned: isPinned,
             pinnedBytes: best.bytes - 2 * best.slotBytes)
+    }
+
+    /// This layout with more chunks pinned, whatever room there is.
+    func pinning(_ chunks: [Int], needs: [Int]) -> Layout {
+        var layout = self
+        for index in chunks where !layout.isPinned[index] {
+            layout.isPinned[index] = true
+            layout.pinnedBytes +|= needs[index]
+        }
+        // As many slots as there are chunks left to stream would cost as much as pinning these.
+        guard slotCount > 0, layout.isPinned.count(where: { !$0 }) <= Self.minimumSlotCount else { return layout }
+        return Layout(
+            slotBytes: slotBytes, slotCount: 0, isPinned: needs.map { _ in true }, pinnedBytes: needs.reduce(0, +|))
     }
 
     /// Extends this layout to `room` bytes: everything pinned if that fits, otherwise first slots up to the preferred

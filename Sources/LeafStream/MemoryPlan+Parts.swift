@@ -91,10 +91,11 @@ extension MemoryPlan: CustomStringConvertible {
             slotCount == 0
             ? "everything is resident"
             : "\(slotCount) of \(slotBytes.sizeText); \(streamedBytesPerSweep.diskText) read a sweep"
+        let lent = lentChunks.isEmpty ? "" : ", \(lentChunks.count) of them for drafts as well"
         var lines = parts.map { part in
             switch part.purpose {
             case .slots: line(part.purpose.label, part.bytes, slots)
-            case .pinned: line(part.purpose.label, part.bytes, "\(pinnedChunks.count) of \(chunkCount) chunks")
+            case .pinned: line(part.purpose.label, part.bytes, "\(pinnedChunks.count) of \(chunkCount) chunks\(lent)")
             default: line(part.purpose.label, part.bytes, part.purpose.note)
             }
         }

@@ -26,6 +26,11 @@ public struct MemoryPlan: Sendable, Equatable {
     public let slotCount: Int
     /// Indices of the chunks that never leave, ascending.
     public let pinnedChunks: [Int]
+    /// Those of them with which a second model computes as well, ascending. They are the last to leave if memory has to
+    /// be given back.
+    package let lentChunks: [Int]
+    /// Chunks that are neither in memory nor read, because nobody asks for them.
+    package let absentChunks: Set<Int>
     /// Bytes for the pinned chunks, each rounded up to 4096.
     public let pinnedBytes: Int
     /// The number of chunks of the model.
@@ -47,14 +52,16 @@ public struct MemoryPlan: Sendable, Equatable {
     ///   - least: bytes that were taken before there was a plan, at their most; no smaller budget works.
     ///   - contents: what the plan is made for, for its sentences; nil where nobody asks.
     ///   - chunks: the model's chunks in sweep order.
+    ///   - lent: chunks that are pinned before any other, ascending, because a second model computes with them as well.
+    ///   - absent: chunks that nobody asks for.
     ///   - reserved: everything but slots and pinned chunks.
     /// - Throws: `.budget` with the smallest budget that works.
     package init(
         budget: Int, isGiven: Bool = true, atLeast least: Int = 0, for contents: String? = nil, chunks: [Chunk],
-        reserved: [Part]
+        lending lent: [Int] = [], leavingOut absent: Set<Int> = [], reserved: [Part]
     ) throws(LeafError) {
-        let needs = chunks.map(\.slotBytes)
-        let layout = Layout.smallest(for: needs)
+        let needs = chunks.indices.map { absent.contains($0) ? 0 : chunks[$0].slotBytes }
+        let layout = Layout.smallest(for: needs).pinning(lent, needs: needs)
         let planned = reserved.total +| layout.bytes
         minimum = max(least, planned +| Self.pageTableBytes(for: planned))
         // A sum that fits no number is more than any budget.
@@ -78,9 +85,13 @@ public struct MemoryPlan: Sendable, Equatable {
         self.reserved = reserved
         slotBytes = fit.slotBytes
         slotCount = fit.slotCount
-        pinnedChunks = fit.isPinned.indices.filter { fit.isPinned[$0] }
+        pinnedChunks = fit.isPinned.indices.filter { fit.isPinned[$0] && !absent.contains($0) }
+        lentChunks = lent
+        absentChunks = absent
         pinnedBytes = fit.pinnedBytes
         chunkCount = chunks.count
-        streamedBytesPerSweep = chunks.indices.reduce(0) { fit.isPinned[$1] ? $0 : $0 + chunks[$1].paddedBytes }
+        streamedBytesPerSweep = chunks.indices.reduce(0) {
+            fit.isPinned[$1] || absent.contains($1) ? $0 : $0 + chunks[$1].paddedBytes
+        }
     }
 }

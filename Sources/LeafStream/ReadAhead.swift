@@ -104,14 +104,19 @@ final class ReadAhead: Sendable {
         precondition(
             chunks[order.chunks].allSatisfy { $0.paddedBytes <= 32 * loader.requestBytes } && loader.sourceCount <= 2)
         let pinned = plan.pinnedChunks.map { order.chunks.lowerBound + $0 }
-        var isPinned = [Bool](repeating: false, count: chunks.count)
-        for chunk in pinned { isPinned[chunk] = true }
-        let streamedCount = order.chunks.count - pinned.count
+        var isUnclaimed = [Bool](repeating: false, count: chunks.count)
+        for chunk in pinned { isUnclaimed[chunk] = true }
+        // What nobody asks for is never read, like a pinned chunk that is there.
+        var isPinned = isUnclaimed
+        for chunk in plan.absentChunks { isPinned[order.chunks.lowerBound + chunk] = true }
+        let streamedCount = order.chunks.count(where: { !isPinned[$0] })
         precondition(streamedCount == 0 || plan.slotCount < streamedCount)
-        residency = Residency(plan, chunks, pinned: pinned)
+        residency = Residency(
+            plan, chunks, pinned: pinned, lent: Set(plan.lentChunks.map { order.chunks.lowerBound + $0 }))
         monitor = Monitor(
             State(
-                isPinned: isPinned, isUnclaimed: isPinned, unclaimedPinned: pinned.count, streamedCount: streamedCount,
+                isPinned: isPinned, isUnclaimed: isUnclaimed, unclaimedPinned: pinned.count,
+                streamedCount: streamedCount,
                 pieces: Array(repeating: Pieces(), count: chunks.count), freeSlots: Array(0..<plan.slotCount),
                 occupants: [Int?](repeating: nil, count: plan.slotCount),
                 sources: SourceRates(count: loader.sourceCount),
@@ -133,6 +138,16 @@ final class ReadAhead: Sendable {
         var address = states[chunk].address.load(ordering: .acquiring)
         if address == 0 { address = try waitForAddress(of: chunk, consumer) }
         acquired.add(1, ordering: .relaxed)
+        return UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: address), count: chunks[chunk].rawBytes)
+    }
+
+    /// The bytes of a pinned chunk for somebody beside the sweep.
+    func borrow(_ chunk: Int) throws(LeafError) -> UnsafeRawBufferPointer {
+        let address = states[chunk].address.load(ordering: .acquiring)
+        // A chunk in a slot leaves when the sweep's consumers have released it.
+        guard address != 0, states[chunk].slot.load(ordering: .relaxed) < 0 else {
+            throw LeafError(.cancelled, "weights that two models share are not in memory")
+        }
         return UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: address), count: chunks[chunk].rawBytes)
     }
 

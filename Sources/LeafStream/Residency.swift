@@ -18,11 +18,13 @@ final class Residency: Sendable {
     /// The last value that was carried out.
     private let settled: Atomic<Int>
 
-    /// - Parameter pinned: the plan's pinned chunks, by their indices in the file.
-    init(_ plan: MemoryPlan, _ chunks: [Chunk], pinned: [Int]) {
+    /// - Parameters:
+    ///   - pinned: the plan's pinned chunks, by their indices in the file.
+    ///   - lent: those of them with which a second model computes; they leave last.
+    init(_ plan: MemoryPlan, _ chunks: [Chunk], pinned: [Int], lent: Set<Int>) {
         // A chunk that no slot can hold stays.
         let movable = pinned.filter { chunks[$0].slotBytes <= plan.slotBytes }
-        order = Layout.spread(movable)
+        order = movable.filter(lent.contains) + Layout.spread(movable.filter { !lent.contains($0) })
         maximum = movable.reduce(0) { $0 + chunks[$1].slotBytes }
         slotBytes = plan.slotBytes
         borrowsSlots = plan.slotCount == 0

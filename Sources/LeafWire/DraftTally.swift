@@ -1,5 +1,6 @@
 package import LeafFormat
 package import LeafGeneration
+package import LeafSystem
 package import Leafcutter
 
 /// What drafting came to for some texts.
@@ -16,6 +17,11 @@ package struct DraftTally: Sendable, Equatable {
         accepted += generation.acceptedTokens
         tokens += generation.stepTokens
         steps += generation.steps
+    }
+
+    /// Adds it to what is kept beside the model that drafts.
+    package func keep(of model: Model) throws(LeafError) {
+        try model.keepAcceptance(sweeps: steps, drafted: drafted, accepted: accepted)
     }
 
     /// `{"mode","drafted","accepted","tokens_per_sweep","draft_seconds"}`

@@ -3,9 +3,11 @@ package import Leafcutter
 
 extension Outlook.Forecast {
     package var json: JSON {
-        [
-            "budget": .integer(plan.budget), "seconds_per_token": .number(prediction.secondsPerToken),
-            "prefill_seconds": .number(prediction.prefillSeconds),
-        ]
+        .object(
+            [
+                ("budget", .integer(plan.budget)), ("seconds_per_token", .number(prediction.secondsPerToken)),
+                ("prefill_seconds", .number(prediction.prefillSeconds)),
+            ]
+                + (speculation.map { [("speculative_seconds_per_token", .number($0.secondsPerToken))] } ?? []))
     }
 }

@@ -11,6 +11,13 @@ package struct PlanAnswer {
     package let prediction: Prediction
     /// With drafts; nil where none were asked for.
     package let speculation: SpeculationForecast?
+    /// Seconds a token of the same budget without drafts; nil where none were asked for.
+    package let offSecondsPerToken: Double?
+    /// Seconds a token, with drafts, that `moreBytes` more memory save.
+    package let secondsSavedByMore: Double
+    package static let moreBytes = 1 << 30
+    /// Bytes more than the budget that make tokens faster.
+    package let usefulBytes: Int
     package let rates: MachineRates
     /// Tokens of the longest text, and rows of the prompt that is predicted.
     package let context: Int
@@ -36,6 +43,14 @@ package struct PlanAnswer {
     ) throws(LeafError) {
         self.file = file.leaf
         (plan, prediction, speculation) = (forecast.plan, forecast.prediction, forecast.speculation)
+        offSecondsPerToken = forecast.off?.secondsPerToken
+        usefulBytes =
+            forecast.speculation == nil
+            ? forecast.plan.streamedBytesPerSweep : max(0, outlook.fastest.plan.budget - forecast.plan.budget)
+        secondsSavedByMore =
+            forecast.speculation == nil
+            ? forecast.prediction.secondsSavedByOneGibibyte
+            : try outlook.secondsSaved(by: Self.moreBytes, beyond: forecast)
         (self.rates, self.context, self.target) = (rates, context, target)
         more = try outlook.forecasts().filter { $0.plan.budget > forecast.plan.budget }
         var least = smallest ?? options
@@ -54,6 +69,8 @@ package struct PlanAnswer {
         larger.capacity.pages +|= Demand.pages(holding: span)
         return (try Model.plan(file, larger).bytes(for: .kv) - Model.plan(file, options).bytes(for: .kv)) / span
     }
+
+    package var blockCount: Int { file.blocks.count }
 
     /// The number of blocks whose chunks are all pinned.
     private var pinnedBlocks: Int {
@@ -79,6 +96,9 @@ package struct PlanAnswer {
                         "mode": .string($0.mode), "acceptance": .number($0.acceptance), "drafts": .integer($0.drafts),
                         "tokens_per_sweep": .number($0.tokensPerSweep),
                         "seconds_per_token": .number($0.secondsPerToken), "draft_seconds": .number($0.draftSeconds),
+                        "draft_bytes": .integer($0.draftBytes), "lent_blocks": .integer($0.lentBlocks),
+                        "off_seconds_per_token": offSecondsPerToken.map { .number($0) } ?? .null,
+                        "seconds_saved_by_one_gibibyte": .number(secondsSavedByMore),
                     ]
                 )
             ]

@@ -20,8 +20,13 @@ public struct DraftOptions: Sendable {
     /// Drafts of a text on each sweep, also where they do not pay; nil for as many as pay.
     public var fixedCount: Int?
 
-    /// How often a draft is taken to be right, for predictions. Models of the same family are right more often.
-    public var expectedAcceptance = 0.6
+    /// How often a draft is taken to be right if those before it are, for predictions; nil for what was kept, or else a
+    /// careful figure.
+    public var expectedAcceptance: Double?
+    /// What was kept of earlier runs; nil to know nothing of them.
+    public var kept: KeptAcceptance?
+    /// Blocks that a copy computes with the model's weights; nil for as many as give most by prediction.
+    package var lentBlocks: Int?
     /// Another source, in place of `source`.
     package var makeSource: (@Sendable () -> any DraftSource)?
 
@@ -34,8 +39,8 @@ public struct DraftOptions: Sendable {
     ///
     /// - Parameters:
     ///   - memory: the budget of the model that is drafted for; the header of the draft has to fit it as well.
-    /// - Throws: `.io` and `.badInput` for a model that cannot be read, `.budget` for one that is too large, `.usage`
-    ///   for what is no file and nearly one of the words.
+    /// - Throws: `.io` and `.badInput` for a model, or what was kept beside it, that cannot be read, `.budget` for a
+    ///   model that is too large, `.usage` for what is no file and nearly one of the words.
     public init(
         named name: String, fixedCount: Int? = nil, memory: MemoryBudget = .automatic
     ) throws(LeafError) {
@@ -47,6 +52,7 @@ public struct DraftOptions: Sendable {
             case "ngram": .ngrams
             default: .model(try Self.model(name, toPlanFor: memory))
             }
+        if case .model(let draft) = source { kept = try KeptAcceptance(beside: draft.leaf.path) }
     }
 
     private static func model(_ path: String, toPlanFor memory: MemoryBudget) throws(LeafError) -> ModelFile {
@@ -56,7 +62,7 @@ public struct DraftOptions: Sendable {
                 "'\(path)' is neither a model file nor one of \(names.joined(separator: ", ")); did you mean "
                     + "'\(word)'?")
         }
-        return try ModelFile(path: path, toPlanFor: memory)
+        return try ModelFile(path: path, toPlanFor: memory, readsTokenizer: false)
     }
 
     /// The words that are no paths.
@@ -76,6 +82,17 @@ public struct DraftOptions: Sendable {
                 .usage, "a draft corpus is for n-grams, and something else guesses, or nothing",
                 advice: .setting("speculate", ["ngram", "auto"]))
         }
+    }
+
+    /// Models of the same family are right about as often, most copies with fewer bits more often.
+    private static let carefulAcceptance = (model: 0.6, copy: 0.8)
+
+    /// How often what drafts is taken to be right.
+    func acceptance(for file: ModelFile) -> Double {
+        if let expectedAcceptance { return expectedAcceptance }
+        guard case .model(let draft) = source else { return Self.carefulAcceptance.model }
+        return kept?.acceptance(of: draft, for: file)
+            ?? (draft.isCopy(of: file) ? Self.carefulAcceptance.copy : Self.carefulAcceptance.model)
     }
 
     public static let none = DraftOptions(.none)

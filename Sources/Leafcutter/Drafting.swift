@@ -16,7 +16,7 @@ struct Drafting: Sendable {
         case other(@Sendable () -> any DraftSource)
     }
 
-    let source: Source
+    private(set) var source: Source
     let fixedCount: Int?
     /// What drafts take of the model's own sweeps and cache.
     let room: DraftRoom
@@ -24,6 +24,8 @@ struct Drafting: Sendable {
     let mode: String
     /// Whether something was to draft for which there is no room.
     var isRefused = false
+    /// How often a draft is taken to be right if those before it are, for predictions.
+    private(set) var acceptance = 0.0
 
     static let off = Drafting(mode: "off")
 
@@ -37,7 +39,7 @@ struct Drafting: Sendable {
     private static let usualCount = 16
     private static let counts = 1...Speculation.mostDrafts
     /// Texts that draft on the same sweep with all their drafts.
-    private static let mostTexts = 4
+    static let mostTexts = 4
 
     /// - Parameter executor: the options of the model that is drafted for.
     /// - Throws: `.usage` for a number of drafts that makes no sense, or a model that cannot draft for this one.
@@ -63,12 +65,14 @@ struct Drafting: Sendable {
             source = .ngrams(limit: executor.capacity.longest, texts: executor.capacity.sequences)
             // Drafts that nobody asked for take no pages.
             room = options.isAutomatic ? DraftRoom(rows: count * texts) : Self.room(count, texts)
+            acceptance = options.acceptance(for: file)
             (fixedCount, mode) = (options.fixedCount, "ngram")
         case .model(let draft):
             fixedCount = options.fixedCount
             let model = try DraftModel(draft, for: file, executor, texts: texts)
-            source = .model(model)
+            source = .model(model.borrowing(model.leastBorrowed))
             mode = draft.leaf.path
+            acceptance = options.acceptance(for: file)
             room = Self.room(count, texts, hasForks: model.sharesCache)
         }
     }
@@ -89,6 +93,38 @@ struct Drafting: Sendable {
     /// Whether it is a copy of the model, which helps only where the model itself does not fit.
     var sharesCache: Bool { if case .model(let model) = source { model.sharesCache } else { false } }
 
+    /// The same with a copy that computes so many blocks with the model's own weights, which stay in memory then.
+    func borrowing(_ count: Int) -> Drafting {
+        guard case .model(let model) = source else { return self }
+        var drafting = self
+        drafting.source = .model(model.borrowing(count))
+        return drafting
+    }
+
+    /// What a copy computes with the model's own weights.
+    var borrowed: BorrowedBlocks? { if case .model(let model) = source { model.executor.borrowed } else { nil } }
+
+    /// The model's chunks that have to stay in memory, because a copy computes with them as well.
+    var lentChunks: [Int] {
+        guard let borrowed else { return [] }
+        return borrowed.blocks.sorted().flatMap { borrowed.file.blocks[$0].chunks }
+    }
+
+    /// Bytes of the model that need not be streamed for each byte more of memory: a copy needs none for blocks that
+    /// stay.
+    var unreadPerByte: Double {
+        guard case .model(let draft) = source, let borrowed = draft.executor.borrowed else { return 1 }
+        let share = Double(draft.file.leaf.chunks.paddedBytes) / Double(max(1, borrowed.file.chunks.paddedBytes))
+        return share < 1 ? 1 / (1 - share) : 1
+    }
+
+    /// Nothing drafts after all, for this reason.
+    func off(_ reason: String, isRefused: Bool) -> Drafting {
+        var off = Drafting(mode: "off: \(reason)", isRefused: isRefused)
+        off.acceptance = acceptance
+        return off
+    }
+
     /// - Throws: `.badInput` when the draft lacks a tensor.
     func parts() throws(LeafError) -> [MemoryPlan.Part] {
         switch source {
@@ -100,12 +136,16 @@ struct Drafting: Sendable {
     }
 }
 
-/// A model that drafts for another one: everything of it stays in memory.
+/// A model that drafts for another one: everything of it stays in memory, but what it borrows.
 struct DraftModel: Sendable {
     let file: ModelFile
     /// Whether it is a copy of the model with other weights: it reads and writes the model's own cache.
     let sharesCache: Bool
-    let executor: ExecutorOptions
+    private(set) var executor: ExecutorOptions
+    private let lender: LeafFile
+    /// Blocks in the order in which the model lends them: first those behind its layers, then layers that are
+    /// spread over the sweep.
+    private let lendingOrder: [Int]
     /// Texts that draft together.
     let texts: Int
 
@@ -122,7 +162,10 @@ struct DraftModel: Sendable {
                     + "\(file.configuration.vocabSize); a draft needs the vocabulary of its model")
         }
         self.file = draft
+        lender = file.leaf
         sharesCache = draft.isCopy(of: file)
+        let head = file.ant.facts.outputBlock
+        lendingOrder = Array(head..<file.leaf.blocks.count) + MemoryPlan.spread(0..<head)
         let longer = max(0, draft.configuration.promptLength - file.configuration.promptLength)
         var capacity = model.capacity
         capacity.longest +|= Drafting.branchPages *| Demand.pageKeys
@@ -147,6 +190,17 @@ struct DraftModel: Sendable {
             tuning: sharesCache ? model.tuning : ModelTuning())
     }
 
+    /// The most blocks that a copy can compute with the model's own weights.
+    var mostBorrowed: Int { sharesCache ? lendingOrder.count : 0 }
+    /// Blocks behind the layers are the same in both files: one of them is enough.
+    var leastBorrowed: Int { sharesCache ? lendingOrder.count - file.ant.facts.outputBlock : 0 }
+
+    func borrowing(_ count: Int) -> DraftModel {
+        var draft = self
+        draft.executor.borrowed = count > 0 ? BorrowedBlocks(of: lender, Set(lendingOrder.prefix(count))) : nil
+        return draft
+    }
+
     /// Makes an executor of the draft.
     ///
     /// - Parameters:
@@ -161,13 +215,16 @@ struct DraftModel: Sendable {
         let store = try BlockStore(
             file: file.leaf, plan: try plan(), reading: reading, consumers: executor.threads, system: system)
         return try CPMAnt.executor(
-            of: file.ant, store: store, pool: pool, executor, sharing: sharesCache ? model.cache : nil)
+            of: file.ant, store: store, pool: pool, executor, sharing: sharesCache ? model.cache : nil,
+            borrowingFrom: executor.borrowed == nil ? nil : model)
     }
 
-    /// Everything of the model in memory.
+    /// Everything of the draft in memory, but the blocks that it borrows.
     func plan() throws(LeafError) -> MemoryPlan {
-        try MemoryPlan(
+        let borrowed = executor.borrowed?.blocks ?? []
+        return try MemoryPlan(
             budget: .max, chunks: file.leaf.chunks,
+            leavingOut: Set(borrowed.lazy.flatMap { file.leaf.blocks[$0].chunks }),
             reserved: CPMAnt.parts(file.ant, executor, sharesCache: sharesCache) + [
                 MemoryPlan.Part(.tables, file.allowance.held - MemoryPlan.runtimeBytes),
                 MemoryPlan.Part(.runtime, Self.readerBytes),

@@ -50,6 +50,19 @@ public struct MachineRates: Sendable, Equatable {
         self.disk = disk
     }
 
+    /// What is assumed of a machine that nobody has measured: two cores with AVX2, two channels of memory, and a disk
+    /// of 2 GB/s, or as slow as it is limited to be.
+    package static func assumed(threads: Int, _ reading: ReadingOptions) -> MachineRates {
+        let rates = [(1, 16e9), (4, 12e9), (16, 4e9), (64, 1e9)].map {
+            KernelProbe.Rate(rows: $0.0, weightBytesPerSecond: $0.1)
+        }
+        return MachineRates(
+            kernels: KernelProbe(
+                threads: threads, readBytesPerSecond: 20e9, rates: rates, bytesPerWeight: 1, joinSeconds: 20e-6,
+                digestBytesPerSecond: 5e9, touchSecondsPerByte: 0.2e-9),
+            disk: DiskRate(bytesPerSecond: 2e9, limit: reading.maxBytesPerSecond.map(Double.init) ?? .infinity))
+    }
+
     /// Measures in about fifteen seconds for one file: kernels with its weights and these numbers of rows, and the disk
     /// that it is on. Uses at most a quarter of the free memory.
     ///

@@ -1,3 +1,5 @@
+package import LeafSystem
+
 /// What drafting has come to since the model was opened.
 public struct SpeculationFacts: Sendable, Equatable {
     /// What drafts, or why nothing does: `off`, `ngram`, a path, `off: no room for ..`.
@@ -17,6 +19,29 @@ extension Model {
             mode: counters.failure.map { "off: \($0)" } ?? settings.drafting.mode, drafted: counters.drafted,
             accepted: counters.accepted, seconds: counters.seconds)
     }
+
+    /// Adds what came of drafts to what is kept beside the model that made them.
+    ///
+    /// - Parameter sweeps: of single texts, behind their prompts.
+    /// - Throws: `.io` if it cannot be written, `.badInput` for a file there that is something else.
+    package func keepAcceptance(sweeps: Int, drafted: Int, accepted: Int) throws(LeafError) {
+        guard case .model(let draft) = settings.drafting.source, drafted > 0 else { return }
+        // Another run may have written it meanwhile.
+        var kept = try KeptAcceptance(beside: draft.file.leaf.path)
+        kept.add(of: draft.file, for: file, sweeps: sweeps, drafted: drafted, accepted: accepted)
+        try kept.write()
+    }
+
+    /// Bytes that a sweep would read if no memory were kept for drafts.
+    package var streamedWithoutDrafts: Int {
+        guard case .none = settings.drafting.source else {
+            return (try? settings.with(.off).plan())?.streamedBytesPerSweep ?? streamedBytesPerSweep
+        }
+        return streamedBytesPerSweep
+    }
+
+    /// Bytes that need not be streamed for each byte more of memory.
+    package var unreadPerByte: Double { settings.drafting.unreadPerByte }
 
     /// Why nothing drafts although it was asked for; nil where all is as it was asked.
     package var missedDrafts: String? { settings.drafting.isRefused ? settings.drafting.mode : nil }

@@ -45,21 +45,27 @@ public struct ModelFile: Sendable {
     /// A budget that is too small for header, vocabulary, adapters or a session is refused by the plan, which alone
     /// knows how much would do for everything. So reading them may take a little more than a small budget, if the
     /// machine has it.
-    package init(path: String, toPlanFor memory: MemoryBudget) throws(LeafError) {
+    ///
+    /// - Parameter readsTokenizer: false for a model that never meets a text.
+    package init(path: String, toPlanFor memory: MemoryBudget, readsTokenizer: Bool = true) throws(LeafError) {
         switch memory {
-        case .automatic: try self.init(path: path, readingWithin: nil)
+        case .automatic: try self.init(path: path, readingWithin: nil, readsTokenizer: readsTokenizer)
         case .bytes(let bytes):
             let spare = min(Self.readingBytes, Machine.current().defaultBudget)
-            try self.init(path: path, readingWithin: max(bytes, spare))
+            try self.init(path: path, readingWithin: max(bytes, spare), readsTokenizer: readsTokenizer)
         }
     }
 
     /// More than what lies beside the weights of any published model takes.
     private static let readingBytes = 256 << 20
 
-    private init(path: String, readingWithin budget: Int?) throws(LeafError) {
+    private init(path: String, readingWithin budget: Int?, readsTokenizer: Bool = true) throws(LeafError) {
         allowance = HeapAllowance(budget: budget, held: MemoryPlan.runtimeBytes)
         ant = try CPMAntFile.open(path: path, &allowance)
+        guard readsTokenizer else {
+            tokenizer = nil
+            return
+        }
         let bound = Tokenizer.heapBound(of: ant.leaf)
         try allowance.take(bound, for: "its vocabulary", of: path)
         if let data = try ant.leaf.readTokenizer() {

@@ -10,6 +10,11 @@ public struct Outlook: Sendable {
         public let prediction: Prediction
         /// With them; nil where none were asked for.
         public let speculation: SpeculationForecast?
+        /// What the budget gives if no memory is kept for drafts; nil where none were asked for.
+        public let off: Prediction?
+
+        /// With drafts, where some were asked for.
+        public var secondsPerToken: Double { speculation?.secondsPerToken ?? prediction.secondsPerToken }
     }
 
     /// With the smallest budget that works.
@@ -48,12 +53,18 @@ public struct Outlook: Sendable {
         fastest = try forecast(max(unlimited.minimum, unlimited.total))
     }
 
+    /// Seconds a token that so many bytes more than a forecast's save, or as many as are of use.
+    public func secondsSaved(by more: Int, beyond forecast: Forecast) throws(LeafError) -> Double {
+        let budget = min(forecast.plan.budget +| more, max(forecast.plan.budget, fastest.plan.budget))
+        return max(0, forecast.secondsPerToken - (try self.forecast(budget: budget)).secondsPerToken)
+    }
+
     /// - Throws: `.budget` with the smallest budget that works.
     public func forecast(budget: Int) throws(LeafError) -> Forecast {
         try Self.forecast(budget, file, options, promptRows, rates)
     }
 
-    private static func forecast(
+    package static func forecast(
         _ budget: Int, _ file: ModelFile, _ options: ModelOptions, _ promptRows: Int, _ rates: MachineRates
     ) throws(LeafError) -> Forecast {
         var options = options
@@ -61,13 +72,15 @@ public struct Outlook: Sendable {
         let settings = try Settings(file, options)
         let plan = try settings.plan()
         let batch = options.capacity.sequences
-        let prediction = Prediction(file, plan, promptRows: promptRows, batch: batch, rates)
+        func predict(_ plan: MemoryPlan) -> Prediction {
+            Prediction(file, plan, promptRows: promptRows, batch: batch, rates)
+        }
+        let prediction = predict(plan)
         let speculation =
             options.drafts.isWanted
-            ? SpeculationForecast(
-                settings.drafting, file, plan, prediction, batch: batch,
-                acceptance: options.drafts.expectedAcceptance, rates) : nil
-        return Forecast(plan: plan, prediction: prediction, speculation: speculation)
+            ? SpeculationForecast(settings.drafting, file, plan, prediction, batch: batch, rates) : nil
+        let off = options.drafts.isWanted ? predict(try settings.with(.off).plan()) : nil
+        return Forecast(plan: plan, prediction: prediction, speculation: speculation, off: off)
     }
 
     /// A table by budget, ascending: the smallest one, each power of two, the one with everything in memory, and others
@@ -85,7 +98,7 @@ public struct Outlook: Sendable {
 
     /// Halves the way, as far as steps allow, until neighbours differ little.
     private func between(_ low: Forecast, _ high: Forecast) throws(LeafError) -> [Forecast] {
-        guard low.prediction.secondsPerToken > Self.coarsest * high.prediction.secondsPerToken else { return [] }
+        guard low.secondsPerToken > Self.coarsest * high.secondsPerToken else { return [] }
         let step = max(1, Self.powerOfTwo(notAbove: low.plan.budget) / Self.steps)
         let inside = (low.plan.budget / step + 1)...max(low.plan.budget / step + 1, (high.plan.budget - 1) / step)
         let budget = (inside.lowerBound + inside.upperBound) / 2 * step
@@ -104,7 +117,7 @@ public struct Outlook: Sendable {
     /// - Throws: `.usage` for a time that is none, `.budget` naming the best time where none is short enough.
     public func forecast(secondsPerToken wanted: Double) throws(LeafError) -> Forecast {
         guard wanted > 0 else { throw LeafError(.usage, "\(wanted.asDuration) a token makes no sense; give more") }
-        func meets(_ forecast: Forecast) -> Bool { forecast.prediction.secondsPerToken <= wanted }
+        func meets(_ forecast: Forecast) -> Bool { forecast.secondsPerToken <= wanted }
         func written(_ budget: Int) throws(LeafError) -> Forecast {
             try forecast(budget: budget.roundedUpForPeople)
         }
@@ -113,7 +126,7 @@ public struct Outlook: Sendable {
             throw LeafError(
                 .budget,
                 "no memory gives a token in \(wanted.asWrittenDuration) here: the best is "
-                    + "\(fastest.prediction.secondsPerToken.asDuration), with \(fastest.plan.budget.roundedUpText), "
+                    + "\(fastest.secondsPerToken.asDuration), with \(fastest.plan.budget.roundedUpText), "
                     + "which keeps everything in memory")
         }
         var found = fastest

@@ -77,17 +77,18 @@ struct SweepCost {
     private let joins: Double
     private let machine: KernelProbe
 
-    init(_ file: CPMAntFile, _ blocks: Range<Int>, _ machine: KernelProbe) {
-        func bytes(_ blocks: some Sequence<Block>) -> Double {
-            let bytes = blocks.lazy.flatMap(\.matrices).reduce(0) {
+    /// - Parameter blocks: indices of blocks of the file.
+    init(_ file: CPMAntFile, _ blocks: some Sequence<Int>, _ machine: KernelProbe) {
+        func bytes(_ blocks: [Int]) -> Double {
+            let bytes = blocks.lazy.flatMap { file.leaf.blocks[$0].matrices }.reduce(0) {
                 let matrix = file.leaf.matrices[$1]
                 return $0 + matrix.layout.byteCount(outputs: matrix.storedOutputs, columns: matrix.columns)
             }
             return Double(bytes)
         }
         let head = file.facts.outputBlock
-        let layers = file.leaf.blocks[blocks.clamped(to: 0..<head)]
-        let table = file.leaf.blocks[blocks.clamped(to: head..<head + 1)]
+        let layers = blocks.filter { $0 < head }
+        let table = blocks.filter { $0 == head }
         layerBytes = bytes(layers)
         tableBytes = bytes(table)
         // Threads meet after the projections, the attention, the output; after each of three matrices; after the table.

@@ -64,39 +64,48 @@ struct Settings {
             capacity: options.capacity, threads: threads, activations: options.activations,
             kv: options.kv ?? (file.leaf.weights.isQuantized ? .f16 : .f32), tuning: file.tuning(instructionSet))
         executor.observer = options.observer
-        try choose(Drafting(options.drafts, for: file, executor), isAutomatic: options.drafts.isAutomatic)
+        try choose(Drafting(options.drafts, for: file, executor), options.drafts)
     }
 
     /// Drafts that nobody asked for take no more than this part of what is pinned.
     private static let automaticShare = 50
 
     /// Lets something draft if the plan has room for it: drafts never ask for a larger budget.
-    private mutating func choose(_ drafting: Drafting, isAutomatic: Bool) throws(LeafError) {
-        self.drafting = drafting
-        if case .none = drafting.source { return }
-        var drafted = self
-        drafted.executor.drafts = drafting.room
-        self.drafting = .off
-        // What does not even fit without drafts is refused by the plan.
-        guard let plain = try fitting() else { return }
-        guard let plan = try drafted.fitting() else {
-            let least = try drafted.minimum().map { ", which takes \($0.roundedUpText) with the model" } ?? ""
-            self.drafting = Drafting(
-                mode: "off: no room for \(drafting.mode)\(least)", isRefused: !isAutomatic)
+    private mutating func choose(_ drafting: Drafting, _ options: DraftOptions) throws(LeafError) {
+        if case .none = drafting.source {
+            self.drafting = drafting
             return
         }
-        let fits = plain.streamedBytesPerSweep == 0 && plan.streamedBytesPerSweep > 0
-        if isAutomatic, (plan.reserved.total - plain.reserved.total) *| Self.automaticShare > plain.pinnedBytes {
-            self.drafting = Drafting(mode: "off: n-grams would take more than a fiftieth of the memory of the weights")
-        } else if drafting.sharesCache, drafting.fixedCount == nil, fits {
-            self.drafting = Drafting(mode: "off: all weights fit into the memory without \(drafting.mode)")
+        // What does not even fit without drafts is refused by the plan.
+        guard let plain = try fitting() else { return }
+        let drafted = with(drafting)
+        guard let plan = try drafted.fitting() else {
+            let least = try drafted.minimum().map { ", which takes \($0.roundedUpText) with the model" } ?? ""
+            self.drafting = drafting.off("no room for \(drafting.mode)\(least)", isRefused: !options.isAutomatic)
+            return
+        }
+        if options.isAutomatic,
+            (plan.reserved.total - plain.reserved.total) *| Self.automaticShare > plain.pinnedBytes
+        {
+            self.drafting = drafting.off(
+                "n-grams would take more than a fiftieth of the memory of the weights", isRefused: false)
+        } else if drafting.sharesCache {
+            self = try divided(for: drafting, plain, whole: plan, lending: options.lentBlocks)
         } else {
             self = drafted
         }
     }
 
+    /// The same with something else that drafts, or nothing.
+    func with(_ drafting: Drafting) -> Settings {
+        var settings = self
+        settings.drafting = drafting
+        settings.executor.drafts = drafting.room
+        return settings
+    }
+
     /// The plan; nil where the budget is too small.
-    private func fitting() throws(LeafError) -> MemoryPlan? {
+    func fitting() throws(LeafError) -> MemoryPlan? {
         do throws(LeafError) {
             return try plan(budget)
         } catch {
@@ -192,7 +201,7 @@ struct Settings {
             SessionWriter.bufferBytes +| SessionHead.comparedBytes(promptIDs: executor.capacity.longest)
         return try MemoryPlan(
             budget: budget, isGiven: reserveBytes == nil, atLeast: file.allowance.peak,
-            for: executor.capacity.contents, chunks: file.leaf.chunks,
+            for: executor.capacity.contents, chunks: file.leaf.chunks, lending: drafting.lentChunks,
             reserved: CPMAnt.parts(file.ant, executor) + drafting.parts() + [
                 MemoryPlan.Part(.runtime, MemoryPlan.runtimeBytes),
                 MemoryPlan.Part(.tables, file.allowance.held - MemoryPlan.runtimeBytes - tokenizerBytes),

@@ -30,6 +30,9 @@ public enum Verdict: Sendable, Equatable {
         /// What reading was allowed (`ReadingOptions.maxBytesPerSecond`); infinite without a limit.
         public var diskLimit = Double.infinity
         public var streamedBytesPerSweep = 0
+        /// Bytes that need not be streamed for each byte more of memory: more than one where a copy drafts, because it
+        /// needs no memory for blocks that stay.
+        public var unreadPerByte = 1.0
         /// Bytes of weights that each sweep uses.
         public var weightBytes = 0
         public var bytesPerWeight = 1.0
@@ -45,10 +48,10 @@ public enum Verdict: Sendable, Equatable {
         if waitShare >= 0.5 {
             let sweeps = run.decodeSweeps > 0
             let waitOfASweep = sweeps ? run.decodeWaitSeconds / run.decodeSweeps : run.prefillWaitSeconds
-            let more = min(1 << 30, run.streamedBytesPerSweep)
+            let more = min(1 << 30, Int(Double(run.streamedBytesPerSweep) / max(1, run.unreadPerByte)))
             // Single reads are as fast as ever under a limit; they begin later.
             let rate = min(run.diskBytesPerSecond, run.diskLimit)
-            let saved = rate > 0 ? Double(more) / rate : 0
+            let saved = rate > 0 ? Double(more) * max(1, run.unreadPerByte) / rate : 0
             self = .disk(
                 share: waitShare, bytesPerSecond: rate, moreBytes: more,
                 savedSeconds: min(saved, waitOfASweep) / run.tokensPerSweep)

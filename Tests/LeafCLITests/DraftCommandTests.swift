@@ -1,5 +1,7 @@
 import Foundation
 import GoldenSupport
+import LeafSystem
+import Leafcutter
 import Testing
 
 /// What guesses, as it is typed and as it is told of.
@@ -30,6 +32,109 @@ import Testing
                 #expect(run.status == 2, "\(run.error)")
                 #expect(run.error.contains("use --speculate ngram or auto"), "\(run.error)")
             }
+        }
+    }
+
+    /// A copy of a model with fewer bits.
+    private func copy(of model: String) throws -> String {
+        let copy = folder.path("copy.leaf")
+        let run = try Leafcutter.run("requantize", model, copy, "--weights", "q4", "-q")
+        #expect(run.status == 0, "\(run.error)")
+        return copy
+    }
+
+    /// The demo model's text from 160 MB, so that weights are most of what a run takes.
+    private func enlarge() throws -> String {
+        let configuration = ModelConfiguration(
+            vocabSize: 30720, dimModel: 1024, numHeads: 8, dimHead: 64, dimFF: 640,
+            layers: Array(repeating: .init(hasAttention: true, hasFeedForward: true), count: 32),
+            positionBiasNumBuckets: 512, positionBiasMaxDistance: 2048, promptTypes: 32, promptLength: 32,
+            segmentTypes: 32)
+        var options = SynthesisOptions()
+        options.smallModelPath = model
+        options.calls.synchronize = { _ in 0 }
+        let path = folder.path("large.leaf")
+        _ = try Synthesizer(name: "test", configuration, output: path, options: options).run()
+        return path
+    }
+
+    private static let machine = ["--max-read-rate", "400MB/s", "--memory", "172MiB", "-q"]
+
+    /// A benchmark measures how often a copy is right, a plan divides the memory by that, and a text is the same in it.
+    @Test func modelAndCopyShareTheMemory() throws {
+        let large = try enlarge()
+        let copy = try copy(of: large)
+        let text = try folder.file([Self.title])
+        let bench =
+            ["bench", large, "--text", text, "--prompt", "12", "--generate", "20", "--repeat", "2", "--in-process"]
+            + Self.machine
+        let run = try Leafcutter.run(
+            bench + ["--speculate", copy, "--draft-tokens", "6", "--acceptance", "0.95", "--keep-acceptance"])
+        let measured = try #require(run.json, "\(run.error)")
+        #expect(measured["speculation"] as? String == copy)
+        #expect(try #require(measured["tokens_per_sweep"] as? Double) > 3)
+        let (drafted, accepted) = (measured["drafted"] as? Int, measured["accepted"] as? Int)
+        #expect(try #require(accepted) <= (try #require(drafted)))
+        #expect((measured["decode_seconds_per_token"] as? [Double])?.count == 2)
+        #expect(try #require(measured["peak"] as? Int) <= 172 << 20)
+        let kept = try String(contentsOfFile: copy + ".acceptance", encoding: .utf8)
+        #expect(kept.contains("\"drafted\":\(drafted ?? -1),\"accepted\":\(accepted ?? -1)"), "\(kept)")
+
+        let plan = ["plan", large, "--context", "96", "--cores", "2", "--disk-rate", "1GB/s"] + Self.machine
+        let planned = try Leafcutter.run(plan + ["--speculate", copy, "--json"])
+        let json = try #require(planned.json, "\(planned.error)")
+        let facts = try #require(json["speculation"] as? [String: Any])
+        #expect(facts["mode"] as? String == copy)
+        #expect(try #require(facts["acceptance"] as? Double) > 0.85)
+        let lent = try #require(facts["lent_blocks"] as? Int)
+        #expect(lent > 0)
+        #expect(try #require((json["blocks"] as? [String: Int])?["pinned"]) >= lent)
+        #expect(facts["draft_bytes"] as? Int == (json["parts"] as? [String: Int])?["drafts"])
+        let (seconds, off) = (facts["seconds_per_token"] as? Double, facts["off_seconds_per_token"] as? Double)
+        #expect(try #require(seconds) < (try #require(off)))
+        #expect(facts["seconds_saved_by_one_gibibyte"] is Double)
+        let report = try Leafcutter.run(plan + ["--speculate", copy]).text
+        #expect(report.contains("the copy computes \(lent) of 65 blocks with the model's own weights"), "\(report)")
+        #expect(report.contains("the same memory without drafts: "), "\(report)")
+
+        let generate = ["generate", large, Self.title, "--greedy", "--max-tokens", "24", "--json"] + Self.machine
+        let plain = try #require(try Leafcutter.run(generate + ["--speculate", "off"]).json)
+        let guessed = try #require(try Leafcutter.run(generate + ["--speculate", copy]).json)
+        #expect(guessed["text"] as? String == plain["text"] as? String && guessed["text"] is String)
+        #expect((guessed["speculation"] as? [String: Any])?["mode"] as? String == copy)
+        #expect(try #require((guessed["memory"] as? [String: Any])?["peak"] as? Int) <= 172 << 20)
+    }
+
+    @Test func aBenchmarkWritesATextWithAndWithoutDrafts() throws {
+        let copy = try copy(of: model)
+        let text = try folder.file([Self.title + "白日依山尽，"])
+        let words = [
+            "bench", model, "--text", text, "--prompt", "12", "--generate", "8", "--repeat", "2", "--memory", "80MiB",
+            "--threads", "2", "--format", "jsonl", "-q",
+        ]
+        let plain = try #require(try Leafcutter.run(words + ["--in-process"]).json)
+        #expect(plain["tokens_per_sweep"] as? Double == 1 && plain["speculation"] as? String == "off")
+        let run = try Leafcutter.run(words + ["--speculate", copy, "--draft-tokens", "4"])
+        let drafted = try #require(run.json, "\(run.error)")
+        #expect(drafted["speculation"] as? String == copy)
+        #expect(try #require(drafted["tokens_per_sweep"] as? Double) > 1)
+        #expect(try #require(drafted["predicted_seconds_per_token"] as? Double) > 0)
+        #expect(!FileManager.default.fileExists(atPath: copy + ".acceptance"))
+        let table = try Leafcutter.run("bench", "--from", folder.file([run.text])).text
+        #expect(table.contains("| tokens a sweep | drafts |") && table.contains("read a sweep"), "\(table)")
+    }
+
+    @Test func whatCountsOrMeasuresGuessesNeedsSomethingThatGuesses() throws {
+        let text = try folder.file([Self.title])
+        let cases: [([String], String)] = [
+            (["bench", model, "--speculate", "ngram"], "give one with --text"),
+            (["bench", model, "--text", text, "--acceptance", "2"], "--acceptance 2.0 is not between 0 and 1"),
+            (["bench", model, "--text", text, "--keep-acceptance"], "counts what a model guesses"),
+            (["generate", model, "春", "--keep-acceptance"], "counts what a model guesses"),
+        ]
+        for (words, part) in cases {
+            let refused = try Leafcutter.run(words + ["-q"])
+            #expect(refused.status == 2 && refused.error.contains(part), "\(words): \(refused.error)")
         }
     }
 

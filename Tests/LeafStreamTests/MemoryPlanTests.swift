@@ -150,6 +150,28 @@ func budget(holding bytes: Int) -> Int { bytes + (bytes + 511) / 512 }
         }
     }
 
+    /// A second model computes with them, so that they stay before any other, and need their room.
+    @Test func lentChunksStayInMemory() throws {
+        let seed = UInt64.random(in: 0 ... .max)
+        var random = SeededGenerator(seed: seed)
+        for _ in 0..<300 {
+            let chunks = randomChunks(using: &random)
+            let lent = chunks.indices.filter { _ in Bool.random(using: &random) }
+            let minimum = try MemoryPlan(budget: 1 << 50, chunks: chunks, lending: lent, reserved: nothingReserved)
+                .minimum
+            #expect(minimum >= (try smallestBudget(chunks, nothingReserved)), "seed \(seed)")
+            for given in [minimum, minimum + Int.random(in: 0...8_000_000, using: &random)] {
+                let plan = try MemoryPlan(budget: given, chunks: chunks, lending: lent, reserved: nothingReserved)
+                let streamed = chunks.count - plan.pinnedChunks.count
+                #expect(Set(plan.pinnedChunks).isSuperset(of: lent) && plan.total <= given, "seed \(seed)")
+                #expect(streamed == 0 ? plan.slotCount == 0 : (2..<streamed).contains(plan.slotCount), "seed \(seed)")
+            }
+            #expect(throws: LeafError.self, "seed \(seed)") {
+                try MemoryPlan(budget: minimum - 1, chunks: chunks, lending: lent, reserved: nothingReserved)
+            }
+        }
+    }
+
     @Test func aLargerBudgetPinsWhatASmallerOneDoes() throws {
         let chunks = (0..<500).map {
             Chunk(

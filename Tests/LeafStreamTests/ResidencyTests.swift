@@ -90,6 +90,50 @@ import Testing
         #expect(back > 0 && back <= (MemoryPlan.preferredSlotCount + 2) * size)
     }
 
+    /// Those that a second model computes with are the last to leave; in a slot they are not for it.
+    @Test func lentChunksAreTheLastToLeave() throws {
+        let model = try TestModel(sizes: [Int](repeating: 20_000, count: 80), seed: 5)
+        let size = 20_480
+        let lent = Array(20..<30)
+        let plan = try MemoryPlan(
+            budget: budget(holding: size * (MemoryPlan.preferredSlotCount + 40)), chunks: model.file.chunks,
+            lending: lent, reserved: nothingReserved)
+        let store = try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: .here)
+        func canBorrow(_ chunk: Int) -> Bool {
+            do {
+                let lease = try store.borrow(chunk)
+                return lease.bytes.byteCount == model.file.chunks[chunk].rawBytes
+            } catch {
+                return false
+            }
+        }
+        for (pinned, isThere) in [(40, true), (10, true), (5, false), (40, true)] {
+            _ = try settledReads(store, model, pinnedBytes: pinned * size)
+            #expect(lent.allSatisfy(canBorrow) == isThere, "\(pinned)")
+            #expect(lent.contains(where: canBorrow), "\(pinned)")
+        }
+    }
+
+    @Test func absentChunksAreNeitherReadNorKept() throws {
+        let model = try TestModel(sizes: [Int](repeating: 20_000, count: 80), seed: 6)
+        let absent = Set((0..<80).filter { $0 % 3 == 0 })
+        let plan = try MemoryPlan(
+            budget: 1 << 30, chunks: model.file.chunks, leavingOut: absent, reserved: nothingReserved)
+        #expect(plan.pinnedBytes == (80 - absent.count) * 20_480 && plan.streamedBytesPerSweep == 0)
+        let store = try BlockStore(
+            file: model.file, plan: plan, reading: .init(mode: .direct), consumers: 1, system: .here)
+        for _ in 0..<3 {
+            for chunk in 0..<80 where !absent.contains(chunk) { #expect(try store.gives(chunk, of: model)) }
+            try store.settle()
+        }
+        _ = try store.lease(1)
+        store.abandonSweep()
+        for chunk in 0..<80 where !absent.contains(chunk) { #expect(try store.gives(chunk, of: model)) }
+        #expect(store.counters.bytesRead == plan.pinnedBytes)
+        #expect(throws: LeafError.self) { _ = try store.borrow(0) }
+    }
+
     @Test func aChunkThatNoSlotHoldsStays() throws {
         var sizes = [Int](repeating: 20_000, count: 40)
         sizes[7] = 200_000

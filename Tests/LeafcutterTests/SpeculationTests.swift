@@ -5,6 +5,7 @@ import LeafExecutor
 import LeafFormat
 import LeafGeneration
 import LeafImport
+import LeafStream
 import LeafSystem
 import Leafcutter
 import Testing
@@ -59,15 +60,41 @@ import Testing
         return try ModelFile(path: path)
     }
 
+    /// A model of 24 MB, so that its weights are most of what it takes.
+    private func synthesize(_ directory: TemporaryDirectory) throws -> ModelFile {
+        let configuration = ModelConfiguration(
+            vocabSize: 300, dimModel: 256, numHeads: 4, dimHead: 64, dimFF: 640,
+            layers: Array(repeating: .init(hasAttention: true, hasFeedForward: true), count: 32),
+            positionBiasNumBuckets: 32, positionBiasMaxDistance: 128, promptTypes: 3, promptLength: 4, segmentTypes: 3)
+        var options = SynthesisOptions()
+        options.calls.synchronize = { _ in 0 }
+        let path = directory.path("model.leaf")
+        _ = try Synthesizer(name: "test", configuration, output: path, options: options).run()
+        return try ModelFile(path: path)
+    }
+
     private func open(
         _ file: ModelFile, _ drafts: DraftOptions, kv: KVPrecision? = nil, sequences: Int = 7
     ) throws -> Model {
+        try Model(file, options(drafts, kv: kv, sequences: sequences))
+    }
+
+    private func options(_ drafts: DraftOptions, kv: KVPrecision? = nil, sequences: Int = 7) -> ModelOptions {
         var options = ModelOptions(
             memory: .gibibytes(1), threads: 2, kv: kv,
             capacity: .init(context: 640, longest: 140, rows: 260, logitRows: 7, sequences: sequences),
             keepsSessions: true)
         options.drafts = drafts
-        return try Model(file, options)
+        return options
+    }
+
+    /// The path of a copy of a model with fewer bits.
+    private func copy(of file: ModelFile, in directory: TemporaryDirectory) throws -> String {
+        let path = directory.path("copy.leaf")
+        var requantization = RequantizationOptions()
+        requantization.weights = .q4
+        _ = try Requantizer(model: file.leaf.path, output: path, options: requantization).run()
+        return path
     }
 
     private func oracle(_ texts: [(prompt: [Int32], ids: [Int32])], seed: UInt64) -> DraftOptions {
@@ -125,12 +152,7 @@ import Testing
     @Test(arguments: [true, false]) func aModelThatDraftsChangesNoByte(isCopy: Bool) throws {
         let directory = try TemporaryDirectory()
         let file = try convert(directory)
-        let path = isCopy ? directory.path("copy.leaf") : file.leaf.path
-        if isCopy {
-            var requantization = RequantizationOptions()
-            requantization.weights = .q4
-            _ = try Requantizer(model: file.leaf.path, output: path, options: requantization).run()
-        }
+        let path = try isCopy ? copy(of: file, in: directory) : file.leaf.path
         let seed = UInt64.random(in: .min ... .max)
         var random = SeededGenerator(seed: seed)
         let requests = try (0..<12).map { _ in try request(file, &random) }
@@ -148,6 +170,101 @@ import Testing
             // leave little between the best tokens, so that q4 often decides otherwise.
             let facts = drafted.speculation
             #expect(Double(facts.accepted) > Double(facts.drafted) * (isCopy ? 0.1 : 0.7), "\(facts)")
+        }
+    }
+
+    /// The model's blocks that a copy computes with leave the copy's own out of memory.
+    @Test func everyDivisionOfTheMemoryGivesTheSameBytes() throws {
+        let directory = try TemporaryDirectory()
+        let file = try convert(directory)
+        let copy = try ModelFile(path: copy(of: file, in: directory))
+        let seed = UInt64.random(in: .min ... .max)
+        var random = SeededGenerator(seed: seed)
+        let requests = try (0..<4).map { _ in try request(file, &random) }
+        let alone = try Answer.run(requests, on: try open(file, .none))
+        var lastPlan: MemoryPlan?
+        for lent in 0...file.leaf.blocks.count {
+            var drafts = DraftOptions(.model(copy), fixedCount: 5)
+            drafts.lentBlocks = lent
+            var options = options(drafts)
+            options.memory = .bytes(try Model.plan(file, options).minimum)
+            let model = try Model(file, options)
+            #expect(try Answer.run(requests, on: model) == alone, "seed \(seed), \(lent) blocks")
+            #expect(model.speculation.mode == copy.leaf.path && model.speculation.accepted > 0, "\(lent) blocks")
+            #expect(model.plan.total <= model.plan.budget)
+            // A block more that stays is one less in the copy.
+            if let lastPlan {
+                #expect(model.plan.bytes(for: .drafts) < lastPlan.bytes(for: .drafts), "\(lent) blocks")
+                #expect(model.plan.pinnedChunks.count >= lastPlan.pinnedChunks.count, "\(lent) blocks")
+            }
+            lastPlan = model.plan
+            // Where weights have to leave, the copy rests, and goes on when they are back.
+            model.pinnedBytes = 0
+            #expect(try Answer.run(requests, on: model) == alone, "seed \(seed), \(lent) blocks without memory")
+            model.pinnedBytes = .max
+            #expect(try Answer.run(requests, on: model) == alone, "seed \(seed), \(lent) blocks once more")
+            #expect(model.speculation.mode == copy.leaf.path, "\(lent) blocks")
+        }
+    }
+
+    /// On the machine that the division assumes, it is never slower than no drafts, and keeps to the budget.
+    @Test(arguments: [nil, 20_000_000] as [Int?]) func theDivisionIsTheFastestByPrediction(rate: Int?) throws {
+        let directory = try TemporaryDirectory()
+        let file = try synthesize(directory)
+        var options = try options(DraftOptions(named: copy(of: file, in: directory)))
+        options.reading.maxBytesPerSecond = rate
+        options.capacity = Demand(context: 60)
+        let rates = MachineRates.assumed(threads: 2, options.reading)
+        let outlook = try Outlook(file, options, promptRows: 40, rates)
+        let (least, most) = (outlook.smallest.plan.budget, outlook.fastest.plan.budget)
+        var lent: Set<Int> = []
+        for budget in stride(from: least, through: most, by: max(1, (most - least) / 40)) {
+            let forecast = try outlook.forecast(budget: budget)
+            let speculation = try #require(forecast.speculation)
+            let off = try #require(forecast.off).secondsPerToken
+            #expect(forecast.plan.total <= budget)
+            #expect(speculation.secondsPerToken <= off * 1.000_001, "\(budget)")
+            #expect(!speculation.isOff || speculation.lentBlocks == 0 && speculation.draftBytes == 0)
+            lent.insert(speculation.lentBlocks)
+            for count in [1, 5, 9] where count < speculation.lentBlocks {
+                var other = options
+                other.drafts.lentBlocks = count
+                let slower = try Outlook.forecast(budget, file, other, 40, rates)
+                #expect(speculation.secondsPerToken <= slower.secondsPerToken * 1.25, "\(budget), \(count)")
+            }
+        }
+        if rate != nil { #expect(lent.count > 2, "\(lent)") }
+    }
+
+    @Test func theShareOfRightDraftsIsFoundAndKept() throws {
+        let directory = try TemporaryDirectory()
+        let file = try convert(directory)
+        let draft = try ModelFile(path: copy(of: file, in: directory))
+        for (share, length) in [(0.3, 4), (0.6, 8), (0.8, 16), (0.95, 16)] {
+            let right = (1...length).reduce(0) { $0 + pow(share, Double($1)) }
+            let found = KeptAcceptance.acceptance(
+                sweeps: 10_000, drafted: 10_000 * length, accepted: Int(10_000 * right))
+            #expect(abs(found - share) < 0.001, "\(share), \(length): \(found)")
+        }
+        #expect(KeptAcceptance.acceptance(sweeps: 0, drafted: 0, accepted: 0) < 0.001)
+
+        var kept = try KeptAcceptance(beside: draft.leaf.path)
+        #expect(kept.acceptance(of: draft, for: file) == nil)
+        kept.add(of: draft, for: file, sweeps: 2, drafted: 8, accepted: 4)
+        #expect(kept.acceptance(of: draft, for: file) == nil, "too little is known")
+        for _ in 0..<3 { kept.add(of: draft, for: file, sweeps: 1 << 19, drafted: 1 << 20, accepted: 3 << 18) }
+        kept.add(of: file, for: draft, sweeps: 100, drafted: 800, accepted: 0)
+        try kept.write()
+        #expect(try KeptAcceptance(beside: draft.leaf.path) == kept)
+        #expect(try DraftOptions(named: draft.leaf.path).kept == kept)
+        // 1.5 of 2 are right: a + a^2.
+        #expect(abs(try #require(kept.acceptance(of: draft, for: file)) - 0.8229) < 0.01)
+        #expect(kept.acceptance(of: draft, for: draft) == nil)
+
+        for text in ["", "{}", #"{"acceptance":[{"model":"a","draft":"b","sweeps":1,"drafted":1,"accepted":2}]}"#] {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: KeptAcceptance.path(beside: draft.leaf.path)))
+            let error = #expect(throws: LeafError.self) { try DraftOptions(named: draft.leaf.path) }
+            #expect(error?.kind == .badInput && error?.description.contains("remove it") == true, "\(text)")
         }
     }
 

@@ -43,14 +43,18 @@ struct BenchReport {
             ]
         }
         let hasNames = Set(runs.map(\.name)).count > 1
+        let hasDrafts = runs.contains { $0.tokensPerSweep != nil }
         let columns =
             (hasNames ? ["program"] : []) + [
-                "memory", "peak", "read a token", "prompt", "a token", "tokens a second", "predicted", "limit",
-                "of the limit",
-            ]
+                "memory", "peak", hasDrafts ? "read a sweep" : "read a token", "prompt", "a token", "tokens a second",
+                "predicted", "limit", "of the limit",
+            ] + (hasDrafts ? ["tokens a sweep", "drafts"] : [])
         lines.append(Self.row(columns))
         lines.append(Self.row(columns.map { _ in "---" }))
-        for run in runs { lines.append(Self.row((hasNames ? [run.name ?? "leafcutter"] : []) + cells(run))) }
+        for run in runs {
+            let drafts = hasDrafts ? [run.tokensPerSweep.map { $0.fixed(2) } ?? "", run.draftsCell] : []
+            lines.append(Self.row((hasNames ? [run.name ?? "leafcutter"] : []) + cells(run) + drafts))
+        }
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -90,7 +94,7 @@ struct BenchReport {
         let header =
             "name,budget,peak,batch,prompt_rows,first_prefill_seconds,prefill_seconds,prefill_deviation,seconds_per_token,"
             + "deviation,tokens_per_second,streamed_bytes_per_sweep,disk_bytes_per_second,ram_bytes_per_second,"
-            + "predicted_seconds_per_token,limit_share"
+            + "predicted_seconds_per_token,limit_share,tokens_per_sweep"
         func text(_ value: (some CustomStringConvertible)?) -> String { value.map { "\($0)" } ?? "" }
         let lines = runs.map { run in
             let prefill = run.prefillSeconds.map { Sample($0) }
@@ -101,11 +105,21 @@ struct BenchReport {
                 text(run.firstPrefillSeconds), text(prefill?.mean), text(prefill?.deviation),
                 "\(run.secondsPerToken.mean)", "\(run.secondsPerToken.deviation)", "\(run.tokensPerSecond)",
                 text(run.streamedBytesPerSweep), text(run.diskBytesPerSecond), text(run.ramBytesPerSecond),
-                text(run.predictedSecondsPerToken), text(run.limitShare),
+                text(run.predictedSecondsPerToken), text(run.limitShare), text(run.tokensPerSweep),
             ]
             return cells.joined(separator: ",")
         }
         return ([header] + lines).joined(separator: "\n") + "\n"
+    }
+}
+
+extension BenchRun {
+    /// What drafted and how often it was right, in a cell of a table.
+    fileprivate var draftsCell: String {
+        guard let speculation else { return "" }
+        let mode = String(speculation.map { $0 == "|" || $0 < " " ? "?" : $0 })
+        guard let drafted, let accepted, drafted > 0 else { return mode }
+        return "\(mode), \(accepted) of \(drafted) right"
     }
 }
 

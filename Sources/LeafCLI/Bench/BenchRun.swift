@@ -20,6 +20,12 @@ struct BenchRun: Decodable {
     /// The rate while the run was reading.
     var readBytesPerSecond: Double?
     var waitShare: Double?
+    /// What drafted, for a text that was written; the other facts of drafting are those of all its repeats.
+    var speculation: String?
+    var tokensPerSweep: Double?
+    var drafted: Int?
+    var accepted: Int?
+    var draftSeconds: Double?
     var io: String?
     var planned: Int?
     var peak: Int?
@@ -29,7 +35,9 @@ struct BenchRun: Decodable {
     var machine: BenchMachine?
 
     enum CodingKeys: String, CodingKey {
-        case name, budget, batch, io, planned, peak, machine
+        case name, budget, batch, io, planned, peak, machine, speculation, drafted, accepted
+        case tokensPerSweep = "tokens_per_sweep"
+        case draftSeconds = "draft_seconds"
         case promptRows = "prompt_rows"
         case firstPrefillSeconds = "first_prefill_seconds"
         case prefillSeconds = "prefill_seconds"
@@ -51,16 +59,20 @@ struct BenchRun: Decodable {
             && !decodeSecondsPerToken.isEmpty && (batch ?? 1) > 0
             && (decodeSecondsPerToken + (prefillSeconds ?? []) + [predictedSecondsPerToken ?? 1])
                 .allSatisfy { $0 > 0 && $0.isFinite }
+            && (tokensPerSweep ?? 1) >= 1
     }
 
     var secondsPerToken: Sample { Sample(decodeSecondsPerToken) }
     /// Tokens per second of all sequences together.
     var tokensPerSecond: Double { Double(batch ?? 1) / secondsPerToken.mean }
 
-    /// The least time for a decoding step that disk and memory allow, and which of them it is.
+    /// The least time for a token of each text that disk and memory allow, and which of them it is.
     var limit: (seconds: Double, isDisk: Bool)? {
-        let disk = streamedBytesPerSweep.flatMap { bytes in diskBytesPerSecond.map { Double(bytes) / $0 } }
-        let memory = weightBytes.flatMap { bytes in ramBytesPerSecond.map { Double(bytes) / $0 } }
+        func seconds(_ bytes: Int?, _ rate: Double?) -> Double? {
+            bytes.flatMap { bytes in rate.map { Double(bytes) / $0 / (tokensPerSweep ?? 1) } }
+        }
+        let disk = seconds(streamedBytesPerSweep, diskBytesPerSecond)
+        let memory = seconds(weightBytes, ramBytesPerSecond)
         guard let disk, let memory else { return nil }
         return disk >= memory ? (disk, true) : (memory, false)
     }
@@ -104,6 +116,11 @@ extension BenchRun {
         add(.ramBytesPerSecond, ramBytesPerSecond.map { .number($0) })
         add(.readBytesPerSecond, readBytesPerSecond.map { .number($0) })
         add(.waitShare, waitShare.map { .number($0) })
+        add(.speculation, speculation.map { .string($0) })
+        add(.tokensPerSweep, tokensPerSweep.map { .number($0) })
+        add(.drafted, drafted.map { .integer($0) })
+        add(.accepted, accepted.map { .integer($0) })
+        add(.draftSeconds, draftSeconds.map { .number($0) })
         add(.io, io.map { .string($0) })
         add(.planned, planned.map { .integer($0) })
         add(.peak, peak.map { .integer($0) })

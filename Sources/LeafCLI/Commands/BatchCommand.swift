@@ -49,7 +49,7 @@ struct BatchCommand: Command {
             .value("seed", "N", "The job's seed (default: random, kept in OUT.jsonl.job).", \.seed),
             .value("batch", "B", "Texts at the same time at most (default 8); fewer if memory is short.", \.batch),
         ] + (TuningOptions.all + [TuningOptions.corpus]).map { $0.lifted(\.tuning) }
-            + (EngineOptions.all + EngineOptions.draftOptions + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
+            + EngineOptions.generating.map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
             "batch ant.leaf requests.jsonl answers.jsonl --memory 2GiB --batch 64",
@@ -91,6 +91,7 @@ struct BatchCommand: Command {
             run.tell(tokens: outcome.tokens, requests: outcome.done - outcome.before)
         }
         try run.finishTrace()
+        try run.keep(outcome.drafts)
         if common.isJSON { terminal.print(json(outcome, run)) }
         let counts = "\(outcome.done) of \(Quantity.count(outcome.count, "request"))"
         guard outcome.done == outcome.count else {

@@ -15,6 +15,8 @@ struct BenchCommand: Command {
     var from: String?
     var name: String?
     var isInProcess = false
+    var text: String?
+    var acceptance: Float?
     var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
@@ -26,17 +28,19 @@ struct BenchCommand: Command {
             counted comes first, then prompts and decoding steps alternately. The disk is measured before and after \
             each run, memory and processor before it; what `plan` would have predicted from that stands beside what \
             was measured.
+
+            With --text the model writes: the file's first tokens are the prompt, and the most likely token goes on \
+            each time. --speculate wants that, because made-up tokens cannot be guessed.
             """,
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .model)],
         options: measuring + reporting + TuningOptions.all.map { $0.lifted(\.tuning) }
-            + (EngineOptions.all.filter { $0.name != "memory" } + [EngineOptions.traceOption]).map {
-                $0.lifted(\.engine)
-            }
+            + ofEngine.map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
             "bench ant.leaf --memory 512MiB,1GiB,2GiB,4GiB,8GiB,11GiB --format jsonl --output ant.jsonl",
             "bench --from ant.jsonl --format svg --output ant.svg",
             "bench ant.leaf --memory 11GiB --batch 8 --prompt 512",
+            "bench ant.leaf --memory 6GiB --text poems.txt --speculate ant-q4.leaf --keep-acceptance",
         ])
 
     private static let measuring: [CommandOption<BenchCommand>] = [
@@ -44,10 +48,19 @@ struct BenchCommand: Command {
         .value(
             "prompt", "N", "Tokens of the prompt; the soft prompt comes on top (default 128).", \.benchmark.promptTokens
         ),
-        .value("generate", "N", "Decoding steps after each prompt (default 16).", \.benchmark.generatedTokens),
+        .value(
+            "generate", "N", "Decoding steps after each prompt, or tokens of a text (default 16).",
+            \.benchmark.generatedTokens),
+        .value("text", "FILE", "Go on from the first tokens of this text.", \.text, suggest: .file),
+        .value(
+            "acceptance", "SHARE",
+            "With --speculate FILE: how often its guesses are taken to be right, 0 to 1, where memory is divided.",
+            \.acceptance),
         .value("batch", "B", "Sequences that decode together (default 1).", \.benchmark.batch),
         .value("repeat", "N", "Prompts and their decoding steps that are counted (default 3).", \.benchmark.repeats),
     ]
+
+    private static let ofEngine = EngineOptions.generating.filter { $0.name != "memory" }
 
     private static let reporting: [CommandOption<BenchCommand>] = [
         .value(
@@ -72,16 +85,17 @@ struct BenchCommand: Command {
         guard let model else { throw LeafError(.usage, "MODEL is missing; give a .leaf file, or --from with results") }
         terminal.progress.show("opening \(model)")
         let file = try tuning.open(model)
-        if isInProcess { return try measureHere(file, terminal) }
-        let budgets = try memory.budgets.map { budget throws(LeafError) in try plan(file, budget).budget }
+        let work = try work(for: file)
+        if isInProcess { return try measureHere(work, terminal) }
+        let budgets = try memory.budgets.map { budget throws(LeafError) in try work.plan(budget).budget }
         let interrupt = terminal.interrupt
-        let output = try openOutput(madeFrom: engine.inputs(of: file))
+        let output = try openOutput(madeFrom: inputs(of: file))
         try checkTrace(beside: file)
         var runs: [BenchRun] = []
         do throws(LeafError) {
             for (number, budget) in budgets.enumerated() {
                 let place = budgets.count > 1 ? " (\(number + 1) of \(budgets.count))" : ""
-                runs.append(try measure(file, budget, place, interrupt, terminal))
+                runs.append(try measure(work, budget, place, interrupt, terminal))
             }
         } catch {
             // Keep the results of an hour even if the last run failed.
@@ -107,21 +121,37 @@ struct BenchCommand: Command {
         guard memory.budgets.count == 1 || engine.trace == nil else {
             throw LeafError(.usage, "--trace is for one budget; \(memory.budgets.count) were given")
         }
+        guard text != nil || (engine.speculate == "off" && engine.draftTokens == nil) else {
+            throw LeafError(.usage, "--speculate guesses how a text goes on; give one with --text")
+        }
+        guard acceptance.map({ (0...1).contains($0) }) ?? true else {
+            throw LeafError(.usage, "--acceptance \(acceptance ?? 0) is not between 0 and 1")
+        }
         guard memory.budgets.count == 1 || !isInProcess else {
             throw LeafError(.usage, "--in-process is for one budget; \(memory.budgets.count) were given")
         }
     }
 
-    private func modelOptions(
-        _ file: ModelFile, _ budget: MemoryBudget, trace: TraceRecorder? = nil
-    ) -> ModelOptions {
-        var options = engine.modelOptions(benchmark.capacity(for: file.configuration), trace: trace)
-        options.memory = budget
-        return options
+    private func work(for file: ModelFile) throws(LeafError) -> BenchWork {
+        var benchmark = benchmark
+        var prompt: [Int32]?
+        var capacity = benchmark.capacity(for: file.configuration)
+        if let text {
+            let ids = try BenchWork.prompt(text, file, tokens: benchmark.promptTokens)
+            benchmark.promptTokens = ids.count
+            capacity = try benchmark.capacity(writingAfter: ids, file)
+            prompt = ids
+        }
+        var options = engine.modelOptions(capacity)
+        options.drafts = try engine.drafts()
+        if let acceptance { options.drafts.expectedAcceptance = Double(acceptance) }
+        return BenchWork(file: file, benchmark: benchmark, prompt: prompt, options: options)
     }
 
-    private func plan(_ file: ModelFile, _ budget: MemoryBudget) throws(LeafError) -> MemoryPlan {
-        try Model.plan(file, modelOptions(file, budget))
+    /// What the benchmark reads, which no result may replace.
+    private func inputs(of file: ModelFile) -> [String] {
+        engine.inputs(of: file) + (text.map { [$0] } ?? [])
+            + (DraftOptions.names.contains(engine.speculate) ? [] : [engine.speculate])
     }
 
     // MARK: One budget
@@ -130,8 +160,9 @@ struct BenchCommand: Command {
     ///
     /// - Parameter place: which of the budgets it is, for the progress.
     private func measure(
-        _ file: ModelFile, _ budget: Int, _ place: String, _ interrupt: Interrupt, _ terminal: Terminal
+        _ work: BenchWork, _ budget: Int, _ place: String, _ interrupt: Interrupt, _ terminal: Terminal
     ) throws(LeafError) -> BenchRun {
+        let file = work.file
         func checkForSignals() throws(LeafError) {
             try interrupt.check()
         }
@@ -139,10 +170,9 @@ struct BenchCommand: Command {
             try checkForSignals()
             terminal.progress.show("\(ByteCount(bytes: budget))\(place), \(step)")
         }
-        let rows = benchmark.promptRows(in: file.configuration)
         let threads = engine.threads ?? Machine.current().cores
         var rates = try MachineRates.measure(
-            for: file, rows: [benchmark.batch, rows], threads: threads, activations: engine.activations,
+            for: file, rows: work.measuredRows, threads: threads, activations: engine.activations,
             reading: engine.reading, cancellation: interrupt.cancellation, onStep: show)
         try show("measuring the model")
         terminal.progress.clear()
@@ -155,19 +185,26 @@ struct BenchCommand: Command {
             path: file.leaf.path, reading: engine.reading, isCancelled: { interrupt.isRequested })
         try checkForSignals()
         rates.disk.bytesPerSecond = (rates.disk.bytesPerSecond + after.bytesPerSecond) / 2
-        let prediction = Prediction(
-            file, try plan(file, .bytes(budget)), promptRows: rows, batch: benchmark.batch, rates)
+        let forecast = try work.forecast(budget, rates)
+        let prediction = forecast.prediction
         run.name = name ?? run.name
         run.diskBytesPerSecond = rates.disk.allowedBytesPerSecond
         run.ramBytesPerSecond = rates.kernels.readBytesPerSecond
-        run.predictedSecondsPerToken = prediction.secondsPerToken
+        run.predictedSecondsPerToken = forecast.secondsPerToken
         run.predictedPrefillSeconds = prediction.laterPrefillSeconds
         run.predictedFirstPrefillSeconds = prediction.prefillSeconds
         run.machine = BenchMachine(threads: threads, try InstructionSet.wanted())
         terminal.note(
             "\(ByteCount(bytes: budget)): \(run.secondsPerToken.mean.asDuration) a token, "
-                + "predicted \(prediction.secondsPerToken.asDuration)")
+                + "predicted \(forecast.secondsPerToken.asDuration)" + Self.gain(run, forecast))
         return run
+    }
+
+    /// What drafts gave, for the line of a budget; nothing where nothing drafted.
+    private static func gain(_ run: BenchRun, _ forecast: Outlook.Forecast) -> String {
+        guard let tokens = run.tokensPerSweep, let off = forecast.off, (run.drafted ?? 0) > 0 else { return "" }
+        return "; \(tokens.fixed(2)) tokens a sweep, and without drafts \(off.secondsPerToken.asDuration) a token are "
+            + "predicted"
     }
 
     /// The command line of the process that measures one budget.
@@ -182,6 +219,10 @@ struct BenchCommand: Command {
         if let mirror = engine.reading.mirror { words += ["--mirror", mirror] }
         if let rate = engine.reading.maxBytesPerSecond { words += ["--max-read-rate", "\(rate)B/s"] }
         if let trace = engine.trace { words += ["--trace", trace] }
+        if let text { words += ["--text", text, "--speculate", engine.speculate] }
+        if let count = engine.draftTokens { words += ["--draft-tokens", "\(count)"] }
+        if let acceptance { words += ["--acceptance", "\(acceptance)"] }
+        if engine.keepsAcceptance { words.append("--keep-acceptance") }
         if common.isQuiet { words.append("--quiet") }
         return words + tuning.words + ["--", model ?? ""]
     }
@@ -199,9 +240,9 @@ struct BenchCommand: Command {
         }
     }
 
-    private func measureHere(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
+    private func measureHere(_ work: BenchWork, _ terminal: Terminal) throws(LeafError) {
         do throws(LeafError) {
-            try measureInProcess(file, terminal)
+            try measureInProcess(work, terminal)
         } catch {
             guard error.kind == .cancelled, ChildProcess.isCurrent else { throw error }
             // The process that started this one says so.
@@ -210,35 +251,20 @@ struct BenchCommand: Command {
         }
     }
 
-    private func measureInProcess(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) {
-        let interrupt = terminal.interrupt
-        let output = try openOutput(madeFrom: engine.inputs(of: file))
-        let trace = try engine.makeTrace(beside: file)
-        let model = try Model(file, modelOptions(file, memory.budgets[0], trace: trace))
+    private func measureInProcess(_ work: BenchWork, _ terminal: Terminal) throws(LeafError) {
+        let output = try openOutput(madeFrom: inputs(of: work.file))
+        let trace = try engine.makeTrace(beside: work.file, text.map { [$0] } ?? [])
+        let model = try Model(work.file, work.options(memory.budgets[0], trace: trace))
+        terminal.tellPlan(of: model)
         terminal.progress.follow(model)
-        func show(_ done: Int) {
-            var progress = Progress(
-                "\(ByteCount(bytes: model.plan.budget)), measuring the model", done, of: benchmark.sweeps, "sweep")
-            progress.sweep = .counted
-            terminal.progress.show(progress)
-        }
-        show(0)
-        let times = try model.run(
-            benchmark, cancellation: interrupt.cancellation, onSweep: { done, _ in show(done) })
+        let run = try work.run(on: model, terminal)
         terminal.progress.clear()
-        let decode = times.decodeSecondsPerToken.reduce(0, +) * Double(benchmark.generatedTokens)
-        let run = BenchRun(
-            budget: model.plan.budget, batch: benchmark.batch,
-            promptRows: benchmark.promptRows(in: file.configuration), firstPrefillSeconds: times.firstPrefillSeconds,
-            prefillSeconds: times.prefillSeconds, decodeSecondsPerToken: times.decodeSecondsPerToken,
-            weightBytes: file.leaf.chunks.reduce(0) { $0 + $1.rawBytes },
-            streamedBytesPerSweep: model.plan.streamedBytesPerSweep,
-            readBytesPerSecond: times.decodeReadSeconds > 0
-                ? Double(times.decodeBytesRead) / times.decodeReadSeconds : nil,
-            waitShare: decode > 0 ? times.decodeWaitSeconds / decode : nil, io: model.io.rawValue,
-            planned: model.plan.total, peak: ProcessMemory.peakBytes)
-        try engine.finish(trace, file.leaf, terminal)
-        try write(run.json.line + "\n", terminal, to: output)
+        try engine.finish(trace, work.file.leaf, terminal)
+        if engine.keepsAcceptance, let written = run.written {
+            try model.keepAcceptance(
+                sweeps: written.sweeps, drafted: written.drafted, accepted: written.accepted)
+        }
+        try write(run.result.json.line + "\n", terminal, to: output)
     }
 
     // MARK: The result

@@ -69,7 +69,7 @@ struct GenerateCommand: Command {
     private static let all: [CommandOption<GenerateCommand>] =
         choices + (LineOptions.sources + LineOptions.all).map { $0.lifted(\.lines) } + sampling + form
         + (TuningOptions.all + [TuningOptions.corpus]).map { $0.lifted(\.tuning) }
-        + (EngineOptions.all + EngineOptions.draftOptions + [EngineOptions.traceOption]).map { $0.lifted(\.engine) }
+        + EngineOptions.generating.map { $0.lifted(\.engine) }
         + CommonOptions.all.map { $0.lifted(\.common) }
 
     private static let choices: [CommandOption<GenerateCommand>] = [
@@ -203,8 +203,7 @@ struct GenerateCommand: Command {
         try Session.check(request, for: file, modelOptions)
         let model = try Model(file, modelOptions)
         let loadSeconds = (ContinuousClock.now - start) / .seconds(1)
-        terminal.detail(model.plan.description)
-        terminal.warnOfDrafts(missedBy: model)
+        terminal.tellPlan(of: model)
 
         let cancellation = Cancellation(parent: interrupt.cancellation)
         terminal.output.whenClosed = { cancellation.cancel() }
@@ -249,6 +248,7 @@ struct GenerateCommand: Command {
         }
         if let session { tell(of: session, generation, terminal) }
         try engine.finish(trace, file.leaf, terminal)
+        if engine.keepsAcceptance { try DraftTally(generation).keep(of: model) }
         if let failure = session?.failure { throw failure }
         if interrupt.isRequested { throw interruption(of: generation, session) }
     }

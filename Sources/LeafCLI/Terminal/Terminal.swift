@@ -67,8 +67,10 @@ final class Terminal {
     /// Prints a warning, even with `--quiet`.
     func warn(_ sentence: String) { notes.write("warning: \(sentence.printable)") }
 
-    /// Says why nothing drafts although somebody asked for it.
-    func warnOfDrafts(missedBy model: Model) {
+    /// Prints the plan of a model that was opened, with `--verbose`, and says why nothing drafts where somebody asked
+    /// for it.
+    func tellPlan(of model: Model) {
+        detail(model.plan.description)
         if let missed = model.missedDrafts { warn("speculation is \(missed)") }
     }
 }

@@ -1,0 +1,126 @@
+import LeafFormat
+public import LeafSystem
+
+/// How often a draft was right for the models that it has drafted for, in a small file beside it: counts, so that what
+/// comes later is added.
+public struct KeptAcceptance: Sendable, Equatable {
+    /// What came of one draft for one model, both named by their digests.
+    private struct Record: Sendable, Equatable, Decodable {
+        let model: String
+        let draft: String
+        var sweeps: Int
+        var drafted: Int
+        var accepted: Int
+
+        var isSound: Bool {
+            !model.isEmpty && model.utf8.count <= 64 && draft.utf8.count <= 64 && 0 <= accepted && accepted <= drafted
+                && 0 <= sweeps && max(sweeps, drafted) <= KeptAcceptance.mostCounted
+        }
+    }
+
+    private struct Contents: Decodable {
+        let acceptance: [Record]
+    }
+
+    /// Models of a file at most; the one that was longest without news goes.
+    private static let mostRecords = 32
+    private static let mostBytes = 16 << 10
+    /// Beyond it all counts are halved, so that what is new goes on to count.
+    private static let mostCounted = 1 << 20
+    /// Fewer drafts say nothing.
+    private static let leastDrafted = 64
+    /// A draft that was never wrong may be wrong all the same.
+    private static let mostAcceptance = 0.98
+
+    private let path: String
+    private var records: [Record] = []
+
+    public static func path(beside draft: String) -> String { draft + ".acceptance" }
+
+    /// Reads what is kept; nothing where there is no file yet.
+    ///
+    /// - Throws: `.io`, `.badInput` for a file that is something else.
+    public init(beside draft: String) throws(LeafError) {
+        path = Self.path(beside: draft)
+        guard FilePath.exists(path) else { return }
+        do throws(LeafError) {
+            records = try InputFile(path: path).json(
+                Contents.self, atMost: Self.mostBytes, what: "a record of drafts"
+            ).acceptance
+        } catch {
+            throw LeafError(error.kind, "\(error.description); remove it, and what is kept begins anew")
+        }
+        guard records.count <= Self.mostRecords, records.allSatisfy(\.isSound) else {
+            throw LeafError(
+                .badInput, "\(path) holds counts that no run has written; remove it, and what is kept begins anew")
+        }
+    }
+
+    /// The chance that a draft is right if those before it are; nil where too little is known.
+    public func acceptance(of draft: ModelFile, for model: ModelFile) -> Double? {
+        guard let record = records.first(where: { $0.model == model.leaf.digest && $0.draft == draft.leaf.digest }),
+            record.drafted >= Self.leastDrafted
+        else { return nil }
+        return Self.acceptance(sweeps: record.sweeps, drafted: record.drafted, accepted: record.accepted)
+    }
+
+    /// Adds what came of drafts.
+    ///
+    /// - Parameter sweeps: of single texts, behind their prompts.
+    public mutating func add(
+        of draft: ModelFile, for model: ModelFile, sweeps: Int, drafted: Int, accepted: Int
+    ) {
+        var record = Record(
+            model: model.leaf.digest, draft: draft.leaf.digest, sweeps: max(0, sweeps), drafted: max(0, drafted),
+            accepted: min(max(0, accepted), max(0, drafted)))
+        if let index = records.firstIndex(where: { $0.model == record.model && $0.draft == record.draft }) {
+            let old = records.remove(at: index)
+            record.sweeps +|= old.sweeps
+            record.drafted +|= old.drafted
+            record.accepted +|= old.accepted
+        }
+        while max(record.sweeps, record.drafted) > Self.mostCounted {
+            record.sweeps /= 2
+            record.drafted /= 2
+            record.accepted /= 2
+        }
+        records.insert(record, at: 0)
+        records = Array(records.prefix(Self.mostRecords))
+    }
+
+    /// - Throws: `.io` if the file cannot be written.
+    public func write() throws(LeafError) {
+        let file = try UnfinishedFile(path: path, isCancelled: { false })
+        let lines = records.map { record in
+            JSON.object([
+                ("model", .string(record.model)), ("draft", .string(record.draft)),
+                ("sweeps", .integer(record.sweeps)), ("drafted", .integer(record.drafted)),
+                ("accepted", .integer(record.accepted)),
+            ])
+        }
+        try file.append(JSON.object([("acceptance", .array(lines))]).line + "\n")
+        try file.finish()
+    }
+
+    /// The share `a` for which chains of k drafts give `a + a^2 + .. + a^k` right ones, as many as were right.
+    package static func acceptance(sweeps: Int, drafted: Int, accepted: Int) -> Double {
+        let length = Double(drafted) / Double(max(1, sweeps))
+        let right = Double(accepted) / Double(max(1, sweeps))
+        /// Of a chain whose length need not be whole, the last draft counts as its part of one.
+        func expected(_ share: Double) -> Double {
+            var (sum, chance, left) = (0.0, 1.0, length)
+            while left > 0, chance > 1e-9 {
+                chance *= share
+                sum += chance * min(1, left)
+                left -= 1
+            }
+            return sum
+        }
+        var (low, high) = (0.0, mostAcceptance)
+        for _ in 0..<40 {
+            let middle = (low + high) / 2
+            if expected(middle) < right { low = middle } else { high = middle }
+        }
+        return high
+    }
+}
