@@ -87,7 +87,7 @@ struct SharedRun {
     }
 
     /// Keeps what came of drafts, if `--keep-acceptance` was given.
-    func keep(_ drafts: DraftTally) throws(LeafError) { if engine.keepsAcceptance { try drafts.keep(of: model) } }
+    func keepAcceptance() throws(LeafError) { if engine.keepsAcceptance { try model.keepAcceptance() } }
 
     /// Writes the timeline, if `--trace` was given.
     func finishTrace() throws(LeafError) { try engine.finish(trace, model.file.leaf, terminal) }
@@ -221,7 +221,7 @@ extension SharedRun {
         writer.finish(summary(of: tally))
         tell(tokens: tally.tokens, requests: tally.finished)
         try finishTrace()
-        if let drafts = tally.drafts { try keep(drafts) }
+        if tally.drafts != nil { try keepAcceptance() }
         if isInterrupted {
             let done = count.map { "\(tally.finished) of \($0.of("request"))" } ?? tally.finished.of("request")
             throw LeafError(

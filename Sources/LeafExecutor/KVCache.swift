@@ -29,7 +29,7 @@ package final class KVCache {
             index = row.index
             segment = row.segment
             span = row.span
-            parent = row.parent ?? row.place - 1
+            parent = row.branch?.parent ?? row.index - 1
             isContext = row.isContext
             isPadding = row.isPadding
         }
@@ -213,7 +213,7 @@ package final class KVCache {
         for row in rows {
             let place = Int(row.place)
             positions(page: state.pages[place / 16])[place % 16] = Position(row)
-            if row.parent != nil, state.trunk == nil { state.trunk = place }
+            if row.branch != nil, state.trunk == nil { state.trunk = place }
         }
         state.length = length
         return length

@@ -17,16 +17,23 @@ package struct RowBatch: Sendable {
             case softPrompt(Int32)
         }
 
+        /// Where a draft lies, and behind which place: of all drafts it sees that one alone, and those that that one
+        /// sees.
+        package struct Branch: Sendable, Equatable {
+            package let place: Int32
+            package let parent: Int32
+
+            package init(place: Int, behind parent: Int) {
+                (self.place, self.parent) = (Int32(place), Int32(parent))
+            }
+        }
+
         package var input: Input
         package var sequence: SequenceID
         /// The index in the text, which decides the position bias and the causal rule.
         package var index: Int32
-        /// The place in the sequence's cache; that of the index, but for a draft beside another one. A row whose place
-        /// was computed before is computed again.
-        package var place: Int32
-        /// The place of the row that this one stands behind, if it is a draft: of all drafts it sees this one alone,
-        /// and those that this one sees. Nil for a row that sees all before it.
-        package var parent: Int32?
+        /// What makes it a row of a tree; nil for a row that sees all before it.
+        package var branch: Branch?
         package var segment: Int32
         /// Rows of different spans do not see each other.
         package var span: Int32
@@ -48,7 +55,6 @@ package struct RowBatch: Sendable {
             self.input = input
             self.sequence = sequence
             self.index = index
-            place = index
             self.segment = segment
             self.span = span
             self.isContext = isContext
@@ -56,6 +62,9 @@ package struct RowBatch: Sendable {
             self.wantsLogits = wantsLogits
             self.adapter = adapter
         }
+
+        /// The place in the sequence's cache. A row whose place was computed before is computed again.
+        package var place: Int32 { branch?.place ?? index }
 
         package var wantsOutput: Bool { wantsLogits || wantsHiddenState }
     }

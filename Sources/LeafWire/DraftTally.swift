@@ -1,6 +1,5 @@
 package import LeafFormat
 package import LeafGeneration
-package import LeafSystem
 package import Leafcutter
 
 /// What drafting came to for some texts.
@@ -17,11 +16,6 @@ package struct DraftTally: Sendable, Equatable {
         accepted += generation.acceptedTokens
         tokens += generation.stepTokens
         steps += generation.steps
-    }
-
-    /// Adds it to what is kept beside the model that drafts.
-    package func keep(of model: Model) throws(LeafError) {
-        try model.keepAcceptance(sweeps: steps, drafted: drafted, accepted: accepted)
     }
 
     /// `{"mode","drafted","accepted","tokens_per_sweep","draft_seconds"}`

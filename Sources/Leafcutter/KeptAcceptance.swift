@@ -8,13 +8,13 @@ public struct KeptAcceptance: Sendable, Equatable {
     private struct Record: Sendable, Equatable, Decodable {
         let model: String
         let draft: String
-        var sweeps: Int
-        var drafted: Int
+        var trees: Int
+        var levels: Int
         var accepted: Int
 
         var isSound: Bool {
-            !model.isEmpty && model.utf8.count <= 64 && draft.utf8.count <= 64 && 0 <= accepted && accepted <= drafted
-                && 0 <= sweeps && max(sweeps, drafted) <= KeptAcceptance.mostCounted
+            !model.isEmpty && model.utf8.count <= 64 && draft.utf8.count <= 64 && 0 <= accepted && accepted <= levels
+                && 0 <= trees && max(trees, levels) <= KeptAcceptance.mostCounted
         }
     }
 
@@ -28,7 +28,7 @@ public struct KeptAcceptance: Sendable, Equatable {
     /// Beyond it all counts are halved, so that what is new goes on to count.
     private static let mostCounted = 1 << 20
     /// Fewer drafts say nothing.
-    private static let leastDrafted = 64
+    private static let leastLevels = 64
     /// A draft that was never wrong may be wrong all the same.
     private static let mostAcceptance = 0.98
 
@@ -59,29 +59,32 @@ public struct KeptAcceptance: Sendable, Equatable {
     /// The chance that a draft is right if those before it are; nil where too little is known.
     public func acceptance(of draft: ModelFile, for model: ModelFile) -> Double? {
         guard let record = records.first(where: { $0.model == model.leaf.digest && $0.draft == draft.leaf.digest }),
-            record.drafted >= Self.leastDrafted
+            record.levels >= Self.leastLevels
         else { return nil }
-        return Self.acceptance(sweeps: record.sweeps, drafted: record.drafted, accepted: record.accepted)
+        return Self.acceptance(trees: record.trees, levels: record.levels, accepted: record.accepted)
     }
 
     /// Adds what came of drafts.
     ///
-    /// - Parameter sweeps: of single texts, behind their prompts.
+    /// - Parameters:
+    ///   - trees: that were checked.
+    ///   - levels: the lengths of their longest paths together.
+    ///   - accepted: how many of these tokens came true.
     public mutating func add(
-        of draft: ModelFile, for model: ModelFile, sweeps: Int, drafted: Int, accepted: Int
+        of draft: ModelFile, for model: ModelFile, trees: Int, levels: Int, accepted: Int
     ) {
         var record = Record(
-            model: model.leaf.digest, draft: draft.leaf.digest, sweeps: max(0, sweeps), drafted: max(0, drafted),
-            accepted: min(max(0, accepted), max(0, drafted)))
+            model: model.leaf.digest, draft: draft.leaf.digest, trees: max(0, trees), levels: max(0, levels),
+            accepted: min(max(0, accepted), max(0, levels)))
         if let index = records.firstIndex(where: { $0.model == record.model && $0.draft == record.draft }) {
             let old = records.remove(at: index)
-            record.sweeps +|= old.sweeps
-            record.drafted +|= old.drafted
+            record.trees +|= old.trees
+            record.levels +|= old.levels
             record.accepted +|= old.accepted
         }
-        while max(record.sweeps, record.drafted) > Self.mostCounted {
-            record.sweeps /= 2
-            record.drafted /= 2
+        while max(record.trees, record.levels) > Self.mostCounted {
+            record.trees /= 2
+            record.levels /= 2
             record.accepted /= 2
         }
         records.insert(record, at: 0)
@@ -94,7 +97,7 @@ public struct KeptAcceptance: Sendable, Equatable {
         let lines = records.map { record in
             JSON.object([
                 ("model", .string(record.model)), ("draft", .string(record.draft)),
-                ("sweeps", .integer(record.sweeps)), ("drafted", .integer(record.drafted)),
+                ("trees", .integer(record.trees)), ("levels", .integer(record.levels)),
                 ("accepted", .integer(record.accepted)),
             ])
         }
@@ -103,9 +106,9 @@ public struct KeptAcceptance: Sendable, Equatable {
     }
 
     /// The share `a` for which chains of k drafts give `a + a^2 + .. + a^k` right ones, as many as were right.
-    package static func acceptance(sweeps: Int, drafted: Int, accepted: Int) -> Double {
-        let length = Double(drafted) / Double(max(1, sweeps))
-        let right = Double(accepted) / Double(max(1, sweeps))
+    package static func acceptance(trees: Int, levels: Int, accepted: Int) -> Double {
+        let length = Double(levels) / Double(max(1, trees))
+        let right = Double(accepted) / Double(max(1, trees))
         /// Of a chain whose length need not be whole, the last draft counts as its part of one.
         func expected(_ share: Double) -> Double {
             var (sum, chance, left) = (0.0, 1.0, length)

@@ -20,15 +20,16 @@ extension Model {
             accepted: counters.accepted, seconds: counters.seconds)
     }
 
-    /// Adds what came of drafts to what is kept beside the model that made them.
+    /// Adds what came of drafts since the model was opened to what is kept beside the model that made them.
     ///
-    /// - Parameter sweeps: of single texts, behind their prompts.
     /// - Throws: `.io` if it cannot be written, `.badInput` for a file there that is something else.
-    package func keepAcceptance(sweeps: Int, drafted: Int, accepted: Int) throws(LeafError) {
-        guard case .model(let draft) = settings.drafting.source, drafted > 0 else { return }
+    package func keepAcceptance() throws(LeafError) {
+        let checked = engine.drafts.checked
+        guard case .model(let draft) = settings.drafting.source, checked.trees > 0 else { return }
         // Another run may have written it meanwhile.
         var kept = try KeptAcceptance(beside: draft.file.leaf.path)
-        kept.add(of: draft.file, for: file, sweeps: sweeps, drafted: drafted, accepted: accepted)
+        kept.add(
+            of: draft.file, for: file, trees: checked.trees, levels: checked.levels, accepted: checked.accepted)
         try kept.write()
     }
 

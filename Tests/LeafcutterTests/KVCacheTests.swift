@@ -123,8 +123,8 @@ import Testing
                 for node in tree.nodes {
                     var row = rows.row(
                         of: sequence, generated: node.token, step: past.count + node.depth - 1, in: configuration)
-                    row.place = Int32(node.place)
-                    row.parent = Int32(node.parent.map { tree[$0].place } ?? trunk - 1)
+                    let parent = node.parent.map { tree[$0].place } ?? trunk - 1
+                    row.branch = RowBatch.Row.Branch(place: node.place, behind: parent)
                     batch.rows.append(row)
                 }
                 var found: [[Float]] = []

@@ -173,7 +173,9 @@ import Testing
         var request = request
         let sample = Int.random(in: 0..<answer.ids.count, using: &random)
         let characters = Array(answer.texts[sample])
-        if Bool.random(using: &random), let id = answer.ids[sample].randomElement(using: &random) {
+        // The soft prompts that transformers counts as tokens end no text.
+        let ids = answer.ids[sample].filter { $0 < 30_000 }
+        if Bool.random(using: &random), let id = ids.randomElement(using: &random) {
             request.options.eosID = id
         } else if let start = characters.indices.randomElement(using: &random) {
             let end = min(characters.count, start + Int.random(in: 1...3, using: &random))

@@ -91,7 +91,7 @@ struct BatchCommand: Command {
             run.tell(tokens: outcome.tokens, requests: outcome.done - outcome.before)
         }
         try run.finishTrace()
-        try run.keep(outcome.drafts)
+        try run.keepAcceptance()
         if common.isJSON { terminal.print(json(outcome, run)) }
         let counts = "\(outcome.done) of \(Quantity.count(outcome.count, "request"))"
         guard outcome.done == outcome.count else {

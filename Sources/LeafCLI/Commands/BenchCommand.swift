@@ -260,10 +260,7 @@ struct BenchCommand: Command {
         let run = try work.run(on: model, terminal)
         terminal.progress.clear()
         try engine.finish(trace, work.file.leaf, terminal)
-        if engine.keepsAcceptance, let written = run.written {
-            try model.keepAcceptance(
-                sweeps: written.sweeps, drafted: written.drafted, accepted: written.accepted)
-        }
+        if engine.keepsAcceptance { try model.keepAcceptance() }
         try write(run.result.json.line + "\n", terminal, to: output)
     }
 

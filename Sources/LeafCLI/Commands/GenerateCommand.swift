@@ -248,7 +248,7 @@ struct GenerateCommand: Command {
         }
         if let session { tell(of: session, generation, terminal) }
         try engine.finish(trace, file.leaf, terminal)
-        if engine.keepsAcceptance { try DraftTally(generation).keep(of: model) }
+        if engine.keepsAcceptance { try model.keepAcceptance() }
         if let failure = session?.failure { throw failure }
         if interrupt.isRequested { throw interruption(of: generation, session) }
     }

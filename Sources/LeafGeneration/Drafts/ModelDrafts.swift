@@ -116,8 +116,7 @@ package final class ModelDrafts: DraftSource {
                 var row = prompt.row(
                     of: sequence, generated: reading.token, step: text.history.generatedCount + depth - 1,
                     in: configuration)
-                row.place = Int32(reading.place)
-                row.parent = Int32(reading.parent)
+                row.branch = RowBatch.Row.Branch(place: reading.place, behind: reading.parent)
                 batch.rows.append(row)
                 readers.append((index, reading))
             }

@@ -67,7 +67,7 @@ package final class Speculation {
             guard let accepted = text.acceptedDrafts, !text.drafts.isEmpty else { continue }
             calibration.learn(from: text.drafts, accepted)
             worth.noteFirst(isRight: !accepted.isEmpty)
-            counters.add(accepted: accepted.count)
+            counters.add(accepted: accepted.count, ofLevels: text.drafts.depth)
             tokens += accepted.count
         }
         worth.noteSweep(seconds: seconds, rows: rows, tokens: tokens, isStep: isStep)
@@ -82,6 +82,8 @@ package final class SpeculationCounters: Sendable {
     private struct State {
         var drafted = 0
         var accepted = 0
+        var levels = 0
+        var trees = 0
         var seconds = 0.0
         var failure: LeafError?
     }
@@ -91,6 +93,10 @@ package final class SpeculationCounters: Sendable {
 
     package var drafted: Int { state.withLock(\.drafted) }
     package var accepted: Int { state.withLock(\.accepted) }
+    /// The trees that were checked, the longest paths of all of them together, and the tokens of these that came true.
+    package var checked: (trees: Int, levels: Int, accepted: Int) {
+        state.withLock { ($0.trees, $0.levels, $0.accepted) }
+    }
     /// Seconds that drafting took.
     package var seconds: Double { state.withLock(\.seconds) }
     /// Why there are no drafts any more; nil while there may be.
@@ -105,6 +111,13 @@ package final class SpeculationCounters: Sendable {
         }
     }
 
-    func add(accepted: Int) { state.withLock { $0.accepted += accepted } }
+    func add(accepted: Int, ofLevels levels: Int) {
+        state.withLock {
+            $0.accepted += accepted
+            $0.levels += levels
+            $0.trees += 1
+        }
+    }
+
     func fail(_ error: LeafError) { state.withLock { $0.failure = error } }
 }

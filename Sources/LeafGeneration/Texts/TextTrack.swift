@@ -95,8 +95,8 @@ package final class TextTrack<Choice: TextChoice>: Track {
             }
             var row = prompt.row(
                 of: sequence, generated: draft.token, step: history.generatedCount + draft.depth - 1, in: configuration)
-            row.place = Int32(draft.place)
-            row.parent = Int32(draft.parent.map { drafts[$0].place } ?? texts[text].trunk - 1)
+            let parent = draft.parent.map { drafts[$0].place } ?? texts[text].trunk - 1
+            row.branch = RowBatch.Row.Branch(place: draft.place, behind: parent)
             batch.rows.append(row)
         }
     }
