@@ -131,7 +131,12 @@ struct Drafting: Sendable {
         case .none, .other: []
         case .ngrams(let limit, let texts):
             [MemoryPlan.Part(.drafts, texts *| NgramDrafts.byteCount(limit: limit))]
-        case .model(let model): [MemoryPlan.Part(.drafts, try model.plan().total)]
+        case .model(let model):
+            [
+                MemoryPlan.Part(
+                    .drafts,
+                    try model.plan().total +| ModelDrafts.byteCount(texts: model.texts, drafts: room.rows))
+            ]
         }
     }
 }

@@ -109,7 +109,7 @@ import Testing
                 #"""
                 set -m
                 "$0" generate "$1" 春 --max-tokens 3000 --allow-empty --eos-id 0 --seed 1 --session "$2" > /dev/null & pid=$!
-                sleep 1; kill -\#(signal) $pid; kill -HUP $pid; wait $pid; echo "status $?"
+                ready $pid; sleep 1; kill -\#(signal) $pid; kill -HUP $pid; wait $pid; echo "status $?"
                 """#, model, session)
             #expect(run.text.contains("status 130"), "\(signal): \(run.error)")
             #expect(FileManager.default.fileExists(atPath: session), "\(signal): \(run.error)")
@@ -152,7 +152,7 @@ import Testing
             #"""
             mkfifo "$2"; \#(input) > "$2" 2> /dev/null & feeder=$!
             "$0" generate "$1" --requests - --skip-bad -q < "$2" > /dev/null & pid=$!
-            sleep 1; kill -TERM $pid
+            ready $pid; sleep 1; kill -TERM $pid
             for i in $(seq 40); do kill -0 $pid 2> /dev/null || break; sleep 0.1; done
             kill -9 $pid 2> /dev/null && echo late
             wait $pid; echo "status $?"; kill $feeder
@@ -165,11 +165,7 @@ import Testing
             #"""
             mkfifo "$2"
             "$0" generate "$1" 春 --trace "$2" -q > /dev/null & pid=$!
-            # A busy machine takes its time to begin: SIGTERM is the fifteenth bit of what is caught.
-            for i in $(seq 500); do
-                grep -q '^SigCgt:.*[4-7c-f][0-9a-f]\{3\}$' /proc/$pid/status && break; sleep 0.01
-            done
-            sleep 0.5; kill -TERM $pid; wait $pid; echo "status $?"
+            ready $pid; sleep 0.5; kill -TERM $pid; wait $pid; echo "status $?"
             "$0" generate "$1" 春 --session "$2" -q > /dev/null & pid=$!
             wait $pid; echo "status $?"
             """#, model, folder.path("pipe"))
@@ -182,7 +178,7 @@ import Testing
         let run = try Leafcutter.shell(
             #"""
             # In braces: a part of a pipeline has no jobs of its own, and lets them ignore SIGINT.
-            { set -m; "$0" score "$1" --requests "$2" -q & pid=$!; sleep 3; kill -INT $pid
+            { set -m; "$0" score "$1" --requests "$2" -q & pid=$!; ready $pid; sleep 3; kill -INT $pid
               for i in $(seq 40); do kill -0 $pid 2> /dev/null || break; sleep 0.1; done
               kill -9 $pid 2> /dev/null && echo late >&2; } | sleep 8
             """#, model, requests)
@@ -193,7 +189,8 @@ import Testing
         let run = try Leafcutter.shell(
             #"""
             { set -m; yes 白日依山尽，黄河入海流。 | head -n 300000 > "$2"
-              "$0" tokenize "$1" - < "$2" 2> "$2.error" & pid=$!; sleep 2; kill -\#(signal) $pid; wait $pid
+              "$0" tokenize "$1" - < "$2" 2> "$2.error" & pid=$!; ready $pid; sleep 2
+              kill -\#(signal) $pid; wait $pid
               echo "status $?" >> "$2.error"; } | sleep 6
             cat "$2.error"
             """#, model, folder.path("lines"))
@@ -210,7 +207,7 @@ import Testing
         let items = try folder.file(Array(repeating: #"{"input":"春眠不觉晓","target":"眠"}"#, count: 20_000))
         let run = try Leafcutter.shell(
             #"""
-            { set -m; "$0" \#(command) -q 3>&1 > /dev/null & pid=$!; sleep 5; kill -TERM $pid
+            { set -m; "$0" \#(command) -q 3>&1 > /dev/null & pid=$!; ready $pid; sleep 5; kill -TERM $pid
               for i in $(seq 40); do kill -0 $pid 2> /dev/null || break; sleep 0.1; done
               kill -9 $pid 2> /dev/null && echo late >&2; wait $pid; echo "status $?" >&2; } | sleep 10
             """#, model, cases, items)

@@ -62,8 +62,19 @@ struct Leafcutter {
 
     /// Runs a bash script in which `$0` is the program.
     static func shell(_ script: String, _ arguments: String...) throws -> Run {
-        try run(URL(filePath: "/bin/bash"), ["-c", script, path] + arguments, input: nil, [:])
+        try run(URL(filePath: "/bin/bash"), ["-c", readiness + script, path] + arguments, input: nil, [:])
     }
+
+    /// `ready PID` waits until a command catches signals: a busy machine takes its time to begin. SIGTERM is the
+    /// fifteenth bit of what is caught.
+    private static let readiness = #"""
+        ready() {
+            for i in $(seq 2000); do
+                grep -qs '^SigCgt:.*[4-7c-f][0-9a-f]\{3\}$' /proc/$1/status && return; sleep 0.01
+            done
+        }
+
+        """#
 
     /// Files instead of pipes: a full pipe would stop the program.
     private static func run(

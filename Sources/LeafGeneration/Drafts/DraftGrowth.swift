@@ -1,4 +1,5 @@
 import LeafExecutor
+import LeafSystem
 
 /// A tree of guesses that a model grows, level by level: those that seem most probable so far, and which of them the
 /// model reads next.
@@ -52,6 +53,11 @@ struct DraftGrowth {
 
     /// The most guesses that a model is asked for behind one row, and the most rows of a text that it reads at once.
     static let mostWide = 4
+
+    /// Bytes of the guesses of all texts that draft on one sweep, for the memory plan.
+    ///
+    /// - Parameter drafts: of all texts together, at most; each may be a level of its own.
+    static func byteCount(drafts: Int) -> Int { drafts *| (2 * mostWide * mostWide * MemoryLayout<Guess>.stride) }
 
     /// Takes what the model finds behind a guess, or behind the text.
     mutating func add(_ found: [DraftGuess], behind parent: Int?) {

@@ -64,6 +64,13 @@ package final class ModelDrafts: DraftSource {
     /// The most rows of a text that the second model reads at once.
     package static let mostWide = DraftGrowth.mostWide
 
+    /// Bytes beside the second model and its executor, for the memory plan.
+    ///
+    /// - Parameter drafts: of all texts together, at most.
+    package static func byteCount(texts: Int, drafts: Int) -> Int {
+        texts *| DraftTree.byteCount(capacity: Speculation.mostDrafts) +| DraftGrowth.byteCount(drafts: drafts)
+    }
+
     package func draft(
         _ texts: [any DraftedText], _ wish: DraftWish, workspace: inout SamplingWorkspace, isCancelled: () -> Bool
     ) throws(LeafError) {
