@@ -35,7 +35,7 @@ struct PlanReport {
         if !answer.more.isEmpty {
             lines += ["", "a token with more memory:"]
             lines += answer.more.map {
-                "\($0.plan.budget.roundedUpText): \($0.prediction.secondsPerToken.asDuration)"
+                "\($0.plan.budget.roundedUpText): \(($0.off ?? $0.prediction).secondsPerToken.asDuration)"
                     + ($0.speculation.map { " (\($0.secondsPerToken.asDuration) with drafts)" } ?? "")
             }
         }

@@ -1,17 +1,17 @@
 import LeafStream
 import LeafSystem
 
-/// How a copy that drafts and the model's own weights share the memory.
+/// How whatever drafts and the model's own weights share the memory.
 extension Settings {
     /// Of the numbers of blocks that a copy may borrow, so many are compared.
     private static let comparedCounts = 4
 
-    /// Divides the memory by predicted seconds a token: a block that stays in memory is not read again, and the copy
-    /// needs none of its own for it, but drafting with it takes longer. Nothing drafts where that is faster.
+    /// Divides the memory by predicted seconds a token. A block that stays in memory is not read again, and a copy needs
+    /// none of its own for it, but drafting with it takes longer. Nothing drafts where that is faster.
     ///
     /// - Parameters:
     ///   - plain: the plan without drafts.
-    ///   - whole: the plan with all layers of the copy.
+    ///   - whole: the plan with all of what drafts.
     ///   - count: blocks to lend, where somebody chose them.
     func divided(
         for drafting: Drafting, _ plain: MemoryPlan, whole: MemoryPlan, lending count: Int?
@@ -41,7 +41,7 @@ extension Settings {
 
     /// Numbers of blocks to lend, from the fewest to as many as the budget allows beside a ring of the usual size.
     private func comparedCounts(_ drafting: Drafting) throws(LeafError) -> [Int] {
-        guard case .model(let draft) = drafting.source else { return [] }
+        guard case .model(let draft) = drafting.source else { return [0] }
         func fits(_ count: Int) throws(LeafError) -> Bool {
             guard let plan = try with(drafting.borrowing(count)).fitting() else { return false }
             return plan.slotCount == 0 || plan.slotCount >= MemoryPlan.preferredSlotCount

@@ -89,10 +89,10 @@ struct Settings {
         {
             self.drafting = drafting.off(
                 "n-grams would take more than a fiftieth of the memory of the weights", isRefused: false)
-        } else if drafting.sharesCache {
-            self = try divided(for: drafting, plain, whole: plan, lending: options.lentBlocks)
-        } else {
+        } else if options.isAutomatic {
             self = drafted
+        } else {
+            self = try divided(for: drafting, plain, whole: plan, lending: options.lentBlocks)
         }
     }
 

@@ -47,7 +47,9 @@ public struct SpeculationForecast: Sendable, Equatable {
                 tokens += chance
             }
             let rows = batch * (1 + drafts)
-            let computing = cost.seconds(rows: rows, logitRows: rows) + rest
+            // More rows are never faster, whatever a measurement of them says.
+            let linear = max(cost.seconds(rows: rows, logitRows: rows), cost.seconds(rows: batch, logitRows: batch))
+            let computing = linear + rest
             return (
                 drafts, tokens,
                 rates.disk.seconds(reading: streamed, computing: computing) + Double(drafts) * making
