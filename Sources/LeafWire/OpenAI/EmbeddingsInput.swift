@@ -21,7 +21,7 @@ package struct EmbeddingsInput: Sendable {
     /// - Parameter reader: stands before the body.
     /// - Throws: `.usage` naming the field that makes no sense.
     package init(
-        _ reader: inout JSONReader, _ given: EmbedInput.Defaults = EmbedInput.Defaults(), at door: RequestDoor = .line
+        _ reader: inout JSONReader, _ given: EmbedInput.Defaults = EmbedInput.Defaults()
     ) throws(LeafError) {
         var defaults = given
         var (model, texts): (String?, [Prompt]?)
@@ -46,8 +46,7 @@ package struct EmbeddingsInput: Sendable {
                 defaults.pooling = known
             case _ where OptionFields.form.contains(name):
                 try OptionFields.read(name, &reader, into: &defaults.form, known: OptionFields.form)
-            case _ where door == .server: try ignored.pass(name, &reader)
-            default: try reader.skip()
+            default: try ignored.pass(name, &reader)
             }
         }
         guard let texts else { throw LeafError.field("input", "is missing") }
