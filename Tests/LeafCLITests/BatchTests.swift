@@ -114,20 +114,6 @@ import Testing
                 "'stream'"
             ),
             (#"{"method":"POST","url":"/v1/completions","body":{"prompt":"a"}}"#, "'custom_id' is missing"),
-            (
-                #"{"custom_id":7,"method":"POST","url":"/v1/completions","body":{"prompt":"a"}}"#,
-                "'custom_id' is a number, where a text is wanted"
-            ),
-            (#"{"custom_id":"a","method":1,"url":"/v1/completions","body":{"prompt":"a"}}"#, "'method' is a number"),
-            (#"{"id":true,"kind":"generate","prompt":"春"}"#, "'id' is true or false"),
-            (
-                #"{"custom_id":"a","method":"POST","url":"/v1/completions","body":{"prompt":"a","trace":"t"}}"#,
-                "'trace' is not for a request to choose"
-            ),
-            (
-                #"{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{"input":"a","session":"s"}}"#,
-                "'session' is not for a request to choose"
-            ),
         ]
         for (line, part) in cases {
             let run = try batch(try folder.file([good, "", line]))
@@ -166,23 +152,6 @@ import Testing
         // It has its answers, and has nothing to do.
         #expect(try batch(input, "--skip-bad", "--errors", errors, "--resume").status == 1)
         #expect(try jsonObjects(String(contentsOfFile: output, encoding: .utf8)).count == 5)
-    }
-
-    @Test func anIDThatIsNoneTakesNoOthersPlace() throws {
-        let good = #""kind":"generate","prompt":"春","max_tokens":1}"#
-        let input = try folder.file([
-            #"{"id":true,"# + good, #"{"id":1,"# + good, #"{"id":[3],"# + good, #"{"id":3,"# + good,
-            #"{"custom_id":5,"method":"POST","url":"/v1/completions","body":{"prompt":"a"}}"#, #"{"id":5,"# + good,
-        ])
-        for _ in 0..<2 {
-            #expect(try batch(input, "--skip-bad", "--resume").status == 1)
-            let answers = try jsonObjects(String(contentsOfFile: output, encoding: .utf8))
-            #expect(answers.count == 6)
-            let texts = answers.filter { $0["text"] != nil }
-            #expect(Set(texts.map(Self.id)) == ["1", "3", "5"])
-            let failed = answers.filter { $0["text"] == nil }
-            #expect(failed.allSatisfy { ($0["custom_id"] ?? $0["id"]) is NSNull }, "\(failed)")
-        }
     }
 
     // MARK: Files that are refused

@@ -126,7 +126,7 @@ def test_an_empty_text_names_no_file(model_path, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"kind":"embed","text":"春"}\n')
     with pytest.raises(leafcutter.UsageError, match="'errors' is an empty text; give the path of a file"):
         leafcutter.batch(model_path, tmp_path / "in.jsonl", tmp_path / "out.jsonl", errors="")
-    for option, what in (("mirror", "the path of a file"), ("deltas", "the path of a file"), ("speculate", "auto, off")):
+    for option, what in (("mirror", "the path of a file"), ("deltas", "the path"), ("speculate", "auto, off")):
         with pytest.raises(leafcutter.UsageError, match=f"'{option}' is an empty text; give {what}"):
             leafcutter.Model(model_path, **{option: ""})
 
