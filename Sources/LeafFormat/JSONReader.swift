@@ -92,7 +92,7 @@ package struct JSONReader {
         // As many digits as no number here has.
         guard (-1 << 24...64).contains(shift) else { return nil }
         let places = mantissa.split(separator: ".")
-        var digits = places.joined()
+        var digits = places.joined(separator: "")
         shift -= places.count > 1 ? places[1].count : 0
         while shift < 0, digits.last == "0" {
             digits.removeLast()

@@ -39,6 +39,12 @@ package struct UnknownFields: Sendable, Equatable {
         }
     }
 
+    /// Passes such a field without keeping its name.
+    static func drop(_ name: String, _ reader: inout JSONReader) throws(LeafError) {
+        var fields = UnknownFields()
+        try fields.pass(name, &reader)
+    }
+
     private mutating func add(_ name: String) {
         // A header holds letters and no line breaks, whatever a body calls its fields.
         let shown = String(

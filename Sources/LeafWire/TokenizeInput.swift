@@ -33,10 +33,11 @@ package struct TokenizeInput: Sendable {
         var fields: [(key: String, value: JSON)] = id.map { [("id", $0.json)] } ?? []
         var unknown = UnknownCharacters()
         let ids = tokenizer.encode(text, noting: &unknown)
-        fields +=
-            wantsWords
-            ? [("words", .strings(tokenizer.words(text)))]
-            : [("ids", .ids(ids)), ("tokens", .strings(ids.map { tokenizer.token($0) ?? "" }))]
+        if wantsWords {
+            fields.append(("words", .strings(tokenizer.words(text))))
+        } else {
+            fields += [("ids", .ids(ids)), ("tokens", .strings(ids.map { tokenizer.token($0) ?? "" }))]
+        }
         return .object(fields + unknown.fields)
     }
 }

@@ -230,8 +230,8 @@ extension ListeningAddress: ArgumentValue {
 extension AccessLog.Format: ArgumentValue {}
 
 extension PageOrigin: ArgumentValue {
-    public init?(argument: String) { self.init(argument) }
-    public static var expectation: String {
+    package init?(argument: String) { self.init(argument) }
+    package static var expectation: String {
         "an origin as browsers send it, such as https://example.org or http://localhost:3000, or * for all"
     }
 }

@@ -9,7 +9,7 @@ extension AnswerDesk {
     /// - Throws: `.usage` and `.tooLong`.
     func embeddings(_ body: ArraySlice<UInt8>) throws(LeafError) -> ServedRequest {
         var reader = JSONReader(body)
-        let input = try EmbeddingsInput(&reader, settings.defaults.embed)
+        let input = try EmbeddingsInput(&reader, settings.defaults.embed, at: .server)
         try reader.end()
         let requests = try input.requests(for: file)
         let tokens = requests.reduce(0) { $0 + $1.text.ids.count }

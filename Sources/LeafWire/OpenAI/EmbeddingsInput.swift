@@ -21,7 +21,7 @@ package struct EmbeddingsInput: Sendable {
     /// - Parameter reader: stands before the body.
     /// - Throws: `.usage` naming the field that makes no sense.
     package init(
-        _ reader: inout JSONReader, _ given: EmbedInput.Defaults = EmbedInput.Defaults()
+        _ reader: inout JSONReader, _ given: EmbedInput.Defaults = EmbedInput.Defaults(), at door: RequestDoor = .line
     ) throws(LeafError) {
         var defaults = given
         var (model, texts): (String?, [Prompt]?)
@@ -46,7 +46,8 @@ package struct EmbeddingsInput: Sendable {
                 defaults.pooling = known
             case _ where OptionFields.form.contains(name):
                 try OptionFields.read(name, &reader, into: &defaults.form, known: OptionFields.form)
-            default: try ignored.pass(name, &reader)
+            case _ where door == .server: try ignored.pass(name, &reader)
+            default: try UnknownFields.drop(name, &reader)
             }
         }
         guard let texts else { throw LeafError.field("input", "is missing") }

@@ -66,7 +66,7 @@ struct OpenAIFields {
         }
     }
 
-    private mutating func readForJob(_ name: String, _ reader: inout JSONReader) throws(LeafError) {
+    private func readForJob(_ name: String, _ reader: inout JSONReader) throws(LeafError) {
         switch name {
         case "echo":
             guard try !reader.bool() else { throw reader.wrong("is true, which is not answered here; leave it out") }
@@ -74,7 +74,7 @@ struct OpenAIFields {
             guard try reader.text().isEmpty else {
                 throw reader.wrong("is not answered here; a request of the kind fill has blanks")
             }
-        default: try form.ignored.pass(name, &reader)
+        default: try UnknownFields.drop(name, &reader)
         }
     }
 
