@@ -24,6 +24,7 @@ extension BatchJob {
     }
 
     private func makeItem(_ bytes: ArraySlice<UInt8>, _ name: LineName) throws(LeafError) -> BatchItem {
+        if let fault = name.fault { throw fault }
         if let endpoint = options.endpoint, !name.isOpenAI || name.url != endpoint {
             throw LeafError.field("url", "is not \(endpoint), which all lines of this job are for")
         }

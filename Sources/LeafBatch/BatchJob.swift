@@ -178,7 +178,9 @@ package final class BatchJob {
             guard !line.isBlank else { continue }
             survey.count += 1
             let name = Self.name(of: line)
-            try ids.add(name.idBytes, at: IDIndex.Place(line: line.number, offset: line.offset))
+            if !name.hasBadID {
+                try ids.add(name.idBytes, at: IDIndex.Place(line: line.number, offset: line.offset))
+            }
             do throws(LeafError) {
                 let item = try makeItem(line, name)
                 for demand in item.requests.flatMap({ $0.demands(in: file.configuration) }) {

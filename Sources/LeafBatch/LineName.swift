@@ -21,23 +21,32 @@ struct LineName: Sendable {
     /// Of OpenAI's form.
     let method: String?
     let url: String?
+    /// What is wrong with one of these.
+    let fault: LeafError?
+    /// Whether its id is of a kind that no id is: it is called by nothing then, and takes no other line's id.
+    let hasBadID: Bool
 
     /// Reads no more than names, so that a line that is broken elsewhere can be answered.
     init(_ bytes: ArraySlice<UInt8>, line: Int) {
         var (id, method, url): (RequestID?, String?, String?)
         var (hasKind, isForeign) = (false, false)
         var customID: String?
+        var (idFault, customIDFault, routeFault): (LeafError?, LeafError?, LeafError?)
         var reader = JSONReader(bytes)
         try? reader.fields { name, reader throws(LeafError) in
             switch name {
-            case "id": if id == nil { id = try RequestID(&reader) } else { try reader.skip() }
+            case "id":
+                let next = try Self.next(&reader, noting: &idFault) { reader throws(LeafError) in
+                    try RequestID(&reader)
+                }
+                id = id ?? next
             case "custom_id":
                 isForeign = true
-                customID = try reader.text()
-            case "method": method = try reader.text()
+                customID = try Self.text(&reader, noting: &customIDFault)
+            case "method": method = try Self.text(&reader, noting: &routeFault)
             case "url":
                 isForeign = true
-                url = try reader.text()
+                url = try Self.text(&reader, noting: &routeFault)
             case "kind":
                 hasKind = true
                 try reader.skip()
@@ -47,11 +56,39 @@ struct LineName: Sendable {
         // Data files have fields of any name beside ours.
         isOpenAI = isForeign && !hasKind
         self.id = isOpenAI ? customID.map { RequestID.text($0) } : id
+        hasBadID = (isOpenAI ? customIDFault : idFault) != nil
+        fault = isOpenAI ? customIDFault ?? routeFault : idFault
         (self.line, self.method, self.url) = (line, method, url)
     }
 
     /// Of a line that cannot be read at all.
-    init(line: Int) { (self.line, id, method, url, isOpenAI) = (line, nil, nil, nil, false) }
+    init(line: Int) {
+        (self.line, id, method, url, isOpenAI) = (line, nil, nil, nil, false)
+        (fault, hasBadID) = (nil, false)
+    }
+
+    private static func text(
+        _ reader: inout JSONReader, noting fault: inout LeafError?
+    ) throws(LeafError) -> String? {
+        try next(&reader, noting: &fault) { reader throws(LeafError) in try reader.text() }
+    }
+
+    /// The next value; one of another kind is passed, so that the names behind it are read as well.
+    private static func next<Value>(
+        _ reader: inout JSONReader, noting fault: inout LeafError?,
+        _ read: (inout JSONReader) throws(LeafError) -> Value
+    ) throws(LeafError) -> Value? {
+        var attempt = reader
+        do throws(LeafError) {
+            let value = try read(&attempt)
+            reader = attempt
+            return value
+        } catch {
+            fault = fault ?? error
+            try reader.skip()
+            return nil
+        }
+    }
 
     /// The id of its answer: a line without one is called by its number.
     var answerID: RequestID { id ?? .number(line) }
@@ -93,11 +130,12 @@ struct LineName: Sendable {
     ///
     /// - Parameter isDuplicate: whether its id is another line's, which it must not take.
     func answer(_ error: LeafError, isDuplicate: Bool = false) -> JSON {
-        let id = isDuplicate ? .null : answerID.json
+        let isNameless = isDuplicate || hasBadID
+        let id = isNameless ? .null : answerID.json
         guard isOpenAI else { return error.answer(id: id) }
         return openAI(
             response: .null, error: ["code": .string(error.code), "message": .string(error.description)],
-            id: isDuplicate ? .null : nil)
+            id: isNameless ? .null : nil)
     }
 
     private func openAI(response: JSON, error: JSON, id: JSON? = nil) -> JSON {

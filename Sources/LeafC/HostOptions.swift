@@ -135,7 +135,7 @@ struct HostOptions {
         case "sequences", "batch": sequences = try reader.integer()
         case "guard": reading.guardsMapping = try reader.bool()
         case "amx": mayUseTiles = try reader.bool()
-        case "speculate": speculate = try reader.filePath()
+        case "speculate": speculate = try reader.filePath("auto, off, ngram or a model")
         case "draft_tokens": draftTokens = try reader.integer(Int.self)
         case "delta", "deltas": deltas.append(contentsOf: try Self.files(&reader))
         case "delta_alpha": deltaAlpha = try reader.number()
@@ -273,7 +273,6 @@ extension HostOptions {
     /// - Throws: as for a model that is opened, `.usage` for a number of drafts that nothing makes.
     func drafts(usual: String = "auto") throws(LeafError) -> DraftOptions {
         let name = speculate ?? usual
-        guard !name.isEmpty else { throw LeafError(.usage, "speculate is empty; give auto, off, ngram or a model") }
         guard draftTokens == nil || name != "off" else {
             throw LeafError(.usage, "draft_tokens needs something that guesses; give speculate as well")
         }

@@ -79,8 +79,26 @@ package struct JSONReader {
         try expect(.number, "a whole number")
         let literal = try numberLiteral()
         if let value = Value(literal) { return value }
-        if let number = Double(literal), let value = Value(exactly: number) { return value }
+        if let value: Value = Self.whole(literal) { return value }
         throw wrong("is \(literal.prefix(40)), where a whole number from \(Value.min) to \(Value.max) is wanted")
+    }
+
+    /// The whole number that a literal with a point or an exponent stands for, digit by digit: nothing is rounded.
+    private static func whole<Value: FixedWidthInteger>(_ literal: String) -> Value? {
+        guard literal.last?.isNumber == true else { return nil }
+        if literal.isZero { return 0 }
+        let parts = literal.split { $0 == "e" || $0 == "E" }
+        guard let mantissa = parts.first, var shift = parts.count > 1 ? Int(parts[1]) : 0 else { return nil }
+        // As many digits as no number here has.
+        guard (-1 << 24...64).contains(shift) else { return nil }
+        let places = mantissa.split(separator: ".")
+        var digits = places.joined(separator: "")
+        shift -= places.count > 1 ? places[1].count : 0
+        while shift < 0, digits.last == "0" {
+            digits.removeLast()
+            shift += 1
+        }
+        return shift < 0 ? nil : Value(digits + String(repeating: "0", count: shift))
     }
 
     /// A finite number, rounded to the nearest of its type.
@@ -106,9 +124,12 @@ package struct JSONReader {
 
     /// A text that names a file.
     ///
-    /// - Throws: `.usage` also for one with a null character, at which the system would end the path.
-    package mutating func filePath() throws(LeafError) -> String {
+    /// - Parameter wanted: what it may be.
+    /// - Throws: `.usage` also for an empty one, and for one with a null character, at which the system would end the
+    ///   path.
+    package mutating func filePath(_ wanted: String = "the path of a file") throws(LeafError) -> String {
         let text = try text()
+        guard !text.isEmpty else { throw wrong("is an empty text; give \(wanted)") }
         guard !text.utf8.contains(0) else { throw wrong("holds a null character, which no path may; leave it out") }
         return text
     }

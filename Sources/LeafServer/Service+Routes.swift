@@ -34,6 +34,9 @@ extension Service {
             }
             (client, key) = ("key \(place)", place)
         }
+        guard exchange.method != .post || HeaderValue.isPlain(exchange.header("Content-Encoding")) else {
+            return refuse(exchange, .packedBody)
+        }
         if let route = FileRoute(exchange.path) { return take(exchange, at: route, key: key) }
         if let route = AnswerDesk.Route(rawValue: exchange.path) {
             guard exchange.method == .post else { return refuse(exchange, method: "POST") }
@@ -191,6 +194,10 @@ extension ServedError {
         type: "invalid_request_error", code: "invalid_api_key")
     static let notJSON = ServedError(
         status: 415, "the body must be JSON; send Content-Type: application/json", type: "invalid_request_error")
+
+    fileprivate static let packedBody = ServedError(
+        status: 415, "the body is packed, which is not undone here; send it without Content-Encoding",
+        type: "invalid_request_error")
 
     fileprivate static func notFound(_ path: String) -> ServedError {
         ServedError(

@@ -15,7 +15,7 @@ package struct UnknownFields: Sendable, Equatable {
 
     private static let most = 32
     private static let longest = 64
-    /// Of requests over HTTP: they name files, or what is chosen when a server starts.
+    /// Names of files, and what is chosen when a model is opened.
     private static let forbidden: Set<String> = [
         "session", "session_every", "trace", "draft_corpus", "draft_tokens", "speculate", "delta_alpha",
     ]
@@ -24,12 +24,12 @@ package struct UnknownFields: Sendable, Equatable {
 
     package init() {}
 
-    /// Passes a field of a request over HTTP that its kind does not have.
+    /// Passes a field that its kind of request does not have.
     ///
     /// - Throws: `.usage` for one that must not be passed.
     package mutating func pass(_ name: String, _ reader: inout JSONReader) throws(LeafError) {
         guard !Self.forbidden.contains(name) else {
-            throw reader.wrong("is not for requests over HTTP to choose; leave it out")
+            throw reader.wrong("is not for a request to choose; leave it out")
         }
         if name == "stream" {
             guard try !reader.bool() else { throw reader.wrong("is true, where answers come whole") }
@@ -37,6 +37,12 @@ package struct UnknownFields: Sendable, Equatable {
             if !Self.known.contains(name) { add(name) }
             try reader.skip()
         }
+    }
+
+    /// Passes such a field without keeping its name.
+    static func drop(_ name: String, _ reader: inout JSONReader) throws(LeafError) {
+        var fields = UnknownFields()
+        try fields.pass(name, &reader)
     }
 
     private mutating func add(_ name: String) {

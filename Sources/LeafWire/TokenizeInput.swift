@@ -28,16 +28,17 @@ package struct TokenizeInput: Sendable {
 
     package init(_ text: String, wantsWords: Bool) { (self.text, self.wantsWords) = (text, wantsWords) }
 
-    /// `{"ids","tokens"}`, or `{"words"}`.
+    /// `{"ids","tokens"}`, or `{"words"}`; with `unknown` where the vocabulary lacks characters.
     package func answer(_ tokenizer: Tokenizer) -> JSON {
         var fields: [(key: String, value: JSON)] = id.map { [("id", $0.json)] } ?? []
+        var unknown = UnknownCharacters()
+        let ids = tokenizer.encode(text, noting: &unknown)
         if wantsWords {
             fields.append(("words", .strings(tokenizer.words(text))))
         } else {
-            let ids = tokenizer.encode(text)
             fields += [("ids", .ids(ids)), ("tokens", .strings(ids.map { tokenizer.token($0) ?? "" }))]
         }
-        return .object(fields)
+        return .object(fields + unknown.fields)
     }
 }
 

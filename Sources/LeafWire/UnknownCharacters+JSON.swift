@@ -1,9 +1,9 @@
-import LeafFormat
-import LeafTokenizer
+package import LeafFormat
+package import LeafTokenizer
 
 extension UnknownCharacters {
     /// A field of an answer, `"unknown":["☃"]`; none where the vocabulary has all of the text.
-    var fields: [(key: String, value: JSON)] {
+    package var fields: [(key: String, value: JSON)] {
         named.isEmpty ? [] : [("unknown", .strings(named.map { String($0) }))]
     }
 

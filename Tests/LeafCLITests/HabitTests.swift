@@ -71,6 +71,11 @@ import Testing
             #expect(answer["unknown"] as? [String] == ["\u{1F980}", "\u{1F43A}"], "\(words) \(run.text)")
             #expect(words.last == "--lines" || run.error.contains(" that the vocabulary lacks: \u{1F980} \u{1F43A}\n"))
         }
+        for words in [["--json"], ["--json", "--words"]] {
+            let run = try Leafcutter.run(["tokenize", model, "春\u{1F980}\u{1F43A}\u{1F980}"] + words)
+            #expect(run.json?["unknown"] as? [String] == ["\u{1F980}", "\u{1F43A}"], "\(run.text)")
+        }
+        #expect(try Leafcutter.run("tokenize", model, "春", "--json").json?["unknown"] == nil)
         for (kind, fields) in [
             ("generate", #""prompt":"TEXT","max_tokens":1"#), ("fill", #""text":"TEXT<blank:1>""#),
             ("score", #""context":"春","target":"TEXT""#), ("embed", #""text":"TEXT""#),

@@ -20,6 +20,23 @@ import Testing
         }
     }
 
+    @Test func anOriginIsWhatABrowserSends() {
+        for origin in [
+            "*", "null", "https://leaf.example", "http://localhost:3000", "http://[::1]:8080", "https://127.0.0.1",
+            "https://a_b.xn--fiqs8s", "chrome-extension://abcdef", "http://a:443",
+        ] {
+            #expect(PageOrigin(origin)?.text == origin, "\(origin)")
+        }
+        for wrong in [
+            "", "a.example", "https://a.example/", "https://a.example/x", "https://a.example,https://b.example",
+            "https://a.example https://b.example", "https://A.example", "https://", "://a", "https:/a", "https://a:",
+            "https://a:0", "https://a:080", "https://a:70000", "https://a:443", "http://a:80", "https://u@a",
+            "https://*.example", "https://树叶.example", "http://[::1", "http://[]", "http://[::1]x", "a:80",
+        ] {
+            #expect(PageOrigin(wrong) == nil, "\(wrong)")
+        }
+    }
+
     @Test func aServerOfThisMachineIsCalledByItsOwnNames() {
         let rule = HostRule([.internet(host: "127.0.0.1", port: 8080)], allowed: ["Ant.Example"])
         for name in ["localhost", "localhost:8080", "127.0.0.1:1", "127.3.2.1", "[::1]:8080", "ant.example:80"] {

@@ -44,6 +44,20 @@ import Testing
         }
     }
 
+    @Test func emptyLinesInFrontAreCountedOnceAndAreFew() throws {
+        let head = "GET / HTTP/1.0\r\n\r\n"
+        for size in 1...6 {
+            var reader = RequestReader(HTTPLimits())
+            _ = try seen(Array("\r\n\n".utf8), by: &reader, pieces: size)
+            #expect(reader.takeEmptyBytes() == 3 && !reader.isBegun)
+            _ = try seen(Array(("\r\n" + head).utf8), by: &reader, pieces: size)
+            #expect(reader.takeEmptyBytes() == 2 && reader.takeEmptyBytes() == 0)
+            #expect(reader.isHeadWhole)
+        }
+        #expect(refusal(String(repeating: "\r\n", count: 4) + head) == nil)
+        #expect(refusal(String(repeating: "\r\n", count: 5) + head) == 400)
+    }
+
     @Test(arguments: [
         ("", nil), ("Content-Length: 12\r\n", 12), ("content-length:  12 \t\r\n", 12),
         ("X-Content-Length: 12\r\n", nil), ("Content-Length: 99999999999999999999\r\n", Int.max),

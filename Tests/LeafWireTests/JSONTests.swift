@@ -48,7 +48,13 @@ import Testing
         #expect(
             try read("18446744073709551615") { reader throws(LeafError) in try reader.integer(UInt64.self) } == .max)
         #expect(try read("-9223372036854775808") { reader throws(LeafError) in try reader.integer(Int.self) } == .min)
-        #expect(try read("3.0") { reader throws(LeafError) in try reader.integer(Int32.self) } == 3)
+        for (literal, number) in [
+            ("3.0", 3), ("-3.00", -3), ("1e2", 100), ("2.5E+1", 25), ("1200e-2", 12), ("0.0e-7", 0), ("-0", 0),
+            ("9.223372036854775807e18", Int.max), ("9007199254740993.0", 9_007_199_254_740_993),
+        ] {
+            let found = try read(literal) { reader throws(LeafError) in try reader.integer(Int.self) }
+            #expect(found == number, "\(literal)")
+        }
         #expect(try read("0.1") { reader throws(LeafError) in try reader.number(Float.self) } == 0.1)
         #expect(try read("1E+2") { reader throws(LeafError) in try reader.number(Double.self) } == 100)
         #expect(try read("[1,2 , 3]") { reader throws(LeafError) in try reader.integers(Int32.self) } == [1, 2, 3])
@@ -135,6 +141,14 @@ import Testing
         #expect(
             problem(#"{"seed":-1}"#) { reader throws(LeafError) in _ = try reader.integer(UInt64.self) }
                 == "'seed' is -1, where a whole number from 0 to 18446744073709551615 is wanted")
+        for number in [
+            "-9223372036854775809", "9223372036854775808", "9.223372036854775808e18", "1e19", "1e999999999999999999",
+            "1.5", "15e-1", "1e-400", "NaN", "-Infinity",
+        ] {
+            #expect(
+                problem("{\"n\":\(number)}") { reader throws(LeafError) in _ = try reader.integer(Int.self) }
+                    .hasPrefix("'n' is \(number), where a whole number from -9223372036854775808 to "))
+        }
         #expect(
             problem(#"{"a\u001b]0;x":1.5}"#) { reader throws(LeafError) in _ = try reader.integer(Int.self) }
                 .hasPrefix(#"'a\u{1b}]0;x' is 1.5"#))

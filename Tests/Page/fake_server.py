@@ -145,6 +145,8 @@ class Engine(threading.Thread):
         super().__init__(daemon=True)
         self.model, self.seconds = Model(), sweep_seconds
         self.changed = threading.Condition()
+        # Jobs that share a sweep at most; the others wait.
+        self.places = 8
         self.waiting, self.running, self.prompts = [], [], 0
         self.sweep, self.block, self.is_stopped = 0, None, False
         self.pinned = "".join("1" if block % 5 == 0 or block > 44 else "0" for block in range(self.BLOCKS))
@@ -159,8 +161,9 @@ class Engine(threading.Thread):
             with self.changed:
                 self.changed.wait_for(lambda: self.waiting or self.running or self.is_stopped)
                 self.prompts = sum(len(job.prompt) for job in self.waiting)
-                self.running += self.waiting
-                self.waiting = []
+                room = max(0, self.places - len(self.running))
+                self.running += self.waiting[:room]
+                self.waiting = self.waiting[room:]
                 self.sweep += 1
             for self.block in range(self.BLOCKS):
                 time.sleep(self.seconds / self.BLOCKS)
@@ -352,19 +355,21 @@ class Handler(BaseHTTPRequestHandler):
         sent = 0
         try:
             while True:
+                if sent == state.break_after:
+                    state.break_after = None
+                    return
                 try:
                     index, step = job.answers.get(timeout=1)
                 except queue.Empty:
                     if state.is_stopped:
                         return
-                    self.write(": keep-alive sweep 3, 41 % read, next token in 5.2 s\n\n")
+                    place = f", {len(state.engine.waiting)} in the queue" if job in state.engine.waiting \
+                        else " sweep 3, 41 % read, next token in 5.2 s"
+                    self.write(f": keep-alive{place}\n\n")
                     continue
                 if "beams" not in body:
                     self.write(f"data: {json.dumps(self.piece(job, index, step), ensure_ascii=False)}\n\n")
                     sent += 1
-                if sent == state.break_after:
-                    state.break_after = None
-                    return
                 if sent == state.fail_after:
                     state.fail_after = None
                     error = {"error": {

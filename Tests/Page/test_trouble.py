@@ -43,6 +43,45 @@ def test_a_connection_that_ends_early_is_no_end_of_the_text(fake, open_page):
     assert written(page).startswith(whole)
 
 
+def test_a_stream_without_a_piece_keeps_nothing_of_another_text(fake, open_page):
+    page = open_page(fake)
+    write(page, max_tokens=5, decoding="greedy")
+    fake.break_after = 0
+    page.fill("#text", "月落乌啼霜满天，")
+    page.click("#go")
+    expect(page.locator("#trouble-text")).to_contain_text("The server cannot be reached.")
+    expect(page.locator("#trouble-text")).not_to_contain_text("kept")
+    page.fill("#text", POEM)
+    expect(page.locator("#status")).to_contain_text("(5 tokens")
+
+
+def test_a_first_request_that_is_refused_has_no_end(fake, open_page):
+    page = open_page(fake)
+    fake.refuse = 429
+    page.fill("#text", POEM)
+    page.click("#go")
+    expect(page.locator("#trouble")).to_contain_text("trying again in 7 s")
+    idle(page)
+    expect(page.locator("#status")).to_have_text("")
+
+
+def test_an_older_count_does_not_replace_a_newer_one(fake, open_page):
+    page = open_page(fake)
+    held = []
+    page.route("**/tokenize", held.append)
+    for text in (POEM, "春"):
+        with page.expect_request("**/tokenize"):
+            page.fill("#text", text)
+    while len(held) < 2:
+        page.wait_for_timeout(20)
+    held[1].fulfill(json={"tokens": [9], "count": 1})
+    expect(page.locator("#count")).to_have_text("1 token of 512.")
+    with page.expect_response("**/tokenize"):
+        held[0].fulfill(json={"tokens": [9] * 77, "count": 77})
+    page.wait_for_timeout(100)
+    expect(page.locator("#count")).to_have_text("1 token of 512.")
+
+
 def test_an_error_inside_the_stream_is_said(fake, open_page):
     page = open_page(fake)
     fake.fail_after = 2
@@ -174,5 +213,28 @@ def test_a_slow_sweep_says_when_the_next_token_comes(open_page):
         page.keyboard.press("Escape")
         idle(page)
         expect(page.locator("#status")).to_contain_text("Stopped (0 tokens")
+    finally:
+        slow.stop()
+
+
+def test_a_text_in_the_queue_says_that_it_waits(open_page):
+    slow = FakeServer(sweep_seconds=120)
+    slow.engine.places = 1
+    try:
+        others, mine = open_page(slow), open_page(slow)
+        others.fill("#text", POEM)
+        others.click("#go")
+        expect(others.locator("#status")).to_contain_text("The model reads your text")
+        mine.fill("#text", POEM)
+        mine.click("#go")
+        expect(mine.locator("#status")).to_have_text("Your text waits for its turn; 1 text is in the queue.")
+        expect(mine.locator("#fact-rows")).to_contain_text("0 yours, 1 others")
+        expect(others.locator("#fact-rows")).to_contain_text("1 yours, 0 others")
+        # Its stream has said a word by now.
+        mine.wait_for_timeout(1500)
+        expect(mine.locator("#status")).to_have_text("Your text waits for its turn; 1 text is in the queue.")
+        mine.keyboard.press("Escape")
+        idle(mine)
+        expect(mine.locator("#status")).to_contain_text("Stopped (0 tokens")
     finally:
         slow.stop()

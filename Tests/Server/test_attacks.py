@@ -528,6 +528,31 @@ def test_other_methods_names_and_types_are_refused(small):
     assert small.get("/metrics").count(b"/etc/passwd") == 0
 
 
+def test_packed_bodies_are_refused(small):
+    body = b'{"prompt":"a","max_tokens":1}'
+    for coding, status in (("gzip", 415), ("identity, br", 415), ("identity", 200), ("", 200)):
+        assert send(small, head(Content_Encoding=coding, Content_Length=str(len(body))) + body) == status, coding
+
+
+def test_empty_lines_in_front_of_a_request_are_ignored(small):
+    one = head("GET", "/health")
+    last = head("GET", "/health", Connection="close")
+    for lines in (b"\r\n", b"\n", b"\r\n" * 4):
+        assert answers(small, lines + one + lines + last).count(b"HTTP/1.1 200 ") == 2, lines
+    assert send(small, b"\r\n" * 5 + one) == 400
+    assert send(small, b"\r" + one) == 400
+    with small.connect() as connection:
+        connection.settimeout(20)
+        for byte in b"\r\n" + one:
+            connection.sendall(bytes([byte]))
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+        # As some clients end a body.
+        connection.sendall(b"\r\n")
+        time.sleep(0.2)
+        connection.sendall(one)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+
+
 def test_keys_are_asked_for(folder):
     keys = folder / "keys.txt"
     keys.write_text("# mine\nsecret-1\nsecret-2\n")

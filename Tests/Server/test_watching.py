@@ -65,6 +65,13 @@ def test_what_the_vocabulary_lacks_is_said_before_the_answer(server):
     assert "X-Leafcutter-Unknown" not in server.post("/v1/completions", {"prompt": POEM, "max_tokens": 1})[1]
     _, headers, filled = server.post("/v1/fill", {"text": "春🦀<blank:1>"})
     assert headers["X-Leafcutter-Unknown"] == "1" and filled["unknown"] == ["🦀"]
+    _, headers, ids = server.post("/tokenize", {"prompt": "春🦀"})
+    assert headers["X-Leafcutter-Unknown"] == "1" and ids["unknown"] == ["🦀"] and ids["tokens"][-1] == 1
+    _, headers, ids = server.post("/tokenize", {"prompt": "春"})
+    assert "X-Leafcutter-Unknown" not in headers and "unknown" not in ids
+    paths = json.loads(server.get("/openapi.json"))["paths"]
+    documented = {path: paths[path]["post"]["responses"]["200"]["headers"] for path in ("/tokenize", "/detokenize")}
+    assert ["X-Leafcutter-Unknown" in headers for headers in documented.values()] == [True, False]
 
 
 def test_pages_of_other_sites_may_read_what_our_headers_say():

@@ -122,6 +122,15 @@ def test_numbers_that_make_no_sense_are_refused(model, model_path):
             model.detokenize(ids)
 
 
+def test_an_empty_text_names_no_file(model_path, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"kind":"embed","text":"春"}\n')
+    with pytest.raises(leafcutter.UsageError, match="'errors' is an empty text; give the path of a file"):
+        leafcutter.batch(model_path, tmp_path / "in.jsonl", tmp_path / "out.jsonl", errors="")
+    for option, what in (("mirror", "the path of a file"), ("deltas", "the path"), ("speculate", "auto, off")):
+        with pytest.raises(leafcutter.UsageError, match=f"'{option}' is an empty text; give {what}"):
+            leafcutter.Model(model_path, **{option: ""})
+
+
 def test_a_choice_needs_something_to_choose_from(model):
     with pytest.raises(leafcutter.UsageError, match="'options' is an empty list; give at least one text"):
         model.choose("春", [])

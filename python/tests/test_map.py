@@ -35,10 +35,13 @@ def test_only_what_is_under_way_is_taken_from_the_input(model):
 
 
 def test_leaving_a_map_cancels_the_rest(slow_model):
-    answers = slow_model.map(["春", 1], max_tokens=2)
-    with pytest.raises(TypeError):
-        # The second request makes no sense; the first is cancelled and not waited for.
-        next(answers)
+    def prompts():
+        yield "春"
+        raise KeyboardInterrupt
+
+    # Whoever interrupts has no use for the answers before it.
+    with pytest.raises(KeyboardInterrupt):
+        next(slow_model.map(prompts(), max_tokens=2))
     assert slow_model.tokenize("春")
 
 
@@ -47,10 +50,25 @@ def test_a_request_s_own_options_stand_before_the_common_ones(model):
     assert (len(short.ids), len(long.ids)) == (2, 5)
 
 
-def test_a_request_that_fails_raises_when_its_turn_comes(model):
-    answers = model.map([POEM, {"prompt": POEM, "max_tokens": 100_000}, POEM], greedy=True, max_tokens=3)
-    with pytest.raises(leafcutter.Error):
-        list(answers)
+@pytest.mark.parametrize("bad", [None, 7, {"prompt": POEM, "max_tokens": "many"}, {"prompt": POEM, "nonsense": 1},
+                                 {"prompt": POEM, "max_tokens": 100_000}])
+def test_a_request_that_fails_raises_when_its_turn_comes(model, bad):
+    answers = model.map(["春", "夏", bad, "秋"], greedy=True, max_tokens=2)
+    assert [next(answers).ids for _ in "春夏"] == [model.complete(text, greedy=True, max_tokens=2).ids for text in "春夏"]
+    with pytest.raises((TypeError, leafcutter.Error)):
+        next(answers)
+    assert next(answers, None) is None
+
+
+def test_an_input_that_fails_raises_behind_its_answers(model):
+    def prompts():
+        yield from "春夏秋"
+        raise OSError("the disk is gone")
+
+    answers = model.map(prompts(), greedy=True, max_tokens=2)
+    assert all(len(next(answers).ids) == 2 for _ in range(3))
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(answers)
 
 
 def test_every_kind_can_be_mapped(model):

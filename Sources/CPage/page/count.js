@@ -3,9 +3,24 @@ import { ask } from "/server.js";
 import { hasBlank, withoutBlanks } from "/sheet.js";
 import { say } from "/words.js";
 
+/** How many tokens a text has, as the server says; undefined where it has none, or where there is no answer. */
+async function tokensOf(text) {
+  const { prompt, tokens } = withoutBlanks(text);
+  if (prompt === "") return undefined;
+  try {
+    const answer = await ask("/tokenize", { body: { prompt, add_special_tokens: false } });
+    return (await answer.json()).count + tokens;
+  } catch {
+    // Not worth a word: the next change asks again.
+    return undefined;
+  }
+}
+
 export class TokenCount {
   #element;
   #timer;
+  /** Of the latest text: answers about those before it are dropped. */
+  #asked = 0;
   #tokens;
   #isBlanks;
 
@@ -16,21 +31,14 @@ export class TokenCount {
   /** Asks the server in a moment; `show` is called when it has said. */
   askSoon(text, show) {
     clearTimeout(this.#timer);
+    const asked = ++this.#asked;
     this.#timer = setTimeout(async () => {
-      await this.#ask(text);
+      const tokens = await tokensOf(text);
+      if (asked !== this.#asked) return;
+      this.#tokens = tokens;
+      this.#isBlanks = hasBlank(text);
       show();
     }, 500);
-  }
-
-  async #ask(text) {
-    const { prompt, tokens } = withoutBlanks(text);
-    this.#tokens = undefined;
-    this.#isBlanks = hasBlank(text);
-    if (prompt === "") return;
-    try {
-      const answer = await ask("/tokenize", { body: { prompt, add_special_tokens: false } });
-      this.#tokens = (await answer.json()).count + tokens;
-    } catch { /* Not worth a word: the next change asks again. */ }
   }
 
   /** `context`: tokens that fit, where known; `more`: tokens to be written. */

@@ -33,6 +33,10 @@ class Page {
   #attempt;
   /** Seconds to the next token, as the stream's last comment said. */
   #heard;
+  /** Texts in the queue, as long as the one under way waits there; undefined until its stream has said a word. */
+  #queued;
+  /** How many texts the request under way has. */
+  #texts = 0;
   #storing;
 
   constructor() {
@@ -103,6 +107,7 @@ class Page {
     });
     on("sweep", () => this.#showStatus());
     on("model", () => this.#showCount());
+    this.#strip.yours = () => this.#isQueued ? 0 : this.#texts;
     this.#strip.follow();
   }
 
@@ -238,15 +243,16 @@ class Page {
         if (!hasBegun && error instanceof Trouble) {
           run.requests.pop();
           takeBack();
-        } else {
-          // Something came: what is left is to go on behind it.
-          this.#attempt = () => this.#go();
+          // Nothing of this text came, so nothing of it is kept.
+          throw error.status === 0 ? new Trouble(0, "unreachable") : error;
         }
+        // Something came: what is left is to go on behind it.
+        this.#attempt = () => this.#go();
         for (const index of targets) run.samples[index].cut(error.name === "AbortError" ? "stopped" : "broken");
-        throw error;
-      } finally {
         this.#endedBy(run, targets[0]);
+        throw error;
       }
+      this.#endedBy(run, targets[0]);
     });
   }
 
@@ -256,6 +262,7 @@ class Page {
     run.unknown = unknownIn(answer) ?? run.unknown;
     const take = piece => {
       run.take(piece, targets, isFirst);
+      this.#queued = 0;
       if (isFirst) began();
       isFirst = false;
       if (targets.length === 1) this.#voice.say(piece.choices.map(choice => choice.text).join(""));
@@ -282,8 +289,9 @@ class Page {
     const controller = new AbortController();
     this.#busy = controller;
     this.#phase = phase;
-    this.#ended = undefined;
-    this.#strip.yours = Math.max(1, targets.length);
+    const ended = this.#ended;
+    this.#ended = this.#queued = this.#heard = undefined;
+    this.#texts = Math.max(1, targets.length);
     this.#notices.clear();
     this.#voice.say(say(phase), true);
     let finished;
@@ -297,8 +305,10 @@ class Page {
       else if (error.name !== "AbortError") throw error;
     } finally {
       this.#busy = undefined;
-      this.#strip.yours = 0;
+      this.#texts = 0;
       if (this.#ended) this.#voice.say(` ${this.#ended()}`, true);
+      // What was refused leaves things as they were.
+      else this.#ended = ended;
       finished();
       this.#show();
       this.#storeSoon();
@@ -309,6 +319,7 @@ class Page {
   #heardAlive(comment) {
     const wait = comment.match(/next token in ([\d.]+) s/);
     this.#heard = wait ? Number(wait[1]) : undefined;
+    this.#queued = Number(comment.match(/(\d+) in the queue/)?.[1] ?? 0);
     this.#showStatus();
   }
 
@@ -386,8 +397,16 @@ class Page {
     byId("status").textContent = this.#busy ? this.#progress() : this.#isStale ? "" : this.#ended?.() ?? "";
   }
 
+  /** Whether the request waits for a place among those under way, or may wait where its stream has not said yet. */
+  get #isQueued() {
+    if (this.#phase !== "waiting" && this.#phase !== "searching") return false;
+    const queued = this.#strip.last?.queued;
+    return queued !== 0 && (this.#queued ?? queued ?? 0) > 0;
+  }
+
   #progress() {
     const { last } = this.#strip;
+    if (this.#isQueued) return say("queued", { queued: this.#queued ?? last.queued });
     const isRead = this.#phase === "waiting" && last?.running && last.texts > 0;
     const parts = [say(isRead ? "prompting" : this.#phase, { tokens: this.#tokenCount() })];
     const left = last ? last.seconds_left : this.#heard;

@@ -27,7 +27,7 @@ export class SweepStrip extends EventTarget {
   /** The last event of a sweep; undefined while the server is away. */
   last;
   /** Of this page: how many texts are under way. */
-  yours = 0;
+  yours = () => 0;
   #cells = [];
   #state = "Connecting";
   #wait = 0;
@@ -183,7 +183,7 @@ export class SweepStrip extends EventTarget {
     const [rate, wait] = [`${bytes(last.bytes_per_second, 1000)}/s`, Math.round(100 * (last.wait_share ?? 0))];
     put("fact-rate", last.running && last.bytes_per_second > 0 ? say("rateOf", { rate, wait })
       : last.running ? say("rateNone") : "–");
-    const yours = Math.min(this.yours, last.texts);
+    const yours = Math.min(this.yours(), last.texts);
     put("fact-rows", last.texts > 0 || last.queued > 0
       ? say("rowsOf", { yours, others: last.texts - yours, rows: last.rows, queued: last.queued }) : say("rowsNone"));
     put("fact-tokens", last.tokens_per_sweep ? rounded(last.tokens_per_sweep, 2) : "–");

@@ -55,6 +55,7 @@ const english = {
   truth: "CPM-Ant continues texts. It does not answer questions, it remembers nothing, and what it writes may be wrong.",
 
   waiting: "Sent. The text waits for the next sweep.",
+  queued: v => `Your text waits for its turn; ${many(v.queued, "text is", "texts are")} in the queue.`,
   prompting: "The model reads your text; the first token comes at the end of this sweep.",
   waitNext: v => `The next token comes in ${v.seconds} s.`,
   writing: v => `${many(v.tokens, "token", "tokens")} so far.`,
@@ -174,6 +175,7 @@ const chinese = {
   truth: "CPM-Ant 只会续写文字：它不回答问题，没有记忆，写的内容也可能不实。",
 
   waiting: "已发送，等待下一次扫描。",
+  queued: v => `正在排队，队列中共有 ${v.queued} 篇。`,
   prompting: "模型正在读您的文字，本次扫描结束时出现第一个词元。",
   waitNext: v => `下一个词元还有 ${v.seconds} 秒。`,
   writing: v => `已写 ${v.tokens} 个词元。`,

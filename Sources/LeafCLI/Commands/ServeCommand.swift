@@ -19,7 +19,7 @@ struct ServeCommand: Command {
     var context = 512
     var requestLimit = ByteCount(bytes: 1 << 20)
     var connections = 256
-    var origin: String?
+    var origin: PageOrigin?
     var hosts: [String] = []
     var name: String?
     var drainTime = 60
@@ -171,7 +171,7 @@ struct ServeCommand: Command {
         var options = Service.Options()
         (options.files, options.filesAdvice) = (files, "start it with --files FOLDER")
         (options.limits, options.roomBytes, options.queue) = (plan.limits, plan.roomBytes, queue)
-        (options.keys, options.crossOrigin, options.allowedHosts) = (keys, origin, hosts)
+        (options.keys, options.crossOrigin, options.allowedHosts) = (keys, origin?.text, hosts)
         options.drainSeconds = Double(drainTime)
         if let log { options.log = AccessLog(log) { [notes = terminal.notes] in notes.write($0) } }
         return options
@@ -228,6 +228,13 @@ extension ListeningAddress: ArgumentValue {
 }
 
 extension AccessLog.Format: ArgumentValue {}
+
+extension PageOrigin: ArgumentValue {
+    package init?(argument: String) { self.init(argument) }
+    package static var expectation: String {
+        "an origin as browsers send it, such as https://example.org or http://localhost:3000, or * for all"
+    }
+}
 
 extension ListeningAddress {
     fileprivate func url(isEncrypted: Bool) -> String {

@@ -26,10 +26,14 @@ extension AnswerDesk {
         let tokenizer = try requireTokenizer()
         // Clients learn the id of the token that ends a text from its name, which is no token inside of a text.
         let special = Self.specialTokens.first { $0.text == text }
-        let ids = (addsBegin ? [Tokenizer.bosID] : []) + (special.map { [$0.id] } ?? tokenizer.encode(text))
+        var unknown = UnknownCharacters()
+        let known = special.map { [$0.id] } ?? tokenizer.encode(text, noting: &unknown)
+        let ids = (addsBegin ? [Tokenizer.bosID] : []) + known
         let limit = longestText
-        return try served(at: body.count, ignored) {
-            ["tokens": .ids(ids), "count": .integer(ids.count), "max_model_len": .integer(limit)]
+        return try served(at: body.count, ignored, unknown: unknown.count) { [unknown] in
+            .object(
+                [("tokens", .ids(ids)), ("count", .integer(ids.count)), ("max_model_len", .integer(limit))]
+                    + unknown.fields)
         }
     }
 
@@ -86,10 +90,10 @@ extension AnswerDesk {
 
     /// Each byte of a body may become a token, and a number of the answer.
     private func served(
-        at bodyBytes: Int, _ ignored: UnknownFields, _ answer: @escaping @Sendable () -> JSON
+        at bodyBytes: Int, _ ignored: UnknownFields, unknown: Int = 0, _ answer: @escaping @Sendable () -> JSON
     ) throws(LeafError) -> ServedRequest {
         let room = AnswerRoom(held: Self.bytesOfAny +| 8 *| bodyBytes, written: Self.bytesOfAny +| 64 *| bodyBytes)
-        return try served([], isStream: false, ignored: ignored, unknown: 0, room) { _, _, tell in
+        return try served([], isStream: false, ignored: ignored, unknown: unknown, room) { _, _, tell in
             tell(.finished(.success(answer())))
         }
     }

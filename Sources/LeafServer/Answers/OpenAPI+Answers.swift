@@ -150,7 +150,8 @@ extension OpenAPI {
           "type": "object", "required": ["tokens", "count"],
           "properties": {
            "tokens": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-           "count": {"type": "integer"}, "max_model_len": {"type": "integer"}
+           "count": {"type": "integer"}, "max_model_len": {"type": "integer"},
+           "unknown": {"$ref": "#/components/schemas/Unknown"}
           }
          },
          "Text": {

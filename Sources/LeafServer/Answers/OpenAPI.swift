@@ -56,15 +56,19 @@ enum OpenAPI {
         _ route: AnswerDesk.Route, _ summary: String, _ request: String, _ answer: String, streams: Bool = false
     ) -> (key: String, value: JSON) {
         let content = fields(json(schema(answer))) + (streams ? fields(events) : [])
-        let headers: JSON = [
-            "X-Leafcutter-Ignored": [
-                "description": "Fields of the body that nobody knows.", "schema": ["type": "string"],
-            ],
-            "X-Leafcutter-Unknown": [
+        let ignored: (key: String, value: JSON) = (
+            "X-Leafcutter-Ignored",
+            ["description": "Fields of the body that nobody knows.", "schema": ["type": "string"]]
+        )
+        let unknown: (key: String, value: JSON) = (
+            "X-Leafcutter-Unknown",
+            [
                 "description": "How many characters of the texts the vocabulary lacks, where it lacks any.",
                 "schema": ["type": "integer", "minimum": .integer(1)],
-            ],
-        ]
+            ]
+        )
+        // Ids have no characters.
+        let headers: JSON = .object(route == .detokenize ? [ignored] : [ignored, unknown])
         let answers: [(key: String, value: JSON)] = [
             ("200", ["description": "The answer.", "headers": headers, "content": .object(content)])
         ]

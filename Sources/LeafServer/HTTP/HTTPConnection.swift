@@ -116,13 +116,22 @@ final class HTTPConnection {
         if state == .idle || state == .agreeing { enter(.receivingHead) }
         read(count, at: evbuffer_get_length(buffer) - count, of: buffer)
         server.hold(count, for: self)
-        if refusal != nil { drop(buffer) }
+        if refusal != nil { drop(buffer) } else { dropEmptyLines(of: buffer) }
     }
 
     private func read(_ count: Int, at offset: Int, of buffer: OpaquePointer) {
         guard state == .receivingHead || state == .receivingBody, refusal == nil else { return }
         do throws(ServedError) { try reader.take(count, at: offset, of: buffer) } catch { doom(error) }
         if state == .receivingHead, reader.isHeadWhole { enter(.receivingBody) }
+    }
+
+    /// What stands in front of a request is none of it, so that it is the first in the buffer.
+    private func dropEmptyLines(of input: OpaquePointer) {
+        let count = reader.takeEmptyBytes()
+        guard count > 0, evbuffer_drain(input, count) == 0 else { return }
+        heldBytes -= count
+        server.release(count)
+        if !reader.isBegun { becomesIdle() }
     }
 
     /// Nothing of a request that is refused reaches libevent.
@@ -176,7 +185,7 @@ final class HTTPConnection {
         guard waiting > 0, let input else { return }
         enter(.receivingHead)
         read(waiting, at: 0, of: input)
-        guard refusal != nil else { return }
+        guard refusal != nil else { return dropEmptyLines(of: input) }
         drop(input)
         server.refuseSoon(self)
     }

@@ -38,7 +38,11 @@ package struct HTTPHead {
     private var isModern = false
     private var name = ""
     private var hasHost = false
+    /// Bytes of empty lines in front of a request.
+    private(set) var emptyBytes = 0
+    var isBegun: Bool { place != .start }
 
+    private static let mostEmptyBytes = 8
     /// Longer than whatever is compared with something.
     private static let longestWord = 64
 
@@ -52,6 +56,10 @@ package struct HTTPHead {
     package mutating func take(_ byte: UInt8) throws(ServedError) {
         guard !isWhole else { return }
         byteCount += 1
+        if place == .start, byte == UInt8(ascii: "\r") || byte == UInt8(ascii: "\n") {
+            emptyBytes += 1
+            guard emptyBytes <= Self.mostEmptyBytes else { throw .badLine }
+        }
         if byte == UInt8(ascii: "\n") {
             awaitsLineFeed = false
             return try endLine()
@@ -154,7 +162,7 @@ package struct HTTPHead {
     /// What says how a request is to be read, or who asks.
     private static let headsOnly: Set = [
         "host", "content-length", "transfer-encoding", "content-type", "authorization", "expect", "connection",
-        "origin",
+        "origin", "content-encoding",
     ]
 
     /// Of a field, without what is blank around it; empty where it is too long to be compared.

@@ -11,6 +11,14 @@ enum HeaderValue {
         return usualUrgency
     }
 
+    /// Whether `Content-Encoding` leaves a body as it is.
+    static func isPlain(_ contentEncoding: String?) -> Bool {
+        (contentEncoding ?? "").lowercased().split(separator: ",").allSatisfy {
+            let coding = $0.filter { $0 != " " && $0 != "\t" }
+            return coding.isEmpty || coding == "identity"
+        }
+    }
+
     /// Whether `Content-Type` says that a body is JSON.
     static func isJSON(_ contentType: String?) -> Bool {
         contentType?.lowercased().split(separator: ";").first?.filter { $0 != " " } == "application/json"

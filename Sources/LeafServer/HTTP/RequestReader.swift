@@ -5,9 +5,13 @@ import Glibc
 /// heads and chunks that others read differently, so that it gets none but those that are right.
 package struct RequestReader {
     package var isHeadWhole: Bool { head.isWhole }
+    /// Whether more has come than empty lines.
+    package var isBegun: Bool { head.isBegun }
     private var head = HTTPHead()
     private var chunks: ChunkReader
     private let limits: HTTPLimits
+    /// Of empty lines, those that `takeEmptyBytes` has told of.
+    private var toldBytes = 0
 
     package init(_ limits: HTTPLimits) {
         self.limits = limits
@@ -30,6 +34,13 @@ package struct RequestReader {
             offset += bytes.count
             left -= bytes.count
         }
+    }
+
+    /// How many bytes of empty lines have come in front of the request since it was asked last: RFC 9112 has servers
+    /// ignore them, and libevent does not.
+    package mutating func takeEmptyBytes() -> Int {
+        defer { toldBytes = head.emptyBytes }
+        return head.emptyBytes - toldBytes
     }
 
     /// - Parameter bytes: the next ones; what is not to be seen by libevent is overwritten.

@@ -47,7 +47,7 @@ package struct EmbeddingsInput: Sendable {
             case _ where OptionFields.form.contains(name):
                 try OptionFields.read(name, &reader, into: &defaults.form, known: OptionFields.form)
             case _ where door == .server: try ignored.pass(name, &reader)
-            default: try reader.skip()
+            default: try UnknownFields.drop(name, &reader)
             }
         }
         guard let texts else { throw LeafError.field("input", "is missing") }

@@ -68,15 +68,13 @@ struct OpenAIFields {
 
     private func readForJob(_ name: String, _ reader: inout JSONReader) throws(LeafError) {
         switch name {
-        case "stream":
-            guard try !reader.bool() else { throw reader.wrong("is true, where answers come whole") }
         case "echo":
             guard try !reader.bool() else { throw reader.wrong("is true, which is not answered here; leave it out") }
         case "suffix":
             guard try reader.text().isEmpty else {
                 throw reader.wrong("is not answered here; a request of the kind fill has blanks")
             }
-        default: try reader.skip()
+        default: try UnknownFields.drop(name, &reader)
         }
     }
 

@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sized
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, Optional, TypeVar
 
 from leafcutter import _types
 from leafcutter._errors import BusyError, Cancelled, UsageError
@@ -84,17 +84,23 @@ def in_turn(
 ) -> Generator[tuple[_Item, Request], None, None]:
     """Items and their requests in the order of the items, of which ``ahead`` are under way at most.
 
+    What the items or ``ask`` raise comes in its turn, too: behind the requests before it.
+
     Args:
         ask: starts the request of an item.
     """
     waiting: collections.deque[tuple[_Item, Request]] = collections.deque()
     # What was taken from the input and could not be asked yet.
     held: list[_Item] = []
+    # Ends the input, and is raised after the answers to what stands before it.
+    failure: Optional[Exception] = None
     try:
         while True:
-            while len(waiting) < ahead:
-                if not held:
-                    held.extend(itertools.islice(items, 1))
+            while failure is None and len(waiting) < ahead:
+                try:
+                    held = held or list(itertools.islice(items, 1))
+                except Exception as error:  # noqa: B902: whatever the caller's iterable raises
+                    failure = error
                 if not held:
                     break
                 try:
@@ -105,9 +111,14 @@ def in_turn(
                     if waiting:
                         break
                     time.sleep(_BUSY_SECONDS)
-            if not waiting:
+                except Exception as error:  # noqa: B902: raised when its turn comes
+                    failure = error
+            if waiting:
+                yield waiting.popleft()
+            elif failure is not None:
+                raise failure
+            else:
                 return
-            yield waiting.popleft()
     finally:
         for _, request in waiting:
             request.close()

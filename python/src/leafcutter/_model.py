@@ -380,7 +380,8 @@ class Model:
         the texts follow each other.
 
         Takes as many requests ahead as are under way at the same time, so that memory does not grow with their number.
-        Leaving the loop cancels what is under way. A request that fails raises when its turn comes.
+        Leaving the loop cancels what is under way. A request that fails raises when its turn comes, after the answers
+        before it; so does an input that fails.
 
         Args:
             requests: any iterable, also one without end: prompts (texts or ids); for ``score`` pairs of context and
