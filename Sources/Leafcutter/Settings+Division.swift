@@ -6,8 +6,8 @@ extension Settings {
     /// Of the numbers of blocks that a copy may borrow, so many are compared.
     private static let comparedCounts = 4
 
-    /// Divides the memory by predicted seconds a token. A block that stays in memory is not read again, and a copy needs
-    /// none of its own for it, but drafting with it takes longer. Nothing drafts where that is faster.
+    /// Divides the memory by predicted seconds a token. A block that stays in memory is not read again, and a copy has
+    /// no use for its own, but drafting with it takes longer. Nothing drafts where that is faster.
     ///
     /// - Parameters:
     ///   - plain: the plan without drafts.
