@@ -49,10 +49,11 @@ import Testing
         for size in 1...6 {
             var reader = RequestReader(HTTPLimits())
             _ = try seen(Array("\r\n\n".utf8), by: &reader, pieces: size)
-            #expect(reader.takeEmptyBytes() == 3 && !reader.isBegun)
+            var counts = [reader.takeEmptyBytes()]
+            #expect(!reader.isBegun)
             _ = try seen(Array(("\r\n" + head).utf8), by: &reader, pieces: size)
-            #expect(reader.takeEmptyBytes() == 2 && reader.takeEmptyBytes() == 0)
-            #expect(reader.isHeadWhole)
+            counts += [reader.takeEmptyBytes(), reader.takeEmptyBytes()]
+            #expect(counts == [3, 2, 0] && reader.isHeadWhole)
         }
         #expect(refusal(String(repeating: "\r\n", count: 4) + head) == nil)
         #expect(refusal(String(repeating: "\r\n", count: 5) + head) == 400)

@@ -68,7 +68,7 @@ def test_a_first_request_that_is_refused_has_no_end(fake, open_page):
 def test_an_older_count_does_not_replace_a_newer_one(fake, open_page):
     page = open_page(fake)
     held = []
-    page.route("**/tokenize", held.append)
+    page.route("**/tokenize", lambda route: held.append(route))
     for text in (POEM, "春"):
         with page.expect_request("**/tokenize"):
             page.fill("#text", text)
