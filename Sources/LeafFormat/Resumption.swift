@@ -61,9 +61,8 @@ struct Resumption {
 
     /// The blocks of an interrupted run that are really on the disk.
     ///
-    /// Each block was synced before the journal named it, so after a crash only the last could be missing. The last two
-    /// blocks and all scales are read again. If the file does not match the journal, everything from there on is
-    /// written again.
+    /// Each block was synced before the journal named it, but disks lie, and files are copied and touched: all of them
+    /// are read again. If the file does not match the journal, everything from there on is written again.
     private func trustedEntries(
         _ named: [(entry: WriterJournal.Entry, end: Int)]
     ) throws(LeafError) -> [(entry: WriterJournal.Entry, end: Int)] {
@@ -83,14 +82,11 @@ struct Resumption {
                 break
             }
         }
-        while !entries.isEmpty {
-            let suspects = max(0, entries.count - 2)..<entries.count
-            var damaged: Int?
-            for index in suspects where damaged == nil {
-                if try !isIntact(entries[index].entry, at: begins[index], in: input) { damaged = index }
+        for (index, (entry, _)) in entries.enumerated() {
+            guard try isIntact(entry, at: begins[index], in: input) else {
+                entries.removeLast(entries.count - index)
+                break
             }
-            guard let damaged else { break }
-            entries.removeLast(entries.count - damaged)
         }
         return entries
     }

@@ -70,18 +70,22 @@ import Testing
         let seed = UInt64.random(in: 0...UInt64.max)
         var generator = SeededGenerator(seed: seed)
         let whole = try TemporaryDirectory()
-        try SmallModel().write(to: whole.path("m.leaf"))
+        var begin = 0
+        try SmallModel().write(to: whole.path("m.leaf")) { begin = $0.layout.blocksOffset }
         let expected = try Data(contentsOf: URL(filePath: whole.path("m.leaf")))
         for _ in 0..<40 {
             let directory = try TemporaryDirectory()
             var model = SmallModel()
-            model.options.calls = Self.failing(after: Int.random(in: 10..<40, using: &generator), with: EIO)
+            model.options.calls = Self.failing(after: Int.random(in: 10..<30, using: &generator), with: EIO)
             _ = failure { try model.write(to: directory.path("m.leaf")) }
             let victim = URL(
                 filePath: directory.path(Bool.random(using: &generator) ? "m.leaf.part" : "m.leaf.journal"))
             if var data = try? Data(contentsOf: victim), !data.isEmpty {
-                let offset = Int.random(in: 0..<data.count, using: &generator)
-                if victim.pathExtension == "journal", Bool.random(using: &generator) {
+                let isJournal = victim.pathExtension == "journal"
+                let isSpoilt = Bool.random(using: &generator) && (isJournal || data.count > begin)
+                // Between what stands before the blocks there are gaps, which nobody reads.
+                let offset = Int.random(in: (isSpoilt && !isJournal ? begin : 0)..<data.count, using: &generator)
+                if isSpoilt {
                     data[offset] ^= 1
                 } else {
                     data.removeLast(data.count - offset)
@@ -91,6 +95,29 @@ import Testing
             try SmallModel().write(to: directory.path("m.leaf"))
             #expect(try Data(contentsOf: URL(filePath: directory.path("m.leaf"))) == expected, "seed \(seed)")
         }
+    }
+
+    @Test func damageInAnyFinishedBlockIsFound() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("m.leaf")
+        try SmallModel().write(to: path)
+        let expected = try Data(contentsOf: URL(filePath: path))
+        try FilePath.remove(path)
+        let model = SmallModel()
+        var offset = 0
+        // Everything is written, but it has no header.
+        let stop = failure {
+            try model.write(to: path) { writer in
+                offset = writer.layout.blocksOffset
+                throw LeafError(.cancelled, "stopped")
+            }
+        }
+        #expect(stop?.kind == .cancelled)
+        var data = try Data(contentsOf: URL(filePath: path + ".part"))
+        data[offset] ^= 1
+        try data.write(to: URL(filePath: path + ".part"))
+        try model.write(to: path)
+        #expect(try Data(contentsOf: URL(filePath: path)) == expected)
     }
 
     @Test func anUnfinishedFileOfOtherContentsIsDropped() throws {
