@@ -25,7 +25,9 @@ class Server:
         if "--listen" not in options:
             words += ["--listen", "127.0.0.1:0"]
         self.process = subprocess.Popen(
-            words, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
+            words, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})},
+            # Of what a shell runs in the background, nothing takes SIGINT, nor does what that starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         for line in self.process.stderr:
             self.errors.append(line)
             if line.startswith("listening on "):
