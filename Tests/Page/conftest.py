@@ -130,6 +130,14 @@ def fake():
     server.stop()
 
 
+@pytest.fixture
+def glacial():
+    """So slow that no token comes before the key that stops it, however busy the machine is."""
+    server = FakeServer(sweep_seconds=120)
+    yield server
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def browser():
     with sync_playwright() as playwright:

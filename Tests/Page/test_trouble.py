@@ -4,7 +4,6 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from fake_server import FakeServer
 from test_writing import POEM, idle, requests, saved, set_to, write, written
 
 
@@ -200,41 +199,32 @@ def test_what_the_server_sends_is_text_and_never_markup(fake, open_page):
     assert page.locator("#answer img, #choices img").count() == 0
 
 
-def test_a_slow_sweep_says_when_the_next_token_comes(open_page):
-    # So slow that no token comes before the key that stops it, however busy the machine is.
-    slow = FakeServer(sweep_seconds=120)
-    try:
-        page = open_page(slow)
-        page.fill("#text", POEM)
-        page.click("#go")
-        expect(page.locator("#status")).to_contain_text("The model reads your text")
-        expect(page.locator("#status")).to_contain_text("The next token comes in")
-        expect(page.locator("#fact-next")).to_contain_text("in ")
-        page.keyboard.press("Escape")
-        idle(page)
-        expect(page.locator("#status")).to_contain_text("Stopped (0 tokens")
-    finally:
-        slow.stop()
+def test_a_slow_sweep_says_when_the_next_token_comes(glacial, open_page):
+    page = open_page(glacial)
+    page.fill("#text", POEM)
+    page.click("#go")
+    expect(page.locator("#status")).to_contain_text("The model reads your text")
+    expect(page.locator("#status")).to_contain_text("The next token comes in")
+    expect(page.locator("#fact-next")).to_contain_text("in ")
+    page.keyboard.press("Escape")
+    idle(page)
+    expect(page.locator("#status")).to_contain_text("Stopped (0 tokens")
 
 
-def test_a_text_in_the_queue_says_that_it_waits(open_page):
-    slow = FakeServer(sweep_seconds=120)
-    slow.engine.places = 1
-    try:
-        others, mine = open_page(slow), open_page(slow)
-        others.fill("#text", POEM)
-        others.click("#go")
-        expect(others.locator("#status")).to_contain_text("The model reads your text")
-        mine.fill("#text", POEM)
-        mine.click("#go")
-        expect(mine.locator("#status")).to_have_text("Your text waits for its turn; 1 text is in the queue.")
-        expect(mine.locator("#fact-rows")).to_contain_text("0 yours, 1 others")
-        expect(others.locator("#fact-rows")).to_contain_text("1 yours, 0 others")
-        # Its stream has said a word by now.
-        mine.wait_for_timeout(1500)
-        expect(mine.locator("#status")).to_have_text("Your text waits for its turn; 1 text is in the queue.")
-        mine.keyboard.press("Escape")
-        idle(mine)
-        expect(mine.locator("#status")).to_contain_text("Stopped (0 tokens")
-    finally:
-        slow.stop()
+def test_a_text_in_the_queue_says_that_it_waits(glacial, open_page):
+    glacial.engine.places = 1
+    others, mine = open_page(glacial), open_page(glacial)
+    others.fill("#text", POEM)
+    others.click("#go")
+    expect(others.locator("#status")).to_contain_text("The model reads your text")
+    mine.fill("#text", POEM)
+    mine.click("#go")
+    expect(mine.locator("#status")).to_have_text("Your text waits for its turn; 1 text is in the queue.")
+    expect(mine.locator("#fact-rows")).to_contain_text("0 yours, 1 others")
+    expect(others.locator("#fact-rows")).to_contain_text("1 yours, 0 others")
+    # Its stream has said a word by now.
+    mine.wait_for_timeout(1500)
+    expect(mine.locator("#status")).to_have_text("Your text waits for its turn; 1 text is in the queue.")
+    mine.keyboard.press("Escape")
+    idle(mine)
+    expect(mine.locator("#status")).to_contain_text("Stopped (0 tokens")
