@@ -76,6 +76,7 @@ package final class AnswerLog {
             try checkAnswers()
             begun = resumes ? try Self.record(paths) : nil
             if begun == nil, try Self.byteCount(of: paths.answers) > 0 { throw Self.orphaned(paths) }
+            guard try JobRecord.isRecord(paths.job) else { throw LeafError.wouldBeLost(paths.job) }
             madeAnswers = !FilePath.exists(paths.answers)
             answers = try OutputFile(path: paths.answers, calls: calls)
         } catch {

@@ -130,7 +130,7 @@ package final class BatchJob {
     private static func paths(_ output: String, errors: String?) throws(LeafError) -> AnswerLog.Paths {
         let target = try OutputTarget.file(output, for: "answers")
         return AnswerLog.Paths(
-            answers: target, job: target + ".job",
+            answers: target, job: OutputTarget.Companion.job.path(of: target),
             errors: try errors.map { path throws(LeafError) in
                 try OutputTarget.file(path, for: "the requests that failed")
             })

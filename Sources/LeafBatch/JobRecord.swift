@@ -44,6 +44,13 @@ package struct JobRecord: Sendable, Equatable {
         return json.line + "\n"
     }
 
+    /// Whether a file is empty, or begins as one of a job does, as far as it goes.
+    static func isRecord(_ path: String) throws(LeafError) -> Bool {
+        let input = try InputFile(path: path)
+        let start = Array(#"{"leafcutter_batch":"#.utf8)
+        return try start.starts(with: input.bytes(at: 0, count: min(start.count, input.byteCount)))
+    }
+
     /// - Returns: nil for anything else.
     init?(_ bytes: ArraySlice<UInt8>) {
         var (version, seed, inputBytes): (Int?, UInt64?, Int?)

@@ -15,6 +15,8 @@ struct EngineOptions: Sendable {
     /// Nothing drafts for commands without `draftOptions`.
     var speculate = "off"
     var draftTokens: Int?
+    /// How often drafts are taken to be right; nil for what was kept, or else a careful figure.
+    var acceptance: Float?
     /// Whether what comes of drafts is kept beside the model that makes them.
     var keepsAcceptance = false
 
@@ -64,6 +66,12 @@ struct EngineOptions: Sendable {
             \.draftTokens),
     ]
 
+    /// For commands that predict.
+    static let acceptanceOption = CommandOption<EngineOptions>.value(
+        "acceptance", "SHARE",
+        "With --speculate FILE: how often a guess is taken to be right if those before it are, 0 to 1 (default: what "
+            + "was kept, or else 0.8 for a copy and 0.6 for other models).", \.acceptance)
+
     static let keepOption = CommandOption<EngineOptions>.flag(
         "keep-acceptance",
         "Count in FILE.leaf.acceptance how often the guesses of --speculate FILE.leaf are right; memory is divided and "
@@ -73,14 +81,29 @@ struct EngineOptions: Sendable {
     static let generating = all + draftOptions + [keepOption, traceOption]
 
     /// What is to draft, by `draftOptions`.
-    func drafts() throws(LeafError) -> DraftOptions {
+    func drafts(_ terminal: Terminal) throws(LeafError) -> DraftOptions {
         guard draftTokens == nil || speculate != "off" else {
             throw LeafError(.usage, "--draft-tokens needs something that guesses; give --speculate ngram, or a model")
         }
         guard !keepsAcceptance || !DraftOptions.names.contains(speculate) else {
             throw LeafError(.usage, "--keep-acceptance counts what a model guesses; give --speculate with a .leaf file")
         }
-        return try DraftOptions(named: speculate, fixedCount: draftTokens, memory: memory)
+        if let acceptance {
+            guard (0...1).contains(acceptance) else {
+                throw LeafError(.usage, "--acceptance \(acceptance) is not between 0 and 1")
+            }
+            guard speculate != "off" else {
+                throw LeafError(.usage, "--acceptance says how often guesses are right; give --speculate as well")
+            }
+        }
+        var options = try DraftOptions(named: speculate, fixedCount: draftTokens, memory: memory)
+        options.expectedAcceptance = acceptance.map(Double.init)
+        if keepsAcceptance, let draftPath {
+            try KeptAcceptance.check(beside: draftPath)
+        } else if let problem = options.keptProblem {
+            terminal.warn("nothing is known of how often the guesses were right: \(problem)")
+        }
+        return options
     }
 
     /// - Parameters:
@@ -92,31 +115,60 @@ struct EngineOptions: Sendable {
             trace: trace)
     }
 
-    /// What every run of a model may read, which no result may replace: the model, its mirror, standard input.
-    func inputs(of file: ModelFile) -> [String] { file.paths + (reading.mirror.map { [$0] } ?? []) + ["-"] }
+    /// What every run of a model may read, which no result may replace: the model, its mirror, its draft, standard
+    /// input.
+    func inputs(of file: ModelFile) -> [String] {
+        file.paths + [reading.mirror, draftPath].compactMap { $0 } + ["-"]
+    }
+
+    /// The model that is to draft.
+    private var draftPath: String? { DraftOptions.names.contains(speculate) ? nil : speculate }
+
+    /// What `--keep-acceptance` writes.
+    private var acceptancePath: String? {
+        keepsAcceptance ? draftPath.map { KeptAcceptance.path(beside: $0) } : nil
+    }
 
     /// Makes a recorder for `--trace`; nil without that option.
     ///
     /// - Parameters:
     ///   - inputs: paths of what is read besides the model.
-    ///   - results: paths of what else is written.
-    /// - Throws: `.io` if the file cannot be written, `.usage` if the run reads it, or writes something else there.
+    ///   - session: what else is written.
+    /// - Throws: `.io` if the file cannot be written, `.usage` if the run reads it, or writes something else there; the
+    ///   same for a session, and for what is kept of drafts.
     func makeTrace(
-        beside file: ModelFile, _ inputs: [String] = [], apartFrom results: [String] = []
+        beside file: ModelFile, _ inputs: [String] = [], session: Session? = nil
     ) throws(LeafError) -> TraceRecorder? {
+        try session?.check(isNoneOf: self.inputs(of: file))
+        try checkResults(areApartFrom: session?.results ?? [])
+        let read = self.inputs(of: file) + inputs + (session.map { [$0.path] } ?? [])
+        for result in [acceptancePath, trace].compactMap({ $0 }) { try OutputTarget.check(result, isNoneOf: read) }
         guard let trace else { return nil }
-        try checkTrace(isApartFrom: results)
-        try OutputTarget.check(trace, isNoneOf: self.inputs(of: file) + inputs)
         return try TraceRecorder(path: trace, isCancelled: { Interrupt.isAnyRequested })
     }
 
-    /// - Throws: `.usage` if `--trace` would overwrite one of these results.
-    func checkTrace(isApartFrom results: [String]) throws(LeafError) {
+    /// - Throws: `.usage` if `--trace` or `--keep-acceptance` would overwrite one of these results, or each other.
+    func checkResults(areApartFrom results: [String]) throws(LeafError) {
+        let acceptance = try acceptancePath.map { path throws(LeafError) in
+            try OutputTarget.written(path, with: [.part])
+        }
+        if let acceptance { try OutputTarget.check(acceptance, isApartFrom: results) }
         guard let trace else { return }
         guard trace != OutputTarget.standardOutput else {
             throw LeafError(.usage, "--trace - would mix the timeline with the results on standard output; name a file")
         }
-        try OutputTarget.check([trace, OutputTarget.Companion.part.path(of: trace)], isApartFrom: results)
+        try OutputTarget.check(
+            OutputTarget.written(trace, with: [.part]), isApartFrom: results + (acceptance ?? []))
+    }
+
+    /// Keeps what came of drafts, if `--keep-acceptance` was given. Without it the run is worth as much.
+    func keepAcceptance(of model: Model, _ terminal: Terminal) {
+        guard keepsAcceptance else { return }
+        do throws(LeafError) {
+            try model.keepAcceptance()
+        } catch {
+            terminal.warn("how often the guesses were right was not kept: \(error)")
+        }
     }
 
     /// Writes the recorded timeline.

@@ -54,7 +54,7 @@ struct SharedRun {
         options.requestLimit = 1_000_000
         let held = try options.makeRoom(for: demands, sequences: sequences, bytesEach: bytesEach, in: file)
         // Drafts take what the texts have left.
-        options.drafts = try engine.drafts()
+        options.drafts = try engine.drafts(terminal)
         model = try Model(file, options)
         loadSeconds = (ContinuousClock.now - start) / .seconds(1)
         terminal.tellPlan(of: model)
@@ -87,7 +87,7 @@ struct SharedRun {
     }
 
     /// Keeps what came of drafts, if `--keep-acceptance` was given.
-    func keepAcceptance() throws(LeafError) { if engine.keepsAcceptance { try model.keepAcceptance() } }
+    func keepAcceptance() { engine.keepAcceptance(of: model, terminal) }
 
     /// Writes the timeline, if `--trace` was given.
     func finishTrace() throws(LeafError) { try engine.finish(trace, model.file.leaf, terminal) }
@@ -221,7 +221,7 @@ extension SharedRun {
         writer.finish(summary(of: tally))
         tell(tokens: tally.tokens, requests: tally.finished)
         try finishTrace()
-        if tally.drafts != nil { try keepAcceptance() }
+        if tally.drafts != nil { keepAcceptance() }
         if isInterrupted {
             let done = count.map { "\(tally.finished) of \($0.of("request"))" } ?? tally.finished.of("request")
             throw LeafError(

@@ -33,8 +33,8 @@ package final class InputProducts: Sendable {
         let path = OutputTarget.Companion.products.path(of: try OutputTarget.file(path, for: "a model file"))
         output = try OutputFile(path: path)
         try output.lock(for: "run")
+        try output.requireEmpty()
         defer { try? FilePath.remove(path) }
-        try output.truncate(to: 0)
         try output.truncate(to: end)
         input = try InputFile(path: path)
         groups = Mutex(Array(repeating: nil, count: columns.count))

@@ -11,7 +11,8 @@ struct DecodingProblem: CustomStringConvertible {
                 "\(Self.name(context.codingPath)) is not of the right kind"
             case DecodingError.dataCorrupted(let context) where !context.codingPath.isEmpty:
                 "\(Self.name(context.codingPath)) makes no sense"
-            default: "it is not valid JSON"
+            // The text is JSON, and the decoder does not say where it stopped.
+            default: "one of its numbers is too large, or not whole where it should be"
             }
     }
 

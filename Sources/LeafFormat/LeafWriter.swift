@@ -64,9 +64,12 @@ package final class LeafWriter {
                 .usage, "\(path) is there already; give another name, or replace it", advice: .setting("force"))
         }
 
+        try OutputFile.checkIsIdle(path)
         var resumption = try Resumption(
             path: path, layout, identity: contents.identity(fingerprint), options)
         part = try OutputFile(path: Companion.part.path(of: path), calls: options.calls)
+        // For who would give this name to something else.
+        try part.lock()
         committer = BlockCommitter(part: part)
         let (blocks, start) = try resumption.begin(part)
         self.start = start
@@ -74,7 +77,7 @@ package final class LeafWriter {
         committer.begin(resumption.journal, blocks: blocks.count, isConsuming: resumption.isConsuming)
         try part.truncate(to: completedBlocks > 0 ? end : 0)
         // If a run was interrupted after writing the header, the file becomes unfinished again.
-        try part.write([UInt8](repeating: 0, count: 8), at: 0)
+        try part.write(OutputFile.unfinishedHead, at: 0)
         try checkSpace(freed: options.freedBytes)
         try writeTokenizer()
         try FilePath.synchronizeFolder(of: path)

@@ -31,6 +31,11 @@ struct Resumption {
         guard FilePath.exists(journalPath) || !options.needsConsumedSource else { throw .consumedElsewhere }
         journal = try WriterJournal(of: path, calls: options.calls)
         record = try WriterJournal.read(journalPath)
+        if record == nil, try !WriterJournal.isJournal(journalPath) {
+            // An unfinished file vouches for its journal, however that is damaged.
+            guard hadPart else { throw .wouldBeLost(journalPath) }
+            try OutputFile.requireUnfinished(LeafWriter.Companion.part.path(of: path))
+        }
         guard record?.isConsuming == true || !options.needsConsumedSource else {
             throw record?.isDamaged == true ? .lostBlocks(path) : .consumedElsewhere
         }
@@ -54,6 +59,7 @@ struct Resumption {
             if let last = trusted.last { try journal.resume(at: last.end) }
         }
         guard trusted.isEmpty else { return (trusted.map(\.entry), .resumed(blocks: trusted.count)) }
+        try OutputFile.requireUnfinished(part.path)
         try journal.begin(identity, stamp: stamp)
         let isOthers = record.map { $0.identity != identity || $0.stamp != stamp } ?? false
         return ([], isOthers && hadPart && part.allocatedBytes > 0 ? .discarded : .fresh)

@@ -58,11 +58,8 @@ package final class SessionWriter {
         }
     }
 
-    /// Writes the rest, and waits until everything is on the disk.
-    package func finish() throws(LeafError) {
-        try flush(isLast: true)
-        try output.synchronize()
-    }
+    /// Writes the rest.
+    package func finish() throws(LeafError) { try flush(isLast: true) }
 
     private func flush(isLast: Bool) throws(LeafError) {
         let raw = UnsafeRawBufferPointer(rebasing: contents.bytes[0..<filled])

@@ -64,7 +64,9 @@ struct WriterJournal {
     private let remains: Remains
     private var end = 0
 
-    private static let title = "leafcutter journal 2 "
+    /// Every version's.
+    private static let name = "leafcutter journal "
+    private static let title = name + "2 "
     private static let consuming = "consume"
     private static let finished = "finished"
 
@@ -118,6 +120,13 @@ struct WriterJournal {
             record?.end = begin
         }
         return record
+    }
+
+    /// Whether a file is empty, or begins as a journal does, as far as it goes.
+    static func isJournal(_ path: String) throws(LeafError) -> Bool {
+        let input = try InputFile(path: path)
+        let name = Array(Self.name.utf8)
+        return try name.starts(with: input.bytes(at: 0, count: min(name.count, input.byteCount)))
     }
 
     /// - Returns: whether the line is valid where it stands.

@@ -1,5 +1,6 @@
 import CSystem
 import Glibc
+import Synchronization
 
 /// The system calls for writing, as values, so that a test can make each of them fail.
 package struct WriteCalls: Sendable {
@@ -22,13 +23,30 @@ package final class OutputFile: Sendable {
     /// A descriptor of the same file for direct writes; -1 if the file system does not support them.
     private let directDescriptor: Int32
     private let calls: WriteCalls
+    /// The first bytes of a file that is unfinished, in place of which zeros stand in it; nil where they are written
+    /// straight.
+    private let heldHead: Mutex<[UInt8]?>
 
     /// Opens a file for writing and for reading back.
     ///
-    /// - Parameter creates: whether to create the file if it does not exist.
-    package init(path: String, creates: Bool = true, calls: WriteCalls = WriteCalls()) throws(LeafError) {
+    /// - Parameters:
+    ///   - creates: whether to create the file if it does not exist.
+    ///   - holdsHead: whether its first bytes wait for `writeHead()`.
+    /// - Throws: `.io` if it cannot be written, `.usage` for a link, a pipe, or a device.
+    package init(
+        path: String, creates: Bool = true, holdsHead: Bool = false, calls: WriteCalls = WriteCalls()
+    ) throws(LeafError) {
+        heldHead = Mutex(holdsHead ? [] : nil)
         descriptor = open(path, O_RDWR | (creates ? O_CREAT : 0) | O_CLOEXEC | O_NOFOLLOW, 0o644)
-        guard descriptor >= 0 else { throw .system("\(path) cannot be written", errno) }
+        guard descriptor >= 0 else {
+            let code = errno
+            throw code == ELOOP ? .notRegular(path) : .system("\(path) cannot be written", code)
+        }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw .notRegular(path)
+        }
         directDescriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | leaf_o_direct)
         self.path = path
         self.calls = calls
@@ -53,6 +71,47 @@ package final class OutputFile: Sendable {
     private func write(
         _ bytes: UnsafeRawBufferPointer, at offset: Int, through first: Int32
     ) throws(LeafError) {
+        let held = hold(bytes, at: offset)
+        guard held == 0 else {
+            try put([UInt8](repeating: 0, count: held), at: offset)
+            return try put(UnsafeRawBufferPointer(rebasing: bytes[held...]), at: offset + held, through: descriptor)
+        }
+        try put(bytes, at: offset, through: first)
+    }
+
+    /// Keeps what belongs to the head of an unfinished file.
+    ///
+    /// - Returns: how many bytes it kept.
+    private func hold(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Int {
+        guard offset < Self.unfinishedHead.count else { return 0 }
+        return heldHead.withLock { head in
+            guard var bytesSoFar = head else { return 0 }
+            let count = min(bytes.count, Self.unfinishedHead.count - offset)
+            if bytesSoFar.count < offset + count {
+                bytesSoFar += [UInt8](repeating: 0, count: offset + count - bytesSoFar.count)
+            }
+            for index in 0..<count { bytesSoFar[offset + index] = bytes[index] }
+            head = bytesSoFar
+            return count
+        }
+    }
+
+    /// Writes the bytes that were held back: from now on nobody takes the file for unfinished.
+    func writeHead() throws(LeafError) {
+        let head = heldHead.withLock { head in
+            defer { head = nil }
+            return head
+        }
+        if let head { try put(head, at: 0) }
+    }
+
+    private func put(_ bytes: [UInt8], at offset: Int) throws(LeafError) {
+        try bytes.withUnsafeBufferPointer { (bytes) throws(LeafError) in
+            try put(UnsafeRawBufferPointer(bytes), at: offset, through: descriptor)
+        }
+    }
+
+    private func put(_ bytes: UnsafeRawBufferPointer, at offset: Int, through first: Int32) throws(LeafError) {
         var target = first
         var done = 0
         while done < bytes.count {
@@ -122,6 +181,13 @@ package final class OutputFile: Sendable {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, isNamed else { throw .inUse(path, by: user) }
     }
 
+    /// Refuses a file that holds anything, for a name that nobody has been asked about.
+    ///
+    /// - Throws: `.usage`.
+    package func requireEmpty() throws(LeafError) {
+        guard byteCount == 0 else { throw .wouldBeLost(path) }
+    }
+
     /// Whether its path still leads to it.
     package var isNamed: Bool {
         var (own, named) = (stat(), stat())
@@ -142,27 +208,6 @@ package final class OutputFile: Sendable {
 
     package func dropCache(at offset: Int, count: Int) {
         _ = posix_fadvise(descriptor, offset, count, POSIX_FADV_DONTNEED)
-    }
-}
-
-extension OutputFile {
-    /// Makes a file, or replaces it, that gets its name when `write` has filled it and all of it is on the disk; of one
-    /// that was not finished nothing is left. One that another run is writing is left alone.
-    package static func replace<Value>(
-        _ path: String, _ write: (OutputFile) throws(LeafError) -> Value
-    ) throws(LeafError) -> Value {
-        let part = try OutputFile(path: OutputTarget.Companion.part.path(of: path))
-        try part.lock(for: "run")
-        do throws(LeafError) {
-            try part.truncate(to: 0)
-            let value = try write(part)
-            try part.synchronize()
-            try FilePath.rename(part.path, to: path)
-            return value
-        } catch {
-            try? FilePath.remove(part.path)
-            throw error
-        }
     }
 }
 
@@ -198,7 +243,18 @@ extension LeafError {
             systemCode: EFBIG)
     }
 
-    fileprivate static func inUse(_ path: String, by user: String) -> LeafError {
+    /// A file that nobody has named, where a run would write.
+    package static func wouldBeLost(_ path: String) -> LeafError {
+        LeafError(
+            .usage,
+            "\(path) is there already, and what it holds would be lost; move it, or give the result another name")
+    }
+
+    package static func notRegular(_ path: String) -> LeafError {
+        LeafError(.usage, "\(path) is not a regular file; move it, or give the result another name")
+    }
+
+    static func inUse(_ path: String, by user: String) -> LeafError {
         LeafError(.io, "\(path) is in use by another \(user); wait for it to end")
     }
 }

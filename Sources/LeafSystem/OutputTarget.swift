@@ -42,6 +42,17 @@ package enum OutputTarget {
         case journal
         /// What a text says of a model's inputs.
         case products
+        /// Keeps other runs away from a session.
+        case lock
+        /// Which answers a job has.
+        case job
+        /// How often a draft was right.
+        case acceptance
+
+        /// What is kept beside a model file.
+        package static let ofModel: [Companion] = [.part, .journal, .products]
+        /// What is kept beside a session.
+        package static let ofSession: [Companion] = [.part, .lock]
 
         /// - Parameter result: where links lead, as `OutputTarget` gives it.
         package func path(of result: String) -> String { "\(result).\(rawValue)" }
@@ -82,13 +93,15 @@ package enum OutputTarget {
     /// Refuses a result that would take the place of a file that it is made from, by whatever name, or one that is kept
     /// beside it.
     ///
-    /// - Parameter inputs: paths; `-` is standard input. Only regular files can be lost: folders, pipes, devices and
-    ///   what is not there pass.
+    /// - Parameters:
+    ///   - companions: what is kept beside it.
+    ///   - inputs: paths; `-` is standard input. Only regular files can be lost: folders, pipes, devices and what is
+    ///     not there pass.
     /// - Throws: `.usage`.
-    package static func check(_ output: String, isNoneOf inputs: [String]) throws(LeafError) {
-        let output = output == standardOutput ? "/dev/stdout" : output
-        let target = try descriptor(named: output) == nil ? followed(output) : output
-        for written in [target] + Companion.allCases.map({ $0.path(of: target) }) {
+    package static func check(
+        _ output: String, with companions: [Companion] = Companion.ofModel, isNoneOf inputs: [String]
+    ) throws(LeafError) {
+        for written in try written(output, with: companions) {
             guard let lost = FilePath.identity(of: written, followsLinks: true), lost.isRegular else { continue }
             for input in inputs
             where FilePath.identity(of: input == "-" ? "/dev/stdin" : input, followsLinks: true) == lost {
@@ -97,6 +110,13 @@ package enum OutputTarget {
                     .usage, "the result \(output) would overwrite \(name), which it is made from; give it another name")
             }
         }
+    }
+
+    /// Where a result is written: where links lead, and what is kept beside that.
+    package static func written(_ output: String, with companions: [Companion]) throws(LeafError) -> [String] {
+        let output = output == standardOutput ? "/dev/stdout" : output
+        let target = try descriptor(named: output) == nil ? followed(output) : output
+        return [target] + companions.map { $0.path(of: target) }
     }
 
     /// Refuses a result that would take the place of another one of the same run, by whatever names, and whether or not

@@ -11,13 +11,13 @@ extension String {
     /// The same on one line, without what a terminal would take for a command and without what nobody sees.
     ///
     /// Names from files and words from a command line stand in messages and tables. An escape sequence among them could
-    /// set the title of a window or write over other lines, and a mark of direction or a soft hyphen could make a name
-    /// look like another. Each such scalar becomes `\u{1b}`; there is nothing left to escape in a text that was escaped
-    /// before.
+    /// set the title of a window or write over other lines, and a mark of direction, a soft hyphen or a no-break space
+    /// could make a name look like another. Each such scalar becomes `\u{1b}`; there is nothing left to escape in a
+    /// text that was escaped before.
     package var printable: String {
         var last: Unicode.Scalar?
         return escaping { scalar in
-            let isEscaped = scalar.isControl || scalar.isInvisible(behind: last)
+            let isEscaped = scalar.isControl || scalar.isOddSpace || scalar.isInvisible(behind: last)
             last = isEscaped ? nil : scalar
             return isEscaped
         }
@@ -55,6 +55,9 @@ extension Unicode.Scalar {
         default: false
         }
     }
+
+    /// Whether it looks like the space that people type, and is another one.
+    fileprivate var isOddSpace: Bool { value != 0x20 && properties.generalCategory == .spaceSeparator }
 
     /// Whether it takes no place of its own in a line, and does nothing for the scalar before it either: joiners and
     /// selectors belong to emoji, and joiners to scripts whose letters join.

@@ -17,19 +17,21 @@ package final class UnfinishedFile {
     private var isFinished = false
     private var failure: LeafError?
 
-    /// - Parameter isCancelled: whether nobody wants to wait any more for whoever reads a pipe.
-    /// - Throws: `.io` when it cannot be made or another run is writing it, `.usage` for what can not be a result.
-    package init(path: String, isCancelled: @escaping @Sendable () -> Bool) throws(LeafError) {
+    /// - Parameters:
+    ///   - patience: how long to wait for another run that is writing it.
+    ///   - isCancelled: whether nobody wants to wait any more for whoever reads a pipe.
+    /// - Throws: `.io` when it cannot be made or another run is writing it, `.usage` for what can not be a result, and
+    ///   where somebody's file has the name that it has until it is whole.
+    package init(
+        path: String, patience: Duration = .zero, isCancelled: @escaping @Sendable () -> Bool
+    ) throws(LeafError) {
         self.path = path
         switch try OutputTarget(path: path) {
         case .stream(let descriptor):
             self.target = .straight(
                 descriptor: descriptor, StraightOutput(descriptor, isCancelled: isCancelled))
         case .file(let target):
-            let output = try OutputFile(path: OutputTarget.Companion.part.path(of: target))
-            try output.lock(for: "run")
-            try output.truncate(to: 0)
-            self.target = .beside(output, path: target)
+            self.target = .beside(try OutputFile.unfinished(target, patience: patience), path: target)
         }
     }
 
@@ -65,7 +67,7 @@ package final class UnfinishedFile {
         try flush()
         // What cannot get its name stays under the other one: the work is done.
         isFinished = true
-        if case .beside(let output, let path) = target { try FilePath.rename(output.path, to: path) }
+        if case .beside(let output, let path) = target { try output.finish(as: path, isDurable: false) }
     }
 
     /// Writes everything appended so far, for people who look into the unfinished file.

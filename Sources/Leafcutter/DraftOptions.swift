@@ -25,6 +25,8 @@ public struct DraftOptions: Sendable {
     public var expectedAcceptance: Double?
     /// What was kept of earlier runs; nil to know nothing of them.
     public var kept: KeptAcceptance?
+    /// Why nothing is known of them, where something was kept.
+    package private(set) var keptProblem: LeafError?
     /// Blocks that a copy computes with the model's weights; nil for as many as give most by prediction.
     package var lentBlocks: Int?
     /// Another source, in place of `source`.
@@ -39,8 +41,8 @@ public struct DraftOptions: Sendable {
     ///
     /// - Parameters:
     ///   - memory: the budget of the model that is drafted for; the header of the draft has to fit it as well.
-    /// - Throws: `.io` and `.badInput` for a model, or what was kept beside it, that cannot be read, `.budget` for a
-    ///   model that is too large, `.usage` for what is no file and nearly one of the words.
+    /// - Throws: `.io` and `.badInput` for a model that cannot be read, `.budget` for one that is too large, `.usage`
+    ///   for what is no file and nearly one of the words.
     public init(
         named name: String, fixedCount: Int? = nil, memory: MemoryBudget = .automatic
     ) throws(LeafError) {
@@ -52,7 +54,8 @@ public struct DraftOptions: Sendable {
             case "ngram": .ngrams
             default: .model(try Self.model(name, toPlanFor: memory))
             }
-        if case .model(let draft) = source { kept = try KeptAcceptance(beside: draft.leaf.path) }
+        guard case .model(let draft) = source else { return }
+        do throws(LeafError) { kept = try KeptAcceptance(beside: draft.leaf.path) } catch { keptProblem = error }
     }
 
     private static func model(_ path: String, toPlanFor memory: MemoryBudget) throws(LeafError) -> ModelFile {

@@ -29,13 +29,41 @@ public struct KeptAcceptance: Sendable, Equatable {
     private static let mostCounted = 1 << 20
     /// Fewer drafts say nothing.
     private static let leastLevels = 64
+    /// How long to wait for other runs that write it.
+    package static let patience: Duration = .seconds(5)
     /// A draft that was never wrong may be wrong all the same.
     private static let mostAcceptance = 0.98
 
     private let path: String
     private var records: [Record] = []
 
-    public static func path(beside draft: String) -> String { draft + ".acceptance" }
+    public static func path(beside draft: String) -> String {
+        OutputTarget.Companion.acceptance.path(of: draft)
+    }
+
+    /// Finds what would keep `update` from its work, before there is any.
+    ///
+    /// - Throws: as `update`.
+    package static func check(beside draft: String) throws(LeafError) {
+        let file = try UnfinishedFile(path: path(beside: draft), patience: patience, isCancelled: { false })
+        _ = try KeptAcceptance(beside: draft)
+        withExtendedLifetime(file) {}
+    }
+
+    /// Changes what is kept, and loses nothing of what other runs add at the same time.
+    ///
+    /// - Parameter patience: how long to wait for them.
+    /// - Throws: `.io` if the file cannot be written or others go on writing it, `.badInput` for a file that is
+    ///   something else, `.usage` if one would be lost.
+    package static func update(
+        beside draft: String, patience: Duration = KeptAcceptance.patience, _ change: (inout KeptAcceptance) -> Void
+    ) throws(LeafError) {
+        let file = try UnfinishedFile(path: path(beside: draft), patience: patience, isCancelled: { false })
+        // Nobody else writes it from here on.
+        var kept = try KeptAcceptance(beside: draft)
+        change(&kept)
+        try kept.write(to: file)
+    }
 
     /// Reads what is kept; nothing where there is no file yet.
     ///
@@ -93,7 +121,10 @@ public struct KeptAcceptance: Sendable, Equatable {
 
     /// - Throws: `.io` if the file cannot be written.
     public func write() throws(LeafError) {
-        let file = try UnfinishedFile(path: path, isCancelled: { false })
+        try write(to: UnfinishedFile(path: path, isCancelled: { false }))
+    }
+
+    private func write(to file: UnfinishedFile) throws(LeafError) {
         let lines = records.map { record in
             JSON.object([
                 ("model", .string(record.model)), ("draft", .string(record.draft)),

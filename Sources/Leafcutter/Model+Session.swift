@@ -16,10 +16,18 @@ extension Session {
 }
 
 extension Settings {
+    /// Where all lies that a model with these options reads.
+    private var paths: [String] {
+        let draft = if case .model(let draft) = drafting.source { draft.file.paths } else { [String]() }
+        return file.paths + draft + (reading.mirror.map { [$0] } ?? [])
+    }
+
     /// Everything besides the request that decides its texts.
     ///
-    /// - Throws: `.io` and `.badInput` when an adapter or a soft prompt cannot be read.
+    /// - Throws: `.io` and `.badInput` when an adapter or a soft prompt cannot be read, `.usage` for a session that
+    ///   would take the place of what the model reads.
     func sessionOrigin(of request: GenerationRequest) throws(LeafError) -> [SessionHead.Field] {
+        try request.session?.check(isNoneOf: paths)
         var (delta, promptEmbedding) = ("none", "none")
         let kernels = try WeightKernels(instructionSet.rawValue)
         if let adapter = request.prompt.tuning.adapter {

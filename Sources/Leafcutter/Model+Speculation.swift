@@ -22,15 +22,14 @@ extension Model {
 
     /// Adds what came of drafts since the model was opened to what is kept beside the model that made them.
     ///
-    /// - Throws: `.io` if it cannot be written, `.badInput` for a file there that is something else.
+    /// - Throws: as `KeptAcceptance.update`.
     package func keepAcceptance() throws(LeafError) {
         let checked = engine.drafts.checked
         guard case .model(let draft) = settings.drafting.source, checked.trees > 0 else { return }
-        // Another run may have written it meanwhile.
-        var kept = try KeptAcceptance(beside: draft.file.leaf.path)
-        kept.add(
-            of: draft.file, for: file, trees: checked.trees, levels: checked.levels, accepted: checked.accepted)
-        try kept.write()
+        try KeptAcceptance.update(beside: draft.file.leaf.path) { kept in
+            kept.add(
+                of: draft.file, for: file, trees: checked.trees, levels: checked.levels, accepted: checked.accepted)
+        }
     }
 
     /// Bytes that a sweep would read if no memory were kept for drafts.

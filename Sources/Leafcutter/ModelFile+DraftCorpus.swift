@@ -30,6 +30,6 @@ extension ModelFile {
         try allowance.take(building, for: "its n-grams", of: path)
         let corpus = try DraftCorpus(ids, within: building)
         allowance.give(back: building - DraftCorpus.byteCount(tokens: ids.count))
-        draftCorpus = corpus
+        (draftCorpus, draftCorpusPath) = (corpus, path)
     }
 }

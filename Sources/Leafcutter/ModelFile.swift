@@ -15,6 +15,8 @@ public struct ModelFile: Sendable {
     public var tunings = Tunings()
     /// A text of the kind that is going to be written, from which n-grams are drafted.
     var draftCorpus: DraftCorpus?
+    /// Where its text lies.
+    var draftCorpusPath: String?
     /// What reading took of the budget.
     var allowance: HeapAllowance
 
@@ -119,6 +121,7 @@ public struct ModelFile: Sendable {
     /// Where all files lie that it is read from.
     package var paths: [String] {
         [leaf.path] + tunings.adapters.flatMap(\.file.paths) + tunings.softPrompts.map(\.file.path)
+            + (draftCorpusPath.map { [$0] } ?? [])
     }
     /// What whoever uses it should know of how its adapters were read.
     package var notes: [String] { tunings.adapters.compactMap(\.file.note) }

@@ -126,11 +126,36 @@ import Testing
         #expect(table.contains("| tokens a sweep | drafts |") && table.contains("read a sweep"), "\(table)")
     }
 
+    @Test func aRecordThatCannotBeWrittenIsRefusedBeforeTheWork() throws {
+        let copy = try copy(of: model)
+        let run = try Leafcutter.shell(
+            #"""
+            flock "$2.acceptance.part" "$0" generate "$1" "\#(Self.title)" --greedy --max-tokens 8 \
+                --speculate "$2" --draft-tokens 4 --keep-acceptance -q
+            """#, model, copy)
+        #expect(run.status == 1 && run.text.isEmpty)
+        #expect(run.error.contains("\(copy).acceptance.part is in use"), "\(run.error)")
+        #expect(!FileManager.default.fileExists(atPath: copy + ".acceptance"))
+    }
+
+    /// Who only reads the record does without it.
+    @Test func aBrokenRecordIsAWarningToWhoOnlyReadsIt() throws {
+        let copy = try copy(of: model)
+        try Data("{".utf8).write(to: URL(filePath: copy + ".acceptance"))
+        let words = ["generate", model, Self.title, "--greedy", "--max-tokens", "4", "--speculate", copy, "-q"]
+        let run = try Leafcutter.run(words)
+        #expect(run.status == 0 && run.error.contains("warning: nothing is known") == true, "\(run.error)")
+        let keeping = try Leafcutter.run(words + ["--keep-acceptance"])
+        #expect(keeping.status == 1 && keeping.text.isEmpty && keeping.error.contains("remove it"), "\(keeping.error)")
+        #expect(try String(contentsOfFile: copy + ".acceptance", encoding: .utf8) == "{")
+    }
+
     @Test func whatCountsOrMeasuresGuessesNeedsSomethingThatGuesses() throws {
         let text = try folder.file([Self.title])
         let cases: [([String], String)] = [
             (["bench", model, "--speculate", "ngram"], "give one with --text"),
             (["bench", model, "--text", text, "--acceptance", "2"], "--acceptance 2.0 is not between 0 and 1"),
+            (["plan", model, "--memory", "1GiB", "--acceptance", "0.5"], "give --speculate as well"),
             (["bench", model, "--text", text, "--keep-acceptance"], "counts what a model guesses"),
             (["generate", model, "春", "--keep-acceptance"], "counts what a model guesses"),
         ]

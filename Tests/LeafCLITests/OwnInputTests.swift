@@ -88,6 +88,84 @@ import Testing
         try asLost(adapter, ["merge", weights, out, "--delta", lost])
     }
 
+    @Test(arguments: ["part", "lock"]) func whatIsKeptBesideASessionOverwritesNoInput(ending: String) throws {
+        let session = folder.path("s")
+        let lost = "\(session).\(ending)"
+        let words = ["春", "--greedy", "--max-tokens", "1", "--session", session, "-q"]
+        try FileManager.default.copyItem(atPath: model, toPath: lost)
+        try expectRefusal(["generate", lost] + words, lost)
+        try expectRefusal(["generate", model] + words + ["--mirror", lost], lost)
+        try expectRefusal(["generate", model] + words + ["--speculate", lost], lost)
+        try FileManager.default.removeItem(atPath: lost)
+        try FileManager.default.linkItem(atPath: model, toPath: lost)
+        try expectRefusal(["generate", model] + words, model)
+        try FileManager.default.removeItem(atPath: lost)
+        let corpus = try file("s.\(ending)", "白日依山尽，黄河入海流。")
+        try expectRefusal(["generate", model] + words + ["--draft-corpus", corpus], corpus)
+    }
+
+    @Test func whatIsKeptBesideADraftOverwritesNothing() throws {
+        let draft = folder.path("q4.leaf")
+        #expect(try Leafcutter.run("requantize", model, draft, "--weights", "q4", "-q").status == 0)
+        let requests = try file("in.jsonl", #"{"id":1,"kind":"generate","prompt":"春","max_tokens":2}"#)
+        let keeping = ["--speculate", draft, "--keep-acceptance", "-q"]
+        for name in [draft + ".acceptance", draft + ".acceptance.part"] {
+            try FileManager.default.linkItem(atPath: draft, toPath: name)
+            try expectRefusal(["generate", model, "春", "--max-tokens", "2"] + keeping, draft)
+            try FileManager.default.removeItem(atPath: name)
+            for words in [
+                ["batch", model, requests, name], ["generate", model, "春", "--trace", name],
+                ["generate", model, "--requests", requests, "--trace", name],
+                ["generate", model, "春", "--session", name],
+            ] {
+                let run = try Leafcutter.run(words + keeping)
+                #expect(run.status == 2 && run.error.contains("would overwrite"), "\(words): \(run.error)")
+                #expect(!FileManager.default.fileExists(atPath: name))
+            }
+        }
+        // A job reads its draft as well.
+        let out = folder.path("out")
+        try FileManager.default.copyItem(atPath: draft, toPath: out + ".job")
+        try expectRefusal(["batch", model, requests, out, "--speculate", out + ".job", "-q"], out + ".job")
+    }
+
+    @Test func whatIsNotARunsOwnStays() throws {
+        let requests = try file("in.jsonl", #"{"id":1,"kind":"generate","prompt":"春","max_tokens":2}"#)
+        let out = folder.path("x")
+        for (ending, words) in [
+            ("part", ["requantize", model, out, "--weights", "q4"]),
+            ("journal", ["requantize", model, out, "--weights", "q4"]), ("job", ["batch", model, requests, out]),
+            ("part", ["generate", model, "春", "--session", out]), ("lock", ["generate", model, "春", "--session", out]),
+            ("part", ["generate", model, "春", "--max-tokens", "1", "--trace", out]),
+        ] {
+            let taken = try file("x.\(ending)", "precious")
+            let run = try Leafcutter.run(words + ["-q"])
+            #expect(run.status == 2 && run.error.contains("\(taken) is there already"), "\(words): \(run.error)")
+            #expect(try String(contentsOfFile: taken, encoding: .utf8) == "precious")
+            try FileManager.default.removeItem(atPath: taken)
+            let left = try FileManager.default.contentsOfDirectory(atPath: folder.url.path)
+            #expect(!left.contains { $0.hasPrefix("x") }, "\(words): \(left)")
+        }
+    }
+
+    /// A session that is whole is somebody's, and one that a killed run left is not.
+    @Test func aWholeSessionIsNotTheBeginningOfAnother() throws {
+        let words = ["generate", model, "春", "--seed", "1", "--eos-id", "0", "--max-tokens", "3", "-q", "--session"]
+        let (session, part) = (folder.path("s"), folder.path("s.part"))
+        #expect(try Leafcutter.run(words + [part]).status == 0)
+        let saved = try Data(contentsOf: URL(filePath: part))
+        let run = try Leafcutter.run(words + [session])
+        #expect(run.status == 2 && run.error.contains("\(part) is there already"), "\(run.error)")
+        #expect(try Data(contentsOf: URL(filePath: part)) == saved)
+        #expect(!FileManager.default.fileExists(atPath: session + ".lock"))
+        var left = saved.prefix(saved.count / 2)
+        left.replaceSubrange(0..<8, with: Data(count: 8))
+        try left.write(to: URL(filePath: part))
+        #expect(try Leafcutter.run(words + [session]).status == 0)
+        #expect(try Data(contentsOf: URL(filePath: session)) == saved)
+        #expect(!FileManager.default.fileExists(atPath: part))
+    }
+
     @Test func aFileOfACheckpointIsNoNameForTheModel() throws {
         let source = Golden.model("ant-tiny-c/cpm-live")
         let weights = folder.path("m.pt")

@@ -120,6 +120,37 @@ import Testing
         #expect(try Data(contentsOf: URL(filePath: path)) == expected)
     }
 
+    @Test(arguments: ["part", "journal"]) func whatIsNobodysUnfinishedWorkIsNotOverwritten(ending: String) throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("m.leaf")
+        let other = directory.path("m.leaf.\(ending)")
+        for text in ["precious", ""] {
+            if text.isEmpty {
+                try SmallModel().write(to: other)
+            } else {
+                try text.write(toFile: other, atomically: false, encoding: .utf8)
+            }
+            let before = try Data(contentsOf: URL(filePath: other))
+            let error = failure { try SmallModel().write(to: path) }
+            #expect(error?.kind == .usage && error?.description.contains("\(other) is there already") == true)
+            #expect(try Data(contentsOf: URL(filePath: other)) == before)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory.url.path) == ["m.leaf.\(ending)"])
+            try FilePath.remove(other)
+        }
+        try SmallModel().write(to: path)
+    }
+
+    @Test func anUnfinishedFileIsNoNameForAnother() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path("m.leaf")
+        let first = try LeafWriter(path: path, contents: SmallModel().contents, fingerprint: "small")
+        var second = SmallModel()
+        second.options.replacesExisting = true
+        let error = failure { try second.write(to: path + ".part") }
+        #expect(error?.description.contains("m.leaf.part is in use by another run") == true)
+        withExtendedLifetime(first) {}
+    }
+
     @Test func anUnfinishedFileOfOtherContentsIsDropped() throws {
         let directory = try TemporaryDirectory()
         let path = directory.path("m.leaf")

@@ -55,7 +55,7 @@ import Testing
             try Data([1]).write(to: URL(filePath: neighbour))
             for name in ["y", "new"] {
                 #expect(throws: LeafError.self, "\(companion)") {
-                    try OutputTarget.check(folder.path(name), isNoneOf: [neighbour])
+                    try OutputTarget.check(folder.path(name), with: [companion], isNoneOf: [neighbour])
                 }
             }
         }
@@ -101,9 +101,95 @@ import Testing
             #expect(try InputFile(path: path + ".part").bytes(at: 0, count: 1) == [9])
             #expect(!FilePath.exists(path))
         }
-        // What a run that was killed left is in nobody's use.
+        // What is in nobody's use may be all that there is of something.
+        let refusals = [
+            #expect(throws: LeafError.self) { try OutputFile.replace(path) { (_) throws(LeafError) in } },
+            #expect(throws: LeafError.self) { try UnfinishedFile(path: path, isCancelled: { false }) },
+        ]
+        for error in refusals {
+            #expect(error?.kind == .usage && error?.description.contains("\(path).part is there already") == true)
+        }
+        #expect(try InputFile(path: path + ".part").bytes(at: 0, count: 1) == [9])
+        try FilePath.remove(path + ".part")
         try OutputFile.replace(path) { (part) throws(LeafError) in try part.write([1, 2], at: 0) }
         #expect(try InputFile(path: path).byteCount == 2 && !FilePath.exists(path + ".part"))
+    }
+
+    /// As a run leaves it that is killed at any time: it is told from somebody's file by its first bytes.
+    @Test func whatAKilledRunLeftMakesWay() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x")
+        let text = Array("0123456789abcdef".utf8)
+        for size in [0, 1, 7, 8, 9, 16] {
+            for step in [1, 3, 8, 16] {
+                let killed = try OutputFile.unfinished(path)
+                for begin in stride(from: 0, to: size, by: step) {
+                    try killed.write(Array(text[begin..<min(size, begin + step)]), at: begin)
+                }
+                let left = try InputFile(path: path + ".part")
+                #expect(left.byteCount == size)
+                #expect(try left.bytes(at: 0, count: min(8, size)).allSatisfy { $0 == 0 })
+                #expect(throws: Never.self) { try OutputFile.requireUnfinished(path + ".part") }
+                try killed.finish(as: path, isDurable: false)
+                #expect(try InputFile(path: path).bytes(at: 0, count: size) == Array(text.prefix(size)))
+                // The same under the other name is somebody's.
+                try FilePath.rename(path, to: path + ".part")
+                if size > 0 {
+                    #expect(throws: LeafError.self) { try OutputFile.requireUnfinished(path + ".part") }
+                    try FilePath.remove(path + ".part")
+                }
+            }
+        }
+    }
+
+    @Test func pagesOfAnUnfinishedFileKeepTheirBytes() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x")
+        let pages = try PageMemory(count: 3 * 4096)
+        for index in 0..<pages.bytes.count { pages.bytes[index] = UInt8(truncatingIfNeeded: index % 251 + 1) }
+        try OutputFile.replace(path) { (part) throws(LeafError) in
+            try part.writePages(UnsafeRawBufferPointer(rebasing: pages.bytes[..<8192]), at: 0)
+            try part.writePages(UnsafeRawBufferPointer(rebasing: pages.bytes[8192...]), at: 8192)
+        }
+        #expect(try InputFile(path: path).bytes(at: 0, count: pages.bytes.count) == Array(pages.bytes))
+    }
+
+    @Test func whatAnotherRunWritesIsNoNameForAResult() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x.part")
+        let other = try UnfinishedFile(path: folder.path("x"), isCancelled: { false })
+        let error = #expect(throws: LeafError.self) { try UnfinishedFile(path: path, isCancelled: { false }) }
+        #expect(error?.description.contains("\(path) is in use by another run") == true)
+        try other.finish()
+        #expect(!FilePath.exists(path) && !FilePath.exists(path + ".part"))
+    }
+
+    @Test func whatWaitsForAnotherRunGetsItsTurn() async throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x")
+        let other = try UnfinishedFile(path: path, isCancelled: { false })
+        let waiting = Task.detached {
+            try UnfinishedFile(path: path, patience: .seconds(30), isCancelled: { false }).finish()
+        }
+        try await Task.sleep(for: .milliseconds(100))
+        try other.append("first")
+        try other.finish()
+        try await waiting.value
+        #expect(try InputFile(path: path).byteCount == 0 && !FilePath.exists(path + ".part"))
+    }
+
+    @Test func whatIsNoRegularFileIsSaidSo() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x.part")
+        for make in [{ mkfifo($0, 0o600) }, { symlink("y", $0) }] as [(String) -> Int32] {
+            try #require(make(path) == 0)
+            let error = #expect(throws: LeafError.self) {
+                try UnfinishedFile(path: folder.path("x"), isCancelled: { false })
+            }
+            #expect(error?.kind == .usage && error?.description.contains("\(path) is not a regular file") == true)
+            try FilePath.remove(path)
+        }
+        #expect(!FilePath.exists(folder.path("y")))
     }
 
     /// Whatever its sentence says, and whoever hands it on.

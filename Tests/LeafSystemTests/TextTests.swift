@@ -5,7 +5,8 @@ import Testing
     @Test func nothingThatATerminalObeysIsPrintable() {
         #expect("\u{1B}]0;owned\u{7}".printable == #"\u{1b}]0;owned\u{7}"#)
         #expect("a\nb\r\tc\u{0}".printable == #"a\u{a}b\u{d}\u{9}c\u{0}"#)
-        #expect("\u{7F}\u{80}\u{9B}31m\u{9F}\u{A0}".printable == "\\u{7f}\\u{80}\\u{9b}31m\\u{9f}\u{A0}")
+        #expect("\u{7F}\u{80}\u{9B}31m\u{9F}\u{A0}".printable == #"\u{7f}\u{80}\u{9b}31m\u{9f}\u{a0}"#)
+        #expect("a b\u{3000}c\u{2009}".printable == #"a b\u{3000}c\u{2009}"#)
         for mark in ["\u{202A}", "\u{202E}", "\u{2066}", "\u{2069}", "\u{200F}", "\u{061C}", "\u{2028}"] {
             #expect("a\(mark)b".printable.hasPrefix("a\\u{") && !"a\(mark)b".printable.contains(mark))
         }

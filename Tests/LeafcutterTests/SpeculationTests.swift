@@ -261,9 +261,20 @@ import Testing
         #expect(abs(try #require(kept.acceptance(of: draft, for: file)) - 0.8229) < 0.01)
         #expect(kept.acceptance(of: draft, for: draft) == nil)
 
+        // Runs that end at the same time lose nothing of each other.
+        try FilePath.remove(KeptAcceptance.path(beside: draft.leaf.path))
+        DispatchQueue.concurrentPerform(iterations: 8) { _ in
+            try? KeptAcceptance.update(beside: draft.leaf.path, patience: .seconds(60)) {
+                $0.add(of: draft, for: file, trees: 16, levels: 64, accepted: 32)
+            }
+        }
+        let text = try String(contentsOfFile: KeptAcceptance.path(beside: draft.leaf.path), encoding: .utf8)
+        #expect(text.contains(#""levels":512,"#), "\(text)")
+
         for text in ["", "{}", #"{"acceptance":[{"model":"a","draft":"b","sweeps":1,"drafted":1,"accepted":2}]}"#] {
             try Data(text.utf8).write(to: URL(fileURLWithPath: KeptAcceptance.path(beside: draft.leaf.path)))
-            let error = #expect(throws: LeafError.self) { try DraftOptions(named: draft.leaf.path) }
+            let error = #expect(throws: LeafError.self) { try KeptAcceptance.check(beside: draft.leaf.path) }
+            #expect(try DraftOptions(named: draft.leaf.path).keptProblem?.description == error?.description)
             #expect(error?.kind == .badInput && error?.description.contains("remove it") == true, "\(text)")
         }
     }

@@ -64,7 +64,7 @@ struct BatchCommand: Command {
         var options = BatchJob.Options()
         (options.resumes, options.skipsBad, options.errors) = (resumes, skipsBad, errors)
         (options.seed, options.sequences) = (seed, batch.count)
-        try engine.checkTrace(isApartFrom: BatchJob.results(output, errors: errors))
+        try engine.checkResults(areApartFrom: BatchJob.results(output, errors: errors))
         let job = try BatchJob(
             input: input, output: output, file, origin: Model.origin(of: file, engine.modelOptions(Demand(context: 1))),
             options, reading: engine.inputs(of: file))
@@ -91,7 +91,7 @@ struct BatchCommand: Command {
             run.tell(tokens: outcome.tokens, requests: outcome.done - outcome.before)
         }
         try run.finishTrace()
-        try run.keepAcceptance()
+        run.keepAcceptance()
         if common.isJSON { terminal.print(json(outcome, run)) }
         let counts = "\(outcome.done) of \(Quantity.count(outcome.count, "request"))"
         guard outcome.done == outcome.count else {

@@ -16,7 +16,6 @@ struct BenchCommand: Command {
     var name: String?
     var isInProcess = false
     var text: String?
-    var acceptance: Float?
     var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
@@ -52,15 +51,12 @@ struct BenchCommand: Command {
             "generate", "N", "Decoding steps after each prompt, or tokens of a text (default 16).",
             \.benchmark.generatedTokens),
         .value("text", "FILE", "Go on from the first tokens of this text.", \.text, suggest: .file),
-        .value(
-            "acceptance", "SHARE",
-            "With --speculate FILE: how often its guesses are taken to be right, 0 to 1, where memory is divided.",
-            \.acceptance),
         .value("batch", "B", "Sequences that decode together (default 1).", \.benchmark.batch),
         .value("repeat", "N", "Prompts and their decoding steps that are counted (default 3).", \.benchmark.repeats),
     ]
 
-    private static let ofEngine = EngineOptions.generating.filter { $0.name != "memory" }
+    private static let ofEngine =
+        EngineOptions.generating.filter { $0.name != "memory" } + [EngineOptions.acceptanceOption]
 
     private static let reporting: [CommandOption<BenchCommand>] = [
         .value(
@@ -85,7 +81,7 @@ struct BenchCommand: Command {
         guard let model else { throw LeafError(.usage, "MODEL is missing; give a .leaf file, or --from with results") }
         terminal.progress.show("opening \(model)")
         let file = try tuning.open(model)
-        let work = try work(for: file)
+        let work = try work(for: file, terminal)
         if isInProcess { return try measureHere(work, terminal) }
         let budgets = try memory.budgets.map { budget throws(LeafError) in try work.plan(budget).budget }
         let interrupt = terminal.interrupt
@@ -124,15 +120,12 @@ struct BenchCommand: Command {
         guard text != nil || (engine.speculate == "off" && engine.draftTokens == nil) else {
             throw LeafError(.usage, "--speculate guesses how a text goes on; give one with --text")
         }
-        guard acceptance.map({ (0...1).contains($0) }) ?? true else {
-            throw LeafError(.usage, "--acceptance \(acceptance ?? 0) is not between 0 and 1")
-        }
         guard memory.budgets.count == 1 || !isInProcess else {
             throw LeafError(.usage, "--in-process is for one budget; \(memory.budgets.count) were given")
         }
     }
 
-    private func work(for file: ModelFile) throws(LeafError) -> BenchWork {
+    private func work(for file: ModelFile, _ terminal: Terminal) throws(LeafError) -> BenchWork {
         var benchmark = benchmark
         var prompt: [Int32]?
         var capacity = benchmark.capacity(for: file.configuration)
@@ -143,15 +136,13 @@ struct BenchCommand: Command {
             prompt = ids
         }
         var options = engine.modelOptions(capacity)
-        options.drafts = try engine.drafts()
-        if let acceptance { options.drafts.expectedAcceptance = Double(acceptance) }
+        options.drafts = try engine.drafts(terminal)
         return BenchWork(file: file, benchmark: benchmark, prompt: prompt, options: options)
     }
 
     /// What the benchmark reads, which no result may replace.
     private func inputs(of file: ModelFile) -> [String] {
         engine.inputs(of: file) + (text.map { [$0] } ?? [])
-            + (DraftOptions.names.contains(engine.speculate) ? [] : [engine.speculate])
     }
 
     // MARK: One budget
@@ -221,7 +212,7 @@ struct BenchCommand: Command {
         if let trace = engine.trace { words += ["--trace", trace] }
         if let text { words += ["--text", text, "--speculate", engine.speculate] }
         if let count = engine.draftTokens { words += ["--draft-tokens", "\(count)"] }
-        if let acceptance { words += ["--acceptance", "\(acceptance)"] }
+        if let acceptance = engine.acceptance { words += ["--acceptance", "\(acceptance)"] }
         if engine.keepsAcceptance { words.append("--keep-acceptance") }
         if common.isQuiet { words.append("--quiet") }
         return words + tuning.words + ["--", model ?? ""]
@@ -260,7 +251,7 @@ struct BenchCommand: Command {
         let run = try work.run(on: model, terminal)
         terminal.progress.clear()
         try engine.finish(trace, work.file.leaf, terminal)
-        if engine.keepsAcceptance { try model.keepAcceptance() }
+        engine.keepAcceptance(of: model, terminal)
         try write(run.result.json.line + "\n", terminal, to: output)
     }
 
@@ -283,6 +274,7 @@ struct BenchCommand: Command {
     private func openOutput(madeFrom inputs: [String]) throws(LeafError) -> UnfinishedFile? {
         guard let output else { return nil }
         try OutputTarget.check(output, isNoneOf: inputs)
+        try engine.checkResults(areApartFrom: OutputTarget.written(output, with: [.part]))
         return try UnfinishedFile(path: output, isCancelled: { Interrupt.isAnyRequested })
     }
 

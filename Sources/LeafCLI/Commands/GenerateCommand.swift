@@ -187,8 +187,7 @@ struct GenerateCommand: Command {
         since start: ContinuousClock.Instant, _ terminal: Terminal
     ) throws(LeafError) {
         let (interrupt, options) = (terminal.interrupt, try definiteOptions())  // Takes signals from here on.
-        let trace = try engine.makeTrace(
-            beside: file, session.map { [$0.path] } ?? [], apartFrom: session?.results ?? [])
+        let trace = try engine.makeTrace(beside: file, session: session)
         let request = GenerationRequest(
             prompt: try file.rows(of: prompt, options), options: options, samples: samples, session: session)
         warnOfUnknowns(in: prompt, request.prompt, terminal)
@@ -197,7 +196,7 @@ struct GenerateCommand: Command {
         let demand = request.demand(in: file.configuration)
         var modelOptions = engine.modelOptions(Demand(together: [demand]), trace: trace)
         modelOptions.keepsSessions = session != nil
-        modelOptions.drafts = try engine.drafts()
+        modelOptions.drafts = try engine.drafts(terminal)
         modelOptions.callerBytes =
             common.isJSON ? request.answerRoom.written : quietsPast ? NewPart.bytes(tokens: pastTokens) : 0
         try Session.check(request, for: file, modelOptions)
@@ -248,7 +247,7 @@ struct GenerateCommand: Command {
         }
         if let session { tell(of: session, generation, terminal) }
         try engine.finish(trace, file.leaf, terminal)
-        if engine.keepsAcceptance { try model.keepAcceptance() }
+        engine.keepAcceptance(of: model, terminal)
         if let failure = session?.failure { throw failure }
         if interrupt.isRequested { throw interruption(of: generation, session) }
     }

@@ -15,7 +15,6 @@ struct PlanCommand: Command {
     var target: Seconds?
     var diskRate: ByteRate?
     var cores: Int?
-    var acceptance: Float?
     var tuning = TuningOptions()
     var engine = EngineOptions()
     var common = CommonOptions()
@@ -50,10 +49,6 @@ struct PlanCommand: Command {
         .value(
             "target", "TIME",
             "In place of --memory: find the smallest memory that gives a token in this time: 1s, 500ms.", \.target),
-        .value(
-            "acceptance", "SHARE",
-            "With --speculate: how many drafts are right, 0 to 1 (default: what was kept, or 0.8 for a copy and 0.6).",
-            \.acceptance),
         .value("disk-rate", "RATE", "How fast the disk is: 1GB/s, 500MB/s.", \.diskRate),
         .value("cores", "N", "Compute threads to plan for (default: those of this machine).", \.cores),
     ]
@@ -61,13 +56,14 @@ struct PlanCommand: Command {
     /// What a plan says by other options, it does not take twice.
     private static let ofEngine =
         EngineOptions.all.filter { $0.name != "threads" && $0.name != "io" } + EngineOptions.draftOptions
+        + [EngineOptions.acceptanceOption]
 
     private static var presets: String { ModelPreset.allCases.map(\.rawValue).joined(separator: ", ") }
 
     func run(_ terminal: Terminal) throws(LeafError) {
         try validate()
         let file = try openFile()
-        var options = try modelOptions()
+        var options = try modelOptions(terminal)
         // What does not fit is said before anything is measured.
         if target == nil { options.memory = .bytes(try fittingBudget(file, options, terminal)) }
         // Drafts are more rows on each sweep.
@@ -156,23 +152,13 @@ struct PlanCommand: Command {
         }
     }
 
-    /// What is to draft, if anything is.
-    private func drafts() throws(LeafError) -> DraftOptions {
-        guard acceptance.map({ (0...1).contains($0) }) ?? true else {
-            throw LeafError(.usage, "--acceptance \(acceptance ?? 0) is not between 0 and 1")
-        }
-        var drafts = try engine.drafts()
-        if let acceptance { drafts.expectedAcceptance = Double(acceptance) }
-        return drafts
-    }
-
-    private func modelOptions() throws(LeafError) -> ModelOptions {
+    private func modelOptions(_ terminal: Terminal) throws(LeafError) -> ModelOptions {
         var options = engine.modelOptions(
             Demand(
                 context: context * batch, longest: context, rows: max(context, batch), logitRows: batch,
                 sequences: batch))
         options.threads = cores
-        options.drafts = try drafts()
+        options.drafts = try engine.drafts(terminal)
         return options
     }
 

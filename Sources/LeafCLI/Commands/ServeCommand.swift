@@ -114,7 +114,7 @@ struct ServeCommand: Command {
             file, options, context: context, sequences: batch.count, limits, files: files.map { _ in fileLimits })
         (options.capacity, options.callerBytes) = (plan.capacity, plan.callerBytes)
         options.requestLimit = 1_000_000
-        options.drafts = try engine.drafts()
+        options.drafts = try engine.drafts(terminal)
         _ = try Model.plan(file, options)
         let kept = try files.map { folder throws(LeafError) in
             Service.Files(

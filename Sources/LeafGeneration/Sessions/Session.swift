@@ -24,7 +24,9 @@ public final class Session: Sendable {
     /// Where links lead.
     private let target: String
     /// Everything that is written for it.
-    package var results: [String] { [target, target + ".part", target + ".lock"] }
+    package var results: [String] { [target, part, lockPath] }
+    private var part: String { OutputTarget.Companion.part.path(of: target) }
+    private var lockPath: String { OutputTarget.Companion.lock.path(of: target) }
     private let calls: WriteCalls
 
     /// Names a session, but reads and writes nothing yet.
@@ -49,6 +51,13 @@ public final class Session: Sendable {
     }
 
     deinit { letGo() }
+
+    /// Refuses a session that would take the place of what its run reads.
+    ///
+    /// - Throws: `.usage`.
+    package func check(isNoneOf inputs: [String]) throws(LeafError) {
+        try OutputTarget.check(path, with: OutputTarget.Companion.ofSession, isNoneOf: inputs)
+    }
 
     /// The contents of a session's file.
     public struct Contents: Sendable, Equatable {
@@ -172,27 +181,31 @@ public final class Session: Sendable {
     ) throws(LeafError) -> Int {
         if status.withLock({ $0.lock == nil }) { try hold() }
         defer { if isLast { letGo() } }
-        let output = try OutputFile(path: target + ".part", calls: calls)
-        do throws(LeafError) {
-            try output.truncate(to: 0)
+        return try OutputFile.replace(target, calls: calls) { output throws(LeafError) in
             let writer = try SessionWriter(output)
             try body(writer)
             try writer.finish()
-            try FilePath.rename(output.path, to: target)
             return writer.byteCount
-        } catch {
-            // On a full disk other files need the space. What has its name already must not be cut.
-            if output.isNamed { try? FilePath.remove(output.path) }
-            throw error
         }
     }
 
-    /// Keeps other runs out until `letGo()`, or until the last saving.
+    /// Keeps other runs out until `letGo()`, or until the last saving, and removes what a killed run did not finish.
     ///
-    /// - Throws: `.io` if another run has the session, or nothing can be written there.
+    /// - Throws: `.io` if another run has the session, or nothing can be written there, `.usage` if something else
+    ///   would be lost.
     func hold() throws(LeafError) {
-        let lock = try OutputFile(path: target + ".lock")
+        let isLeft = FilePath.exists(lockPath)
+        let lock = try OutputFile(path: lockPath)
         try lock.lock(for: "run")
+        try lock.requireEmpty()
+        do throws(LeafError) {
+            // A lock that a killed run left vouches for the other file, which may be whole but for its name.
+            if !isLeft { try OutputFile.requireUnfinished(part) }
+            try FilePath.remove(part)
+        } catch {
+            try? FilePath.remove(lock.path)
+            throw error
+        }
         status.withLock { $0.lock = lock }
     }
 
