@@ -111,9 +111,12 @@ struct TerminalTests {
     @Test func aSessionShowsTheSameTextOverTwoRuns() throws {
         let words = #"generate "$1" 春 --greedy --eos-id 0 --max-tokens 8"#
         let session = #"--session "$2/tale" --session-every 1"#
+        // Each token takes its time, so that the run is under way when it is stopped.
+        let budget = try budget(
+            ["generate", model, "春", "--greedy", "--max-tokens", "8", "--session", folder.path("none")])
         let run = try transcript(
             #"""
-            "$0" \#(words) \#(session) --max-read-rate 10MB/s --memory 50MiB --io direct &
+            "$0" \#(words) \#(session) --max-read-rate 10MB/s --memory \#(budget) --io direct &
             pid=$!
             until [ -e "$2/tale" ]; do sleep 0.05; done
             kill -TERM $pid; wait $pid; echo "status $?"
