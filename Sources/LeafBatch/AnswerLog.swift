@@ -5,8 +5,8 @@ import LeafWire
 /// The files of a job: the answers, the record of which lines they answer, and the answers of those that failed once
 /// more.
 ///
-/// Answers come to the disk first, then their records, then the failures. So a run that was killed anywhere leaves at
-/// most answers without a record, which are cut off and computed again.
+/// Records come to the disk first, then their answers, then the failures. So a run that was killed anywhere leaves at
+/// most records without a whole answer, which are computed again, and what stands behind the last answer is somebody's.
 package final class AnswerLog {
     /// Where its files are.
     package struct Paths: Sendable {
@@ -130,58 +130,10 @@ package final class AnswerLog {
     /// Bytes of a line of a job's file at most.
     private static let lineLimit = 1 << 16
 
-    /// What is there is written anew from the answers, so it may hold nothing but answers of requests that failed.
-    ///
-    /// - Parameter isBegun: whether there is a job to go on with.
+    /// Before a job has begun, nothing of it can be there; later it is compared with the answers.
     private static func checkErrors(_ path: String, ofJob isBegun: Bool) throws(LeafError) {
-        guard try byteCount(of: path) > 0 else { return }
-        guard isBegun else {
-            throw LeafError(.usage, "\(path) exists; name another file for the requests that failed")
-        }
-        let input = try InputFile(path: path)
-        let lines = try JobLines(input, limit: WireRequest.byteLimit)
-        while let line = try lines.next() {
-            // A run that was killed may have left the last one torn.
-            let isLast = line.offset + line.bytes.count == input.byteCount
-            guard !line.isTooLong, isFailure(line.bytes) || isLast && isTornFailure(line.bytes) else {
-                throw LeafError(
-                    .usage,
-                    "line \(line.number) of \(path) is no request that failed; name another file for those that do")
-            }
-        }
-    }
-
-    /// Whether a line is an answer that says why there is none.
-    private static func isFailure(_ line: ArraySlice<UInt8>) -> Bool {
-        var (hasError, hasMore) = (false, false)
-        do throws(LeafError) {
-            try JSONReader.read(line) { name, reader throws(LeafError) in
-                switch name {
-                case "id", "custom_id": try reader.skip()
-                case "error":
-                    hasError = try reader.kind() != .null
-                    try reader.skip()
-                // OpenAI's form has it where there is none as well.
-                case "response":
-                    if try reader.kind() != .null { hasMore = true }
-                    try reader.skip()
-                default:
-                    hasMore = true
-                    try reader.skip()
-                }
-            }
-        } catch { return false }
-        return hasError && !hasMore
-    }
-
-    /// Whether a line may be the beginning of such an answer. A whole object is none.
-    private static func isTornFailure(_ line: ArraySlice<UInt8>) -> Bool {
-        let start = Array(#"{"id":"#.utf8)
-        guard line.starts(with: start) || start.starts(with: line) else { return false }
-        do throws(LeafError) {
-            try JSONReader.read(line) { _, reader throws(LeafError) in try reader.skip() }
-            return false
-        } catch { return true }
+        guard !isBegun, try byteCount(of: path) > 0 else { return }
+        throw LeafError(.usage, "\(path) exists; name another file for the requests that failed")
     }
 
     // MARK: Beginning
@@ -198,7 +150,6 @@ package final class AnswerLog {
         let line = Array(record.line.utf8)
         try job.write(line, at: 0)
         try job.synchronize()
-        try errors?.truncate(to: 0)
         try FilePath.synchronizeFolder(of: paths.job)
         try FilePath.synchronizeFolder(of: paths.answers)
         jobEnd = line.count
@@ -209,14 +160,15 @@ package final class AnswerLog {
     ///
     /// - Parameter done: gets the lines that have.
     /// - Returns: how many of them failed.
-    /// - Throws: `.badInput` for answers that somebody changed, or records that are damaged.
+    /// - Throws: `.badInput` for answers that somebody changed or added, or records that are damaged, `.usage` for
+    ///   something else in the file of requests that failed.
     package func resume(_ done: inout LineSet) throws(LeafError) -> Int {
         let recordFile = try InputFile(path: paths.job)
         let records = try JobLines(recordFile, limit: Self.lineLimit)
         let input = try InputFile(path: paths.answers)
-        try errors?.truncate(to: 0)
-        var failed = 0
-        while let line = try records.next() {
+        let failures = try paths.errors.map { path throws(LeafError) in try InputFile(path: path) }
+        var (failed, isTorn) = (0, false)
+        while !isTorn, let line = try records.next() {
             let end = line.offset + line.bytes.count + 1
             // Without its line feed it is torn.
             guard end <= recordFile.byteCount else { break }
@@ -227,21 +179,34 @@ package final class AnswerLog {
                     throw LeafError(
                         .badInput, "line \(line.number) of \(paths.job) is damaged; name another file for the answers")
                 }
-                guard input.byteCount - answersEnd >= record.byteCount else { break }
-                try check(record, in: input)
+                guard try holds(record, input) else {
+                    isTorn = true
+                    break
+                }
                 guard done.insert(record.line) else {
                     throw LeafError(
                         .badInput, "\(paths.job) has line \(record.line) twice; name another file for the answers")
                 }
+                if record.isFailure {
+                    failed += 1
+                    if let failures { try copy(record, from: input, to: failures) }
+                }
                 answersEnd += record.byteCount
-                if record.isFailure { failed += 1 }
             }
             jobEnd = end
         }
+        guard isTorn || input.byteCount <= answersEnd else { throw added(to: paths.answers, behind: answersEnd) }
+        if let failures, failures.byteCount > errorsEnd { throw added(to: failures.path, behind: errorsEnd) }
         try job.truncate(to: jobEnd)
         try answers.truncate(to: answersEnd)
         try errors?.synchronize()
         return failed
+    }
+
+    private func added(to path: String, behind end: Int) -> LeafError {
+        LeafError(
+            .badInput,
+            "\(path) holds what is not of this job, behind byte \(end); move that elsewhere, or name another file")
     }
 
     /// Copies the answers of one sort from the files of a job that nobody is running.
@@ -268,24 +233,52 @@ package final class AnswerLog {
         }
     }
 
-    /// Compares an answer with its record, and copies it if the request failed.
-    private func check(_ record: AnswerRecord, in input: InputFile) throws(LeafError) {
+    /// Compares the next answer with its record.
+    ///
+    /// - Returns: false for one that never came to the disk as a whole.
+    /// - Throws: `.badInput` for one that somebody changed.
+    private func holds(_ record: AnswerRecord, _ input: InputFile) throws(LeafError) -> Bool {
+        guard input.byteCount - answersEnd >= record.byteCount else { return false }
         var digest = try record.begin()
+        var hasHoles = false
+        try Self.forEachPiece(of: record, at: answersEnd, in: input) { piece in
+            piece.withUnsafeBytes { digest.update($0) }
+            hasHoles = hasHoles || piece.contains(0)
+        }
+        if digest.value == record.digest { return true }
+        // What a machine that went down did not bring to the disk reads as zeros, which no answer has.
+        guard !hasHoles else { return false }
+        throw LeafError(
+            .badInput,
+            "\(paths.answers) was changed at byte \(answersEnd), where the answer to line \(record.line) stands; "
+                + "put it back, or name another file for the answers")
+    }
+
+    /// Lets the file of requests that failed hold the next answer: it is there, as far as it goes, or written.
+    private func copy(
+        _ record: AnswerRecord, from input: InputFile, to failures: InputFile
+    ) throws(LeafError) {
+        try Self.forEachPiece(of: record, at: answersEnd, in: input) { piece throws(LeafError) in
+            let held = max(0, min(piece.count, failures.byteCount - errorsEnd))
+            guard try piece.starts(with: failures.bytes(at: errorsEnd, count: held)) else {
+                throw LeafError(
+                    .usage,
+                    "\(failures.path) holds something else than the requests of this job that failed, at byte "
+                        + "\(errorsEnd); name another file for them")
+            }
+            if held < piece.count { try errors?.write(piece, at: errorsEnd) }
+            errorsEnd += piece.count
+        }
+    }
+
+    private static func forEachPiece(
+        of record: AnswerRecord, at offset: Int, in input: InputFile, _ body: ([UInt8]) throws(LeafError) -> Void
+    ) throws(LeafError) {
         var done = 0
         while done < record.byteCount {
-            let piece = try input.bytes(at: answersEnd + done, count: min(record.byteCount - done, JobLines.pieceBytes))
-            piece.withUnsafeBytes { digest.update($0) }
-            if record.isFailure, let errors {
-                try errors.write(piece, at: errorsEnd)
-                errorsEnd += piece.count
-            }
+            let piece = try input.bytes(at: offset + done, count: min(record.byteCount - done, JobLines.pieceBytes))
+            try body(piece)
             done += piece.count
-        }
-        guard digest.value == record.digest else {
-            throw LeafError(
-                .badInput,
-                "\(paths.answers) was changed at byte \(answersEnd), where the answer to line \(record.line) stands; "
-                    + "put it back, or name another file for the answers")
         }
     }
 
@@ -319,11 +312,13 @@ package final class AnswerLog {
     /// Waits until everything is on the disk.
     package func flush() throws(LeafError) {
         guard !pendingAnswers.isEmpty else { return }
+        try checkUntouched(answers, answersEnd)
+        try checkUntouched(job, jobEnd)
         do throws(LeafError) {
-            try Self.append(pendingAnswers, to: answers, at: answersEnd)
             try Self.append(pendingRecords, to: job, at: jobEnd)
+            try Self.append(pendingAnswers, to: answers, at: answersEnd)
         } catch {
-            // What has no record would be cut off later anyway; on a full disk the space is needed.
+            // What is not whole would be cut off later anyway; on a full disk the space is needed.
             try? answers.truncate(to: answersEnd)
             try? job.truncate(to: jobEnd)
             clear()
@@ -337,6 +332,16 @@ package final class AnswerLog {
         if let errors, !failures.isEmpty {
             try Self.append(failures, to: errors, at: errorsEnd)
             errorsEnd += failures.count
+        }
+    }
+
+    /// What somebody removed, replaced or wrote to meanwhile is not gone on with: answers would be lost unseen.
+    private func checkUntouched(_ file: OutputFile, _ end: Int) throws(LeafError) {
+        guard file.isNamed, file.byteCount == end else {
+            throw LeafError(
+                .io,
+                "\(file.path) was removed or changed while the job ran; put it back as it was and go on with it, "
+                    + "or name another file for the answers")
         }
     }
 

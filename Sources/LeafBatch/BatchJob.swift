@@ -178,7 +178,7 @@ package final class BatchJob {
             guard !line.isBlank else { continue }
             survey.count += 1
             let name = Self.name(of: line)
-            if !name.hasBadID {
+            if !name.isNameless {
                 try ids.add(name.idBytes, at: IDIndex.Place(line: line.number, offset: line.offset))
             }
             do throws(LeafError) {

@@ -23,8 +23,9 @@ struct LineName: Sendable {
     let url: String?
     /// What is wrong with one of these.
     let fault: LeafError?
-    /// Whether its id is of a kind that no id is: it is called by nothing then, and takes no other line's id.
-    let hasBadID: Bool
+    /// Whether nothing calls it, and it takes no other line's id: its id is of a kind that no id is, or it gives none
+    /// where it has to, or as far as it can be read.
+    let isNameless: Bool
 
     /// Reads no more than names, so that a line that is broken elsewhere can be answered.
     init(_ bytes: ArraySlice<UInt8>, line: Int) {
@@ -32,8 +33,9 @@ struct LineName: Sendable {
         var (hasKind, isForeign) = (false, false)
         var customID: String?
         var (idFault, customIDFault, routeFault): (LeafError?, LeafError?, LeafError?)
+        var isReadable = false
         var reader = JSONReader(bytes)
-        try? reader.fields { name, reader throws(LeafError) in
+        let fields: (String, inout JSONReader) throws(LeafError) -> Void = { name, reader in
             switch name {
             case "id":
                 let next = try Self.next(&reader, noting: &idFault) { reader throws(LeafError) in
@@ -53,10 +55,16 @@ struct LineName: Sendable {
             default: try reader.skip()
             }
         }
+        do throws(LeafError) {
+            try reader.fields(fields)
+            try reader.end()
+            isReadable = true
+        } catch {}
         // Data files have fields of any name beside ours.
         isOpenAI = isForeign && !hasKind
         self.id = isOpenAI ? customID.map { RequestID.text($0) } : id
-        hasBadID = (isOpenAI ? customIDFault : idFault) != nil
+        let hasBadID = (isOpenAI ? customIDFault : idFault) != nil
+        isNameless = hasBadID || self.id == nil && (isOpenAI || !isReadable)
         fault = isOpenAI ? customIDFault ?? routeFault : idFault
         (self.line, self.method, self.url) = (line, method, url)
     }
@@ -64,7 +72,7 @@ struct LineName: Sendable {
     /// Of a line that cannot be read at all.
     init(line: Int) {
         (self.line, id, method, url, isOpenAI) = (line, nil, nil, nil, false)
-        (fault, hasBadID) = (nil, false)
+        (fault, isNameless) = (nil, true)
     }
 
     private static func text(
@@ -130,7 +138,7 @@ struct LineName: Sendable {
     ///
     /// - Parameter isDuplicate: whether its id is another line's, which it must not take.
     func answer(_ error: LeafError, isDuplicate: Bool = false) -> JSON {
-        let isNameless = isDuplicate || hasBadID
+        let isNameless = isDuplicate || isNameless
         let id = isNameless ? .null : answerID.json
         guard isOpenAI else { return error.answer(id: id) }
         return openAI(

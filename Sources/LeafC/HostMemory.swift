@@ -44,13 +44,13 @@ final class RequestRoom: Sendable {
 
     /// Takes room for a request until what is returned goes.
     ///
-    /// - Throws: `.usage` for more than there is at all, `.busy` for more than is left.
+    /// - Throws: `.tooLong` for more than there is at all, `.busy` for more than is left.
     func take(_ wanted: Int) throws(LeafError) -> Share {
         guard wanted <= bytes else {
             throw LeafError(
-                .usage,
+                .tooLong,
                 "the request and its answer take up to \(wanted.sizeText), more than the \(bytes.sizeText) that there "
-                    + "are for requests; ask for less at once")
+                    + "are for requests; ask for less at once", advice: .opening("request_bytes", wanted))
         }
         let end = DispatchTime.now().uptimeNanoseconds + Self.patience
         var isLate = false

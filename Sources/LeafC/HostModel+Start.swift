@@ -88,7 +88,9 @@ extension HostModel {
         let asked = try made { () throws(LeafError) in try input.request(for: file) }
         let demand = asked.demand(in: file.configuration)
         let id = input.id?.json
-        return try start(wishes, bytes +| 2 *| demand.heapBytes) { request throws(LeafError) in
+        // One that is too long is refused by name when its turn comes, and takes no more than the longest does.
+        let held = min(demand.heapBytes, modelOptions.capacity.heapBytes)
+        return try start(wishes, bytes +| 2 *| held) { request throws(LeafError) in
             try model.submit([asked], request.cancellation) { [model, loadSeconds] _, event in
                 switch event {
                 case .piece(let piece): request.tell(.piece(piece))

@@ -115,10 +115,11 @@ struct EngineOptions: Sendable {
             trace: trace)
     }
 
-    /// What every run of a model may read, which no result may replace: the model, its mirror, its draft, standard
-    /// input.
+    /// What every run of a model may read, which no result may replace: the model, its mirror, its draft with what is
+    /// known of that, standard input.
     func inputs(of file: ModelFile) -> [String] {
-        file.paths + [reading.mirror, draftPath].compactMap { $0 } + ["-"]
+        let known = keepsAcceptance ? nil : draftPath.map { KeptAcceptance.path(beside: $0) }
+        return file.paths + [reading.mirror, draftPath, known].compactMap { $0 } + ["-"]
     }
 
     /// The model that is to draft.

@@ -177,8 +177,8 @@ extension SharedRun {
                         case .request(let asked):
                             defer { lines += 1 }
                             return .value((AskedLine(number: lines, asked: asked), requests(asked)))
-                        case .bad(let line, let id, let error):
-                            finish(lines, .failed(error, id: id?.json ?? .integer(line)))
+                        case .bad(let id, let error):
+                            finish(lines, .failed(error, id: id))
                             lines += 1
                         }
                     } catch {

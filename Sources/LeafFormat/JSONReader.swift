@@ -80,7 +80,12 @@ package struct JSONReader {
         let literal = try numberLiteral()
         if let value = Value(literal) { return value }
         if let value: Value = Self.whole(literal) { return value }
-        throw wrong("is \(literal.prefix(40)), where a whole number from \(Value.min) to \(Value.max) is wanted")
+        throw wrong("is \(Self.quoted(literal)), where a whole number from \(Value.min) to \(Value.max) is wanted")
+    }
+
+    /// A number for a message, with a mark where it goes on.
+    private static func quoted(_ literal: String) -> String {
+        literal.utf8.count > 40 ? "\(literal.prefix(39))…" : literal
     }
 
     /// The whole number that a literal with a point or an exponent stands for, digit by digit: nothing is rounded.
@@ -108,11 +113,11 @@ package struct JSONReader {
         try expect(.number)
         let literal = try numberLiteral()
         guard let value = Value(literal), value.isFinite else {
-            throw wrong("is \(literal.prefix(40)), where a number of usual size is wanted")
+            throw wrong("is \(Self.quoted(literal)), where a number of usual size is wanted")
         }
         // 0 turns many options off, which nobody has asked for.
         guard value != 0 || literal.isZero else {
-            throw wrong("is \(literal.prefix(40)), which is too near 0 to be told from it; give 0 or a larger number")
+            throw wrong("is \(Self.quoted(literal)), which is too near 0 to be told from it; give 0 or a larger number")
         }
         return value
     }

@@ -70,6 +70,7 @@ package final class LeafWriter {
         part = try OutputFile(path: Companion.part.path(of: path), calls: options.calls)
         // For who would give this name to something else.
         try part.lock()
+        try part.takePermissions(of: path)
         committer = BlockCommitter(part: part)
         let (blocks, start) = try resumption.begin(part)
         self.start = start

@@ -105,17 +105,23 @@ public struct Exporter: Sendable {
             peakBytes: ProcessMemory.peakBytes)
     }
 
-    /// Writes everything into a folder that is prepared, or leaves it so: shards alone are no checkpoint, and would
-    /// stand in the way of the next export.
+    /// Writes everything into a folder that is prepared, or leaves it so. Files get their names when all of them are
+    /// whole: shards alone are no checkpoint, and would stand in the way of the next export.
     private func fillFolder(
         _ shards: ExportShards, _ file: CPMAntFile, _ weights: WeightFormat, _ kernels: WeightKernels,
         _ isCancelled: () -> Bool, _ progress: (ExportProgress) -> Void
     ) throws(LeafError) {
+        var parts: [(name: String, file: OutputFile)] = []
+        func make(_ name: String, _ write: (OutputFile) throws(LeafError) -> Void) throws(LeafError) {
+            let part = try OutputFile.unfinished("\(folder)/\(name)")
+            parts.append((name, part))
+            try write(part)
+        }
         do throws(LeafError) {
             let rows = try LeafRows(file, kernels)
             var done = 0
             for shard in shards.files {
-                try OutputFile.replace("\(folder)/\(shard.name)") { (part) throws(LeafError) in
+                try make(shard.name) { (part) throws(LeafError) in
                     var writer = try ShardWriter(shard, to: part, weights: weights, kernels)
                     for tensor in shard.tensors {
                         try write(tensor, rows, &writer) { (count) throws(LeafError) in
@@ -128,26 +134,29 @@ public struct Exporter: Sendable {
                     }
                 }
             }
-            try writeOthers(shards, file, rows, weights)
+            for (name, bytes) in try others(shards, file, rows, weights) {
+                try make(name) { (part) throws(LeafError) in try part.write(bytes, at: 0) }
+            }
+            for part in parts { try part.file.finish(as: "\(folder)/\(part.name)", isDurable: true) }
         } catch {
-            for name in Self.names(shards) { try? FilePath.remove("\(folder)/\(name)") }
+            for part in parts {
+                try? FilePath.remove(part.file.isNamed ? part.file.path : "\(folder)/\(part.name)")
+            }
             throw error
         }
     }
 
-    /// Writes what is no weight, the configuration last.
-    private func writeOthers(
+    /// What is no weight, the configuration last.
+    private func others(
         _ shards: ExportShards, _ file: CPMAntFile, _ rows: LeafRows, _ weights: WeightFormat
-    ) throws(LeafError) {
-        try Self.write(shards.index, to: "\(folder)/\(ExportShards.indexName)")
-        if let index = shards.headIndex { try Self.write(index, to: "\(folder)/\(ExportShards.headIndexName)") }
+    ) throws(LeafError) -> [(name: String, bytes: [UInt8])] {
+        var others = [(ExportShards.indexName, shards.index)]
+        if let index = shards.headIndex { others.append((ExportShards.headIndexName, index)) }
         let hasVocabulary = file.leaf.tensor(LeafMetadata.vocabularyTensor) != nil
-        if hasVocabulary {
-            try Self.write(try rows.bytes(of: LeafMetadata.vocabularyTensor), to: "\(folder)/vocab.txt")
-        }
+        if hasVocabulary { others.append(("vocab.txt", try rows.bytes(of: LeafMetadata.vocabularyTensor))) }
         let isPlus = hasVocabulary && file.leaf.tensor(LeafMetadata.dictionaryTensor) == nil
         let json = file.configuration.transformersJSON(weights, isPlus: isPlus)
-        try Self.write(Array(json.utf8), to: "\(folder)/config.json")
+        return others + [("config.json", Array(json.utf8))]
     }
 
     /// The files of a checkpoint, whole or in shards.
@@ -158,9 +167,9 @@ public struct Exporter: Sendable {
 
     private func prepareFolder(_ shards: ExportShards) throws(LeafError) {
         let names = Self.names(shards)
-        guard options.replacesExisting || !names.contains(where: { FilePath.exists("\(folder)/\($0)") }) else {
+        if !options.replacesExisting, let name = names.first(where: { FilePath.identity(of: "\(folder)/\($0)") != nil }) {
             throw LeafError(
-                .usage, "\(folder) holds a checkpoint already; give another folder, or replace it",
+                .usage, "\(folder) holds a \(name) already; give another folder, or replace what it has of a checkpoint",
                 advice: .setting("force"))
         }
         for name in names { try OutputTarget.check("\(folder)/\(name)", isNoneOf: [model]) }
@@ -194,10 +203,6 @@ public struct Exporter: Sendable {
 
     private static func append(_ floats: [Float], to writer: inout ShardWriter) throws(LeafError) -> Int {
         try floats.withUnsafeBufferPointer { (floats) throws(LeafError) in try writer.append(floats) }
-    }
-
-    private static func write(_ bytes: [UInt8], to path: String) throws(LeafError) {
-        try OutputFile.replace(path) { (part) throws(LeafError) in try part.write(bytes, at: 0) }
     }
 }
 

@@ -18,8 +18,19 @@ extension OutputFile {
         try checkIsIdle(result)
         let part = try locked(OutputTarget.Companion.part.path(of: result), patience, calls)
         try requireUnfinished(part.path)
+        try part.takePermissions(of: result)
         try part.truncate(to: 0)
         return part
+    }
+
+    /// Lets nobody read or write it who may not do so with the file whose place it will take.
+    ///
+    /// - Throws: `.io` if that may not be written.
+    package func takePermissions(of result: String) throws(LeafError) {
+        var status = stat()
+        guard lstat(result, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
+        guard access(result, W_OK) == 0 else { throw .system("\(result) cannot be written", errno) }
+        setPermissions(status)
     }
 
     private static func locked(

@@ -188,6 +188,14 @@ package final class OutputFile: Sendable {
         guard byteCount == 0 else { throw .wouldBeLost(path) }
     }
 
+    /// Gives it another file's owner, as far as the process may, and the rights of that one.
+    func setPermissions(_ status: stat) {
+        let isOwned = fchown(descriptor, status.st_uid, status.st_gid) == 0
+        // Another group gets no rights that were not its own.
+        let mask: mode_t = isOwned || getgid() == status.st_gid ? 0o777 : 0o707
+        _ = fchmod(descriptor, status.st_mode & mask)
+    }
+
     /// Whether its path still leads to it.
     package var isNamed: Bool {
         var (own, named) = (stat(), stat())

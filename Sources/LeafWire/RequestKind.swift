@@ -31,16 +31,20 @@ package enum RequestID: Sendable, Equatable {
         }
     }
 
-    /// The id of a request that is broken elsewhere, so that whoever asked knows which one it was; nil if it can not be
-    /// read.
-    package init?(rescuedFrom json: ArraySlice<UInt8>) {
-        var id: RequestID?
-        var reader = JSONReader(json)
-        try? reader.fields { name, reader throws(LeafError) in
-            if name == "id" { id = try RequestID(&reader) } else { try reader.skip() }
-        }
-        guard let id else { return nil }
-        self = id
+    /// What to call a line that is broken somewhere, so that whoever asked knows which one it was: its id, or its number
+    /// if it is JSON and gives none. Of any other nobody knows whether it gives one: null, so that it takes the id of no
+    /// other line.
+    package static func json(rescuedFrom bytes: ArraySlice<UInt8>, line: Int) -> JSON {
+        var (id, isReadable) = (RequestID?.none, false)
+        var reader = JSONReader(bytes)
+        do throws(LeafError) {
+            try reader.fields { name, reader throws(LeafError) in
+                if name == "id" { id = try RequestID(&reader) } else { try reader.skip() }
+            }
+            try reader.end()
+            isReadable = true
+        } catch {}
+        return id?.json ?? (isReadable ? .integer(line) : .null)
     }
 }
 

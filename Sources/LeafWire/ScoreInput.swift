@@ -53,6 +53,8 @@ package struct ScoreInput: Sendable {
         var targetIDs: [Int32]?
         var input: String?
         var options: [String]?
+        /// Whether the target is no text: with a choice it may be the number of the right option.
+        var hasOtherTarget = false
     }
 
     private let fields: Fields
@@ -74,9 +76,9 @@ package struct ScoreInput: Sendable {
             case "id": fields.id = try RequestID(&reader)
             case "context": fields.context = try reader.text()
             case "context_ids": fields.contextIDs = try reader.integers()
-            // With a choice this may be the number of the right option, which is not used here.
             case "target":
-                if try reader.kind() == .text { fields.target = try reader.text() } else { try reader.skip() }
+                fields.hasOtherTarget = try reader.kind() != .text
+                if fields.hasOtherTarget { try reader.skip() } else { fields.target = try reader.text() }
             case "target_ids": fields.targetIDs = try reader.integers()
             case "input": fields.input = try reader.text()
             case "options": fields.options = try reader.texts()
@@ -140,7 +142,7 @@ package struct ScoreInput: Sendable {
         switch (fields.targetIDs, fields.target) {
         case (let ids?, _): target = ids
         case (nil, let given?): target = try encode(given)
-        case (nil, nil): throw LeafError.field("target", "is missing, a text")
+        case (nil, nil): throw LeafError.field("target", fields.hasOtherTarget ? "is no text" : "is missing, a text")
         }
         return ScoreQuestion(id: id, kind: .target, texts: [try request(context, target, file)], unknown: unknown)
     }

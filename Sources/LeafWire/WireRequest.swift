@@ -71,7 +71,7 @@ package enum WireRequest: Sendable {
         try JSONReader.read(json) { name, reader throws(LeafError) in
             guard name == "kind" else { return try reader.skip() }
             let text = try reader.text()
-            guard let known = RequestKind(rawValue: text) else {
+            guard let known = RequestKind(rawValue: text), kinds.contains(known) else {
                 let names = kinds.map(\.rawValue)
                 let nearest = NearestName.of(text, among: names)
                 throw LeafError(

@@ -102,28 +102,68 @@ import Testing
         #expect(try resumed().done == [1, 2, 3, 4, 9])
     }
 
-    /// Every length that a file may have when the power goes.
+    /// Records come first: every length that the files may have when the power goes.
     @Test func whateverIsTornIsCutOff() throws {
         try run([4, 2, 9])
         let (answers, job) = (try contents("out.jsonl").utf8.count, try contents("out.jsonl.job").utf8.count)
         let jobText = try contents("out.jsonl.job")
         let header = record.line.utf8.count
-        let whole = (1...3).map { count in lines(Array([4, 2, 9].prefix(count))).utf8.count }
+        let whole = (0...3).map { count in lines(Array([4, 2, 9].prefix(count))).utf8.count }
+        let records = { (bytes: Int) in jobText.utf8.prefix(bytes).count { $0 == UInt8(ascii: "\n") } - 1 }
         for (answerBytes, jobBytes) in [(answers, job)] + (0..<answers).map({ ($0, job) })
-            + (header..<job).map({ (answers, $0) })
+            + (header..<job).map({ (whole[records($0)], $0) })
         {
-            try? FileManager.default.removeItem(atPath: paths.answers)
-            try? FileManager.default.removeItem(atPath: paths.job)
-            try? FileManager.default.removeItem(atPath: folder.path("errors.jsonl"))
-            try run([4, 2, 9])
-            #expect(truncate(paths.answers, answerBytes) == 0)
-            #expect(truncate(paths.job, jobBytes) == 0)
-            let found = try resumed()
-            let records = jobText.utf8.prefix(jobBytes).count { $0 == UInt8(ascii: "\n") } - 1
-            let expected = min(records, whole.count { $0 <= answerBytes })
-            #expect(found.done == [4, 2, 9].prefix(expected).sorted(), "\(answerBytes) \(jobBytes)")
-            #expect(try contents("out.jsonl") == lines(Array([4, 2, 9].prefix(expected))))
-            #expect(try contents("errors.jsonl") == lines(expected == 3 ? [9] : []))
+            for areZeros in [false, true] {
+                for name in ["out.jsonl", "out.jsonl.job", "errors.jsonl"] {
+                    try? FileManager.default.removeItem(atPath: folder.path(name))
+                }
+                try run([4, 2, 9])
+                #expect(truncate(paths.answers, answerBytes) == 0)
+                // The size may come to the disk before the bytes.
+                if areZeros { #expect(truncate(paths.answers, whole[records(jobBytes)]) == 0) }
+                #expect(truncate(paths.job, jobBytes) == 0)
+                let expected = min(records(jobBytes), whole.dropFirst().count { $0 <= answerBytes })
+                if expected < 3 { #expect(truncate(folder.path("errors.jsonl"), 0) == 0) }
+                let found = try resumed()
+                #expect(found.done == [4, 2, 9].prefix(expected).sorted(), "\(answerBytes) \(jobBytes)")
+                #expect(try contents("out.jsonl") == lines(Array([4, 2, 9].prefix(expected))))
+                #expect(try contents("errors.jsonl") == lines(expected == 3 ? [9] : []))
+            }
+        }
+    }
+
+    @Test(arguments: ["my own note\n", "{\"id\":1,\"text\":\"春\"}\n", "x"])
+    func whatSomebodyAddedIsNotCutOff(added: String) throws {
+        try run([4, 9])
+        for name in ["out.jsonl", "errors.jsonl"] {
+            let before = try contents(name)
+            try (before + added).write(toFile: folder.path(name), atomically: false, encoding: .utf8)
+            let error = #expect(throws: LeafError.self) { try run([1], resumes: true) }
+            #expect(error?.description.contains("\(name) holds what is not of this job") == true)
+            #expect(try contents(name) == before + added)
+            try before.write(toFile: folder.path(name), atomically: false, encoding: .utf8)
+        }
+        try run([1], resumes: true)
+        #expect(try contents("out.jsonl") == lines([4, 9, 1]))
+    }
+
+    @Test(arguments: ["out.jsonl", "out.jsonl.job"]) func whatIsTakenAwayMeanwhileEndsTheRun(name: String) throws {
+        for change in [
+            { try FileManager.default.removeItem(atPath: $0) }, { #expect(truncate($0, 1) == 0) },
+            { try Data("mine\n".utf8).write(to: URL(filePath: $0), options: .atomic) },
+        ] as [(String) throws -> Void] {
+            let folder = try TemporaryDirectory()
+            let paths = AnswerLog.Paths(answers: folder.path("out.jsonl"), job: folder.path("out.jsonl.job"))
+            let log = try AnswerLog(paths, resumes: false)
+            try log.begin(record)
+            try log.append(answer(1), line: 1, isFailure: false)
+            try log.flush()
+            try change(folder.path(name))
+            let left = try? Data(contentsOf: URL(filePath: folder.path(name)))
+            try log.append(answer(2), line: 2, isFailure: false)
+            let error = #expect(throws: LeafError.self) { try log.flush() }
+            #expect(error?.description.contains("\(name) was removed or changed") == true)
+            #expect((try? Data(contentsOf: URL(filePath: folder.path(name)))) == left)
         }
     }
 
@@ -169,14 +209,11 @@ import Testing
         }
     }
 
-    /// Requests and answers begin as answers of failed requests do.
+    /// Requests, answers, and what failed in another job.
     @Test(arguments: [
-        #"{"id":1,"kind":"generate","prompt":"春"}"# + "\n", #"{"id":1,"kind":"generate","prompt":"春"}"#,
-        #"{"id":1,"error":"why"}"# + "\n" + #"{"id":2,"text":"春"}"# + "\n",
-        #"{"id":"b","custom_id":"a","response":{"status_code":200},"error":null}"# + "\n",
-        #"{"id":1,"error":"why","prompt":"春"}"# + "\n", #"{"id":1,"error":null}"# + "\n", "\n",
+        #"{"id":1,"kind":"generate","prompt":"春"}"# + "\n", #"{"id":1,"error":"why"}"# + "\n", "\n", #"{"i"#,
     ])
-    func onlyRequestsThatFailedAreWrittenAnew(held: String) throws {
+    func onlyWhatFailedInTheJobIsGoneOnWith(held: String) throws {
         let errors = folder.path("errors.jsonl")
         try run([4])
         try held.write(toFile: errors, atomically: false, encoding: .utf8)
@@ -185,13 +222,14 @@ import Testing
         #expect(try contents("out.jsonl") == lines([4]))
     }
 
-    @Test func requestsThatFailedAreWrittenAnew() throws {
-        let foreign = #"{"id":"b","custom_id":"a","response":null,"error":{"code":"usage","message":"why"}}"# + "\n"
-        try run([4, 9])
-        for held in [foreign, lines([9]) + foreign.dropLast(9), #"{"i"#] {
-            try held.write(toFile: folder.path("errors.jsonl"), atomically: false, encoding: .utf8)
+    /// As a run leaves them that was killed, or had no such file.
+    @Test func requestsThatFailedAreCompleted() throws {
+        try run([4, 9, 6])
+        let whole = lines([9, 6])
+        for count in 0...whole.utf8.count {
+            #expect(truncate(folder.path("errors.jsonl"), count) == 0)
             try run([], resumes: true)
-            #expect(try contents("errors.jsonl") == lines([9]))
+            #expect(try contents("errors.jsonl") == whole)
         }
     }
 

@@ -90,7 +90,8 @@ import Testing
         let run = try run(
             ["generate", "--greedy", "--ordered", "--skip-bad"], ["--requests", try folder.file(lines)])
         #expect(run.status == 1)
-        #expect(try run.objects.map { $0["id"] as? Int } == Array(1...20))
+        // Nobody knows what a line that cannot be read is called.
+        #expect(try run.objects.map { $0["id"] as? Int } == (1...20).map { lines[$0 - 1] == "nonsense" ? nil : $0 })
         #expect(try run.objects.map { $0["error"] != nil } == lines.map { $0 == "nonsense" })
     }
 

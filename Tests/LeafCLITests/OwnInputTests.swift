@@ -123,6 +123,9 @@ import Testing
                 #expect(!FileManager.default.fileExists(atPath: name))
             }
         }
+        // What is known of a draft is read, whether or not it is kept.
+        let known = try file("q4.leaf.acceptance", #"{"acceptance":[]}"#)
+        try expectRefusal(["generate", model, "春", "--speculate", draft, "--trace", known, "-q"], known)
         // A job reads its draft as well.
         let out = folder.path("out")
         try FileManager.default.copyItem(atPath: draft, toPath: out + ".job")

@@ -57,8 +57,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("{}", "is not a list of sizes: 'sizes' is missing"), ("{\"sizes\":4}", "'sizes' is not of the right kind"),
-        ("{\"sizes\":[1,\"a\"]}", "'sizes[1]' is not of the right kind"), ("[]", "the value is not of the right kind"),
+        ("{}", "is not a list of sizes: 'sizes' is missing"), ("{\"sizes\":4}", "'sizes' is no list"),
+        ("{\"sizes\":[1,\"a\"]}", "'sizes[1]' is no number"), ("[]", "the value is no object"),
         ("{", "it is not valid JSON"), ("", "it is not valid JSON"), ("\u{0}", "it is not valid JSON"),
         ("{\"sizes\":[]}" + String(repeating: " ", count: 100), "has 112 B, too much for a list of sizes"),
     ])

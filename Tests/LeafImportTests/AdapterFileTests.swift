@@ -151,7 +151,7 @@ import Testing
         (#""rank_pattern":{"project_q":4}"#, "rank_pattern"), (#""alpha_pattern":{"project_q":4}"#, "alpha_pattern"),
         (#""modules_to_save":["lm_head"]"#, "modules_to_save"), (#""peft_type":"IA3""#, "the kind 'IA3'"),
         (#""peft_type":"PROMPT_TUNING""#, "the kind 'PROMPT_TUNING'"), (#""r":3"#, "no rank of 3"),
-        (#""r":"x""#, "'r' is not of the right kind"),
+        (#""r":"x""#, "'r' is no number"),
     ])
     func whatPEFTDoesBesidePlainLoRAIsRefusedByName(field: String, reason: String) throws {
         let path = try write(peft(), "adapter_model.safetensors")

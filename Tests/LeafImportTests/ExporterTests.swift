@@ -145,24 +145,43 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: directory.url.path).isEmpty)
     }
 
-    /// Shards that are whole would stand in the way of the next export.
-    @Test func aFolderThatWasThereIsEmptyAgain() throws {
+    /// What a run leaves that is stopped, or killed, stands in the way of no other one.
+    @Test func anExportThatWasStoppedOrKilledBeginsAnew() throws {
         let conversion = try Conversion(Forms.path("ant-tiny-a/hf"), .float32)
         let directory = try TemporaryDirectory()
+        let (folder, killed) = (directory.path("out"), directory.path("killed"))
         var options = ExportOptions()
         options.shardBytes = 100_000
-        let exporter = Exporter(model: conversion.file.path, folder: directory.url.path, options: options)
-        var hadShard = false
+        let exporter = Exporter(model: conversion.file.path, folder: folder, options: options)
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        var hasShards = false
         let error = failure {
             _ = try exporter.run(isCancelled: {
-                let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.url.path)) ?? []
-                hadShard = names.contains { $0.hasPrefix("model-00001-of-") && $0.hasSuffix(".safetensors") }
-                return hadShard
+                let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+                hasShards = names.contains { $0.hasPrefix("model-00002-of-") }
+                if hasShards { try? FileManager.default.copyItem(atPath: folder, toPath: killed) }
+                return hasShards
             })
         }
-        #expect(error?.kind == .cancelled && hadShard)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.url.path).isEmpty)
+        #expect(error?.kind == .cancelled && hasShards)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
         _ = try exporter.run()
+        _ = try Exporter(model: conversion.file.path, folder: killed, options: options).run()
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+        #expect(try FileManager.default.contentsOfDirectory(atPath: killed).sorted() == names)
+        for name in names {
+            #expect(FileManager.default.contentsEqual(atPath: "\(folder)/\(name)", andPath: "\(killed)/\(name)"))
+        }
+    }
+
+    @Test func aLinkThatLeadsNowhereIsSomebodys() throws {
+        let conversion = try Conversion(Forms.path("ant-tiny-c/hf"))
+        let directory = try TemporaryDirectory()
+        let link = directory.path("config.json")
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "/nowhere/config.json")
+        let error = failure { _ = try Exporter(model: conversion.file.path, folder: directory.url.path).run() }
+        #expect(error?.description.contains("holds a config.json already") == true)
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "/nowhere/config.json")
     }
 
     /// In a chunk, and in a tensor outside of them.

@@ -142,6 +142,31 @@ import Testing
         }
     }
 
+    @Test(arguments: [0o600, 0o640, 0o400] as [mode_t]) func aResultIsAsPrivateAsWhatItReplaces(mode: mode_t) throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x")
+        try Data([1]).write(to: URL(filePath: path))
+        #expect(chmod(path, mode) == 0)
+        func permissions(_ path: String) -> mode_t {
+            var status = stat()
+            return stat(path, &status) == 0 ? status.st_mode & 0o777 : 0
+        }
+        let mayWrite = access(path, W_OK) == 0
+        do throws(LeafError) {
+            try OutputFile.replace(path) { (part) throws(LeafError) in
+                #expect(permissions(path + ".part") == mode)
+                try part.write([2], at: 0)
+            }
+            #expect(mayWrite)
+        } catch {
+            // Whoever may not write a file may not replace it either.
+            #expect(!mayWrite && error.description.contains("\(path) cannot be written"))
+            #expect(!FilePath.exists(path + ".part"))
+        }
+        #expect(permissions(path) == mode)
+        #expect(try InputFile(path: path).bytes(at: 0, count: 1) == [mayWrite ? 2 : 1])
+    }
+
     @Test func pagesOfAnUnfinishedFileKeepTheirBytes() throws {
         let folder = try TemporaryDirectory()
         let path = folder.path("x")

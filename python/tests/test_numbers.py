@@ -49,6 +49,7 @@ def test_logits_are_the_command_s_bits(model, command, tmp_path):
     assert logits.dtype == np.float32 and logits.shape == (len(ids), 30720)
     assert np.array_equal(logits, expected)
     assert np.array_equal(model.logits(np.array(ids)), expected)
+    assert np.array_equal(model.logits(ids, task=2, segment=2, last=True), expected[-1:])
 
 
 def test_vectors_are_the_command_s_bits(model, command):

@@ -1,3 +1,4 @@
+import LeafFormat
 import LeafSystem
 import LeafWire
 import Leafcutter
@@ -10,7 +11,7 @@ final class RequestStream<Request> {
     enum Next {
         case request(Request)
         /// A line that makes no sense, where such are answered.
-        case bad(line: Int, id: RequestID?, LeafError)
+        case bad(id: JSON, LeafError)
         /// Nothing came in time.
         case later
         case end
@@ -146,12 +147,16 @@ final class RequestStream<Request> {
                             .usage, "\(name), line \(line.number): \(error)" + advice,
                             advice: advice.isEmpty ? .setting("skip_bad") : nil)
                     }
-                    return .bad(
-                        line: line.number, id: line.isTooLong ? nil : RequestID(rescuedFrom: line.bytes),
-                        LeafError(.usage, "line \(line.number): \(error)"))
+                    return .bad(id: id(of: line), LeafError(.usage, "line \(line.number): \(error)"))
                 }
             }
         }
+    }
+
+    /// What to call a line that makes no sense.
+    private func id(of line: LineCutter.Line) -> JSON {
+        if source.isPlain { return .integer(line.number) }
+        return line.isTooLong ? .null : RequestID.json(rescuedFrom: line.bytes, line: line.number)
     }
 
     /// What to say of a line that is no object: a plain list is not for `--requests`.

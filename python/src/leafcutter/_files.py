@@ -84,7 +84,8 @@ def convert(
 
     Raises:
         BadInputError: the checkpoint is damaged or of another model.
-        FileError: reading or writing failed, or ``target`` exists.
+        FileError: reading or writing failed.
+        UsageError: ``target`` exists, or an option makes no sense.
     """
     paths = path_bytes(source, "source"), path_bytes(target, "target")
     given = {"weights": weights, "memory": memory, "threads": threads, "config": config, "vocab": vocab, "masks": masks}

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from leafcutter._types import FillOptions, FormOptions, GenerateOptions
+    from leafcutter._types import FillOptions, FormOptions, GenerateOptions, LogitsOptions
 
     Files = Union[Path, Mapping[str, Path]]
 
@@ -276,14 +276,14 @@ class Model:
             return rows
         return np.stack(rows) if rows else np.empty((0, self.info["dim_model"]), np.float32)
 
-    def logits(self, ids: Union[Sequence[int], IntArray], **options: Unpack[FormOptions]) -> FloatArray:
+    def logits(self, ids: Union[Sequence[int], IntArray], **options: Unpack[LogitsOptions]) -> FloatArray:
         """Computes the logits of each token's successor.
 
         Args:
             ids: of a text, ``<s>`` in front.
 
         Returns:
-            ``[len(ids), vocabulary]``, float32.
+            ``[len(ids), vocabulary]``, float32; with ``last=True`` the last row alone, ``[1, vocabulary]``.
         """
         if isinstance(ids, str):
             raise TypeError("ids is a text; model.tokenize turns it into ids")
@@ -294,7 +294,8 @@ class Model:
             if event.floats is None:
                 continue
             if logits is None:
-                logits = np.empty((len(ids), event.floats.shape[1]), np.float32)
+                rows = 1 if options.get("last") else len(ids)
+                logits = np.empty((rows, event.floats.shape[1]), np.float32)
             logits[begin : begin + len(event.floats)] = event.floats
             begin += len(event.floats)
         if logits is None:

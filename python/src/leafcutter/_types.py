@@ -45,6 +45,13 @@ class FormOptions(TypedDict, total=False):
     """Name of a trained soft prompt among the model's ``prompt_embeddings``."""
 
 
+class LogitsOptions(FormOptions, total=False):
+    """Options of logits."""
+
+    last: bool
+    """Whether the last row alone is wanted."""
+
+
 class ChoiceOptions(FormOptions, total=False):
     """How tokens are chosen."""
 
