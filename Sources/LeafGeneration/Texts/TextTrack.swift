@@ -86,18 +86,15 @@ package final class TextTrack<Choice: TextChoice>: Track {
         batch.rows.append(
             prompt.row(of: sequence, generated: last, step: history.generatedCount - 1, in: configuration))
         let drafts = texts[text].waitingDrafts
-        for (number, draft) in drafts.nodes.enumerated() {
+        for number in drafts.nodes.indices {
             // What is hidden by one row is hidden from all behind it, so these drafts are a chain.
             if !texts[text].takesBranches,
                 let hiding = prompt.hiding(after: history, drafts.path(to: number)[...], in: configuration)
             {
                 model.cache.hide(hiding.position, of: sequence, with: hiding.row)
             }
-            var row = prompt.row(
-                of: sequence, generated: draft.token, step: history.generatedCount + draft.depth - 1, in: configuration)
-            let parent = draft.parent.map { drafts[$0].place } ?? texts[text].trunk - 1
-            row.branch = RowBatch.Row.Branch(place: draft.place, behind: parent)
-            batch.rows.append(row)
+            batch.rows.append(
+                prompt.row(of: sequence, draft: number, in: drafts, behind: history.generatedCount, configuration))
         }
     }
 
