@@ -11,8 +11,7 @@ import Testing
     private let model: String
 
     init() throws {
-        folder = try TemporaryDirectory()
-        model = try Models.shared.get().demo
+        (folder, model) = try Models.demoWithFolder()
     }
 
     @Test(arguments: [("ngrams", "ngram"), ("Off", "off"), ("aut", "auto")])
