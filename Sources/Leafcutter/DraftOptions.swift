@@ -20,7 +20,7 @@ public struct DraftOptions: Sendable {
     /// Drafts of a text on each sweep, also where they do not pay; nil for as many as pay.
     public var fixedCount: Int?
 
-    /// How often a draft is taken to be right if those before it are, for predictions; nil for what was kept, or else a
+    /// How often the best guess behind a token is taken to be right, for predictions; nil for what was kept, or else a
     /// careful figure.
     public var expectedAcceptance: Double?
     /// What was kept of earlier runs; nil to know nothing of them.
@@ -87,7 +87,7 @@ public struct DraftOptions: Sendable {
     /// Models of the same family are right about as often, most copies with fewer bits more often.
     private static let carefulAcceptance = (model: 0.6, copy: 0.8)
 
-    /// How often what drafts is taken to be right.
+    /// How often the best guess of what drafts is taken to be right.
     func acceptance(for file: ModelFile) -> Double {
         if let expectedAcceptance { return expectedAcceptance }
         guard case .model(let draft) = source else { return Self.carefulAcceptance.model }

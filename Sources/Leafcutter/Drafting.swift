@@ -24,7 +24,7 @@ struct Drafting: Sendable {
     let mode: String
     /// Whether something was to draft for which there is no room.
     var isRefused = false
-    /// How often a draft is taken to be right if those before it are, for predictions.
+    /// How often the best guess behind a token is taken to be right, for predictions.
     private(set) var acceptance = 0.0
 
     static let off = Drafting(mode: "off")

@@ -29,7 +29,8 @@ extension Model {
         // Another run may have written it meanwhile.
         var kept = try KeptAcceptance(beside: draft.file.leaf.path)
         kept.add(
-            of: draft.file, for: file, trees: checked.trees, levels: checked.levels, accepted: checked.accepted)
+            of: draft.file, for: file, trees: checked.trees, levels: checked.levels, drafts: checked.drafts,
+            accepted: checked.accepted)
         try kept.write()
     }
 

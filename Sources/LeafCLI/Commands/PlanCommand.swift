@@ -52,7 +52,7 @@ struct PlanCommand: Command {
             "In place of --memory: find the smallest memory that gives a token in this time: 1s, 500ms.", \.target),
         .value(
             "acceptance", "SHARE",
-            "With --speculate: how many drafts are right, 0 to 1 (default: what was kept, or 0.8 for a copy and 0.6).",
+            "With --speculate: how often a best guess is right (default: what was kept, or 0.8 for a copy, else 0.6).",
             \.acceptance),
         .value("disk-rate", "RATE", "How fast the disk is: 1GB/s, 500MB/s.", \.diskRate),
         .value("cores", "N", "Compute threads to plan for (default: those of this machine).", \.cores),
