@@ -15,6 +15,7 @@ struct EngineOptions: Sendable {
     /// Nothing drafts for commands without `draftOptions`.
     var speculate = "off"
     var draftTokens: Int?
+    var sharesNgrams = false
     /// Whether what comes of drafts is kept beside the model that makes them.
     var keepsAcceptance = false
 
@@ -64,6 +65,12 @@ struct EngineOptions: Sendable {
             \.draftTokens),
     ]
 
+    /// For commands with texts of several requests.
+    static let shareOption = CommandOption<EngineOptions>.flag(
+        "share-ngrams",
+        "With --speculate ngram or auto: guess what other texts have said, too. No text changes, but how fast one "
+            + "comes may tell what others have said.", \.sharesNgrams)
+
     static let keepOption = CommandOption<EngineOptions>.flag(
         "keep-acceptance",
         "Count in FILE.leaf.acceptance how often the guesses of --speculate FILE.leaf are right; memory is divided and "
@@ -80,7 +87,9 @@ struct EngineOptions: Sendable {
         guard !keepsAcceptance || !DraftOptions.names.contains(speculate) else {
             throw LeafError(.usage, "--keep-acceptance counts what a model guesses; give --speculate with a .leaf file")
         }
-        return try DraftOptions(named: speculate, fixedCount: draftTokens, memory: memory)
+        var drafts = try DraftOptions(named: speculate, fixedCount: draftTokens, memory: memory)
+        drafts.sharesNgrams = sharesNgrams
+        return drafts
     }
 
     /// - Parameters:

@@ -20,6 +20,10 @@ public struct DraftOptions: Sendable {
     /// Drafts of a text on each sweep, also where they do not pay; nil for as many as pay.
     public var fixedCount: Int?
 
+    /// Whether n-grams are also those of what the other texts of the model have said. A text is the same either way,
+    /// but how fast it comes may tell what others have said.
+    public var sharesNgrams = false
+
     /// How often the best guess behind a token is taken to be right, for predictions; nil for what was kept, or else a
     /// careful figure.
     public var expectedAcceptance: Double?
@@ -72,14 +76,15 @@ public struct DraftOptions: Sendable {
     package var isWanted: Bool { if case .none = source { makeSource != nil } else { true } }
     var isAutomatic: Bool { if case .automatic = source { true } else { false } }
 
-    /// - Throws: `.usage` if the model has a corpus from which nothing would guess.
+    /// - Throws: `.usage` if there is something for n-grams, and none of them guesses.
     func check(for file: ModelFile) throws(LeafError) {
-        guard file.draftCorpus != nil else { return }
+        guard file.draftCorpus != nil || sharesNgrams else { return }
         switch source {
         case .automatic, .ngrams: return
         case .none, .model:
+            let what = file.draftCorpus != nil ? "a draft corpus is" : "what other texts have said is"
             throw LeafError(
-                .usage, "a draft corpus is for n-grams, and something else guesses, or nothing",
+                .usage, "\(what) for n-grams, and something else guesses, or nothing",
                 advice: .setting("speculate", ["ngram", "auto"]))
         }
     }

@@ -43,28 +43,31 @@ package struct NgramDrafter: Sendable {
     ///   - count: nodes at most; more than the tree's capacity mean all of it.
     ///   - depth: of the longest path.
     ///   - width: continuations of one node at most; 1 makes chains.
+    ///   - shared: what other texts have said.
     ///   - chance: what to make of an estimate, by the kind of the guess.
     package mutating func draft(
-        into tree: inout DraftTree, count: Int, depth: Int = .max, width: Int = 8,
+        into tree: inout DraftTree, count: Int, depth: Int = .max, width: Int = 8, _ shared: SharedNgrams? = nil,
         chance: (_ estimate: Double, _ kind: Int) -> Double = { estimate, _ in estimate }
     ) {
         tree.removeAll()
         frontier.removeAll()
         let count = min(count, tree.capacity, frontier.capacity)
         guard count > 0, depth > 0 else { return }
-        expand(nil, of: tree, width, chance)
+        let indices = [index] + (corpus.map { [$0.index] } ?? []) + (shared.map { [$0.newer, $0.older] } ?? [])
+        expand(nil, of: tree, indices, width, chance)
         while tree.count < count, let guess = frontier.popMostProbable() {
             tree.append(guess)
             let last = tree.count - 1
-            if tree.count < count, tree[last].depth < depth { expand(last, of: tree, width, chance) }
+            if tree.count < count, tree[last].depth < depth { expand(last, of: tree, indices, width, chance) }
         }
     }
 
     /// Adds the continuations of a node, or of the text, to what may be drafted.
     private mutating func expand(
-        _ node: Int?, of tree: DraftTree, _ width: Int, _ chance: (_ estimate: Double, _ kind: Int) -> Double
+        _ node: Int?, of tree: DraftTree, _ indices: [NgramIndex], _ width: Int,
+        _ chance: (_ estimate: Double, _ kind: Int) -> Double
     ) {
-        let length = continuations.find(after: context(of: node, in: tree), in: index, and: corpus?.index)
+        let length = continuations.find(after: context(of: node, in: tree), in: indices)
         guard length > 0 else { return }
         let kind = Self.kind(length)
         for _ in 0..<width {

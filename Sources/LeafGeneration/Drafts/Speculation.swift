@@ -62,6 +62,7 @@ package final class Speculation {
     ///   - seconds: that it took.
     ///   - isStep: whether every row was a step of a text or a draft.
     func learn(from texts: [any DraftedText], seconds: Double, rows: Int, isStep: Bool) {
+        source.note(texts)
         var tokens = texts.count
         for text in texts {
             guard let accepted = text.acceptedDrafts, !text.drafts.isEmpty else { continue }

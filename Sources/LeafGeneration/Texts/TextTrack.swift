@@ -107,6 +107,7 @@ package final class TextTrack<Choice: TextChoice>: Track {
         let drafts = texts[text].waitingDrafts
         let trunk = texts[text].trunk
         let accepted = try choice.accept(rows, of: text, drafts: drafts, workspace: &workspace)
+        if !choice.goesOn(text) { texts[text].end = choice.history(of: text) }
         report.noteToken()
         if !isPrompt { report.countStep(tokens: 1 + accepted.count) }
         if !drafts.isEmpty {
@@ -160,6 +161,8 @@ extension TextTrack {
         var drafts = DraftTree(capacity: Speculation.mostDrafts)
         var acceptedDrafts: [Int]?
         var draftState: AnyObject?
+        /// What it has become; nil while it goes on.
+        var end: TokenHistory?
 
         init(_ track: TextTrack, _ number: Int) {
             self.track = track
@@ -171,7 +174,7 @@ extension TextTrack {
         var prompt: PromptRows { track.prompt }
         var sequence: SequenceID { track.sequences[number] }
         var trunk: Int { track.cachedLength(generated: history.generatedCount) }
-        var history: TokenHistory { track.choice.history(of: number) }
+        var history: TokenHistory { end ?? track.choice.history(of: number) }
         var draftLimit: Int { track.choice.draftLimit(of: number) }
         var takesBranches: Bool { !track.prompt.zeroIsPadding }
 
