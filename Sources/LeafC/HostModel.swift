@@ -17,7 +17,7 @@ final class HostModel: Sendable {
     let model: Model
     let loadSeconds: Double
     let room: RequestRoom
-    private let modelOptions: ModelOptions
+    let modelOptions: ModelOptions
     /// What decides every answer beside its request, once somebody asked.
     private let origin = Mutex<String?>(nil)
     private let monitor = Monitor(State(), events: 1)

@@ -27,6 +27,7 @@ struct HostOptions {
     var promptEmbeddings: [NamedFile] = []
     private var speculate: String?
     private var draftTokens: Int?
+    private var sharesNgrams = false
     /// What requests and their answers may take, beside what the model's own demand has for tokens under way.
     private var requestBytes = 8 << 20
     /// For plans alone.
@@ -42,7 +43,8 @@ struct HostOptions {
 
     private static let names = [
         "memory", "threads", "io", "mirror", "max_read_rate", "activations", "kv", "sequences", "batch", "guard", "amx",
-        "speculate", "draft_tokens", "delta", "deltas", "delta_alpha", "prompt_embedding", "prompt_embeddings",
+        "speculate", "draft_tokens", "share_ngrams", "delta", "deltas", "delta_alpha", "prompt_embedding",
+        "prompt_embeddings",
     ]
     /// A job finds out by itself what its requests need.
     private static let namesOfModel = ["context", "logit_rows", "request_bytes"]
@@ -137,6 +139,7 @@ struct HostOptions {
         case "amx": mayUseTiles = try reader.bool()
         case "speculate": speculate = try reader.filePath("auto, off, ngram or a model")
         case "draft_tokens": draftTokens = try reader.integer(Int.self)
+        case "share_ngrams": sharesNgrams = try reader.bool()
         case "delta", "deltas": deltas.append(contentsOf: try Self.files(&reader))
         case "delta_alpha": deltaAlpha = try reader.number()
         case "prompt_embedding", "prompt_embeddings": promptEmbeddings.append(contentsOf: try Self.files(&reader))
@@ -276,7 +279,9 @@ extension HostOptions {
         guard draftTokens == nil || name != "off" else {
             throw LeafError(.usage, "draft_tokens needs something that guesses; give speculate as well")
         }
-        return try DraftOptions(named: name, fixedCount: draftTokens, memory: memory)
+        var drafts = try DraftOptions(named: name, fixedCount: draftTokens, memory: memory)
+        drafts.sharesNgrams = sharesNgrams
+        return drafts
     }
 
     /// The same with the fewest rows of logits: what decides whether it fits at all.

@@ -17,6 +17,7 @@ struct EngineOptions: Sendable {
     var draftTokens: Int?
     /// How often drafts are taken to be right; nil for what was kept, or else a careful figure.
     var acceptance: Float?
+    var sharesNgrams = false
     /// Whether what comes of drafts is kept beside the model that makes them.
     var keepsAcceptance = false
 
@@ -69,8 +70,14 @@ struct EngineOptions: Sendable {
     /// For commands that predict.
     static let acceptanceOption = CommandOption<EngineOptions>.value(
         "acceptance", "SHARE",
-        "With --speculate FILE: how often a guess is taken to be right if those before it are, 0 to 1 (default: what "
-            + "was kept, or else 0.8 for a copy and 0.6 for other models).", \.acceptance)
+        "With --speculate FILE: how often a best guess is taken to be right, 0 to 1 (default: what was kept, or else "
+            + "0.8 for a copy and 0.6 for other models).", \.acceptance)
+
+    /// For commands with texts of several requests.
+    static let shareOption = CommandOption<EngineOptions>.flag(
+        "share-ngrams",
+        "With --speculate ngram or auto: guess what other texts have said, too. No text changes, but how fast one "
+            + "comes may tell what others have said.", \.sharesNgrams)
 
     static let keepOption = CommandOption<EngineOptions>.flag(
         "keep-acceptance",
@@ -98,6 +105,7 @@ struct EngineOptions: Sendable {
         }
         var options = try DraftOptions(named: speculate, fixedCount: draftTokens, memory: memory)
         options.expectedAcceptance = acceptance.map(Double.init)
+        options.sharesNgrams = sharesNgrams
         if keepsAcceptance, let draftPath {
             try KeptAcceptance.check(beside: draftPath)
         } else if let problem = options.keptProblem {

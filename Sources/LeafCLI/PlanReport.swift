@@ -49,8 +49,8 @@ struct PlanReport {
         var lines = [
             drafts.drafts == 0
                 ? "speculation (\(drafts.mode)) would not pay"
-                : "with \(drafts.drafts.of("draft")) a sweep of \(drafts.mode), if "
-                    + "\((100 * drafts.acceptance).fixed(0)) % of them are right: "
+                : "with \(drafts.drafts.of("draft")) a sweep of \(drafts.mode), if its best guess is right "
+                    + "\((100 * drafts.acceptance).fixed(0)) % of the time: "
                     + "\(drafts.secondsPerToken.asDuration) a token, \(drafts.tokensPerSweep.fixed(1)) tokens a "
                     + "sweep"
         ]

@@ -65,9 +65,11 @@ extension Executor {
         try architecture.check(row)
     }
 
-    func embed(_ batch: RowBatch) throws(LeafError) {
+    /// Embeds the rows with the token table of this executor or of its lender.
+    func embed(_ batch: RowBatch, fromTableOf source: Executor) throws(LeafError) {
         for (number, row) in batch.rows.enumerated() {
-            try architecture.embed(row.input, segment: row.segment, into: scratch.hiddenStates[number], self)
+            try source.architecture.embed(
+                row.input, segment: row.segment, into: scratch.hiddenStates[number], source)
         }
     }
 

@@ -19,13 +19,4 @@ extension Executor {
         guard let lender, let borrowed, borrowed.blocks.contains(block) else { return self }
         return lender
     }
-
-    /// Embeds the rows with the token table of this executor or of its lender.
-    func embed(_ batch: RowBatch, fromTableOf source: Executor) throws(LeafError) {
-        guard source !== self else { return try embed(batch) }
-        for (number, row) in batch.rows.enumerated() {
-            try source.architecture.embed(
-                row.input, segment: row.segment, into: scratch.hiddenStates[number], source)
-        }
-    }
 }

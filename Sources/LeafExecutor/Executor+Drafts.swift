@@ -39,13 +39,10 @@ extension Executor {
         cache.withPages(of: sequence) { pages in
             let (from, to) = (pages[place / Demand.pageKeys], pages[target / Demand.pageKeys])
             cache.positions(page: to)[lane] = cache.positions(page: from)[lane]
-            for (index, heads) in facts.attentions(in: blocks).enumerated() {
-                for head in 0..<heads.keyHeads {
-                    let offset = cache.offset(attention: index, head: head)
-                    kernels.floats.cache_copy(
-                        cache.precision.kernelType, heads.dimHead, cache.page(from, offset: offset),
-                        cache.page(to, offset: offset), lane)
-                }
+            cache.forEachHead { offset, dimHead in
+                kernels.floats.cache_copy(
+                    cache.precision.kernelType, dimHead, cache.page(from, offset: offset),
+                    cache.page(to, offset: offset), lane)
             }
         }
     }
@@ -64,14 +61,11 @@ extension Executor {
         guard let first = places.first else { return }
         let nothing = scratch.zeros
         cache.withPages(of: sequence) { pages in
-            for (index, heads) in facts.attentions(in: blocks).enumerated() {
-                for head in 0..<heads.keyHeads {
-                    let page = cache.page(
-                        pages[first / Demand.pageKeys], offset: cache.offset(attention: index, head: head))
-                    for place in places {
-                        kernels.floats.cache_store(
-                            cache.precision.kernelType, heads.dimHead, nothing, nothing, page, place % Demand.pageKeys)
-                    }
+            cache.forEachHead { offset, dimHead in
+                let page = cache.page(pages[first / Demand.pageKeys], offset: offset)
+                for place in places {
+                    kernels.floats.cache_store(
+                        cache.precision.kernelType, dimHead, nothing, nothing, page, place % Demand.pageKeys)
                 }
             }
         }

@@ -74,6 +74,8 @@ package final class KVCache {
             let offset: Int
             /// Bytes of one head: its keys, then its values.
             let headBytes: Int
+            let count: Int
+            let dimHead: Int
         }
 
         /// By attention.
@@ -85,7 +87,9 @@ package final class KVCache {
             var offset = 0
             for attention in attentions {
                 let headBytes = 2 * 16 * attention.dimHead.roundedUp(to: 16) * precision.elementBytes
-                heads.append(Heads(offset: offset, headBytes: headBytes))
+                heads.append(
+                    Heads(
+                        offset: offset, headBytes: headBytes, count: attention.keyHeads, dimHead: attention.dimHead))
                 offset += headBytes * attention.keyHeads
             }
             self.heads = heads
@@ -243,6 +247,13 @@ package final class KVCache {
     /// - Parameter attention: which of `ModelFacts.attentions`.
     func offset(attention: Int, head: Int) -> Int {
         layout.heads[attention].offset + head * layout.heads[attention].headBytes
+    }
+
+    /// Calls `body` with the offset of each head in every page, and the width of its keys.
+    func forEachHead(_ body: (_ offset: Int, _ dimHead: Int) -> Void) {
+        for heads in layout.heads {
+            for head in 0..<heads.count { body(heads.offset + head * heads.headBytes, heads.dimHead) }
+        }
     }
 
     /// The address of an offset in a page.

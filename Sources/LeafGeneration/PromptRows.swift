@@ -133,6 +133,23 @@ public struct PromptRows: Sendable, Equatable {
             isContext: false, wantsLogits: true, adapter: tuning.adapter)
     }
 
+    /// The row of a draft that has a place.
+    ///
+    /// - Parameters:
+    ///   - number: of the draft in its tree.
+    ///   - generated: tokens of the text, behind which the tree stands.
+    func row(
+        of sequence: SequenceID, draft number: Int, in tree: DraftTree, behind generated: Int,
+        _ configuration: ModelConfiguration
+    ) -> RowBatch.Row {
+        let draft = tree[number]
+        precondition(draft.place >= 0, "a draft without a place has no row")
+        var row = row(of: sequence, generated: draft.token, step: generated + draft.depth - 1, in: configuration)
+        let last = length(in: configuration) + generated - 1
+        row.branch = RowBatch.Row.Branch(place: draft.place, behind: draft.parent.map { tree[$0].place } ?? last)
+        return row
+    }
+
     private func segment(of id: Int32) -> Int32 { zeroIsPadding && id == 0 ? 0 : segment }
 
     /// A position that goes out of sight, and the index of the row with which it does.

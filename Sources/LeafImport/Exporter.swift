@@ -167,9 +167,11 @@ public struct Exporter: Sendable {
 
     private func prepareFolder(_ shards: ExportShards) throws(LeafError) {
         let names = Self.names(shards)
-        if !options.replacesExisting, let name = names.first(where: { FilePath.identity(of: "\(folder)/\($0)") != nil }) {
+        let held = names.first { FilePath.identity(of: "\(folder)/\($0)") != nil }
+        if let held, !options.replacesExisting {
             throw LeafError(
-                .usage, "\(folder) holds a \(name) already; give another folder, or replace what it has of a checkpoint",
+                .usage,
+                "\(folder) holds a \(held) already; give another folder, or replace what it has of a checkpoint",
                 advice: .setting("force"))
         }
         for name in names { try OutputTarget.check("\(folder)/\(name)", isNoneOf: [model]) }

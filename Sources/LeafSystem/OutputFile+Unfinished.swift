@@ -100,8 +100,6 @@ extension OutputFile {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
-            throw .inUse(path, by: "run")
-        }
+        guard isLocked(descriptor) else { throw .inUse(path, by: "run") }
     }
 }

@@ -178,7 +178,20 @@ package final class OutputFile: Sendable {
     /// - Parameter user: what may be using the file, for the message.
     package func lock(for user: String = "conversion") throws(LeafError) {
         // The process that held the lock may have renamed the file meanwhile.
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, isNamed else { throw .inUse(path, by: user) }
+        guard Self.isLocked(descriptor), isNamed else { throw .inUse(path, by: user) }
+    }
+
+    /// Locks what a descriptor leads to, unless another process has it.
+    ///
+    /// A child that a program starts has all that its parent has, until it begins its own program: so what was given
+    /// back a moment ago may be locked for a moment more.
+    static func isLocked(_ descriptor: Int32) -> Bool {
+        for attempt in 0..<20 {
+            if attempt > 0 { usleep(10_000) }
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+            if errno != EWOULDBLOCK { break }
+        }
+        return errno != EWOULDBLOCK
     }
 
     /// Refuses a file that holds anything, for a name that nobody has been asked about.
@@ -230,7 +243,7 @@ package final class FolderLock {
         descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .system("\(path) cannot be opened", errno) }
         // Some network file systems lock no folders. The files in it have locks of their own.
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else { throw .inUse(path, by: "run") }
+        guard OutputFile.isLocked(descriptor) else { throw .inUse(path, by: "run") }
     }
 
     deinit { close(descriptor) }

@@ -17,7 +17,7 @@ package struct UnknownFields: Sendable, Equatable {
     private static let longest = 64
     /// Names of files, and what is chosen when a model is opened.
     private static let forbidden: Set<String> = [
-        "session", "session_every", "trace", "draft_corpus", "draft_tokens", "speculate", "delta_alpha",
+        "session", "session_every", "trace", "draft_corpus", "draft_tokens", "share_ngrams", "speculate", "delta_alpha",
     ]
     /// What clients send to every route, and what is the same here whatever it says.
     private static let known: Set<String> = ["model", "user"]

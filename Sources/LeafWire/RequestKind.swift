@@ -31,9 +31,9 @@ package enum RequestID: Sendable, Equatable {
         }
     }
 
-    /// What to call a line that is broken somewhere, so that whoever asked knows which one it was: its id, or its number
-    /// if it is JSON and gives none. Of any other nobody knows whether it gives one: null, so that it takes the id of no
-    /// other line.
+    /// What to call a line that is broken somewhere, so that whoever asked knows which one it was: its id, or its
+    /// number if it is JSON and gives none. Of any other nobody knows whether it gives one: null, so that it takes the
+    /// id of no other line.
     package static func json(rescuedFrom bytes: ArraySlice<UInt8>, line: Int) -> JSON {
         var (id, isReadable) = (RequestID?.none, false)
         var reader = JSONReader(bytes)

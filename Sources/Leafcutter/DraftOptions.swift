@@ -20,7 +20,11 @@ public struct DraftOptions: Sendable {
     /// Drafts of a text on each sweep, also where they do not pay; nil for as many as pay.
     public var fixedCount: Int?
 
-    /// How often a draft is taken to be right if those before it are, for predictions; nil for what was kept, or else a
+    /// Whether n-grams are also those of what the other texts of the model have said. A text is the same either way,
+    /// but how fast it comes may tell what others have said.
+    public var sharesNgrams = false
+
+    /// How often the best guess behind a token is taken to be right, for predictions; nil for what was kept, or else a
     /// careful figure.
     public var expectedAcceptance: Double?
     /// What was kept of earlier runs; nil to know nothing of them.
@@ -75,14 +79,15 @@ public struct DraftOptions: Sendable {
     package var isWanted: Bool { if case .none = source { makeSource != nil } else { true } }
     var isAutomatic: Bool { if case .automatic = source { true } else { false } }
 
-    /// - Throws: `.usage` if the model has a corpus from which nothing would guess.
+    /// - Throws: `.usage` if there is something for n-grams, and none of them guesses.
     func check(for file: ModelFile) throws(LeafError) {
-        guard file.draftCorpus != nil else { return }
+        guard file.draftCorpus != nil || sharesNgrams else { return }
         switch source {
         case .automatic, .ngrams: return
         case .none, .model:
+            let what = file.draftCorpus != nil ? "a draft corpus is" : "what other texts have said is"
             throw LeafError(
-                .usage, "a draft corpus is for n-grams, and something else guesses, or nothing",
+                .usage, "\(what) for n-grams, and something else guesses, or nothing",
                 advice: .setting("speculate", ["ngram", "auto"]))
         }
     }
@@ -90,7 +95,7 @@ public struct DraftOptions: Sendable {
     /// Models of the same family are right about as often, most copies with fewer bits more often.
     private static let carefulAcceptance = (model: 0.6, copy: 0.8)
 
-    /// How often what drafts is taken to be right.
+    /// How often the best guess of what drafts is taken to be right.
     func acceptance(for file: ModelFile) -> Double {
         if let expectedAcceptance { return expectedAcceptance }
         guard case .model(let draft) = source else { return Self.carefulAcceptance.model }

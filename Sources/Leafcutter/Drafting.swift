@@ -10,8 +10,8 @@ import LeafSystem
 struct Drafting: Sendable {
     enum Source: Sendable {
         case none
-        /// For texts of so many tokens, so many of them at once.
-        case ngrams(limit: Int, texts: Int)
+        /// For texts of so many tokens, so many of them at once; and for all of them so many tokens that were said.
+        case ngrams(limit: Int, texts: Int, shared: Int)
         case model(DraftModel)
         case other(@Sendable () -> any DraftSource)
     }
@@ -24,7 +24,7 @@ struct Drafting: Sendable {
     let mode: String
     /// Whether something was to draft for which there is no room.
     var isRefused = false
-    /// How often a draft is taken to be right if those before it are, for predictions.
+    /// How often the best guess behind a token is taken to be right, for predictions.
     private(set) var acceptance = 0.0
 
     static let off = Drafting(mode: "off")
@@ -38,6 +38,8 @@ struct Drafting: Sendable {
     /// Drafts of a text for which there is room where nobody says how many.
     private static let usualCount = 16
     private static let counts = 1...Speculation.mostDrafts
+    /// Tokens of what texts have said that are kept for all of them: 768 KiB.
+    private static let sharedTokens = 1 << 16
     /// Texts that draft on the same sweep with all their drafts.
     static let mostTexts = 4
 
@@ -62,7 +64,9 @@ struct Drafting: Sendable {
             self = Drafting(
                 mode: "off: with float weights a draft could change the last bits", isRefused: !options.isAutomatic)
         case .automatic, .ngrams:
-            source = .ngrams(limit: executor.capacity.longest, texts: executor.capacity.sequences)
+            source = .ngrams(
+                limit: executor.capacity.longest, texts: executor.capacity.sequences,
+                shared: options.sharesNgrams ? Self.sharedTokens : 0)
             // Drafts that nobody asked for take no pages.
             room = options.isAutomatic ? DraftRoom(rows: count * texts) : Self.room(count, texts)
             acceptance = options.acceptance(for: file)
@@ -129,8 +133,12 @@ struct Drafting: Sendable {
     func parts() throws(LeafError) -> [MemoryPlan.Part] {
         switch source {
         case .none, .other: []
-        case .ngrams(let limit, let texts):
-            [MemoryPlan.Part(.drafts, texts *| NgramDrafts.byteCount(limit: limit))]
+        case .ngrams(let limit, let texts, let shared):
+            [
+                MemoryPlan.Part(
+                    .drafts,
+                    texts *| NgramDrafts.byteCount(limit: limit) +| SharedNgrams.byteCount(tokens: shared))
+            ]
         case .model(let model):
             [
                 MemoryPlan.Part(

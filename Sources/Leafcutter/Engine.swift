@@ -68,10 +68,10 @@ package final class Engine: @unchecked Sendable {
         let drafting = settings.drafting
         switch drafting.source {
         case .none: return nil
-        case .ngrams(let limit, _):
+        case .ngrams(let limit, _, let shared):
             return Speculation(
-                NgramDrafts(limit: limit, corpus: settings.file.draftCorpus), fixedCount: drafting.fixedCount,
-                counters: counters)
+                NgramDrafts(limit: limit, corpus: settings.file.draftCorpus, sharedTokens: shared),
+                fixedCount: drafting.fixedCount, counters: counters)
         case .other(let make): return Speculation(make(), fixedCount: drafting.fixedCount, counters: counters)
         case .model(let draft):
             let executor = try draft.executor(

@@ -1,4 +1,5 @@
 import LeafFormat
+import LeafGeneration
 public import LeafSystem
 
 /// How often a draft was right for the models that it has drafted for, in a small file beside it: counts, so that what
@@ -10,11 +11,12 @@ public struct KeptAcceptance: Sendable, Equatable {
         let draft: String
         var trees: Int
         var levels: Int
+        var drafts: Int
         var accepted: Int
 
         var isSound: Bool {
             !model.isEmpty && model.utf8.count <= 64 && draft.utf8.count <= 64 && 0 <= accepted && accepted <= levels
-                && 0 <= trees && max(trees, levels) <= KeptAcceptance.mostCounted
+                && levels <= drafts && 0 <= trees && max(trees, drafts) <= KeptAcceptance.mostCounted
         }
     }
 
@@ -84,12 +86,14 @@ public struct KeptAcceptance: Sendable, Equatable {
         }
     }
 
-    /// The chance that a draft is right if those before it are; nil where too little is known.
+    /// The chance that the best guess behind a token is right; nil where too little is known.
     public func acceptance(of draft: ModelFile, for model: ModelFile) -> Double? {
         guard let record = records.first(where: { $0.model == model.leaf.digest && $0.draft == draft.leaf.digest }),
             record.levels >= Self.leastLevels
         else { return nil }
-        return Self.acceptance(trees: record.trees, levels: record.levels, accepted: record.accepted)
+        return Self.acceptance(
+            trees: record.trees, drafts: record.drafts, accepted: record.accepted,
+            areChains: record.drafts == record.levels)
     }
 
     /// Adds what came of drafts.
@@ -97,22 +101,25 @@ public struct KeptAcceptance: Sendable, Equatable {
     /// - Parameters:
     ///   - trees: that were checked.
     ///   - levels: the lengths of their longest paths together.
+    ///   - drafts: their nodes.
     ///   - accepted: how many of these tokens came true.
     public mutating func add(
-        of draft: ModelFile, for model: ModelFile, trees: Int, levels: Int, accepted: Int
+        of draft: ModelFile, for model: ModelFile, trees: Int, levels: Int, drafts: Int, accepted: Int
     ) {
         var record = Record(
             model: model.leaf.digest, draft: draft.leaf.digest, trees: max(0, trees), levels: max(0, levels),
-            accepted: min(max(0, accepted), max(0, levels)))
+            drafts: max(0, levels, drafts), accepted: min(max(0, accepted), max(0, levels)))
         if let index = records.firstIndex(where: { $0.model == record.model && $0.draft == record.draft }) {
             let old = records.remove(at: index)
             record.trees +|= old.trees
             record.levels +|= old.levels
+            record.drafts +|= old.drafts
             record.accepted +|= old.accepted
         }
-        while max(record.trees, record.levels) > Self.mostCounted {
+        while max(record.trees, record.drafts) > Self.mostCounted {
             record.trees /= 2
             record.levels /= 2
+            record.drafts /= 2
             record.accepted /= 2
         }
         records.insert(record, at: 0)
@@ -129,26 +136,24 @@ public struct KeptAcceptance: Sendable, Equatable {
             JSON.object([
                 ("model", .string(record.model)), ("draft", .string(record.draft)),
                 ("trees", .integer(record.trees)), ("levels", .integer(record.levels)),
-                ("accepted", .integer(record.accepted)),
+                ("drafts", .integer(record.drafts)), ("accepted", .integer(record.accepted)),
             ])
         }
         try file.append(JSON.object([("acceptance", .array(lines))]).line + "\n")
         try file.finish()
     }
 
-    /// The share `a` for which chains of k drafts give `a + a^2 + .. + a^k` right ones, as many as were right.
-    package static func acceptance(trees: Int, levels: Int, accepted: Int) -> Double {
-        let length = Double(levels) / Double(max(1, trees))
+    /// The chance of a best guess with which trees of so many nodes give as many right ones as were right.
+    package static func acceptance(trees: Int, drafts: Int, accepted: Int, areChains: Bool) -> Double {
+        let size = min(Double(drafts) / Double(max(1, trees)), Double(Speculation.mostDrafts))
         let right = Double(accepted) / Double(max(1, trees))
-        /// Of a chain whose length need not be whole, the last draft counts as its part of one.
-        func expected(_ share: Double) -> Double {
-            var (sum, chance, left) = (0.0, 1.0, length)
-            while left > 0, chance > 1e-9 {
-                chance *= share
-                sum += chance * min(1, left)
-                left -= 1
-            }
-            return sum
+        let whole = Int(size)
+        /// Of a tree whose nodes need not be a whole number, the last one counts as its part of one.
+        func expected(_ chance: Double) -> Double {
+            let odds = DraftOdds(
+                acceptance: chance, width: areChains ? 1 : ModelDrafts.mostWide, count: whole + 1)
+            let (fewer, more) = (odds.tokens(drafts: whole), odds.tokens(drafts: whole + 1))
+            return fewer + (more - fewer) * (size - Double(whole)) - 1
         }
         var (low, high) = (0.0, mostAcceptance)
         for _ in 0..<40 {

@@ -28,7 +28,8 @@ extension Model {
         guard case .model(let draft) = settings.drafting.source, checked.trees > 0 else { return }
         try KeptAcceptance.update(beside: draft.file.leaf.path) { kept in
             kept.add(
-                of: draft.file, for: file, trees: checked.trees, levels: checked.levels, accepted: checked.accepted)
+                of: draft.file, for: file, trees: checked.trees, levels: checked.levels, drafts: checked.drafts,
+                accepted: checked.accepted)
         }
     }
 

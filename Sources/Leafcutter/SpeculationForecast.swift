@@ -4,11 +4,11 @@ import LeafFormat
 import LeafGeneration
 import LeafStream
 
-/// What drafts give by a plan, if so many of them are right.
+/// What drafts give by a plan, if the best of them are right so often.
 public struct SpeculationForecast: Sendable, Equatable {
     /// What drafts, or why nothing does.
     public let mode: String
-    /// The chance that a draft is right if those before it are.
+    /// The chance that the best guess behind a token is right.
     public let acceptance: Double
     /// Drafts of a text on each sweep that give most; 0 where none pays.
     public let drafts: Int
@@ -37,41 +37,57 @@ public struct SpeculationForecast: Sendable, Equatable {
         draftBytes = plan.bytes(for: .drafts)
         let cost = SweepCost(file.ant, file.leaf.blocks.indices, rates.kernels)
         let streamed = Double(plan.streamedBytesPerSweep)
+        // What the disk reads of the next sweep while drafts are made.
+        let ring = min(streamed, Double(plan.slotCount * plan.slotBytes))
         // The same as `prediction` has beside the linear layers.
         let rest = prediction.computingSecondsPerToken - cost.seconds(rows: batch, logitRows: batch)
-        let making = drafting.secondsPerDraft(for: file, rows: batch, rates.kernels)
-        func sweep(with drafts: Int) -> (drafts: Int, tokens: Double, seconds: Double) {
-            var (tokens, chance) = (1.0, 1.0)
-            for _ in 0..<drafts {
-                chance *= drafting.acceptance
-                tokens += chance
-            }
+        let room = min(drafting.room.rows / max(1, batch), Speculation.mostDrafts)
+        let odds = DraftOdds(
+            acceptance: drafting.acceptance, width: drafting.takesBranches(ofTexts: batch) ? ModelDrafts.mostWide : 1,
+            count: room)
+        func sweep(with drafts: Int) -> Sweep {
             let rows = batch * (1 + drafts)
             // More rows are never faster, whatever a measurement of them says.
             let linear = max(cost.seconds(rows: rows, logitRows: rows), cost.seconds(rows: batch, logitRows: batch))
             let computing = linear + rest
-            return (
-                drafts, tokens,
-                rates.disk.seconds(reading: streamed, computing: computing) + Double(drafts) * making
-            )
+            let making = odds.passes(drafts: drafts).reduce(0) {
+                $0 + drafting.secondsPerPass(for: file, rows: batch * $1, rates.kernels)
+            }
+            return Sweep(
+                drafts: drafts, tokens: odds.tokens(drafts: drafts), draftSeconds: making,
+                sweepSeconds: rates.disk.seconds(
+                    reading: streamed - min(ring, making * rates.disk.allowedBytesPerSecond), computing: computing))
         }
-        let room = drafting.room.rows / max(1, batch)
         // Who chose a number gets it, also where it does not pay.
         var best = sweep(with: min(drafting.fixedCount ?? 0, room))
         for drafts in 0..<(drafting.fixedCount == nil ? room + 1 : 0) {
             let other = sweep(with: drafts)
-            if other.seconds / other.tokens < best.seconds / best.tokens { best = other }
+            if other.secondsPerToken < best.secondsPerToken { best = other }
         }
         drafts = best.drafts
         tokensPerSweep = best.tokens
-        secondsPerToken = best.seconds / best.tokens
-        draftSeconds = Double(best.drafts) * making
+        secondsPerToken = best.secondsPerToken
+        draftSeconds = best.draftSeconds
+    }
+
+    private struct Sweep {
+        let drafts: Int
+        let tokens: Double
+        let draftSeconds: Double
+        let sweepSeconds: Double
+
+        var secondsPerToken: Double { (draftSeconds + sweepSeconds) / tokens }
     }
 }
 
 extension Drafting {
-    /// Seconds that one draft of each of some texts takes to make.
-    fileprivate func secondsPerDraft(for file: ModelFile, rows: Int, _ machine: KernelProbe) -> Double {
+    /// Whether drafts of so many texts may stand beside each other.
+    fileprivate func takesBranches(ofTexts count: Int) -> Bool {
+        min(room.branchPages, room.textBranchPages / max(1, count)) > 0
+    }
+
+    /// Seconds in which whatever drafts reads so many rows.
+    fileprivate func secondsPerPass(for file: ModelFile, rows: Int, _ machine: KernelProbe) -> Double {
         guard case .model(let draft) = source else { return 0 }
         let borrowed = draft.executor.borrowed?.blocks ?? []
         let own = draft.file.leaf.blocks.indices.filter { !borrowed.contains($0) }

@@ -179,6 +179,7 @@ static void broken_options_are_refused(void) {
                                    "{\"threads\":100000}", "{\"io\":\"fast\"}", "{\"logit_rows\":0}", "{\"kv\":7}",
                                    "{\"deltas\":[\"/nowhere\"]}", "{\"delta_alpha\":1}", "{\"speculate\":\"/nowhere\"}",
                                    "{\"draft_tokens\":0}", "{\"draft_tokens\":1000}",
+                                   "{\"share_ngrams\":1}", "{\"speculate\":\"off\",\"share_ngrams\":true}",
                                    "{\"max_read_rate\":0}", "{\"max_read_rate\":5}", "{\"max_read_rate\":\"200\"}",
                                    "{\"memory\":\"\xff\"}", "{\"mirror\":\"/nowhere\"}"};
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {

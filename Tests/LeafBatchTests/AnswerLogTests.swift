@@ -29,7 +29,7 @@ import Testing
 
     /// A run that answers some lines; those divisible by three fail.
     private func run(_ lines: [Int], resumes: Bool = false, calls: WriteCalls = WriteCalls()) throws {
-        let log = try opened(resumes: resumes, calls: calls)
+        let log = try AnswerLog(paths, resumes: resumes, calls: calls)
         if log.begun == nil {
             try log.begin(record)
         } else {
@@ -38,18 +38,6 @@ import Testing
         }
         for line in lines { try log.append(answer(line), line: line, isFailure: line.isMultiple(of: 3)) }
         try log.flush()
-    }
-
-    /// A child that another test starts holds what is locked here until it has begun its own program.
-    private func opened(resumes: Bool, calls: WriteCalls) throws -> AnswerLog {
-        for _ in 0..<100 {
-            let log = Result { try AnswerLog(paths, resumes: resumes, calls: calls) }
-            guard case .failure(let error) = log, "\(error)".contains("in use by another run") else {
-                return try log.get()
-            }
-            usleep(10_000)
-        }
-        return try AnswerLog(paths, resumes: resumes, calls: calls)
     }
 
     /// What a later run finds.

@@ -8,8 +8,7 @@ import Testing
     private let model: String
 
     init() throws {
-        folder = try TemporaryDirectory()
-        model = try Models.shared.get().demo
+        (folder, model) = try Models.demoWithFolder()
     }
 
     /// Commands, the field of a request that holds its text, and texts that each understands.
@@ -153,7 +152,7 @@ import Testing
                 if name == "prompt", let ids = object["input_ids"] as? [Int] {
                     return ids.map(String.init).joined(separator: " ")
                 }
-                return object[name].map { "\($0)" } ?? ""
+                return object[name].map { $0 is NSNull ? "" : "\($0)" } ?? ""
             }
         }
         #expect(wanted.map { $0[1] } == prompts + ["", "6 400"])

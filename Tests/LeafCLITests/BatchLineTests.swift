@@ -9,8 +9,7 @@ import Testing
     private let output: String
 
     init() throws {
-        folder = try TemporaryDirectory()
-        model = try Models.shared.get().demo
+        (folder, model) = try Models.demoWithFolder()
         output = folder.path("out.jsonl")
     }
 

@@ -10,8 +10,7 @@ import Testing
     private let folder: TemporaryDirectory
 
     init() throws {
-        model = try Models.shared.get().demo
-        folder = try TemporaryDirectory()
+        (folder, model) = try Models.demoWithFolder()
     }
 
     /// A preset is planned for a disk that is slower than any processor, however busy, and that nobody has to measure.

@@ -11,8 +11,7 @@ import Testing
     private let model: String
 
     init() throws {
-        folder = try TemporaryDirectory()
-        model = try Models.shared.get().demo
+        (folder, model) = try Models.demoWithFolder()
     }
 
     @Test(arguments: [("ngrams", "ngram"), ("Off", "off"), ("aut", "auto")])
@@ -23,7 +22,7 @@ import Testing
         #expect(missing.status == 1 && missing.error.contains("no such file"), "\(missing.error)")
     }
 
-    @Test func aCorpusThatNothingReadsIsRefused() throws {
+    @Test func whatNoNgramReadsIsRefused() throws {
         let corpus = try folder.file([Self.title])
         let requests = try folder.file([#"{"id":1,"kind":"generate","prompt":"春","max_tokens":2}"#])
         for words in [["generate", model, "春"], ["batch", model, requests, folder.path("out.jsonl")]] {
@@ -31,6 +30,8 @@ import Testing
                 let run = try Leafcutter.run(words + ["--speculate", mode, "--draft-corpus", corpus, "-q"])
                 #expect(run.status == 2, "\(run.error)")
                 #expect(run.error.contains("use --speculate ngram or auto"), "\(run.error)")
+                let shared = try Leafcutter.run(words + ["--speculate", mode, "--share-ngrams", "-q"])
+                #expect(shared.status == 2 && shared.error.contains("use --speculate ngram or auto"), "\(shared.error)")
             }
         }
     }
@@ -194,5 +195,27 @@ import Testing
         // What has no drafts tells of none.
         let embedded = try Leafcutter.run("embed", model, "--requests", try folder.file([#"{"text":"春"}"#]), "-q")
         #expect(embedded.summary != nil && embedded.summary?["speculation"] == nil)
+    }
+
+    /// Each poem comes eight times, three texts on a sweep.
+    @Test func aJobWhoseTextsShareWhatTheySayIsTheSameAndTakesFewerSweeps() throws {
+        let lines = ["登鹳雀楼》王之涣", "静夜思》李白", "将进酒》李白"].flatMap { title in
+            (0..<8).map { (seed: $0, title: title) }
+        }.enumerated().map { number, line in
+            #"{"id":\#(number),"kind":"generate","prompt":"《\#(line.title)\n","max_tokens":40,"seed":\#(line.seed)}"#
+        }
+        let requests = try folder.file(lines)
+        func run(_ options: [String]) throws -> (answers: Set<String>, tokensPerSweep: Double) {
+            let output = folder.path("\(UUID().uuidString).jsonl")
+            let run = try Leafcutter.run(
+                ["batch", model, requests, output, "--batch", "3", "--memory", "64MiB", "--json", "-q"]
+                    + ["--speculate", "ngram", "--draft-tokens", "6"] + options)
+            let facts = try #require(run.json?["speculation"] as? [String: Any], "\(run.error)")
+            let answers = try String(contentsOfFile: output, encoding: .utf8).split(separator: "\n").map(String.init)
+            return (Set(answers), try #require(facts["tokens_per_sweep"] as? Double))
+        }
+        let (alone, shared) = (try run([]), try run(["--share-ngrams"]))
+        #expect(shared.answers == alone.answers && shared.answers.count == lines.count)
+        #expect(shared.tokensPerSweep > 1.1 * alone.tokensPerSweep, "\(shared.tokensPerSweep)")
     }
 }

@@ -8,8 +8,7 @@ import Testing
     private let model: String
 
     init() throws {
-        folder = try TemporaryDirectory()
-        model = try Models.shared.get().demo
+        (folder, model) = try Models.demoWithFolder()
     }
 
     private static func data(_ task: String) -> String {
@@ -171,14 +170,14 @@ import Testing
             (["C3", none], 1, "none.jsonl"),
             (["C3", folder.url.path], 1, "directory"),
             (["C3", try file("{")], 2, "line 3: it is not valid JSON: a name in quotes is missing at byte 2"),
-            (["Sogou-Log", try file(#"{"input":"好","query":1,"target":NaN}"#)], 2, "line 3: 'target' is not of"),
+            (["Sogou-Log", try file(#"{"input":"好","query":1,"target":NaN}"#)], 2, "line 3: 'target' is no number"),
             (["C3", try file(#"{"input":"好"}"#)], 2, "line 3: 'options' is missing"),
             (["C3", try file(#"{"input":"好","options":[]}"#)], 2, "line 3: 'options' is empty"),
             (["C3", try file(#"{"input":"好","options":["一"],"target":1}"#)], 2, "line 3: 'target' 1"),
-            (["C3", try file(#"{"input":"好","options":["一"],"target":"一"}"#)], 2, "'target' is not of the right kind"),
+            (["C3", try file(#"{"input":"好","options":["一"],"target":"一"}"#)], 2, "'target' is no number"),
             (["Sogou-Log", try file(#"{"input":"好","target":1}"#)], 2, "line 3: 'query' is missing"),
             (["Sogou-Log", try file(#"{"input":"好","query":1,"target":-1}"#)], 2, "line 3: 'target' -1"),
-            (["LCSTS", try file("{}")], 2, "line 2: 'target' is not of the right kind"),
+            (["LCSTS", try file("{}")], 2, "line 2: 'target' is no text"),
             (["LCSTS", Self.data("LCSTS"), "--beams", "3", "--greedy"], 2, "not both"),
             (["LCSTS", Self.data("LCSTS"), "--max-tokens", "300"], 2, "leaves no room"),
             (["C3", good, "--beams", "3"], 2, "C3 generates nothing"),

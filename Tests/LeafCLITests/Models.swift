@@ -25,6 +25,11 @@ final class Models: Sendable {
         try Models.convert(Golden.model("ant-tiny-a/hf").path, to: tiny, weights: "int8")
     }
 
+    /// The demo model, and a folder for what the commands of a test write, which goes with the test.
+    static func demoWithFolder() throws -> (folder: TemporaryDirectory, model: String) {
+        (try TemporaryDirectory(), try shared.get().demo)
+    }
+
     static func convert(_ source: String, to path: String, weights: String) throws {
         let run = try Leafcutter.run("convert", source, path, "--weights", weights, "--quiet")
         guard run.status == 0 else { throw Failure(description: run.error) }

@@ -10,8 +10,7 @@ import Testing
     private let commands: [[String]]
 
     init() throws {
-        folder = try TemporaryDirectory()
-        model = try Models.shared.get().demo
+        (folder, model) = try Models.demoWithFolder()
         let cases = folder.path("cases.json")
         try Data(#"{"cases":[{"id":"a","input_ids":[6,20]}]}"#.utf8).write(to: URL(filePath: cases))
         let items = folder.path("items.jsonl")

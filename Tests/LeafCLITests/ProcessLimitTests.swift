@@ -8,8 +8,7 @@ import Testing
     private let model: String
 
     init() throws {
-        folder = try TemporaryDirectory()
-        model = try Models.shared.get().demo
+        (folder, model) = try Models.demoWithFolder()
     }
 
     /// - Returns: nil where the system cannot even load the program.

@@ -11,8 +11,7 @@ import Testing
     private let session: String
 
     init() throws {
-        folder = try TemporaryDirectory()
-        model = try Models.shared.get().demo
+        (folder, model) = try Models.demoWithFolder()
         session = folder.path("a.session")
     }
 

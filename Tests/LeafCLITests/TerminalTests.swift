@@ -17,8 +17,7 @@ struct TerminalTests {
     private static let title = "《登鹳雀楼》王之涣\n"
 
     init() throws {
-        folder = try TemporaryDirectory()
-        model = try Models.shared.get().demo
+        (folder, model) = try Models.demoWithFolder()
     }
 
     /// Runs a bash script on a terminal, where `$0` is the program and `$1` the model.

@@ -56,6 +56,46 @@ private func places(behind run: ArraySlice<Int32>, in text: [Int32]) -> [Int] {
         }
     }
 
+    /// Tokens of several texts by turns have the runs of each text, and no others.
+    @Test func textsByTurnsAreFoundAsEachByItself() {
+        var generator = SeededGenerator(seed: 84)
+        for round in 0..<60 {
+            let texts = (0...round % 5).map { _ in randomText(30, alphabet: Int32(1 + round % 4), &generator) }
+            var index = NgramIndex(limit: 200, holdsManyTexts: true)
+            var (taken, last) = (texts.map { _ in 0 }, texts.map { _ in -1 })
+            while let text = texts.indices.filter({ taken[$0] < texts[$0].count }).randomElement(using: &generator) {
+                last[text] = index.append(texts[text][taken[text]], after: last[text])
+                taken[text] += 1
+            }
+            let end = texts[0].suffix(5) + randomText(3, alphabet: 4, &generator)
+            let longest = (0...end.count).last { length in
+                length == 0 || texts.contains { !places(behind: end.suffix(length), in: $0).isEmpty }
+            }
+            #expect(index.longestMatch(context(of: Array(end))) == longest)
+            for length in 0...(longest ?? 0) {
+                let found = index.ranks(after: context(of: Array(end)), length: length).map { index.token(at: $0) }
+                let expected = texts.flatMap { text in places(behind: end.suffix(length), in: text).map { text[$0] } }
+                #expect(found.sorted() == expected.sorted(), "round \(round), \(length) tokens")
+            }
+        }
+    }
+
+    /// The newest half is always there, and never more than all; what is older goes first.
+    @Test func whatIsSharedIsTheNewestPartOfWhatWasSaid() {
+        var shared = SharedNgrams(limit: 20)
+        var places: [SharedNgrams.Place?] = [nil, nil]
+        for token in 0..<100 as Range<Int32> {
+            places[Int(token % 2)] = shared.append(token, after: places[Int(token % 2)])
+            #expect(shared.count <= 20 && shared.count >= min(Int(token) + 1, 10))
+            let kept = [shared.older, shared.newer].flatMap { index in (0..<index.count).map { index.token(at: $0) } }
+            #expect(kept.sorted() == Array(token + 1 - Int32(shared.count)...token))
+            // Each text counts by twos.
+            guard shared.newer.count > 2 else { continue }
+            #expect(shared.newer.longestMatch(context(of: [token - 2])) == 1)
+            #expect(shared.newer.longestMatch(context(of: [token - 1])) == 0)
+        }
+    }
+
     @Test func aCorpusThatDoesNotFitIsRefusedInOneSentence() throws {
         let tokens = [Int32](0..<100)
         let enough = DraftCorpus.buildingBytes(tokens: 100)

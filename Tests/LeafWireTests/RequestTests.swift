@@ -134,10 +134,11 @@ import Testing
     }
 
     @Test func theIDOfABrokenRequestIsFound() {
-        func id(_ json: String) -> RequestID? { RequestID(rescuedFrom: Array(json.utf8)[...]) }
-        #expect(id(#"{"id":5,"prompt":"a","max_tokens":"x"}"#) == .number(5))
-        #expect(id(#"{"id":"a","prompt":"\ud83d"}"#) == .text("a"))
-        #expect(id(#"{"prompt":"#) == nil)
+        func id(_ json: String) -> String { RequestID.json(rescuedFrom: Array(json.utf8)[...], line: 7).line }
+        #expect(id(#"{"id":5,"prompt":"a","max_tokens":"x"}"#) == "5")
+        #expect(id(#"{"id":"a","prompt":"\ud83d"}"#) == #""a""#)
+        #expect(id(#"{"prompt":7}"#) == "7")
+        for json in [#"{"prompt":"#, "nonsense", #"{"prompt":7}x"#] { #expect(id(json) == "null", "\(json)") }
     }
 
     @Test func errorsHaveACodeAndASentence() {

@@ -20,12 +20,17 @@ import Testing
         let kv: KVPrecision
         /// Nil for as many as pay.
         var count: Int?
+        /// Whether texts guess what others have said.
+        var isShared = false
 
-        var testDescription: String { "\(source) for \(weights.rawValue), \(kv), \(count.map { "\($0)" } ?? "any")" }
+        var testDescription: String {
+            "\(source)\(isShared ? " of all" : "") for \(weights.rawValue), \(kv), \(count.map { "\($0)" } ?? "any")"
+        }
     }
 
     static let guesses = [
         Guesses(source: .ngrams, weights: .int8, kv: .f16, count: 5),
+        Guesses(source: .ngrams, weights: .int8, kv: .f16, count: 9, isShared: true),
         Guesses(source: .draft, weights: .int8, kv: .f32), Guesses(source: .copy, weights: .int8, kv: .f16, count: 11),
         Guesses(source: .draft, weights: .q4, kv: .f16, count: 3),
         Guesses(source: .copy, weights: .q4, kv: .f32, count: 4),
@@ -121,7 +126,9 @@ import Testing
         case .draft: source = .model(try ModelFile(path: models.draft))
         case .copy: source = .model(try ModelFile(path: models.copy(of: guesses.weights)))
         }
-        return (plain, try Model(file, Self.options(guesses.kv, DraftOptions(source, fixedCount: guesses.count))))
+        var drafts = DraftOptions(source, fixedCount: guesses.count)
+        drafts.sharesNgrams = guesses.isShared
+        return (plain, try Model(file, Self.options(guesses.kv, drafts)))
     }
 
     private static func options(_ kv: KVPrecision, _ drafts: DraftOptions) -> ModelOptions {

@@ -243,17 +243,19 @@ import Testing
         for (share, length) in [(0.3, 4), (0.6, 8), (0.8, 16), (0.95, 16)] {
             let right = (1...length).reduce(0) { $0 + pow(share, Double($1)) }
             let found = KeptAcceptance.acceptance(
-                trees: 10_000, levels: 10_000 * length, accepted: Int(10_000 * right))
+                trees: 10_000, drafts: 10_000 * length, accepted: Int(10_000 * right), areChains: true)
             #expect(abs(found - share) < 0.001, "\(share), \(length): \(found)")
         }
-        #expect(KeptAcceptance.acceptance(trees: 0, levels: 0, accepted: 0) < 0.001)
+        #expect(KeptAcceptance.acceptance(trees: 0, drafts: 0, accepted: 0, areChains: true) < 0.001)
 
         var kept = try KeptAcceptance(beside: draft.leaf.path)
         #expect(kept.acceptance(of: draft, for: file) == nil)
-        kept.add(of: draft, for: file, trees: 2, levels: 8, accepted: 4)
+        kept.add(of: draft, for: file, trees: 2, levels: 8, drafts: 8, accepted: 4)
         #expect(kept.acceptance(of: draft, for: file) == nil, "too little is known")
-        for _ in 0..<3 { kept.add(of: draft, for: file, trees: 1 << 19, levels: 1 << 20, accepted: 3 << 18) }
-        kept.add(of: file, for: draft, trees: 100, levels: 800, accepted: 0)
+        for _ in 0..<3 {
+            kept.add(of: draft, for: file, trees: 1 << 19, levels: 1 << 20, drafts: 1 << 20, accepted: 3 << 18)
+        }
+        kept.add(of: file, for: draft, trees: 100, levels: 800, drafts: 900, accepted: 0)
         try kept.write()
         #expect(try KeptAcceptance(beside: draft.leaf.path) == kept)
         #expect(try DraftOptions(named: draft.leaf.path).kept == kept)
@@ -265,7 +267,7 @@ import Testing
         try FilePath.remove(KeptAcceptance.path(beside: draft.leaf.path))
         DispatchQueue.concurrentPerform(iterations: 8) { _ in
             try? KeptAcceptance.update(beside: draft.leaf.path, patience: .seconds(60)) {
-                $0.add(of: draft, for: file, trees: 16, levels: 64, accepted: 32)
+                $0.add(of: draft, for: file, trees: 16, levels: 64, drafts: 64, accepted: 32)
             }
         }
         let text = try String(contentsOfFile: KeptAcceptance.path(beside: draft.leaf.path), encoding: .utf8)

@@ -142,6 +142,8 @@ def test_a_word_for_drafts_is_suggested(model_path):
             leafcutter.Model(model_path, speculate=word)
     with pytest.raises(leafcutter.FileError, match="draft.leaf"):
         leafcutter.Model(model_path, speculate="draft.leaf")
+    with pytest.raises(leafcutter.UsageError, match="what other texts have said is for n-grams"):
+        leafcutter.Model(model_path, speculate="off", share_ngrams=True)
 
 
 def test_what_a_model_was_not_opened_for_names_the_option(model):

@@ -49,7 +49,7 @@ struct BatchCommand: Command {
             .value("seed", "N", "The job's seed (default: random, kept in OUT.jsonl.job).", \.seed),
             .value("batch", "B", "Texts at the same time at most (default 8); fewer if memory is short.", \.batch),
         ] + (TuningOptions.all + [TuningOptions.corpus]).map { $0.lifted(\.tuning) }
-            + EngineOptions.generating.map { $0.lifted(\.engine) }
+            + (EngineOptions.generating + [EngineOptions.shareOption]).map { $0.lifted(\.engine) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
             "batch ant.leaf requests.jsonl answers.jsonl --memory 2GiB --batch 64",

@@ -69,7 +69,7 @@ struct GenerateCommand: Command {
     private static let all: [CommandOption<GenerateCommand>] =
         choices + (LineOptions.sources + LineOptions.all).map { $0.lifted(\.lines) } + sampling + form
         + (TuningOptions.all + [TuningOptions.corpus]).map { $0.lifted(\.tuning) }
-        + EngineOptions.generating.map { $0.lifted(\.engine) }
+        + (EngineOptions.generating + [EngineOptions.shareOption]).map { $0.lifted(\.engine) }
         + CommonOptions.all.map { $0.lifted(\.common) }
 
     private static let choices: [CommandOption<GenerateCommand>] = [

@@ -77,7 +77,7 @@ struct ServeCommand: Command {
             .value("max-files", "N", "Files to keep at most, those of batches included (default 256).", \.mostFiles),
             .value("files-limit", "SIZE", "Bytes of all files together (default 1GiB).", \.filesLimit),
         ] + (TuningOptions.all + [TuningOptions.corpus]).map { $0.lifted(\.tuning) }
-            + (EngineOptions.all + EngineOptions.draftOptions).map { $0.lifted(\.engine) }
+            + (EngineOptions.all + EngineOptions.draftOptions + [EngineOptions.shareOption]).map { $0.lifted(\.engine) }
             + CommonOptions.quietness.map { $0.lifted(\.common) },
         examples: [
             "serve ant.leaf --memory 2GiB",

@@ -17,8 +17,8 @@ package struct DraftTree: Sendable {
         /// `DraftCalibration.kinds` the guess is.
         package let estimate: Double
         package let kind: Int
-        /// Where its row lies in the text's sequence, once it is arranged.
-        package fileprivate(set) var place = 0
+        /// Where its row lies in the sequence of whoever reads it; -1 until it has a place.
+        package fileprivate(set) var place = -1
     }
 
     /// The most nodes.
@@ -58,12 +58,21 @@ package struct DraftTree: Sendable {
     ///   - chance: how probable the token is where the text has come to its parent, after `DraftCalibration`.
     ///   - estimate: how probable the drafter itself finds it.
     package mutating func append(_ token: Int32, after parent: Int?, chance: Double, estimate: Double, kind: Int = 0) {
+        append(node(token, after: parent, chance: chance, estimate: estimate, kind: kind))
+    }
+
+    /// Adds a guess that was made behind a node of this tree, or behind the text.
+    mutating func append(_ node: Node) {
         precondition(!isFull, "the tree is full")
+        nodes.append(node)
+    }
+
+    /// A guess behind a node, or behind the text, that the tree does not have yet.
+    func node(_ token: Int32, after parent: Int?, chance: Double, estimate: Double, kind: Int) -> Node {
         let before = parent.map { nodes[$0] }
-        nodes.append(
-            Node(
-                token: token, parent: parent, depth: (before?.depth ?? 0) + 1,
-                probability: (before?.probability ?? 1) * chance, estimate: estimate, kind: kind))
+        return Node(
+            token: token, parent: parent, depth: (before?.depth ?? 0) + 1,
+            probability: (before?.probability ?? 1) * chance, estimate: estimate, kind: kind)
     }
 
     /// The node of a token behind another one, or behind the text; nil if nobody guessed it.
@@ -82,6 +91,18 @@ package struct DraftTree: Sendable {
         return tokens.reversed()
     }
 
+    /// Gives a node the first place that is left behind the node before it, or behind the text.
+    ///
+    /// - Parameter trunk: the number of places before the tree.
+    /// - Returns: whether there was one; the node before it has to have one, too.
+    mutating func place(_ index: Int, behind trunk: Int, in places: inout BranchPlaces) -> Bool {
+        let parent = nodes[index].parent
+        let isReached = parent.map { nodes[$0].place >= 0 } ?? true
+        let place = isReached ? places.take(behind: parent.map { nodes[$0].place } ?? trunk - 1) : nil
+        nodes[index].place = place ?? -1
+        return place != nil
+    }
+
     /// Gives every node a place behind the text, and the nodes the order of their places. Earlier nodes have the first
     /// choice; those for which there is no place go, with all behind them.
     ///
@@ -90,25 +111,18 @@ package struct DraftTree: Sendable {
     ///   - pages: that drafts may lie in, with the one of `trunk`.
     package mutating func arrange(behind trunk: Int, pages: Int) {
         var places = BranchPlaces(behind: trunk, pages: pages)
-        var hasPlace = nodes.map { _ in false }
-        for index in nodes.indices {
-            let parent = nodes[index].parent
-            guard parent.map({ hasPlace[$0] }) ?? true,
-                let place = places.take(behind: parent.map { nodes[$0].place } ?? trunk - 1)
-            else { continue }
-            hasPlace[index] = true
-            nodes[index].place = place
-        }
-        let order = nodes.indices.filter { hasPlace[$0] }.sorted { nodes[$0].place < nodes[$1].place }
+        let order = nodes.indices.filter { place($0, behind: trunk, in: &places) }
+            .sorted { nodes[$0].place < nodes[$1].place }
         var numbers = nodes.map { _ in 0 }
         for (number, index) in order.enumerated() { numbers[index] = number }
-        let arranged = order.map { nodes[$0].behind(nodes[$0].parent.map { numbers[$0] }) }
+        let arranged = order.map { nodes[$0].behind(nodes[$0].parent.map { numbers[$0] }, at: nodes[$0].place) }
         nodes.replaceSubrange(0..., with: arranged)
     }
 }
 
 extension DraftTree.Node {
-    fileprivate func behind(_ parent: Int?) -> Self {
+    /// The same guess in another tree, or at another place of it.
+    func behind(_ parent: Int?, at place: Int = -1) -> Self {
         Self(
             token: token, parent: parent, depth: depth, probability: probability, estimate: estimate, kind: kind,
             place: place)

@@ -63,6 +63,14 @@ package protocol DraftSource: AnyObject {
     func draft(
         _ texts: [any DraftedText], _ wish: DraftWish, workspace: inout SamplingWorkspace, isCancelled: () -> Bool
     ) throws(LeafError)
+
+    /// Takes what texts have said, those that have ended among them; called after each sweep, whether or not somebody
+    /// wanted drafts.
+    func note(_ texts: [any DraftedText])
+}
+
+extension DraftSource {
+    package func note(_ texts: [any DraftedText]) {}
 }
 
 /// What is wanted of a source of drafts for one sweep.

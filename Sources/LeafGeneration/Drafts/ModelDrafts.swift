@@ -29,10 +29,16 @@ package final class ModelDrafts: DraftSource {
         var growth: DraftGrowth
     }
 
+    /// Who has a row on a pass: a text, or a guess behind it.
+    private struct Reader {
+        let rider: Int
+        let guess: Int?
+    }
+
     /// What the second model has read of a text.
     private final class Past {
-        let cache: KVCache
         let sequence: SequenceID
+        private let cache: KVCache
         /// The generated tokens behind the prompt, in the cache.
         var tokens: [Int32] = []
         /// What it has guessed and read behind them.
@@ -45,6 +51,35 @@ package final class ModelDrafts: DraftSource {
         }
 
         deinit { cache.remove(sequence) }
+
+        /// Keeps what was read of the text as it is now, guesses among it that came true, and forgets the rest.
+        ///
+        /// - Parameter length: of the prompt.
+        func settle(behind length: Int, _ generated: ArraySlice<Int32>, in model: Executor) {
+            // The last token is read again: what follows it is wanted.
+            let before = generated.dropLast()
+            let known = zip(tokens, before).prefix { $0 == $1 }.count
+            let path = known == tokens.count ? growth?.places(along: before.dropFirst(known)) ?? [] : []
+            model.settle(sequence, at: hasPrompt ? length + known : 0, path: path)
+            growth = nil
+            tokens = Array(generated.prefix(known + path.count))
+        }
+
+        /// The rows of a settled text that were not read yet; only the last one wants logits.
+        func unread(
+            of prompt: PromptRows, _ generated: ArraySlice<Int32>, in configuration: ModelConfiguration
+        ) -> [RowBatch.Row] {
+            var rows: [RowBatch.Row] = []
+            if !hasPrompt {
+                rows = prompt.rows(of: sequence, in: configuration, reserving: generated.count) { _ in false }
+            }
+            for (step, id) in generated.enumerated().dropFirst(tokens.count) {
+                var row = prompt.row(of: sequence, generated: id, step: step, in: configuration)
+                row.wantsLogits = step == generated.count - 1
+                rows.append(row)
+            }
+            return rows
+        }
     }
 
     /// - Parameters:
@@ -80,7 +115,7 @@ package final class ModelDrafts: DraftSource {
         for text in texts where riders.count < mostTexts && text.draftLimit > 0 {
             if shared != nil { fork(text, wish) } else { follow(text, wish) }
         }
-        var readers = riders.indices.map { (rider: $0, reading: DraftGrowth.Reading?.none) }
+        var readers = riders.indices.map { Reader(rider: $0, guess: nil) }
         var depth = 0
         while !batch.rows.isEmpty {
             do throws(LeafError) {
@@ -98,34 +133,33 @@ package final class ModelDrafts: DraftSource {
 
     /// One pass of the second model: each reader has a row that wants logits.
     private func pass(
-        _ readers: [(rider: Int, reading: DraftGrowth.Reading?)], _ wish: DraftWish,
-        workspace: inout SamplingWorkspace, isCancelled: () -> Bool
+        _ readers: [Reader], _ wish: DraftWish, workspace: inout SamplingWorkspace, isCancelled: () -> Bool
     ) throws(LeafError) {
         let question = DraftQuestion(count: DraftGrowth.mostWide, spread: spread * wish.calibration.spread)
         var next = readers.makeIterator()
         try model.forward(batch, isCancelled: isCancelled) { row, logits in
-            guard let (rider, reading) = next.next() else { return }
-            let text = riders[rider].text
-            let found = text.guesses(
-                from: LogitsRow(model: model, number: row, logits: logits), behind: reading?.path ?? [],
-                question, workspace: &workspace)
-            riders[rider].growth.add(found, behind: reading?.number)
+            guard let reader = next.next() else { return }
+            let rider = riders[reader.rider]
+            let found = rider.text.guesses(
+                from: LogitsRow(model: model, number: row, logits: logits),
+                behind: rider.growth.guesses.path(to: reader.guess), question, workspace: &workspace)
+            riders[reader.rider].growth.add(found, behind: reader.guess)
         }
     }
 
     /// Puts the guesses of one depth that are to be read into the batch.
-    private func collect(_ depth: Int) -> [(rider: Int, reading: DraftGrowth.Reading?)] {
+    private func collect(_ depth: Int) -> [Reader] {
         batch.rows.removeAll(keepingCapacity: true)
-        var readers: [(rider: Int, reading: DraftGrowth.Reading?)] = []
+        var readers: [Reader] = []
         for index in riders.indices {
-            let (text, prompt, sequence) = (riders[index].text, riders[index].prompt, riders[index].sequence)
-            for reading in riders[index].growth.level(depth, atMost: model.capacity.logitRows / riders.count) {
-                var row = prompt.row(
-                    of: sequence, generated: reading.token, step: text.history.generatedCount + depth - 1,
-                    in: configuration)
-                row.branch = RowBatch.Row.Branch(place: reading.place, behind: reading.parent)
-                batch.rows.append(row)
-                readers.append((index, reading))
+            let level = riders[index].growth.level(depth, atMost: model.capacity.logitRows / riders.count)
+            let rider = riders[index]
+            for guess in level {
+                batch.rows.append(
+                    rider.prompt.row(
+                        of: rider.sequence, draft: guess, in: rider.growth.guesses,
+                        behind: rider.text.history.generatedCount, configuration))
+                readers.append(Reader(rider: index, guess: guess))
             }
         }
         return readers
@@ -165,39 +199,27 @@ package final class ModelDrafts: DraftSource {
     /// Lets a text draft in its own sequence of the second model's cache, which first reads what it does not have yet.
     /// A text for which there is no room has no drafts.
     private func follow(_ text: any DraftedText, _ wish: DraftWish) {
-        var prompt = text.prompt
-        prompt.tuning = TextTuning()
-        prompt.zeroIsPadding = false
-        guard (try? prompt.validate(for: configuration)) != nil else { return }
+        guard let prompt = readable(text.prompt) else { return }
         let past = text.draftState as? Past ?? Past(model.cache)
         text.draftState = past
-        let generated = text.history.generated
-        let length = prompt.length(in: configuration)
-        // The last token is read again: what follows it is wanted.
-        var known = zip(past.tokens, generated.dropLast()).prefix { $0 == $1 }.count
-        let isBehind = known == past.tokens.count
-        let path = isBehind ? past.growth?.places(along: generated.dropLast().dropFirst(known)) ?? [] : []
-        model.settle(past.sequence, at: past.hasPrompt ? length + known : 0, path: path)
-        known += path.count
-        past.growth = nil
-        past.tokens = Array(generated.prefix(known))
-        var rows: [RowBatch.Row] = []
-        if !past.hasPrompt {
-            rows = prompt.rows(of: past.sequence, in: configuration, reserving: generated.count) { _ in false }
-        }
-        for (step, id) in generated.enumerated().dropFirst(known) {
-            var row = prompt.row(of: past.sequence, generated: id, step: step, in: configuration)
-            row.wantsLogits = step == generated.count - 1
-            rows.append(row)
-        }
+        past.settle(behind: prompt.length(in: configuration), text.history.generated, in: model)
+        let rows = past.unread(of: prompt, text.history.generated, in: configuration)
         let rider = rider(text, prompt, past.sequence, wish)
         guard batch.rows.count + rows.count <= model.capacity.rows, riders.count < model.capacity.logitRows,
             hasPages(for: rider, wish)
         else { return }
         past.hasPrompt = true
-        past.tokens = Array(generated)
+        past.tokens = Array(text.history.generated)
         riders.append(rider)
         batch.rows += rows
+    }
+
+    /// A prompt as the second model reads it, without what was loaded for the first one; nil if it cannot.
+    private func readable(_ prompt: PromptRows) -> PromptRows? {
+        var prompt = prompt
+        prompt.tuning = TextTuning()
+        prompt.zeroIsPadding = false
+        return (try? prompt.validate(for: configuration)) == nil ? nil : prompt
     }
 
     /// Whether the cache has pages for a text and its drafts, beside those that the riders may still take.

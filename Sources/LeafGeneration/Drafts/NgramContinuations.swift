@@ -19,34 +19,32 @@ package struct NgramContinuations: Sendable {
 
     package static let byteCount = mostTokens * MemoryLayout<Continuation>.stride
 
-    /// Finds the continuations of the runs that end a context, in a text and in a corpus together.
+    /// Finds the continuations of the runs that end a context, in several indices together.
     ///
     /// The estimate is that of Witten and Bell, "The zero-frequency problem" (1991): where a run had `n` continuations,
     /// `u` different ones, the shorter run counts as `u` more.
     ///
     /// - Returns: the length of the longest run; 0 if there is none.
-    package mutating func find(after context: NgramContext, in text: NgramIndex, and corpus: NgramIndex?) -> Int {
+    package mutating func find(after context: NgramContext, in indices: [NgramIndex]) -> Int {
         continuations.removeAll(keepingCapacity: true)
-        let longest = max(text.longestMatch(context), corpus?.longestMatch(context) ?? 0)
-        mix(context, text, corpus, length: longest, runs: Self.mostRuns, placesOfLonger: 0)
+        let longest = indices.reduce(0) { max($0, $1.longestMatch(context)) }
+        mix(context, indices, length: longest, runs: Self.mostRuns, placesOfLonger: 0)
         return longest
     }
 
     /// Mixes the continuations of shorter runs first, then those of this one.
     private mutating func mix(
-        _ context: NgramContext, _ text: NgramIndex, _ corpus: NgramIndex?, length: Int, runs: Int, placesOfLonger: Int
+        _ context: NgramContext, _ indices: [NgramIndex], length: Int, runs: Int, placesOfLonger: Int
     ) {
         guard length > 0, runs > 0 else { return }
-        let inText = text.ranks(after: context, length: length)
-        let inCorpus = corpus?.ranks(after: context, length: length) ?? 0..<0
-        let places = inText.count + inCorpus.count
+        let ranks = indices.map { $0.ranks(after: context, length: length) }
+        let places = ranks.reduce(0) { $0 + $1.count }
         // A shorter run at the same places says nothing more.
         let isNew = places > placesOfLonger
-        mix(context, text, corpus, length: length - 1, runs: isNew ? runs - 1 : runs, placesOfLonger: places)
+        mix(context, indices, length: length - 1, runs: isNew ? runs - 1 : runs, placesOfLonger: places)
         guard isNew else { return }
         for index in continuations.indices { continuations[index].count = 0 }
-        count(inText, of: text)
-        if let corpus { count(inCorpus, of: corpus) }
+        for (index, ranks) in zip(indices, ranks) { count(ranks, of: index) }
         let different = Double(continuations.count { $0.count > 0 })
         for index in continuations.indices {
             let shorter = different * continuations[index].probability

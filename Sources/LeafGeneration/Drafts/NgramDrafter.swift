@@ -43,39 +43,37 @@ package struct NgramDrafter: Sendable {
     ///   - count: nodes at most; more than the tree's capacity mean all of it.
     ///   - depth: of the longest path.
     ///   - width: continuations of one node at most; 1 makes chains.
+    ///   - shared: what other texts have said.
     ///   - chance: what to make of an estimate, by the kind of the guess.
     package mutating func draft(
-        into tree: inout DraftTree, count: Int, depth: Int = .max, width: Int = 8,
+        into tree: inout DraftTree, count: Int, depth: Int = .max, width: Int = 8, _ shared: SharedNgrams? = nil,
         chance: (_ estimate: Double, _ kind: Int) -> Double = { estimate, _ in estimate }
     ) {
         tree.removeAll()
         frontier.removeAll()
         let count = min(count, tree.capacity, frontier.capacity)
         guard count > 0, depth > 0 else { return }
-        expand(nil, of: tree, width, chance)
+        let indices = [index] + (corpus.map { [$0.index] } ?? []) + (shared.map { [$0.newer, $0.older] } ?? [])
+        expand(nil, of: tree, indices, width, chance)
         while tree.count < count, let guess = frontier.popMostProbable() {
-            tree.append(
-                guess.token, after: guess.parent, chance: guess.chance, estimate: guess.estimate, kind: guess.kind)
+            tree.append(guess)
             let last = tree.count - 1
-            if tree.count < count, tree[last].depth < depth { expand(last, of: tree, width, chance) }
+            if tree.count < count, tree[last].depth < depth { expand(last, of: tree, indices, width, chance) }
         }
     }
 
     /// Adds the continuations of a node, or of the text, to what may be drafted.
     private mutating func expand(
-        _ node: Int?, of tree: DraftTree, _ width: Int, _ chance: (_ estimate: Double, _ kind: Int) -> Double
+        _ node: Int?, of tree: DraftTree, _ indices: [NgramIndex], _ width: Int,
+        _ chance: (_ estimate: Double, _ kind: Int) -> Double
     ) {
-        let length = continuations.find(after: context(of: node, in: tree), in: index, and: corpus?.index)
+        let length = continuations.find(after: context(of: node, in: tree), in: indices)
         guard length > 0 else { return }
-        let before = node.map { tree[$0].probability } ?? 1
         let kind = Self.kind(length)
         for _ in 0..<width {
             guard let (token, estimate) = continuations.popMostProbable() else { return }
-            let chance = chance(estimate, kind)
             frontier.insert(
-                DraftFrontier.Guess(
-                    token: token, parent: node, probability: before * chance, chance: chance, estimate: estimate,
-                    kind: kind))
+                tree.node(token, after: node, chance: chance(estimate, kind), estimate: estimate, kind: kind))
         }
     }
 
@@ -101,31 +99,22 @@ package struct NgramDrafter: Sendable {
 
 /// Guesses that are not in the tree yet, as many of the most probable ones as a tree may have.
 private struct DraftFrontier: Sendable {
-    struct Guess {
-        let token: Int32
-        let parent: Int?
-        let probability: Double
-        let chance: Double
-        let estimate: Double
-        let kind: Int
-    }
-
     let capacity: Int
     /// The most probable one is the last; of equal ones the earlier.
-    private var guesses: [Guess] = []
+    private var guesses: [DraftTree.Node] = []
 
     init(capacity: Int) {
         self.capacity = capacity
         guesses.reserveCapacity(capacity + 1)
     }
 
-    static func byteCount(capacity: Int) -> Int { (capacity +| 1) *| MemoryLayout<Guess>.stride }
+    static func byteCount(capacity: Int) -> Int { (capacity +| 1) *| MemoryLayout<DraftTree.Node>.stride }
 
     mutating func removeAll() { guesses.removeAll(keepingCapacity: true) }
 
-    mutating func popMostProbable() -> Guess? { guesses.popLast() }
+    mutating func popMostProbable() -> DraftTree.Node? { guesses.popLast() }
 
-    mutating func insert(_ guess: Guess) {
+    mutating func insert(_ guess: DraftTree.Node) {
         let place = guesses.firstIndex { $0.probability >= guess.probability } ?? guesses.count
         guard place > 0 || guesses.count < capacity else { return }
         guesses.insert(guess, at: place)

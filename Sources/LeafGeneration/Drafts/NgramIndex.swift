@@ -9,13 +9,16 @@ package struct NgramContext: Sendable {
 
     package init() {}
 
+    /// - Parameter newestFirst: with -1 where there are none.
+    fileprivate init(newestFirst: SIMD16<Int32>) { tokens = newestFirst }
+
     package mutating func append(_ token: Int32) {
         for lane in (1..<Self.longest).reversed() { tokens[lane] = tokens[lane - 1] }
         tokens[0] = token
     }
 }
 
-/// All places of a text in the order of the tokens before them, the newest token first.
+/// All places of a text, or of several, in the order of the tokens before them, the newest token first.
 ///
 /// So the places behind a run of tokens are neighbours, and those behind a longer run are a part of them. A suffix
 /// automaton finds the same places in fewer steps, and takes ten times the memory. Steps are cheap beside a sweep, and
@@ -23,15 +26,22 @@ package struct NgramContext: Sendable {
 package struct NgramIndex: Sendable {
     private var tokens: [Int32] = []
     private var places: [Int32] = []
+    /// For each token the place of the one before it in its text, -1 for the first; empty for a single text.
+    private var previous: [Int32] = []
+    private let holdsManyTexts: Bool
     private let limit: Int
 
     /// An empty index that grows up to a limit, and then stays as it is.
     ///
-    /// - Parameter limit: memory for so many tokens is taken here, and none later.
-    package init(limit: Int) {
+    /// - Parameters:
+    ///   - limit: memory for so many tokens is taken here, and none later.
+    ///   - holdsManyTexts: whether tokens of several texts come by turns.
+    package init(limit: Int, holdsManyTexts: Bool = false) {
         self.limit = limit
+        self.holdsManyTexts = holdsManyTexts
         tokens.reserveCapacity(limit)
         places.reserveCapacity(limit)
+        if holdsManyTexts { previous.reserveCapacity(limit) }
     }
 
     /// An index of a whole text, which does not grow.
@@ -39,6 +49,7 @@ package struct NgramIndex: Sendable {
     /// While it is built it takes `buildingBytes`.
     package init(of tokens: [Int32]) {
         self.tokens = tokens
+        holdsManyTexts = false
         limit = tokens.count
         places = Array(0..<Int32(tokens.count))
         tokens.withUnsafeBufferPointer { tokens in
@@ -47,24 +58,58 @@ package struct NgramIndex: Sendable {
     }
 
     /// Bytes of an index, for the memory plan.
-    package static func byteCount(tokens: Int) -> Int { tokens *| (2 * MemoryLayout<Int32>.stride) }
+    package static func byteCount(tokens: Int, holdsManyTexts: Bool = false) -> Int {
+        tokens *| ((holdsManyTexts ? 3 : 2) * MemoryLayout<Int32>.stride)
+    }
 
     /// Bytes while an index of a whole text is built: sorting needs half of the places once more.
     package static func buildingBytes(tokens: Int) -> Int { tokens *| (5 * MemoryLayout<Int32>.stride / 2) }
 
     package var count: Int { tokens.count }
+    var isFull: Bool { tokens.count >= limit }
 
-    /// Takes the next token of the text, unless the index is full.
+    /// Forgets everything.
+    mutating func removeAll() {
+        tokens.removeAll(keepingCapacity: true)
+        places.removeAll(keepingCapacity: true)
+        previous.removeAll(keepingCapacity: true)
+    }
+
+    /// Takes the next token of the one text, unless the index is full.
     package mutating func append(_ token: Int32) {
+        precondition(!holdsManyTexts)
+        append(token, after: tokens.count - 1)
+    }
+
+    /// Takes the next token of a text, unless the index is full.
+    ///
+    /// - Parameter last: the place of the token before it; -1 for the first one.
+    /// - Returns: its place; -1 if the index is full.
+    @discardableResult
+    package mutating func append(_ token: Int32, after last: Int) -> Int {
         let place = tokens.count
-        guard place < limit else { return }
-        var context = NgramContext()
-        // A slice would share the tokens, and appending would copy them.
-        for before in max(0, place - NgramContext.longest)..<place { context.append(tokens[before]) }
+        guard place < limit else { return -1 }
+        let context = context(upTo: last)
         let rank = firstRank { compare($0, context, length: NgramContext.longest) > 0 }
         tokens.append(token)
+        if holdsManyTexts { previous.append(Int32(last)) }
         places.insert(Int32(place), at: rank)
+        return place
     }
+
+    /// The last tokens of a text up to a place; -1 for none.
+    private func context(upTo last: Int) -> NgramContext {
+        var context = SIMD16<Int32>(repeating: -1)
+        var place = last
+        for lane in 0..<NgramContext.longest where place >= 0 {
+            context[lane] = tokens[place]
+            place = before(place)
+        }
+        return NgramContext(newestFirst: context)
+    }
+
+    /// The place before another one in its text, -1 before the first.
+    private func before(_ place: Int) -> Int { holdsManyTexts ? Int(previous[place]) : place - 1 }
 
     /// The length of the longest run before any place that ends a context.
     package func longestMatch(_ context: NgramContext) -> Int {
@@ -92,11 +137,12 @@ package struct NgramIndex: Sendable {
 
     /// Below 0 if the place comes before the context, above 0 if behind it, 0 if their last tokens are equal.
     private func compare(_ rank: Int, _ context: NgramContext, length: Int) -> Int {
-        let place = Int(places[rank])
+        var place = before(Int(places[rank]))
         for lane in 0..<length {
-            let token = place > lane ? tokens[place - 1 - lane] : -1
+            let token = place >= 0 ? tokens[place] : -1
             let other = context.tokens[lane]
             if token != other { return token < other ? -1 : 1 }
+            if place >= 0 { place = before(place) }
         }
         return 0
     }
@@ -104,10 +150,11 @@ package struct NgramIndex: Sendable {
     /// Tokens that end the context and stand before the place at a rank; 0 where there is no such rank.
     private func commonLength(_ rank: Int, _ context: NgramContext) -> Int {
         guard places.indices.contains(rank) else { return 0 }
-        let place = Int(places[rank])
+        var place = before(Int(places[rank]))
         var length = 0
-        while length < min(place, NgramContext.longest), tokens[place - 1 - length] == context.tokens[length] {
+        while length < NgramContext.longest, place >= 0, tokens[place] == context.tokens[length] {
             length += 1
+            place = before(place)
         }
         return length
     }

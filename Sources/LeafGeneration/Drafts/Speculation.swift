@@ -62,12 +62,13 @@ package final class Speculation {
     ///   - seconds: that it took.
     ///   - isStep: whether every row was a step of a text or a draft.
     func learn(from texts: [any DraftedText], seconds: Double, rows: Int, isStep: Bool) {
+        source.note(texts)
         var tokens = texts.count
         for text in texts {
             guard let accepted = text.acceptedDrafts, !text.drafts.isEmpty else { continue }
             calibration.learn(from: text.drafts, accepted)
             worth.noteFirst(isRight: !accepted.isEmpty)
-            counters.add(accepted: accepted.count, ofLevels: text.drafts.depth)
+            counters.add(accepted: accepted.count, of: text.drafts)
             tokens += accepted.count
         }
         worth.noteSweep(seconds: seconds, rows: rows, tokens: tokens, isStep: isStep)
@@ -83,6 +84,7 @@ package final class SpeculationCounters: Sendable {
         var drafted = 0
         var accepted = 0
         var levels = 0
+        var checked = 0
         var trees = 0
         var seconds = 0.0
         var failure: LeafError?
@@ -93,9 +95,10 @@ package final class SpeculationCounters: Sendable {
 
     package var drafted: Int { state.withLock(\.drafted) }
     package var accepted: Int { state.withLock(\.accepted) }
-    /// The trees that were checked, the longest paths of all of them together, and the tokens of these that came true.
-    package var checked: (trees: Int, levels: Int, accepted: Int) {
-        state.withLock { ($0.trees, $0.levels, $0.accepted) }
+    /// The trees that were checked, their longest paths and their nodes together, and the tokens of these that came
+    /// true.
+    package var checked: (trees: Int, levels: Int, drafts: Int, accepted: Int) {
+        state.withLock { ($0.trees, $0.levels, $0.checked, $0.accepted) }
     }
     /// Seconds that drafting took.
     package var seconds: Double { state.withLock(\.seconds) }
@@ -111,10 +114,11 @@ package final class SpeculationCounters: Sendable {
         }
     }
 
-    func add(accepted: Int, ofLevels levels: Int) {
+    func add(accepted: Int, of tree: DraftTree) {
         state.withLock {
             $0.accepted += accepted
-            $0.levels += levels
+            $0.levels += tree.depth
+            $0.checked += tree.count
             $0.trees += 1
         }
     }

@@ -86,18 +86,15 @@ package final class TextTrack<Choice: TextChoice>: Track {
         batch.rows.append(
             prompt.row(of: sequence, generated: last, step: history.generatedCount - 1, in: configuration))
         let drafts = texts[text].waitingDrafts
-        for (number, draft) in drafts.nodes.enumerated() {
+        for number in drafts.nodes.indices {
             // What is hidden by one row is hidden from all behind it, so these drafts are a chain.
             if !texts[text].takesBranches,
                 let hiding = prompt.hiding(after: history, drafts.path(to: number)[...], in: configuration)
             {
                 model.cache.hide(hiding.position, of: sequence, with: hiding.row)
             }
-            var row = prompt.row(
-                of: sequence, generated: draft.token, step: history.generatedCount + draft.depth - 1, in: configuration)
-            let parent = draft.parent.map { drafts[$0].place } ?? texts[text].trunk - 1
-            row.branch = RowBatch.Row.Branch(place: draft.place, behind: parent)
-            batch.rows.append(row)
+            batch.rows.append(
+                prompt.row(of: sequence, draft: number, in: drafts, behind: history.generatedCount, configuration))
         }
     }
 
@@ -110,6 +107,7 @@ package final class TextTrack<Choice: TextChoice>: Track {
         let drafts = texts[text].waitingDrafts
         let trunk = texts[text].trunk
         let accepted = try choice.accept(rows, of: text, drafts: drafts, workspace: &workspace)
+        if !choice.goesOn(text) { texts[text].end = choice.history(of: text) }
         report.noteToken()
         if !isPrompt { report.countStep(tokens: 1 + accepted.count) }
         if !drafts.isEmpty {
@@ -163,6 +161,8 @@ extension TextTrack {
         var drafts = DraftTree(capacity: Speculation.mostDrafts)
         var acceptedDrafts: [Int]?
         var draftState: AnyObject?
+        /// What it has become; nil while it goes on.
+        var end: TokenHistory?
 
         init(_ track: TextTrack, _ number: Int) {
             self.track = track
@@ -174,7 +174,7 @@ extension TextTrack {
         var prompt: PromptRows { track.prompt }
         var sequence: SequenceID { track.sequences[number] }
         var trunk: Int { track.cachedLength(generated: history.generatedCount) }
-        var history: TokenHistory { track.choice.history(of: number) }
+        var history: TokenHistory { end ?? track.choice.history(of: number) }
         var draftLimit: Int { track.choice.draftLimit(of: number) }
         var takesBranches: Bool { !track.prompt.zeroIsPadding }
 

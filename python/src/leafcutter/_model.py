@@ -76,6 +76,7 @@ class Model:
         prompt_embeddings: Optional[Files] = None,
         speculate: Optional[Path] = None,
         draft_tokens: Optional[int] = None,
+        share_ngrams: Optional[bool] = None,
         **options: Any,
     ) -> None:
         """Opens a model file and allocates all that it needs.
@@ -100,6 +101,8 @@ class Model:
             speculate: what guesses the next tokens, which changes no text: ``"auto"``, ``"off"``, ``"ngram"``, or a
                 model of the same vocabulary that stays in memory.
             draft_tokens: guess so many for each text on each reading, also where it does not pay.
+            share_ngrams: with ``"ngram"`` or ``"auto"``: guess what other texts of this model have said, too. No text
+                changes, but how fast one comes may tell what others have said.
             options: any other option of the library.
 
         Raises:
@@ -124,6 +127,7 @@ class Model:
             "prompt_embeddings": prompt_embeddings,
             "speculate": speculate,
             "draft_tokens": draft_tokens,
+            "share_ngrams": share_ngrams,
         }
         target, body = path_bytes(path, "path"), encoded({**given, **options})
         library = _ffi.library()
