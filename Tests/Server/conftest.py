@@ -35,6 +35,7 @@ class Server:
         else:
             raise RuntimeError(f"the server ended with {self.process.wait()}: {''.join(self.errors)}")
         self.url = line.split()[2]
+        self.model = pathlib.Path(model).stem
         self.port = int(self.url.rsplit(":", 1)[1]) if self.url.startswith("http") else None
 
     def get(self, path, **headers):

@@ -518,7 +518,7 @@ def test_other_methods_names_and_types_are_refused(small):
     assert send(small, head("DELETE", "/v1/models")) == 405
     assert send(small, head("GET", "/nothing")) == 404
     assert send(small, head("PATCH", "/health")) == 405
-    assert send(small, head("HEAD", "/events")) == 405
+    assert send(small, head("HEAD")) == 405
     assert send(small, head("GET", "/../../etc/passwd")) == 404
     assert send(small, head("GET", "/v1/models", Host="evil.example")) == 403
     # HTTP/1.0 needs no name, and then it is none of the server's.

@@ -101,6 +101,32 @@ def test_the_document_names_every_route(server):
     assert routes <= document["paths"].keys()
 
 
+def test_what_answers_get_answers_head(server):
+    for path in (
+        "/", "/main.js", "/health", "/v1/models", "/v1/models/" + server.model, "/tokenizer_info", "/plan",
+        "/openapi.json", "/metrics", "/events", "/nothing", "/v1/completions",
+    ):
+        statuses, lengths = zip(*(ask(server, method, path) for method in ("HEAD", "GET")))
+        assert statuses[0] == statuses[1], path
+        # What is counted changes from one request to the next.
+        assert path in ("/metrics", "/events") or lengths[0] == lengths[1], path
+
+
+def ask(server, method, path):
+    """The status, and what the head says of the length. Nothing follows the head of an answer to HEAD."""
+    with server.connect() as connection:
+        connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        if method == "HEAD":
+            connection.sendall(b"HEAD /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        reader = connection.makefile("rb")
+        status = reader.readline().split()[1]
+        headers = dict(line.lower().split(b": ", 1) for line in iter(reader.readline, b"\r\n"))
+        if method == "HEAD":
+            assert reader.readline() == b"HTTP/1.1 200 OK\r\n"
+            assert reader.read().endswith(b"\r\n\r\n")
+        return status, headers.get(b"content-length")
+
+
 def test_the_plan_holds_what_is_promised(server):
     plan = json.loads(server.get("/plan"))
     assert sum(plan["parts"].values()) <= plan["budget"]

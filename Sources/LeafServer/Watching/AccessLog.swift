@@ -21,11 +21,11 @@ package struct AccessLog: Sendable {
         switch format {
         case .text:
             let status = exchange.isGone ? "gone" : "\(exchange.status)"
-            let request = "\(exchange.method.rawValue) \(path)"
+            let request = "\(exchange.methodName) \(path)"
             write("\(peer) \(request) \(status) \(exchange.sentBytes) bytes \(milliseconds) ms")
         case .json:
             let line: JSON = [
-                "peer": .string(peer), "method": .string(exchange.method.rawValue), "path": .string(path),
+                "peer": .string(peer), "method": .string(exchange.methodName), "path": .string(path),
                 "status": .integer(Int(exchange.status)), "bytes": .integer(exchange.sentBytes),
                 "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(exchange.isGone),
             ]
