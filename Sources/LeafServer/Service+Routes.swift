@@ -12,6 +12,7 @@ extension Service {
         let route = Self.name(ofRoute: exchange.path)
         exchange.whenOver = { [unowned self] in
             let seconds = (ContinuousClock.now - exchange.began) / .seconds(1)
+            if exchange.isCutOff { metrics.cut += 1 }
             if exchange.status != 0 { metrics.count(route, Int(exchange.status), seconds: seconds) }
             options.log?.write(exchange, seconds: seconds)
         }

@@ -73,9 +73,13 @@ class Server:
         return connection
 
     def stop(self, number=signal.SIGTERM):
-        """Its exit code."""
+        """Its exit code after a signal."""
         if self.process.poll() is None:
             self.process.send_signal(number)
+        return self.end()
+
+    def end(self):
+        """Its exit code, once it has ended."""
         try:
             _, rest = self.process.communicate(timeout=90)
         except subprocess.TimeoutExpired:

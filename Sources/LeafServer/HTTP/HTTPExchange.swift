@@ -121,6 +121,8 @@ final class HTTPExchange {
 
     /// Nobody listens any more.
     var isGone: Bool { state == .gone }
+    /// The server ended it before the answer was whole, and not the client.
+    var isCutOff: Bool { isGone && connection.isCutOff }
     var isStarted: Bool { state != .open }
     var isEnded: Bool { state == .ended || state == .gone }
 
@@ -223,6 +225,7 @@ final class HTTPExchange {
     func breakOff() {
         guard state == .started, let request, let owner = evhttp_request_get_connection(request) else { return }
         guard waitingBytes > 0 else { return abort() }
+        connection.cutOff()
         let events = evhttp_connection_get_bufferevent(owner)
         state = .ended
         bufferevent_setcb(
@@ -235,6 +238,7 @@ final class HTTPExchange {
     func abort() {
         guard state == .open || state == .started, let request, let owner = evhttp_request_get_connection(request)
         else { return }
+        connection.cutOff()
         evhttp_connection_free(owner)
     }
 
