@@ -74,6 +74,13 @@ def test_what_the_vocabulary_lacks_is_said_before_the_answer(server):
     assert ["X-Leafcutter-Unknown" in headers for headers in documented.values()] == [True, False]
 
 
+def test_a_word_that_is_too_long_is_unknown_as_a_whole(server):
+    """The vocabulary has its letters, and no token of it begins such a word."""
+    _, headers, ids = server.post("/tokenize", {"prompt": "春🦀" + "ab" * 101})
+    assert headers["X-Leafcutter-Unknown"] == "203"
+    assert ids["unknown"] == ["🦀", "ab" * 8 + "…"] and ids["tokens"][1:] == [1, 1]
+
+
 def test_pages_of_other_sites_may_read_what_our_headers_say():
     with Server("--memory", "96MiB", "--cors", "https://leaf.example") as server:
         body = {"prompt": "春🦀", "max_tokens": 1}
