@@ -74,7 +74,7 @@ public struct DraftOptions: Sendable {
 
     /// - Throws: `.usage` if the model has a corpus from which nothing would guess.
     func check(for file: ModelFile) throws(LeafError) {
-        guard file.draftCorpus != nil else { return }
+        guard file.draftCorpus != nil || file.unreadCorpus != nil else { return }
         switch source {
         case .automatic, .ngrams: return
         case .none, .model:

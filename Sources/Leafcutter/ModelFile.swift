@@ -15,6 +15,8 @@ public struct ModelFile: Sendable {
     public var tunings = Tunings()
     /// A text of the kind that is going to be written, from which n-grams are drafted.
     var draftCorpus: DraftCorpus?
+    /// The path of such a text that was too large for the budget.
+    var unreadCorpus: String?
     /// What reading took of the budget.
     var allowance: HeapAllowance
 
