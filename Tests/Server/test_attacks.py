@@ -569,7 +569,8 @@ def test_keys_are_asked_for(folder):
 def test_the_queue_has_an_end_and_says_when_to_come_back(small):
     body = json.dumps({"prompt": POEM, "max_tokens": 200, "allow_empty": False, "logit_bias": {"7": -100}}).encode()
     one = head(Content_Length=str(len(body))) + body
-    connections = [small.connect() for _ in range(12)]
+    # As many as have a place on a sweep, as many as may wait, and more.
+    connections = [small.connect() for _ in range(14)]
     try:
         for connection in connections:
             connection.sendall(one)

@@ -119,7 +119,7 @@ def test_a_client_that_leaves_frees_its_place(slow):
 def test_a_stop_finishes_what_is_under_way(streamed):
     with throttled(streamed, 2) as server:
         idle = server.connect()
-        with stream(server, max_tokens=2, temperature=0) as connection:
+        with stream(server, max_tokens=5, temperature=0) as connection:
             assert connection.recv(4096)
             server.wait_for("leafcutter_active_requests", 1)
             server.process.send_signal(signal.SIGTERM)
@@ -197,6 +197,8 @@ def test_clients_that_do_not_read_hold_up_no_stop():
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.connect(("127.0.0.1", server.port))
             connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 16)
+            # The server has begun to answer.
+            assert connection.recv(1)
             deaf.append(connection)
         server.wait_for("leafcutter_connections", 5)
         begin = time.monotonic()
