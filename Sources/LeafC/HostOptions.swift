@@ -259,15 +259,24 @@ extension HostOptions {
         let fewest = smallestOptions(file)
         guard logitRows == nil else { return fewest }
         let plan = try Model.plan(file, fewest)
+        var chosen = fewest
         var rows = context
         while rows > fewest.capacity.logitRows {
             let options = options(file, logitRows: rows)
             var unlimited = options
             unlimited.memory = .bytes(.max)
-            if try Model.plan(file, unlimited).minimum <= max(plan.minimum, plan.budget / 2) { return options }
+            if try Model.plan(file, unlimited).minimum <= max(plan.minimum, plan.budget / 2) {
+                chosen = options
+                break
+            }
             rows /= 2
         }
-        return fewest
+        chosen.resized = { [self] budget throws(LeafError) in
+            var resized = self
+            resized.memory = .bytes(budget)
+            return try resized.modelOptions(file)
+        }
+        return chosen
     }
 
     /// What drafts for the model.

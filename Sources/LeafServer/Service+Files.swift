@@ -61,7 +61,7 @@ extension Service {
     /// In pieces, so that memory does not grow with the file.
     private func send(_ file: InputFile, _ exchange: HTTPExchange) {
         exchange.add(header: "X-Content-Type-Options", "nosniff")
-        exchange.start(200, "application/octet-stream")
+        exchange.start(200, "application/octet-stream", length: file.byteCount)
         var offset = 0
         exchange.write(pieces: {
             Result { () throws(LeafError) in

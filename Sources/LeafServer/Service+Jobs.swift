@@ -68,9 +68,9 @@ extension Service {
         }
     }
 
-    /// The client is gone: nobody wants the answer.
+    /// The client is gone, or was sent away: nobody wants the answer.
     private func leave(_ job: Job) {
-        metrics.gone += 1
+        if !job.exchange.isCutOff { metrics.gone += 1 }
         job.cancellation.cancel()
         // What is under way ends with its last event.
         if carousel.isUnderWay(job.number) || job.request.sequences == 0 { return }

@@ -12,6 +12,7 @@ extension Service {
         let route = Self.name(ofRoute: exchange.path)
         exchange.whenOver = { [unowned self] in
             let seconds = (ContinuousClock.now - exchange.began) / .seconds(1)
+            if exchange.isCutOff { metrics.cut += 1 }
             if exchange.status != 0 { metrics.count(route, Int(exchange.status), seconds: seconds) }
             options.log?.write(exchange, seconds: seconds)
         }
@@ -51,7 +52,7 @@ extension Service {
         guard Self.told.contains(exchange.path) || exchange.path.hasPrefix(Self.modelsPrefix) else {
             return refuse(exchange, .notFound(exchange.path))
         }
-        guard exchange.method == .get || exchange.method == .head else { return refuse(exchange, method: "GET") }
+        guard exchange.method == .get else { return refuse(exchange, method: "GET") }
         if exchange.path == "/metrics" {
             return exchange.send(200, "text/plain; version=0.0.4; charset=utf-8", metrics.text(now, opened?.model).utf8)
         }
@@ -98,14 +99,14 @@ extension Service {
     }
 
     private func sendHealth(_ exchange: HTTPExchange) {
-        guard exchange.method == .get || exchange.method == .head else { return refuse(exchange, method: "GET") }
+        guard exchange.method == .get else { return refuse(exchange, method: "GET") }
         let isReady = opened != nil
         exchange.send(
             isReady ? 200 : 503, "application/json", "{\"status\":\"\(isReady ? "ok" : "loading")\"}\n".utf8)
     }
 
     func refuse(_ exchange: HTTPExchange, method: String) {
-        exchange.add(header: "Allow", method)
+        exchange.add(header: "Allow", method.replacing("GET", with: "GET, HEAD"))
         refuse(exchange, .wrongMethod(method))
     }
 
@@ -125,7 +126,7 @@ extension Service {
     private func asset(at path: String) -> PageAsset? { PageAsset.all.first { $0.path == path } }
 
     private func send(_ asset: PageAsset, _ exchange: HTTPExchange) {
-        guard exchange.method == .get || exchange.method == .head else { return refuse(exchange, method: "GET") }
+        guard exchange.method == .get else { return refuse(exchange, method: "GET") }
         exchange.add(header: "Content-Security-Policy", PageAsset.policy)
         exchange.add(header: "X-Content-Type-Options", "nosniff")
         exchange.add(header: "Referrer-Policy", "no-referrer")
@@ -139,12 +140,12 @@ extension Service {
     private static let idleInterval = Duration.seconds(5)
 
     private func watch(_ exchange: HTTPExchange) {
-        // There is nothing to watch in a head alone.
-        guard exchange.method == .get else { return refuse(exchange, method: "GET") }
         guard let feed, watchers.count < Self.mostWatchers else { return refuseBusy(exchange) }
         exchange.add(header: "Cache-Control", "no-cache")
         exchange.add(header: "X-Accel-Buffering", "no")
         exchange.start(200, "text/event-stream")
+        // There is nothing to watch in a head alone.
+        guard !exchange.isEnded else { return }
         exchange.write("event: model\ndata: \(feed.modelEvent.line)\n\n".utf8)
         let watcher = Watcher(exchange)
         watchers[ObjectIdentifier(watcher)] = watcher

@@ -39,6 +39,15 @@ package struct HeapAllowance: Sendable {
         peak = max(peak, held)
     }
 
+    /// Counts what was not taken because the budget is too small, so that no plan within it exists, and the smallest
+    /// budget that a plan names does for it as well.
+    ///
+    /// - Parameter kept: bytes of it that would have stayed.
+    package mutating func note(missing bytes: Int, keeping kept: Int) {
+        peak = max(peak, held +| bytes)
+        held +|= kept
+    }
+
     /// Gives back what is not needed any more.
     package mutating func give(back bytes: Int) { held -= bytes }
 }

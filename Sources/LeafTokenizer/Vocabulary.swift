@@ -119,7 +119,7 @@ extension Vocabulary {
     ) {
         guard !isTooLong(word, of: text) else {
             ids.append(SpecialToken.unknown.rawValue)
-            unknown.add(word, of: text)
+            unknown.add(word: word, of: text)
             return
         }
         var position = word.lowerBound
@@ -129,9 +129,8 @@ extension Vocabulary {
                 position += match.byteCount
             } else {
                 ids.append(SpecialToken.unknown.rawValue)
-                let end = position + UTF8Scalar.width(lead: text[position])
-                unknown.add(position..<end, of: text)
-                position = end
+                unknown.add(at: position, of: text)
+                position += UTF8Scalar.width(lead: text[position])
             }
         }
     }
@@ -150,9 +149,8 @@ extension Vocabulary {
                 isUnknown = false
             } else {
                 if !isUnknown { ids.append(SpecialToken.unknown.rawValue) }
-                let end = position + UTF8Scalar.width(lead: text[position])
-                unknown.add(position..<end, of: text)
-                position = end
+                unknown.add(at: position, of: text)
+                position += UTF8Scalar.width(lead: text[position])
                 isUnknown = true
             }
         }

@@ -28,7 +28,7 @@ package struct TokenizeInput: Sendable {
 
     package init(_ text: String, wantsWords: Bool) { (self.text, self.wantsWords) = (text, wantsWords) }
 
-    /// `{"ids","tokens"}`, or `{"words"}`; with `unknown` where the vocabulary lacks characters.
+    /// `{"ids","tokens"}`, or `{"words"}`; with `unknown` where the vocabulary lacks something.
     package func answer(_ tokenizer: Tokenizer) -> JSON {
         var fields: [(key: String, value: JSON)] = id.map { [("id", $0.json)] } ?? []
         var unknown = UnknownCharacters()

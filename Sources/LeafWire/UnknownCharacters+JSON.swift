@@ -4,7 +4,7 @@ package import LeafTokenizer
 extension UnknownCharacters {
     /// A field of an answer, `"unknown":["☃"]`; none where the vocabulary has all of the text.
     package var fields: [(key: String, value: JSON)] {
-        named.isEmpty ? [] : [("unknown", .strings(named.map { String($0) }))]
+        named.isEmpty ? [] : [("unknown", .strings(named))]
     }
 
     /// Of what `fields` consists, which may be missing.

@@ -138,9 +138,16 @@ extension ModelOptions {
     package mutating func makeRoom(
         for demands: [Demand], sequences: Int, bytesEach: Int = 0, in file: ModelFile
     ) throws(LeafError) -> Int {
+        let before = self
         capacity = try Demand.fitting(demands, sequences: sequences, bytesEach: bytesEach, file, self)
         let held = min(capacity.sequences, sequences)
         callerBytes +|= bytesEach *| held
+        resized = { budget throws(LeafError) in
+            var options = before
+            options.memory = .bytes(budget)
+            try options.makeRoom(for: demands, sequences: sequences, bytesEach: bytesEach, in: file)
+            return options
+        }
         return held
     }
 }

@@ -81,7 +81,7 @@ public struct DraftOptions: Sendable {
 
     /// - Throws: `.usage` if there is something for n-grams, and none of them guesses.
     func check(for file: ModelFile) throws(LeafError) {
-        guard file.draftCorpus != nil || sharesNgrams else { return }
+        guard file.draftCorpus != nil || file.unreadCorpus != nil || sharesNgrams else { return }
         switch source {
         case .automatic, .ngrams: return
         case .none, .model:

@@ -42,6 +42,9 @@ public final class Model: Sendable {
         self.file = file
         self.settings = settings
         plan = try settings.plan()
+        if let corpus = file.unreadCorpus {
+            throw LeafError(.usage, "\(corpus) was to be read within less memory than the model has; give it the same")
+        }
         try AddressLimit.check(plan.addressBytes(threads: settings.executor.threads), for: "this model")
         instructionSet = settings.instructionSet
         threads = settings.executor.threads

@@ -9,16 +9,22 @@ extension ModelFile {
     /// Reads a text of the kind that is going to be written: what stands in it is drafted.
     ///
     /// - Parameter memory: the budget that the model will have. A corpus may be of any size, so that reading it takes
-    ///   no byte more.
-    /// - Throws: `.io`, `.badInput` for what is not UTF-8, `.budget` if it is too large for the memory, `.usage` if the
-    ///   model has no vocabulary.
+    ///   no byte more. One that is too large is not read: no plan within this budget exists then, and the refusal names
+    ///   a budget that would do for all.
+    /// - Throws: `.io`, `.badInput` for what is not UTF-8, `.budget` if the system has too little memory for it,
+    ///   `.usage` if the model has no vocabulary.
     public mutating func addDraftCorpus(path: String, memory: MemoryBudget = .automatic) throws(LeafError) {
         let tokenizer = try requireTokenizer()
         let input = try InputFile(path: path, readsPages: true)
         let reading = Self.bytesPerByte *| input.byteCount
         if case .bytes(let budget) = memory {
-            var room = HeapAllowance(budget: budget, held: allowance.held)
-            try room.take(reading +| DraftCorpus.buildingBytes(tokens: input.byteCount / 3), for: "it all", of: path)
+            let tokens = try Self.scalarCount(of: input)
+            let needed = reading +| DraftCorpus.buildingBytes(tokens: tokens)
+            guard allowance.held +| needed <= budget else {
+                allowance.note(missing: needed, keeping: DraftCorpus.byteCount(tokens: tokens))
+                unreadCorpus = path
+                return
+            }
         }
         try allowance.take(reading, for: "its text", of: path)
         defer { allowance.give(back: reading) }
@@ -30,6 +36,19 @@ extension ModelFile {
         try allowance.take(building, for: "its n-grams", of: path)
         let corpus = try DraftCorpus(ids, within: building)
         allowance.give(back: building - DraftCorpus.byteCount(tokens: ids.count))
-        (draftCorpus, draftCorpusPath) = (corpus, path)
+        (draftCorpus, draftCorpusPath, unreadCorpus) = (corpus, path, nil)
     }
+
+    /// Characters of a text, which has no more tokens.
+    private static func scalarCount(of input: InputFile) throws(LeafError) -> Int {
+        var count = 0
+        for offset in stride(from: 0, to: input.byteCount, by: pieceBytes) {
+            let piece = try input.bytes(at: offset, count: min(pieceBytes, input.byteCount - offset))
+            // All bytes of a character but the first begin with the bits 10.
+            count += piece.count { $0 & 0xC0 != 0x80 }
+        }
+        return count
+    }
+
+    private static let pieceBytes = 64 << 10
 }

@@ -17,6 +17,8 @@ public struct ModelFile: Sendable {
     var draftCorpus: DraftCorpus?
     /// Where its text lies.
     var draftCorpusPath: String?
+    /// The path of such a text that was too large for the budget.
+    var unreadCorpus: String?
     /// What reading took of the budget.
     var allowance: HeapAllowance
 

@@ -26,6 +26,9 @@ public struct ModelOptions: Sendable {
     public var drafts = DraftOptions.none
     /// Requests that may be under way or wait at the same time; one more is refused with `.busy`.
     public var requestLimit: Int
+    /// The options for another budget, where capacity and what the caller holds follow from it: refusals name a budget
+    /// that would do.
+    package var resized: (@Sendable (_ budget: Int) throws(LeafError) -> ModelOptions)?
     /// Looks at the rows that matrices multiply.
     package var observer: (any InputObserver)?
     /// The most memory that what the budget bounds has taken so far.

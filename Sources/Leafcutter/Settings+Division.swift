@@ -39,6 +39,29 @@ extension Settings {
         return best.settings
     }
 
+    /// What is to be said of a larger budget where there is no room for what drafts: which would do, and whether
+    /// anything drafts then.
+    ///
+    /// More memory may also be room for more texts, which come first, so what would do for these texts may not do.
+    func roomier(_ options: ModelOptions) throws(LeafError) -> String {
+        var larger = options
+        var settings = self
+        var budget = budget
+        while let needed = try settings.minimum()?.roundedUpForPeople, needed > budget {
+            budget = needed
+            if let resized = options.resized { larger = try resized(budget) }
+            (larger.memory, larger.drafts) = (.bytes(budget), .none)
+            settings = try Settings(file, larger)
+            settings = try settings.with(Drafting(options.drafts, for: file, settings.executor))
+        }
+        guard budget > self.budget, budget < .max else { return "" }
+        larger.drafts = options.drafts
+        let drafting = try Settings(file, larger).drafting
+        guard case .none = drafting.source else { return ", which takes \(budget.roundedUpText) with the model" }
+        let reason = drafting.mode.hasPrefix("off: ") ? String(drafting.mode.dropFirst(5)) : drafting.mode
+        return "; with \(budget.roundedUpText) there is, but \(reason)"
+    }
+
     /// Numbers of blocks to lend, from the fewest to as many as the budget allows beside a ring of the usual size.
     private func comparedCounts(_ drafting: Drafting) throws(LeafError) -> [Int] {
         guard case .model(let draft) = drafting.source else { return [0] }

@@ -64,14 +64,15 @@ struct Settings {
             capacity: options.capacity, threads: threads, activations: options.activations,
             kv: options.kv ?? (file.leaf.weights.isQuantized ? .f16 : .f32), tuning: file.tuning(instructionSet))
         executor.observer = options.observer
-        try choose(Drafting(options.drafts, for: file, executor), options.drafts)
+        try choose(Drafting(options.drafts, for: file, executor), options)
     }
 
     /// Drafts that nobody asked for take no more than this part of what is pinned.
     private static let automaticShare = 50
 
     /// Lets something draft if the plan has room for it: drafts never ask for a larger budget.
-    private mutating func choose(_ drafting: Drafting, _ options: DraftOptions) throws(LeafError) {
+    private mutating func choose(_ drafting: Drafting, _ given: ModelOptions) throws(LeafError) {
+        let options = given.drafts
         if case .none = drafting.source {
             self.drafting = drafting
             return
@@ -80,8 +81,10 @@ struct Settings {
         guard let plain = try fitting() else { return }
         let drafted = with(drafting)
         guard let plan = try drafted.fitting() else {
-            let least = try drafted.minimum().map { ", which takes \($0.roundedUpText) with the model" } ?? ""
-            self.drafting = drafting.off("no room for \(drafting.mode)\(least)", isRefused: !options.isAutomatic)
+            self.drafting =
+                options.isAutomatic
+                ? drafting.off("no room for \(drafting.mode)", isRefused: false)
+                : drafting.off("no room for \(drafting.mode)\(try drafted.roomier(given))", isRefused: true)
             return
         }
         if options.isAutomatic,
@@ -199,9 +202,10 @@ struct Settings {
         let tokenizerBytes = file.tokenizer?.byteCount ?? 0
         let sessionBytes =
             SessionWriter.bufferBytes +| SessionHead.comparedBytes(promptIDs: executor.capacity.longest)
+        let contents = executor.capacity.contents + (file.unreadCorpus.map { " and \($0)" } ?? "")
         return try MemoryPlan(
-            budget: budget, isGiven: reserveBytes == nil, atLeast: file.allowance.peak,
-            for: executor.capacity.contents, chunks: file.leaf.chunks, lending: drafting.lentChunks,
+            budget: budget, isGiven: reserveBytes == nil, atLeast: file.allowance.peak, for: contents,
+            chunks: file.leaf.chunks, lending: drafting.lentChunks,
             reserved: CPMAnt.parts(file.ant, executor) + drafting.parts() + [
                 MemoryPlan.Part(.runtime, MemoryPlan.runtimeBytes),
                 MemoryPlan.Part(.tables, file.allowance.held - MemoryPlan.runtimeBytes - tokenizerBytes),

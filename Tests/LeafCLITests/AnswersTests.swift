@@ -96,7 +96,7 @@ import Testing
 
     @Test func anInterruptedRunKeepsTheOrder() throws {
         let path = try folder.file(
-            (0..<300).map { #"{"id":\#($0),"prompt":"春","eos_id":0,"max_tokens":\#($0 % 7 == 6 ? 400 : 3)}"# })
+            (0..<3000).map { #"{"id":\#($0),"prompt":"春","eos_id":0,"max_tokens":\#($0 % 7 == 6 ? 400 : 3)}"# })
         let run = try Leafcutter.shell(
             #"""
             set -m

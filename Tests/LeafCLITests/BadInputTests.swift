@@ -126,8 +126,10 @@ import Testing
         #expect(whole.status == 0, "\(whole.error)")
         let run = try Leafcutter.shell(
             #"""
-            "$0" generate "$1" \#(words) --memory 46MiB --max-read-rate 40MB/s --io \#(mode) & pid=$!
-            sleep 1.5; dd if=/dev/zero of="$1" bs=1M seek=4 count=4 conv=notrunc status=none; wait $pid
+            "$0" generate "$1" \#(words) --memory 46MiB --max-read-rate 40MB/s --io \#(mode) > "$1.text" & pid=$!
+            until [ -s "$1.text" ] || ! kill -0 $pid; do sleep 0.05; done
+            dd if=/dev/zero of="$1" bs=1M seek=4 count=4 conv=notrunc status=none
+            wait $pid; status=$?; cat "$1.text"; exit $status
             """#, model)
         #expect(run.status == 1, "\(run.error)")
         #expect(run.error.contains("model.leaf was written to while it was in use"), "\(run.error)")

@@ -276,7 +276,7 @@ import Testing
 
     @Test func killedTwentyTimesItGivesEachAnswerOnceAndTheSame() throws {
         var random = SeededGenerator()
-        let requests = Self.mixed(300)
+        let requests = Self.mixed(600)
         let input = try folder.file(requests)
         let expected = try undisturbed(input)
         let memory = try littleMemory()

@@ -138,6 +138,62 @@ import Testing
         }
     }
 
+    /// Whatever options come together: the budget that a refusal names works and a mebibyte less does not, and so does
+    /// the one that is named where there is no room for drafts.
+    @Test func namedBudgetsWorkForEveryMixOfOptions() throws {
+        let seed = UInt64.random(in: .min ... .max)
+        var random = SeededGenerator(seed: seed)
+        let mixes = try mixes()
+        for _ in 0..<12 {
+            let mix = try #require(mixes.randomElement(using: &random))
+            let words = ["generate"] + mix.flatMap { $0.randomElement(using: &random) ?? [] } + ["-q", "--memory"]
+            let refused = try Leafcutter.run(words + ["20MiB"])
+            let advice = try #require(refused.error.firstMatch(of: /use --memory ([0-9]+)MiB\n$/), "\(refused.error)")
+            var named = try #require(Int(advice.output.1))
+            #expect(try Leafcutter.run(words + ["\(named - 1)MiB"]).status == 3, "\(words), seed \(seed)")
+            var taken = try Leafcutter.run(words + ["\(named)MiB"])
+            #expect(taken.status == 0, "\(words), \(named) MiB: \(taken.error), seed \(seed)")
+            let noRoom = /no room for .*, which takes ([0-9]+) MiB with the model/
+            guard let room = taken.error.firstMatch(of: noRoom) else { continue }
+            #expect(try #require(Int(room.output.1)) > named)
+            named = try #require(Int(room.output.1))
+            taken = try Leafcutter.run(words + ["\(named)MiB"])
+            #expect(taken.status == 0 && taken.error.isEmpty, "\(words), \(named) MiB: \(taken.error), seed \(seed)")
+        }
+    }
+
+    /// Of each part of a mix one variant is taken.
+    private func mixes() throws -> [[[[String]]]] {
+        let (copy, mirror, tuned) = (folder.path("copy.leaf"), folder.path("mirror.leaf"), folder.path("tuned.leaf"))
+        #expect(try Leafcutter.run("requantize", model, copy, "--weights", "q4", "-q").status == 0)
+        try FileManager.default.copyItem(atPath: model, toPath: mirror)
+        try Models.convert(Golden.model("ant-tiny-c/cpm-live/ant-tiny-c.pt").path, to: tuned, weights: "int8")
+        func requests(_ prompt: String) throws -> [String] {
+            let lines = (1...9).map { #"{\#(prompt),"max_tokens":\#($0 * 5),"n":\#(1 + $0 % 2)}"# }
+            return ["--requests", try folder.file(lines)]
+        }
+        let corpora = try [("春眠不觉晓", 20_000), ("spring ", 90_000)].map { word, count in
+            ["--speculate", "ngram", "--draft-corpus", try folder.file([String(repeating: word, count: count)])]
+        }
+        let drafts = [
+            [], ["--speculate", "ngram"], ["--speculate", copy], ["--speculate", copy, "--draft-tokens", "3"],
+        ]
+        let tuning = Golden.root.appending(path: "tuning").path
+        let machine = [[], ["--threads", "1"], ["--kv", "f32"], ["--io", "direct"]]
+        return [
+            [
+                [[model]], [["春", "--max-tokens", "9", "-n", "3"], try requests(#""prompt":"春眠""#)],
+                drafts + corpora, [[], ["--mirror", mirror]], machine,
+            ],
+            [
+                [[tuned]], [["--ids", "6,20", "--max-tokens", "9", "-n", "3"], try requests(#""input_ids":[6,20]"#)],
+                [[], ["--delta", tuning + "/best.pt"]],
+                [[], ["--prompt-embedding", tuning + "/prompt.safetensors"]],
+                [["--speculate", "ngram"], ["--speculate", tuned, "--draft-tokens", "2"]], machine,
+            ],
+        ]
+    }
+
     /// The same for cases of which only the outline is read where memory is short: a long one, and many.
     @Test func theFirstRefusalOfManyCasesNamesABudgetThatWorks() throws {
         let ids = [6] + Array(repeating: 20, count: 1500)

@@ -210,7 +210,7 @@ import Testing
             folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
             "$0" generate "$1" 春 --eos-id 0 --seed 1 --max-tokens 30000 > "$folder/text" 2> "$folder/facts" &
             program=$!
-            for _ in $(seq 400); do [ -s "$folder/text" ] && break; sleep 0.05; done
+            until [ -s "$folder/text" ] || ! kill -0 $program; do sleep 0.05; done
             kill -INT $program; wait $program; echo "status $?"; cat "$folder/text"; cat "$folder/facts" >&2
             """, model)
         #expect(run.text.hasPrefix("status 130\n"), "\(run.text.prefix(200)) \(run.error)")

@@ -67,12 +67,20 @@ struct Leafcutter {
 
     /// `ready PID` waits until a command catches signals: a busy machine takes its time to begin. SIGTERM is the
     /// fifteenth bit of what is caught.
+    ///
+    /// `over PID` waits for its end, which is promised within two seconds; a busy machine has ten times as long. What
+    /// is late is killed. `resting PATH` makes a pipe that somebody has open and nobody reads.
     private static let readiness = #"""
         ready() {
             for i in $(seq 2000); do
                 grep -qs '^SigCgt:.*[4-7c-f][0-9a-f]\{3\}$' /proc/$1/status && return; sleep 0.01
             done
         }
+        over() {
+            for i in $(seq 200); do kill -0 $1 2> /dev/null || return 0; sleep 0.1; done
+            ! kill -9 $1 2> /dev/null
+        }
+        resting() { mkfifo "$1" && exec 7<> "$1"; }
 
         """#
 

@@ -203,7 +203,7 @@ import Testing
         let run = try Leafcutter.shell(
             #"""
             set -m
-            "$0" evaluate "$1" LCSTS "$2" -q --output "$3" > /dev/null & pid=$!
+            "$0" evaluate "$1" LCSTS "$2" -q --output "$3" --max-read-rate 1kB/s > /dev/null & pid=$!
             until [ -e "$3.part" ] || ! kill -0 $pid; do sleep 0.05; done; sleep 0.2
             "$0" evaluate "$1" LCSTS "$2" -q --output "$3"; echo "status $?"
             kill -INT $pid; wait $pid

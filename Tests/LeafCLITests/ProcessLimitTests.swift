@@ -76,7 +76,7 @@ import Testing
             #"""
             set -m; ulimit -s 128
             "$0" generate "$1" 春 --max-tokens 100000 --allow-empty --eos-id 0 --seed 1 -q > "$2" & pid=$!
-            for _ in $(seq 400); do [ -s "$2" ] && break; sleep 0.05; done
+            until [ -s "$2" ] || ! kill -0 $pid; do sleep 0.05; done
             kill -INT $pid; wait $pid; echo "status $?"
             """#, model, folder.path("out"))
         #expect(run.text == "status 130\n", "\(run.error)")

@@ -39,12 +39,16 @@ import Testing
         let still = try Leafcutter.shell(#""$0" generate "$1" 春 \#(options)"#, model)
         #expect(try streamed(still) == 0)
         #expect(still.error.contains("all weights stay in memory"))
+        // From when there is a model, whose first sweep takes some tenths of a second, until it ends.
+        let folder = try TemporaryDirectory()
         let shrunk = try Leafcutter.shell(
             """
-            "$0" generate "$1" 春 \(options) & pid=$!
-            for ((i = 0; i < 20; i++)); do sleep 0.02; kill -USR1 $pid 2> /dev/null; done
-            wait $pid
-            """, model)
+            "$0" generate "$1" 春 \(options) -v --max-read-rate 100MB/s 2> "$2" & pid=$!
+            until grep -q '^slots' "$2" || ! kill -0 $pid; do sleep 0.01; done
+            until grep -q SIGUSR1: "$2" || ! kill -0 $pid; do kill -USR1 $pid; sleep 0.02; done 2> /dev/null
+            for ((i = 0; i < 20; i++)); do kill -USR1 $pid; sleep 0.01; done 2> /dev/null
+            wait $pid; cat "$2" >&2
+            """, model, folder.path("notes"))
         #expect(try streamed(shrunk) > 4 << 20)
         #expect(!shrunk.error.contains("all weights stay in memory"))
     }

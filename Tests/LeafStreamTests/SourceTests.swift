@@ -48,7 +48,7 @@ import Testing
         defer { unlink(mirror) }
         let store = try BlockStore(
             file: model.file, plan: plan, reading: .init(mode: .direct, mirror: mirror), consumers: 1,
-            system: system(napOf: mirror, microseconds: 20_000))
+            system: system(napOf: mirror, microseconds: 100_000))
         #expect(sweep(store, over: model, sweeps: 5, consumers: 1, seed: 1, napMicroseconds: 10) == [])
         let shares = store.counters.bytesBySource
         #expect(shares[1] > 0 && shares[0] > 3 * shares[1], "\(shares)")

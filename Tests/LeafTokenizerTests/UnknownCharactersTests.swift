@@ -23,7 +23,7 @@ import Testing
         let animals = String(String.UnicodeScalarView((0x1F980..<0x1F994).compactMap { Unicode.Scalar($0) }))
         let found = unknown(animals + animals)
         #expect(found.count == 40)
-        #expect(found.named == Array(animals.unicodeScalars.prefix(16)))
+        #expect(found.named == animals.unicodeScalars.prefix(16).map { String($0) })
     }
 
     /// As many as there are ids for them, where each scalar has one.
@@ -36,15 +36,22 @@ import Testing
         }
     }
 
-    @Test func aWordThatIsTooLongIsAllUnknown() {
-        let found = unknown(String(repeating: "ab", count: 150))
-        #expect(found.count == 300 && found.named == ["a", "b"])
+    /// The vocabulary has its letters: it is the word that has no tokens.
+    @Test func aWordThatIsTooLongIsUnknownAsAWhole() {
+        let word = String(repeating: "ab", count: 150)
+        let found = unknown("春\u{1F980}\(word) \(word)c")
+        #expect(found.count == 602 && found.named == ["\u{1F980}", "abababababababab…"])
+        #expect(unknown(String(repeating: "a", count: 200)) == UnknownCharacters())
     }
 
     @Test func textsAddUp() {
         var sum = unknown("\u{1F980}\u{1F43A}")
         sum.add(unknown("\u{1F43A}\r"))
         #expect(sum == unknown("\u{1F980}\u{1F43A}\u{1F43A}\r"))
+    }
+
+    @Test func twoSpellingsAreTwo() {
+        #expect(unknown("\u{212B}\u{1F980}\u{C5}").named.count == 3)
     }
 
     @Test func neighboursThatShareAnIDAreStillTold() throws {

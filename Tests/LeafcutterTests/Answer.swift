@@ -1,4 +1,5 @@
 import LeafGeneration
+import LeafSystem
 import Leafcutter
 import Testing
 
@@ -18,10 +19,10 @@ struct Answer: Equatable {
 
     /// Runs requests together, and returns their answers in the order of the requests.
     static func run(_ requests: [GenerationRequest], on model: Model) throws -> [Answer] {
-        var answers: [Int: Answer] = [:]
+        var answers: [Int: Result<Answer, LeafError>] = [:]
         try model.generate(requests) { index, event in
-            if case .finished(let outcome) = event { answers[index] = (try? outcome.get()).map(Answer.init) }
+            if case .finished(let outcome) = event { answers[index] = outcome.map(Answer.init) }
         }
-        return try requests.indices.map { try #require(answers[$0]) }
+        return try requests.indices.map { try #require(answers[$0]).get() }
     }
 }

@@ -1,14 +1,13 @@
 """Servers and browsers for the tests of the page."""
 import os
 import shlex
-import socket
 import subprocess
 import tempfile
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from fake_server import FakeServer
+from fake_server import FakeServer, free_port
 
 # Other tests run at the same time.
 expect.set_options(timeout=20_000)
@@ -27,9 +26,7 @@ class RealServer:
     """`leafcutter serve` on a port of its own."""
 
     def __init__(self, key=None, is_slow=False):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.options = SLOW_OPTIONS if is_slow else OPTIONS
         self.key_file = None
         if key:

@@ -191,13 +191,22 @@ class Engine(threading.Thread):
         }
 
 
+def free_port():
+    """One below those that the system gives to whoever connects: nobody takes it while its server stands still."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
 class FakeServer:
     """Starts at once on a port of its own. What a test may set: `key`, `refuse` (a status for the next completion),
     `break_after` (tokens before the connection ends), `fail_after` (before an error event), `is_loading`, `name`."""
     SENTENCES = {400: "a text of 700 tokens does not fit into 512; make it shorter"}
 
-    def __init__(self, port=0, sweep_seconds=0.05, key=None):
-        self.port, self.sweep_seconds, self.key = port, sweep_seconds, key
+    def __init__(self, port=None, sweep_seconds=0.05, key=None):
+        self.port, self.sweep_seconds, self.key = port or free_port(), sweep_seconds, key
         self.refuse = self.break_after = self.fail_after = None
         self.is_loading, self.name = False, "poems"
         self.connections = set()
@@ -208,7 +217,6 @@ class FakeServer:
         self.engine.start()
         handler = type("Handler", (Handler,), {"server_state": self})
         self.http = QuietServer(("127.0.0.1", self.port), handler)
-        self.port = self.http.server_address[1]
         self.is_stopped = False
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
 

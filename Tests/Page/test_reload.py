@@ -1,7 +1,7 @@
 """What survives a reload, a link, another tab."""
 from playwright.sync_api import expect
 
-from test_writing import POEM, idle, saved, set_to, write, written
+from test_writing import LONG, POEM, idle, saved, set_to, write, written
 
 
 def settle(page):
@@ -25,7 +25,7 @@ def test_a_reload_keeps_text_answer_and_settings(server, open_page):
 
 def test_a_reload_while_the_model_writes_keeps_what_is_there_and_says_so(slow_server, open_page):
     page = open_page(slow_server)
-    set_to(page, max_tokens=300, temperature=1.5, top_p=1)
+    set_to(page, **LONG)
     page.fill("#text", POEM)
     page.click("#go")
     page.locator(".token").nth(2).wait_for()

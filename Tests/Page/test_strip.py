@@ -1,7 +1,7 @@
 """The strip of the sweep."""
 from playwright.sync_api import expect
 
-from test_writing import POEM, idle, set_to
+from test_writing import LONG, POEM, idle, set_to
 
 
 def test_the_strip_shows_each_block_and_what_is_computed(slow_server, open_page):
@@ -11,7 +11,7 @@ def test_the_strip_shows_each_block_and_what_is_computed(slow_server, open_page)
     assert label.endswith("At rest.")
     assert f"in {cells.count()} blocks" in label
     assert f" {page.locator('#cells .cell.pinned').count()} in memory" in label
-    set_to(page, max_tokens=300, temperature=1.5, top_p=1)
+    set_to(page, **LONG)
     page.fill("#text", POEM)
     page.click("#go")
     page.locator("#cells .cell.computing").wait_for()
@@ -25,7 +25,7 @@ def test_the_strip_shows_each_block_and_what_is_computed(slow_server, open_page)
 def test_texts_of_others_are_told_from_ones_own(slow_server, open_page):
     mine, other = open_page(slow_server), open_page(slow_server)
     for page in (mine, other):
-        set_to(page, max_tokens=300, temperature=1.5, top_p=1)
+        set_to(page, **LONG)
         page.fill("#text", POEM)
         page.click("#go")
     expect(mine.locator("#fact-rows")).to_contain_text("1 yours, 1 others")
@@ -78,7 +78,7 @@ def test_a_server_that_comes_back_is_found_again(own_server, open_page):
 
 def test_a_server_that_stops_leaves_what_was_written(own_server, open_page):
     page = open_page(own_server)
-    set_to(page, max_tokens=300, temperature=1.5, top_p=1)
+    set_to(page, **LONG)
     page.fill("#text", POEM)
     page.click("#go")
     page.locator(".token").nth(1).wait_for()

@@ -35,6 +35,7 @@ class Server:
         else:
             raise RuntimeError(f"the server ended with {self.process.wait()}: {''.join(self.errors)}")
         self.url = line.split()[2]
+        self.model = pathlib.Path(model).stem
         self.port = int(self.url.rsplit(":", 1)[1]) if self.url.startswith("http") else None
 
     def get(self, path, **headers):
@@ -72,9 +73,13 @@ class Server:
         return connection
 
     def stop(self, number=signal.SIGTERM):
-        """Its exit code."""
+        """Its exit code after a signal."""
         if self.process.poll() is None:
             self.process.send_signal(number)
+        return self.end()
+
+    def end(self):
+        """Its exit code, once it has ended."""
         try:
             _, rest = self.process.communicate(timeout=90)
         except subprocess.TimeoutExpired:

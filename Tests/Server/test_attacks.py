@@ -518,7 +518,7 @@ def test_other_methods_names_and_types_are_refused(small):
     assert send(small, head("DELETE", "/v1/models")) == 405
     assert send(small, head("GET", "/nothing")) == 404
     assert send(small, head("PATCH", "/health")) == 405
-    assert send(small, head("HEAD", "/events")) == 405
+    assert send(small, head("HEAD")) == 405
     assert send(small, head("GET", "/../../etc/passwd")) == 404
     assert send(small, head("GET", "/v1/models", Host="evil.example")) == 403
     # HTTP/1.0 needs no name, and then it is none of the server's.
@@ -569,7 +569,8 @@ def test_keys_are_asked_for(folder):
 def test_the_queue_has_an_end_and_says_when_to_come_back(small):
     body = json.dumps({"prompt": POEM, "max_tokens": 200, "allow_empty": False, "logit_bias": {"7": -100}}).encode()
     one = head(Content_Length=str(len(body))) + body
-    connections = [small.connect() for _ in range(12)]
+    # As many as have a place on a sweep, as many as may wait, and more.
+    connections = [small.connect() for _ in range(14)]
     try:
         for connection in connections:
             connection.sendall(one)

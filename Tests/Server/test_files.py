@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 
 import openai
 import pytest
@@ -107,6 +108,16 @@ def test_a_large_file_comes_back_whole(keeping, client):
     content = os.urandom(200_000)
     file = upload(client, content)
     assert client.files.content(file.id).read() == content
+    client.files.delete(file.id)
+
+
+def test_a_head_says_how_long_a_file_is(keeping, client):
+    file = upload(client, lines(3))
+    for path in (f"/v1/files/{file.id}/content", f"/v1/files/{file.id}", "/v1/files", "/v1/batches"):
+        request = urllib.request.Request(keeping.url + path, method="HEAD")
+        with urllib.request.urlopen(request, timeout=60) as head:
+            assert head.status == 200 and head.read() == b""
+            assert int(head.headers["Content-Length"]) == len(keeping.get(path)), path
     client.files.delete(file.id)
 
 

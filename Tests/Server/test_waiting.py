@@ -24,9 +24,9 @@ def streamed():
         return json.loads(server.get("/plan"))["streamed_bytes_per_sweep"]
 
 
-def throttled(streamed, seconds):
+def throttled(streamed, seconds, *options):
     """A server whose sweeps take so long."""
-    return Server(*LITTLE, "--max-read-rate", f"{int(streamed / seconds)}B")
+    return Server(*LITTLE, "--max-read-rate", f"{int(streamed / seconds)}B", *options)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_a_client_that_leaves_frees_its_place(slow):
 def test_a_stop_finishes_what_is_under_way(streamed):
     with throttled(streamed, 2) as server:
         idle = server.connect()
-        with stream(server, max_tokens=2, temperature=0) as connection:
+        with stream(server, max_tokens=5, temperature=0) as connection:
             assert connection.recv(4096)
             server.wait_for("leafcutter_active_requests", 1)
             server.process.send_signal(signal.SIGTERM)
@@ -131,6 +131,27 @@ def test_a_stop_finishes_what_is_under_way(streamed):
                     break
             assert b"[DONE]" in text
         assert server.process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_log_tells_whether_client_or_server_ended_an_answer(streamed, form):
+    with throttled(streamed, 2, "--drain-time", "1", "--log", form) as server:
+        with stream(server, max_tokens=50) as connection:
+            assert connection.recv(4096)
+        server.wait_for("leafcutter_active_requests", 0)
+        assert server.metric("leafcutter_clients_gone_total") == 1
+        assert server.metric("leafcutter_answers_cut_total") == 0
+        with stream(server, max_tokens=50) as connection:
+            assert connection.recv(4096)
+            server.process.send_signal(signal.SIGTERM)
+            text = b"".join(iter(lambda: connection.recv(4096), b""))
+        assert text.count(b"event: error") == 1 and b"[DONE]" not in text
+        assert server.end() == 0
+    lines = [line for line in "".join(server.errors).splitlines() if "POST" in line]
+    if form == "text":
+        assert [line.split()[3] for line in lines] == ["gone", "cut"]
+    else:
+        assert [(line["gone"], line["cut"]) for line in map(json.loads, lines)] == [(True, False), (False, True)]
 
 
 def wait_until_taken(process, number):
@@ -176,6 +197,8 @@ def test_clients_that_do_not_read_hold_up_no_stop():
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.connect(("127.0.0.1", server.port))
             connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 16)
+            # The server has begun to answer.
+            assert connection.recv(1)
             deaf.append(connection)
         server.wait_for("leafcutter_connections", 5)
         begin = time.monotonic()

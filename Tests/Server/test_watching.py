@@ -74,6 +74,13 @@ def test_what_the_vocabulary_lacks_is_said_before_the_answer(server):
     assert ["X-Leafcutter-Unknown" in headers for headers in documented.values()] == [True, False]
 
 
+def test_a_word_that_is_too_long_is_unknown_as_a_whole(server):
+    """The vocabulary has its letters, and no token of it begins such a word."""
+    _, headers, ids = server.post("/tokenize", {"prompt": "春🦀" + "ab" * 101})
+    assert headers["X-Leafcutter-Unknown"] == "203"
+    assert ids["unknown"] == ["🦀", "ab" * 8 + "…"] and ids["tokens"][1:] == [1, 1]
+
+
 def test_pages_of_other_sites_may_read_what_our_headers_say():
     with Server("--memory", "96MiB", "--cors", "https://leaf.example") as server:
         body = {"prompt": "春🦀", "max_tokens": 1}
@@ -99,6 +106,32 @@ def test_the_document_names_every_route(server):
     assert document["openapi"].startswith("3.")
     routes = {"/v1/completions", "/v1/chat/completions", "/v1/embeddings", "/v1/fill", "/v1/score"}
     assert routes <= document["paths"].keys()
+
+
+def test_what_answers_get_answers_head(server):
+    for path in (
+        "/", "/main.js", "/health", "/v1/models", "/v1/models/" + server.model, "/tokenizer_info", "/plan",
+        "/openapi.json", "/metrics", "/events", "/nothing", "/v1/completions",
+    ):
+        statuses, lengths = zip(*(ask(server, method, path) for method in ("HEAD", "GET")))
+        assert statuses[0] == statuses[1], path
+        # What is counted changes from one request to the next.
+        assert path in ("/metrics", "/events") or lengths[0] == lengths[1], path
+
+
+def ask(server, method, path):
+    """The status, and what the head says of the length. Nothing follows the head of an answer to HEAD."""
+    with server.connect() as connection:
+        connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        if method == "HEAD":
+            connection.sendall(b"HEAD /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        reader = connection.makefile("rb")
+        status = reader.readline().split()[1]
+        headers = dict(line.lower().split(b": ", 1) for line in iter(reader.readline, b"\r\n"))
+        if method == "HEAD":
+            assert reader.readline() == b"HTTP/1.1 200 OK\r\n"
+            assert reader.read().endswith(b"\r\n\r\n")
+        return status, headers.get(b"content-length")
 
 
 def test_the_plan_holds_what_is_promised(server):

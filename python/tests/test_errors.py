@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 
@@ -233,3 +234,20 @@ def test_a_library_that_is_missing_is_named(tmp_path):
         env={**os.environ, "LEAFCUTTER_LIBRARY": str(tmp_path / "no.so")},
     )
     assert "ImportError" in done.stderr and "no.so" in done.stderr and "LEAFCUTTER_LIBRARY" in done.stderr
+
+
+def test_the_memory_that_is_named_for_drafts_does(model_path):
+    options = {"context": 128, "sequences": 3, "threads": 1}
+    least = leafcutter.plan(model_path, memory="4GiB", disk_rate="1GB/s", **options).minimum
+
+    def mode(memory):
+        with leafcutter.Model(model_path, memory=memory, speculate="ngram", **options) as model:
+            return model.complete("春", max_tokens=1).speculation["mode"]
+
+    # More memory is more rows of logits as well, which come first.
+    for more in range(4):
+        told = mode(least + (more << 20))
+        found = re.fullmatch(r"off: no room for ngram, which takes (\d+) MiB with the model", told)
+        assert found or more > 0
+        if found:
+            assert mode(f"{found[1]}MiB") == "ngram"

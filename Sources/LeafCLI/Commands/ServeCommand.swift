@@ -103,6 +103,7 @@ struct ServeCommand: Command {
                 .usage, "--max-context \(context) leaves no room for a text: the soft prompt takes \(prompt) of it")
         }
         var options = engine.modelOptions(Demand(context: 1))
+        options.requestLimit = 1_000_000
         var limits = HTTPLimits()
         (limits.connections, limits.bodyBytes) = (connections, requestLimit.bytes)
         limits = limits.withinDescriptors()
@@ -112,14 +113,13 @@ struct ServeCommand: Command {
         limits.poolBytes = max(limits.poolBytes, 2 * (limits.bodyBytes + limits.headBytes))
         let plan = try ServicePlan(
             file, options, context: context, sequences: batch.count, limits, files: files.map { _ in fileLimits })
-        (options.capacity, options.callerBytes) = (plan.capacity, plan.callerBytes)
-        options.requestLimit = 1_000_000
+        options = plan.options
         options.drafts = try engine.drafts(terminal)
         _ = try Model.plan(file, options)
         let kept = try files.map { folder throws(LeafError) in
             Service.Files(
                 try FileStore(folder: folder, fileLimits), origin: try Model.origin(of: file, options),
-                batchBytes: plan.batchBytes)
+                batchBytes: plan.clients.batchBytes)
         }
         let socket =
             if let inherited = ListeningSocket.inherited() { inherited } else {
@@ -170,7 +170,7 @@ struct ServeCommand: Command {
     ) -> Service.Options {
         var options = Service.Options()
         (options.files, options.filesAdvice) = (files, "start it with --files FOLDER")
-        (options.limits, options.roomBytes, options.queue) = (plan.limits, plan.roomBytes, queue)
+        (options.limits, options.roomBytes, options.queue) = (plan.clients.limits, plan.clients.roomBytes, queue)
         (options.keys, options.crossOrigin, options.allowedHosts) = (keys, origin?.text, hosts)
         options.drainSeconds = Double(drainTime)
         if let log { options.log = AccessLog(log) { [notes = terminal.notes] in notes.write($0) } }
@@ -186,12 +186,12 @@ struct ServeCommand: Command {
         let watch = terminal.interrupt.cancellation.watch { handle.stop() }
         defer { terminal.interrupt.cancellation.unwatch(watch) }
         var settings = AnswerDesk.Settings()
-        settings.mostBytes = plan.requestBytes
+        settings.mostBytes = plan.clients.requestBytes
         settings.modelName = name ?? Self.name(of: file)
         let failure = Failure()
         let opening = ThreadGroup()
         let words = "\(plan.capacity.sequences) of \(batch.count) texts at the same time, \(context) tokens each, "
-        let rest = "\(plan.limits.connections) connections"
+        let rest = "\(plan.clients.limits.connections) connections"
         let address = socket.address.url(isEncrypted: certificate != nil)
         try opening.start { [notes = terminal.notes, isQuiet = terminal.isQuiet, settings] in
             do throws(LeafError) {

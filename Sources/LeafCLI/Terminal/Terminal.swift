@@ -42,7 +42,7 @@ final class Terminal {
     ///   - verb: what becomes of them.
     func note(_ unknown: UnknownCharacters, of text: String, verb: String = "dropped") {
         guard unknown.count > 0 else { return }
-        let named = unknown.named.map { String($0) }.joined(separator: " ")
+        let named = unknown.named.joined(separator: " ")
         note("\(verb) \(Quantity.count(unknown.count, "character")) of \(text) that the vocabulary lacks: \(named)")
     }
 

@@ -144,7 +144,7 @@ extension OpenAPI {
          },
          "Unknown": {
           "type": "array", "items": {"type": "string"}, "maxItems": 16,
-          "description": "The first distinct characters of the texts that the vocabulary lacks; missing without any."
+          "description": "Distinct characters that the vocabulary lacks, and words that are too long; may be missing."
          },
          "Tokens": {
           "type": "object", "required": ["tokens", "count"],

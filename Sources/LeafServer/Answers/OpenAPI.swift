@@ -63,7 +63,7 @@ enum OpenAPI {
         let unknown: (key: String, value: JSON) = (
             "X-Leafcutter-Unknown",
             [
-                "description": "How many characters of the texts the vocabulary lacks, where it lacks any.",
+                "description": "How many characters of the texts stand for no token; missing without any.",
                 "schema": ["type": "integer", "minimum": .integer(1)],
             ]
         )

@@ -264,9 +264,16 @@ final class HTTPConnection {
         server.note(refused: error)
     }
 
-    /// Ends it at once. A request on it is gone.
+    /// Whether the server ended it before an answer was whole, and not its client.
+    private(set) var isCutOff = false
+
+    /// Notes that the server is about to end it.
+    func cutOff() { isCutOff = true }
+
+    /// Ends it at once. A request on it is cut off.
     func close() {
         guard let owner else { return }
+        cutOff()
         refusedOwner = nil
         evhttp_connection_free(owner)
     }

@@ -9,7 +9,6 @@ final class HTTPExchange {
         case get = "GET"
         case post = "POST"
         case delete = "DELETE"
-        case head = "HEAD"
         case options = "OPTIONS"
         case other = "?"
     }
@@ -24,7 +23,12 @@ final class HTTPExchange {
         case gone
     }
 
+    /// GET also where the head of the answer alone is wanted, so that whatever answers GET answers HEAD.
     let method: Method
+    /// Whether the answer's body stays here.
+    private let isHead: Bool
+    /// As it was sent.
+    var methodName: String { isHead ? "HEAD" : method.rawValue }
     /// Without the query, as it was sent; `/` where a whole URL has none.
     let path: String
     let query: String
@@ -55,12 +59,13 @@ final class HTTPExchange {
     /// - Parameter maximum: bytes that may wait for a client that does not read.
     init(_ request: UnsafeMutablePointer<evhttp_request>, _ connection: HTTPConnection, maximum: Int) {
         (self.request, self.connection, self.maximum) = (request, connection, maximum)
+        let command = evhttp_request_get_command(request)
+        isHead = command == EVHTTP_REQ_HEAD
         method =
-            switch evhttp_request_get_command(request) {
-            case EVHTTP_REQ_GET: .get
+            switch command {
+            case EVHTTP_REQ_GET, EVHTTP_REQ_HEAD: .get
             case EVHTTP_REQ_POST: .post
             case EVHTTP_REQ_DELETE: .delete
-            case EVHTTP_REQ_HEAD: .head
             case EVHTTP_REQ_OPTIONS: .options
             default: .other
             }
@@ -116,6 +121,8 @@ final class HTTPExchange {
 
     /// Nobody listens any more.
     var isGone: Bool { state == .gone }
+    /// The server ended it before the answer was whole, and not the client.
+    var isCutOff: Bool { isGone && connection.isCutOff }
     var isStarted: Bool { state != .open }
     var isEnded: Bool { state == .ended || state == .gone }
 
@@ -133,11 +140,15 @@ final class HTTPExchange {
         guard state == .open, let request else { return }
         self.status = status
         add(header: "Content-Type", type)
-        sendHeaders()
         let buffer = evbuffer_new()
         defer { evbuffer_free(buffer) }
-        // What follows the head of an answer to HEAD would be the next answer.
-        if method != .head { append(body, to: buffer) }
+        if isHead {
+            // What follows the head of an answer to HEAD would be the next answer.
+            add(header: "Content-Length", "\(body.reduce(0) { count, _ in count + 1 })")
+        } else {
+            append(body, to: buffer)
+        }
+        sendHeaders()
         state = .ended
         evhttp_send_reply(request, status, HTTPStatus.reason(Int(status)), buffer)
     }
@@ -147,14 +158,21 @@ final class HTTPExchange {
         send(Int32(error.status), "application/json", (error.body.line + "\n").utf8)
     }
 
-    /// Sends the head of an answer whose body comes in pieces.
-    func start(_ status: Int32, _ type: String) {
+    /// Sends the head of an answer whose body comes in pieces; where a head is all that is wanted, that is the end.
+    ///
+    /// - Parameter length: bytes of the body; nil where nobody knows.
+    func start(_ status: Int32, _ type: String, length: Int? = nil) {
         guard state == .open, let request else { return }
         self.status = status
         add(header: "Content-Type", type)
+        if let length { add(header: "Content-Length", "\(length)") }
         // Without pieces that have a length, the end of the connection is the end of the answer.
         if !isModern { add(header: "Connection", "close") }
         sendHeaders()
+        guard !isHead else {
+            state = .ended
+            return evhttp_send_reply(request, status, HTTPStatus.reason(Int(status)), nil)
+        }
         state = .started
         evhttp_send_reply_start(request, status, HTTPStatus.reason(Int(status)))
     }
@@ -207,6 +225,7 @@ final class HTTPExchange {
     func breakOff() {
         guard state == .started, let request, let owner = evhttp_request_get_connection(request) else { return }
         guard waitingBytes > 0 else { return abort() }
+        connection.cutOff()
         let events = evhttp_connection_get_bufferevent(owner)
         state = .ended
         bufferevent_setcb(
@@ -219,6 +238,7 @@ final class HTTPExchange {
     func abort() {
         guard state == .open || state == .started, let request, let owner = evhttp_request_get_connection(request)
         else { return }
+        connection.cutOff()
         evhttp_connection_free(owner)
     }
 

@@ -70,6 +70,7 @@ final class HTTPServer {
     func close() {
         guard !isClosed else { return }
         (isClosed, tick) = (true, nil)
+        for connection in connections.values { connection.cutOff() }
         evhttp_free(http)
         connections = [:]
     }

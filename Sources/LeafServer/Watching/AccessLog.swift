@@ -20,14 +20,15 @@ package struct AccessLog: Sendable {
         let milliseconds = Int((seconds * 1000).rounded())
         switch format {
         case .text:
-            let status = exchange.isGone ? "gone" : "\(exchange.status)"
-            let request = "\(exchange.method.rawValue) \(path)"
+            let status = exchange.isCutOff ? "cut" : exchange.isGone ? "gone" : "\(exchange.status)"
+            let request = "\(exchange.methodName) \(path)"
             write("\(peer) \(request) \(status) \(exchange.sentBytes) bytes \(milliseconds) ms")
         case .json:
             let line: JSON = [
-                "peer": .string(peer), "method": .string(exchange.method.rawValue), "path": .string(path),
+                "peer": .string(peer), "method": .string(exchange.methodName), "path": .string(path),
                 "status": .integer(Int(exchange.status)), "bytes": .integer(exchange.sentBytes),
-                "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(exchange.isGone),
+                "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(exchange.isGone && !exchange.isCutOff),
+                "cut": .bool(exchange.isCutOff),
             ]
             write(line.line)
         }

@@ -12,6 +12,8 @@ struct ServerMetrics {
     private var answers = 0
     /// Clients that left before their answer was whole.
     var gone = 0
+    /// Answers that the server broke off.
+    var cut = 0
 
     private struct Answered: Hashable {
         let route: String
@@ -47,6 +49,7 @@ struct ServerMetrics {
                 ("{route=\"\($0.key.route)\",status=\"\($0.key.status)\"}", Double($0.value))
             })
         page.add("leafcutter_clients_gone_total", .counter, "Clients that left before their answer was whole.", gone)
+        page.add("leafcutter_answers_cut_total", .counter, "Answers that the server broke off.", cut)
         page.add("leafcutter_tokens_total", .counter, "Tokens that were generated.", tokens)
         page.add("leafcutter_connections", .gauge, "Open connections.", now.connections)
         page.add("leafcutter_queue_requests", .gauge, "Requests that wait for their turn.", now.waiting)
