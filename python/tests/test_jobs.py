@@ -115,6 +115,9 @@ def test_lines_that_others_answer_become_the_answers_of_batch(tmp_path, model_pa
     job, answers = answered(model_path, requests, out)
     with job:
         # In any order, and twice.
+        for wrong in (answers[0].decode(), None, bytearray(answers[0])):
+            with pytest.raises(TypeError, match="the bytes are needed"):
+                job.answer(wrong)
         assert [job.answer(answer) for answer in reversed(answers)] == [True] * 8
         assert [job.answer(answer) for answer in answers] == [False] * 8
         job.sync()

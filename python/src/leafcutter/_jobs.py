@@ -14,7 +14,7 @@ from leafcutter import _ffi
 from leafcutter._errors import check
 from leafcutter._progress import Bar, Progress, reporting
 from leafcutter._types import Fields, Path, Size, made
-from leafcutter._wire import encoded, path_bytes
+from leafcutter._wire import encoded, path_bytes, require_bytes
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,9 @@ class Job:
             BadInputError: the line has another answer, which stays; one of the two machines is defective.
             UsageError: this is no answer to a line that was handed out.
             FileError: it cannot be written.
+            TypeError: this is no bytes.
         """
+        require_bytes(answer, "answer")
         is_new = ctypes.c_int()
         check(_ffi.library().lc_job_answer(self._handle, answer, len(answer), ctypes.byref(is_new)))
         return bool(is_new.value)

@@ -38,7 +38,7 @@ from leafcutter._types import (
     made,
 )
 from leafcutter._waiting import interruptibly
-from leafcutter._wire import encoded, path_bytes, refuse_bytes, refuse_sets, text_or_ids
+from leafcutter._wire import encoded, path_bytes, refuse_bytes, refuse_sets, require_bytes, text_or_ids
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -416,11 +416,13 @@ class Model:
             BadInputError: the line belongs to a job of another model, or the model cannot be read.
             FileError: the model cannot be read.
             UsageError: ``ahead`` is below 1.
+            TypeError: a line is no bytes.
         """
         if ahead is not None and ahead < 1:
             raise UsageError(f"{ahead} lines ahead answer nothing; give one or more")
 
         def ask(line: bytes) -> Request:
+            require_bytes(line, "line")
             return Request(self._handle, "line", line)
 
         with contextlib.closing(in_turn(ask, iter(lines), ahead=ahead or 2 * self.sequences)) as asked:

@@ -54,6 +54,12 @@ def refuse_bytes(value: object, name: str) -> None:
         raise TypeError(f'{name} is {type(value).__name__}; a text is needed: {name}.decode("utf-8")')
 
 
+def require_bytes(value: object, name: str) -> None:
+    """What a job handed out, or a model answered, goes on as it is."""
+    if not isinstance(value, bytes):
+        raise TypeError(f"{name} is {type(value).__name__}; the bytes are needed that a job or a model gave")
+
+
 def refuse_sets(value: object, name: str) -> None:
     """Sets are refused wherever the order counts: they have none."""
     if isinstance(value, Set):
