@@ -11,7 +11,7 @@ int main(int argc, char **argv) {
     char json[4096];
 
     if (argc != 3) return fprintf(stderr, "usage: generate MODEL.leaf PROMPT\n"), 2;
-    /* A real program has a library that writes JSON; this one takes prompts without quotes and backslashes. */
+    /* A real program has a library that writes JSON; this one takes prompts as they stand in JSON: '《江雪》柳宗元\n'. */
     int length = snprintf(json, sizeof json, "{\"prompt\":\"%s\",\"greedy\":true,\"max_tokens\":40}", argv[2]);
     if (length < 0 || (size_t)length >= sizeof json) return fprintf(stderr, "the prompt is too long\n"), 2;
 

@@ -20,7 +20,8 @@ extension Settings {
         // There is memory for both, and none to divide.
         if whole.streamedBytesPerSweep == 0 { return with(drafting) }
         if plain.streamedBytesPerSweep == 0, drafting.fixedCount == nil {
-            return with(drafting.off("all weights fit into the memory without \(drafting.mode)", isRefused: false))
+            return with(
+                drafting.off("beside \(drafting.mode) not all weights would fit into the memory", isRefused: true))
         }
         var best: (settings: Settings, seconds: Double)?
         for count in try comparedCounts(drafting) {

@@ -57,6 +57,8 @@ public enum Verdict: Sendable, Equatable {
                 savedSeconds: min(saved, waitOfASweep) / run.tokensPerSweep)
             return
         }
+        // What is read once, to stay, tells nothing of the sweeps behind it.
+        let otherWaits = run.streamedBytesPerSweep > 0 ? waitShare : 0
         let isPrompt = run.prefillSeconds > run.decodeSeconds
         let rows = isPrompt ? Double(run.promptRows) : run.decodeRows
         let sweeps = isPrompt ? run.promptSweeps : run.decodeSweeps
@@ -65,11 +67,11 @@ public enum Verdict: Sendable, Equatable {
         let rate = Double(run.weightBytes) * sweeps / max(computing, 1e-9)
         if let memory = memoryBytesPerSecond(), rate >= Prediction.memoryBoundShare * memory {
             // A processor's caches hold some of a small model.
-            self = .memory(bytesPerSecond: rate, share: min(1, rate / memory), waitShare: waitShare)
+            self = .memory(bytesPerSecond: rate, share: min(1, rate / memory), waitShare: otherWaits)
         } else {
             self = .compute(
                 multiplyAddsPerSecond: rate / run.bytesPerWeight * rows,
-                rows: Int(exactly: rows.rounded()) ?? .max, isPrompt: isPrompt, waitShare: waitShare)
+                rows: Int(exactly: rows.rounded()) ?? .max, isPrompt: isPrompt, waitShare: otherWaits)
         }
     }
 }

@@ -158,6 +158,10 @@ import Testing
     @Test func aMissingFileOfAnswersIsMadeAgain() throws {
         try run([4, 2, 9])
         try FileManager.default.removeItem(atPath: paths.answers)
+        // What failed is nobody's any more.
+        let error = #expect(throws: LeafError.self) { try resumed() }
+        #expect(error?.description.contains("errors.jsonl holds what is not of this job") == true)
+        try FileManager.default.removeItem(atPath: folder.path("errors.jsonl"))
         #expect(try resumed().done == [])
         #expect(try contents("out.jsonl") == "")
     }
