@@ -116,9 +116,19 @@ extension Service {
 
     private func allowCrossOrigin(_ exchange: HTTPExchange) {
         exchange.add(header: "Access-Control-Allow-Methods", "GET, POST, DELETE")
-        exchange.add(header: "Access-Control-Allow-Headers", "Authorization, Content-Type, Priority")
+        // Clients send headers of their own; those that are not known here are passed.
+        let wanted = exchange.header("Access-Control-Request-Headers").flatMap { HeaderValue.areNames($0) ? $0 : nil }
+        exchange.add(header: "Access-Control-Allow-Headers", wanted ?? "Authorization, Content-Type, Priority")
         exchange.add(header: "Access-Control-Max-Age", "600")
         exchange.send(204, "text/plain", [])
+    }
+
+    /// Whether no page asks, or one of this server, or of the site that may.
+    func admitsPage(of exchange: HTTPExchange) -> Bool {
+        guard let origin = exchange.header("Origin") else { return true }
+        if let allowed = options.crossOrigin, allowed == "*" || allowed == origin { return true }
+        let host = exchange.header("Host")?.lowercased() ?? ""
+        return ["http://\(host)", "https://\(host)"].contains(origin.lowercased())
     }
 
     // MARK: The page
@@ -190,6 +200,9 @@ extension ServedError {
     fileprivate static let foreignHost = ServedError(
         status: 403, "the server does not go by this name; its owner can allow it", type: "invalid_request_error",
         code: "unknown_host")
+    static let foreignPage = ServedError(
+        status: 403, "pages of other sites may not ask; the owner of the server can allow one",
+        type: "invalid_request_error", code: "foreign_page")
     fileprivate static let noKey = ServedError(
         status: 401, "a valid API key is missing; send it as Authorization: Bearer KEY",
         type: "invalid_request_error", code: "invalid_api_key")

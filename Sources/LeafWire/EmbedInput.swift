@@ -83,14 +83,21 @@ package struct EmbeddingAnswer {
     package init(_ request: EmbeddingRequest, _ vector: [Float], isNormalized: Bool = false) {
         self.request = request
         let width = request.pooling == .none ? vector.count / request.text.ids.count : vector.count
-        var numbers = vector.map { Double($0) }
-        for begin in stride(from: 0, to: isNormalized ? numbers.count : 0, by: max(1, width)) {
+        numbers = isNormalized ? Self.normalized(vector, width: width) : vector.map { Double($0) }
+    }
+
+    /// Divides each vector by its length.
+    ///
+    /// - Parameter width: of a vector; they stand one behind the other.
+    static func normalized(_ vectors: [Float], width: Int) -> [Double] {
+        var numbers = vectors.map { Double($0) }
+        for begin in stride(from: 0, to: numbers.count, by: max(1, width)) {
             let range = begin..<begin + width
             let length = numbers[range].reduce(0) { $0 + $1 * $1 }.squareRoot()
             // What has no length stays as it is.
             if length > 0 { for index in range { numbers[index] /= length } }
         }
-        self.numbers = numbers
+        return numbers
     }
 
     /// The vector, or those of all tokens one behind the other.

@@ -100,6 +100,8 @@ def test_embeddings_are_the_same_in_both_encodings(client):
         assert a == pytest.approx(b, rel=1e-6)
     own = command("embed", texts[0])
     assert plain[0] == pytest.approx(own["embedding"], rel=1e-6)
+    unit = client.embeddings.create(model="any", input=texts, extra_body={"normalize": True}).data[0].embedding
+    assert unit == pytest.approx(command("embed", texts[0], "--normalize")["embedding"], rel=1e-6)
 
 
 def test_errors_are_the_clients_own(client):

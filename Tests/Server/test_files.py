@@ -83,6 +83,20 @@ def client(keeping):
     return client_of(keeping)
 
 
+def test_a_page_of_another_site_sends_no_files(keeping):
+    """Forms are what pages may send without asking before."""
+    form = (b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--x\r\n'
+            b'Content-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n' + lines(1) + b"\r\n--x--\r\n")
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    for origin in ("https://evil.example", "null", keeping.url + "0"):
+        status, _, answer = keeping.post("/v1/files", form, Origin=origin, **kind)
+        assert (status, answer["error"]["code"]) == (403, "foreign_page")
+        assert keeping.post("/v1/batches/batch_1/cancel", b"", Origin=origin)[0] == 403
+    status, _, answer = keeping.post("/v1/files", form, Origin=keeping.url, **kind)
+    assert status == 200
+    client_of(keeping).files.delete(answer["id"])
+
+
 def test_a_server_without_a_folder_says_how_to_have_one(server):
     client = client_of(server)
     with pytest.raises(openai.NotFoundError, match="--files"):

@@ -89,6 +89,13 @@ def test_pages_of_other_sites_may_read_what_our_headers_say():
         assert {"X-Leafcutter-Unknown", "X-Leafcutter-Ignored", "Retry-After"} <= set(exposed)
         assert headers["X-Leafcutter-Unknown"] == "1"
         assert "Access-Control-Expose-Headers" not in server.post("/v1/completions", body)[1]
+        # Clients for browsers send headers of their own.
+        wanted = "authorization, x-stainless-os"
+        for asked, given in ((wanted, wanted), ("a\tb", "Authorization, Content-Type, Priority")):
+            request = urllib.request.Request(server.url + "/v1/completions", method="OPTIONS", headers={
+                "Origin": "https://leaf.example", "Access-Control-Request-Headers": asked})
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                assert answer.headers["Access-Control-Allow-Headers"] == given
         assert server.stop() == 0
 
 

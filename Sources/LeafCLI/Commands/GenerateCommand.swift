@@ -45,9 +45,10 @@ struct GenerateCommand: Command {
             --session keeps a generation in a file, at the end and when it is interrupted. The same command goes on \
             from there and gives what it would have given without the stop. The prompt and the options may be left \
             out then: the file has them (leafcutter inspect FILE shows which). Only --max-tokens it has not; that \
-            counts from the very beginning, and a larger one continues a text that ended by its length. --quiet-past prints the new part \
-            alone, so that >> joins the parts. A session goes on with what the model wrote and nothing else: to add \
-            sentences of your own, begin another session with everything so far, and them, as its prompt.
+            counts from the very beginning; a larger one goes on with a text that ended by its length. \
+            --quiet-past prints the new part alone, so that >> joins the parts. A session goes on with what the model \
+            wrote and nothing else: to add sentences of your own, begin another session with everything so far, and \
+            them, as its prompt.
             """,
         arguments: [
             .required("MODEL", "A .leaf file.", \.model, suggest: .model),

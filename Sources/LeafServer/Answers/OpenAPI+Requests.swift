@@ -167,6 +167,7 @@ extension OpenAPI {
            },
            "encoding_format": {"enum": ["float", "base64", null], "default": "float"},
            "pool": {"enum": ["mean", "last", null], "default": "mean"},
+           "normalize": {"type": ["boolean", "null"], "default": false},
            "user": {"type": ["string", "null"], "description": "Passed."},
         \#(form)
           }

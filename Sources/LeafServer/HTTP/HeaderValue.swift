@@ -19,6 +19,20 @@ enum HeaderValue {
         }
     }
 
+    /// Whether a value is a list of names of headers, and not a long one.
+    static func areNames(_ list: String) -> Bool {
+        list.utf8.count <= 1024
+            && list.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ","),
+                    UInt8(ascii: " "):
+                    true
+                default: false
+                }
+            }
+    }
+
     /// Whether `Content-Type` says that a body is JSON.
     static func isJSON(_ contentType: String?) -> Bool {
         contentType?.lowercased().split(separator: ";").first?.filter { $0 != " " } == "application/json"

@@ -53,6 +53,10 @@ package struct CompletionInput: Sendable {
         guard !form.echoesPrompt || options.logprobs == nil else {
             throw LeafError.field("suffix", "goes with no 'echo' that has 'logprobs', which scores a text that goes on")
         }
+        let (tokens, lengths) = (options.maxTokens, FillRequest.openLengths)
+        guard lengths.contains(tokens) else {
+            throw LeafError.field("max_tokens", "is \(tokens); before a 'suffix' it is 1 to \(lengths.upperBound)")
+        }
     }
 
     /// One for each prompt.

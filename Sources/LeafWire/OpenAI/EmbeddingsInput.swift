@@ -44,6 +44,7 @@ package struct EmbeddingsInput: Sendable {
                     throw reader.wrong("is '\(name.prefix(40))', not mean or last")
                 }
                 defaults.pooling = known
+            case "normalize": defaults.isNormalized = try reader.bool()
             case _ where OptionFields.form.contains(name):
                 try OptionFields.read(name, &reader, into: &defaults.form, known: OptionFields.form)
             case _ where door == .server: try ignored.pass(name, &reader)
@@ -76,8 +77,9 @@ package struct EmbeddingsInput: Sendable {
         [
             "object": "list",
             "data": .array(
-                vectors.enumerated().map { index, vector in
-                    [
+                vectors.enumerated().map { index, given in
+                    let vector = floats(of: given)
+                    return [
                         "object": "embedding", "index": .integer(index),
                         "embedding": encoding == .base64
                             ? .string(Base64.text(of: vector)) : .array(vector.map { .number(Double($0)) }),
@@ -86,6 +88,11 @@ package struct EmbeddingsInput: Sendable {
             "model": .string(model ?? name),
             "usage": ["prompt_tokens": .integer(tokens), "total_tokens": .integer(tokens)],
         ]
+    }
+
+    private func floats(of vector: [Float]) -> [Float] {
+        guard defaults.isNormalized else { return vector }
+        return EmbeddingAnswer.normalized(vector, width: vector.count).map { Float($0) }
     }
 
     /// Of what `answer` consists.
