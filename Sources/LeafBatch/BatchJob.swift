@@ -36,6 +36,8 @@ package final class BatchJob {
         package var endpoint: String?
         /// For what a model is open already: a request that needs more is answered by that, and the others go on.
         package var capacity: Demand?
+        /// Called before an answer is written, with the bytes of all answers then; what it throws ends the run.
+        package var reserve: (@Sendable (_ bytes: Int) throws(LeafError) -> Void)?
 
         package init() {}
     }
@@ -276,7 +278,11 @@ package final class BatchJob {
         func write(_ answer: JSON, _ name: LineName, isFailure: Bool) {
             guard failure == nil else { return }
             do throws(LeafError) {
-                try log.append(answer, line: name.line, isFailure: isFailure)
+                var bytes: [UInt8] = []
+                answer.write(to: &bytes)
+                bytes.append(UInt8(ascii: "\n"))
+                try options.reserve?(log.answerBytes + bytes.count)
+                try log.append(bytes, line: name.line, isFailure: isFailure)
                 progress.done += 1
                 progress.failed += isFailure ? 1 : 0
             } catch {

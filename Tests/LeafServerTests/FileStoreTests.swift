@@ -159,6 +159,17 @@ import Testing
         #expect(try names() == [])
     }
 
+    @Test func answersTakeNoMoreThanThereIsRoomFor() throws {
+        let store = try store(bytes: 100)
+        _ = try receive(store, form(String(repeating: "x", count: 40)))
+        try store.reserve(answers: 60)
+        #expect(throws: LeafError.self) { try store.reserve(answers: 61) }
+        // What was refused is not counted, and what was taken is.
+        #expect(status { () throws(ServedError) in _ = try receive(store, form("x")) } == 507)
+        try store.reserve(answers: 50)
+        #expect(status { () throws(ServedError) in _ = try receive(store, form("x")) } == 200)
+    }
+
     @Test func theNextServerHasWhatWasWholeAndNothingElse() throws {
         var store: FileStore? = try store()
         let record = try receive(try #require(store), form("x"))

@@ -376,3 +376,36 @@ def test_a_live_request_is_answered_beside_a_batch(tmp_path):
         assert client.completions.create(**asked).choices[0].text == beside
         assert server.metric("leafcutter_memory_peak_bytes") <= server.metric("leafcutter_memory_budget_bytes")
         assert server.stop() == 0
+
+
+def test_answers_stay_within_the_limit(tmp_path):
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    content = lines(40, tokens=16)
+    with Server(*OPTIONS, "--files", str(folder), "--files-limit", str(len(content) + 5000)) as server:
+        client = client_of(server)
+        batch = wait(client, begin(client, content), "failed")
+        assert "more than the files may" in batch.errors.data[0].message
+        assert 0 < batch.request_counts.completed == len(answers(client, batch.output_file_id)) < 40
+        files = client.files.list().data
+        assert {file.id for file in files} == {batch.input_file_id, batch.output_file_id}
+        assert sum(file.bytes for file in files) <= len(content) + 5000
+        assert server.stop() == 0
+
+
+def test_a_live_request_is_answered_beside_a_batch(tmp_path):
+    """And its bytes are those of a server on which nobody else is."""
+    with Server(*SLOW, "--files", str(tmp_path), "--max-batch", "3") as server:
+        client = client_of(server)
+        batch = begin(client, lines(300, tokens=30))
+        wait(client, batch, "in_progress", until=lambda b: b.request_counts.completed >= 1)
+        asked = dict(model="any", prompt=POEM, max_tokens=8, seed=5)
+        beside = client.completions.create(**asked).choices[0].text
+        batch = client.batches.retrieve(batch.id)
+        # It did not wait for the batch's end.
+        assert batch.status == "in_progress" and batch.request_counts.completed < 300
+        client.batches.cancel(batch.id)
+        wait(client, batch, "cancelled")
+        assert client.completions.create(**asked).choices[0].text == beside
+        assert server.metric("leafcutter_memory_peak_bytes") <= server.metric("leafcutter_memory_budget_bytes")
+        assert server.stop() == 0

@@ -74,6 +74,7 @@ final class BatchRunner: Sendable {
         var options = BatchJob.Options()
         (options.resumes, options.endpoint, options.sequences) = (true, batch.endpoint, means.places)
         options.capacity = model.capacity
+        options.reserve = { [store] bytes throws(LeafError) in try store.reserve(answers: bytes) }
         let job = try BatchJob(
             input: store.path(batch.input), output: store.answersPath(batch.id), model.file, origin: means.origin,
             options)
@@ -89,38 +90,33 @@ final class BatchRunner: Sendable {
             record.counts = BatchRecord.Counts(job.progress)
             if record.status == .validating { record.enter(.inProgress, at: store.now()) }
         }
+        try store.reserve(answers: job.answerBytes)
         var watch = RunWatch(expires: batch.expires)
         var told = 0
         let progress = try job.run(on: model, ahead: ahead, own, turns: gate) { progress in
             if progress.generated > told { means.onTokens(progress.generated - told) }
             told = progress.generated
-            watch.note(progress, bytes: job.answerBytes, of: batch.id, in: store)
-            if watch.isExpired || !watch.hasRoom { own.cancel() }
+            watch.note(progress, of: batch.id, in: store)
+            if watch.isExpired { own.cancel() }
         }
-        watch.note(progress, bytes: job.answerBytes, of: batch.id, in: store)
+        watch.note(progress, of: batch.id, in: store)
         if progress.done == progress.count { return .completed }
         if isCancelled(batch) { return .cancelled }
-        if watch.isExpired { return .expired }
-        guard watch.hasRoom else {
-            throw LeafError(
-                .io, "the answers would take more than the files may; delete some files and create the batch again")
-        }
-        return nil
+        return watch.isExpired ? .expired : nil
     }
 
     /// What is looked at while a batch runs.
     private struct RunWatch {
         let expires: Int
         private(set) var isExpired = false
-        private(set) var hasRoom = true
         private var savedAt = ContinuousClock.now
         /// How far it is, is brought to the disk now and then: the next server counts anew.
         private static let rest = Duration.seconds(30)
 
         init(expires: Int) { self.expires = expires }
 
-        mutating func note(_ progress: BatchJob.Progress, bytes: Int, of id: String, in store: FileStore) {
-            hasRoom = store.note(BatchRecord.Counts(progress), bytes: bytes, of: id)
+        mutating func note(_ progress: BatchJob.Progress, of id: String, in store: FileStore) {
+            store.note(BatchRecord.Counts(progress), of: id)
             isExpired = store.now() >= expires
             guard ContinuousClock.now - savedAt > Self.rest else { return }
             savedAt = .now

@@ -1,7 +1,7 @@
 import LeafBatch
 package import LeafFormat
 package import LeafGeneration
-import LeafSystem
+package import LeafSystem
 
 /// What is kept of batches, and what becomes of them.
 extension FileStore {
@@ -151,14 +151,21 @@ extension FileStore {
     }
 
     /// Notes how far a run is.
+    func note(_ counts: BatchRecord.Counts, of id: String) { look { $0.batches[id]?.counts = counts } }
+
+    /// Takes room for the answers of the batch that runs, before they are written.
     ///
-    /// - Parameter bytes: of its answers.
-    /// - Returns: whether there is room for more answers.
-    func note(_ counts: BatchRecord.Counts, bytes: Int, of id: String) -> Bool {
-        look { state in
-            state.batches[id]?.counts = counts
+    /// - Parameter bytes: of all its answers.
+    /// - Throws: `.io` where the files may not take so much.
+    package func reserve(answers bytes: Int) throws(LeafError) {
+        let hasRoom = look { state in
+            guard state.byteCount - state.answerBytes +| bytes <= limits.bytes else { return false }
             state.answerBytes = bytes
-            return state.byteCount <= limits.bytes
+            return true
+        }
+        guard hasRoom else {
+            throw LeafError(
+                .io, "the answers would take more than the files may; delete some files and create the batch again")
         }
     }
 
