@@ -378,9 +378,9 @@ def test_a_live_request_is_answered_beside_a_batch(tmp_path):
         assert server.stop() == 0
 
 
-def test_answers_stay_within_the_limit(tmp_path):
+def test_answers_stay_within_the_limit_and_their_owner(tmp_path):
     folder = tmp_path / "kept"
-    folder.mkdir()
+    folder.mkdir(mode=0o755)
     content = lines(40, tokens=16)
     with Server(*OPTIONS, "--files", str(folder), "--files-limit", str(len(content) + 5000)) as server:
         client = client_of(server)
@@ -390,6 +390,8 @@ def test_answers_stay_within_the_limit(tmp_path):
         files = client.files.list().data
         assert {file.id for file in files} == {batch.input_file_id, batch.output_file_id}
         assert sum(file.bytes for file in files) <= len(content) + 5000
+        # Others may look into the folder, but not into what is in it.
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
         assert server.stop() == 0
 
 

@@ -117,7 +117,9 @@ struct ServeCommand: Command {
         options.drafts = try engine.drafts(terminal)
         _ = try Model.plan(file, options)
         let kept = try files.map { folder throws(LeafError) in
-            Service.Files(
+            // What clients send, and what is answered, is nobody else's business.
+            umask(0o077)
+            return Service.Files(
                 try FileStore(folder: folder, fileLimits), origin: try Model.origin(of: file, options),
                 batchBytes: plan.clients.batchBytes)
         }
