@@ -143,6 +143,16 @@ package final class BatchJob {
     package var hasAnswers: Bool { log.hasAnswers }
     package var answerBytes: Int { log.answerBytes }
 
+    /// In what a run would differ from the one that began some answers; nil where it would go on with them.
+    package static func difference(
+        from origin: [(name: String, value: String)], of output: String
+    ) throws(LeafError) -> String? {
+        let paths = try Self.paths(output, errors: nil)
+        guard FilePath.exists(paths.job) else { return nil }
+        let own = JobRecord(origin: origin, seed: 0, inputBytes: 0, inputDigest: 0).origin
+        return try AnswerLog.record(paths)?.difference(from: own)
+    }
+
     private static func open(_ path: String) throws(LeafError) -> InputFile {
         do throws(LeafError) {
             return try InputFile(path: path)

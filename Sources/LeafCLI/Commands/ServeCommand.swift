@@ -119,9 +119,9 @@ struct ServeCommand: Command {
         let kept = try files.map { folder throws(LeafError) in
             // What clients send, and what is answered, is nobody else's business.
             umask(0o077)
-            return Service.Files(
-                try FileStore(folder: folder, fileLimits), origin: try Model.origin(of: file, options),
-                batchBytes: plan.clients.batchBytes)
+            let (store, origin) = (try FileStore(folder: folder, fileLimits), try Model.origin(of: file, options))
+            for sentence in try store.setAside(unless: origin) { terminal.warn(sentence) }
+            return Service.Files(store, origin: origin, batchBytes: plan.clients.batchBytes)
         }
         let socket =
             if let inherited = ListeningSocket.inherited() { inherited } else {

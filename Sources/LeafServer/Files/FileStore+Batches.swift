@@ -118,7 +118,12 @@ extension FileStore {
         wait { state -> BatchRecord?? in
             guard !state.isStopped else { return .some(nil) }
             expire(&state)
-            guard let next = state.unfinished.min(by: { $0.number < $1.number }) else { return nil }
+            let (now, setAside) = (now(), state.setAside)
+            let able = state.unfinished.filter { batch in
+                // Without its answers it ends here as anywhere.
+                !setAside.contains(batch.id) || batch.status == .cancelling || batch.expires <= now
+            }
+            guard let next = able.min(by: { $0.number < $1.number }) else { return nil }
             state.running = Running(id: next.id, cancellation: cancellation)
             return next
         }
@@ -167,6 +172,23 @@ extension FileStore {
             throw LeafError(
                 .io, "the answers would take more than the files may; delete some files and create the batch again")
         }
+    }
+
+    /// Lets batches wait that were begun with what gives other answers.
+    ///
+    /// - Parameter origin: what decides every answer beside its request.
+    /// - Returns: a sentence for each of them.
+    package func setAside(unless origin: [(name: String, value: String)]) throws(LeafError) -> [String] {
+        var sentences: [String] = []
+        for batch in look({ $0.unfinished }).sorted(by: { $0.number < $1.number }) where batch.outcome == nil {
+            let difference = try BatchJob.difference(from: origin, of: answersPath(batch.id))
+            guard let difference else { continue }
+            look { _ = $0.setAside.insert(batch.id) }
+            sentences.append(
+                "\(batch.id) was begun with \(difference), and waits; start the server as it was begun to go on with "
+                    + "it, or cancel it")
+        }
+        return sentences
     }
 
     /// Where a batch's answers are while they come.

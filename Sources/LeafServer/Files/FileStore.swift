@@ -31,6 +31,8 @@ package final class FileStore: Sendable {
         /// Answers of the batch that runs.
         var answerBytes = 0
         var running: Running?
+        /// Batches that only a server with other options can go on with.
+        var setAside: Set<String> = []
         var isStopped = false
         /// Keeps other servers out.
         let lock: FolderLock
