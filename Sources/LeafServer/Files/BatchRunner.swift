@@ -52,16 +52,23 @@ final class BatchRunner: Sendable {
     // MARK: One batch
 
     private func run(_ batch: BatchRecord, on model: Model, _ gate: BatchGate, _ own: Cancellation) {
+        if let outcome = batch.outcome { return finish(batch, as: outcome) }
         var badLine: Int?
-        var outcome = batch.outcome
-        if outcome == nil {
-            do throws(LeafError) {
-                outcome = try answer(batch, on: model, gate, own, &badLine)
-            } catch {
-                if !cancellation.isCancelled { outcome = fail(batch, error, badLine) }
+        do throws(LeafError) {
+            if let outcome = try answer(batch, on: model, gate, own, &badLine) {
+                finish(batch, as: outcome)
+            } else {
+                _ = store.change(batch.id) { _ in }
             }
+        } catch {
+            if cancellation.isCancelled {
+                _ = store.change(batch.id) { _ in }
+                return
+            }
+            // Nothing is lost: it goes on with what it has.
+            if error.isDiskFull { return store.waitForRoom(batch.id) }
+            finish(batch, as: .failed, failure(error, badLine))
         }
-        if let outcome { finish(batch, as: outcome) } else { _ = store.change(batch.id) { _ in } }
     }
 
     /// - Parameter badLine: gets the line that the file was refused for.
@@ -143,31 +150,42 @@ final class BatchRunner: Sendable {
 
     // MARK: Its end
 
-    private func fail(_ batch: BatchRecord, _ error: LeafError, _ line: Int? = nil) -> BatchRecord.Status {
+    private func failure(_ error: LeafError, _ line: Int? = nil) -> BatchRecord.Failure {
         // Nobody outside learns where files lie.
-        let message =
-            error.isDiskFull
-            ? "the server's disk is full" : error.description.replacing(store.folder.printable + "/", with: "")
-        _ = store.change(batch.id) {
-            $0.failure = BatchRecord.Failure(
-                code: line == nil ? error.code : "invalid_request", message: message, line: line)
-        }
-        return .failed
+        BatchRecord.Failure(
+            code: line == nil ? error.code : "invalid_request",
+            message: error.description.replacing(store.folder.printable + "/", with: ""), line: line)
     }
 
-    private func finish(_ batch: BatchRecord, as outcome: BatchRecord.Status) {
-        guard let ending = store.change(batch.id, { $0.finalize(as: outcome, at: store.now()) }) else {
-            return
+    /// Each step is on the disk before the next: a server that is killed between two leaves the rest to the next one.
+    private func finish(_ batch: BatchRecord, as outcome: BatchRecord.Status, _ failure: BatchRecord.Failure? = nil) {
+        let ending = store.settle(batch.id) { record in
+            record.failure = failure ?? record.failure
+            record.finalize(as: outcome, at: store.now())
         }
-        var outcome = outcome
-        do throws(LeafError) {
-            try store.makeFiles(of: ending)
-        } catch {
-            outcome = fail(batch, error)
-            store.keepAnswers(of: ending)
+        guard let ending else { return }
+        var (end, reason) = (outcome, ending.failure)
+        while true {
+            do throws(LeafError) {
+                try store.makeFiles(of: ending)
+                break
+            } catch {
+                if error.isDiskFull {
+                    store.waitForRoom(batch.id)
+                    if cancellation.isCancelled { return }
+                    continue
+                }
+                (end, reason) = (.failed, self.failure(error))
+                store.keepAnswers(of: ending)
+                break
+            }
         }
-        _ = store.change(batch.id) { $0.enter(outcome, at: store.now()) }
-        store.clear(batch.id)
+        let made = store.filesMade(of: ending)
+        let over = store.settle(batch.id) { record in
+            (record.made, record.failure) = (made, reason)
+            record.enter(end, at: store.now())
+        }
+        if over != nil { store.clear(batch.id) }
     }
 }
 

@@ -155,6 +155,45 @@ extension FileStore {
         }
     }
 
+    /// Changes what is kept of a batch once that is on the disk, and waits until it can be: what clients are told of
+    /// an end stays true, whatever happens to the server.
+    ///
+    /// - Returns: nil if nothing has changed when no batch goes on any more.
+    package func settle(_ id: String, _ body: (inout BatchRecord) -> Void) -> BatchRecord? {
+        while true {
+            let settled: BatchRecord? = look { state in
+                guard var record = state.batches[id] else { return nil }
+                body(&record)
+                guard (try? write(record.line, recordOf: id)) != nil else { return nil }
+                state.batches[id] = record
+                return record
+            }
+            if let settled { return settled }
+            guard pause() else { return nil }
+        }
+    }
+
+    /// Waits until the disk takes something again, or no batch goes on any more.
+    package func waitForRoom(_ id: String) {
+        while pause(), !look({ _ in hasRoom(id) }) {}
+    }
+
+    /// Tries it: a quota shows in no number of free bytes.
+    private func hasRoom(_ id: String) -> Bool {
+        let probe = [UInt8](repeating: 0, count: 64 << 10)
+        do throws(LeafError) {
+            let part = try OutputFile.unfinished(path(id) + ".json", calls: calls)
+            let written = Result { () throws(LeafError) in
+                try part.write(probe, at: 0)
+                try part.synchronize()
+            }
+            try FilePath.remove(part.path)
+            return (try? written.get()) != nil
+        } catch {
+            return false
+        }
+    }
+
     /// Notes how far a run is.
     func note(_ counts: BatchRecord.Counts, of id: String) { look { $0.batches[id]?.counts = counts } }
 
@@ -217,7 +256,7 @@ extension FileStore {
         let id = areFailures ? batch.errors : batch.output
         if !FilePath.exists(path(id)) {
             let paths = AnswerLog.Paths(answers: answersPath(batch.id), job: answersPath(batch.id) + ".job")
-            try OutputFile.replace(path(id)) { file throws(LeafError) in
+            try OutputFile.replace(path(id), calls: calls) { file throws(LeafError) in
                 try AnswerLog.copy(areFailures: areFailures, of: paths, to: file)
             }
         }
@@ -227,6 +266,14 @@ extension FileStore {
             created: now())
         try write(record.line, recordOf: id)
         look { $0.files[id] = record }
+    }
+
+    /// Which of a batch's files there are. Of others the bytes go.
+    func filesMade(of batch: BatchRecord) -> [String] {
+        let ids = [batch.output, batch.errors]
+        let made = look { state in ids.filter { state.files[$0] != nil } }
+        for id in ids where !made.contains(id) { try? remove(id) }
+        return made
     }
 
     /// Takes away what a batch that is over has left.
