@@ -119,7 +119,7 @@ package final class AnswerLog {
     }
 
     /// The first line of a job's file; nil if it has none that is whole.
-    private static func record(_ paths: Paths) throws(LeafError) -> JobRecord? {
+    static func record(_ paths: Paths) throws(LeafError) -> JobRecord? {
         let file = try InputFile(path: paths.job)
         guard let line = try JobLines(file, limit: lineLimit).next(), line.bytes.count < file.byteCount else {
             return nil

@@ -36,6 +36,8 @@ package final class BatchJob {
         package var endpoint: String?
         /// For what a model is open already: a request that needs more is answered by that, and the others go on.
         package var capacity: Demand?
+        /// Called before an answer is written, with the bytes of all answers then; what it throws ends the run.
+        package var reserve: (@Sendable (_ bytes: Int) throws(LeafError) -> Void)?
 
         package init() {}
     }
@@ -140,6 +142,16 @@ package final class BatchJob {
     package var isBegun: Bool { log.isBegun }
     package var hasAnswers: Bool { log.hasAnswers }
     package var answerBytes: Int { log.answerBytes }
+
+    /// In what a run would differ from the one that began some answers; nil where it would go on with them.
+    package static func difference(
+        from origin: [(name: String, value: String)], of output: String
+    ) throws(LeafError) -> String? {
+        let paths = try Self.paths(output, errors: nil)
+        guard FilePath.exists(paths.job) else { return nil }
+        let own = JobRecord(origin: origin, seed: 0, inputBytes: 0, inputDigest: 0).origin
+        return try AnswerLog.record(paths)?.difference(from: own)
+    }
 
     private static func open(_ path: String) throws(LeafError) -> InputFile {
         do throws(LeafError) {
@@ -276,7 +288,11 @@ package final class BatchJob {
         func write(_ answer: JSON, _ name: LineName, isFailure: Bool) {
             guard failure == nil else { return }
             do throws(LeafError) {
-                try log.append(answer, line: name.line, isFailure: isFailure)
+                var bytes: [UInt8] = []
+                answer.write(to: &bytes)
+                bytes.append(UInt8(ascii: "\n"))
+                try options.reserve?(log.answerBytes + bytes.count)
+                try log.append(bytes, line: name.line, isFailure: isFailure)
                 progress.done += 1
                 progress.failed += isFailure ? 1 : 0
             } catch {

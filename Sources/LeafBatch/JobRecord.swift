@@ -85,6 +85,16 @@ package struct JobRecord: Sendable, Equatable {
         (self.origin, self.seed, self.inputBytes, inputDigest) = (origin, seed, inputBytes, digest)
     }
 
+    /// In what a run would differ from what was begun.
+    func difference(from origin: [Field]) -> String? {
+        for field in self.origin + origin.filter({ field in !self.origin.contains { $0.name == field.name } }) {
+            let now = origin.first { $0.name == field.name }?.value ?? "none"
+            let before = self.origin.first { $0.name == field.name }?.value ?? "none"
+            if now != before { return "\(field.name) \(before), this run has \(now)" }
+        }
+        return nil
+    }
+
     /// Compares what a run would do with what was begun.
     ///
     /// - Parameters:
@@ -92,14 +102,10 @@ package struct JobRecord: Sendable, Equatable {
     ///   - output: for the sentence.
     /// - Throws: `.usage` naming what differs.
     package func check(origin: [Field], seed: UInt64?, of output: String) throws(LeafError) {
-        for field in self.origin + origin.filter({ field in !self.origin.contains { $0.name == field.name } }) {
-            let now = origin.first { $0.name == field.name }?.value ?? "none"
-            let before = self.origin.first { $0.name == field.name }?.value ?? "none"
-            guard now != before else { continue }
+        if let difference = difference(from: origin) {
             throw LeafError(
                 .usage,
-                "\(output) was begun with \(field.name) \(before), this run has \(now); go on as it was begun, or name "
-                    + "another file for the answers")
+                "\(output) was begun with \(difference); go on as it was begun, or name another file for the answers")
         }
         if let seed, seed != self.seed {
             throw LeafError(

@@ -16,11 +16,11 @@ import Testing
 
     private func store(
         files: Int = 16, bytes: Int = 1 << 20, batches: Int = 4, calls: WriteCalls = WriteCalls(),
-        now: @escaping @Sendable () -> Int = { 1000 }
+        rest: Duration = .milliseconds(1), now: @escaping @Sendable () -> Int = { 1000 }
     ) throws -> FileStore {
         var limits = FileStore.Limits()
         (limits.files, limits.bytes, limits.waitingBatches) = (files, bytes, batches)
-        return try FileStore(folder: path, limits, calls: calls, now: now)
+        return try FileStore(folder: path, limits, calls: calls, rest: rest, now: now)
     }
 
     private func form(_ text: String, purpose: String = "batch", name: String = "a.jsonl") -> [UInt8] {
@@ -157,6 +157,65 @@ import Testing
         let body = form(String(repeating: "x", count: 100))
         #expect(status { () throws(ServedError) in _ = try receive(store, body) } == 507)
         #expect(try names() == [])
+    }
+
+    /// A disk that is full for a number of writes.
+    private func calls(fullFor count: Int) -> WriteCalls {
+        var calls = WriteCalls()
+        let (write, left) = (calls.write, Full(count))
+        calls.write = { descriptor, bytes, count, offset in
+            guard left.isFull() else { return write(descriptor, bytes, count, offset) }
+            errno = ENOSPC
+            return -1
+        }
+        return calls
+    }
+
+    private final class Full: Sendable {
+        private let left: Mutex<Int>
+        init(_ count: Int) { left = Mutex(count) }
+        func isFull() -> Bool {
+            left.withLock { left in
+                left -= 1
+                return left >= 0
+            }
+        }
+    }
+
+    @Test func nobodyIsToldOfAnEndThatIsNotOnTheDisk() throws {
+        func begin() throws -> String? {
+            let store = try store()
+            return try Object(store.create(wish(receive(store, form("x"))), for: ""))["id"].text
+        }
+        let batch = try #require(try begin())
+        var full: FileStore? = try store(calls: calls(fullFor: .max))
+        full?.stopBatches()
+        #expect(full?.settle(batch) { $0.enter(.failed, at: 1000) } == nil)
+        let query = try PageQuery("", usual: 9, most: 9)
+        #expect(try Object(try #require(full).batches(query, of: ""))["data"][0]["status"].text == "validating")
+        full = nil
+        // Once there is room the wait is over, and the next server says the same.
+        full = try store(calls: calls(fullFor: 5))
+        full?.waitForRoom(batch)
+        #expect(full?.settle(batch) { $0.enter(.failed, at: 1000) }?.status == .failed)
+        #expect(full?.settle(batch) { $0.made = [$0.output] }?.made.count == 1)
+        let told = try Object(try #require(full).batches(query, of: ""))
+        full = nil
+        #expect(told["data"][0]["status"].text == "failed" && told["data"][0]["output_file_id"].text != nil)
+        #expect(told["data"][0]["error_file_id"].text == nil)
+        #expect(try Object(store().batches(query, of: "")) == told)
+        #expect(try names().allSatisfy { !$0.hasSuffix(".part") })
+    }
+
+    @Test func answersTakeNoMoreThanThereIsRoomFor() throws {
+        let store = try store(bytes: 100)
+        _ = try receive(store, form(String(repeating: "x", count: 40)))
+        try store.reserve(answers: 60)
+        #expect(throws: LeafError.self) { try store.reserve(answers: 61) }
+        // What was refused is not counted, and what was taken is.
+        #expect(status { () throws(ServedError) in _ = try receive(store, form("x")) } == 507)
+        try store.reserve(answers: 50)
+        #expect(status { () throws(ServedError) in _ = try receive(store, form("x")) } == 200)
     }
 
     @Test func theNextServerHasWhatWasWholeAndNothingElse() throws {

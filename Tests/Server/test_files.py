@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -351,9 +352,9 @@ def test_a_batch_goes_on_after_the_server_was_killed(tmp_path):
         assert server.stop() == 0
 
 
-@pytest.mark.parametrize("how", ["expired", "failed"])
+@pytest.mark.parametrize("how", ["expired", "cancelled"])
 def test_what_was_answered_stays_where_a_batch_cannot_go_on(tmp_path, how):
-    """Its time is over, or the next server would give other answers."""
+    """The next server would give other answers, and its time is over, or somebody cancels it."""
     with Server(*SLOW, "--files", str(tmp_path), "--max-batch", "3") as server:
         client = client_of(server)
         batch = begin(client, lines(100, tokens=16))
@@ -362,15 +363,99 @@ def test_what_was_answered_stays_where_a_batch_cannot_go_on(tmp_path, how):
     record = tmp_path / (batch.id + ".json")
     if how == "expired":
         record.write_text(record.read_text().replace(str(batch.expires_at), str(batch.created_at)))
-    with Server(*OPTIONS, "--files", str(tmp_path), "--kv", "f16" if how == "expired" else "f32") as server:
+    with Server(*OPTIONS, "--files", str(tmp_path), "--kv", "f32") as server:
         client = client_of(server)
+        if how == "cancelled":
+            # It waits, and the next one has its turn.
+            wait(client, begin(client, lines(1)), "completed")
+            assert client.batches.retrieve(batch.id).status == "in_progress"
+            client.batches.cancel(batch.id)
         batch = wait(client, batch, how)
         found = answers(client, batch.output_file_id)
         assert 2 <= len(found) == batch.request_counts.completed < 100
-        if how == "failed":
-            assert "kv" in batch.errors.data[0].message and str(tmp_path) not in batch.errors.data[0].message
-        # The next one has its turn.
-        wait(client, begin(client, lines(1)), "completed")
+        assert re.search(f"warning: {batch.id} was begun with kv [^\n]*f32[^\n]*, and waits; ", "".join(server.errors))
+        assert server.stop() == 0
+
+
+def test_a_batch_waits_for_a_server_that_gives_its_answers(tmp_path):
+    content, kept_in = lines(24, tokens=16), tmp_path / "kept"
+    with Server(*SLOW, "--files", str(kept_in), "--max-batch", "3") as server:
+        client = client_of(server)
+        batch = begin(client, content)
+        wait(client, batch, "in_progress", until=lambda b: b.request_counts.completed >= 2)
+        assert server.stop() == 0
+    with Server(*OPTIONS, "--files", str(kept_in), "--kv", "f32") as server:
+        assert client_of(server).batches.retrieve(batch.id).status == "in_progress"
+        assert server.stop() == 0
+    with Server(*OPTIONS, "--files", str(kept_in)) as server:
+        batch = wait(client_of(server), batch, "completed")
+        assert answers(client_of(server), batch.output_file_id) == by_command(content, tmp_path)
+        assert server.stop() == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a file system of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "none", place], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only root can make a small file system")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def fill(path):
+    with open(path, "wb", buffering=0) as file:
+        try:
+            while file.write(b"x" * 4096) == 4096:
+                pass
+        except OSError:
+            pass
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_batch_waits_for_room_on_a_full_disk(small_disk, tmp_path, is_killed):
+    content = lines(30, tokens=16)
+    options = (*SLOW, "--files", str(small_disk / "kept"), "--max-batch", "3")
+    server = Server(*options)
+    with server:
+        client = client_of(server)
+        batch = begin(client, content)
+        wait(client, batch, "in_progress", until=lambda b: b.request_counts.completed >= 3)
+        fill(small_disk / "filler")
+        size = None
+        while size != (size := (small_disk / "kept" / (batch.id + ".answers")).stat().st_size):
+            time.sleep(2)
+        batch = client.batches.retrieve(batch.id)
+        assert batch.status == "in_progress" and batch.output_file_id is None and batch.request_counts.completed < 30
+        if is_killed:
+            server.stop(signal.SIGKILL)
+            server = Server(*options)
+        with server:
+            client = client_of(server)
+            (small_disk / "filler").unlink()
+            batch = wait(client, batch, "completed")
+            assert answers(client, batch.output_file_id) == by_command(content, tmp_path)
+            assert client.files.retrieve(batch.output_file_id).bytes > 0
+            assert not [name for name in kept(small_disk / "kept") if "answers" in name or "part" in name]
+            assert server.stop() == 0
+
+
+def test_answers_stay_within_the_limit_and_their_owner(tmp_path):
+    folder = tmp_path / "kept"
+    folder.mkdir(mode=0o755)
+    content = lines(40, tokens=16)
+    with Server(*OPTIONS, "--files", str(folder), "--files-limit", str(len(content) + 5000)) as server:
+        client = client_of(server)
+        batch = wait(client, begin(client, content), "failed")
+        assert "more than the files may" in batch.errors.data[0].message
+        assert 0 < batch.request_counts.completed == len(answers(client, batch.output_file_id)) < 40
+        files = client.files.list().data
+        assert {file.id for file in files} == {batch.input_file_id, batch.output_file_id}
+        assert sum(file.bytes for file in files) <= len(content) + 5000
+        # Others may look into the folder, but not into what is in it.
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
         assert server.stop() == 0
 
 

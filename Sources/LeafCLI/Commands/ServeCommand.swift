@@ -117,9 +117,11 @@ struct ServeCommand: Command {
         options.drafts = try engine.drafts(terminal)
         _ = try Model.plan(file, options)
         let kept = try files.map { folder throws(LeafError) in
-            Service.Files(
-                try FileStore(folder: folder, fileLimits), origin: try Model.origin(of: file, options),
-                batchBytes: plan.clients.batchBytes)
+            // What clients send, and what is answered, is nobody else's business.
+            umask(0o077)
+            let (store, origin) = (try FileStore(folder: folder, fileLimits), try Model.origin(of: file, options))
+            for sentence in try store.setAside(unless: origin) { terminal.warn(sentence) }
+            return Service.Files(store, origin: origin, batchBytes: plan.clients.batchBytes)
         }
         let socket =
             if let inherited = ListeningSocket.inherited() { inherited } else {

@@ -41,7 +41,7 @@ package struct BatchRecord: Sendable {
     let window: String
     let metadata: [(key: String, value: String)]
     /// Names of the files that come of it, if anything does.
-    let output: String
+    package let output: String
     let errors: String
     /// Seconds since 1970.
     let created: Int
@@ -52,8 +52,10 @@ package struct BatchRecord: Sendable {
     private(set) var times: [Status: Int] = [:]
     var counts = Counts()
     var failure: Failure?
+    /// Those of its files that were made.
+    package var made: [String] = []
 
-    mutating func enter(_ status: Status, at time: Int) {
+    package mutating func enter(_ status: Status, at time: Int) {
         self.status = status
         times[status] = times[status] ?? time
     }
@@ -69,12 +71,12 @@ package struct BatchRecord: Sendable {
         let times: [(key: String, value: JSON)] = Status.allCases.compactMap { status in
             status.timeName.map { ($0, self.times[status].map { .integer($0) } ?? .null) }
         }
-        func made(_ id: String, _ count: Int) -> JSON { status.isOver && count > 0 ? .string(id) : .null }
+        func name(_ id: String) -> JSON { made.contains(id) ? .string(id) : .null }
         var fields: [(key: String, value: JSON)] = [
             ("id", .string(id)), ("object", "batch"), ("endpoint", .string(endpoint)), ("errors", failures),
             ("input_file_id", .string(input)), ("completion_window", .string(window)),
-            ("status", .string(status.rawValue)), ("output_file_id", made(output, counts.completed)),
-            ("error_file_id", made(errors, counts.failed)), ("created_at", .integer(created)),
+            ("status", .string(status.rawValue)), ("output_file_id", name(output)),
+            ("error_file_id", name(errors)), ("created_at", .integer(created)),
             ("expires_at", .integer(expires)),
         ]
         fields += times
@@ -155,6 +157,7 @@ extension BatchRecord {
             id: id, number: number, owner: owner, input: input, endpoint: endpoint, window: window, metadata: metadata,
             output: output, errors: errors, created: created, expires: expires)
         (self.status, self.counts, self.failure) = (status, counts, failure)
+        made = [texts["output_file_id"], texts["error_file_id"]].compactMap(\.self)
         outcome = texts["own outcome"].flatMap(Status.init(rawValue:))
         for status in Status.allCases { if let name = status.timeName { times[status] = numbers[name] } }
     }

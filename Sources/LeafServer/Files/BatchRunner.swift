@@ -52,16 +52,23 @@ final class BatchRunner: Sendable {
     // MARK: One batch
 
     private func run(_ batch: BatchRecord, on model: Model, _ gate: BatchGate, _ own: Cancellation) {
+        if let outcome = batch.outcome { return finish(batch, as: outcome) }
         var badLine: Int?
-        var outcome = batch.outcome
-        if outcome == nil {
-            do throws(LeafError) {
-                outcome = try answer(batch, on: model, gate, own, &badLine)
-            } catch {
-                if !cancellation.isCancelled { outcome = fail(batch, error, badLine) }
+        do throws(LeafError) {
+            if let outcome = try answer(batch, on: model, gate, own, &badLine) {
+                finish(batch, as: outcome)
+            } else {
+                _ = store.change(batch.id) { _ in }
             }
+        } catch {
+            if cancellation.isCancelled {
+                _ = store.change(batch.id) { _ in }
+                return
+            }
+            // Nothing is lost: it goes on with what it has.
+            if error.isDiskFull { return store.waitForRoom(batch.id) }
+            finish(batch, as: .failed, failure(error, badLine))
         }
-        if let outcome { finish(batch, as: outcome) } else { _ = store.change(batch.id) { _ in } }
     }
 
     /// - Parameter badLine: gets the line that the file was refused for.
@@ -74,6 +81,7 @@ final class BatchRunner: Sendable {
         var options = BatchJob.Options()
         (options.resumes, options.endpoint, options.sequences) = (true, batch.endpoint, means.places)
         options.capacity = model.capacity
+        options.reserve = { [store] bytes throws(LeafError) in try store.reserve(answers: bytes) }
         let job = try BatchJob(
             input: store.path(batch.input), output: store.answersPath(batch.id), model.file, origin: means.origin,
             options)
@@ -89,38 +97,33 @@ final class BatchRunner: Sendable {
             record.counts = BatchRecord.Counts(job.progress)
             if record.status == .validating { record.enter(.inProgress, at: store.now()) }
         }
+        try store.reserve(answers: job.answerBytes)
         var watch = RunWatch(expires: batch.expires)
         var told = 0
         let progress = try job.run(on: model, ahead: ahead, own, turns: gate) { progress in
             if progress.generated > told { means.onTokens(progress.generated - told) }
             told = progress.generated
-            watch.note(progress, bytes: job.answerBytes, of: batch.id, in: store)
-            if watch.isExpired || !watch.hasRoom { own.cancel() }
+            watch.note(progress, of: batch.id, in: store)
+            if watch.isExpired { own.cancel() }
         }
-        watch.note(progress, bytes: job.answerBytes, of: batch.id, in: store)
+        watch.note(progress, of: batch.id, in: store)
         if progress.done == progress.count { return .completed }
         if isCancelled(batch) { return .cancelled }
-        if watch.isExpired { return .expired }
-        guard watch.hasRoom else {
-            throw LeafError(
-                .io, "the answers would take more than the files may; delete some files and create the batch again")
-        }
-        return nil
+        return watch.isExpired ? .expired : nil
     }
 
     /// What is looked at while a batch runs.
     private struct RunWatch {
         let expires: Int
         private(set) var isExpired = false
-        private(set) var hasRoom = true
         private var savedAt = ContinuousClock.now
         /// How far it is, is brought to the disk now and then: the next server counts anew.
         private static let rest = Duration.seconds(30)
 
         init(expires: Int) { self.expires = expires }
 
-        mutating func note(_ progress: BatchJob.Progress, bytes: Int, of id: String, in store: FileStore) {
-            hasRoom = store.note(BatchRecord.Counts(progress), bytes: bytes, of: id)
+        mutating func note(_ progress: BatchJob.Progress, of id: String, in store: FileStore) {
+            store.note(BatchRecord.Counts(progress), of: id)
             isExpired = store.now() >= expires
             guard ContinuousClock.now - savedAt > Self.rest else { return }
             savedAt = .now
@@ -147,31 +150,42 @@ final class BatchRunner: Sendable {
 
     // MARK: Its end
 
-    private func fail(_ batch: BatchRecord, _ error: LeafError, _ line: Int? = nil) -> BatchRecord.Status {
+    private func failure(_ error: LeafError, _ line: Int? = nil) -> BatchRecord.Failure {
         // Nobody outside learns where files lie.
-        let message =
-            error.isDiskFull
-            ? "the server's disk is full" : error.description.replacing(store.folder.printable + "/", with: "")
-        _ = store.change(batch.id) {
-            $0.failure = BatchRecord.Failure(
-                code: line == nil ? error.code : "invalid_request", message: message, line: line)
-        }
-        return .failed
+        BatchRecord.Failure(
+            code: line == nil ? error.code : "invalid_request",
+            message: error.description.replacing(store.folder.printable + "/", with: ""), line: line)
     }
 
-    private func finish(_ batch: BatchRecord, as outcome: BatchRecord.Status) {
-        guard let ending = store.change(batch.id, { $0.finalize(as: outcome, at: store.now()) }) else {
-            return
+    /// Each step is on the disk before the next: a server that is killed between two leaves the rest to the next one.
+    private func finish(_ batch: BatchRecord, as outcome: BatchRecord.Status, _ failure: BatchRecord.Failure? = nil) {
+        let ending = store.settle(batch.id) { record in
+            record.failure = failure ?? record.failure
+            record.finalize(as: outcome, at: store.now())
         }
-        var outcome = outcome
-        do throws(LeafError) {
-            try store.makeFiles(of: ending)
-        } catch {
-            outcome = fail(batch, error)
-            store.keepAnswers(of: ending)
+        guard let ending else { return }
+        var (end, reason) = (outcome, ending.failure)
+        while true {
+            do throws(LeafError) {
+                try store.makeFiles(of: ending)
+                break
+            } catch {
+                if error.isDiskFull {
+                    store.waitForRoom(batch.id)
+                    if cancellation.isCancelled { return }
+                    continue
+                }
+                (end, reason) = (.failed, self.failure(error))
+                store.keepAnswers(of: ending)
+                break
+            }
         }
-        _ = store.change(batch.id) { $0.enter(outcome, at: store.now()) }
-        store.clear(batch.id)
+        let made = store.filesMade(of: ending)
+        let over = store.settle(batch.id) { record in
+            (record.made, record.failure) = (made, reason)
+            record.enter(end, at: store.now())
+        }
+        if over != nil { store.clear(batch.id) }
     }
 }
 

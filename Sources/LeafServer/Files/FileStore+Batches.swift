@@ -1,7 +1,7 @@
 import LeafBatch
 package import LeafFormat
 package import LeafGeneration
-import LeafSystem
+package import LeafSystem
 
 /// What is kept of batches, and what becomes of them.
 extension FileStore {
@@ -118,7 +118,12 @@ extension FileStore {
         wait { state -> BatchRecord?? in
             guard !state.isStopped else { return .some(nil) }
             expire(&state)
-            guard let next = state.unfinished.min(by: { $0.number < $1.number }) else { return nil }
+            let (now, setAside) = (now(), state.setAside)
+            let able = state.unfinished.filter { batch in
+                // Without its answers it ends here as anywhere.
+                !setAside.contains(batch.id) || batch.status == .cancelling || batch.expires <= now
+            }
+            guard let next = able.min(by: { $0.number < $1.number }) else { return nil }
             state.running = Running(id: next.id, cancellation: cancellation)
             return next
         }
@@ -150,16 +155,79 @@ extension FileStore {
         }
     }
 
-    /// Notes how far a run is.
+    /// Changes what is kept of a batch once that is on the disk, and waits until it can be: what clients are told of
+    /// an end stays true, whatever happens to the server.
     ///
-    /// - Parameter bytes: of its answers.
-    /// - Returns: whether there is room for more answers.
-    func note(_ counts: BatchRecord.Counts, bytes: Int, of id: String) -> Bool {
-        look { state in
-            state.batches[id]?.counts = counts
-            state.answerBytes = bytes
-            return state.byteCount <= limits.bytes
+    /// - Returns: nil if nothing has changed when no batch goes on any more.
+    package func settle(_ id: String, _ body: (inout BatchRecord) -> Void) -> BatchRecord? {
+        while true {
+            let settled: BatchRecord? = look { state in
+                guard var record = state.batches[id] else { return nil }
+                body(&record)
+                guard (try? write(record.line, recordOf: id)) != nil else { return nil }
+                state.batches[id] = record
+                return record
+            }
+            if let settled { return settled }
+            guard pause() else { return nil }
         }
+    }
+
+    /// Waits until the disk takes something again, or no batch goes on any more.
+    package func waitForRoom(_ id: String) {
+        while pause(), !look({ _ in hasRoom(id) }) {}
+    }
+
+    /// Tries it: a quota shows in no number of free bytes.
+    private func hasRoom(_ id: String) -> Bool {
+        let probe = [UInt8](repeating: 0, count: 64 << 10)
+        do throws(LeafError) {
+            let part = try OutputFile.unfinished(path(id) + ".json", calls: calls)
+            let written = Result { () throws(LeafError) in
+                try part.write(probe, at: 0)
+                try part.synchronize()
+            }
+            try FilePath.remove(part.path)
+            return (try? written.get()) != nil
+        } catch {
+            return false
+        }
+    }
+
+    /// Notes how far a run is.
+    func note(_ counts: BatchRecord.Counts, of id: String) { look { $0.batches[id]?.counts = counts } }
+
+    /// Takes room for the answers of the batch that runs, before they are written.
+    ///
+    /// - Parameter bytes: of all its answers.
+    /// - Throws: `.io` where the files may not take so much.
+    package func reserve(answers bytes: Int) throws(LeafError) {
+        let hasRoom = look { state in
+            guard state.byteCount - state.answerBytes +| bytes <= limits.bytes else { return false }
+            state.answerBytes = bytes
+            return true
+        }
+        guard hasRoom else {
+            throw LeafError(
+                .io, "the answers would take more than the files may; delete some files and create the batch again")
+        }
+    }
+
+    /// Lets batches wait that were begun with what gives other answers.
+    ///
+    /// - Parameter origin: what decides every answer beside its request.
+    /// - Returns: a sentence for each of them.
+    package func setAside(unless origin: [(name: String, value: String)]) throws(LeafError) -> [String] {
+        var sentences: [String] = []
+        for batch in look({ $0.unfinished }).sorted(by: { $0.number < $1.number }) where batch.outcome == nil {
+            let difference = try BatchJob.difference(from: origin, of: answersPath(batch.id))
+            guard let difference else { continue }
+            look { _ = $0.setAside.insert(batch.id) }
+            sentences.append(
+                "\(batch.id) was begun with \(difference), and waits; start the server as it was begun to go on with "
+                    + "it, or cancel it")
+        }
+        return sentences
     }
 
     /// Where a batch's answers are while they come.
@@ -188,7 +256,7 @@ extension FileStore {
         let id = areFailures ? batch.errors : batch.output
         if !FilePath.exists(path(id)) {
             let paths = AnswerLog.Paths(answers: answersPath(batch.id), job: answersPath(batch.id) + ".job")
-            try OutputFile.replace(path(id)) { file throws(LeafError) in
+            try OutputFile.replace(path(id), calls: calls) { file throws(LeafError) in
                 try AnswerLog.copy(areFailures: areFailures, of: paths, to: file)
             }
         }
@@ -198,6 +266,14 @@ extension FileStore {
             created: now())
         try write(record.line, recordOf: id)
         look { $0.files[id] = record }
+    }
+
+    /// Which of a batch's files there are. Of others the bytes go.
+    func filesMade(of batch: BatchRecord) -> [String] {
+        let ids = [batch.output, batch.errors]
+        let made = look { state in ids.filter { state.files[$0] != nil } }
+        for id in ids where !made.contains(id) { try? remove(id) }
+        return made
     }
 
     /// Takes away what a batch that is over has left.

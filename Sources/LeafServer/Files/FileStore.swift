@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 package import LeafFormat
 package import LeafSystem
@@ -31,6 +32,8 @@ package final class FileStore: Sendable {
         /// Answers of the batch that runs.
         var answerBytes = 0
         var running: Running?
+        /// Batches that only a server with other options can go on with.
+        var setAside: Set<String> = []
         var isStopped = false
         /// Keeps other servers out.
         let lock: FolderLock
@@ -43,16 +46,18 @@ package final class FileStore: Sendable {
     let limits: Limits
     /// Seconds since 1970.
     let now: @Sendable () -> Int
-    private let calls: WriteCalls
+    let calls: WriteCalls
+    /// Between two attempts to write to a disk that is full.
+    private let rest: Duration
     private let monitor: Monitor<State>
 
     /// - Parameter folder: is made if there is none.
     /// - Throws: `.io` if it takes no files, or another server uses it; `.badInput` for a record that is damaged.
     package init(
         folder: String, _ limits: Limits = Limits(), calls: WriteCalls = WriteCalls(),
-        now: @escaping @Sendable () -> Int = { AnswerDesk.secondsNow() }
+        rest: Duration = .seconds(5), now: @escaping @Sendable () -> Int = { AnswerDesk.secondsNow() }
     ) throws(LeafError) {
-        (self.folder, self.limits, self.calls, self.now) = (folder, limits, calls, now)
+        (self.folder, self.limits, self.calls, self.rest, self.now) = (folder, limits, calls, rest, now)
         // What clients send is nobody else's business.
         if try FilePath.makeFolder(folder), chmod(folder, 0o700) != 0 {
             throw .system("the folder \(folder) cannot be made", errno)
@@ -75,6 +80,15 @@ package final class FileStore: Sendable {
 
     func wait<Value>(_ answer: (inout State) -> Value?) -> Value { monitor.wait(for: .batch, answer) }
 
+    /// Waits a little for room on the disk.
+    ///
+    /// - Returns: false once no batch goes on in this server.
+    func pause() -> Bool {
+        let (seconds, atto) = rest.components
+        let end = DispatchTime.now().uptimeNanoseconds + UInt64(seconds) * 1_000_000_000 + UInt64(atto / 1_000_000_000)
+        return monitor.sleep(until: end, for: .batch) { $0.isStopped }
+    }
+
     /// A batch has come, or nothing more is to be done.
     func wake() { monitor.wakeAll(.batch) }
 
@@ -84,7 +98,9 @@ package final class FileStore: Sendable {
     func path(_ id: String) -> String { folder + "/" + id }
 
     func write(_ line: String, recordOf id: String) throws(LeafError) {
-        try OutputFile.replace(path(id) + ".json") { file throws(LeafError) in try file.write(Array(line.utf8), at: 0) }
+        try OutputFile.replace(path(id) + ".json", calls: calls) { file throws(LeafError) in
+            try file.write(Array(line.utf8), at: 0)
+        }
     }
 
     /// Takes a file away; its record goes first.
@@ -146,7 +162,7 @@ package final class FileStore: Sendable {
         let parts = name.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let (id, ending) = (parts[0], parts.count > 1 ? parts[1] : "")
         if StoredID.isMade(id, StoredID.file) {
-            let isMade = state.unfinished.contains { [$0.output, $0.errors].contains(id) }
+            let isMade = state.unfinished.contains { $0.outcome != nil && [$0.output, $0.errors].contains(id) }
             return ["part", "json.part"].contains(ending) || ending == "" && state.files[id] == nil && !isMade
         }
         guard StoredID.isMade(id, StoredID.batch) else { return false }
