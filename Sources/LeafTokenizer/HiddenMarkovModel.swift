@@ -36,7 +36,7 @@ struct HiddenMarkovModel: Sendable {
     }
 
     /// Heap bytes.
-    var byteCount: Int { emissions.capacity * MemoryLayout<SIMD4<Double>>.stride }
+    var byteCount: Int { emissions.heapBytes }
 
     /// Cuts a run of Han characters into words by the most probable path (Viterbi).
     ///

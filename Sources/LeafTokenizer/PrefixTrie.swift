@@ -15,7 +15,7 @@ struct PrefixTrie<Label: FixedWidthInteger & UnsignedInteger & Sendable, Value: 
     private let nodes: [Node]
 
     /// Heap bytes.
-    var byteCount: Int { nodes.capacity * MemoryLayout<Node>.stride }
+    var byteCount: Int { nodes.heapBytes }
 
     var root: Int { 0 }
 

@@ -77,8 +77,9 @@ package struct Vocabulary: Sendable {
         }
         guard starts.count > 1 else { throw Self.error("has no tokens") }
 
-        self.text = text
-        self.starts = starts
+        // Without room to grow.
+        self.text = text.map { $0 }
+        self.starts = starts.map { $0 }
         self.index = TokenIndex(text: text, starts: starts) { id in
             guard style == .antPlus else { return true }
             let token = text[Int(starts[Int(id)])..<Int(starts[Int(id) + 1])]
@@ -91,7 +92,7 @@ package struct Vocabulary: Sendable {
     package var count: Int { starts.count - 1 }
 
     /// The bytes on the heap.
-    package var byteCount: Int { text.capacity + 4 * starts.capacity + index.byteCount }
+    package var byteCount: Int { text.heapBytes + starts.heapBytes + index.byteCount }
 
     /// The text of a token; nil for an id that is out of range. Special tokens other than white space give their names.
     package func token(_ id: Int32) -> String? {

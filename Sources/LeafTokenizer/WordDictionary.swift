@@ -30,7 +30,7 @@ struct WordDictionary: Sendable {
 
     /// Heap bytes.
     var byteCount: Int {
-        trie.byteCount + 2 * labels.capacity + 4 * firstNodes.capacity + 8 * weights.capacity
+        trie.byteCount + labels.heapBytes + firstNodes.heapBytes + weights.heapBytes
     }
 
     /// The node of the words that begin with the character in `slot`.

@@ -100,4 +100,15 @@ func scalars(_ text: String) -> [Unicode.Scalar] { Array(text.unicodeScalars) }
             vocabularyBytes: Tokenizer.bundledVocabulary.count, segmenterBytes: Tokenizer.bundledSegmenterData.count)
         #expect((tokenizer.byteCount..<20_000_000).contains(bound))
     }
+
+    /// A budget that was named in one process does in another, whatever malloc has there.
+    @Test func theirBytesDoNotDependOnWhatWasFreedBefore() throws {
+        let bytes = try Tokenizer.bundled().byteCount
+        for size in stride(from: 1000, to: 400_000, by: 33_333) {
+            let held = (0..<40).map { [UInt8](repeating: 0, count: size + $0) }
+            var holes = held.map { $0.map { ~$0 } }
+            holes.removeAll { $0.count.isMultiple(of: 2) }
+            #expect(try Tokenizer.bundled().byteCount == bytes)
+        }
+    }
 }
