@@ -2,12 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 import leafcutter
+
+# Of what a shell runs in the background, nothing takes SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MEMORY = "128MiB"
