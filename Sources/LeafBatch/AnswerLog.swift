@@ -23,7 +23,11 @@ package final class AnswerLog {
         var all: [String] { [answers, job, ids] + (errors.map { [$0] } ?? []) }
     }
 
+    /// Refuses answers that would take so many bytes with all those before.
+    package typealias Reserve = @Sendable (_ bytes: Int) throws(LeafError) -> Void
+
     private let paths: Paths
+    private let reserve: Reserve?
     private let job: OutputFile
     private let answers: OutputFile
     private var errors: OutputFile?
@@ -53,11 +57,15 @@ package final class AnswerLog {
 
     /// Opens the files of a job, or makes them, and keeps other runs out.
     ///
-    /// - Parameter resumes: whether to go on with what is there.
+    /// - Parameters:
+    ///   - resumes: whether to go on with what is there.
+    ///   - reserve: called before an answer is taken.
     /// - Throws: `.usage` for answers that are there, or belong to no job, `.io` if another run has the job, or a file
     ///   can not be written.
-    package init(_ paths: Paths, resumes: Bool, calls: WriteCalls = WriteCalls()) throws(LeafError) {
-        self.paths = paths
+    package init(
+        _ paths: Paths, resumes: Bool, reserve: Reserve? = nil, calls: WriteCalls = WriteCalls()
+    ) throws(LeafError) {
+        (self.paths, self.reserve) = (paths, reserve)
         func checkAnswers() throws(LeafError) {
             guard resumes || !FilePath.exists(paths.answers) else {
                 throw LeafError(
@@ -286,7 +294,7 @@ package final class AnswerLog {
 
     /// Takes an answer; it is on the disk when `flush` has returned, and soon anyway.
     ///
-    /// - Throws: `.io` when writing fails. What was whole before stays whole.
+    /// - Throws: `.io` when writing fails, and what `reserve` throws. What was whole before stays whole.
     package func append(_ answer: JSON, line: Int, isFailure: Bool) throws(LeafError) {
         var bytes: [UInt8] = []
         answer.write(to: &bytes)
@@ -296,6 +304,7 @@ package final class AnswerLog {
 
     /// The same for an answer that is written already, its line feed included.
     func append(_ bytes: [UInt8], line: Int, isFailure: Bool) throws(LeafError) {
+        try reserve?(answerBytes + bytes.count)
         pendingRecords += try AnswerRecord(bytes, line: line, isFailure: isFailure).text.utf8
         pendingAnswers += bytes
         if isFailure, errors != nil { pendingErrors += bytes }

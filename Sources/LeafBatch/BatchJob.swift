@@ -36,8 +36,8 @@ package final class BatchJob {
         package var endpoint: String?
         /// For what a model is open already: a request that needs more is answered by that, and the others go on.
         package var capacity: Demand?
-        /// Called before an answer is written, with the bytes of all answers then; what it throws ends the run.
-        package var reserve: (@Sendable (_ bytes: Int) throws(LeafError) -> Void)?
+        /// Called before an answer is taken, with the bytes of all answers then; what it throws ends the run.
+        package var reserve: AnswerLog.Reserve?
 
         package init() {}
     }
@@ -115,7 +115,7 @@ package final class BatchJob {
             try OutputTarget.check(result, isNoneOf: [input] + file.paths + reading)
             try OutputTarget.check([result], isApartFrom: Array(results[..<index]))
         }
-        log = try AnswerLog(paths, resumes: options.resumes)
+        log = try AnswerLog(paths, resumes: options.resumes, reserve: options.reserve)
         seed = log.begun?.seed ?? options.seed ?? GenerationOptions.freshSeed()
         scratchPath = paths.ids
         self.origin = JobRecord(origin: origin, seed: 0, inputBytes: 0, inputDigest: 0).origin
@@ -288,11 +288,7 @@ package final class BatchJob {
         func write(_ answer: JSON, _ name: LineName, isFailure: Bool) {
             guard failure == nil else { return }
             do throws(LeafError) {
-                var bytes: [UInt8] = []
-                answer.write(to: &bytes)
-                bytes.append(UInt8(ascii: "\n"))
-                try options.reserve?(log.answerBytes + bytes.count)
-                try log.append(bytes, line: name.line, isFailure: isFailure)
+                try log.append(answer, line: name.line, isFailure: isFailure)
                 progress.done += 1
                 progress.failed += isFailure ? 1 : 0
             } catch {
