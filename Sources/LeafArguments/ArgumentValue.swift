@@ -20,7 +20,17 @@ extension String: ArgumentValue {
 }
 
 extension Int: ArgumentValue {
-    package init?(argument: String) { self.init(argument) }
+    /// A number that is too large for the type is its largest one, so that whoever knows the limits names them.
+    package init?(argument: String) {
+        if let value = Int(argument) {
+            self = value
+        } else {
+            let digits = argument.drop { $0 == "+" || $0 == "-" }
+            guard argument.count - digits.count < 2, !digits.isEmpty, digits.utf8.allSatisfy({ (48...57).contains($0) })
+            else { return nil }
+            self = argument.hasPrefix("-") ? .min : .max
+        }
+    }
     package static var expectation: String { "a whole number" }
 }
 

@@ -14,15 +14,13 @@ struct PlanReport {
             case .memory: "as fast as the memory is (\(rates.kernels.weightBytesPerSecond(rows: 1).asByteRate))"
             case .compute: "as fast as the processor computes"
             }
-        var lines = [
-            plan.description, "",
-        ]
+        var lines = [plan.table(smallest: answer.minimum), ""]
         if let target = answer.target {
             lines.append(
                 "smallest memory for a token in \(target.asDuration): \(plan.budget.roundedUpText)")
         }
         lines += [
-            "fits: a token takes about \(prediction.secondsPerToken.asDuration), \(waits)",
+            "fits: a token takes about \(secondsPerToken.asDuration), \(waits)",
             "a prompt of \(answer.context.of("row")) takes about \(prediction.prefillSeconds.asDuration)",
             "longest context at this budget: \(answer.maxContext.of("token")), "
                 + "\(ByteCount(bytes: answer.bytesPerToken)) each",
@@ -42,6 +40,14 @@ struct PlanReport {
         return lines.joined(separator: "\n") + "\n"
     }
 
+    /// With drafts, where there are some.
+    private var secondsPerToken: Double {
+        guard let speculation = answer.speculation, speculation.drafts > 0 else {
+            return answer.prediction.secondsPerToken
+        }
+        return speculation.secondsPerToken
+    }
+
     /// What drafts, what they take of the memory, and what is gained.
     private var speculation: [String] {
         guard let drafts = answer.speculation, let off = answer.offSecondsPerToken else { return [] }
@@ -49,10 +55,9 @@ struct PlanReport {
         var lines = [
             drafts.drafts == 0
                 ? "speculation (\(drafts.mode)) would not pay"
-                : "with \(drafts.drafts.of("draft")) a sweep of \(drafts.mode), if its best guess is right "
-                    + "\((100 * drafts.acceptance).fixed(0)) % of the time: "
-                    + "\(drafts.secondsPerToken.asDuration) a token, \(drafts.tokensPerSweep.fixed(1)) tokens a "
-                    + "sweep"
+                : "\(drafts.drafts.of("draft")) a sweep of \(drafts.mode), if its best guess is right "
+                    + "\((100 * drafts.acceptance).fixed(0)) % of the time: \(drafts.tokensPerSweep.fixed(1)) tokens a "
+                    + "sweep; while none is right, a token takes \(answer.prediction.secondsPerToken.asDuration)"
         ]
         if drafts.lentBlocks > 0 {
             lines.append(

@@ -85,8 +85,13 @@ extension Sequence<MemoryPlan.Part> {
 }
 
 extension MemoryPlan: CustomStringConvertible {
+    /// Chunks that are lent to a copy are the plan's choice: a smaller budget has another one.
+    public var description: String { table(smallest: lentChunks.isEmpty ? minimum : nil) }
+
     /// One line for each part, as `leafcutter plan` prints it.
-    public var description: String {
+    ///
+    /// - Parameter smallest: the smallest budget, where it is known.
+    public func table(smallest: Int?) -> String {
         let slots =
             slotCount == 0
             ? "everything is resident"
@@ -100,8 +105,8 @@ extension MemoryPlan: CustomStringConvertible {
             }
         }
         let use = contents.map { " for \($0)" } ?? ""
-        lines.append(
-            line("planned", total, "of \(budget.sizeText); the smallest budget\(use) is \(minimum.roundedUpText)"))
+        let least = smallest.map { "; the smallest budget\(use) is \($0.roundedUpText)" } ?? ""
+        lines.append(line("planned", total, "of \(budget.sizeText)\(least)"))
         return lines.joined(separator: "\n")
     }
 

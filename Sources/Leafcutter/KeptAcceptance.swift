@@ -126,11 +126,6 @@ public struct KeptAcceptance: Sendable, Equatable {
         records = Array(records.prefix(Self.mostRecords))
     }
 
-    /// - Throws: `.io` if the file cannot be written.
-    public func write() throws(LeafError) {
-        try write(to: UnfinishedFile(path: path, isCancelled: { false }))
-    }
-
     private func write(to file: UnfinishedFile) throws(LeafError) {
         let lines = records.map { record in
             JSON.object([

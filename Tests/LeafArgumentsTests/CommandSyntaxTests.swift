@@ -164,6 +164,7 @@ private struct Wide {
 
     @Test func wrongValuesSayWhatIsWanted() {
         #expect(Sample.refusal("m", "--count", "many") == "--count many is not a whole number")
+        #expect(Sample.refusal("m", "--count", "+-1") == "--count +-1 is not a whole number")
         #expect(Sample.refusal("m", "--color", "green") == "--color green is not one of red, blue")
         #expect(Sample.refusal("m", "--weight", "nan") == "--weight nan is not a number")
         #expect(Sample.refusal("m", "--weight", "1e99") == "--weight 1e99 is not a number")
@@ -172,6 +173,13 @@ private struct Wide {
         #expect(Sample.refusal("m", "--count") == "--count needs a value: --count N")
         #expect(Sample.refusal("m", "--count", "--loud") == "--count needs a value: --count N")
         #expect(Sample.refusal("m", "--loud=yes") == "--loud takes no value")
+    }
+
+    /// Whoever reads the value knows its limits, and names them.
+    @Test func wholeNumbersBeyondTheTypeAreItsLargest() throws {
+        #expect(try Sample.parsed("m", "--count", "99999999999999999999").count == .max)
+        #expect(try Sample.parsed("m", "--count", "+99999999999999999999").count == .max)
+        #expect(try Sample.parsed("m", "--count=-99999999999999999999").count == .min)
     }
 
     @Test func argumentsAreCounted() {

@@ -3,19 +3,11 @@ import GoldenSupport
 import Testing
 
 /// `batch`: what lines call themselves, and what they may not ask for.
-@Suite struct BatchLineTests {
-    private let folder: TemporaryDirectory
-    private let model: String
-    private let output: String
+@Suite struct BatchLineTests: BatchSuite {
+    let folder: TemporaryDirectory
+    let model: String
 
-    init() throws {
-        (folder, model) = try Models.demoWithFolder()
-        output = folder.path("out.jsonl")
-    }
-
-    private func batch(_ lines: [String], _ arguments: String...) throws -> Leafcutter.Run {
-        try Leafcutter.run(["batch", model, try folder.file(lines), output, "-q"] + arguments)
-    }
+    init() throws { (folder, model) = try Models.demoWithFolder() }
 
     private static func line(_ names: String, _ body: String, _ route: String = "completions") -> String {
         #"{\#(names),"url":"/v1/\#(route)","body":{\#(body)}}"#

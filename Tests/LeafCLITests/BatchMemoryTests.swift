@@ -3,23 +3,11 @@ import GoldenSupport
 import Testing
 
 /// `batch`: what a job takes beside its model.
-@Suite struct BatchMemoryTests {
-    private let folder: TemporaryDirectory
-    private let model: String
-    private let output: String
+@Suite struct BatchMemoryTests: BatchSuite {
+    let folder: TemporaryDirectory
+    let model: String
 
-    init() throws {
-        (folder, model) = try Models.demoWithFolder()
-        output = folder.path("out.jsonl")
-    }
-
-    private func lines(_ path: String) throws -> [Substring] {
-        try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
-    }
-
-    private func batch(_ input: String, _ arguments: String...) throws -> Leafcutter.Run {
-        try Leafcutter.run(["batch", model, input, output, "-q"] + arguments)
-    }
+    init() throws { (folder, model) = try Models.demoWithFolder() }
 
     /// Lines and answers are planned for the texts that fit, and not for those that were allowed.
     @Test func aLargeBatchNeedsNoMoreMemoryThanASmallOne() throws {

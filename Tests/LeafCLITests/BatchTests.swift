@@ -3,23 +3,11 @@ import GoldenSupport
 import Testing
 
 /// `batch`: files of requests, and every way in which a run may end.
-@Suite struct BatchTests {
-    private let folder: TemporaryDirectory
-    private let model: String
-    private let output: String
+@Suite struct BatchTests: BatchSuite {
+    let folder: TemporaryDirectory
+    let model: String
 
-    init() throws {
-        (folder, model) = try Models.demoWithFolder()
-        output = folder.path("out.jsonl")
-    }
-
-    private func lines(_ path: String) throws -> [Substring] {
-        try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
-    }
-
-    private func batch(_ input: String, _ arguments: String...) throws -> Leafcutter.Run {
-        try Leafcutter.run(["batch", model, input, output, "-q"] + arguments)
-    }
+    init() throws { (folder, model) = try Models.demoWithFolder() }
 
     /// Requests of every kind and form; those without a seed get one of the job's.
     private static func mixed(_ count: Int) -> [String] {
