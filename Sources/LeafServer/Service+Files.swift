@@ -52,7 +52,7 @@ extension Service {
             if !ignored.isEmpty {
                 exchange.add(header: "X-Leafcutter-Ignored", ignored.map(\.asHeader).joined(separator: ", "))
             }
-            exchange.send(200, "application/json", (line + "\n").utf8)
+            exchange.send(.ok, "application/json", (line + "\n").utf8)
         case .content(let file): send(file, exchange)
         case .refused(let error): refuse(exchange, error)
         }
@@ -63,7 +63,7 @@ extension Service {
     /// In pieces, so that memory does not grow with the file.
     private func send(_ file: InputFile, _ exchange: HTTPExchange) {
         exchange.add(header: "X-Content-Type-Options", "nosniff")
-        exchange.start(200, "application/octet-stream", length: file.byteCount)
+        exchange.start(.ok, "application/octet-stream", length: file.byteCount)
         var offset = 0
         exchange.write(pieces: {
             Result { () throws(LeafError) in

@@ -108,7 +108,7 @@ extension Service {
             send(job, line.map { $0 + "\n" } ?? "data: [DONE]\n\n")
             job.exchange.end()
         } else {
-            job.exchange.send(200, "application/json", ((line ?? "null") + "\n").utf8)
+            job.exchange.send(.ok, "application/json", ((line ?? "null") + "\n").utf8)
         }
     }
 
@@ -129,7 +129,7 @@ extension Service {
             // A proxy would hold it back.
             job.exchange.add(header: "X-Accel-Buffering", "no")
         }
-        job.exchange.start(200, job.request.isStream ? "text/event-stream" : "application/json")
+        job.exchange.start(.ok, job.request.isStream ? "text/event-stream" : "application/json")
     }
 
     private func send(_ job: Job, _ text: String) {
@@ -177,11 +177,11 @@ extension Service {
 
 extension ServedError {
     static let loading = ServedError(
-        status: 503, "the model is being opened; try again in a moment", type: "server_error", code: "loading")
+        status: .unavailable, "the model is being opened; try again in a moment", code: "loading")
     static let stopping = ServedError(
-        status: 503, "the server is stopping; ask another one", type: "server_error", code: "stopping")
+        status: .unavailable, "the server is stopping; ask another one", code: "stopping")
     static let busy = ServedError(
-        status: 429, "as many requests wait as may; try again later", type: "rate_limit_error",
+        status: .tooManyRequests, "as many requests wait as may; try again later",
         code: "rate_limit_exceeded")
 }
 

@@ -48,7 +48,7 @@ import Testing
             try body()
             return 200
         } catch {
-            return error.status
+            return error.status.rawValue
         }
     }
 

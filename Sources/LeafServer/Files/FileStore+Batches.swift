@@ -18,8 +18,8 @@ extension FileStore {
         let file = try file(wish.input, of: owner, in: "input_file_id")
         guard file.purpose == .batch else {
             throw ServedError(
-                status: 400, "'input_file_id' is a file that a batch has made; give one of requests",
-                type: "invalid_request_error", param: "input_file_id")
+                status: .badRequest, "'input_file_id' is a file that a batch has made; give one of requests",
+                param: "input_file_id")
         }
         let now = now()
         let record = try withState { state throws(ServedError) in
@@ -81,8 +81,7 @@ extension FileStore {
             guard var record = state.batches[id] else { throw .noBatch(id) }
             guard !record.status.isOver, record.status != .finalizing else {
                 throw ServedError(
-                    status: 400, "the batch is \(record.status.rawValue) and cannot be cancelled any more",
-                    type: "invalid_request_error")
+                    status: .badRequest, "the batch is \(record.status.rawValue) and cannot be cancelled any more")
             }
             let running = state.running?.id == id ? state.running : nil
             record.enter(.cancelling, at: now)

@@ -271,8 +271,8 @@ package final class FileStore: Sendable {
         try withState { state throws(ServedError) in
             if let batch = state.unfinished.first(where: { $0.input == id }) {
                 throw ServedError(
-                    status: 400, "\(batch.id) reads the file and is not over; cancel it first",
-                    type: "invalid_request_error", code: "file_in_use")
+                    status: .badRequest, "\(batch.id) reads the file and is not over; cancel it first",
+                    code: "file_in_use")
             }
             try withDisk { () throws(LeafError) in try remove(id) }
             state.files[id] = nil
@@ -370,7 +370,7 @@ private struct UploadForm {
         guard String(decoding: purpose, as: UTF8.self) == FileRecord.Purpose.batch.rawValue else { throw .badPurpose }
         guard byteCount > 0 else {
             throw ServedError(
-                status: 400, "'file' is empty; give one request a line", type: "invalid_request_error", param: "file")
+                status: .badRequest, "'file' is empty; give one request a line", param: "file")
         }
         return FileRecord(
             id: id, owner: owner, name: fileName, purpose: .batch, byteCount: byteCount, created: created)

@@ -39,7 +39,8 @@ final class HTTPExchange {
     /// What stands for the client where clients are told apart by their addresses.
     var client: String { connection.client }
     let began = ContinuousClock.now
-    private(set) var status: Int32 = 0
+    /// Nil before an answer is begun.
+    private(set) var status: HTTPStatus?
     private(set) var sentBytes = 0
     /// Called once, when the client has gone before the answer was whole.
     var whenGone: () -> Void = {}
@@ -136,7 +137,7 @@ final class HTTPExchange {
     func add(header name: String, _ value: String) { headers.append((name, value)) }
 
     /// Sends a whole answer.
-    func send(_ status: Int32, _ type: String, _ body: some Sequence<UInt8>) {
+    func send(_ status: HTTPStatus, _ type: String, _ body: some Sequence<UInt8>) {
         guard state == .open, let request else { return }
         self.status = status
         add(header: "Content-Type", type)
@@ -150,18 +151,18 @@ final class HTTPExchange {
         }
         sendHeaders()
         state = .ended
-        evhttp_send_reply(request, status, HTTPStatus.reason(Int(status)), buffer)
+        evhttp_send_reply(request, Int32(status.rawValue), status.reason, buffer)
     }
 
     /// Sends an error as the whole answer.
     func refuse(_ error: ServedError) {
-        send(Int32(error.status), "application/json", (error.body.line + "\n").utf8)
+        send(error.status, "application/json", (error.body.line + "\n").utf8)
     }
 
     /// Sends the head of an answer whose body comes in pieces; where a head is all that is wanted, that is the end.
     ///
     /// - Parameter length: bytes of the body; nil where nobody knows.
-    func start(_ status: Int32, _ type: String, length: Int? = nil) {
+    func start(_ status: HTTPStatus, _ type: String, length: Int? = nil) {
         guard state == .open, let request else { return }
         self.status = status
         add(header: "Content-Type", type)
@@ -171,10 +172,10 @@ final class HTTPExchange {
         sendHeaders()
         guard !isHead else {
             state = .ended
-            return evhttp_send_reply(request, status, HTTPStatus.reason(Int(status)), nil)
+            return evhttp_send_reply(request, Int32(status.rawValue), status.reason, nil)
         }
         state = .started
-        evhttp_send_reply_start(request, status, HTTPStatus.reason(Int(status)))
+        evhttp_send_reply_start(request, Int32(status.rawValue), status.reason)
     }
 
     /// Sends a piece. A client that does not take what it is sent is sent away.

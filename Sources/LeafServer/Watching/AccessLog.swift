@@ -20,13 +20,13 @@ package struct AccessLog: Sendable {
         let milliseconds = Int((seconds * 1000).rounded())
         switch format {
         case .text:
-            let status = exchange.isCutOff ? "cut" : exchange.isGone ? "gone" : "\(exchange.status)"
+            let status = exchange.isCutOff ? "cut" : exchange.isGone ? "gone" : "\(exchange.status?.rawValue ?? 0)"
             let request = "\(exchange.methodName) \(path)"
             write("\(peer) \(request) \(status) \(exchange.sentBytes) bytes \(milliseconds) ms")
         case .json:
             let line: JSON = [
                 "peer": .string(peer), "method": .string(exchange.methodName), "path": .string(path),
-                "status": .integer(Int(exchange.status)), "bytes": .integer(exchange.sentBytes),
+                "status": .integer(exchange.status?.rawValue ?? 0), "bytes": .integer(exchange.sentBytes),
                 "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(exchange.isGone && !exchange.isCutOff),
                 "cut": .bool(exchange.isCutOff),
             ]
