@@ -44,6 +44,7 @@ extension Service {
         if request.unknown > 0 { exchange.add(header: "X-Leafcutter-Unknown", "\(request.unknown)") }
         jobs[job.number] = job
         heldBytes +|= job.bytes
+        exchange.endsWithClient = request.sequences > 0
         exchange.whenGone = { [unowned self] in leave(job) }
         if request.sequences == 0 { begin(job) } else { advance() }
     }
@@ -70,7 +71,6 @@ extension Service {
 
     /// The client is gone, or was sent away: nobody wants the answer.
     private func leave(_ job: Job) {
-        if !job.exchange.isCutOff { metrics.gone += 1 }
         job.cancellation.cancel()
         // What is under way ends with its last event.
         if carousel.isUnderWay(job.number) || job.request.sequences == 0 { return }
@@ -103,6 +103,9 @@ extension Service {
     private func finish(_ job: Job, _ line: String?) {
         defer { drop(job) }
         guard !job.exchange.isGone else { return }
+        if job.request.sequences > 0 {
+            metrics.note(answerSeconds: (ContinuousClock.now - job.exchange.began) / .seconds(1))
+        }
         if job.request.isStream || job.exchange.isStarted {
             begin(answerOf: job)
             send(job, line.map { $0 + "\n" } ?? "data: [DONE]\n\n")
@@ -167,7 +170,9 @@ extension Service {
     func refuseBusy(_ exchange: HTTPExchange) {
         let together = Double(max(1, carousel.underWayCount))
         let ahead = Double(max(1, carousel.waitingCount - options.queue + 1))
-        let seconds = max(1, (metrics.meanAnswerSeconds * ahead / together).rounded(.up))
+        // Nothing is answered in less than a sweep.
+        let each = max(metrics.meanAnswerSeconds, feed?.secondsPerSweep ?? 0)
+        let seconds = max(1, (each * ahead / together).rounded(.up))
         exchange.add(header: "Retry-After", "\(Int(min(3600, seconds)))")
         refuse(exchange, .busy)
     }

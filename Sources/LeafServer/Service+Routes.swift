@@ -12,8 +12,7 @@ extension Service {
         let route = Self.name(ofRoute: exchange.path)
         exchange.whenOver = { [unowned self] in
             let seconds = (ContinuousClock.now - exchange.began) / .seconds(1)
-            if exchange.isCutOff { metrics.cut += 1 }
-            if let status = exchange.status { metrics.count(route, status.rawValue, seconds: seconds) }
+            metrics.count(route, exchange.outcome)
             options.log?.write(exchange, seconds: seconds)
         }
         guard hosts.admits(exchange.header("Host")), exchange.targetHost.map({ hosts.admits($0) }) ?? true else {
@@ -153,6 +152,7 @@ extension Service {
         guard let feed, watchers.count < Self.mostWatchers else { return refuseBusy(exchange) }
         exchange.add(header: "Cache-Control", "no-cache")
         exchange.add(header: "X-Accel-Buffering", "no")
+        (exchange.endsWithClient, exchange.isEndless) = (true, true)
         exchange.start(.ok, "text/event-stream")
         // There is nothing to watch in a head alone.
         guard !exchange.isEnded else { return }

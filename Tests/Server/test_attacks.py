@@ -37,13 +37,18 @@ def send(server, data, seconds=20):
     return int(answer.split()[1]) if answer.startswith(b"HTTP/") else None
 
 
-def answers(server, data, seconds=20, wrap=lambda connection: connection):
-    """All that comes back until the end of the connection; empty where it is ended without a word."""
+def answers(server, data, seconds=20, wrap=lambda connection: connection, ends=False):
+    """All that comes back until the end of the connection; empty where it is ended without a word.
+
+    With `ends` nothing more comes from here, and that is said at once.
+    """
     found = b""
     with wrap(server.connect()) as connection:
         connection.settimeout(seconds)
         try:
             connection.sendall(data)
+            if ends:
+                connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65536):
                 found += piece
         except ConnectionError:
@@ -499,6 +504,22 @@ def test_pipelined_requests_are_answered_in_order(small):
             answer += piece
     assert answer.count(b"HTTP/1.1 200 ") == 4
     assert answer.rstrip().endswith(b'{"status":"ok"}')
+
+
+def test_who_ends_its_side_is_answered_all_the_same(small):
+    body = b'{"prompt":"a"}'
+    several = head("GET", "/health") * 3 + head("POST", "/tokenize", Content_Length=str(len(body))) + body
+    assert answers(small, several, ends=True).count(b"HTTP/1.1 200 ") == 4
+    assert answers(small, head("GET", "/main.js"), ends=True).count(b"HTTP/1.1 200 ") == 1
+    # More than the system takes at once.
+    many = answers(small, head("GET", "/openapi.json") * 100, ends=True)
+    assert many.count(b"HTTP/1.1 200 ") == 100 and many.endswith(b"}\n")
+    found = answers(small, head("GET", "/health") + b"nonsense\r\n\r\n", ends=True)
+    first, second = found.split(b'{"status":"ok"}\n', 1)
+    assert first.startswith(b"HTTP/1.1 200 ") and refusal(second)[0] == 400
+    # Half a request is none.
+    assert answers(small, head("GET", "/health") + b"GET /hea", ends=True).count(b"HTTP/1.1 ") == 1
+    small.wait_for("leafcutter_connections", 1)
 
 
 def test_a_pipeline_that_nobody_reads_ends(small):

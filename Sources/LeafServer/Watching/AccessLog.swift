@@ -20,15 +20,14 @@ package struct AccessLog: Sendable {
         let milliseconds = Int((seconds * 1000).rounded())
         switch format {
         case .text:
-            let status = exchange.isCutOff ? "cut" : exchange.isGone ? "gone" : "\(exchange.status?.rawValue ?? 0)"
             let request = "\(exchange.methodName) \(path)"
-            write("\(peer) \(request) \(status) \(exchange.sentBytes) bytes \(milliseconds) ms")
+            write("\(peer) \(request) \(exchange.outcome) \(exchange.sentBytes) bytes \(milliseconds) ms")
         case .json:
             let line: JSON = [
                 "peer": .string(peer), "method": .string(exchange.methodName), "path": .string(path),
                 "status": .integer(exchange.status?.rawValue ?? 0), "bytes": .integer(exchange.sentBytes),
-                "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(exchange.isGone && !exchange.isCutOff),
-                "cut": .bool(exchange.isCutOff),
+                "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(exchange.outcome == "gone"),
+                "cut": .bool(exchange.outcome == "cut"),
             ]
             write(line.line)
         }
