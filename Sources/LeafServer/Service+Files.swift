@@ -1,4 +1,5 @@
 import LeafSystem
+import LeafWire
 import Leafcutter
 
 /// Files that clients send, and batches of what is in them.
@@ -49,9 +50,7 @@ extension Service {
         exchange.whenGone = {}
         switch answer {
         case .json(let line, let ignored):
-            if !ignored.isEmpty {
-                exchange.add(header: "X-Leafcutter-Ignored", ignored.map(\.asHeader).joined(separator: ", "))
-            }
+            name(ignored, to: exchange)
             exchange.send(.ok, "application/json", (line + "\n").utf8)
         case .content(let file): send(file, exchange)
         case .refused(let error): refuse(exchange, error)
@@ -88,12 +87,5 @@ extension Service {
         // Without a thread for them batches wait, and all others are answered.
         guard (try? runner.start(on: opened.model, gate)) != nil else { return }
         (batchGate, batchRunner) = (gate, runner)
-    }
-}
-
-extension String {
-    /// Fit for a header: names come from clients.
-    fileprivate var asHeader: String {
-        String(String.UnicodeScalarView(unicodeScalars.filter { $0.isASCII && $0.value > 0x20 && $0.value < 0x7F }))
     }
 }

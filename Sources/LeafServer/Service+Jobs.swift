@@ -38,9 +38,7 @@ extension Service {
                 number: job.number, client: client, places: request.sequences, isBackground: isBackground)
             guard carousel.add(entry) else { return refuseBusy(exchange) }
         }
-        if !request.ignored.isEmpty {
-            exchange.add(header: "X-Leafcutter-Ignored", request.ignored.joined(separator: ", "))
-        }
+        name(request.ignored, to: exchange)
         if request.unknown > 0 { exchange.add(header: "X-Leafcutter-Unknown", "\(request.unknown)") }
         jobs[job.number] = job
         heldBytes +|= job.bytes

@@ -104,6 +104,11 @@ extension Service {
             isReady ? .ok : .unavailable, "application/json", "{\"status\":\"\(isReady ? "ok" : "loading")\"}\n".utf8)
     }
 
+    /// Says which fields of a request nobody knows.
+    func name(_ ignored: UnknownFields, to exchange: HTTPExchange) {
+        if let names = ignored.header { exchange.add(header: "X-Leafcutter-Ignored", names) }
+    }
+
     func refuse(_ exchange: HTTPExchange, method: String) {
         exchange.add(header: "Allow", method.replacing("GET", with: "GET, HEAD"))
         refuse(exchange, .wrongMethod(method))

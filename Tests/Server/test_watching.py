@@ -52,6 +52,9 @@ def test_what_is_not_known_is_named_not_obeyed(server):
         "/v1/completions", {"prompt": POEM, "max_tokens": 1, "shiny": 1, "user": "me"}, Priority="u=7")
     assert status == 200
     assert headers["X-Leafcutter-Ignored"] == "shiny"
+    body = {"prompt": POEM, "max_tokens": 1, "诗": 1, **{f"a{number}": 1 for number in range(40)}}
+    named = server.post("/v1/completions", body)[1]["X-Leafcutter-Ignored"].split(", ")
+    assert named[:2] == ["%E8%AF%97", "a0"] and named[-2:] == ["a30", "+9"]
     assert headers["X-Request-Id"]
 
 

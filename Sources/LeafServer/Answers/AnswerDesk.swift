@@ -175,7 +175,7 @@ package struct AnswerDesk: Sendable {
         let widths = parts.map { Carrier.width(of: $0, in: file.configuration) }
         let sequences = max(widths.max() ?? 0, min(mostSequences, widths.reduce(0, +|)))
         return ServedRequest(
-            isStream: isStream, ignored: ignored.names, unknown: unknown, sequences: sequences, room: room,
+            isStream: isStream, ignored: ignored, unknown: unknown, sequences: sequences, room: room,
             work: work)
     }
 

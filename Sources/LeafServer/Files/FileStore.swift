@@ -2,6 +2,7 @@ import Dispatch
 import Glibc
 package import LeafFormat
 package import LeafSystem
+package import LeafWire
 
 /// The files that clients send and batches make, and what is kept of batches, in a folder of the server's own.
 ///
@@ -178,7 +179,7 @@ package final class FileStore: Sendable {
     /// - Throws: 400 and 415 for what is no such form, 507 where there is no room. Nothing stays of it then.
     package func receive(
         contentType: String?, for owner: String, _ next: () -> [UInt8]?
-    ) throws(ServedError) -> (record: FileRecord, ignored: [String]) {
+    ) throws(ServedError) -> (record: FileRecord, ignored: UnknownFields) {
         var reader = try MultipartReader(contentType: contentType)
         try withState { state throws(ServedError) in
             guard state.files.count + state.received.count < limits.files else {
@@ -278,113 +279,6 @@ package final class FileStore: Sendable {
             state.files[id] = nil
         }
         return ["id": .string(id), "object": "file", "deleted": .bool(true)]
-    }
-}
-
-/// Which entries of a list are wanted.
-package struct PageQuery {
-    private var after: String?
-    private var limit: Int
-    private var isAscending = false
-    private(set) var purpose: String?
-
-    /// - Parameters:
-    ///   - query: of the path.
-    ///   - usual: entries at most, where it does not say.
-    /// - Throws: 400 for what makes no sense.
-    package init(_ query: String, usual: Int, most: Int) throws(ServedError) {
-        limit = usual
-        for field in query.split(separator: "&") {
-            let pair = field.split(separator: "=", maxSplits: 1).map(String.init)
-            guard pair.count == 2 else { continue }
-            switch pair[0] {
-            case "after": after = pair[1]
-            case "purpose": purpose = pair[1]
-            case "order":
-                guard ["asc", "desc"].contains(pair[1]) else { throw .badQuery("order", "is not asc or desc") }
-                isAscending = pair[1] == "asc"
-            case "limit":
-                guard let number = Int(pair[1]), (1...most).contains(number) else {
-                    throw .badQuery("limit", "is not between 1 and \(most)")
-                }
-                limit = number
-            default: break
-            }
-        }
-    }
-
-    /// - Parameter entries: all of them, the oldest first.
-    func cut<Entry>(
-        _ entries: [Entry], id: (Entry) -> String, json: (Entry) -> JSON
-    ) throws(ServedError) -> JSON {
-        var rest = (isAscending ? entries : entries.reversed())[...]
-        if let after {
-            guard let place = rest.firstIndex(where: { id($0) == after }) else {
-                throw .badQuery("after", "is none of the list")
-            }
-            rest = rest[(place + 1)...]
-        }
-        return .page(rest.prefix(limit).map { (id($0), json($0)) }, hasMore: rest.count > limit)
-    }
-}
-
-/// What a form with a file says, as its parts come.
-private struct UploadForm {
-    var byteCount = 0
-    private(set) var ignored: [String] = []
-    private var purpose: [UInt8]?
-    private var fileName: String?
-    private var part: String?
-
-    private static let longestPurpose = 64
-    private static let longestName = 255
-
-    /// - Returns: bytes of the file.
-    mutating func take(_ event: MultipartReader.Event) throws(ServedError) -> ArraySlice<UInt8>? {
-        switch event {
-        case .begin(let part):
-            switch part.name {
-            case "file":
-                guard fileName == nil else { throw .badForm("it has two files; send one") }
-                fileName = Self.label(part.fileName ?? "")
-            case "purpose":
-                guard purpose == nil else { throw .badForm("it has two purposes") }
-                purpose = []
-            default: ignored.append(String(part.name.prefix(64)))
-            }
-            self.part = part.name
-        case .bytes(let bytes):
-            if part == "file" { return bytes }
-            if part == "purpose" {
-                purpose = (purpose ?? []) + bytes
-                guard (purpose ?? []).count <= Self.longestPurpose else { throw .badPurpose }
-            }
-        case .end: part = nil
-        }
-        return nil
-    }
-
-    func record(_ id: String, _ owner: String, created: Int) throws(ServedError) -> FileRecord {
-        guard let fileName else { throw ServedError.missing("file", "a file of requests, one a line") }
-        guard let purpose else { throw ServedError.missing("purpose", "which is batch") }
-        guard String(decoding: purpose, as: UTF8.self) == FileRecord.Purpose.batch.rawValue else { throw .badPurpose }
-        guard byteCount > 0 else {
-            throw ServedError(
-                status: .badRequest, "'file' is empty; give one request a line", param: "file")
-        }
-        return FileRecord(
-            id: id, owner: owner, name: fileName, purpose: .batch, byteCount: byteCount, created: created)
-    }
-
-    /// The last part of a path, whatever system's.
-    private static func label(_ name: String) -> String {
-        let last = name.split { $0 == "/" || $0 == "\\" }.last.map(String.init) ?? "requests.jsonl"
-        var label = ""
-        for character in last {
-            guard label.utf8.count + character.utf8.count <= longestName else { break }
-            label.append(character)
-        }
-        return label.isEmpty ? "requests.jsonl" : label
     }
 }
 
