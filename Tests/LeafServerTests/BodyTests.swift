@@ -30,7 +30,12 @@ import Testing
     private static let senseless: [(AnswerDesk.Route, String, String)] = [
         (.completions, "", "valid JSON"), (.completions, "[]", "an object"), (.completions, "{", "valid JSON"),
         (.completions, "{}", "'prompt'"), (.completions, #"{"prompt":"a"}x"#, "behind"),
-        (.completions, #"{"prompt":[]}"#, "empty list"), (.completions, #"{"prompt":7}"#, "'prompt'"),
+        (.completions, #"{"prompt":[]}"#, "empty list"),
+        (.completions, #"{"prompt":7}"#, "'prompt' is a number, where a text, or a list of texts or ids, is wanted"),
+        (.completions, #"{"prompt":[true]}"#, "a text, a list of ids or an id is wanted"),
+        (.completions, #"{"prompt":"a","stop":7}"#, "a text or a list of texts is wanted"),
+        (.chat, #"{"messages":[{"role":"user","content":7}]}"#, "a text or a list is wanted"),
+        (.score, #"{"id":[],"input":"a","options":["b"]}"#, "a text or a whole number is wanted"),
         (.completions, #"{"prompt":[6,"a"]}"#, "mixes"), (.completions, #"{"prompt":[30720]}"#, "30720"),
         (.completions, #"{"prompt":[-1]}"#, "-1"), (.completions, #"{"prompt":[99999999999]}"#, "99999999999"),
         (.completions, #"{"prompt":"a","max_tokens":"5"}"#, "'max_tokens'"),
@@ -173,6 +178,33 @@ import Testing
         let long = (0..<100).map { "\"\($0)\(Self.long)\":1" }.joined(separator: ",")
         let header = try #require(try desk.request(.completions, "{\"prompt\":\"a\",\(long)}").ignored.header)
         #expect(header.utf8.count < 3000 && header.contains("%E2%80%A6, 1") && header.hasSuffix("+68"))
+    }
+
+    private static let demands = [
+        #""tool_choice":"required""#, #""tool_choice":{"type":"function","function":{"name":"f"}}"#,
+        #""tool_choice":"any""#, #""function_call":{"name":"f"}"#, #""tools":[{}]"#, #""functions":[{}]"#,
+        #""response_format":{"type":"json_object"}"#, #""response_format":{"type":"json_schema","json_schema":{}}"#,
+        #""modalities":["text","audio"]"#, #""web_search_options":{}"#,
+    ]
+
+    @Test func whatAClientDemandsAndCannotHaveIsRefused() throws {
+        for demand in Self.demands {
+            for (route, field) in [(AnswerDesk.Route.completions, #""prompt":"a""#), (.chat, Self.message)] {
+                let found = try #require(try problem(route, "{\(field),\(demand)}"), "\(demand)")
+                #expect(found.status == 400 && found.error["param"].text != nil, "\(demand)")
+            }
+        }
+    }
+
+    @Test func whatAClientLeavesToTheModelIsPassed() throws {
+        for choice in ["tool_choice", "function_call"] {
+            for value in ["auto", "none"] {
+                let request = try desk.request(.chat, "{\(Self.message),\"\(choice)\":\"\(value)\"}")
+                #expect(request.ignored.names == [choice])
+            }
+        }
+        let rest = #""tools":[],"response_format":{"type":"text"},"modalities":["text"],"tool_choice":null"#
+        #expect(try desk.request(.chat, "{\(Self.message),\(rest)}").ignored.header == nil)
     }
 
     @Test func whatTakesTooMuchMemoryIsRefused() throws {
