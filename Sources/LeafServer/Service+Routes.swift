@@ -66,7 +66,7 @@ extension Service {
         case "/events": watch(exchange)
         default:
             do throws(ServedError) {
-                send(try opened.desk.model(String(exchange.path.dropFirst(Self.modelsPrefix.count))), exchange)
+                send(try opened.desk.model(Self.unescaped(exchange.path.dropFirst(Self.modelsPrefix.count))), exchange)
             } catch {
                 refuse(exchange, error)
             }
@@ -77,6 +77,24 @@ extension Service {
         "/v1/models", "/tokenizer_info", "/openapi.json", "/plan", "/events", "/metrics",
     ]
     private static let modelsPrefix = "/v1/models/"
+
+    /// What stands for a text in a path: `%` and two digits are a byte.
+    private static func unescaped(_ path: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = Array(path.utf8)[...]
+        while let byte = rest.popFirst() {
+            let digits = rest.prefix(2)
+            if byte == UInt8(ascii: "%"), digits.count == 2,
+                let code = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
+            {
+                bytes.append(code)
+                rest = rest.dropFirst(2)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
 
     /// The name under which requests are counted: one of a few, whatever clients ask for.
     private static func name(ofRoute path: String) -> String {

@@ -609,6 +609,25 @@ def test_the_queue_has_an_end_and_says_when_to_come_back(small):
     small.wait_for("leafcutter_queue_requests", 0)
 
 
+@pytest.mark.parametrize("option", [
+    "--model-name", "--allow-host", "--api-key-file", "--files", "--listen", "--cors", "--tls-cert", "--log"])
+def test_an_empty_value_is_a_missing_one(option):
+    with pytest.raises(RuntimeError, match=f"ended with 2: .*{option} needs a value"):
+        Server("--memory", "96MiB", option, "")
+
+
+@pytest.mark.parametrize("name", ["https://ant.example", "ant.example:80", "*", " "])
+def test_a_host_that_no_client_can_call_is_refused(name):
+    with pytest.raises(RuntimeError, match="ended with 2: .*is not a name as clients call a server"):
+        Server("--memory", "96MiB", "--allow-host", name)
+
+
+def test_a_key_file_without_keys_is_refused(folder):
+    (folder / "none.txt").write_text("# nobody\n\n")
+    with pytest.raises(RuntimeError, match="ended with 1: .*holds no key"):
+        Server("--memory", "96MiB", "--api-key-file", str(folder / "none.txt"))
+
+
 def test_a_context_without_room_for_a_text_is_refused():
     with pytest.raises(RuntimeError, match="ended with 2: .*--max-context 32 .*soft prompt"):
         Server("--memory", "96MiB", "--max-context", "32")

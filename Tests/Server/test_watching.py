@@ -2,6 +2,7 @@
 import json
 import shutil
 import subprocess
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -142,6 +143,15 @@ def ask(server, method, path):
             assert reader.readline() == b"HTTP/1.1 200 OK\r\n"
             assert reader.read().endswith(b"\r\n\r\n")
         return status, headers.get(b"content-length")
+
+
+def test_a_model_has_any_name(server):
+    for name in ("诗 one", "a/b", "50%"):
+        with Server("--memory", "96MiB", "--model-name", name) as named:
+            assert json.loads(named.get("/v1/models"))["data"][0]["id"] == name
+            path = "/v1/models/" + urllib.parse.quote(name, safe="")
+            assert json.loads(named.get(path))["id"] == name
+            assert named.stop() == 0
 
 
 def test_the_plan_holds_what_is_promised(server):

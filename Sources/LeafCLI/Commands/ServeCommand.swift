@@ -20,7 +20,7 @@ struct ServeCommand: Command {
     var requestLimit = ByteCount(bytes: 1 << 20)
     var connections = 256
     var origin: PageOrigin?
-    var hosts: [String] = []
+    var hosts: [HostName] = []
     var name: String?
     var drainTime = 60
     var log: AccessLog.Format?
@@ -173,7 +173,7 @@ struct ServeCommand: Command {
         var options = Service.Options()
         (options.files, options.filesAdvice) = (files, "start it with --files FOLDER")
         (options.limits, options.roomBytes, options.queue) = (plan.clients.limits, plan.clients.roomBytes, queue)
-        (options.keys, options.crossOrigin, options.allowedHosts) = (keys, origin?.text, hosts)
+        (options.keys, options.crossOrigin, options.allowedHosts) = (keys, origin?.text, hosts.map(\.text))
         options.drainSeconds = Double(drainTime)
         if let log { options.log = AccessLog(log) { [notes = terminal.notes] in notes.write($0) } }
         return options
@@ -235,6 +235,13 @@ extension PageOrigin: ArgumentValue {
     package init?(argument: String) { self.init(argument) }
     package static var expectation: String {
         "an origin as browsers send it, such as https://example.org or http://localhost:3000, or * for all"
+    }
+}
+
+extension HostName: ArgumentValue {
+    package init?(argument: String) { self.init(argument) }
+    package static var expectation: String {
+        "a name as clients call a server, without scheme, port or path, such as ant.example.org"
     }
 }
 
