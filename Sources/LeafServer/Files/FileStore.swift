@@ -35,6 +35,8 @@ package final class FileStore: Sendable {
         var running: Running?
         /// Batches that only a server with other options can go on with.
         var setAside: Set<String> = []
+        /// The batch that waits because the disk takes nothing, until it goes on.
+        var withoutRoom: String?
         var isStopped = false
         /// Keeps other servers out.
         let lock: FolderLock
@@ -50,15 +52,21 @@ package final class FileStore: Sendable {
     let calls: WriteCalls
     /// Between two attempts to write to a disk that is full.
     private let rest: Duration
+    /// Takes a sentence for the server's owner.
+    let warn: @Sendable (String) -> Void
     private let monitor: Monitor<State>
 
-    /// - Parameter folder: is made if there is none.
+    /// - Parameters:
+    ///   - folder: is made if there is none.
+    ///   - warn: called with a sentence when a batch begins to wait for something, from any thread.
     /// - Throws: `.io` if it takes no files, or another server uses it; `.badInput` for a record that is damaged.
     package init(
         folder: String, _ limits: Limits = Limits(), calls: WriteCalls = WriteCalls(),
-        rest: Duration = .seconds(5), now: @escaping @Sendable () -> Int = { AnswerDesk.secondsNow() }
+        rest: Duration = .seconds(5), warn: @escaping @Sendable (String) -> Void = { _ in },
+        now: @escaping @Sendable () -> Int = { AnswerDesk.secondsNow() }
     ) throws(LeafError) {
         (self.folder, self.limits, self.calls, self.rest, self.now) = (folder, limits, calls, rest, now)
+        self.warn = warn
         // What clients send is nobody else's business.
         if try FilePath.makeFolder(folder), chmod(folder, 0o700) != 0 {
             throw .system("the folder \(folder) cannot be made", errno)
@@ -66,6 +74,10 @@ package final class FileStore: Sendable {
         var state = State(lock: try FolderLock(folder))
         try Self.tryWriting(in: folder)
         try Self.load(&state, folder, limits)
+        for var batch in state.unfinished where batch.outcome == nil {
+            batch.counts = Self.countAnswers(of: batch, in: folder)
+            state.batches[batch.id] = batch
+        }
         monitor = Monitor(state, events: 1)
     }
 

@@ -1,6 +1,7 @@
 import LeafFormat
+import LeafSystem
 
-/// One line for each request that was answered.
+/// One line for each request that is over, and for what the server's owner should know beside them.
 package struct AccessLog: Sendable {
     package enum Format: String, Sendable, CaseIterable {
         case text, json
@@ -12,6 +13,16 @@ package struct AccessLog: Sendable {
     /// - Parameter write: takes a line without its end.
     package init(_ format: Format, write: @escaping @Sendable (String) -> Void) {
         (self.format, self.write) = (format, write)
+    }
+
+    /// Writes what is not of one request, and the server's owner should know.
+    package func warn(_ sentence: String) {
+        switch format {
+        case .text: write("warning: \(sentence.printable)")
+        case .json:
+            let line: JSON = ["warning": .string(sentence)]
+            write(line.line)
+        }
     }
 
     func write(_ exchange: HTTPExchange, seconds: Double) {
