@@ -157,7 +157,8 @@ let package = Package(
         .testTarget(
             name: "LeafServerTests",
             dependencies: [
-                "LeafServer", "CPMAntShape", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafGeneration", "LeafImport",
+                "LeafServer", "CPMAntShape", "LeafBatch", "LeafExecutor", "LeafSystem", "LeafFormat", "LeafGeneration",
+                "LeafImport",
                 "LeafTokenizer", "LeafWire", "Leafcutter", "GoldenSupport",
             ],
             swiftSettings: strict),

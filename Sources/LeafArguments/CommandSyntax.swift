@@ -131,7 +131,8 @@ package struct CommandSyntax<Command>: Sendable {
             return try option.set(&command, "")
         }
         let value = attached ?? rest.first.flatMap { $0.hasPrefix("--") ? nil : $0 }
-        guard let value, !value.isEmpty || !option.suggestion.isPath else {
+        // A text may be empty; a name, a number or a path is missing then.
+        guard let value, !value.isEmpty || option.isText else {
             throw LeafError(.usage, "\(typed) needs a value: \(typed) \(placeholder)")
         }
         if attached == nil { rest.removeFirst() }

@@ -136,7 +136,7 @@ package final class AnswerLog {
     }
 
     /// Bytes of a line of a job's file at most.
-    private static let lineLimit = 1 << 16
+    static let lineLimit = 1 << 16
 
     /// Before a job has begun, nothing of it can be there; later it is compared with the answers.
     private static func checkErrors(_ path: String, ofJob isBegun: Bool) throws(LeafError) {
@@ -217,30 +217,6 @@ package final class AnswerLog {
             "\(path) holds what is not of this job, behind byte \(end); move that elsewhere, or name another file")
     }
 
-    /// Copies the answers of one sort from the files of a job that nobody is running.
-    ///
-    /// - Parameters:
-    ///   - areFailures: whether those of requests that failed, or all the others.
-    ///   - target: empty.
-    /// - Throws: `.io`, `.badInput` for files that do not belong together.
-    package static func copy(areFailures: Bool, of paths: Paths, to target: OutputFile) throws(LeafError) {
-        let input = try InputFile(path: paths.answers)
-        let records = try JobLines(InputFile(path: paths.job), limit: lineLimit)
-        var (offset, end) = (0, 0)
-        while let line = try records.next() {
-            guard line.number > 1, let record = AnswerRecord(line.bytes) else { continue }
-            guard input.byteCount - offset >= record.byteCount else { break }
-            let next = offset + record.byteCount
-            while record.isFailure == areFailures, offset < next {
-                let piece = try input.bytes(at: offset, count: min(next - offset, JobLines.pieceBytes))
-                try target.write(piece, at: end)
-                offset += piece.count
-                end += piece.count
-            }
-            offset = next
-        }
-    }
-
     /// Compares the next answer with its record.
     ///
     /// - Returns: false for one that never came to the disk as a whole.
@@ -279,7 +255,7 @@ package final class AnswerLog {
         }
     }
 
-    private static func forEachPiece(
+    static func forEachPiece(
         of record: AnswerRecord, at offset: Int, in input: InputFile, _ body: ([UInt8]) throws(LeafError) -> Void
     ) throws(LeafError) {
         var done = 0

@@ -170,7 +170,7 @@ struct HostOptions {
 
 extension HostOptions {
     static func memory(_ reader: inout JSONReader) throws(LeafError) -> MemoryBudget {
-        if try reader.kind() == .number {
+        if try reader.kind(among: [.number, .text]) == .number {
             let bytes = try reader.integer(Int.self)
             guard bytes >= 0 else { throw reader.wrong("is \(bytes), where a number of bytes is wanted") }
             return .bytes(bytes)
@@ -184,7 +184,7 @@ extension HostOptions {
     }
 
     private static func rate(_ reader: inout JSONReader) throws(LeafError) -> ByteRate {
-        if try reader.kind() == .number {
+        if try reader.kind(among: [.number, .text]) == .number {
             let bytes = try reader.integer(Int.self)
             guard bytes > 0 else { throw reader.wrong("is \(bytes), where bytes a second are wanted") }
             // A program counts in bytes, so a small number may be meant.
@@ -221,7 +221,7 @@ extension HostOptions {
             return file
         }
         var files: [NamedFile] = []
-        switch try reader.kind() {
+        switch try reader.kind(among: [.text, .list, .object]) {
         case .list:
             try reader.list { reader throws(LeafError) in files.append(try file(reader.filePath(), reader)) }
         case .object:

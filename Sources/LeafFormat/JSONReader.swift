@@ -59,6 +59,18 @@ package struct JSONReader {
         }
     }
 
+    /// The kind of the next value, where it may be one of several.
+    ///
+    /// - Parameter name: of them together, for the message.
+    package mutating func kind(among wanted: [Kind], _ name: String? = nil) throws(LeafError) -> Kind {
+        let kind = try kind()
+        guard wanted.contains(kind) else {
+            let names = name ?? wanted.map(\.rawValue).joined(separator: " or ")
+            throw wrong("is \(kind.rawValue), where \(names) is wanted")
+        }
+        return kind
+    }
+
     /// Reads the next value if it is null.
     package mutating func takeNull() throws(LeafError) -> Bool {
         guard try kind() == .null else { return false }
@@ -127,18 +139,6 @@ package struct JSONReader {
         return try string()
     }
 
-    /// A text that names a file.
-    ///
-    /// - Parameter wanted: what it may be.
-    /// - Throws: `.usage` also for an empty one, and for one with a null character, at which the system would end the
-    ///   path.
-    package mutating func filePath(_ wanted: String = "the path of a file") throws(LeafError) -> String {
-        let text = try text()
-        guard !text.isEmpty else { throw wrong("is an empty text; give \(wanted)") }
-        guard !text.utf8.contains(0) else { throw wrong("holds a null character, which no path may; leave it out") }
-        return text
-    }
-
     package mutating func list(_ element: (inout JSONReader) throws(LeafError) -> Void) throws(LeafError) {
         try expect(.list)
         try descend()
@@ -147,20 +147,6 @@ package struct JSONReader {
             guard take(UInt8(ascii: "]")) else { throw fault("a comma or ] is missing") }
         }
         depth -= 1
-    }
-
-    package mutating func integers<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) throws(LeafError)
-        -> [Value]
-    {
-        var values: [Value] = []
-        try list { reader throws(LeafError) in values.append(try reader.integer()) }
-        return values
-    }
-
-    package mutating func texts() throws(LeafError) -> [String] {
-        var values: [String] = []
-        try list { reader throws(LeafError) in values.append(try reader.text()) }
-        return values
     }
 
     /// - Parameter body: reads the value of a field, all of it.
@@ -234,8 +220,7 @@ package struct JSONReader {
     }
 
     private mutating func expect(_ wanted: Kind, _ name: String? = nil) throws(LeafError) {
-        let kind = try kind()
-        guard kind == wanted else { throw wrong("is \(kind.rawValue), where \(name ?? wanted.rawValue) is wanted") }
+        _ = try kind(among: [wanted], name)
     }
 
     private mutating func descend() throws(LeafError) {

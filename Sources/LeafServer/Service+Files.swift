@@ -1,4 +1,5 @@
 import LeafSystem
+import LeafWire
 import Leafcutter
 
 /// Files that clients send, and batches of what is in them.
@@ -49,10 +50,8 @@ extension Service {
         exchange.whenGone = {}
         switch answer {
         case .json(let line, let ignored):
-            if !ignored.isEmpty {
-                exchange.add(header: "X-Leafcutter-Ignored", ignored.map(\.asHeader).joined(separator: ", "))
-            }
-            exchange.send(200, "application/json", (line + "\n").utf8)
+            name(ignored, to: exchange)
+            exchange.send(.ok, "application/json", (line + "\n").utf8)
         case .content(let file): send(file, exchange)
         case .refused(let error): refuse(exchange, error)
         }
@@ -63,7 +62,7 @@ extension Service {
     /// In pieces, so that memory does not grow with the file.
     private func send(_ file: InputFile, _ exchange: HTTPExchange) {
         exchange.add(header: "X-Content-Type-Options", "nosniff")
-        exchange.start(200, "application/octet-stream", length: file.byteCount)
+        exchange.start(.ok, "application/octet-stream", length: file.byteCount)
         var offset = 0
         exchange.write(pieces: {
             Result { () throws(LeafError) in
@@ -88,12 +87,5 @@ extension Service {
         // Without a thread for them batches wait, and all others are answered.
         guard (try? runner.start(on: opened.model, gate)) != nil else { return }
         (batchGate, batchRunner) = (gate, runner)
-    }
-}
-
-extension String {
-    /// Fit for a header: names come from clients.
-    fileprivate var asHeader: String {
-        String(String.UnicodeScalarView(unicodeScalars.filter { $0.isASCII && $0.value > 0x20 && $0.value < 0x7F }))
     }
 }

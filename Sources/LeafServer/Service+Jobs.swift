@@ -38,12 +38,11 @@ extension Service {
                 number: job.number, client: client, places: request.sequences, isBackground: isBackground)
             guard carousel.add(entry) else { return refuseBusy(exchange) }
         }
-        if !request.ignored.isEmpty {
-            exchange.add(header: "X-Leafcutter-Ignored", request.ignored.joined(separator: ", "))
-        }
+        name(request.ignored, to: exchange)
         if request.unknown > 0 { exchange.add(header: "X-Leafcutter-Unknown", "\(request.unknown)") }
         jobs[job.number] = job
         heldBytes +|= job.bytes
+        exchange.endsWithClient = request.sequences > 0
         exchange.whenGone = { [unowned self] in leave(job) }
         if request.sequences == 0 { begin(job) } else { advance() }
     }
@@ -70,7 +69,6 @@ extension Service {
 
     /// The client is gone, or was sent away: nobody wants the answer.
     private func leave(_ job: Job) {
-        if !job.exchange.isCutOff { metrics.gone += 1 }
         job.cancellation.cancel()
         // What is under way ends with its last event.
         if carousel.isUnderWay(job.number) || job.request.sequences == 0 { return }
@@ -103,12 +101,15 @@ extension Service {
     private func finish(_ job: Job, _ line: String?) {
         defer { drop(job) }
         guard !job.exchange.isGone else { return }
+        if job.request.sequences > 0 {
+            metrics.note(answerSeconds: (ContinuousClock.now - job.exchange.began) / .seconds(1))
+        }
         if job.request.isStream || job.exchange.isStarted {
             begin(answerOf: job)
             send(job, line.map { $0 + "\n" } ?? "data: [DONE]\n\n")
             job.exchange.end()
         } else {
-            job.exchange.send(200, "application/json", ((line ?? "null") + "\n").utf8)
+            job.exchange.send(.ok, "application/json", ((line ?? "null") + "\n").utf8)
         }
     }
 
@@ -129,7 +130,7 @@ extension Service {
             // A proxy would hold it back.
             job.exchange.add(header: "X-Accel-Buffering", "no")
         }
-        job.exchange.start(200, job.request.isStream ? "text/event-stream" : "application/json")
+        job.exchange.start(.ok, job.request.isStream ? "text/event-stream" : "application/json")
     }
 
     private func send(_ job: Job, _ text: String) {
@@ -167,7 +168,9 @@ extension Service {
     func refuseBusy(_ exchange: HTTPExchange) {
         let together = Double(max(1, carousel.underWayCount))
         let ahead = Double(max(1, carousel.waitingCount - options.queue + 1))
-        let seconds = max(1, (metrics.meanAnswerSeconds * ahead / together).rounded(.up))
+        // Nothing is answered in less than a sweep.
+        let each = max(metrics.meanAnswerSeconds, feed?.secondsPerSweep ?? 0)
+        let seconds = max(1, (each * ahead / together).rounded(.up))
         exchange.add(header: "Retry-After", "\(Int(min(3600, seconds)))")
         refuse(exchange, .busy)
     }
@@ -177,11 +180,11 @@ extension Service {
 
 extension ServedError {
     static let loading = ServedError(
-        status: 503, "the model is being opened; try again in a moment", type: "server_error", code: "loading")
+        status: .unavailable, "the model is being opened; try again in a moment", code: "loading")
     static let stopping = ServedError(
-        status: 503, "the server is stopping; ask another one", type: "server_error", code: "stopping")
+        status: .unavailable, "the server is stopping; ask another one", code: "stopping")
     static let busy = ServedError(
-        status: 429, "as many requests wait as may; try again later", type: "rate_limit_error",
+        status: .tooManyRequests, "as many requests wait as may; try again later",
         code: "rate_limit_exceeded")
 }
 

@@ -12,8 +12,7 @@ extension Service {
         let route = Self.name(ofRoute: exchange.path)
         exchange.whenOver = { [unowned self] in
             let seconds = (ContinuousClock.now - exchange.began) / .seconds(1)
-            if exchange.isCutOff { metrics.cut += 1 }
-            if exchange.status != 0 { metrics.count(route, Int(exchange.status), seconds: seconds) }
+            metrics.count(route, exchange.outcome)
             options.log?.write(exchange, seconds: seconds)
         }
         guard hosts.admits(exchange.header("Host")), exchange.targetHost.map({ hosts.admits($0) }) ?? true else {
@@ -54,10 +53,10 @@ extension Service {
         }
         guard exchange.method == .get else { return refuse(exchange, method: "GET") }
         if exchange.path == "/metrics" {
-            return exchange.send(200, "text/plain; version=0.0.4; charset=utf-8", metrics.text(now, opened?.model).utf8)
+            return exchange.send(.ok, "text/plain; version=0.0.4; charset=utf-8", metrics.text(now, opened?.model).utf8)
         }
         if exchange.path == "/openapi.json" {
-            return exchange.send(200, "application/json", AnswerDesk.openAPI.utf8)
+            return exchange.send(.ok, "application/json", AnswerDesk.openAPI.utf8)
         }
         guard let opened else { return refuse(exchange, .loading) }
         switch exchange.path {
@@ -67,7 +66,7 @@ extension Service {
         case "/events": watch(exchange)
         default:
             do throws(ServedError) {
-                send(try opened.desk.model(String(exchange.path.dropFirst(Self.modelsPrefix.count))), exchange)
+                send(try opened.desk.model(Self.unescaped(exchange.path.dropFirst(Self.modelsPrefix.count))), exchange)
             } catch {
                 refuse(exchange, error)
             }
@@ -78,6 +77,24 @@ extension Service {
         "/v1/models", "/tokenizer_info", "/openapi.json", "/plan", "/events", "/metrics",
     ]
     private static let modelsPrefix = "/v1/models/"
+
+    /// What stands for a text in a path: `%` and two digits are a byte.
+    private static func unescaped(_ path: Substring) -> String {
+        var bytes: [UInt8] = []
+        var rest = Array(path.utf8)[...]
+        while let byte = rest.popFirst() {
+            let digits = rest.prefix(2)
+            if byte == UInt8(ascii: "%"), digits.count == 2,
+                let code = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
+            {
+                bytes.append(code)
+                rest = rest.dropFirst(2)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
 
     /// The name under which requests are counted: one of a few, whatever clients ask for.
     private static func name(ofRoute path: String) -> String {
@@ -95,14 +112,19 @@ extension Service {
     }
 
     private func send(_ json: JSON, _ exchange: HTTPExchange) {
-        exchange.send(200, "application/json", (json.line + "\n").utf8)
+        exchange.send(.ok, "application/json", (json.line + "\n").utf8)
     }
 
     private func sendHealth(_ exchange: HTTPExchange) {
         guard exchange.method == .get else { return refuse(exchange, method: "GET") }
         let isReady = opened != nil
         exchange.send(
-            isReady ? 200 : 503, "application/json", "{\"status\":\"\(isReady ? "ok" : "loading")\"}\n".utf8)
+            isReady ? .ok : .unavailable, "application/json", "{\"status\":\"\(isReady ? "ok" : "loading")\"}\n".utf8)
+    }
+
+    /// Says which fields of a request nobody knows.
+    func name(_ ignored: UnknownFields, to exchange: HTTPExchange) {
+        if let names = ignored.header { exchange.add(header: "X-Leafcutter-Ignored", names) }
     }
 
     func refuse(_ exchange: HTTPExchange, method: String) {
@@ -120,7 +142,7 @@ extension Service {
         let wanted = exchange.header("Access-Control-Request-Headers").flatMap { HeaderValue.areNames($0) ? $0 : nil }
         exchange.add(header: "Access-Control-Allow-Headers", wanted ?? "Authorization, Content-Type, Priority")
         exchange.add(header: "Access-Control-Max-Age", "600")
-        exchange.send(204, "text/plain", [])
+        exchange.send(.noContent, "text/plain", [])
     }
 
     /// Whether no page asks, or one of this server, or of the site that may.
@@ -141,7 +163,7 @@ extension Service {
         exchange.add(header: "X-Content-Type-Options", "nosniff")
         exchange.add(header: "Referrer-Policy", "no-referrer")
         exchange.add(header: "Cache-Control", "no-cache")
-        exchange.send(200, asset.type, asset.bytes)
+        exchange.send(.ok, asset.type, asset.bytes)
     }
 
     // MARK: Watching
@@ -153,7 +175,8 @@ extension Service {
         guard let feed, watchers.count < Self.mostWatchers else { return refuseBusy(exchange) }
         exchange.add(header: "Cache-Control", "no-cache")
         exchange.add(header: "X-Accel-Buffering", "no")
-        exchange.start(200, "text/event-stream")
+        (exchange.endsWithClient, exchange.isEndless) = (true, true)
+        exchange.start(.ok, "text/event-stream")
         // There is nothing to watch in a head alone.
         guard !exchange.isEnded else { return }
         exchange.write("event: model\ndata: \(feed.modelEvent.line)\n\n".utf8)
@@ -198,28 +221,27 @@ extension Service.Opened {
 
 extension ServedError {
     fileprivate static let foreignHost = ServedError(
-        status: 403, "the server does not go by this name; its owner can allow it", type: "invalid_request_error",
+        status: .forbidden, "the server does not go by this name; its owner can allow it",
         code: "unknown_host")
     static let foreignPage = ServedError(
-        status: 403, "pages of other sites may not ask; the owner of the server can allow one",
-        type: "invalid_request_error", code: "foreign_page")
+        status: .forbidden, "pages of other sites may not ask; the owner of the server can allow one",
+        code: "foreign_page")
     fileprivate static let noKey = ServedError(
-        status: 401, "a valid API key is missing; send it as Authorization: Bearer KEY",
-        type: "invalid_request_error", code: "invalid_api_key")
+        status: .unauthorized, "a valid API key is missing; send it as Authorization: Bearer KEY",
+        code: "invalid_api_key")
     static let notJSON = ServedError(
-        status: 415, "the body must be JSON; send Content-Type: application/json", type: "invalid_request_error")
+        status: .unsupportedMediaType, "the body must be JSON; send Content-Type: application/json")
 
     fileprivate static let packedBody = ServedError(
-        status: 415, "the body is packed, which is not undone here; send it without Content-Encoding",
-        type: "invalid_request_error")
+        status: .unsupportedMediaType, "the body is packed, which is not undone here; send it without Content-Encoding")
 
     fileprivate static func notFound(_ path: String) -> ServedError {
         ServedError(
-            status: 404, "there is nothing at \(String(path.prefix(80)).printable); see /openapi.json",
-            type: "invalid_request_error", code: "unknown_url")
+            status: .notFound, "there is nothing at \(String(path.prefix(80)).printable); see /openapi.json",
+            code: "unknown_url")
     }
 
     fileprivate static func wrongMethod(_ method: String) -> ServedError {
-        ServedError(status: 405, "this route takes \(method) alone", type: "invalid_request_error")
+        ServedError(status: .methodNotAllowed, "this route takes \(method) alone")
     }
 }

@@ -112,7 +112,8 @@ package enum LogitsInput {
             case "context": parsed.context = try reader.integers()
             case "span": parsed.span = try reader.integers()
             case "segment":
-                parsed.segments = try reader.kind() == .list ? try reader.integers() : [try reader.integer()]
+                parsed.segments =
+                    try reader.kind(among: [.number, .list]) == .list ? try reader.integers() : [try reader.integer()]
             // Recorded cases hold what they were made of as well.
             default: try reader.skip()
             }

@@ -44,7 +44,10 @@ enum OptionFields {
         case "logit_bias": options.logitBias = try biases(&reader)
         case "allow_empty": options.allowEmpty = try reader.bool()
         case "eos_id": options.eosID = try reader.integer()
-        case "stop": options.stop = try reader.kind() == .text ? [try reader.text()] : try reader.texts()
+        case "stop":
+            options.stop =
+                try reader.kind(among: [.text, .list], "a text or a list of texts") == .text
+                ? [try reader.text()] : try reader.texts()
         case "length_penalty": options.lengthPenalty = try reader.number()
         case "early_stopping": options.earlyStopping = try reader.bool()
         case "compat": options.compatibility = try compatibility(&reader)

@@ -9,9 +9,12 @@ package enum RequestDoor: Sendable {
     case server
 }
 
-/// The names of fields that nobody knows, as they may stand in a header.
+/// The names of fields that nobody knows, as they may stand in a header: letters, digits, `_`, `-` and `.`; every other
+/// byte is `%` and two digits, as in a URL.
 package struct UnknownFields: Sendable, Equatable {
     package private(set) var names: [String] = []
+    /// Fields behind those, which are too many to be named.
+    private var unnamed = 0
 
     private static let most = 32
     private static let longest = 64
@@ -45,17 +48,42 @@ package struct UnknownFields: Sendable, Equatable {
         try fields.pass(name, &reader)
     }
 
-    private mutating func add(_ name: String) {
-        // A header holds letters and no line breaks, whatever a body calls its fields.
-        let shown = String(
-            String.UnicodeScalarView(name.unicodeScalars.prefix(Self.longest).map { Self.isPlain($0) ? $0 : "?" }))
-        guard names.count < Self.most, !names.contains(shown) else { return }
-        names.append(shown)
+    /// Notes one that was passed.
+    package mutating func add(_ name: String) {
+        let shown = Self.shown(name)
+        guard !names.contains(shown) else { return }
+        if names.count < Self.most { names.append(shown) } else { unnamed += 1 }
     }
 
-    private static func isPlain(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar {
-        case "a"..."z", "A"..."Z", "0"..."9", "_", "-", ".": true
+    /// All of them for a header: the names, and `+7` where seven more fields have no room. Nil where there are none.
+    package var header: String? {
+        guard !names.isEmpty else { return nil }
+        return (names + (unnamed > 0 ? ["+\(unnamed)"] : [])).joined(separator: ", ")
+    }
+
+    /// A name that is too long ends in `…`.
+    private static func shown(_ name: String) -> String {
+        var shown = ""
+        for scalar in name.unicodeScalars {
+            let next = escaped(String(scalar))
+            guard shown.utf8.count + next.utf8.count <= longest else { return shown + escaped("…") }
+            shown += next
+        }
+        return shown
+    }
+
+    private static func escaped(_ text: String) -> String {
+        text.utf8.map { byte -> String in
+            if isPlain(byte) { return String(Unicode.Scalar(byte)) }
+            return (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
+        }.joined()
+    }
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."):
+            true
         default: false
         }
     }

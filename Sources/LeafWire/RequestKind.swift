@@ -21,7 +21,9 @@ package enum RequestID: Sendable, Equatable {
 
     /// - Throws: `.usage` for what is neither a text nor a whole number.
     package init(_ reader: inout JSONReader) throws(LeafError) {
-        self = try reader.kind() == .text ? .text(try reader.text()) : .number(try reader.integer())
+        self =
+            try reader.kind(among: [.text, .number], "a text or a whole number") == .text
+            ? .text(try reader.text()) : .number(try reader.integer())
     }
 
     package var json: JSON {

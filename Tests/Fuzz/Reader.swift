@@ -313,7 +313,7 @@ private struct Message {
                     return error
                 }
             }
-            if let refusal { return .refused(refusal.status) }
+            if let refusal { return .refused(refusal.status.rawValue) }
         }
         let isWhole =
             switch kind {

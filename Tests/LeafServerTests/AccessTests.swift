@@ -37,6 +37,15 @@ import Testing
         }
     }
 
+    @Test func aNameThatIsAllowedHasNoSchemeAndNoPort() {
+        for name in ["ant.example", "ANT", "10.0.0.7", "[fd00::7]", "a_b-c.xn--fiqs8s"] {
+            #expect(HostName(name)?.text == name, "\(name)")
+        }
+        for wrong in ["", "[]", "[", "ant:80", "https://ant", "ant/", "a b", "*", "树叶", "fd00::7", "a,b"] {
+            #expect(HostName(wrong) == nil, "\(wrong)")
+        }
+    }
+
     @Test func aServerOfThisMachineIsCalledByItsOwnNames() {
         let rule = HostRule([.internet(host: "127.0.0.1", port: 8080)], allowed: ["Ant.Example"])
         for name in ["localhost", "localhost:8080", "127.0.0.1:1", "127.3.2.1", "[::1]:8080", "ant.example:80"] {

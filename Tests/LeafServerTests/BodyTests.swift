@@ -19,7 +19,7 @@ import Testing
             _ = try desk.request(route, body)
             return nil
         } catch {
-            return (error.status, try Object(error.body)["error"])
+            return (error.status.rawValue, try Object(error.body)["error"])
         }
     }
 
@@ -30,7 +30,12 @@ import Testing
     private static let senseless: [(AnswerDesk.Route, String, String)] = [
         (.completions, "", "valid JSON"), (.completions, "[]", "an object"), (.completions, "{", "valid JSON"),
         (.completions, "{}", "'prompt'"), (.completions, #"{"prompt":"a"}x"#, "behind"),
-        (.completions, #"{"prompt":[]}"#, "empty list"), (.completions, #"{"prompt":7}"#, "'prompt'"),
+        (.completions, #"{"prompt":[]}"#, "empty list"),
+        (.completions, #"{"prompt":7}"#, "'prompt' is a number, where a text, or a list of texts or ids, is wanted"),
+        (.completions, #"{"prompt":[true]}"#, "a text, a list of ids or an id is wanted"),
+        (.completions, #"{"prompt":"a","stop":7}"#, "a text or a list of texts is wanted"),
+        (.chat, #"{"messages":[{"role":"user","content":7}]}"#, "a text or a list is wanted"),
+        (.score, #"{"id":[],"input":"a","options":["b"]}"#, "a text or a whole number is wanted"),
         (.completions, #"{"prompt":[6,"a"]}"#, "mixes"), (.completions, #"{"prompt":[30720]}"#, "30720"),
         (.completions, #"{"prompt":[-1]}"#, "-1"), (.completions, #"{"prompt":[99999999999]}"#, "99999999999"),
         (.completions, #"{"prompt":"a","max_tokens":"5"}"#, "'max_tokens'"),
@@ -155,20 +160,51 @@ import Testing
     }
 
     @Test func fieldsThatNobodyKnowsAreNamed() throws {
-        let names = #""store":true,"metadata":{"a":1},"x\r\ny: z":1,"store":false,"user":"u","model":"m","n":null"#
+        let names =
+            #""store":true,"metadata":{"a":1},"x\r\ny: z":1,"春":2,"store":false,"user":"u","model":"m","n":null"#
         let cases: [(AnswerDesk.Route, String)] = [
             (.completions, #""prompt":"a""#), (.chat, Self.message), (.embeddings, #""input":"a""#),
             (.score, #""context":"a","target":"b""#), (.tokenize, #""prompt":"a""#), (.detokenize, #""tokens":[7]"#),
         ]
         for (route, field) in cases {
             let request = try desk.request(route, "{\(field),\(names)}")
-            #expect(request.ignored.prefix(2) == ["store", "metadata"], "\(route)")
-            #expect(request.ignored.contains("x??y??z"))
-            #expect(!request.ignored.contains("user") && !request.ignored.contains("model"))
+            #expect(request.ignored.names == ["store", "metadata", "x%0D%0Ay%3A%20z", "%E6%98%A5"], "\(route)")
+            #expect(request.ignored.header == request.ignored.names.joined(separator: ", "))
         }
         let many = (0..<1000).map { "\"a\($0)\":1" }.joined(separator: ",")
         let ignored = try desk.request(.completions, "{\"prompt\":\"a\",\(many)}").ignored
-        #expect(ignored.count == 32 && ignored.allSatisfy { $0.utf8.count <= 64 })
+        #expect(ignored.names.count == 32 && ignored.header?.hasSuffix(", a31, +968") == true)
+        // A header has some room.
+        let long = (0..<100).map { "\"\($0)\(Self.long)\":1" }.joined(separator: ",")
+        let header = try #require(try desk.request(.completions, "{\"prompt\":\"a\",\(long)}").ignored.header)
+        #expect(header.utf8.count < 3000 && header.contains("%E2%80%A6, 1") && header.hasSuffix("+68"))
+    }
+
+    private static let demands = [
+        #""tool_choice":"required""#, #""tool_choice":{"type":"function","function":{"name":"f"}}"#,
+        #""tool_choice":"any""#, #""function_call":{"name":"f"}"#, #""tools":[{}]"#, #""functions":[{}]"#,
+        #""response_format":{"type":"json_object"}"#, #""response_format":{"type":"json_schema","json_schema":{}}"#,
+        #""modalities":["text","audio"]"#, #""web_search_options":{}"#,
+    ]
+
+    @Test func whatAClientDemandsAndCannotHaveIsRefused() throws {
+        for demand in Self.demands {
+            for (route, field) in [(AnswerDesk.Route.completions, #""prompt":"a""#), (.chat, Self.message)] {
+                let found = try #require(try problem(route, "{\(field),\(demand)}"), "\(demand)")
+                #expect(found.status == 400 && found.error["param"].text != nil, "\(demand)")
+            }
+        }
+    }
+
+    @Test func whatAClientLeavesToTheModelIsPassed() throws {
+        for choice in ["tool_choice", "function_call"] {
+            for value in ["auto", "none"] {
+                let request = try desk.request(.chat, "{\(Self.message),\"\(choice)\":\"\(value)\"}")
+                #expect(request.ignored.names == [choice])
+            }
+        }
+        let rest = #""tools":[],"response_format":{"type":"text"},"modalities":["text"],"tool_choice":null"#
+        #expect(try desk.request(.chat, "{\(Self.message),\(rest)}").ignored.header == nil)
     }
 
     @Test func whatTakesTooMuchMemoryIsRefused() throws {
@@ -188,7 +224,7 @@ import Testing
                 _ = try request(body)
                 Issue.record("\(body.prefix(60)) was taken")
             } catch {
-                #expect(error.status == 400 && error.body.line.contains("1.0 MiB"), "\(error.body.line)")
+                #expect(error.status == .badRequest && error.body.line.contains("1.0 MiB"), "\(error.body.line)")
             }
         }
         let widest = AnswerDesk.widestRoom(context: Desk.context, sequences: Desk.sequences, bodyBytes: 1 << 10)
@@ -237,7 +273,7 @@ import Testing
                 taken += 1
             } catch {
                 let sentence = error.body.line
-                #expect([400].contains(error.status), "seed \(random.seed): \(sentence)")
+                #expect(error.status == .badRequest, "seed \(random.seed): \(sentence)")
                 #expect(sentence.hasPrefix(#"{"error":{"message":""#))
             }
         }

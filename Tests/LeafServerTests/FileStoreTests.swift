@@ -1,5 +1,6 @@
 import Foundation
 import GoldenSupport
+import LeafBatch
 import LeafFormat
 import LeafGeneration
 import LeafServer
@@ -16,11 +17,12 @@ import Testing
 
     private func store(
         files: Int = 16, bytes: Int = 1 << 20, batches: Int = 4, calls: WriteCalls = WriteCalls(),
-        rest: Duration = .milliseconds(1), now: @escaping @Sendable () -> Int = { 1000 }
+        rest: Duration = .milliseconds(1), warn: @escaping @Sendable (String) -> Void = { _ in },
+        now: @escaping @Sendable () -> Int = { 1000 }
     ) throws -> FileStore {
         var limits = FileStore.Limits()
         (limits.files, limits.bytes, limits.waitingBatches) = (files, bytes, batches)
-        return try FileStore(folder: path, limits, calls: calls, rest: rest, now: now)
+        return try FileStore(folder: path, limits, calls: calls, rest: rest, warn: warn, now: now)
     }
 
     private func form(_ text: String, purpose: String = "batch", name: String = "a.jsonl") -> [UInt8] {
@@ -48,7 +50,7 @@ import Testing
             try body()
             return 200
         } catch {
-            return error.status
+            return error.status.rawValue
         }
     }
 
@@ -314,6 +316,58 @@ import Testing
         store.endRun()
         #expect(store.nextBatch(Cancellation())?.id == next)
         #expect(try status(ids[0]) == "expired")
+    }
+
+    /// What an earlier server has answered, the last half minute of which its record does not tell.
+    @Test func answersThatNobodyGoesOnWithAreCountedAnewAndEndInTime() throws {
+        let time = Mutex(1000)
+        func opened() throws -> FileStore { try self.store(now: { time.withLock { $0 } }) }
+        func begin() throws -> String {
+            let store = try opened()
+            let batch = try Object(store.create(wish(receive(store, form("x")), window: "1h"), for: ""))
+            let id = try #require(batch["id"].text)
+            _ = store.settle(id) { $0.enter(.inProgress, at: 1000) }
+            return id
+        }
+        let id = try begin()
+        let log = try AnswerLog(
+            .init(answers: path + "/" + id + ".answers", job: path + "/" + id + ".answers.job"), resumes: true)
+        try log.begin(JobRecord(origin: [("kv", "f16")], seed: 1, inputBytes: 1, inputDigest: 1))
+        for line in 1...3 { try log.append(["line": .integer(line)], line: line, isFailure: line == 2) }
+        try log.flush()
+        let store = try opened()
+        func told() throws -> Object {
+            try Object(store.batches(PageQuery("", usual: 9, most: 9), of: ""))["data"][0]
+        }
+        let counts = try told()["request_counts"]
+        #expect(counts["total"].integer == 3 && counts["completed"].integer == 2 && counts["failed"].integer == 1)
+        #expect(try store.setAside(unless: [("kv", "f32")]).count == 1)
+        #expect(try told()["status"].text == "in_progress")
+        time.withLock { $0 += 3600 }
+        // Its files are what the runner makes next.
+        #expect(try told()["status"].text == "finalizing")
+        #expect(store.nextBatch(Cancellation())?.id == id)
+        #expect(status { () throws(ServedError) in _ = try store.cancel(id, of: "") } == 400)
+    }
+
+    @Test func theOwnerIsToldOnceThatABatchWaitsForRoom() throws {
+        let told = Mutex([String]())
+        func sentences() -> [String] { told.withLock { $0 } }
+        let batch: String
+        do {
+            let store = try self.store()
+            batch = try #require(try Object(store.create(wish(receive(store, form("x"))), for: ""))["id"].text)
+        }
+        let store = try self.store(
+            calls: calls(fullFor: 5), warn: { sentence in told.withLock { $0.append(sentence) } })
+        store.waitForRoom(batch)
+        #expect(sentences().count == 1 && sentences()[0].hasPrefix("\(batch) waits until the folder \(path)"))
+        #expect(store.settle(batch) { $0.enter(.failed, at: 1000) }?.status == .failed)
+        #expect(sentences().count == 1)
+        // It went on meanwhile.
+        store.stopBatches()
+        store.waitForRoom(batch)
+        #expect(sentences().count == 2)
     }
 
     @Test(arguments: [

@@ -10,7 +10,7 @@ import Testing
             _ = try seen(Array(text.utf8), by: &reader, pieces: size)
             return nil
         } catch {
-            return error.status
+            return error.status.rawValue
         }
     }
 

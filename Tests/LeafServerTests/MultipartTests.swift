@@ -53,7 +53,7 @@ import Testing
             _ = try read(body, type)
             return 200
         } catch {
-            return error.status
+            return error.status.rawValue
         }
     }
 
@@ -147,7 +147,7 @@ import Testing
                 _ = try read(body, pieces: { pieceBytes })
                 return 200
             } catch {
-                return error.status
+                return error.status.rawValue
             }
         }
         let head = Array(field("a").utf8)

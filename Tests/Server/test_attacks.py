@@ -37,13 +37,18 @@ def send(server, data, seconds=20):
     return int(answer.split()[1]) if answer.startswith(b"HTTP/") else None
 
 
-def answers(server, data, seconds=20, wrap=lambda connection: connection):
-    """All that comes back until the end of the connection; empty where it is ended without a word."""
+def answers(server, data, seconds=20, wrap=lambda connection: connection, ends=False):
+    """All that comes back until the end of the connection; empty where it is ended without a word.
+
+    With `ends` nothing more comes from here, and that is said at once.
+    """
     found = b""
     with wrap(server.connect()) as connection:
         connection.settimeout(seconds)
         try:
             connection.sendall(data)
+            if ends:
+                connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65536):
                 found += piece
         except ConnectionError:
@@ -501,6 +506,22 @@ def test_pipelined_requests_are_answered_in_order(small):
     assert answer.rstrip().endswith(b'{"status":"ok"}')
 
 
+def test_who_ends_its_side_is_answered_all_the_same(small):
+    body = b'{"prompt":"a"}'
+    several = head("GET", "/health") * 3 + head("POST", "/tokenize", Content_Length=str(len(body))) + body
+    assert answers(small, several, ends=True).count(b"HTTP/1.1 200 ") == 4
+    assert answers(small, head("GET", "/main.js"), ends=True).count(b"HTTP/1.1 200 ") == 1
+    # More than the system takes at once.
+    many = answers(small, head("GET", "/openapi.json") * 100, ends=True)
+    assert many.count(b"HTTP/1.1 200 ") == 100 and many.endswith(b"}\n")
+    found = answers(small, head("GET", "/health") + b"nonsense\r\n\r\n", ends=True)
+    first, second = found.split(b'{"status":"ok"}\n', 1)
+    assert first.startswith(b"HTTP/1.1 200 ") and refusal(second)[0] == 400
+    # Half a request is none.
+    assert answers(small, head("GET", "/health") + b"GET /hea", ends=True).count(b"HTTP/1.1 ") == 1
+    small.wait_for("leafcutter_connections", 1)
+
+
 def test_a_pipeline_that_nobody_reads_ends(small):
     one = head("GET", "/metrics")
     with small.connect() as connection:
@@ -586,6 +607,25 @@ def test_the_queue_has_an_end_and_says_when_to_come_back(small):
             connection.close()
     small.wait_for("leafcutter_active_requests", 0)
     small.wait_for("leafcutter_queue_requests", 0)
+
+
+@pytest.mark.parametrize("option", [
+    "--model-name", "--allow-host", "--api-key-file", "--files", "--listen", "--cors", "--tls-cert", "--log"])
+def test_an_empty_value_is_a_missing_one(option):
+    with pytest.raises(RuntimeError, match=f"ended with 2: .*{option} needs a value"):
+        Server("--memory", "96MiB", option, "")
+
+
+@pytest.mark.parametrize("name", ["https://ant.example", "ant.example:80", "*", " "])
+def test_a_host_that_no_client_can_call_is_refused(name):
+    with pytest.raises(RuntimeError, match="ended with 2: .*is not a name as clients call a server"):
+        Server("--memory", "96MiB", "--allow-host", name)
+
+
+def test_a_key_file_without_keys_is_refused(folder):
+    (folder / "none.txt").write_text("# nobody\n\n")
+    with pytest.raises(RuntimeError, match="ended with 1: .*holds no key"):
+        Server("--memory", "96MiB", "--api-key-file", str(folder / "none.txt"))
 
 
 def test_a_context_without_room_for_a_text_is_refused():

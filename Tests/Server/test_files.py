@@ -377,6 +377,30 @@ def test_what_was_answered_stays_where_a_batch_cannot_go_on(tmp_path, how):
         assert server.stop() == 0
 
 
+@pytest.mark.parametrize("log", [(), ("--log", "json")])
+def test_answers_of_the_last_moments_before_a_kill_are_counted(tmp_path, log):
+    """What is kept of a batch is older than its answers, and the next server only ends it."""
+    with Server(*SLOW, "--files", str(tmp_path), "--max-batch", "3") as server:
+        client = client_of(server)
+        batch = begin(client, lines(100, tokens=16))
+        batch = wait(client, batch, "in_progress", until=lambda b: b.request_counts.completed >= 3)
+        server.stop(signal.SIGKILL)
+    record = tmp_path / (batch.id + ".json")
+    record.write_text(re.sub('"completed":[0-9]+', '"completed":0', record.read_text()))
+    with Server(*OPTIONS, "--files", str(tmp_path), "--kv", "f32", *log) as server:
+        client = client_of(server)
+        counted = client.batches.retrieve(batch.id).request_counts
+        assert 1 <= counted.completed < counted.total == 100
+        client.batches.cancel(batch.id)
+        batch = wait(client, batch, "cancelled")
+        assert batch.request_counts == counted and len(answers(client, batch.output_file_id)) == counted.completed
+        assert server.stop() == 0
+    said = [line for line in "".join(server.errors).splitlines() if "was begun with" in line]
+    assert len(said) == 1
+    warning = json.loads(said[0])["warning"] if log else said[0].removeprefix("warning: ")
+    assert warning.startswith(batch.id + " was begun with kv ")
+
+
 def test_a_batch_waits_for_a_server_that_gives_its_answers(tmp_path):
     content, kept_in = lines(24, tokens=16), tmp_path / "kept"
     with Server(*SLOW, "--files", str(kept_in), "--max-batch", "3") as server:
@@ -440,6 +464,9 @@ def test_a_batch_waits_for_room_on_a_full_disk(small_disk, tmp_path, is_killed):
             assert client.files.retrieve(batch.output_file_id).bytes > 0
             assert not [name for name in kept(small_disk / "kept") if "answers" in name or "part" in name]
             assert server.stop() == 0
+    if not is_killed:
+        # It tried again and again meanwhile.
+        assert "".join(server.errors).count(f"warning: {batch.id} waits until the folder ") == 1
 
 
 def test_answers_stay_within_the_limit_and_their_owner(tmp_path):

@@ -116,6 +116,15 @@ def test_a_client_that_leaves_frees_its_place(slow):
     slow.wait_for("leafcutter_queue_requests", 0)
 
 
+def test_who_ends_its_side_while_the_model_works_has_left(slow):
+    with stream(slow, max_tokens=50) as connection:
+        assert connection.recv(4096)
+        slow.wait_for("leafcutter_active_requests", 1)
+        connection.shutdown(socket.SHUT_WR)
+        assert b"[DONE]" not in b"".join(iter(lambda: connection.recv(4096), b""))
+    slow.wait_for("leafcutter_active_requests", 0, seconds=20)
+
+
 def test_a_stop_finishes_what_is_under_way(streamed):
     with throttled(streamed, 2) as server:
         idle = server.connect()
@@ -141,6 +150,9 @@ def test_the_log_tells_whether_client_or_server_ended_an_answer(streamed, form):
         server.wait_for("leafcutter_active_requests", 0)
         assert server.metric("leafcutter_clients_gone_total") == 1
         assert server.metric("leafcutter_answers_cut_total") == 0
+        # Once, and not as an answer that was given.
+        counted = [line for line in server.get("/metrics").decode().splitlines() if '"/v1/completions"' in line]
+        assert counted == ['leafcutter_requests_total{route="/v1/completions",status="gone"} 1.0']
         with stream(server, max_tokens=50) as connection:
             assert connection.recv(4096)
             server.process.send_signal(signal.SIGTERM)

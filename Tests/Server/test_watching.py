@@ -2,6 +2,7 @@
 import json
 import shutil
 import subprocess
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -52,6 +53,9 @@ def test_what_is_not_known_is_named_not_obeyed(server):
         "/v1/completions", {"prompt": POEM, "max_tokens": 1, "shiny": 1, "user": "me"}, Priority="u=7")
     assert status == 200
     assert headers["X-Leafcutter-Ignored"] == "shiny"
+    body = {"prompt": POEM, "max_tokens": 1, "诗": 1, **{f"a{number}": 1 for number in range(40)}}
+    named = server.post("/v1/completions", body)[1]["X-Leafcutter-Ignored"].split(", ")
+    assert named[:2] == ["%E8%AF%97", "a0"] and named[-2:] == ["a30", "+9"]
     assert headers["X-Request-Id"]
 
 
@@ -139,6 +143,15 @@ def ask(server, method, path):
             assert reader.readline() == b"HTTP/1.1 200 OK\r\n"
             assert reader.read().endswith(b"\r\n\r\n")
         return status, headers.get(b"content-length")
+
+
+def test_a_model_has_any_name(server):
+    for name in ("诗 one", "a/b", "50%"):
+        with Server("--memory", "96MiB", "--model-name", name) as named:
+            assert json.loads(named.get("/v1/models"))["data"][0]["id"] == name
+            path = "/v1/models/" + urllib.parse.quote(name, safe="")
+            assert json.loads(named.get(path))["id"] == name
+            assert named.stop() == 0
 
 
 def test_the_plan_holds_what_is_promised(server):

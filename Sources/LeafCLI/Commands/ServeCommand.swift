@@ -20,7 +20,7 @@ struct ServeCommand: Command {
     var requestLimit = ByteCount(bytes: 1 << 20)
     var connections = 256
     var origin: PageOrigin?
-    var hosts: [String] = []
+    var hosts: [HostName] = []
     var name: String?
     var drainTime = 60
     var log: AccessLog.Format?
@@ -116,11 +116,13 @@ struct ServeCommand: Command {
         options = plan.options
         options.drafts = try engine.drafts(terminal)
         _ = try Model.plan(file, options)
+        let journal = AccessLog(log ?? .text) { [notes = terminal.notes] in notes.write($0) }
         let kept = try files.map { folder throws(LeafError) in
             // What clients send, and what is answered, is nobody else's business.
             umask(0o077)
-            let (store, origin) = (try FileStore(folder: folder, fileLimits), try Model.origin(of: file, options))
-            for sentence in try store.setAside(unless: origin) { terminal.warn(sentence) }
+            let store = try FileStore(folder: folder, fileLimits, warn: { journal.warn($0) })
+            let origin = try Model.origin(of: file, options)
+            for sentence in try store.setAside(unless: origin) { journal.warn(sentence) }
             return Service.Files(store, origin: origin, batchBytes: plan.clients.batchBytes)
         }
         let socket =
@@ -128,7 +130,7 @@ struct ServeCommand: Command {
                 try ListeningSocket(address ?? .usual)
             }
         let service = try Service(
-            [socket], certificate, places: plan.capacity.sequences, self.options(plan, keys, kept, terminal))
+            [socket], certificate, places: plan.capacity.sequences, self.options(plan, keys, kept, journal))
         try open(file, options, plan, service, socket, terminal)
     }
 
@@ -168,14 +170,14 @@ struct ServeCommand: Command {
     }
 
     private func options(
-        _ plan: ServicePlan, _ keys: KeyRing?, _ files: Service.Files?, _ terminal: Terminal
+        _ plan: ServicePlan, _ keys: KeyRing?, _ files: Service.Files?, _ journal: AccessLog
     ) -> Service.Options {
         var options = Service.Options()
         (options.files, options.filesAdvice) = (files, "start it with --files FOLDER")
         (options.limits, options.roomBytes, options.queue) = (plan.clients.limits, plan.clients.roomBytes, queue)
-        (options.keys, options.crossOrigin, options.allowedHosts) = (keys, origin?.text, hosts)
+        (options.keys, options.crossOrigin, options.allowedHosts) = (keys, origin?.text, hosts.map(\.text))
         options.drainSeconds = Double(drainTime)
-        if let log { options.log = AccessLog(log) { [notes = terminal.notes] in notes.write($0) } }
+        if log != nil { options.log = journal }
         return options
     }
 
@@ -235,6 +237,13 @@ extension PageOrigin: ArgumentValue {
     package init?(argument: String) { self.init(argument) }
     package static var expectation: String {
         "an origin as browsers send it, such as https://example.org or http://localhost:3000, or * for all"
+    }
+}
+
+extension HostName: ArgumentValue {
+    package init?(argument: String) { self.init(argument) }
+    package static var expectation: String {
+        "a name as clients call a server, without scheme, port or path, such as ant.example.org"
     }
 }
 

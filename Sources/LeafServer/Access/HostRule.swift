@@ -1,3 +1,24 @@
+/// A name by which clients may call a server: `ant.example.org`, `10.0.0.7`, `[fd00::7]`.
+package struct HostName: Sendable, Equatable {
+    package let text: String
+
+    /// Nil for what never stands there: an empty name, a scheme, a port, a path, `*`.
+    package init?(_ text: String) {
+        let isAddress = text.hasPrefix("[") && text.hasSuffix("]")
+        let name = isAddress ? text.dropFirst().dropLast() : text[...]
+        let others = isAddress ? ":." : "-._"
+        guard
+            !name.isEmpty,
+            name.utf8.allSatisfy({ byte in
+                let scalar = Unicode.Scalar(byte)
+                return scalar.isASCII && scalar.properties.isAlphabetic || ("0"..."9").contains(scalar)
+                    || others.unicodeScalars.contains(scalar)
+            })
+        else { return nil }
+        self.text = text
+    }
+}
+
 /// Which names a client may call the server by. A page of another site whose name was made to lead here (DNS rebinding)
 /// calls it by that name.
 package struct HostRule: Sendable {

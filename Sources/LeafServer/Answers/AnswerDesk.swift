@@ -99,8 +99,8 @@ package struct AnswerDesk: Sendable {
     package func model(_ id: String) throws(ServedError) -> JSON {
         guard id == settings.modelName else {
             throw ServedError(
-                status: 404, "there is no model of this name; there is \(settings.modelName)",
-                type: "invalid_request_error", param: "model", code: "model_not_found")
+                status: .notFound, "there is no model of this name; there is \(settings.modelName)", param: "model",
+                code: "model_not_found")
         }
         return modelEntry
     }
@@ -175,7 +175,7 @@ package struct AnswerDesk: Sendable {
         let widths = parts.map { Carrier.width(of: $0, in: file.configuration) }
         let sequences = max(widths.max() ?? 0, min(mostSequences, widths.reduce(0, +|)))
         return ServedRequest(
-            isStream: isStream, ignored: ignored.names, unknown: unknown, sequences: sequences, room: room,
+            isStream: isStream, ignored: ignored, unknown: unknown, sequences: sequences, room: room,
             work: work)
     }
 

@@ -15,18 +15,19 @@ extension OpenAPI {
            "text_offset": {"type": "array", "items": {"type": "integer", "minimum": 0}}
           }
          },
+         "Usage": {
+          "type": "object", "required": ["prompt_tokens", "total_tokens"],
+          "properties": {
+           "prompt_tokens": {"type": "integer"}, "completion_tokens": {"type": "integer"},
+           "total_tokens": {"type": "integer"}
+          }
+         },
          "Completion": {
           "type": "object", "required": ["id", "object", "created", "model", "choices", "usage"],
           "properties": {
            "id": {"type": "string"}, "object": {"type": "string"}, "created": {"type": "integer"},
            "model": {"type": "string"}, "seed": {"type": "integer"},
-           "usage": {
-            "type": ["object", "null"],
-            "properties": {
-             "prompt_tokens": {"type": "integer"}, "completion_tokens": {"type": "integer"},
-             "total_tokens": {"type": "integer"}
-            }
-           },
+           "usage": {"$ref": "#/components/schemas/Usage"},
            "prompt_token_ids": {"type": "array"},
            "choices": {
             "type": "array",
@@ -47,13 +48,7 @@ extension OpenAPI {
           "properties": {
            "id": {"type": "string"}, "object": {"type": "string"}, "created": {"type": "integer"},
            "model": {"type": "string"}, "seed": {"type": "integer"},
-           "usage": {
-            "type": ["object", "null"],
-            "properties": {
-             "prompt_tokens": {"type": "integer"}, "completion_tokens": {"type": "integer"},
-             "total_tokens": {"type": "integer"}
-            }
-           },
+           "usage": {"$ref": "#/components/schemas/Usage"},
            "prompt_token_ids": {"type": "array"},
            "choices": {
             "type": "array",
@@ -103,13 +98,7 @@ extension OpenAPI {
             }
            },
            "model": {"type": "string"},
-           "usage": {
-            "type": ["object", "null"],
-            "properties": {
-             "prompt_tokens": {"type": "integer"}, "completion_tokens": {"type": "integer"},
-             "total_tokens": {"type": "integer"}
-            }
-           }
+           "usage": {"$ref": "#/components/schemas/Usage"}
           }
          },
          "Filling": {

@@ -12,10 +12,11 @@ extension OpenAPI {
                     (
                         "post",
                         operation(
-                            "Keep a file of requests.", json(schema("File")), errors: ["400", "413", "415", "507"],
+                            "Keep a file of requests.", json(schema("File")),
+                            errors: [.contentTooLarge, .unsupportedMediaType, .noStorage],
                             body: form)
                     ),
-                    ("get", operation("The files.", json(schema("Files")), errors: ["400"], query: pageFields(10_000))),
+                    ("get", operation("The files.", json(schema("Files")), query: pageFields(10_000))),
                 ]),
             path(
                 "/v1/files/{id}",
@@ -23,7 +24,7 @@ extension OpenAPI {
                     ("get", operation("What is kept of a file.", json(schema("File")), hasID: true)),
                     (
                         "delete",
-                        operation("Delete a file.", json(schema("DeletedFile")), errors: ["400"], hasID: true)
+                        operation("Delete a file.", json(schema("DeletedFile")), hasID: true)
                     ),
                 ]),
             path("/v1/files/{id}/content", [("get", operation("The bytes of a file.", bytes, hasID: true))]),
@@ -34,17 +35,18 @@ extension OpenAPI {
                         "post",
                         operation(
                             "Answer the requests of a file in the background.", json(schema("Batch")),
-                            errors: ["400", "413", "415", "429", "507"], body: json(schema("BatchRequest")))
+                            errors: [.contentTooLarge, .unsupportedMediaType, .tooManyRequests, .noStorage],
+                            body: json(schema("BatchRequest")))
                     ),
                     (
                         "get",
-                        operation("The batches.", json(schema("Batches")), errors: ["400"], query: pageFields(100))
+                        operation("The batches.", json(schema("Batches")), query: pageFields(100))
                     ),
                 ]),
             path("/v1/batches/{id}", [("get", operation("Where a batch is.", json(schema("Batch")), hasID: true))]),
             path(
                 "/v1/batches/{id}/cancel",
-                [("post", operation("End a batch.", json(schema("Batch")), errors: ["400"], hasID: true))]),
+                [("post", operation("End a batch.", json(schema("Batch")), hasID: true))]),
         ]
     }
 
@@ -53,13 +55,11 @@ extension OpenAPI {
     ) -> (key: String, value: JSON) { (path, .object(operations)) }
 
     private static func operation(
-        _ summary: String, _ content: JSON, errors: [String] = [], body: JSON? = nil, query: [JSON] = [],
+        _ summary: String, _ content: JSON, errors: [HTTPStatus] = [], body: JSON? = nil, query: [JSON] = [],
         hasID: Bool = false
     ) -> JSON {
         // All are 404 where no files are kept.
-        let failures: [(key: String, value: JSON)] = (errors + ["401", "404", "408", "500", "503"]).sorted().map {
-            ($0, response($0))
-        }
+        let failures = Self.failures(errors + [.notFound, .internalError])
         let answers: [(key: String, value: JSON)] = [("200", ["description": "The answer.", "content": content])]
         var operation: [(key: String, value: JSON)] = [
             ("summary", .string(summary)), ("responses", .object(answers + failures)),

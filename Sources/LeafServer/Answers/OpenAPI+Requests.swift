@@ -154,6 +154,8 @@ extension OpenAPI {
             "type": ["integer", "null"], "minimum": 0, "maximum": 20, "description": "With logprobs."
            },
            "tools": {"type": ["array", "null"], "maxItems": 0},
+           "tool_choice": {"enum": ["none", "auto", null], "description": "CPM-Ant calls no tool."},
+           "modalities": {"type": ["array", "null"], "items": {"const": "text"}},
            "response_format": {"type": ["object", "null"], "properties": {"type": {"const": "text"}}},
         \#(generation)
           }

@@ -40,14 +40,14 @@ enum OpenAPI {
             get("/tokenizer_info", "Special tokens and sizes.", json(schema("TokenizerInfo"))),
             get("/v1/models", "The one model.", json(schema("Models"))),
             get(
-                "/v1/models/{id}", "The model by its name.", json(schema("Model")), errors: ["401", "404"],
+                "/v1/models/{id}", "The model by its name.", json(schema("Model")), errors: [.notFound],
                 parameters: [
                     ["name": "id", "in": "path", "required": .bool(true), "schema": ["type": "string"]]
                 ]),
-            get("/health", "Whether it answers.", json(schema("Health")), errors: ["503"], isOpen: true),
+            get("/health", "Whether it answers.", json(schema("Health")), isOpen: true),
             get("/plan", "The memory plan.", json(["type": "object"])),
             get("/metrics", "Counters for Prometheus.", text("text/plain")),
-            get("/events", "Where the sweep is, as server-sent events.", events),
+            get("/events", "Where the sweep is, as server-sent events.", events, errors: [.tooManyRequests]),
             get("/openapi.json", "This document.", json(["type": "object"])),
         ] + filePaths
     }
@@ -72,7 +72,7 @@ enum OpenAPI {
         let answers: [(key: String, value: JSON)] = [
             ("200", ["description": "The answer.", "headers": headers, "content": .object(content)])
         ]
-        let errors = ["400", "401", "408", "413", "415", "429", "500", "503"].map { ($0, response($0)) }
+        let errors = failures([.contentTooLarge, .unsupportedMediaType, .tooManyRequests, .internalError])
         return (
             route.rawValue,
             [
@@ -86,41 +86,45 @@ enum OpenAPI {
     }
 
     private static func get(
-        _ path: String, _ summary: String, _ content: JSON, errors: [String] = ["401"], isOpen: Bool = false,
+        _ path: String, _ summary: String, _ content: JSON, errors: [HTTPStatus] = [], isOpen: Bool = false,
         parameters: [JSON] = []
     ) -> (key: String, value: JSON) {
         let answers: [(key: String, value: JSON)] = [("200", ["description": "The answer.", "content": content])]
         var operation: [(key: String, value: JSON)] = [
-            ("summary", .string(summary)), ("responses", .object(answers + errors.map { ($0, response($0)) })),
+            ("summary", .string(summary)), ("responses", .object(answers + failures(errors, isOpen: isOpen))),
         ]
         if isOpen { operation.append(("security", [])) }
         if !parameters.isEmpty { operation.append(("parameters", .array(parameters))) }
         return (path, ["get": .object(operation)])
     }
 
-    static func response(_ status: String) -> JSON {
-        let name =
-            switch status {
-            case "400": "BadRequest"
-            case "401": "Unauthorized"
-            case "429": "Busy"
-            default: "Error"
-            }
-        return ["$ref": .string("#/components/responses/\(name)")]
+    /// What any request may come to, whatever it asks for.
+    private static let ofAny: [HTTPStatus] = [
+        .badRequest, .forbidden, .methodNotAllowed, .requestTimeout, .expectationFailed, .headTooLarge, .notImplemented,
+        .unavailable, .unknownVersion,
+    ]
+
+    /// - Parameters:
+    ///   - own: what else the operation may come to.
+    ///   - isOpen: whether it needs no key.
+    static func failures(_ own: [HTTPStatus], isOpen: Bool = false) -> [(key: String, value: JSON)] {
+        let key: [HTTPStatus] = isOpen ? [] : [.unauthorized]
+        let all = Set(own + ofAny + key)
+        return HTTPStatus.errors.filter { all.contains($0) }.map { status in
+            ("\(status.rawValue)", ["$ref": .string("#/components/responses/\(status.rawValue)")])
+        }
     }
 
     private static var responses: JSON {
-        func error(_ description: String) -> [(key: String, value: JSON)] {
-            [("description", .string(description)), ("content", json(schema("Error")))]
-        }
         let retryAfter: JSON = ["Retry-After": ["description": "Seconds.", "schema": ["type": "integer"]]]
-        return [
-            "BadRequest": .object(
-                error("A wrong type, a value out of range, a text that is too long, something that there is not.")),
-            "Unauthorized": .object(error("The key is missing or wrong.")),
-            "Busy": .object(error("The queue is full.") + [("headers", retryAfter)]),
-            "Error": .object(error("What went wrong, in one sentence.")),
-        ]
+        return .object(
+            HTTPStatus.errors.map { status -> (key: String, value: JSON) in
+                let fields: [(key: String, value: JSON)] = [
+                    ("description", .string(status.meaning)), ("content", json(schema("Error"))),
+                ]
+                let headers: [(key: String, value: JSON)] = status == .tooManyRequests ? [("headers", retryAfter)] : []
+                return ("\(status.rawValue)", .object(fields + headers))
+            })
     }
 
     static func schema(_ name: String) -> JSON { ["$ref": .string("#/components/schemas/\(name)")] }

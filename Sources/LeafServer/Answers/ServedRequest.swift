@@ -9,7 +9,7 @@ package struct ServedRequest: Sendable {
     /// Whether the answer comes in chunks, each of them a server-sent event.
     package let isStream: Bool
     /// Fields that nobody knows, in the order of the body.
-    package let ignored: [String]
+    package let ignored: UnknownFields
     /// Characters of its texts that the vocabulary lacks.
     package let unknown: Int
     /// Texts that it puts on sweeps at once: samples, prompts, beams, lengths of a blank. 0 for what needs no sweep.
@@ -25,7 +25,7 @@ package struct ServedRequest: Sendable {
     package typealias Teller = @Sendable (ServedEvent) -> Void
 
     init(
-        isStream: Bool, ignored: [String], unknown: Int, sequences: Int, room: AnswerRoom, work: @escaping Work
+        isStream: Bool, ignored: UnknownFields, unknown: Int, sequences: Int, room: AnswerRoom, work: @escaping Work
     ) {
         (self.isStream, self.ignored, self.unknown) = (isStream, ignored, unknown)
         (self.sequences, self.room, self.work) = (sequences, room, work)

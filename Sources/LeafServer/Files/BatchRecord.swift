@@ -30,6 +30,8 @@ package struct BatchRecord: Sendable {
         var total = 0
         var completed = 0
         var failed = 0
+
+        var done: Int { completed + failed }
     }
 
     package let id: String

@@ -159,7 +159,9 @@ final class BatchRunner: Sendable {
 
     /// Each step is on the disk before the next: a server that is killed between two leaves the rest to the next one.
     private func finish(_ batch: BatchRecord, as outcome: BatchRecord.Status, _ failure: BatchRecord.Failure? = nil) {
+        let counts = batch.outcome == nil ? store.countAnswers(of: batch) : nil
         let ending = store.settle(batch.id) { record in
+            record.counts = counts ?? record.counts
             record.failure = failure ?? record.failure
             record.finalize(as: outcome, at: store.now())
         }

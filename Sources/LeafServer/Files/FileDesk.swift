@@ -62,7 +62,7 @@ final class FileDesk: Sendable {
     }
 
     enum Answer: Sendable {
-        case json(String, ignored: [String])
+        case json(String, ignored: UnknownFields)
         case content(InputFile)
         case refused(ServedError)
     }
@@ -105,7 +105,7 @@ final class FileDesk: Sendable {
             } catch {
                 throw ServedError(error)
             }
-            return .json(try store.create(wish, for: owner).line, ignored: wish.ignored.names)
+            return .json(try store.create(wish, for: owner).line, ignored: wish.ignored)
         case (.batches, _):
             return .all(of: try store.batches(PageQuery(question.query, usual: 20, most: 100), of: owner))
         case (.batch(let id), _): return .all(of: try store.batch(id, of: owner).json)
@@ -115,5 +115,5 @@ final class FileDesk: Sendable {
 }
 
 extension FileDesk.Answer {
-    fileprivate static func all(of json: JSON) -> Self { .json(json.line, ignored: []) }
+    fileprivate static func all(of json: JSON) -> Self { .json(json.line, ignored: UnknownFields()) }
 }

@@ -18,8 +18,8 @@ extension FileStore {
         let file = try file(wish.input, of: owner, in: "input_file_id")
         guard file.purpose == .batch else {
             throw ServedError(
-                status: 400, "'input_file_id' is a file that a batch has made; give one of requests",
-                type: "invalid_request_error", param: "input_file_id")
+                status: .badRequest, "'input_file_id' is a file that a batch has made; give one of requests",
+                param: "input_file_id")
         }
         let now = now()
         let record = try withState { state throws(ServedError) in
@@ -55,19 +55,14 @@ extension FileStore {
     }
 
     func batch(_ id: String, of owner: String) throws(ServedError) -> BatchRecord {
-        let record = look { state in
-            expire(&state)
-            return state.batches[id]
-        }
+        let record = lookInTime { $0.batches[id] }
         guard let record, record.owner == owner else { throw .noBatch(id) }
         return record
     }
 
     package func batches(_ page: PageQuery, of owner: String) throws(ServedError) -> JSON {
-        let own = look { state in
-            expire(&state)
-            return state.batches.values.filter { $0.owner == owner }
-        }.sorted { $0.number < $1.number }
+        let own = lookInTime { state in state.batches.values.filter { $0.owner == owner } }
+            .sorted { $0.number < $1.number }
         return try page.cut(own, id: \.id, json: \.json)
     }
 
@@ -81,8 +76,7 @@ extension FileStore {
             guard var record = state.batches[id] else { throw .noBatch(id) }
             guard !record.status.isOver, record.status != .finalizing else {
                 throw ServedError(
-                    status: 400, "the batch is \(record.status.rawValue) and cannot be cancelled any more",
-                    type: "invalid_request_error")
+                    status: .badRequest, "the batch is \(record.status.rawValue) and cannot be cancelled any more")
             }
             let running = state.running?.id == id ? state.running : nil
             record.enter(.cancelling, at: now)
@@ -97,12 +91,28 @@ extension FileStore {
         return record.json
     }
 
-    /// Ends what has waited until its time was over. Nothing was begun of it, so nothing has to be made of it.
+    /// What there is, once what has waited too long has ended.
+    private func lookInTime<Value>(_ body: (State) -> Value) -> Value {
+        let value = look { state in
+            expire(&state)
+            return body(state)
+        }
+        // Of what ends, files may have to be made.
+        wake()
+        return value
+    }
+
+    /// Ends what has waited until its time was over: at once, where nothing was begun of it; otherwise when the files
+    /// of what it has are made.
     private func expire(_ state: inout State) {
         let now = now()
-        for var record in state.unfinished where record.status == .validating && record.expires <= now {
-            guard state.running?.id != record.id, record.counts.total == 0 else { continue }
-            record.enter(.expired, at: now)
+        for var record in state.unfinished where record.expires <= now && record.outcome == nil {
+            guard state.running?.id != record.id, record.status != .cancelling else { continue }
+            if record.counts.total == 0 {
+                record.enter(.expired, at: now)
+            } else {
+                record.finalize(as: .expired, at: now)
+            }
             state.batches[record.id] = record
             // What is not on the disk is found out anew by the next server.
             try? write(record.line, recordOf: record.id)
@@ -118,12 +128,13 @@ extension FileStore {
         wait { state -> BatchRecord?? in
             guard !state.isStopped else { return .some(nil) }
             expire(&state)
-            let (now, setAside) = (now(), state.setAside)
+            // What answers cannot be added to ends here as anywhere.
             let able = state.unfinished.filter { batch in
-                // Without its answers it ends here as anywhere.
-                !setAside.contains(batch.id) || batch.status == .cancelling || batch.expires <= now
+                !state.setAside.contains(batch.id) || batch.status == .cancelling || batch.outcome != nil
             }
-            guard let next = able.min(by: { $0.number < $1.number }) else { return nil }
+            // What has only to be ended keeps nobody waiting.
+            func turn(_ batch: BatchRecord) -> (Int, Int) { (batch.outcome == nil ? 1 : 0, batch.number) }
+            guard let next = able.min(by: { turn($0) < turn($1) }) else { return nil }
             state.running = Running(id: next.id, cancellation: cancellation)
             return next
         }
@@ -168,15 +179,31 @@ extension FileStore {
                 state.batches[id] = record
                 return record
             }
-            if let settled { return settled }
+            if let settled {
+                goesOn(id)
+                return settled
+            }
+            lacksRoom(id)
             guard pause() else { return nil }
         }
     }
 
     /// Waits until the disk takes something again, or no batch goes on any more.
     package func waitForRoom(_ id: String) {
+        lacksRoom(id)
         while pause(), !look({ _ in hasRoom(id) }) {}
     }
+
+    /// Tells the server's owner once that a batch waits, however often it tries.
+    private func lacksRoom(_ id: String) {
+        let isNew = look { state in
+            defer { state.withoutRoom = id }
+            return state.withoutRoom != id
+        }
+        if isNew { warn("\(id) waits until the folder \(folder) takes files again; make room on its disk") }
+    }
+
+    private func goesOn(_ id: String) { look { if $0.withoutRoom == id { $0.withoutRoom = nil } } }
 
     /// Tries it: a quota shows in no number of free bytes.
     private func hasRoom(_ id: String) -> Bool {
@@ -195,7 +222,29 @@ extension FileStore {
     }
 
     /// Notes how far a run is.
-    func note(_ counts: BatchRecord.Counts, of id: String) { look { $0.batches[id]?.counts = counts } }
+    func note(_ counts: BatchRecord.Counts, of id: String) {
+        let before = look { state in
+            defer { state.batches[id]?.counts = counts }
+            return state.batches[id]?.counts.done
+        }
+        if let before, counts.done > before { goesOn(id) }
+    }
+
+    /// What a batch has, by its files, and what is known of it beside them.
+    func countAnswers(of batch: BatchRecord) -> BatchRecord.Counts {
+        Self.countAnswers(of: look { $0.batches[batch.id] ?? batch }, in: folder)
+    }
+
+    /// Counts what answers a batch has. What a server that was killed has kept of that is older.
+    static func countAnswers(of batch: BatchRecord, in folder: String) -> BatchRecord.Counts {
+        var counts = batch.counts
+        guard let found = try? AnswerLog.count(of: jobPaths(folder + "/" + batch.id + answersEnding)) else {
+            return counts
+        }
+        (counts.completed, counts.failed) = found
+        counts.total = max(counts.total, counts.done)
+        return counts
+    }
 
     /// Takes room for the answers of the batch that runs, before they are written.
     ///
@@ -231,7 +280,13 @@ extension FileStore {
     }
 
     /// Where a batch's answers are while they come.
-    func answersPath(_ id: String) -> String { path(id) + ".answers" }
+    func answersPath(_ id: String) -> String { path(id) + Self.answersEnding }
+
+    private static let answersEnding = ".answers"
+
+    private static func jobPaths(_ answers: String) -> AnswerLog.Paths {
+        AnswerLog.Paths(answers: answers, job: answers + ".job")
+    }
 
     /// Makes the files of a batch that ends, and does only what was not done where it was killed before.
     func makeFiles(of batch: BatchRecord) throws(LeafError) {
@@ -255,7 +310,7 @@ extension FileStore {
     private func makeFile(of batch: BatchRecord, areFailures: Bool) throws(LeafError) {
         let id = areFailures ? batch.errors : batch.output
         if !FilePath.exists(path(id)) {
-            let paths = AnswerLog.Paths(answers: answersPath(batch.id), job: answersPath(batch.id) + ".job")
+            let paths = Self.jobPaths(answersPath(batch.id))
             try OutputFile.replace(path(id), calls: calls) { file throws(LeafError) in
                 try AnswerLog.copy(areFailures: areFailures, of: paths, to: file)
             }

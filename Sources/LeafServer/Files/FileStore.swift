@@ -2,6 +2,7 @@ import Dispatch
 import Glibc
 package import LeafFormat
 package import LeafSystem
+package import LeafWire
 
 /// The files that clients send and batches make, and what is kept of batches, in a folder of the server's own.
 ///
@@ -34,6 +35,8 @@ package final class FileStore: Sendable {
         var running: Running?
         /// Batches that only a server with other options can go on with.
         var setAside: Set<String> = []
+        /// The batch that waits because the disk takes nothing, until it goes on.
+        var withoutRoom: String?
         var isStopped = false
         /// Keeps other servers out.
         let lock: FolderLock
@@ -49,15 +52,21 @@ package final class FileStore: Sendable {
     let calls: WriteCalls
     /// Between two attempts to write to a disk that is full.
     private let rest: Duration
+    /// Takes a sentence for the server's owner.
+    let warn: @Sendable (String) -> Void
     private let monitor: Monitor<State>
 
-    /// - Parameter folder: is made if there is none.
+    /// - Parameters:
+    ///   - folder: is made if there is none.
+    ///   - warn: called with a sentence when a batch begins to wait for something, from any thread.
     /// - Throws: `.io` if it takes no files, or another server uses it; `.badInput` for a record that is damaged.
     package init(
         folder: String, _ limits: Limits = Limits(), calls: WriteCalls = WriteCalls(),
-        rest: Duration = .seconds(5), now: @escaping @Sendable () -> Int = { AnswerDesk.secondsNow() }
+        rest: Duration = .seconds(5), warn: @escaping @Sendable (String) -> Void = { _ in },
+        now: @escaping @Sendable () -> Int = { AnswerDesk.secondsNow() }
     ) throws(LeafError) {
         (self.folder, self.limits, self.calls, self.rest, self.now) = (folder, limits, calls, rest, now)
+        self.warn = warn
         // What clients send is nobody else's business.
         if try FilePath.makeFolder(folder), chmod(folder, 0o700) != 0 {
             throw .system("the folder \(folder) cannot be made", errno)
@@ -65,6 +74,10 @@ package final class FileStore: Sendable {
         var state = State(lock: try FolderLock(folder))
         try Self.tryWriting(in: folder)
         try Self.load(&state, folder, limits)
+        for var batch in state.unfinished where batch.outcome == nil {
+            batch.counts = Self.countAnswers(of: batch, in: folder)
+            state.batches[batch.id] = batch
+        }
         monitor = Monitor(state, events: 1)
     }
 
@@ -178,7 +191,7 @@ package final class FileStore: Sendable {
     /// - Throws: 400 and 415 for what is no such form, 507 where there is no room. Nothing stays of it then.
     package func receive(
         contentType: String?, for owner: String, _ next: () -> [UInt8]?
-    ) throws(ServedError) -> (record: FileRecord, ignored: [String]) {
+    ) throws(ServedError) -> (record: FileRecord, ignored: UnknownFields) {
         var reader = try MultipartReader(contentType: contentType)
         try withState { state throws(ServedError) in
             guard state.files.count + state.received.count < limits.files else {
@@ -271,120 +284,13 @@ package final class FileStore: Sendable {
         try withState { state throws(ServedError) in
             if let batch = state.unfinished.first(where: { $0.input == id }) {
                 throw ServedError(
-                    status: 400, "\(batch.id) reads the file and is not over; cancel it first",
-                    type: "invalid_request_error", code: "file_in_use")
+                    status: .badRequest, "\(batch.id) reads the file and is not over; cancel it first",
+                    code: "file_in_use")
             }
             try withDisk { () throws(LeafError) in try remove(id) }
             state.files[id] = nil
         }
         return ["id": .string(id), "object": "file", "deleted": .bool(true)]
-    }
-}
-
-/// Which entries of a list are wanted.
-package struct PageQuery {
-    private var after: String?
-    private var limit: Int
-    private var isAscending = false
-    private(set) var purpose: String?
-
-    /// - Parameters:
-    ///   - query: of the path.
-    ///   - usual: entries at most, where it does not say.
-    /// - Throws: 400 for what makes no sense.
-    package init(_ query: String, usual: Int, most: Int) throws(ServedError) {
-        limit = usual
-        for field in query.split(separator: "&") {
-            let pair = field.split(separator: "=", maxSplits: 1).map(String.init)
-            guard pair.count == 2 else { continue }
-            switch pair[0] {
-            case "after": after = pair[1]
-            case "purpose": purpose = pair[1]
-            case "order":
-                guard ["asc", "desc"].contains(pair[1]) else { throw .badQuery("order", "is not asc or desc") }
-                isAscending = pair[1] == "asc"
-            case "limit":
-                guard let number = Int(pair[1]), (1...most).contains(number) else {
-                    throw .badQuery("limit", "is not between 1 and \(most)")
-                }
-                limit = number
-            default: break
-            }
-        }
-    }
-
-    /// - Parameter entries: all of them, the oldest first.
-    func cut<Entry>(
-        _ entries: [Entry], id: (Entry) -> String, json: (Entry) -> JSON
-    ) throws(ServedError) -> JSON {
-        var rest = (isAscending ? entries : entries.reversed())[...]
-        if let after {
-            guard let place = rest.firstIndex(where: { id($0) == after }) else {
-                throw .badQuery("after", "is none of the list")
-            }
-            rest = rest[(place + 1)...]
-        }
-        return .page(rest.prefix(limit).map { (id($0), json($0)) }, hasMore: rest.count > limit)
-    }
-}
-
-/// What a form with a file says, as its parts come.
-private struct UploadForm {
-    var byteCount = 0
-    private(set) var ignored: [String] = []
-    private var purpose: [UInt8]?
-    private var fileName: String?
-    private var part: String?
-
-    private static let longestPurpose = 64
-    private static let longestName = 255
-
-    /// - Returns: bytes of the file.
-    mutating func take(_ event: MultipartReader.Event) throws(ServedError) -> ArraySlice<UInt8>? {
-        switch event {
-        case .begin(let part):
-            switch part.name {
-            case "file":
-                guard fileName == nil else { throw .badForm("it has two files; send one") }
-                fileName = Self.label(part.fileName ?? "")
-            case "purpose":
-                guard purpose == nil else { throw .badForm("it has two purposes") }
-                purpose = []
-            default: ignored.append(String(part.name.prefix(64)))
-            }
-            self.part = part.name
-        case .bytes(let bytes):
-            if part == "file" { return bytes }
-            if part == "purpose" {
-                purpose = (purpose ?? []) + bytes
-                guard (purpose ?? []).count <= Self.longestPurpose else { throw .badPurpose }
-            }
-        case .end: part = nil
-        }
-        return nil
-    }
-
-    func record(_ id: String, _ owner: String, created: Int) throws(ServedError) -> FileRecord {
-        guard let fileName else { throw ServedError.missing("file", "a file of requests, one a line") }
-        guard let purpose else { throw ServedError.missing("purpose", "which is batch") }
-        guard String(decoding: purpose, as: UTF8.self) == FileRecord.Purpose.batch.rawValue else { throw .badPurpose }
-        guard byteCount > 0 else {
-            throw ServedError(
-                status: 400, "'file' is empty; give one request a line", type: "invalid_request_error", param: "file")
-        }
-        return FileRecord(
-            id: id, owner: owner, name: fileName, purpose: .batch, byteCount: byteCount, created: created)
-    }
-
-    /// The last part of a path, whatever system's.
-    private static func label(_ name: String) -> String {
-        let last = name.split { $0 == "/" || $0 == "\\" }.last.map(String.init) ?? "requests.jsonl"
-        var label = ""
-        for character in last {
-            guard label.utf8.count + character.utf8.count <= longestName else { break }
-            label.append(character)
-        }
-        return label.isEmpty ? "requests.jsonl" : label
     }
 }
 

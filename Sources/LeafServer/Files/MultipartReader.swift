@@ -228,10 +228,9 @@ extension [UInt8] {
 
 extension ServedError {
     fileprivate static let notForm = ServedError(
-        status: 415, "the body must be a form with a file; send Content-Type: multipart/form-data",
-        type: "invalid_request_error")
+        status: .unsupportedMediaType, "the body must be a form with a file; send Content-Type: multipart/form-data")
 
     static func badForm(_ reason: String) -> ServedError {
-        ServedError(status: 400, "the form cannot be read: \(reason)", type: "invalid_request_error")
+        ServedError(status: .badRequest, "the form cannot be read: \(reason)")
     }
 }

@@ -190,6 +190,9 @@ final class HTTPConnection {
         server.refuseSoon(self)
     }
 
+    /// Nothing more is read for the present, the end of what the client sends least of all.
+    func readsNothing() { bufferevent_disable(events, Int16(EV_READ)) }
+
     private func becomesIdle() {
         encryptedBytes = session?.receivedBytes ?? 0
         enter(.idle)
@@ -256,9 +259,12 @@ final class HTTPConnection {
                 evbuffer_drain(input, evbuffer_get_length(input))
             },
             { events, _ in shutdown(bufferevent_getfd(events), Int32(SHUT_WR)) },
-            { _, _, connection in
+            { _, what, connection in
                 guard let connection else { return }
-                Unmanaged<HTTPConnection>.fromOpaque(connection).takeUnretainedValue().close()
+                let own = Unmanaged<HTTPConnection>.fromOpaque(connection).takeUnretainedValue()
+                // A client that has ended its side may still read.
+                let isReading = Int32(what) & BEV_EVENT_EOF != 0 && own.waitingBytes > 0
+                if !isReading { own.close() }
             }, Unmanaged.passUnretained(self).toOpaque())
         bufferevent_enable(events, Int16(EV_READ | EV_WRITE))
         server.note(refused: error)

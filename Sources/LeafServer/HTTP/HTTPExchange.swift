@@ -39,8 +39,15 @@ final class HTTPExchange {
     /// What stands for the client where clients are told apart by their addresses.
     var client: String { connection.client }
     let began = ContinuousClock.now
-    private(set) var status: Int32 = 0
+    /// Nil before an answer is begun.
+    private(set) var status: HTTPStatus?
     private(set) var sentBytes = 0
+    /// Whether a client that ends its own side of the connection counts as one that has left. Nothing tells them apart
+    /// before something is sent, and nobody should work for who has left. Other answers are sent whole: a client may
+    /// end its side once it has asked for everything.
+    var endsWithClient = false
+    /// Whether the answer goes on until its client leaves.
+    var isEndless = false
     /// Called once, when the client has gone before the answer was whole.
     var whenGone: () -> Void = {}
     /// Called once, when everything is over.
@@ -126,6 +133,14 @@ final class HTTPExchange {
     var isStarted: Bool { state != .open }
     var isEnded: Bool { state == .ended || state == .gone }
 
+    /// What became of it, once it is over: the status, `gone` where the client left before the answer was whole, `cut`
+    /// where the server broke it off.
+    var outcome: String {
+        if isCutOff { return "cut" }
+        guard let status, !isGone || isEndless else { return "gone" }
+        return "\(status.rawValue)"
+    }
+
     /// Bytes that the client has not taken yet.
     var waitingBytes: Int {
         guard let request, let owner = evhttp_request_get_connection(request) else { return 0 }
@@ -136,7 +151,7 @@ final class HTTPExchange {
     func add(header name: String, _ value: String) { headers.append((name, value)) }
 
     /// Sends a whole answer.
-    func send(_ status: Int32, _ type: String, _ body: some Sequence<UInt8>) {
+    func send(_ status: HTTPStatus, _ type: String, _ body: some Sequence<UInt8>) {
         guard state == .open, let request else { return }
         self.status = status
         add(header: "Content-Type", type)
@@ -150,18 +165,19 @@ final class HTTPExchange {
         }
         sendHeaders()
         state = .ended
-        evhttp_send_reply(request, status, HTTPStatus.reason(Int(status)), buffer)
+        evhttp_send_reply(request, Int32(status.rawValue), status.reason, buffer)
+        readsNothing()
     }
 
     /// Sends an error as the whole answer.
     func refuse(_ error: ServedError) {
-        send(Int32(error.status), "application/json", (error.body.line + "\n").utf8)
+        send(error.status, "application/json", (error.body.line + "\n").utf8)
     }
 
     /// Sends the head of an answer whose body comes in pieces; where a head is all that is wanted, that is the end.
     ///
     /// - Parameter length: bytes of the body; nil where nobody knows.
-    func start(_ status: Int32, _ type: String, length: Int? = nil) {
+    func start(_ status: HTTPStatus, _ type: String, length: Int? = nil) {
         guard state == .open, let request else { return }
         self.status = status
         add(header: "Content-Type", type)
@@ -171,10 +187,18 @@ final class HTTPExchange {
         sendHeaders()
         guard !isHead else {
             state = .ended
-            return evhttp_send_reply(request, status, HTTPStatus.reason(Int(status)), nil)
+            evhttp_send_reply(request, Int32(status.rawValue), status.reason, nil)
+            return readsNothing()
         }
         state = .started
-        evhttp_send_reply_start(request, status, HTTPStatus.reason(Int(status)))
+        evhttp_send_reply_start(request, Int32(status.rawValue), status.reason)
+        readsNothing()
+    }
+
+    /// libevent reads whenever it writes, and ends the connection where the client has ended its side. It reads on by
+    /// itself for the next request, which it may have done already where all is sent.
+    private func readsNothing() {
+        if request != nil, !endsWithClient || state == .ended { connection.readsNothing() }
     }
 
     /// Sends a piece. A client that does not take what it is sent is sent away.
@@ -185,6 +209,7 @@ final class HTTPExchange {
         defer { evbuffer_free(buffer) }
         append(bytes, to: buffer)
         evhttp_send_reply_chunk(request, buffer)
+        readsNothing()
     }
 
     /// Sends the rest of an answer that was begun, each piece when the client has taken the one before.
@@ -204,6 +229,7 @@ final class HTTPExchange {
                     guard let exchange else { return }
                     Unmanaged<HTTPExchange>.fromOpaque(exchange).takeUnretainedValue().goOn()
                 }, Unmanaged.passUnretained(self).toOpaque())
+            readsNothing()
         case .success:
             nextPiece = nil
             end()
@@ -219,6 +245,7 @@ final class HTTPExchange {
         guard state == .started, let request else { return }
         state = .ended
         evhttp_send_reply_end(request)
+        readsNothing()
     }
 
     /// Ends the connection once what was written is sent, so that nobody takes the answer for a whole one.

@@ -1,6 +1,7 @@
 import LeafFormat
+import LeafSystem
 
-/// One line for each request that was answered.
+/// One line for each request that is over, and for what the server's owner should know beside them.
 package struct AccessLog: Sendable {
     package enum Format: String, Sendable, CaseIterable {
         case text, json
@@ -14,21 +15,30 @@ package struct AccessLog: Sendable {
         (self.format, self.write) = (format, write)
     }
 
+    /// Writes what is not of one request, and the server's owner should know.
+    package func warn(_ sentence: String) {
+        switch format {
+        case .text: write("warning: \(sentence.printable)")
+        case .json:
+            let line: JSON = ["warning": .string(sentence)]
+            write(line.line)
+        }
+    }
+
     func write(_ exchange: HTTPExchange, seconds: Double) {
         let path = String(exchange.path.prefix(200))
         let peer = exchange.peer.isEmpty ? "local" : exchange.peer
         let milliseconds = Int((seconds * 1000).rounded())
         switch format {
         case .text:
-            let status = exchange.isCutOff ? "cut" : exchange.isGone ? "gone" : "\(exchange.status)"
             let request = "\(exchange.methodName) \(path)"
-            write("\(peer) \(request) \(status) \(exchange.sentBytes) bytes \(milliseconds) ms")
+            write("\(peer) \(request) \(exchange.outcome) \(exchange.sentBytes) bytes \(milliseconds) ms")
         case .json:
             let line: JSON = [
                 "peer": .string(peer), "method": .string(exchange.methodName), "path": .string(path),
-                "status": .integer(Int(exchange.status)), "bytes": .integer(exchange.sentBytes),
-                "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(exchange.isGone && !exchange.isCutOff),
-                "cut": .bool(exchange.isCutOff),
+                "status": .integer(exchange.status?.rawValue ?? 0), "bytes": .integer(exchange.sentBytes),
+                "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(exchange.outcome == "gone"),
+                "cut": .bool(exchange.outcome == "cut"),
             ]
             write(line.line)
         }

@@ -7,22 +7,27 @@ import Leafcutter
 struct ServerMetrics {
     private var requests: [Answered: Int] = [:]
     private var tokens = 0
-    /// Seconds that answers took, from the whole request to the last byte.
+    /// Seconds that answers of the model took, from the whole request on.
     private var answerSeconds = 0.0
     private var answers = 0
-    /// Clients that left before their answer was whole.
-    var gone = 0
-    /// Answers that the server broke off.
-    var cut = 0
 
     private struct Answered: Hashable {
         let route: String
-        let status: Int
+        let outcome: String
     }
 
-    /// - Parameter route: one of a few; never what a client made up.
-    mutating func count(_ route: String, _ status: Int, seconds: Double) {
-        requests[Answered(route: route, status: status), default: 0] += 1
+    /// - Parameters:
+    ///   - route: one of a few; never what a client made up.
+    ///   - outcome: of the exchange.
+    mutating func count(_ route: String, _ outcome: String) {
+        requests[Answered(route: route, outcome: outcome), default: 0] += 1
+    }
+
+    private func total(_ outcome: String) -> Int {
+        requests.reduce(0) { $0 + ($1.key.outcome == outcome ? $1.value : 0) }
+    }
+
+    mutating func note(answerSeconds seconds: Double) {
         answerSeconds += seconds
         answers += 1
     }
@@ -44,12 +49,14 @@ struct ServerMetrics {
     func text(_ now: Now, _ model: Model?) -> String {
         var page = MetricsPage()
         page.add(
-            "leafcutter_requests_total", .counter, "Requests that were answered.",
-            requests.sorted { ($0.key.route, $0.key.status) < ($1.key.route, $1.key.status) }.map {
-                ("{route=\"\($0.key.route)\",status=\"\($0.key.status)\"}", Double($0.value))
+            "leafcutter_requests_total", .counter, "Requests that are over, by what became of them.",
+            requests.sorted { ($0.key.route, $0.key.outcome) < ($1.key.route, $1.key.outcome) }.map {
+                ("{route=\"\($0.key.route)\",status=\"\($0.key.outcome)\"}", Double($0.value))
             })
-        page.add("leafcutter_clients_gone_total", .counter, "Clients that left before their answer was whole.", gone)
-        page.add("leafcutter_answers_cut_total", .counter, "Answers that the server broke off.", cut)
+        page.add(
+            "leafcutter_clients_gone_total", .counter, "Clients that left before their answer was whole.",
+            total("gone"))
+        page.add("leafcutter_answers_cut_total", .counter, "Answers that the server broke off.", total("cut"))
         page.add("leafcutter_tokens_total", .counter, "Tokens that were generated.", tokens)
         page.add("leafcutter_connections", .gauge, "Open connections.", now.connections)
         page.add("leafcutter_queue_requests", .gauge, "Requests that wait for their turn.", now.waiting)

@@ -73,7 +73,7 @@ package struct ChatInput: Sendable {
                 }
                 role = name
             case "content":
-                if try reader.kind() == .list {
+                if try reader.kind(among: [.text, .list]) == .list {
                     var parts: [String] = []
                     try reader.list { reader throws(LeafError) in parts.append(try part(&reader)) }
                     content = parts.joined()

@@ -43,18 +43,8 @@ struct OpenAIFields {
         case "best_of": bestOf = try reader.integer(Int.self)
         case "greedy": isGreedy = try reader.bool()
         case "beams": beams = try reader.integer(Int.self)
-        case "tools", "functions":
-            var isEmpty = true
-            try reader.list { reader throws(LeafError) in
-                isEmpty = false
-                try reader.skip()
-            }
-            guard isEmpty else { throw reader.wrong("holds some, and CPM-Ant calls none; leave it out") }
-        case "response_format":
-            try reader.fields { name, reader throws(LeafError) in
-                guard name == "type" else { return try reader.skip() }
-                guard try reader.text() == "text" else { throw reader.wrong("is not text, the one format there is") }
-            }
+        case _ where OpenAIDemands.names.contains(name):
+            if try !OpenAIDemands.areMet(name, &reader) { form.ignored.add(name) }
         case _ where Self.options.contains(name):
             try OptionFields.read(name, &reader, into: &options, known: Self.options)
             given.insert(name)
@@ -182,10 +172,11 @@ enum OpenAITexts {
 
     /// - Throws: `.usage` for none, too many, or what is no text.
     static func read(_ reader: inout JSONReader) throws(LeafError) -> [OpenAIText] {
-        if try reader.kind() == .text { return [OpenAIText(try reader.text())] }
+        let names = "a text, or a list of texts or ids,"
+        if try reader.kind(among: [.text, .list], names) == .text { return [OpenAIText(try reader.text())] }
         var (texts, ids): ([OpenAIText], [Int32]) = ([], [])
         try reader.list { reader throws(LeafError) in
-            switch try reader.kind() {
+            switch try reader.kind(among: [.text, .list, .number], "a text, a list of ids or an id") {
             case .text: texts.append(OpenAIText(try reader.text()))
             case .list:
                 let list: [Int32] = try reader.integers()
