@@ -106,6 +106,9 @@ struct EngineOptions: Sendable {
         var options = try DraftOptions(named: speculate, fixedCount: draftTokens, memory: memory)
         options.expectedAcceptance = acceptance.map(Double.init)
         options.sharesNgrams = sharesNgrams
+        options.onFailure = { [notes = terminal.notes] in
+            notes.write("warning: speculation is off from here on: \($0.description.printable)")
+        }
         if keepsAcceptance, let draftPath {
             try KeptAcceptance.check(beside: draftPath)
         } else if let problem = options.keptProblem {

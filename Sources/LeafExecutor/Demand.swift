@@ -10,7 +10,7 @@ public struct Demand: Sendable, Equatable {
     public static let pageKeys = Int(LEAF_PAGE_KEYS)
     /// The demand of a text that needs nothing.
     public static let nothing = Demand(
-        pages: 0, sequences: 0, longest: 0, firstRows: 0, stepRows: 0, logitRows: 0, heapBytes: 0)
+        pages: 0, sequences: 0, longest: 0, firstRows: 0, stepRows: 0, logitRows: 0, heapBytes: 0, takesDrafts: false)
     /// Heap bytes of a token under way with its text, its event and the twenty most likely others.
     public static let tokenHeapBytes = 1024
     /// Heap bytes of a token that is only read: its id, in arrays that have doubled.
@@ -31,9 +31,12 @@ public struct Demand: Sendable, Equatable {
     public var logitRows: Int
     /// Bytes on the heap for tokens and answers under way.
     public var heapBytes: Int
+    /// Whether the next tokens of some text may be guessed.
+    public var takesDrafts: Bool
 
     public init(
-        pages: Int, sequences: Int, longest: Int, firstRows: Int, stepRows: Int, logitRows: Int, heapBytes: Int
+        pages: Int, sequences: Int, longest: Int, firstRows: Int, stepRows: Int, logitRows: Int, heapBytes: Int,
+        takesDrafts: Bool = true
     ) {
         self.pages = pages
         self.sequences = sequences
@@ -42,6 +45,7 @@ public struct Demand: Sendable, Equatable {
         self.stepRows = stepRows
         self.logitRows = logitRows
         self.heapBytes = heapBytes
+        self.takesDrafts = takesDrafts
     }
 
     /// The demand of a model that holds so many positions, with rows as they come.
@@ -89,7 +93,8 @@ public struct Demand: Sendable, Equatable {
         Demand(
             pages: a.pages +| b.pages, sequences: a.sequences +| b.sequences, longest: max(a.longest, b.longest),
             firstRows: a.firstRows +| b.firstRows, stepRows: a.stepRows +| b.stepRows,
-            logitRows: a.logitRows +| b.logitRows, heapBytes: a.heapBytes +| b.heapBytes)
+            logitRows: a.logitRows +| b.logitRows, heapBytes: a.heapBytes +| b.heapBytes,
+            takesDrafts: a.takesDrafts || b.takesDrafts)
     }
 
     /// The demand of so many texts at the same time.
@@ -100,7 +105,7 @@ public struct Demand: Sendable, Equatable {
                 pages: demand.pages *| count, sequences: demand.sequences *| count, longest: demand.longest,
                 firstRows: demand.firstRows *| count, stepRows: demand.stepRows *| count,
                 logitRows: demand.logitRows *| count,
-                heapBytes: demand.heapBytes *| count)
+                heapBytes: demand.heapBytes *| count, takesDrafts: demand.takesDrafts)
     }
 
     /// A demand that is enough for either of them.
@@ -109,6 +114,6 @@ public struct Demand: Sendable, Equatable {
             pages: max(a.pages, b.pages), sequences: max(a.sequences, b.sequences),
             longest: max(a.longest, b.longest), firstRows: max(a.firstRows, b.firstRows),
             stepRows: max(a.stepRows, b.stepRows), logitRows: max(a.logitRows, b.logitRows),
-            heapBytes: max(a.heapBytes, b.heapBytes))
+            heapBytes: max(a.heapBytes, b.heapBytes), takesDrafts: a.takesDrafts || b.takesDrafts)
     }
 }

@@ -56,17 +56,19 @@ public struct GenerationRequest: Sendable {
         if options.compatibility == .transformersUncached {
             return Demand(
                 pages: width *| Demand.pages(holding: all), sequences: width, longest: all, firstRows: shared,
-                stepRows: width *| all, logitRows: width, heapBytes: heapBytes(generated: generated))
+                stepRows: width *| all, logitRows: width, heapBytes: heapBytes(generated: generated),
+                takesDrafts: false)
         }
         let ownPages = max(1, Demand.pages(holding: shared % Demand.pageKeys +| generated))
         return Demand(
             pages: shared / Demand.pageKeys +| width *| ownPages, sequences: width, longest: all, firstRows: shared,
-            stepRows: width, logitRows: width, heapBytes: heapBytes(generated: generated))
+            stepRows: width, logitRows: width, heapBytes: heapBytes(generated: generated), takesDrafts: !isSearch)
     }
+
+    private var isSearch: Bool { if case .beams = options.decoding { true } else { false } }
 
     private func heapBytes(generated: Int) -> Int {
         // A search keeps as many texts that have ended as it has beams.
-        let isSearch = if case .beams = options.decoding { true } else { false }
         let text = prompt.ids.count *| Demand.idHeapBytes +| generated *| options.tokenHeapBytes
         let events = samples *| generated *| Self.eventHeapBytes
         // The rows of one text at a time.

@@ -30,7 +30,7 @@ extension Demand {
     package static func oneSweep(rows: Int, logitRows: Int, answerBytes: Int) -> Demand {
         Demand(
             pages: pages(holding: rows), sequences: 1, longest: rows, firstRows: rows, stepRows: 0,
-            logitRows: logitRows, heapBytes: rows *| (idHeapBytes + rowHeapBytes) +| answerBytes)
+            logitRows: logitRows, heapBytes: rows *| (idHeapBytes + rowHeapBytes) +| answerBytes, takesDrafts: false)
     }
 }
 

@@ -85,8 +85,8 @@ extension Sequence<MemoryPlan.Part> {
 }
 
 extension MemoryPlan: CustomStringConvertible {
-    /// Chunks that are lent to a copy are the plan's choice: a smaller budget has another one.
-    public var description: String { table(smallest: lentChunks.isEmpty ? minimum : nil) }
+    /// Names the smallest budget only where nothing drafts, because drafts ask for no larger one.
+    public var description: String { table(smallest: bytes(for: .drafts) == 0 ? minimum : nil) }
 
     /// One line for each part, as `leafcutter plan` prints it.
     ///

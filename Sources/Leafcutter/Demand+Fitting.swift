@@ -16,7 +16,9 @@ extension Demand {
             ? demands.reduce(0) { $0 +| $1.rows }
             : demands.map { stepRows -| $0.stepRows +| $0.rows }.max() ?? 1
         // A model is opened for one position at least.
-        self = self | Demand(context: 1, logitRows: 0, heapBytes: 0)
+        var least = Demand(context: 1, logitRows: 0, heapBytes: 0)
+        least.takesDrafts = false
+        self = self | least
     }
 
     /// Finds the largest capacity inside the budget for these demands; each of them alone always fits.
@@ -168,6 +170,7 @@ public struct DemandSurvey: Sendable {
 
     private static let measures: [@Sendable (Demand) -> Int] = [
         { $0.firstRows }, { $0.stepRows }, { $0.logitRows }, { $0.sequences }, { $0.longest }, { $0.heapBytes },
+        { $0.takesDrafts ? 1 : 0 },
     ]
 
     /// - Parameter sequences: the most sequences that run together.

@@ -33,6 +33,8 @@ public struct DraftOptions: Sendable {
     package private(set) var keptProblem: LeafError?
     /// Blocks that a copy computes with the model's weights; nil for as many as give most by prediction.
     package var lentBlocks: Int?
+    /// Called once, from any thread, when what drafts has failed: nothing drafts from then on, and no text changes.
+    public var onFailure: @Sendable (LeafError) -> Void = { _ in }
     /// Another source, in place of `source`.
     package var makeSource: (@Sendable () -> any DraftSource)?
 

@@ -59,6 +59,9 @@ struct Drafting: Sendable {
         }
         switch options.source {
         case .none: self = .off
+        case _ where !executor.capacity.takesDrafts:
+            self = Drafting(
+                mode: "off: beams, blanks and transformers-uncached have no drafts", isRefused: !options.isAutomatic)
         // Sums of float weights depend on how many rows there are, and no draft may change a byte.
         case _ where !file.leaf.weights.isQuantized:
             self = Drafting(

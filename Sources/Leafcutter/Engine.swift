@@ -18,7 +18,7 @@ package final class Engine: @unchecked Sendable {
     private let pool: ComputePool
     private let model: Executor
     /// What drafting has come to.
-    package let drafts = SpeculationCounters()
+    package let drafts: SpeculationCounters
     private let scheduler: Scheduler
     /// Whether the next sweep is on the queue.
     private var isSweepQueued = false
@@ -38,6 +38,7 @@ package final class Engine: @unchecked Sendable {
         self.store = store
         queue = try SerialThread(system: system)
         requestLimit = settings.requestLimit
+        drafts = SpeculationCounters(onFailure: settings.onDraftFailure)
         interest = SweepInterest(
             interrupt: { store.interrupt() }, resume: { store.resume() })
         pool = try ComputePool(

@@ -20,6 +20,7 @@ struct Settings {
     let callerBytes: Int
     let requestLimit: Int
     private(set) var drafting = Drafting.off
+    let onDraftFailure: @Sendable (LeafError) -> Void
     let peak: @Sendable () -> Int
 
     /// Cached positions, rows of a sweep, and sequences that a model may be opened for: products of them and of what a
@@ -38,6 +39,7 @@ struct Settings {
         peak = options.peak
         keepsSessions = options.keepsSessions
         callerBytes = max(0, options.callerBytes)
+        onDraftFailure = options.drafts.onFailure
         instructionSet =
             if let wanted = options.instructionSet { wanted } else {
                 try InstructionSet(named: Environment.instructionSet)

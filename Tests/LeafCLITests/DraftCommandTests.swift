@@ -129,6 +129,46 @@ import Testing
         #expect(table.contains("| tokens a sweep | drafts |") && table.contains("read a sweep"), "\(table)")
     }
 
+    /// Its texts are those without drafts; who named the draft is told why there are none.
+    @Test func aDamagedDraftIsAWarning() throws {
+        let copy = try copy(of: model)
+        let words = ["generate", model, Self.title, "--greedy", "--max-tokens", "8", "--memory", "100MiB", "-q"]
+        let expected = try Leafcutter.run(words + ["--speculate", "off"])
+        let file = try FileHandle(forUpdating: URL(filePath: copy))
+        let size = try file.seekToEnd()
+        for part in 1...4 {
+            try file.seek(toOffset: size * UInt64(part) / 5)
+            try file.write(contentsOf: Data("damage".utf8))
+        }
+        try file.close()
+        let run = try Leafcutter.run(words + ["--speculate", copy])
+        #expect(run.status == 0 && run.text == expected.text, "\(run.error)")
+        #expect(run.error.contains("warning: speculation is off from here on: \(copy)"), "\(run.error)")
+        #expect(run.error.contains("fails its checksum"), "\(run.error)")
+    }
+
+    @Test(arguments: [["--beams", "3"], ["--compat", "transformers-uncached"]])
+    func draftsTakeNoMemoryWhereNothingCanBeDrafted(_ options: [String]) throws {
+        let copy = try copy(of: model)
+        func plan(_ mode: String) throws -> (planned: Int, mode: String, error: String) {
+            let words = ["generate", model, Self.title, "--max-tokens", "3", "--seed", "1", "--json", "-q"]
+            let run = try Leafcutter.run(words + options + ["--memory", "100MiB", "--speculate", mode])
+            let json = try #require(run.json, "\(run.error)")
+            let planned = (json["memory"] as? [String: Any])?["planned"] as? Int
+            let facts = json["speculation"] as? [String: Any]
+            return (try #require(planned), facts?["mode"] as? String ?? "none", run.error)
+        }
+        let off = try plan("off")
+        for mode in ["ngram", copy] {
+            let named = try plan(mode)
+            #expect(named.planned == off.planned)
+            #expect(named.mode.hasPrefix("off: beams, blanks and"), "\(named.mode)")
+            #expect(named.error.contains("warning: speculation is off: beams, blanks and"), "\(named.error)")
+        }
+        let automatic = try plan("auto")
+        #expect(automatic.planned == off.planned && automatic.error.isEmpty, "\(automatic.error)")
+    }
+
     @Test func aRecordThatCannotBeWrittenIsRefusedBeforeTheWork() throws {
         let copy = try copy(of: model)
         let run = try Leafcutter.shell(

@@ -189,7 +189,8 @@ struct FillCommand: Command {
             pages: width * Demand.pages(holding: context), sequences: width, longest: context, firstRows: context,
             stepRows: width + mostBlanks, logitRows: width + mostBlanks,
             heapBytes: context * Demand.rowHeapBytes
-                + 2 * width * context * (defaults.options.tokenHeapBytes + Demand.idHeapBytes))
+                + 2 * width * context * (defaults.options.tokenHeapBytes + Demand.idHeapBytes),
+            takesDrafts: false)
     }
 
     /// Blanks that a line of a pipe has room for: a row of its own predicts each.

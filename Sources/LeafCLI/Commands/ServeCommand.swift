@@ -117,6 +117,7 @@ struct ServeCommand: Command {
         options.drafts = try engine.drafts(terminal)
         _ = try Model.plan(file, options)
         let journal = AccessLog(log ?? .text) { [notes = terminal.notes] in notes.write($0) }
+        options.drafts.onFailure = { journal.warn("speculation is off from here on: \($0)") }
         let kept = try files.map { folder throws(LeafError) in
             // What clients send, and what is answered, is nobody else's business.
             umask(0o077)

@@ -91,7 +91,10 @@ package final class SpeculationCounters: Sendable {
     }
     private let state = Mutex(State())
 
-    package init() {}
+    private let onFailure: @Sendable (LeafError) -> Void
+
+    /// - Parameter onFailure: called once, when there can be no drafts any more.
+    package init(onFailure: @escaping @Sendable (LeafError) -> Void = { _ in }) { self.onFailure = onFailure }
 
     package var drafted: Int { state.withLock(\.drafted) }
     package var accepted: Int { state.withLock(\.accepted) }
@@ -123,5 +126,8 @@ package final class SpeculationCounters: Sendable {
         }
     }
 
-    func fail(_ error: LeafError) { state.withLock { $0.failure = error } }
+    func fail(_ error: LeafError) {
+        state.withLock { $0.failure = error }
+        onFailure(error)
+    }
 }

@@ -126,6 +126,7 @@ package struct FillLayout: Sendable {
             logitRows: logitRows,
             heapBytes: length *| Demand.rowHeapBytes
                 +| 2 *| width
-                *| (length *| Demand.idHeapBytes +| positions.count *| request.options.tokenHeapBytes))
+                *| (length *| Demand.idHeapBytes +| positions.count *| request.options.tokenHeapBytes),
+            takesDrafts: false)
     }
 }
