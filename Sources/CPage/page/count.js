@@ -1,14 +1,14 @@
 // How many tokens the text has, and whether they fit.
-import { ask } from "/server.js";
-import { hasBlank, withoutBlanks } from "/sheet.js";
-import { say } from "/words.js";
+import { ask } from "./server.js";
+import { hasBlank, withoutBlanks } from "./sheet.js";
+import { say } from "./words.js";
 
 /** How many tokens a text has, as the server says; undefined where it has none, or where there is no answer. */
 async function tokensOf(text) {
   const { prompt, tokens } = withoutBlanks(text);
   if (prompt === "") return undefined;
   try {
-    const answer = await ask("/tokenize", { body: { prompt, add_special_tokens: false } });
+    const answer = await ask("tokenize", { body: { prompt, add_special_tokens: false } });
     return (await answer.json()).count + tokens;
   } catch {
     // Not worth a word: the next change asks again.

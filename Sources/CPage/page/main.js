@@ -1,15 +1,15 @@
 // The page: buttons and keys to requests, answers to the sheet.
-import { TokenCount } from "/count.js";
-import { copy, download, load, store } from "/keep.js";
-import { Notices } from "/notices.js";
-import { Run, Sample, parsePiece } from "/run.js";
-import { Trouble, ask, events, isStream, troubleIn, troubleOf, unknownIn } from "/server.js";
-import { Settings } from "/settings.js";
-import { Sheet, hasBlank } from "/sheet.js";
-import { SweepStrip, seconds } from "/sweep.js";
-import { Switches } from "/switches.js";
-import { Voice } from "/voice.js";
-import { onLanguage, say } from "/words.js";
+import { TokenCount } from "./count.js";
+import { copy, download, load, store } from "./keep.js";
+import { Notices } from "./notices.js";
+import { Run, Sample, parsePiece } from "./run.js";
+import { Trouble, ask, events, isStream, troubleIn, troubleOf, unknownIn } from "./server.js";
+import { Settings } from "./settings.js";
+import { Sheet, hasBlank } from "./sheet.js";
+import { SweepStrip, seconds } from "./sweep.js";
+import { Switches } from "./switches.js";
+import { Voice } from "./voice.js";
+import { onLanguage, say } from "./words.js";
 
 const byId = id => document.getElementById(id);
 /** For whoever does not know how to begin. */
@@ -31,6 +31,8 @@ class Page {
   #ended;
   /** Does again what the server refused. */
   #attempt;
+  /** Whether it was refused for want of a key. */
+  #wantsKey = false;
   /** Seconds to the next token, as the stream's last comment said. */
   #heard;
   /** Texts in the queue, as long as the one under way waits there; undefined until its stream has said a word. */
@@ -165,14 +167,14 @@ class Page {
     this.#stop();
     await this.#busy?.done;
     this.#attempt = () => this.#choose(index, token, alternative);
-    const goesOn = sample.choose(token, alternative);
+    const goesOn = sample.choose(token, alternative, run.requests.length);
     this.#show();
     if (goesOn) {
       const request = { ...this.#settings.request, n: 1, prompt: run.beginning(sample, this.#strip.model?.name) };
       // The focus stays on what was chosen.
       this.#sheet.focusToken(index, token);
       this.#sheet.closeChoices();
-      await this.#send(run, request, [index], () => sample.undo());
+      await this.#send(run, request, [index], () => run.undo(index));
     } else {
       this.#endedBy(run, index);
       this.#show();
@@ -181,9 +183,9 @@ class Page {
   }
 
   #undo() {
-    const sample = this.#run?.samples?.findLast(sample => sample.past.length > 0);
-    if (!sample || this.#busy) return;
-    sample.undo();
+    const index = this.#run?.samples?.findLastIndex(sample => sample.past.length > 0) ?? -1;
+    if (index < 0 || this.#busy) return;
+    this.#run.undo(index);
     this.#endedBy(this.#run);
     this.#show();
     this.#storeSoon();
@@ -213,7 +215,7 @@ class Page {
     const text = this.#sheet.text;
     this.#attempt = () => this.#fill();
     await this.#work("filling", [], async signal => {
-      const answer = await ask("/v1/fill", { body: { text }, signal });
+      const answer = await ask("v1/fill", { body: { text }, signal });
       let filled;
       try {
         filled = await answer.json();
@@ -232,11 +234,11 @@ class Page {
   async #send(run, fields, targets, takeBack) {
     const body = { ...fields, stream: true, return_token_ids: true };
     for (const index of targets) run.samples[index].begin();
-    run.requests.push(body);
+    run.ask(body, targets);
     let hasBegun = false;
     await this.#work(body.beams ? "searching" : "waiting", targets, async signal => {
       try {
-        const answer = await ask("/v1/completions", { body, signal });
+        const answer = await ask("v1/completions", { body, signal });
         await this.#receive(run, answer, targets, () => { hasBegun = true; });
       } catch (thrown) {
         const error = troubleOf(thrown);
@@ -289,6 +291,7 @@ class Page {
     const controller = new AbortController();
     this.#busy = controller;
     this.#phase = phase;
+    this.#wantsKey = false;
     const ended = this.#ended;
     this.#ended = this.#queued = this.#heard = undefined;
     this.#texts = Math.max(1, targets.length);
@@ -301,6 +304,7 @@ class Page {
       await request(controller.signal);
     } catch (thrown) {
       const error = troubleOf(thrown);
+      this.#wantsKey = error.status === 401;
       if (error instanceof Trouble) this.#notices.explain(error, this.#tokenCount());
       else if (error.name !== "AbortError") throw error;
     } finally {
@@ -341,6 +345,7 @@ class Page {
   }
 
   #keyGiven() {
+    if (this.#wantsKey) return this.#tryAgain();
     this.#strip.retry();
     byId("text").focus();
     this.#countSoon();

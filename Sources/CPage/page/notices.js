@@ -1,7 +1,7 @@
 // What went wrong, in a sentence, and the field for a key.
-import { hasKey, setKey } from "/server.js";
-import { settingOf } from "/settings.js";
-import { isWord, onLanguage, say } from "/words.js";
+import { hasKey, setKey } from "./server.js";
+import { settingOf } from "./settings.js";
+import { isWord, onLanguage, say } from "./words.js";
 
 const byId = id => document.getElementById(id);
 

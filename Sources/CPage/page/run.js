@@ -85,9 +85,12 @@ export class Sample {
     this.finish ??= reason;
   }
 
-  /** Puts another token in place of one and drops what follows. Whether there is something to write behind it. */
-  choose(index, alternative) {
-    this.past.push({ tokens: this.tokens, finish: this.finish });
+  /**
+   * Puts another token in place of one and drops what follows. `requests` is how many were made before. Whether there
+   * is something to write behind it.
+   */
+  choose(index, alternative, requests) {
+    this.past.push({ tokens: this.tokens, finish: this.finish, requests });
     this.past.splice(0, this.past.length - 20);
     const { top } = this.tokens[index];
     this.tokens = this.tokens.slice(0, index);
@@ -99,9 +102,12 @@ export class Sample {
     return true;
   }
 
+  /** Goes back to before the last choice; how many requests were made then. */
   undo() {
-    Object.assign(this, this.past.pop());
-    this.finish ??= "stopped";
+    const { tokens, finish, requests } = this.past.pop();
+    this.tokens = tokens;
+    this.finish = finish ?? "stopped";
+    return requests;
   }
 }
 
@@ -116,6 +122,8 @@ export class Run {
   /** Requests in their order, so that all can be made again. */
   requests = [];
   samples = [];
+  /** The numbers of the samples that a request was made for. */
+  #targets = new WeakMap();
 
   /** `kind`: "samples" or "beams". */
   constructor(prompt, kind) {
@@ -127,6 +135,20 @@ export class Run {
     const run = Object.assign(new Run(saved.prompt, saved.kind), saved);
     run.samples = saved.samples.map(Sample.from);
     return run;
+  }
+
+  /** Notes a request that is made for some samples. */
+  ask(request, targets) {
+    this.requests.push(request);
+    this.#targets.set(request, targets);
+  }
+
+  /** Takes a sample's last choice back, and what was asked for behind it: the seed is that of what is left. */
+  undo(index) {
+    const before = this.samples[index].undo();
+    this.requests = this.requests.filter((request, number) =>
+      number < before || this.#targets.get(request)?.[0] !== index);
+    this.seed = this.requests.at(-1)?.seed ?? this.seed;
   }
 
   get isUnderWay() { return this.samples.some(sample => sample.finish === null); }

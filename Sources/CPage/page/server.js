@@ -1,5 +1,5 @@
 // Talks to the server: one place for the key, for errors and for streams.
-import { recall, remember } from "/keep.js";
+import { recall, remember } from "./keep.js";
 
 const KEY = "leafcutter.key";
 /** Kept until the tab is closed, or until the page is left where nothing can be stored. */

@@ -1,5 +1,5 @@
 // How to write: what can be set, the form for it, and the link that holds it.
-import { translate } from "/words.js";
+import { translate } from "./words.js";
 
 /** `when` names the ways of decoding for which a setting means anything. */
 const KINDS = [

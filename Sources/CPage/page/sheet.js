@@ -1,6 +1,6 @@
 // The sheet: the person's text in a text field, and what the model wrote right behind its last character.
-import { Choices, TokenView, percent, probability, shade } from "/tokens.js";
-import { onLanguage, say } from "/words.js";
+import { Choices, TokenView, percent, probability, shade } from "./tokens.js";
+import { onLanguage, say } from "./words.js";
 
 const BLANK = /<blank(?::(\d+))?>/g;
 /** What the server tries for a blank of any length. */

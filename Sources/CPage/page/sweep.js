@@ -1,6 +1,6 @@
 // The strip of the sweep: what the machine is doing, from the server's events.
-import { ask, events, Trouble } from "/server.js";
-import { onLanguage, say } from "/words.js";
+import { ask, events, Trouble } from "./server.js";
+import { onLanguage, say } from "./words.js";
 
 const byId = id => document.getElementById(id);
 const rounded = (value, digits) => value.toLocaleString("en", { maximumFractionDigits: digits, useGrouping: false });
@@ -43,7 +43,7 @@ export class SweepStrip extends EventTarget {
     let failures = 0;
     for (;;) {
       try {
-        const answer = await ask("/events");
+        const answer = await ask("events");
         if (failures > 0) this.dispatchEvent(new Event("back"));
         failures = 0;
         for await (const { event, data } of events(answer)) if (data !== undefined) this.#take(event, JSON.parse(data));

@@ -1,5 +1,5 @@
 // Language and colours: the browser's, until a person says otherwise.
-import { currentLanguage, onLanguage, say, speak } from "/words.js";
+import { currentLanguage, onLanguage, say, speak } from "./words.js";
 
 const byId = id => document.getElementById(id);
 const THEMES = ["auto", "light", "dark"];

@@ -1,5 +1,5 @@
 // Tokens on the page: coloured by probability, moved through by keys, with a list of what else could stand there.
-import { onLanguage, say } from "/words.js";
+import { onLanguage, say } from "./words.js";
 
 const BOUNDS = [0.8, 0.5, 0.2, 0.05, 0.01];
 
