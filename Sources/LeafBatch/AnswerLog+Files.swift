@@ -48,3 +48,16 @@ extension AnswerLog {
         }
     }
 }
+
+extension InputFile {
+    /// Whether nothing but zeros stands there, or nothing: what a machine that went down did not bring to the disk.
+    func isZero(from offset: Int) throws(LeafError) -> Bool {
+        var offset = offset
+        while offset < byteCount {
+            let piece = try bytes(at: offset, count: min(JobLines.pieceBytes, byteCount - offset))
+            guard piece.allSatisfy({ $0 == 0 }) else { return false }
+            offset += piece.count
+        }
+        return true
+    }
+}

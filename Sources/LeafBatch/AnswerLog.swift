@@ -26,20 +26,20 @@ package final class AnswerLog {
     /// Refuses answers that would take so many bytes with all those before.
     package typealias Reserve = @Sendable (_ bytes: Int) throws(LeafError) -> Void
 
-    private let paths: Paths
+    let paths: Paths
     private let reserve: Reserve?
-    private let job: OutputFile
-    private let answers: OutputFile
-    private var errors: OutputFile?
+    let job: OutputFile
+    let answers: OutputFile
+    var errors: OutputFile?
     /// Whether there was no job, and none has begun: nothing of it has to stay.
     private var isUnbegun: Bool
     private let madeJob: Bool
     private let madeAnswers: Bool
 
     /// Bytes of each file that are whole.
-    private var jobEnd = 0
-    private var answersEnd = 0
-    private var errorsEnd = 0
+    var jobEnd = 0
+    var answersEnd = 0
+    var errorsEnd = 0
     /// What is not on the disk yet.
     private var pendingRecords: [UInt8] = []
     private var pendingAnswers: [UInt8] = []
@@ -74,9 +74,10 @@ package final class AnswerLog {
             }
         }
         try checkAnswers()
+        try OutputFile.checkIsIdle(paths.answers)
         let isNew = !FilePath.exists(paths.job)
         if isNew, try Self.byteCount(of: paths.answers) > 0 { throw Self.orphaned(paths) }
-        job = try OutputFile(path: paths.job, calls: calls)
+        job = try OutputFile(path: paths.job, calls: calls, again: nil)
         try job.lock(for: "run")
         madeJob = job.byteCount == 0
         do throws(LeafError) {
@@ -85,8 +86,10 @@ package final class AnswerLog {
             begun = resumes ? try Self.record(paths) : nil
             if begun == nil, try Self.byteCount(of: paths.answers) > 0 { throw Self.orphaned(paths) }
             guard try JobRecord.isRecord(paths.job) else { throw LeafError.wouldBeLost(paths.job) }
+            guard resumes || madeJob else { throw Self.begunAlready(paths) }
             madeAnswers = !FilePath.exists(paths.answers)
-            answers = try OutputFile(path: paths.answers, calls: calls)
+            answers = try OutputFile(path: paths.answers, calls: calls, again: nil)
+            try answers.lock(for: "run")
         } catch {
             if madeJob { try? FilePath.remove(paths.job) }
             throw error
@@ -95,7 +98,8 @@ package final class AnswerLog {
         guard let path = paths.errors else { return }
         do throws(LeafError) {
             try Self.checkErrors(path, ofJob: begun != nil)
-            let file = try OutputFile(path: path, calls: calls)
+            try OutputFile.checkIsIdle(path)
+            let file = try OutputFile(path: path, calls: calls, again: nil)
             try file.lock(for: "run")
             errors = file
         } catch {
@@ -124,6 +128,13 @@ package final class AnswerLog {
             .usage,
             "\(paths.job) does not say which lines \(paths.answers) answers; put it back, or name another file for the "
                 + "answers")
+    }
+
+    private static func begunAlready(_ paths: Paths) -> LeafError {
+        LeafError(
+            .usage,
+            "\(paths.job) is there already, and holds the seed of a job whose answers \(paths.answers) are missing; "
+                + "remove it, or go on with it", advice: .setting("resume"))
     }
 
     /// The first line of a job's file; nil if it has none that is whole.
@@ -162,97 +173,6 @@ package final class AnswerLog {
         try FilePath.synchronizeFolder(of: paths.answers)
         jobEnd = line.count
         isUnbegun = false
-    }
-
-    /// Goes on with what was begun: cuts off what is not whole, and notes which lines have their answers.
-    ///
-    /// - Parameter done: gets the lines that have.
-    /// - Returns: how many of them failed.
-    /// - Throws: `.badInput` for answers that somebody changed or added, or records that are damaged, `.usage` for
-    ///   something else in the file of requests that failed.
-    package func resume(_ done: inout LineSet) throws(LeafError) -> Int {
-        let recordFile = try InputFile(path: paths.job)
-        let records = try JobLines(recordFile, limit: Self.lineLimit)
-        let input = try InputFile(path: paths.answers)
-        let failures = try paths.errors.map { path throws(LeafError) in try InputFile(path: path) }
-        var (failed, isTorn) = (0, false)
-        while !isTorn, let line = try records.next() {
-            let end = line.offset + line.bytes.count + 1
-            // Without its line feed it is torn.
-            guard end <= recordFile.byteCount else { break }
-            if line.number > 1 {
-                guard let record = AnswerRecord(line.bytes) else {
-                    // A machine that went down may have left the last one broken.
-                    if try records.next() == nil { break }
-                    throw LeafError(
-                        .badInput, "line \(line.number) of \(paths.job) is damaged; name another file for the answers")
-                }
-                guard try holds(record, input) else {
-                    isTorn = true
-                    break
-                }
-                guard done.insert(record.line) else {
-                    throw LeafError(
-                        .badInput, "\(paths.job) has line \(record.line) twice; name another file for the answers")
-                }
-                if record.isFailure {
-                    failed += 1
-                    if let failures { try copy(record, from: input, to: failures) }
-                }
-                answersEnd += record.byteCount
-            }
-            jobEnd = end
-        }
-        guard isTorn || input.byteCount <= answersEnd else { throw added(to: paths.answers, behind: answersEnd) }
-        if let failures, failures.byteCount > errorsEnd { throw added(to: failures.path, behind: errorsEnd) }
-        try job.truncate(to: jobEnd)
-        try answers.truncate(to: answersEnd)
-        try errors?.synchronize()
-        return failed
-    }
-
-    private func added(to path: String, behind end: Int) -> LeafError {
-        LeafError(
-            .badInput,
-            "\(path) holds what is not of this job, behind byte \(end); move that elsewhere, or name another file")
-    }
-
-    /// Compares the next answer with its record.
-    ///
-    /// - Returns: false for one that never came to the disk as a whole.
-    /// - Throws: `.badInput` for one that somebody changed.
-    private func holds(_ record: AnswerRecord, _ input: InputFile) throws(LeafError) -> Bool {
-        guard input.byteCount - answersEnd >= record.byteCount else { return false }
-        var digest = try record.begin()
-        var hasHoles = false
-        try Self.forEachPiece(of: record, at: answersEnd, in: input) { piece in
-            piece.withUnsafeBytes { digest.update($0) }
-            hasHoles = hasHoles || piece.contains(0)
-        }
-        if digest.value == record.digest { return true }
-        // What a machine that went down did not bring to the disk reads as zeros, which no answer has.
-        guard !hasHoles else { return false }
-        throw LeafError(
-            .badInput,
-            "\(paths.answers) was changed at byte \(answersEnd), where the answer to line \(record.line) stands; "
-                + "put it back, or name another file for the answers")
-    }
-
-    /// Lets the file of requests that failed hold the next answer: it is there, as far as it goes, or written.
-    private func copy(
-        _ record: AnswerRecord, from input: InputFile, to failures: InputFile
-    ) throws(LeafError) {
-        try Self.forEachPiece(of: record, at: answersEnd, in: input) { piece throws(LeafError) in
-            let held = max(0, min(piece.count, failures.byteCount - errorsEnd))
-            guard try piece.starts(with: failures.bytes(at: errorsEnd, count: held)) else {
-                throw LeafError(
-                    .usage,
-                    "\(failures.path) holds something else than the requests of this job that failed, at byte "
-                        + "\(errorsEnd); name another file for them")
-            }
-            if held < piece.count { try errors?.write(piece, at: errorsEnd) }
-            errorsEnd += piece.count
-        }
     }
 
     static func forEachPiece(

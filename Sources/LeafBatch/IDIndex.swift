@@ -207,12 +207,8 @@ private final class ScratchFile {
 
     private func made() throws(LeafError) -> (output: OutputFile, input: InputFile) {
         if let file { return file }
-        let output = try OutputFile(path: path)
-        // A run that was killed before it could take the name away has left it empty.
-        try output.requireEmpty()
-        let input = try InputFile(path: path)
-        try FilePath.remove(path)
-        file = (output, input)
-        return (output, input)
+        let new = try OutputFile.nameless(path)
+        file = new
+        return new
     }
 }

@@ -44,11 +44,14 @@ package struct JobRecord: Sendable, Equatable {
         return json.line + "\n"
     }
 
-    /// Whether a file is empty, or begins as one of a job does, as far as it goes.
+    /// Whether a file is empty, or begins as one of a job does, as far as it goes, or as far as it came to the disk.
     static func isRecord(_ path: String) throws(LeafError) -> Bool {
         let input = try InputFile(path: path)
         let start = Array(#"{"leafcutter_batch":"#.utf8)
-        return try start.starts(with: input.bytes(at: 0, count: min(start.count, input.byteCount)))
+        let head = try input.bytes(at: 0, count: min(start.count, input.byteCount))
+        let written = head.prefix { $0 != 0 }
+        guard start.starts(with: written) else { return false }
+        return written.count == head.count ? true : try input.isZero(from: written.count)
     }
 
     /// - Returns: nil for anything else.

@@ -31,12 +31,7 @@ package final class InputProducts: Sendable {
             return end
         }
         let path = OutputTarget.Companion.products.path(of: try OutputTarget.file(path, for: "a model file"))
-        output = try OutputFile(path: path)
-        try output.lock(for: "run")
-        try output.requireEmpty()
-        defer { try? FilePath.remove(path) }
-        try output.truncate(to: end)
-        input = try InputFile(path: path)
+        (output, input) = try OutputFile.nameless(path, count: end)
         groups = Mutex(Array(repeating: nil, count: columns.count))
     }
 

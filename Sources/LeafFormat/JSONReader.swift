@@ -86,13 +86,16 @@ package struct JSONReader {
     }
 
     /// A whole number that the type can hold; `3.0` and `1e2` are such.
-    package mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) throws(LeafError) -> Value
-    {
-        try expect(.number, "a whole number")
+    ///
+    /// - Parameter name: what is wanted, for the message.
+    package mutating func integer<Value: FixedWidthInteger>(
+        _ type: Value.Type = Value.self, _ name: String = "a whole number"
+    ) throws(LeafError) -> Value {
+        try expect(.number, name)
         let literal = try numberLiteral()
         if let value = Value(literal) { return value }
         if let value: Value = Self.whole(literal) { return value }
-        throw wrong("is \(Self.quoted(literal)), where a whole number from \(Value.min) to \(Value.max) is wanted")
+        throw wrong("is \(Self.quoted(literal)), where \(name) from \(Value.min) to \(Value.max) is wanted")
     }
 
     /// A number for a message, with a mark where it goes on.
@@ -183,6 +186,12 @@ package struct JSONReader {
         case .list: try list { reader throws(LeafError) in try reader.skip() }
         case .object: try object { _, reader throws(LeafError) in try reader.skip() }
         }
+    }
+
+    /// - Throws: if the value of a field is not followed by what ends it: a number that was cut off reads as another.
+    package mutating func endOfField() throws(LeafError) {
+        skipSpace()
+        guard byte == UInt8(ascii: ",") || byte == UInt8(ascii: "}") else { throw fault("a comma or } is missing") }
     }
 
     /// - Throws: if anything but space is left.

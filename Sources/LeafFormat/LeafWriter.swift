@@ -64,13 +64,12 @@ package final class LeafWriter {
                 .usage, "\(path) is there already; give another name, or replace it", advice: .setting("force"))
         }
 
-        try OutputFile.checkIsIdle(path)
+        try OutputFile.checkIsIdle(path, besides: [.part, .journal])
+        try OutputFile.checkMayBeReplaced(path)
         var resumption = try Resumption(
             path: path, layout, identity: contents.identity(fingerprint), options)
-        part = try OutputFile(path: Companion.part.path(of: path), calls: options.calls)
-        // For who would give this name to something else.
-        try part.lock()
-        try part.takePermissions(of: path)
+        part = try Self.ownPart(of: path, isBegun: resumption.isBegun, options.calls)
+        part.takePermissions(of: path)
         committer = BlockCommitter(part: part)
         let (blocks, start) = try resumption.begin(part)
         self.start = start
@@ -163,9 +162,29 @@ package final class LeafWriter {
         _ = try open(part.path)
         try committer.noteFinished()
         try FilePath.rename(part.path, to: path)
+        part.unlock()
         try named()
         try FilePath.remove(Companion.journal.path(of: path))
         return try open(path)
+    }
+
+    /// Opens the unfinished file, and locks it for who would give its name to something else.
+    ///
+    /// - Parameter isBegun: whether an earlier run may have worked on it.
+    /// - Throws: `.usage` where it has another name, under which it would change, and work would be lost with it.
+    private static func ownPart(
+        of path: String, isBegun: Bool, _ calls: WriteCalls
+    ) throws(LeafError) -> OutputFile {
+        let path = Companion.part.path(of: path)
+        let part = try OutputFile(path: path, calls: calls)
+        try part.lock()
+        guard part.hasOtherNames else { return part }
+        guard !isBegun else { throw .hasOtherNames(path) }
+        try OutputFile.requireUnfinished(path)
+        try FilePath.remove(path)
+        let own = try OutputFile(path: path, calls: calls)
+        try own.lock()
+        return own
     }
 
     private func open(_ path: String) throws(LeafError) -> LeafFile {

@@ -30,6 +30,7 @@ struct Resumption {
         let journalPath = LeafWriter.Companion.journal.path(of: path)
         guard FilePath.exists(journalPath) || !options.needsConsumedSource else { throw .consumedElsewhere }
         journal = try WriterJournal(of: path, calls: options.calls)
+        guard !journal.hasOtherNames else { throw .hasOtherNames(journalPath) }
         record = try WriterJournal.read(journalPath)
         if record == nil, try !WriterJournal.isJournal(journalPath) {
             // An unfinished file vouches for its journal, however that is damaged.
@@ -40,6 +41,9 @@ struct Resumption {
             throw record?.isDamaged == true ? .lostBlocks(path) : .consumedElsewhere
         }
     }
+
+    /// Whether an earlier run may have worked on the file.
+    var isBegun: Bool { hadPart && record != nil }
 
     /// Finds the blocks that are done, and lets the journal go on behind them, or begin.
     ///
@@ -119,6 +123,14 @@ struct Resumption {
 }
 
 extension LeafError {
+    /// An unfinished conversion that somebody keeps under another name as well.
+    static func hasOtherNames(_ path: String) -> LeafError {
+        LeafError(
+            .usage,
+            "\(path) has another name as well, a hard link, under which it would change; put a copy in its place, or "
+                + "remove it")
+    }
+
     fileprivate static let consumedElsewhere = LeafError(
         .badInput,
         "the checkpoint lacks what an interrupted conversion that consumes it has put into another file already; "

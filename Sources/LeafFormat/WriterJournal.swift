@@ -80,6 +80,8 @@ struct WriterJournal {
         remains = Remains(of: path, file)
     }
 
+    var hasOtherNames: Bool { file.hasOtherNames }
+
     /// What an unfinished file leaves: itself and its journal, or nothing if no run could go on from them.
     private final class Remains {
         private let path: String

@@ -176,7 +176,7 @@ package struct CheckpointFiles: Sendable {
 }
 
 /// The name of one of several files that hold a model: `model-00001-of-00003.safetensors`.
-private struct ShardName {
+struct ShardName {
     /// From 1.
     let number: Int
     let count: Int

@@ -48,8 +48,22 @@ struct ExportShards {
         }
     }
 
+    static let configurationName = "config.json"
+    static let vocabularyName = "vocab.txt"
+    /// Of weights that are not in shards.
+    static let weightsName = "model.safetensors"
+    static let headName = "model-head.safetensors"
     static let indexName = "model.safetensors.index.json"
     static let headIndexName = "model-head.safetensors.index.json"
+
+    /// How every configuration begins.
+    static let configurationStart = """
+        {
+          "architectures": [
+            "CpmAntForCausalLM"
+          ],
+
+        """
 
     /// The files that the first index names.
     let shards: [File]
@@ -65,7 +79,7 @@ struct ExportShards {
         } else {
             let beside = tensors.first { $0.name == "cpmant.\(TensorName.outputNorm)" }!
             let head = Self.head(of: configuration, from: TensorName.tokenTable)
-            headFile = File(name: "model-head.safetensors", tensors: [beside, head], weights)
+            headFile = File(name: Self.headName, tensors: [beside, head], weights)
         }
         var groups: [[Tensor]] = [[]]
         var bytes = 0
@@ -86,6 +100,11 @@ struct ExportShards {
     }
 
     var files: [File] { shards + (headFile.map { [$0] } ?? []) }
+    /// The names of all files that an export makes, in the order in which it makes them.
+    func names(hasVocabulary: Bool) -> [String] {
+        files.map(\.name) + [Self.indexName] + (headFile == nil ? [] : [Self.headIndexName])
+            + (hasVocabulary ? [Self.vocabularyName] : []) + [Self.configurationName]
+    }
     var totalBytes: Int { files.reduce(0) { $0 + $1.byteCount } }
     /// Each counted once.
     var tensorCount: Int { shards.reduce(headFile == nil ? 0 : 1) { $0 + $1.tensors.count } }
@@ -158,11 +177,7 @@ extension ModelConfiguration {
         // Only a head that is the token table lies apart.
         let weightsKey = hasOwnHead ? "" : "\"transformers_weights\": \"\(ExportShards.headIndexName)\",\n  "
         let tokenizer = isPlus ? "" : "\"tokenizer_class\": \"CpmAntTokenizer\",\n  "
-        return """
-            {
-              "architectures": [
-                "CpmAntForCausalLM"
-              ],
+        return ExportShards.configurationStart + """
               "bos_token_id": 6,
               "dim_ff": \(dimFF),
               "dim_head": \(dimHead),

@@ -11,6 +11,7 @@ public struct ExportOptions: Sendable {
     public var replacesExisting = false
     /// Of the kernels that convert numbers, such as `avx2`; nil for the fastest that this processor has.
     public var instructionSet: String?
+    package var calls = WriteCalls()
 
     public init() {}
 }
@@ -52,7 +53,8 @@ public struct Exporter: Sendable {
         self.options = options
     }
 
-    /// Exports the model. Files are renamed to their final names when they are complete, `config.json` last.
+    /// Exports the model. Files get their names when all of them are complete, and only then replace what was there;
+    /// `config.json` is whole last.
     ///
     /// - Throws: `.badInput` for a damaged model or one that transformers cannot hold, `.usage` if there are files
     ///   already.
@@ -87,13 +89,19 @@ public struct Exporter: Sendable {
 
         let shards = ExportShards(configuration, weights: weights, shardBytes: options.shardBytes)
         guard folder != OutputTarget.standardOutput else { throw OutputTarget.noFile(for: "a checkpoint's folder") }
+        let hasVocabulary = file.leaf.tensor(LeafMetadata.vocabularyTensor) != nil
         let isNew = try FilePath.makeFolder(folder)
         do throws(LeafError) {
-            // Another export would lose what it has made.
-            let lock = try FolderLock(folder)
-            defer { withExtendedLifetime(lock) {} }
-            try prepareFolder(shards)
-            try fillFolder(shards, file, weights, kernels, isCancelled, progress)
+            var target = try ExportFolder(
+                folder, making: shards.names(hasVocabulary: hasVocabulary), of: model,
+                replacesExisting: options.replacesExisting, byteCount: shards.totalBytes, options.calls)
+            do throws(LeafError) {
+                try fill(&target, shards, file, weights, kernels, isCancelled, progress)
+                try target.finish()
+            } catch {
+                target.abandon()
+                throw error
+            }
         } catch {
             if isNew { FilePath.removeFolderIfEmpty(folder) }
             throw error
@@ -105,44 +113,28 @@ public struct Exporter: Sendable {
             peakBytes: ProcessMemory.peakBytes)
     }
 
-    /// Writes everything into a folder that is prepared, or leaves it so. Files get their names when all of them are
-    /// whole: shards alone are no checkpoint, and would stand in the way of the next export.
-    private func fillFolder(
-        _ shards: ExportShards, _ file: CPMAntFile, _ weights: WeightFormat, _ kernels: WeightKernels,
-        _ isCancelled: () -> Bool, _ progress: (ExportProgress) -> Void
+    private func fill(
+        _ target: inout ExportFolder, _ shards: ExportShards, _ file: CPMAntFile, _ weights: WeightFormat,
+        _ kernels: WeightKernels, _ isCancelled: () -> Bool, _ progress: (ExportProgress) -> Void
     ) throws(LeafError) {
-        var parts: [(name: String, file: OutputFile)] = []
-        func make(_ name: String, _ write: (OutputFile) throws(LeafError) -> Void) throws(LeafError) {
-            let part = try OutputFile.unfinished("\(folder)/\(name)")
-            parts.append((name, part))
-            try write(part)
-        }
-        do throws(LeafError) {
-            let rows = try LeafRows(file, kernels)
-            var done = 0
-            for shard in shards.files {
-                try make(shard.name) { (part) throws(LeafError) in
-                    var writer = try ShardWriter(shard, to: part, weights: weights, kernels)
-                    for tensor in shard.tensors {
-                        try write(tensor, rows, &writer) { (count) throws(LeafError) in
-                            done += count
-                            progress(ExportProgress(bytesDone: done, bytesTotal: shards.totalBytes))
-                            if isCancelled() {
-                                throw LeafError(.cancelled, "the export was stopped; run it again from the start")
-                            }
+        let rows = try LeafRows(file, kernels)
+        var done = 0
+        for shard in shards.files {
+            try target.make(shard.name) { (part) throws(LeafError) in
+                var writer = try ShardWriter(shard, to: part, weights: weights, kernels)
+                for tensor in shard.tensors {
+                    try write(tensor, rows, &writer) { (count) throws(LeafError) in
+                        done += count
+                        progress(ExportProgress(bytesDone: done, bytesTotal: shards.totalBytes))
+                        if isCancelled() {
+                            throw LeafError(.cancelled, "the export was stopped; run it again from the start")
                         }
                     }
                 }
             }
-            for (name, bytes) in try others(shards, file, rows, weights) {
-                try make(name) { (part) throws(LeafError) in try part.write(bytes, at: 0) }
-            }
-            for part in parts { try part.file.finish(as: "\(folder)/\(part.name)", isDurable: true) }
-        } catch {
-            for part in parts {
-                try? FilePath.remove(part.file.isNamed ? part.file.path : "\(folder)/\(part.name)")
-            }
-            throw error
+        }
+        for (name, bytes) in try others(shards, file, rows, weights) {
+            try target.make(name) { (part) throws(LeafError) in try part.write(bytes, at: 0) }
         }
     }
 
@@ -153,36 +145,12 @@ public struct Exporter: Sendable {
         var others = [(ExportShards.indexName, shards.index)]
         if let index = shards.headIndex { others.append((ExportShards.headIndexName, index)) }
         let hasVocabulary = file.leaf.tensor(LeafMetadata.vocabularyTensor) != nil
-        if hasVocabulary { others.append(("vocab.txt", try rows.bytes(of: LeafMetadata.vocabularyTensor))) }
+        if hasVocabulary {
+            others.append((ExportShards.vocabularyName, try rows.bytes(of: LeafMetadata.vocabularyTensor)))
+        }
         let isPlus = hasVocabulary && file.leaf.tensor(LeafMetadata.dictionaryTensor) == nil
         let json = file.configuration.transformersJSON(weights, isPlus: isPlus)
-        return others + [("config.json", Array(json.utf8))]
-    }
-
-    /// The files of a checkpoint, whole or in shards.
-    private static func names(_ shards: ExportShards) -> [String] {
-        ["config.json", "vocab.txt", "model.safetensors", ExportShards.indexName, ExportShards.headIndexName]
-            + shards.files.map(\.name)
-    }
-
-    private func prepareFolder(_ shards: ExportShards) throws(LeafError) {
-        let names = Self.names(shards)
-        let held = names.first { FilePath.identity(of: "\(folder)/\($0)") != nil }
-        if let held, !options.replacesExisting {
-            throw LeafError(
-                .usage,
-                "\(folder) holds a \(held) already; give another folder, or replace what it has of a checkpoint",
-                advice: .setting("force"))
-        }
-        for name in names { try OutputTarget.check("\(folder)/\(name)", isNoneOf: [model]) }
-        for name in names { try FilePath.remove("\(folder)/\(name)") }
-        let free = try FilePath.freeBytes(at: "\(folder)/config.json")
-        guard shards.totalBytes <= free else {
-            throw LeafError(
-                .io,
-                "\(folder) needs \(shards.totalBytes.diskText) on its disk, where \(free.diskText) are free; "
-                    + "choose another place")
-        }
+        return others + [(ExportShards.configurationName, Array(json.utf8))]
     }
 
     private func write(

@@ -51,6 +51,8 @@ public struct RequantizationResult: Sendable, Equatable {
     public let bytesPerSecond: Double
     /// Blocks that an interrupted run had left.
     public let blocksResumed: Int
+    /// What the user should know.
+    public let warnings: [String]
 }
 
 /// Makes a `.leaf` file of another one, with other weights: fewer bits of int8 or float numbers, or the int8 numbers
@@ -104,7 +106,7 @@ public struct Requantizer: Sendable {
         let calibration = try calibrate?()
         let source = try StoredModel(file.leaf)
         let writer = try writer(file, calibration)
-        let resumed = writer.completedBlocks
+        let (resumed, wasDiscarded) = (writer.completedBlocks, writer.start == .discarded)
         let maker = try TileMaker(
             source, file.shape, try WeightKernels(options.instructionSet), to: writer.layout.shape,
             calibration?.products)
@@ -123,7 +125,9 @@ public struct Requantizer: Sendable {
         return RequantizationResult(
             output: output, parameters: file.shape.parameterCount, bytes: made.fileBytes, seconds: seconds,
             weights: options.weights, peakBytes: ProcessMemory.peakBytes,
-            bytesPerSecond: Double(written) / max(seconds, 1e-9), blocksResumed: resumed)
+            bytesPerSecond: Double(written) / max(seconds, 1e-9), blocksResumed: resumed,
+            warnings: wasDiscarded
+                ? ["an unfinished conversion of another model or weights lay there; it was dropped"] : [])
     }
 
     private func check(_ file: CPMAntFile, isCalibrated: Bool) throws(LeafError) {

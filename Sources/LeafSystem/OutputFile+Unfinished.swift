@@ -10,26 +10,56 @@ extension OutputFile {
     ///
     /// - Parameters:
     ///   - result: where links lead.
+    ///   - own: what this run has of the result already.
     ///   - patience: how long to wait for another run that is writing it.
     /// - Throws: `.io` if it cannot be written or another run is writing it, `.usage` if something would be lost.
     package static func unfinished(
-        _ result: String, patience: Duration = .zero, calls: WriteCalls = WriteCalls()
+        _ result: String, besides own: [OutputTarget.Companion] = [], patience: Duration = .zero,
+        calls: WriteCalls = WriteCalls()
     ) throws(LeafError) -> OutputFile {
-        try checkIsIdle(result)
-        let part = try locked(OutputTarget.Companion.part.path(of: result), patience, calls)
-        try requireUnfinished(part.path)
-        try part.takePermissions(of: result)
+        try checkIsIdle(result, besides: own + [.part])
+        try checkMayBeReplaced(result)
+        try checkIsNoConversion(result)
+        let path = OutputTarget.Companion.part.path(of: result)
+        var part = try locked(path, patience, calls)
+        try requireUnfinished(path)
+        if part.hasOtherNames {
+            // They are somebody's, and so is what they lead to.
+            try FilePath.remove(path)
+            part = try locked(path, patience, calls)
+        }
+        part.takePermissions(of: result)
         try part.truncate(to: 0)
         return part
     }
 
-    /// Lets nobody read or write it who may not do so with the file whose place it will take.
+    /// Refuses what a process may not write, though it could give its name to another file.
     ///
-    /// - Throws: `.io` if that may not be written.
-    package func takePermissions(of result: String) throws(LeafError) {
+    /// - Parameter result: nothing needs to be there.
+    /// - Throws: `.io`.
+    package static func checkMayBeReplaced(_ result: String) throws(LeafError) {
+        guard FilePath.identity(of: result)?.isRegular == true, access(result, W_OK) != 0 else { return }
+        throw .system("\(result) cannot be written", errno)
+    }
+
+    /// Refuses the place of a model file that is being made, and that only its own command can go on with.
+    ///
+    /// - Throws: `.usage`.
+    package static func checkIsNoConversion(_ result: String) throws(LeafError) {
+        let (part, journal) = (
+            OutputTarget.Companion.part.path(of: result), OutputTarget.Companion.journal.path(of: result)
+        )
+        guard FilePath.exists(part), FilePath.exists(journal) else { return }
+        throw LeafError(
+            .usage,
+            "\(part) is an unfinished conversion; go on with the command that began it, or remove \(part) and "
+                + journal)
+    }
+
+    /// Lets nobody read or write it who may not do so with the file whose place it will take.
+    package func takePermissions(of result: String) {
         var status = stat()
         guard lstat(result, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
-        guard access(result, W_OK) == 0 else { throw .system("\(result) cannot be written", errno) }
         setPermissions(status)
     }
 
@@ -70,14 +100,37 @@ extension OutputFile {
         try writeHead()
         if isDurable { try synchronize() }
         try FilePath.rename(path, to: result)
+        unlock()
+    }
+
+    /// Gives files that `unfinished` made, and that are worth something only together, their names.
+    ///
+    /// The last one gets its name first and its head last: until then nobody takes it for whole.
+    ///
+    /// - Parameter tidy: called when all names are given.
+    package static func finish(
+        _ parts: [(file: OutputFile, result: String)], _ tidy: () throws(LeafError) -> Void
+    ) throws(LeafError) {
+        guard let last = parts.last else { return }
+        for part in parts { try part.file.synchronize() }
+        try FilePath.rename(last.file.path, to: last.result)
+        for part in parts.dropLast() { try part.file.finish(as: part.result, isDurable: true) }
+        try tidy()
+        try FilePath.synchronizeFolder(of: last.result)
+        try last.file.writeHead()
+        try last.file.synchronize()
+        last.file.unlock()
     }
 
     /// Makes a file, or replaces it, that gets its name when `write` has filled it and all of it is on the disk; of one
     /// that was not finished nothing is left. One that another run is writing is left alone.
+    ///
+    /// - Parameter own: what this run has of it already.
     package static func replace<Value>(
-        _ path: String, calls: WriteCalls = WriteCalls(), _ write: (OutputFile) throws(LeafError) -> Value
+        _ path: String, besides own: [OutputTarget.Companion] = [], calls: WriteCalls = WriteCalls(),
+        _ write: (OutputFile) throws(LeafError) -> Value
     ) throws(LeafError) -> Value {
-        let part = try unfinished(path, calls: calls)
+        let part = try unfinished(path, besides: own, calls: calls)
         do throws(LeafError) {
             let value = try write(part)
             try part.finish(as: path, isDurable: true)
@@ -89,17 +142,22 @@ extension OutputFile {
         }
     }
 
-    /// Refuses a name under which another run is making something that it will call otherwise.
+    /// Refuses a result that another run is writing or keeps, or a name under which it makes something that it will
+    /// call otherwise.
     ///
-    /// - Parameter path: where links lead.
+    /// - Parameters:
+    ///   - path: where links lead.
+    ///   - own: what this run has locked, or is about to lock, beside it.
     /// - Throws: `.io`.
-    package static func checkIsIdle(_ path: String) throws(LeafError) {
-        // What has its name already may be locked for a moment more.
-        let names = OutputTarget.Companion.allCases.filter { $0 != .acceptance }
-        guard names.contains(where: { path.hasSuffix(".\($0.rawValue)") }) else { return }
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
-        guard descriptor >= 0 else { return }
-        defer { close(descriptor) }
-        guard isLocked(descriptor) else { throw .inUse(path, by: "run") }
+    package static func checkIsIdle(
+        _ path: String, besides own: [OutputTarget.Companion] = []
+    ) throws(LeafError) {
+        let companions = OutputTarget.Companion.thatAreLocked.filter { !own.contains($0) }
+        for path in [path] + companions.map({ $0.path(of: path) }) {
+            let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
+            guard descriptor >= 0 else { continue }
+            defer { close(descriptor) }
+            guard isLocked(descriptor) else { throw .inUse(path, by: "run") }
+        }
     }
 }

@@ -23,6 +23,8 @@ package final class OutputFile: Sendable {
     /// A descriptor of the same file for direct writes; -1 if the file system does not support them.
     private let directDescriptor: Int32
     private let calls: WriteCalls
+    /// What to do after there was no room, and there is again.
+    private let again: String?
     /// The first bytes of a file that is unfinished, in place of which zeros stand in it; nil where they are written
     /// straight.
     private let heldHead: Mutex<[UInt8]?>
@@ -32,11 +34,14 @@ package final class OutputFile: Sendable {
     /// - Parameters:
     ///   - creates: whether to create the file if it does not exist.
     ///   - holdsHead: whether its first bytes wait for `writeHead()`.
+    ///   - again: what to do after there was no room; nil where the caller says it.
     /// - Throws: `.io` if it cannot be written, `.usage` for a link, a pipe, or a device.
     package init(
-        path: String, creates: Bool = true, holdsHead: Bool = false, calls: WriteCalls = WriteCalls()
+        path: String, creates: Bool = true, holdsHead: Bool = false, calls: WriteCalls = WriteCalls(),
+        again: String? = "run the same command again"
     ) throws(LeafError) {
         heldHead = Mutex(holdsHead ? [] : nil)
+        self.again = again
         descriptor = open(path, O_RDWR | (creates ? O_CREAT : 0) | O_CLOEXEC | O_NOFOLLOW, 0o644)
         guard descriptor >= 0 else {
             let code = errno
@@ -134,9 +139,9 @@ package final class OutputFile: Sendable {
         case ENOSPC, EDQUOT:
             LeafError(
                 .io,
-                "the disk of \(path) is full after \(allocatedBytes.diskText); "
-                    + "free some space and run the same command again", systemCode: code)
-        case EFBIG: .tooLarge(path)
+                "the disk of \(path) is full after \(allocatedBytes.diskText); free some space"
+                    + (again.map { " and \($0)" } ?? ""), systemCode: code)
+        case EFBIG: .tooLarge(path, again: again)
         default: .system("\(path) cannot be written at offset \(offset)", code)
         }
     }
@@ -156,7 +161,8 @@ package final class OutputFile: Sendable {
     package func truncate(to count: Int) throws(LeafError) {
         guard ftruncate(descriptor, count) == 0 else {
             let code = errno
-            throw code == EFBIG ? .tooLarge(path) : .system("\(path) cannot be cut to \(count) bytes", code)
+            throw code == EFBIG
+                ? .tooLarge(path, again: again) : .system("\(path) cannot be cut to \(count) bytes", code)
         }
     }
 
@@ -181,6 +187,9 @@ package final class OutputFile: Sendable {
         guard Self.isLocked(descriptor), isNamed else { throw .inUse(path, by: user) }
     }
 
+    /// Lets other processes have it, though it is open here.
+    package func unlock() { _ = flock(descriptor, LOCK_UN) }
+
     /// Locks what a descriptor leads to, unless another process has it.
     ///
     /// A child that a program starts has all that its parent has, until it begins its own program: so what was given
@@ -201,6 +210,25 @@ package final class OutputFile: Sendable {
         guard byteCount == 0 else { throw .wouldBeLost(path) }
     }
 
+    /// Makes a file that loses its name at once, and goes with its owners.
+    ///
+    /// - Parameter path: an empty file may be there, of a run that was killed before it could take the name away.
+    /// - Returns: the same file, to write and to read.
+    /// - Throws: `.usage` where something would be lost, `.io`.
+    package static func nameless(_ path: String, count: Int = 0) throws(LeafError) -> (OutputFile, InputFile) {
+        var output = try OutputFile(path: path)
+        try output.lock(for: "run")
+        try output.requireEmpty()
+        if output.hasOtherNames {
+            try FilePath.remove(path)
+            output = try OutputFile(path: path)
+            try output.lock(for: "run")
+        }
+        defer { try? FilePath.remove(path) }
+        try output.truncate(to: count)
+        return (output, try InputFile(path: path))
+    }
+
     /// Gives it another file's owner, as far as the process may, and the rights of that one.
     func setPermissions(_ status: stat) {
         let isOwned = fchown(descriptor, status.st_uid, status.st_gid) == 0
@@ -214,6 +242,12 @@ package final class OutputFile: Sendable {
         var (own, named) = (stat(), stat())
         return fstat(descriptor, &own) == 0 && lstat(path, &named) == 0
             && own.st_ino == named.st_ino && own.st_dev == named.st_dev
+    }
+
+    /// Whether hard links of other names lead to it.
+    package var hasOtherNames: Bool {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && status.st_nlink > 1
     }
 
     package var byteCount: Int {
@@ -251,7 +285,11 @@ package final class FolderLock {
 
 extension LeafError {
     /// A file that may not become as large as it would have to: by a limit of the process, or of its file system.
-    package static func tooLarge(_ path: String) -> LeafError {
+    ///
+    /// - Parameter again: what to do when the limit is raised; nil where the caller says it.
+    package static func tooLarge(
+        _ path: String, again: String? = "run the same command again"
+    ) -> LeafError {
         var limit = rlimit()
         // Where the limit cannot be asked for, there is none.
         let isLimited = getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 && limit.rlim_cur < Int.max
@@ -259,7 +297,7 @@ extension LeafError {
             .io,
             isLimited
                 ? "\(path) would be larger than the limit on the size of a file, \(Int(limit.rlim_cur).diskText) "
-                    + "(`ulimit -f`); raise it and run the same command again"
+                    + "(`ulimit -f`); raise it" + (again.map { " and \($0)" } ?? "")
                 : "\(path) would be larger than its file system lets a file be; choose another place",
             systemCode: EFBIG)
     }
@@ -277,111 +315,5 @@ extension LeafError {
 
     static func inUse(_ path: String, by user: String) -> LeafError {
         LeafError(.io, "\(path) is in use by another \(user); wait for it to end")
-    }
-}
-
-/// Operations on names in a folder.
-package enum FilePath {
-    package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
-
-    package static func isDirectory(_ path: String) -> Bool {
-        var status = stat()
-        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-    }
-
-    /// The file that a name refers to.
-    package struct Identity: Equatable {
-        package let device: UInt64
-        package let file: UInt64
-        /// The number of its hard links.
-        package let names: Int
-        package let isLink: Bool
-        package let isRegular: Bool
-    }
-
-    /// The identity of the file, or of the symbolic link itself; nil if there is none.
-    package static func identity(of path: String, followsLinks: Bool = false) -> Identity? {
-        var status = stat()
-        guard (followsLinks ? stat(path, &status) : lstat(path, &status)) == 0 else { return nil }
-        return Identity(
-            device: UInt64(status.st_dev), file: UInt64(status.st_ino), names: Int(status.st_nlink),
-            isLink: status.st_mode & S_IFMT == S_IFLNK, isRegular: status.st_mode & S_IFMT == S_IFREG)
-    }
-
-    /// Whether names can be removed from the folder of `path`.
-    package static func isWritableFolder(of path: String) -> Bool { access(folder(of: path), W_OK | X_OK) == 0 }
-
-    /// The folder that contains `path`; `.` for a bare name.
-    package static func folder(of path: String) -> String {
-        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
-    }
-
-    /// The last component of `path`.
-    package static func name(of path: String) -> String {
-        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return path }
-        return String(path[path.utf8.index(after: slash)...])
-    }
-
-    /// The names in a folder, sorted, but for those of itself and its parent.
-    ///
-    /// - Parameter most: names to look at; what lies behind them is left out.
-    package static func names(in folder: String, atMost most: Int) throws(LeafError) -> [String] {
-        guard let stream = opendir(folder) else { throw .system("\(folder) cannot be opened", errno) }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while names.count < most, let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
-    }
-
-    package static func remove(_ path: String) throws(LeafError) {
-        guard unlink(path) == 0 || errno == ENOENT else { throw .system("\(path) cannot be removed", errno) }
-    }
-
-    /// Creates a folder, unless it exists; its parent must exist.
-    ///
-    /// - Returns: whether it was created.
-    package static func makeFolder(_ path: String) throws(LeafError) -> Bool {
-        guard mkdir(path, 0o755) != 0 else { return true }
-        let code = errno
-        guard code == EEXIST else { throw .system("the folder \(path) cannot be made", code) }
-        guard isDirectory(path) else {
-            throw LeafError(.usage, "\(path) is there already and is no folder; give another name")
-        }
-        return false
-    }
-
-    /// Removes a folder, unless something is in it.
-    package static func removeFolderIfEmpty(_ path: String) { _ = rmdir(path) }
-
-    /// Renames a finished file, durably.
-    package static func rename(_ old: String, to new: String) throws(LeafError) {
-        guard Glibc.rename(old, new) == 0 else { throw .system("\(old) cannot be renamed to \(new)", errno) }
-        try synchronizeFolder(of: new)
-    }
-
-    package static func synchronizeFolder(of path: String) throws(LeafError) {
-        let folder = folder(of: path)
-        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .system("\(folder) cannot be opened", errno) }
-        defer { close(descriptor) }
-        // Some file systems cannot sync a folder. They return EINVAL and keep the order themselves.
-        guard fsync(descriptor) == 0 || errno == EINVAL else {
-            throw .system("\(folder) cannot be synchronized", errno)
-        }
-    }
-
-    /// Bytes that an ordinary user may still write to the file system of `path`.
-    package static func freeBytes(at path: String) throws(LeafError) -> Int {
-        var status = statvfs()
-        guard statvfs(folder(of: path), &status) == 0 else {
-            throw .system("the disk of \(folder(of: path)) cannot be examined", errno)
-        }
-        return Int(clamping: status.f_bavail).multiplied(by: Int(clamping: status.f_frsize)) ?? Int.max
     }
 }

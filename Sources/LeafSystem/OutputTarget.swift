@@ -53,6 +53,8 @@ package enum OutputTarget {
         package static let ofModel: [Companion] = [.part, .journal, .products]
         /// What is kept beside a session.
         package static let ofSession: [Companion] = [.part, .lock]
+        /// What a run holds a lock on as long as it writes, or will write, the result.
+        static let thatAreLocked: [Companion] = [.part, .journal, .lock, .job]
 
         /// - Parameter result: where links lead, as `OutputTarget` gives it.
         package func path(of result: String) -> String { "\(result).\(rawValue)" }

@@ -21,9 +21,13 @@ package enum RequestID: Sendable, Equatable {
 
     /// - Throws: `.usage` for what is neither a text nor a whole number.
     package init(_ reader: inout JSONReader) throws(LeafError) {
-        self =
-            try reader.kind(among: [.text, .number], "a text or a whole number") == .text
-            ? .text(try reader.text()) : .number(try reader.integer())
+        let wanted = "a text or a whole number"
+        guard try reader.kind(among: [.text, .number], wanted) == .number else {
+            self = .text(try reader.text())
+            return
+        }
+        self = .number(try reader.integer(Int.self, wanted))
+        try reader.endOfField()
     }
 
     package var json: JSON {

@@ -47,7 +47,7 @@ public struct KeptAcceptance: Sendable, Equatable {
     ///
     /// - Throws: as `update`.
     package static func check(beside draft: String) throws(LeafError) {
-        let file = try UnfinishedFile(path: path(beside: draft), patience: patience, isCancelled: { false })
+        let file = try file(beside: draft, patience: patience)
         _ = try KeptAcceptance(beside: draft)
         withExtendedLifetime(file) {}
     }
@@ -60,11 +60,20 @@ public struct KeptAcceptance: Sendable, Equatable {
     package static func update(
         beside draft: String, patience: Duration = KeptAcceptance.patience, _ change: (inout KeptAcceptance) -> Void
     ) throws(LeafError) {
-        let file = try UnfinishedFile(path: path(beside: draft), patience: patience, isCancelled: { false })
+        let file = try file(beside: draft, patience: patience)
         // Nobody else writes it from here on.
         var kept = try KeptAcceptance(beside: draft)
         change(&kept)
         try kept.write(to: file)
+    }
+
+    /// Opens the new file, and keeps other runs away from it.
+    private static func file(beside draft: String, patience: Duration) throws(LeafError) -> UnfinishedFile {
+        let path = path(beside: draft)
+        guard FilePath.identity(of: path, followsLinks: true)?.isRegular != false else {
+            throw LeafError(.usage, "\(path) is not a regular file; remove it, and what is kept begins anew")
+        }
+        return try UnfinishedFile(path: path, patience: patience, isCancelled: { false })
     }
 
     /// Reads what is kept; nothing where there is no file yet.

@@ -23,6 +23,12 @@ import Testing
         try String(contentsOfFile: folder.path(name), encoding: .utf8)
     }
 
+    private func removeFiles() {
+        for name in ["out.jsonl", "out.jsonl.job", "errors.jsonl"] {
+            try? FileManager.default.removeItem(atPath: folder.path(name))
+        }
+    }
+
     private func answer(_ line: Int) -> JSON {
         ["id": .integer(line), line.isMultiple(of: 3) ? "error" : "text": "春眠不觉晓"]
     }
@@ -102,9 +108,7 @@ import Testing
             + (header..<job).map({ (whole[records($0)], $0) })
         {
             for areZeros in [false, true] {
-                for name in ["out.jsonl", "out.jsonl.job", "errors.jsonl"] {
-                    try? FileManager.default.removeItem(atPath: folder.path(name))
-                }
+                removeFiles()
                 try run([4, 2, 9])
                 #expect(truncate(paths.answers, answerBytes) == 0)
                 // The size may come to the disk before the bytes.
@@ -156,14 +160,104 @@ import Testing
     }
 
     @Test func aMissingFileOfAnswersIsMadeAgain() throws {
+        let failures = lines([9, 3])
+        // What failed comes again, as much of it as there is.
+        for held in (0...failures.utf8.count).map({ String(decoding: failures.utf8.prefix($0), as: UTF8.self) }) {
+            removeFiles()
+            try run([4, 2, 9, 3])
+            try FileManager.default.removeItem(atPath: paths.answers)
+            #expect(truncate(folder.path("errors.jsonl"), held.utf8.count) == 0)
+            #expect(try resumed().done == [])
+            #expect(try contents("out.jsonl") == "" && contents("errors.jsonl") == "")
+        }
+        try run([9], resumes: true)
+        #expect(try contents("out.jsonl") == lines([9]) && contents("errors.jsonl") == lines([9]))
+    }
+
+    @Test(arguments: ["poems", #"{"id":9,"error":"another"}"# + "\n"])
+    func whereAnswersAreMissingSomebodysFileIsNotTakenForErrors(held: String) throws {
         try run([4, 2, 9])
         try FileManager.default.removeItem(atPath: paths.answers)
-        // What failed is nobody's any more.
+        try held.write(toFile: folder.path("errors.jsonl"), atomically: false, encoding: .utf8)
         let error = #expect(throws: LeafError.self) { try resumed() }
-        #expect(error?.description.contains("errors.jsonl holds what is not of this job") == true)
-        try FileManager.default.removeItem(atPath: folder.path("errors.jsonl"))
-        #expect(try resumed().done == [])
-        #expect(try contents("out.jsonl") == "")
+        #expect(error?.description.contains("errors.jsonl holds what is not of this job, behind byte 0") == true)
+        #expect(try contents("errors.jsonl") == held)
+    }
+
+    /// The last answer is one of a request that failed.
+    @Test func aTornFailureIsComputedAgain() throws {
+        let whole = lines([4, 9]).utf8.count
+        for count in lines([4]).utf8.count..<whole {
+            removeFiles()
+            try run([4, 9])
+            #expect(truncate(paths.answers, count) == 0)
+            #expect(try resumed().done == [4])
+            #expect(try contents("out.jsonl") == lines([4]) && contents("errors.jsonl") == "")
+        }
+    }
+
+    /// A machine that went down has lengthened a file and not filled it.
+    @Test(arguments: ["out.jsonl", "out.jsonl.job", "errors.jsonl"], [1, 70_000])
+    func zerosAtTheEndAreNobodys(name: String, count: Int) throws {
+        try run([4, 9])
+        let before = try contents(name)
+        #expect(truncate(folder.path(name), before.utf8.count + count) == 0)
+        #expect(try resumed().done == [4, 9])
+        #expect(try contents(name) == before)
+        // The end of what was written is missing.
+        #expect(truncate(folder.path(name), before.utf8.count - 10) == 0)
+        #expect(truncate(folder.path(name), before.utf8.count) == 0)
+        if name == "out.jsonl.job" {
+            // Records come to the disk first.
+            #expect(truncate(paths.answers, lines([4]).utf8.count) == 0)
+            #expect(truncate(folder.path("errors.jsonl"), 0) == 0)
+        }
+        try run([], resumes: true)
+        #expect(try contents("errors.jsonl") == (name == "errors.jsonl" ? lines([9]) : ""))
+    }
+
+    @Test(arguments: [0, 12]) func aJobOfZerosIsNone(kept: Int) throws {
+        try run([4])
+        try FileManager.default.removeItem(atPath: paths.answers)
+        #expect(truncate(paths.job, kept) == 0 && truncate(folder.path("errors.jsonl"), 0) == 0)
+        #expect(truncate(paths.job, 300) == 0)
+        #expect(try resumed().begun == nil)
+        #expect(try resumed().begun == record)
+    }
+
+    @Test func aJobWhoseAnswersAreMissingIsNotBegunAnew() throws {
+        try run([4])
+        try FileManager.default.removeItem(atPath: paths.answers)
+        let before = try contents("out.jsonl.job")
+        let error = #expect(throws: LeafError.self) { try run([4]) }
+        #expect(error?.kind == .usage && error?.advice == .setting("resume"))
+        #expect(error?.description.contains("out.jsonl.job is there already") == true)
+        #expect(try contents("out.jsonl.job") == before && !FilePath.exists(paths.answers))
+    }
+
+    @Test func aResultThatIsBeingWrittenIsNoPlaceForAnswers() throws {
+        let result = try UnfinishedFile(path: paths.answers, isCancelled: { false })
+        let error = #expect(throws: LeafError.self) { try run([4]) }
+        #expect(error?.description.contains("in use by another run") == true)
+        try result.finish()
+        try FilePath.remove(paths.answers)
+        let log = try AnswerLog(paths, resumes: false)
+        for path in [paths.answers, paths.job, folder.path("errors.jsonl")] {
+            let error = #expect(throws: LeafError.self) { try UnfinishedFile(path: path, isCancelled: { false }) }
+            #expect(error?.description.contains("in use by another run") == true)
+        }
+        withExtendedLifetime(log) {}
+    }
+
+    @Test func theByteThatDiffersIsNamed() throws {
+        try run([9, 6])
+        let before = try contents("errors.jsonl")
+        let place = lines([9]).utf8.count + 6
+        var bytes = Array(before.utf8)
+        bytes[place] = UInt8(ascii: "#")
+        try Data(bytes).write(to: URL(filePath: folder.path("errors.jsonl")))
+        let error = #expect(throws: LeafError.self) { try run([1], resumes: true) }
+        #expect(error?.description.contains("at byte \(place);") == true, "\(String(describing: error))")
     }
 
     @Test func answersThatSomebodyChangedAreRefused() throws {
@@ -257,9 +351,7 @@ import Testing
     /// The disk is full at any of the writes; the answers before stay whole, and a later run ends with the same bytes.
     @Test func aFullDiskLosesNothing() throws {
         for allowed in 0..<8 {
-            for name in ["out.jsonl", "out.jsonl.job", "errors.jsonl"] {
-                try? FileManager.default.removeItem(atPath: folder.path(name))
-            }
+            removeFiles()
             var calls = WriteCalls()
             let left = Allowance(allowed)
             calls.write = { descriptor, bytes, count, offset in
@@ -278,7 +370,7 @@ import Testing
                 #expect(allowed >= 8)
             } catch {
                 #expect(error.kind == .io)
-                #expect(error.description.contains("is full"))
+                #expect(error.description.contains("is full") && !error.description.contains("same command"))
             }
             let kept = try contents("out.jsonl")
             #expect(lines([1, 2, 3]).hasPrefix(kept) && (kept.isEmpty || kept.hasSuffix("\n")), "\(kept)")

@@ -20,7 +20,11 @@ import Testing
                 "'custom_id' is a number, where a text is wanted"
             ),
             (Self.line(#""custom_id":"a","method":1"#, #""prompt":"a""#), "'method' is a number"),
-            (#"{"id":true,"kind":"generate","prompt":"春"}"#, "'id' is true or false"),
+            (
+                #"{"id":true,"kind":"generate","prompt":"春"}"#,
+                "'id' is true or false, where a text or a whole number is wanted"
+            ),
+            (#"{"id":1.5,"kind":"generate","prompt":"春"}"#, "'id' is 1.5, where a text or a whole number from"),
         ]
         for (line, part) in cases {
             let run = try batch([line])
@@ -42,6 +46,18 @@ import Testing
                 #expect(run.status == 2 && run.error.contains(sentence), "\(run.error)")
             }
         }
+    }
+
+    /// What stands before the fault may be the beginning of another number.
+    @Test(arguments: [#"{"id":01,"kind":"generate","prompt":"春"}"#, #"{"id":12"#, #"{"id":1 2}"#, #"{"id":3x}"#])
+    func aDamagedNumberIsNoID(line: String) throws {
+        #expect(try batch([line], "--skip-bad").status == 1)
+        let answers = try jsonObjects(String(contentsOfFile: output, encoding: .utf8))
+        #expect(answers.count == 1 && answers[0]["id"] is NSNull, "\(answers)")
+        #expect((answers[0]["error"] as? String)?.contains("not valid JSON") == true, "\(answers)")
+        let run = try Leafcutter.run(
+            ["generate", model, "--requests", "-", "--skip-bad", "-q"], input: line + "\n")
+        #expect(try jsonObjects(run.text).first?["id"] is NSNull, "\(run.text) \(run.error)")
     }
 
     @Test func anIDThatIsNoneTakesNoOthersPlace() throws {

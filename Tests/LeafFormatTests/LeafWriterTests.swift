@@ -65,6 +65,29 @@ import Testing
         #expect(blocks > 0 && blocks == writer.completedBlocks)
     }
 
+    @Test func whatHasOtherNamesIsNotWrittenThrough() throws {
+        let directory = try TemporaryDirectory()
+        let (path, other) = (directory.path("m.leaf"), directory.path("other"))
+        try Data(repeating: 0, count: 20).write(to: URL(filePath: other))
+        #expect(link(other, path + ".part") == 0)
+        try SmallModel().write(to: path)
+        #expect(try Data(contentsOf: URL(filePath: other)) == Data(repeating: 0, count: 20))
+        // What could be gone on with is not lost.
+        let again = directory.path("again.leaf")
+        var model = SmallModel()
+        model.options.calls = Self.failing(after: 40, with: EIO)
+        #expect(failure { try model.write(to: again) } != nil)
+        for name in [".part", ".journal"] {
+            let before = try Data(contentsOf: URL(filePath: again + name))
+            #expect(link(again + name, other + name) == 0)
+            #expect(failure { try SmallModel().write(to: again) }?.description.contains("hard link") == true)
+            #expect(try Data(contentsOf: URL(filePath: again + name)) == before)
+            #expect(unlink(other + name) == 0)
+        }
+        try SmallModel().write(to: again)
+        #expect(try Data(contentsOf: URL(filePath: again)) == Data(contentsOf: URL(filePath: path)))
+    }
+
     /// Files cut off or spoilt at random, as by a disk that lied about what it had written.
     @Test func whatIsNotReallyThereIsWrittenAgain() throws {
         let seed = UInt64.random(in: 0...UInt64.max)

@@ -4,6 +4,7 @@ import GoldenSupport
 import LeafFormat
 import LeafImport
 import LeafSystem
+import Synchronization
 import Testing
 
 @Suite("export") struct ExporterTests {
@@ -174,13 +175,119 @@ import Testing
         }
     }
 
+    private func contents(_ folder: String) throws -> [String: Data] {
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+        return try Dictionary(
+            uniqueKeysWithValues: names.map { ($0, try Data(contentsOf: URL(filePath: "\(folder)/\($0)"))) })
+    }
+
+    /// Killed at each of its waits for the disk, in a new folder and over another checkpoint.
+    @Test(arguments: [false, true]) func anExportThatIsKilledWhileItGivesNamesBeginsAnew(replaces: Bool) async throws {
+        let conversion = try Conversion(Forms.path("ant-tiny-c/hf"))
+        let directory = try TemporaryDirectory()
+        let (model, folder, whole) = (conversion.file.path, directory.path("out"), directory.path("whole"))
+        _ = try Exporter(model: model, folder: whole).run()
+        let expected = try contents(whole)
+        for count in 0..<40 {
+            try? FileManager.default.removeItem(atPath: folder)
+            if replaces {
+                var options = ExportOptions()
+                options.shardBytes = 100_000
+                _ = try Exporter(model: model, folder: folder, options: options).run()
+            }
+            let before = try? contents(folder)
+            let end = await #expect(processExitsWith: .failure) {
+                [model = model as String, folder = folder as String, replaces = replaces as Bool, count = count as Int]
+                in
+                var options = ExportOptions()
+                options.replacesExisting = replaces
+                let left = Counter(count)
+                options.calls.synchronize = { descriptor in
+                    if left.isLast { kill(getpid(), SIGKILL) }
+                    return fdatasync(descriptor)
+                }
+                _ = try Exporter(model: model, folder: folder, options: options).run()
+                exit(7)
+            }
+            let left = try contents(folder)
+            if end?.exitStatus == .exitCode(7) {
+                #expect(left == expected && count > 8)
+                return
+            }
+            if left == expected {
+                // Only its last wait for the disk was missing.
+            } else if left["config.json"] == before?["config.json"] {
+                for (name, data) in before ?? [:] { #expect(left[name] == data, "\(name)") }
+            } else if let configuration = left["config.json"], configuration != expected["config.json"] {
+                #expect(configuration.starts(with: [0, 0, 0, 0, 0, 0, 0, 0]))
+            }
+            var options = ExportOptions()
+            options.replacesExisting = replaces || left == expected
+            _ = try Exporter(model: model, folder: folder, options: options).run()
+            #expect(try contents(folder) == expected, "after \(count)")
+        }
+        Issue.record("it waits for the disk too often")
+    }
+
+    @Test func anExportThatDoesNotComeToItsEndLeavesWhatWasThere() throws {
+        let conversion = try Conversion(Forms.path("ant-tiny-c/hf"))
+        let (directory, folder, _) = try export(conversion) { $0.shardBytes = 100_000 }
+        try Data("old".utf8).write(to: URL(filePath: folder + "/model.safetensors"))
+        let before = try contents(folder)
+        func expectNothing(_ part: String, isCancelled: () -> Bool = { false }) throws {
+            var options = ExportOptions()
+            options.replacesExisting = true
+            let error = failure {
+                _ = try Exporter(model: conversion.file.path, folder: folder, options: options).run(
+                    isCancelled: isCancelled)
+            }
+            #expect(error?.description.contains(part) == true, "\(String(describing: error))")
+            #expect(try contents(folder) == before)
+        }
+        var pieces = 0
+        try expectNothing("was stopped") {
+            pieces += 1
+            return pieces > 5
+        }
+        try FileManager.default.createDirectory(atPath: folder + "/vocab.txt", withIntermediateDirectories: false)
+        #expect(failure { _ = try Exporter(model: conversion.file.path, folder: folder).run() }?.kind == .usage)
+        try FileManager.default.removeItem(atPath: folder + "/vocab.txt")
+        try OutputFile(path: conversion.file.path).write([1, 2, 3, 4], at: conversion.file.chunks[3].offset)
+        try expectNothing("checksum")
+        withExtendedLifetime(directory) {}
+    }
+
+    @Test func onlyWhatIsNamedIsReplacedOrRemoved() throws {
+        let conversion = try Conversion(Forms.path("ant-tiny-c/hf"))
+        let directory = try TemporaryDirectory()
+        let folder = directory.path("out")
+        for name in [
+            "model.safetensors", "model-00002-of-00007.safetensors", "notes.txt", "other-00001-of-00002.safetensors",
+        ] {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            try Data(name.utf8).write(to: URL(filePath: "\(folder)/\(name)"))
+        }
+        let before = try contents(folder)
+        let error = failure { _ = try Exporter(model: conversion.file.path, folder: folder).run() }
+        #expect(
+            error?.description.contains("holds model.safetensors and model-00002-of-00007.safetensors already") == true,
+            "\(String(describing: error))")
+        #expect(try contents(folder) == before)
+        var options = ExportOptions()
+        options.replacesExisting = true
+        _ = try Exporter(model: conversion.file.path, folder: folder, options: options).run()
+        let after = try contents(folder)
+        for (name, data) in before { #expect(after[name] == (name.hasPrefix("model") ? nil : data), "\(name)") }
+        #expect(after["model-00001-of-00001.safetensors"] != nil)
+    }
+
     @Test func aLinkThatLeadsNowhereIsSomebodys() throws {
         let conversion = try Conversion(Forms.path("ant-tiny-c/hf"))
         let directory = try TemporaryDirectory()
         let link = directory.path("config.json")
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "/nowhere/config.json")
         let error = failure { _ = try Exporter(model: conversion.file.path, folder: directory.url.path).run() }
-        #expect(error?.description.contains("holds a config.json already") == true)
+        #expect(error?.description.contains("holds config.json already") == true)
         #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "/nowhere/config.json")
     }
 
@@ -222,4 +329,11 @@ import Testing
         #expect(output == "same\n")
         withExtendedLifetime(exports) {}
     }
+}
+
+/// How many more calls go well.
+private final class Counter: Sendable {
+    private let left: Atomic<Int>
+    init(_ count: Int) { left = Atomic(count) }
+    var isLast: Bool { left.wrappingSubtract(1, ordering: .relaxed).oldValue == 0 }
 }

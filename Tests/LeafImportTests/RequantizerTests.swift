@@ -125,6 +125,23 @@ import Testing
         #expect(try Self.behindHeader(LeafFile.open(path: path)) == Requantized(model.file).data())
     }
 
+    @Test func whatLayThereOfOtherWeightsIsSaidToBeDropped() throws {
+        let model = try Conversion(Forms.path("ant-tiny-a/hf"))
+        let directory = try TemporaryDirectory()
+        let path = directory.path("other.leaf")
+        var options = RequantizationOptions()
+        options.threads = 1
+        var pieces = 0
+        #expect(throws: LeafError.self) {
+            try Requantizer(model: model.file.path, output: path, options: options).run(
+                isCancelled: { pieces > 5 }, progress: { _ in pieces += 1 })
+        }
+        options.weights = options.weights == .q3 ? .q4 : .q3
+        let result = try Requantizer(model: model.file.path, output: path, options: options).run()
+        #expect(result.blocksResumed == 0 && result.warnings.count == 1, "\(result.warnings)")
+        #expect(result.warnings.first?.contains("was dropped") == true)
+    }
+
     /// Bits of one weight of the layers, before anything is packed, are at most those named here.
     @Test(arguments: zip(lowBits, [4.3, 3.3]))
     func theCopyNamesItsModelAndKeepsItsTokenizer(weights: WeightFormat, bits: Double) throws {

@@ -115,6 +115,57 @@ import Testing
         #expect(try InputFile(path: path).byteCount == 2 && !FilePath.exists(path + ".part"))
     }
 
+    /// The result itself, as the answers of a job are, and what is kept beside it.
+    @Test(arguments: ["", ".part", ".lock", ".job", ".journal"]) func aResultThatAnotherRunHasIsNotReplaced(
+        name: String
+    ) throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x")
+        for _ in 0..<2 {
+            let other = try OutputFile(path: path + name)
+            try other.lock(for: "run")
+            let error = #expect(throws: LeafError.self) { try OutputFile.replace(path) { (_) throws(LeafError) in } }
+            #expect(
+                error?.kind == .io && error?.description.contains("\(path)\(name) is in use by another run") == true)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == ["x" + name])
+            withExtendedLifetime(other) {}
+        }
+        if name != ".journal" { try OutputFile.replace(path) { (_) throws(LeafError) in } }
+    }
+
+    @Test func aFinishedResultIsNobodysAnyMore() throws {
+        let folder = try TemporaryDirectory()
+        let first = try UnfinishedFile(path: folder.path("x"), isCancelled: { false })
+        try first.finish()
+        try UnfinishedFile(path: folder.path("x"), isCancelled: { false }).finish()
+        withExtendedLifetime(first) {}
+    }
+
+    @Test func anUnfinishedConversionIsNoPlaceForAResult() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.path("x")
+        for name in [".part", ".journal"] { try Data(repeating: 0, count: 20).write(to: URL(filePath: path + name)) }
+        let error = #expect(throws: LeafError.self) { try UnfinishedFile(path: path, isCancelled: { false }) }
+        #expect(error?.kind == .usage && error?.description.contains("is an unfinished conversion") == true)
+        #expect(try InputFile(path: path + ".part").byteCount == 20)
+    }
+
+    @Test func whatHasOtherNamesIsNotWrittenThrough() throws {
+        let folder = try TemporaryDirectory()
+        let (path, other) = (folder.path("x"), folder.path("other"))
+        try Data(repeating: 0, count: 20).write(to: URL(filePath: other))
+        #expect(link(other, path + ".part") == 0)
+        try OutputFile.replace(path) { (part) throws(LeafError) in try part.write([1, 2, 3], at: 0) }
+        #expect(try Data(contentsOf: URL(filePath: other)) == Data(repeating: 0, count: 20))
+        #expect(try Data(contentsOf: URL(filePath: path)) == Data([1, 2, 3]))
+        try Data().write(to: URL(filePath: other))
+        #expect(link(other, path + ".scratch") == 0)
+        let (output, input) = try OutputFile.nameless(path + ".scratch")
+        try output.write([7], at: 0)
+        #expect(try InputFile(path: other).byteCount == 0 && input.bytes(at: 0, count: 1) == [7])
+        #expect(!FilePath.exists(path + ".scratch"))
+    }
+
     /// As a run leaves it that is killed at any time: it is told from somebody's file by its first bytes.
     @Test func whatAKilledRunLeftMakesWay() throws {
         let folder = try TemporaryDirectory()

@@ -289,6 +289,14 @@ import Testing
         }
     }
 
+    @Test func whatIsNoFileOfDraftsIsSaidSo() throws {
+        let directory = try TemporaryDirectory()
+        let draft = directory.path("d.leaf")
+        #expect(mkfifo(KeptAcceptance.path(beside: draft), 0o600) == 0)
+        let error = #expect(throws: LeafError.self) { try KeptAcceptance.check(beside: draft) }
+        #expect(error?.description.contains("is not a regular file; remove it") == true)
+    }
+
     /// What is cut off between two sweeps, or within one, goes on to the same bytes, and leaves the same file.
     @Test func sessionsAreThoseWithoutDrafts() throws {
         let directory = try TemporaryDirectory()

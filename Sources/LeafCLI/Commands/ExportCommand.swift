@@ -16,7 +16,7 @@ struct ExportCommand: Command {
         name: "export", summary: "Make a Hugging Face folder of a model file.",
         discussion: """
             Writes safetensors in shards, config.json and vocab.txt, which transformers loads as CpmAntForCausalLM. \
-            int8 weights become floats again.
+            int8 weights become floats again. What FOLDER holds stays until all of that is whole.
             """,
         arguments: [
             .required("MODEL", "A .leaf file.", \.model, suggest: .model),
@@ -26,7 +26,11 @@ struct ExportCommand: Command {
             .value(
                 "weights", "TYPE", "f16 or f32 (default: f16 where that loses nothing).", \.weights,
                 suggest: .words(FloatWeightsArgument.allCases.map(\.rawValue))),
-            .flag("force", "Replace files that exist.", \.replacesExisting),
+            .flag(
+                "force",
+                "Replace config.json, vocab.txt, model.safetensors, model-*-of-*.safetensors, "
+                    + "model-head.safetensors and their .index.json; those that the export does not make are removed.",
+                \.replacesExisting),
         ] + CommonOptions.all.map { $0.lifted(\.common) }, examples: ["export ant.leaf cpm-ant/"])
 
     func run(_ terminal: Terminal) throws(LeafError) {

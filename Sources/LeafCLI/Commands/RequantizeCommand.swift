@@ -78,6 +78,7 @@ struct RequantizeCommand: Command {
                 terminal.progress.show(
                     Progress("requantizing", bytes: $0.bytesDone, of: $0.bytesTotal, skipped: $0.bytesResumed))
             })
+        for warning in result.warnings { terminal.warn(warning) }
         result.tell(terminal, weights, asJSON: common.isJSON)
     }
 

@@ -181,7 +181,7 @@ public final class Session: Sendable {
     ) throws(LeafError) -> Int {
         if status.withLock({ $0.lock == nil }) { try hold() }
         defer { if isLast { letGo() } }
-        return try OutputFile.replace(target, calls: calls) { output throws(LeafError) in
+        return try OutputFile.replace(target, besides: [.lock], calls: calls) { output throws(LeafError) in
             let writer = try SessionWriter(output)
             try body(writer)
             try writer.finish()
@@ -194,6 +194,9 @@ public final class Session: Sendable {
     /// - Throws: `.io` if another run has the session, or nothing can be written there, `.usage` if something else
     ///   would be lost.
     func hold() throws(LeafError) {
+        try OutputFile.checkIsIdle(target, besides: [.lock])
+        try OutputFile.checkMayBeReplaced(target)
+        try OutputFile.checkIsNoConversion(target)
         let isLeft = FilePath.exists(lockPath)
         let lock = try OutputFile(path: lockPath)
         try lock.lock(for: "run")
