@@ -70,8 +70,8 @@ struct EngineOptions: Sendable {
     /// For commands that predict.
     static let acceptanceOption = CommandOption<EngineOptions>.value(
         "acceptance", "SHARE",
-        "With --speculate FILE: how often a best guess is taken to be right, 0 to 1 (default: what was kept, or else "
-            + "0.8 for a copy and 0.6 for other models).", \.acceptance)
+        "With --speculate: how often a best guess is taken to be right, 0 to 1 (default: what was kept, or else 0.8 "
+            + "for a copy, 0.6 for other models and 0.1 for ngram).", \.acceptance)
 
     /// For commands with texts of several requests.
     static let shareOption = CommandOption<EngineOptions>.flag(

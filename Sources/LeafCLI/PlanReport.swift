@@ -33,8 +33,9 @@ struct PlanReport {
         if !answer.more.isEmpty {
             lines += ["", "a token with more memory:"]
             lines += answer.more.map {
-                "\($0.plan.budget.roundedUpText): \(($0.off ?? $0.prediction).secondsPerToken.asDuration)"
-                    + ($0.speculation.map { " (\($0.secondsPerToken.asDuration) with drafts)" } ?? "")
+                let drafted = $0.speculation.flatMap { $0.drafts > 0 ? $0.secondsPerToken : nil }
+                return "\($0.plan.budget.roundedUpText): \(($0.off ?? $0.prediction).secondsPerToken.asDuration)"
+                    + (drafted.map { " (\($0.asDuration) with drafts)" } ?? "")
             }
         }
         return lines.joined(separator: "\n") + "\n"

@@ -94,6 +94,7 @@ struct RunFacts: CustomStringConvertible {
         run.diskLimit = model.diskLimit
         run.streamedBytesPerSweep = streamed
         run.unreadPerByte = model.unreadPerByte
+        run.ringBytes = model.plan.bytes(for: .slots)
         run.weightBytes = model.file.leaf.chunks.reduce(0) { $0 + $1.rawBytes }
         run.bytesPerWeight = model.file.leaf.weights.bytesPerWeight
         // Nothing limited what did not run.

@@ -44,9 +44,7 @@ package struct PlanAnswer {
         self.file = file.leaf
         (plan, prediction, speculation) = (forecast.plan, forecast.prediction, forecast.speculation)
         offSecondsPerToken = forecast.off?.secondsPerToken
-        usefulBytes =
-            forecast.speculation == nil
-            ? forecast.plan.streamedBytesPerSweep : max(0, outlook.fastest.plan.budget - forecast.plan.budget)
+        usefulBytes = max(0, outlook.fastest.plan.budget - forecast.plan.budget)
         secondsSavedByMore =
             forecast.speculation == nil
             ? forecast.prediction.secondsSavedByOneGibibyte

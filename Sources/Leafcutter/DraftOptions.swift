@@ -94,13 +94,14 @@ public struct DraftOptions: Sendable {
         }
     }
 
-    /// Models of the same family are right about as often, most copies with fewer bits more often.
-    private static let carefulAcceptance = (model: 0.6, copy: 0.8)
+    /// Models of the same family are right about as often, most copies with fewer bits more often, and n-grams hardly
+    /// ever where a text does not repeat itself.
+    private static let carefulAcceptance = (model: 0.6, copy: 0.8, ngrams: 0.1)
 
     /// How often the best guess of what drafts is taken to be right.
     func acceptance(for file: ModelFile) -> Double {
         if let expectedAcceptance { return expectedAcceptance }
-        guard case .model(let draft) = source else { return Self.carefulAcceptance.model }
+        guard case .model(let draft) = source else { return Self.carefulAcceptance.ngrams }
         return kept?.acceptance(of: draft, for: file)
             ?? (draft.isCopy(of: file) ? Self.carefulAcceptance.copy : Self.carefulAcceptance.model)
     }

@@ -81,9 +81,10 @@ public struct SpeculationForecast: Sendable, Equatable {
 }
 
 extension Drafting {
-    /// Whether drafts of so many texts may stand beside each other.
+    /// Whether drafts of so many texts may stand beside each other; of what n-grams miss, others guess no more.
     fileprivate func takesBranches(ofTexts count: Int) -> Bool {
-        min(room.branchPages, room.textBranchPages / max(1, count)) > 0
+        if case .ngrams = source { return false }
+        return min(room.branchPages, room.textBranchPages / max(1, count)) > 0
     }
 
     /// Seconds in which whatever drafts reads so many rows.

@@ -33,6 +33,8 @@ public enum Verdict: Sendable, Equatable {
         /// Bytes that need not be streamed for each byte more of memory: more than one where a copy drafts, because it
         /// needs no memory for blocks that stay.
         public var unreadPerByte = 1.0
+        /// Memory of the ring that streamed weights pass through; where all stay, there is none.
+        public var ringBytes = 0
         /// Bytes of weights that each sweep uses.
         public var weightBytes = 0
         public var bytesPerWeight = 1.0
@@ -48,10 +50,14 @@ public enum Verdict: Sendable, Equatable {
         if waitShare >= 0.5 {
             let sweeps = run.decodeSweeps > 0
             let waitOfASweep = sweeps ? run.decodeWaitSeconds / run.decodeSweeps : run.prefillWaitSeconds
-            let more = min(1 << 30, Int(Double(run.streamedBytesPerSweep) / max(1, run.unreadPerByte)))
+            let unread = max(1, run.unreadPerByte)
+            let streamed = Int(Double(run.streamedBytesPerSweep) / unread)
+            // The last weights that stay need the ring no more; less than a mebibyte is none that anybody gives.
+            let whole = max(min(streamed, 1 << 20), streamed -| run.ringBytes)
+            let more = min(1 << 30, whole)
             // Single reads are as fast as ever under a limit; they begin later.
             let rate = min(run.diskBytesPerSecond, run.diskLimit)
-            let saved = rate > 0 ? Double(more) * max(1, run.unreadPerByte) / rate : 0
+            let saved = rate > 0 ? Double(more < whole ? more : streamed) * unread / rate : 0
             self = .disk(
                 share: waitShare, bytesPerSecond: rate, moreBytes: more,
                 savedSeconds: min(saved, waitOfASweep) / run.tokensPerSweep)
