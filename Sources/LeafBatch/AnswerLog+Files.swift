@@ -21,6 +21,9 @@ extension AnswerLog {
         }
     }
 
+    /// What copying and counting take, beside the files.
+    package static let copyBytes = JobLines.byteCount(longestLine: lineLimit) + 2 * JobLines.pieceBytes
+
     /// How many answers of each sort are in the files of a job that nobody is running.
     ///
     /// - Returns: nil where no job was begun.

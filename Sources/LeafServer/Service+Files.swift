@@ -26,8 +26,6 @@ extension Service {
             return refuse(exchange, method: route.methods.map(\.rawValue).joined(separator: ", "))
         }
         guard exchange.method == .get || !isStopping else { return refuse(exchange, .stopping) }
-        // A form is what pages of any site may send without asking before.
-        guard exchange.method != .post || admitsPage(of: exchange) else { return refuse(exchange, .foreignPage) }
         if route == .batches, exchange.method == .post, !HeaderValue.isJSON(exchange.header("Content-Type")) {
             return refuse(exchange, .notJSON)
         }

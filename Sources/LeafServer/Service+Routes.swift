@@ -11,13 +11,16 @@ extension Service {
         exchange.add(header: "X-Request-Id", "req-\(lastNumber)")
         let route = Self.name(ofRoute: exchange.path)
         exchange.whenOver = { [unowned self] in
-            let seconds = (ContinuousClock.now - exchange.began) / .seconds(1)
-            metrics.count(route, exchange.outcome)
-            options.log?.write(exchange, seconds: seconds)
+            note(
+                AccessLog.Entry(
+                    peer: exchange.peer, asked: (exchange.methodName, exchange.path), route: route,
+                    status: exchange.status, outcome: exchange.outcome, bytes: exchange.sentBytes,
+                    seconds: (ContinuousClock.now - exchange.began) / .seconds(1)))
         }
         guard hosts.admits(exchange.header("Host")), exchange.targetHost.map({ hosts.admits($0) }) ?? true else {
             return refuse(exchange, .foreignHost)
         }
+        guard admitsPage(of: exchange) else { return refuse(exchange, .foreignPage) }
         if let origin = options.crossOrigin, exchange.header("Origin") != nil {
             exchange.add(header: "Access-Control-Allow-Origin", origin)
             exchange.add(header: "Access-Control-Expose-Headers", Self.exposedHeaders)
@@ -44,6 +47,21 @@ extension Service {
             return enqueue(exchange, route, client: client)
         }
         tell(exchange)
+    }
+
+    /// Counts a request that is over, and logs it: what is counted stands in the log, and the other way round.
+    private func note(_ entry: AccessLog.Entry) {
+        metrics.count(entry.route, entry.outcome)
+        options.log?.write(entry)
+    }
+
+    /// A request that never became whole was refused.
+    func note(_ refusal: HTTPServer.Refusal) {
+        let status = refusal.error.status
+        note(
+            AccessLog.Entry(
+                peer: refusal.peer, asked: nil, route: Self.noRoute, status: status, outcome: "\(status.rawValue)",
+                bytes: refusal.sentBytes, seconds: refusal.seconds))
     }
 
     /// What is asked without a body.
@@ -101,8 +119,10 @@ extension Service {
         if told.contains(path) || path == "/health" || AnswerDesk.Route(rawValue: path) != nil { return path }
         if path.hasPrefix(modelsPrefix) { return "/v1/models/{id}" }
         if let route = FileRoute(path) { return route.name }
-        return PageAsset.all.contains { $0.path == path } ? "/" : "(none)"
+        return PageAsset.all.contains { $0.path == path } ? "/" : noRoute
     }
+
+    private static let noRoute = "(none)"
 
     private var now: ServerMetrics.Now {
         ServerMetrics.Now(
@@ -146,11 +166,13 @@ extension Service {
     }
 
     /// Whether no page asks, or one of this server, or of the site that may.
-    func admitsPage(of exchange: HTTPExchange) -> Bool {
+    private func admitsPage(of exchange: HTTPExchange) -> Bool {
         guard let origin = exchange.header("Origin") else { return true }
         if let allowed = options.crossOrigin, allowed == "*" || allowed == origin { return true }
-        let host = exchange.header("Host")?.lowercased() ?? ""
-        return ["http://\(host)", "https://\(host)"].contains(origin.lowercased())
+        // A proxy may call this server by another name than the page does. Browsers say whose the page is where they
+        // trust the connection, and no page can.
+        if exchange.header("Sec-Fetch-Site") == "same-origin" { return true }
+        return hosts.isOwn(origin, calledBy: exchange.header("Host"))
     }
 
     // MARK: The page
@@ -223,7 +245,7 @@ extension ServedError {
     fileprivate static let foreignHost = ServedError(
         status: .forbidden, "the server does not go by this name; its owner can allow it",
         code: "unknown_host")
-    static let foreignPage = ServedError(
+    fileprivate static let foreignPage = ServedError(
         status: .forbidden, "pages of other sites may not ask; the owner of the server can allow one",
         code: "foreign_page")
     fileprivate static let noKey = ServedError(

@@ -1,3 +1,4 @@
+import Dispatch
 import LeafFormat
 package import LeafSystem
 import LeafWire
@@ -55,7 +56,11 @@ package final class Service {
         /// A batch has left places on the sweep.
         case placesReturned
         case stop
+        case cutOff(Farewell)
     }
+
+    /// Whether all connections were ended.
+    typealias Farewell = Monitor<Bool>
 
     let options: Options
     let loop: EventLoop
@@ -67,6 +72,8 @@ package final class Service {
     private(set) var feed: SweepFeed?
     private(set) var isStopping = false
     private var stopsAt: ContinuousClock.Instant?
+    /// Whether whoever runs this ends the process.
+    private var isCutOff = false
 
     var carousel: Carousel
     var jobs: [Int: Job] = [:]
@@ -104,7 +111,7 @@ package final class Service {
         fileDesk =
             if let files = options.files { try FileDesk(files.store) } else { nil }
         http = try HTTPServer(loop, options.limits, certificate) { [unowned self] in take($0) }
-        http.onRefusal = { [unowned self] in metrics.count("(none)", "\($0.status.rawValue)") }
+        http.onRefusal = { [unowned self] in note($0) }
         for socket in sockets { try http.listen(at: socket) }
         watches = [
             loop.whenReadable(inbox.descriptor) { [unowned self] in readInbox() },
@@ -132,6 +139,15 @@ package final class Service {
 
         /// Takes no more requests, and ends when what is under way is over.
         package func stop() { inbox.put(.stop) }
+
+        /// Ends all connections, and returns when each answer that was under way stands in the log, at the latest when
+        /// the time is over.
+        package func cutOff(within milliseconds: UInt64) {
+            let farewell = Farewell(false, events: 1)
+            inbox.put(.cutOff(farewell))
+            let end = DispatchTime.now().uptimeNanoseconds + milliseconds * 1_000_000
+            _ = farewell.sleep(until: end, for: .ended) { $0 }
+        }
     }
 
     package var handle: Handle { Handle(inbox) }
@@ -150,6 +166,11 @@ package final class Service {
             case .batchTokens(let count): metrics.count(tokens: count)
             case .placesReturned: break
             case .stop: stop()
+            case .cutOff(let farewell):
+                isCutOff = true
+                http.close()
+                farewell.withLock { $0 = true }
+                farewell.wakeAll(.ended)
             }
         }
         advance()
@@ -200,6 +221,10 @@ package final class Service {
 
     private func endIfDone() {
         // A request that was cancelled when the time was over ends with its sweep.
-        if isStopping, jobs.isEmpty, http.answeringCount == 0 { loop.stop() }
+        if isStopping, !isCutOff, jobs.isEmpty, http.answeringCount == 0 { loop.stop() }
     }
+}
+
+extension Monitor.Event {
+    fileprivate static var ended: Self { Self(0) }
 }

@@ -29,12 +29,14 @@ package struct UnknownFields: Sendable, Equatable {
 
     /// Passes a field that its kind of request does not have.
     ///
-    /// - Throws: `.usage` for one that must not be passed.
+    /// - Throws: `.usage` for one that must not be passed, or demands what CPM-Ant cannot give.
     package mutating func pass(_ name: String, _ reader: inout JSONReader) throws(LeafError) {
         guard !Self.forbidden.contains(name) else {
             throw reader.wrong("is not for a request to choose; leave it out")
         }
-        if name == "stream" {
+        if OpenAIDemands.names.contains(name) {
+            if try !OpenAIDemands.areMet(name, &reader) { add(name) }
+        } else if name == "stream" {
             guard try !reader.bool() else { throw reader.wrong("is true, where answers come whole") }
         } else {
             if !Self.known.contains(name) { add(name) }

@@ -66,6 +66,20 @@ import Testing
         #expect(!rule.admits("evil.example"))
     }
 
+    @Test func aPageIsTheServersByThePlaceThatIsCalledOrByANameThatWasAllowed() {
+        let rule = HostRule([.internet(host: "127.0.0.1", port: 8080)], allowed: ["Ant.Example", "[fd00::7]"])
+        for (origin, host) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080"), ("https://localhost", "LOCALHOST"),
+            ("http://[::1]:8080", "[::1]:8080"), ("https://ant.example", "127.0.0.1:8080"),
+            ("http://ant.example:8443", "localhost"), ("https://[fd00::7]", "localhost"),
+        ] { #expect(rule.isOwn(origin, calledBy: host), "\(origin)") }
+        for (origin, host) in [
+            ("https://evil.example", "127.0.0.1:8080"), ("null", "null"), ("http://localhost:3000", "localhost:8080"),
+            ("http://127.0.0.1:80800", "127.0.0.1:8080"), ("https://ant.example.evil", "localhost"), ("", ""),
+            ("ftp://ant.example", "localhost"), ("http://evil", nil), ("https://[fd00::8]", "localhost"),
+        ] { #expect(!rule.isOwn(origin, calledBy: host), "\(origin)") }
+    }
+
     @Test func aSocketInTheFileSystemHasNoName() {
         #expect(HostRule([.unix(path: "/run/x")], allowed: []).admits(nil))
     }

@@ -184,14 +184,21 @@ import Testing
         #""tool_choice":"required""#, #""tool_choice":{"type":"function","function":{"name":"f"}}"#,
         #""tool_choice":"any""#, #""function_call":{"name":"f"}"#, #""tools":[{}]"#, #""functions":[{}]"#,
         #""response_format":{"type":"json_object"}"#, #""response_format":{"type":"json_schema","json_schema":{}}"#,
-        #""modalities":["text","audio"]"#, #""web_search_options":{}"#,
+        #""modalities":["text","audio"]"#, #""web_search_options":{}"#, #""dimensions":8"#,
+    ]
+
+    /// A body for each route, without its end.
+    private static let bodies: [(AnswerDesk.Route, String)] = [
+        (.completions, #"{"prompt":"a""#), (.chat, "{" + message), (.embeddings, #"{"input":"a""#),
+        (.fill, #"{"text":"a<blank:1>""#), (.score, #"{"context":"a","target":"b""#), (.tokenize, #"{"prompt":"a""#),
+        (.detokenize, #"{"tokens":[7]"#),
     ]
 
     @Test func whatAClientDemandsAndCannotHaveIsRefused() throws {
         for demand in Self.demands {
-            for (route, field) in [(AnswerDesk.Route.completions, #""prompt":"a""#), (.chat, Self.message)] {
-                let found = try #require(try problem(route, "{\(field),\(demand)}"), "\(demand)")
-                #expect(found.status == 400 && found.error["param"].text != nil, "\(demand)")
+            for (route, body) in Self.bodies {
+                let found = try #require(try problem(route, "\(body),\(demand)}"), "\(route) \(demand)")
+                #expect(found.status == 400 && found.error["param"].text != nil, "\(route) \(demand)")
             }
         }
     }
@@ -199,12 +206,16 @@ import Testing
     @Test func whatAClientLeavesToTheModelIsPassed() throws {
         for choice in ["tool_choice", "function_call"] {
             for value in ["auto", "none"] {
-                let request = try desk.request(.chat, "{\(Self.message),\"\(choice)\":\"\(value)\"}")
-                #expect(request.ignored.names == [choice])
+                for (route, body) in Self.bodies {
+                    let request = try desk.request(route, "\(body),\"\(choice)\":\"\(value)\"}")
+                    #expect(request.ignored.names == [choice], "\(route)")
+                }
             }
         }
         let rest = #""tools":[],"response_format":{"type":"text"},"modalities":["text"],"tool_choice":null"#
-        #expect(try desk.request(.chat, "{\(Self.message),\(rest)}").ignored.header == nil)
+        for (route, body) in Self.bodies {
+            #expect(try desk.request(route, "\(body),\(rest)}").ignored.header == nil, "\(route)")
+        }
     }
 
     @Test func whatTakesTooMuchMemoryIsRefused() throws {

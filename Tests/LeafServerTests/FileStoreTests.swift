@@ -11,11 +11,11 @@ import Testing
 /// What is kept of files and batches, and what is left when something goes wrong.
 @Suite struct FileStoreTests {
     private let folder: TemporaryDirectory
-    private var path: String { folder.path("files") }
+    var path: String { folder.path("files") }
 
     init() throws { folder = try TemporaryDirectory() }
 
-    private func store(
+    func store(
         files: Int = 16, bytes: Int = 1 << 20, batches: Int = 4, calls: WriteCalls = WriteCalls(),
         rest: Duration = .milliseconds(1), warn: @escaping @Sendable (String) -> Void = { _ in },
         now: @escaping @Sendable () -> Int = { 1000 }
@@ -25,7 +25,7 @@ import Testing
         return try FileStore(folder: path, limits, calls: calls, rest: rest, warn: warn, now: now)
     }
 
-    private func form(_ text: String, purpose: String = "batch", name: String = "a.jsonl") -> [UInt8] {
+    func form(_ text: String, purpose: String = "batch", name: String = "a.jsonl") -> [UInt8] {
         let head = "Content-Disposition: form-data; name="
         return Array(
             """
@@ -34,7 +34,7 @@ import Testing
             """.utf8)
     }
 
-    private func receive(
+    func receive(
         _ store: FileStore, _ body: [UInt8], of owner: String = ""
     ) throws(ServedError) -> FileRecord {
         var rest = body[...]
@@ -45,7 +45,7 @@ import Testing
         }.record
     }
 
-    private func status(_ body: () throws(ServedError) -> Void) -> Int {
+    func status(_ body: () throws(ServedError) -> Void) -> Int {
         do throws(ServedError) {
             try body()
             return 200
@@ -54,13 +54,13 @@ import Testing
         }
     }
 
-    private func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
+    func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: path).sorted() }
 
-    private func files(_ store: FileStore, _ query: String = "", of owner: String = "") throws -> Object {
+    func files(_ store: FileStore, _ query: String = "", of owner: String = "") throws -> Object {
         try Object(store.files(PageQuery(query, usual: 100, most: 100), of: owner))
     }
 
-    private func wish(_ file: FileRecord, window: String = "24h") throws -> BatchWish {
+    func wish(_ file: FileRecord, window: String = "24h") throws -> BatchWish {
         try BatchWish(
             Array(
                 """
@@ -273,81 +273,26 @@ import Testing
         #expect(throws: ServedError.self) { try files(store, "after=x") }
     }
 
-    @Test func batchesHaveTheirTurnsInOrderAndNoMoreWaitThanMay() throws {
-        let store = try store(batches: 3)
-        let file = try receive(store, form("x"))
-        let wish = try wish(file)
-        let ids = try (0..<3).map { _ in try Object(store.create(wish, for: ""))["id"].text ?? "" }
-        #expect(status { () throws(ServedError) in _ = try store.create(wish, for: "") } == 429)
-        #expect(status { () throws(ServedError) in _ = try store.delete(file.id, of: "") } == 400)
-        #expect(store.nextBatch(Cancellation())?.id == ids[0])
-        store.endRun()
-        // One that has not begun is over at once, the one that runs when its run has ended.
-        #expect(try Object(store.cancel(ids[1], of: ""))["status"].text == "cancelled")
-        let cancellation = Cancellation()
-        #expect(store.nextBatch(cancellation)?.id == ids[0])
-        #expect(try Object(store.cancel(ids[0], of: ""))["status"].text == "cancelling")
-        #expect(cancellation.isCancelled)
-        #expect(status { () throws(ServedError) in _ = try store.cancel(ids[1], of: "") } == 400)
-        #expect(status { () throws(ServedError) in _ = try store.cancel("batch_x", of: "") } == 404)
-        store.stopBatches()
-        #expect(store.nextBatch(Cancellation()) == nil)
-    }
-
-    @Test func aBatchWhoseTurnDoesNotComeInTimeExpires() throws {
-        let time = Mutex(1000)
-        let store = try store(batches: 2, now: { time.withLock { $0 } })
-        let file = try receive(store, form("x"))
-        let ids = try ["3h", "1h"].map { try Object(store.create(wish(file, window: $0), for: ""))["id"].text ?? "" }
-        #expect(store.nextBatch(Cancellation())?.id == ids[0])
-        func status(_ id: String) throws -> String? {
-            let page = try Object(store.batches(PageQuery("", usual: 9, most: 9), of: ""))
-            return page["data"].list.first { $0["id"].text == id }?["status"].text
-        }
-        time.withLock { $0 += 3599 }
-        #expect(try status(ids[1]) == "validating")
-        time.withLock { $0 += 1 }
-        #expect(try status(ids[1]) == "expired")
-        #expect(self.status { () throws(ServedError) in _ = try store.cancel(ids[1], of: "") } == 400)
-        // It takes no place of those that wait, and has no turn. The one that runs ends by itself.
-        time.withLock { $0 += 7200 }
-        #expect(try status(ids[0]) == "validating")
-        let next = try Object(store.create(wish(file), for: ""))["id"].text
-        store.endRun()
-        #expect(store.nextBatch(Cancellation())?.id == next)
-        #expect(try status(ids[0]) == "expired")
-    }
-
-    /// What an earlier server has answered, the last half minute of which its record does not tell.
-    @Test func answersThatNobodyGoesOnWithAreCountedAnewAndEndInTime() throws {
+    @Test func filesOfOneSecondAreListedAsTheyCame() throws {
         let time = Mutex(1000)
         func opened() throws -> FileStore { try self.store(now: { time.withLock { $0 } }) }
-        func begin() throws -> String {
-            let store = try opened()
-            let batch = try Object(store.create(wish(receive(store, form("x")), window: "1h"), for: ""))
-            let id = try #require(batch["id"].text)
-            _ = store.settle(id) { $0.enter(.inProgress, at: 1000) }
-            return id
+        func listed(_ store: FileStore) throws -> [String] {
+            try files(store, "order=asc")["data"].list.compactMap(\.["filename"].text)
         }
-        let id = try begin()
-        let log = try AnswerLog(
-            .init(answers: path + "/" + id + ".answers", job: path + "/" + id + ".answers.job"), resumes: true)
-        try log.begin(JobRecord(origin: [("kv", "f16")], seed: 1, inputBytes: 1, inputDigest: 1))
-        for line in 1...3 { try log.append(["line": .integer(line)], line: line, isFailure: line == 2) }
-        try log.flush()
-        let store = try opened()
-        func told() throws -> Object {
-            try Object(store.batches(PageQuery("", usual: 9, most: 9), of: ""))["data"][0]
-        }
-        let counts = try told()["request_counts"]
-        #expect(counts["total"].integer == 3 && counts["completed"].integer == 2 && counts["failed"].integer == 1)
-        #expect(try store.setAside(unless: [("kv", "f32")]).count == 1)
-        #expect(try told()["status"].text == "in_progress")
-        time.withLock { $0 += 3600 }
-        // Its files are what the runner makes next.
-        #expect(try told()["status"].text == "finalizing")
-        #expect(store.nextBatch(Cancellation())?.id == id)
-        #expect(status { () throws(ServedError) in _ = try store.cancel(id, of: "") } == 400)
+        var store: FileStore? = try opened()
+        var kept: [FileRecord] = []
+        for name in ["c", "a", "d", "b"] { kept.append(try receive(try #require(store), form("x", name: name))) }
+        #expect(try listed(try #require(store)) == ["c", "a", "d", "b"])
+        store = nil
+        // Of an earlier server, which numbered none; its clock was ahead.
+        let record = path + "/" + kept[2].id + ".json"
+        let line = try String(contentsOfFile: record, encoding: .utf8)
+        #expect(line.contains(#","number":3"#))
+        try line.replacing(#","number":3"#, with: "").replacing("1000", with: "2000")
+            .write(toFile: record, atomically: true, encoding: .utf8)
+        store = try opened()
+        _ = try receive(try #require(store), form("x", name: "e"))
+        #expect(try listed(try #require(store)) == ["d", "c", "a", "b", "e"])
     }
 
     @Test func theOwnerIsToldOnceThatABatchWaitsForRoom() throws {

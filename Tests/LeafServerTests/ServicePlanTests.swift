@@ -15,12 +15,13 @@ import Testing
         var bodyBytes = 1 << 20
         var isEncrypted = false
         var keepsFiles = false
+        var connections = 256
 
         var testDescription: String { "\(self)" }
 
         func plan(_ file: ModelFile, _ budget: Int) throws(LeafError) -> ServicePlan {
             var limits = HTTPLimits()
-            (limits.bodyBytes, limits.isEncrypted) = (bodyBytes, isEncrypted)
+            (limits.bodyBytes, limits.isEncrypted, limits.connections) = (bodyBytes, isEncrypted, connections)
             limits.poolBytes = max(limits.poolBytes, 2 * (bodyBytes + limits.headBytes))
             return try ServicePlan(
                 file, ModelOptions(memory: .bytes(budget), threads: 2), context: context, sequences: sequences, limits,
@@ -71,6 +72,48 @@ import Testing
             }
             #expect(try wish.texts(file, named) == 1)
             #expect(try wish.texts(file, named - 1 << 20) == nil)
+        }
+    }
+
+    @Test(arguments: wishes) private func moreConnectionsOrLongerBodiesNeverNeedLessMemory(wish: Wish) throws {
+        let file = try Desk.shared.get().model.file
+        func least(_ wish: Wish) throws -> Int {
+            let refusal = #expect(throws: LeafError.self) { try wish.plan(file, 1) }
+            guard case .memory(let named)? = refusal?.advice else { return 0 }
+            return named
+        }
+        func check(_ name: String, _ wishes: [Wish]) throws {
+            let needs = try wishes.map(least)
+            #expect(needs.allSatisfy { $0 > 0 } && needs == needs.sorted(), "\(name): \(needs)")
+        }
+        func with<Value>(_ field: WritableKeyPath<Wish, Value>, _ values: [Value]) -> [Wish] {
+            values.map { value in
+                var wish = wish
+                wish[keyPath: field] = value
+                return wish
+            }
+        }
+        try check("connections", with(\.connections, [4, 5, 8, 9, 16, 30, 64, 100, 256, 10_000]))
+        try check("bodies", with(\.bodyBytes, [1 << 10, 1 << 16, 1 << 20, 3 << 20, 64 << 20]))
+    }
+
+    @Test func connectionsWithinBytesTakeNoLessWhereMoreAreAskedFor() {
+        let seed = UInt64.random(in: .min ... .max)
+        var random = SeededGenerator(seed: seed)
+        for _ in 0..<300 {
+            var limits = HTTPLimits()
+            limits.isEncrypted = Bool.random(using: &random)
+            limits.bodyBytes = Int.random(in: 1 << 10...4 << 20, using: &random)
+            limits.poolBytes = max(limits.poolBytes, 2 * (limits.bodyBytes + limits.headBytes))
+            let bytes = Int.random(in: 1 << 20...40 << 20, using: &random)
+            var (taken, given) = (0, 0)
+            for connections in 4...300 {
+                limits.connections = connections
+                let found = limits.within(bytes)
+                #expect(found.byteCount >= taken && found.connections >= given, "\(limits) in \(bytes), seed \(seed)")
+                #expect(found.connections <= connections && found.poolBytes >= limits.bodyBytes + limits.headBytes)
+                (taken, given) = (found.byteCount, found.connections)
+            }
         }
     }
 

@@ -214,6 +214,52 @@ def test_the_host_of_a_whole_url_is_one_of_the_names(small):
     assert send(small, head("GET", "http://localhost/health", Host="evil.example")) == 403
 
 
+def test_a_whole_url_ends_no_connection(small):
+    one = head("GET", "http://localhost/health")
+    found = answers(small, one * 2 + head("GET", "http://localhost/health", Connection="close"))
+    assert found.count(b"HTTP/1.1 200 ") == 3 and found.lower().count(b"connection: close") == 1
+
+
+def test_a_page_of_another_site_is_refused_whatever_it_asks(small):
+    origin = {"Origin": "https://evil.example"}
+    for request in (
+        head("GET", "/health", **origin), head("GET", "/v1/models", **origin), head("GET", "/", **origin),
+        head("OPTIONS", Access_Control_Request_Method="POST", **origin), head(Content_Length="2", **origin) + b"{}",
+        head("GET", "/metrics", Origin="null", Sec_Fetch_Site="cross-site"), head("GET", "/nothing", **origin),
+    ):
+        assert send(small, request) == 403, request
+    for own in (small.url, "http://localhost"):
+        assert send(small, head("GET", "/v1/models", Host=own.split("/")[-1], Origin=own)) == 200
+    proxied = {"Origin": "https://ant.example", "Sec-Fetch-Site": "same-origin"}
+    assert small.post("/v1/completions", {"prompt": POEM, "max_tokens": 1}, **proxied)[0] == 200
+
+
+def test_the_log_and_the_metrics_count_the_same():
+    """Of what nobody should send as well."""
+    with Server("--memory", "96MiB", "--log", "json") as server:
+        for status, data in UNREADABLE:
+            assert refusal(answers(server, data))[0] == status
+        for path in ("/health", "/nothing", "/v1/models/none", "/v1/completions", "/main.js"):
+            send(server, head("GET", path))
+        assert server.post("/v1/completions", {"prompt": POEM, "max_tokens": 1})[0] == 200
+        counted = {}
+        for line in server.get("/metrics").decode().splitlines():
+            if line.startswith("leafcutter_requests_total{"):
+                labels, count = line.split("{", 1)[1].rsplit("} ", 1)
+                counted[labels] = int(float(count))
+        assert server.stop() == 0
+    lines = [json.loads(line) for line in "".join(server.errors).splitlines() if line.startswith("{")]
+    # The figures are asked for before that request is over.
+    assert lines[-1]["route"] == lines[-1]["path"] == "/metrics"
+    logged = {}
+    for line in lines[:-1]:
+        labels = f'route="{line["route"]}",status="{line["status"]}"'
+        logged[labels] = logged.get(labels, 0) + 1
+        assert (line["path"] is None) == (line["method"] is None)
+    assert logged == counted
+    assert sum(line["path"] is None for line in lines) == len(UNREADABLE)
+
+
 @pytest.mark.parametrize("expect", [{}, {"Expect": "100-continue"}])
 @pytest.mark.parametrize("path", ["/v1/completions", "/v1/files", "/nothing"])
 def test_a_body_that_is_announced_as_too_long_is_not_waited_for(small, expect, path):

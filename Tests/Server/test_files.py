@@ -93,9 +93,10 @@ def test_a_page_of_another_site_sends_no_files(keeping):
         status, _, answer = keeping.post("/v1/files", form, Origin=origin, **kind)
         assert (status, answer["error"]["code"]) == (403, "foreign_page")
         assert keeping.post("/v1/batches/batch_1/cancel", b"", Origin=origin)[0] == 403
-    status, _, answer = keeping.post("/v1/files", form, Origin=keeping.url, **kind)
-    assert status == 200
-    client_of(keeping).files.delete(answer["id"])
+    for own in ({"Origin": keeping.url}, {"Origin": "https://proxy.example", "Sec-Fetch-Site": "same-origin"}):
+        status, _, answer = keeping.post("/v1/files", form, **own, **kind)
+        assert status == 200
+        client_of(keeping).files.delete(answer["id"])
 
 
 def test_a_server_without_a_folder_says_how_to_have_one(server):
@@ -374,6 +375,28 @@ def test_what_was_answered_stays_where_a_batch_cannot_go_on(tmp_path, how):
         found = answers(client, batch.output_file_id)
         assert 2 <= len(found) == batch.request_counts.completed < 100
         assert re.search(f"warning: {batch.id} was begun with kv [^\n]*f32[^\n]*, and waits; ", "".join(server.errors))
+        assert server.stop() == 0
+
+
+def test_a_batch_that_cannot_go_on_ends_beside_the_one_that_runs(tmp_path):
+    """And clients are told meanwhile for what it waits."""
+    with Server(*SLOW, "--files", str(tmp_path), "--max-batch", "3") as server:
+        client = client_of(server)
+        batch = begin(client, lines(100, tokens=16))
+        wait(client, batch, "in_progress", until=lambda b: b.request_counts.completed >= 2)
+        assert server.stop() == 0
+    with Server(*SLOW, "--files", str(tmp_path), "--max-batch", "3", "--kv", "f32") as server:
+        client = client_of(server)
+        running = begin(client, lines(400, tokens=30))
+        wait(client, running, "in_progress", until=lambda b: b.request_counts.completed >= 1)
+        assert client.batches.retrieve(running.id).waits_for is None
+        assert client.batches.retrieve(batch.id).waits_for["code"] == "other_options"
+        client.batches.cancel(batch.id)
+        batch = wait(client, batch, "cancelled", seconds=10)
+        assert batch.waits_for is None and len(answers(client, batch.output_file_id)) >= 2
+        assert client.batches.retrieve(running.id).status == "in_progress"
+        client.batches.cancel(running.id)
+        wait(client, running, "cancelled")
         assert server.stop() == 0
 
 

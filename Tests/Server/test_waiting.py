@@ -191,6 +191,23 @@ def test_a_second_signal_ends_it_at_once(streamed, first, second, between):
             assert server.process.wait(timeout=30) == 128 + second
 
 
+def test_a_second_signal_leaves_no_answer_out_of_the_log(streamed):
+    with throttled(streamed, 9, "--log", "json") as server:
+        waiting = [stream(server, max_tokens=50) for _ in range(3)]
+        for connection in waiting:
+            assert connection.recv(4096)
+        server.process.send_signal(signal.SIGTERM)
+        wait_until_taken(server.process, signal.SIGTERM)
+        begin = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.end() == 128 + signal.SIGTERM
+        assert time.monotonic() - begin < 3
+    lines = [json.loads(line) for line in "".join(server.errors).splitlines() if line.startswith("{")]
+    assert [(line["route"], line["cut"]) for line in lines] == [("/v1/completions", True)] * 3
+    for connection in waiting:
+        connection.close()
+
+
 def test_signals_are_taken_by_a_thread_that_does_nothing_else(slow):
     """One that computes takes them late, and what comes twice meanwhile comes once."""
     takers = []

@@ -63,7 +63,7 @@ struct ServeCommand: Command {
             .value("max-context", "N", "Tokens of a text, its answer included (default 512).", \.context),
             .value("max-queue", "N", "Requests that may wait (default 64).", \.queue),
             .value("request-limit", "SIZE", "The longest body (default 1MiB).", \.requestLimit),
-            .value("max-connections", "N", "Connections at most (default 256).", \.connections),
+            .value("max-connections", "N", "Connections at most, 4 to 10000 (default 256).", \.connections),
             .value("cors", "ORIGIN", "Let pages of another site ask: https://example.org, or * for all.", \.origin),
             .values("allow-host", "NAME", "A name by which clients may call the server.", \.hosts),
             .value("model-name", "NAME", "How the model is listed (default: the file's name).", \.name),
@@ -74,7 +74,9 @@ struct ServeCommand: Command {
             .value(
                 "files", "FOLDER", "Keep clients' files and batches here: turns on /v1/files and /v1/batches.", \.files,
                 suggest: .folder),
-            .value("max-files", "N", "Files to keep at most, those of batches included (default 256).", \.mostFiles),
+            .value(
+                "max-files", "N", "Files to keep at most, 4 to 100000, those of batches included (default 256).",
+                \.mostFiles),
             .value("files-limit", "SIZE", "Bytes of all files together (default 1GiB).", \.filesLimit),
         ] + (TuningOptions.all + [TuningOptions.corpus]).map { $0.lifted(\.tuning) }
             + (EngineOptions.all + EngineOptions.draftOptions + [EngineOptions.shareOption]).map { $0.lifted(\.engine) }
@@ -189,7 +191,11 @@ struct ServeCommand: Command {
     ) throws(LeafError) {
         let handle = service.handle
         let watch = terminal.interrupt.cancellation.watch { handle.stop() }
-        defer { terminal.interrupt.cancellation.unwatch(watch) }
+        terminal.interrupt.beforeEnd { handle.cutOff(within: 250) }
+        defer {
+            terminal.interrupt.cancellation.unwatch(watch)
+            terminal.interrupt.endsAtOnce()
+        }
         var settings = AnswerDesk.Settings()
         settings.mostBytes = plan.clients.requestBytes
         settings.modelName = name ?? Self.name(of: file)

@@ -12,6 +12,9 @@ import Synchronization
 ///
 /// That thread takes the signals, too, where it could be started. A second signal that comes before the first one was
 /// taken is lost in the kernel, and a thread that computes, or waits for the disk, takes one after milliseconds.
+///
+/// Where something is still to be said before the end (`lastWords`), that thread says it after the second signal. It
+/// has a second for it: the alarm that is set then ends the process whatever happens.
 final class Interrupt: Sendable {
     /// Signals belong to the process, and so does this. Whoever looks first catches them.
     static let shared = Interrupt()
@@ -27,6 +30,10 @@ final class Interrupt: Sendable {
     private static let child = Atomic<pid_t>(0)
     /// How the child learns of Ctrl-C, which a terminal sends to both: by a signal that does not count as a second one.
     private static let passedInterrupt = Atomic<Int32>(SIGHUP)
+    /// Whether there is something to say before the end, and the code of an end that has begun; 0 before.
+    private static let hasLastWords = Atomic<Bool>(false)
+    private static let endCode = Atomic<Int32>(0)
+    private let lastWords = Mutex<@Sendable () -> Void>({})
     /// The thread whose waiting a signal interrupts: the one that does what the command says.
     private static let worker = Atomic<pthread_t>(0)
     /// Interrupts it. Means nothing to a program that does not ask for it.
@@ -49,6 +56,7 @@ final class Interrupt: Sendable {
         // Initialized before a handler reads them.
         _ = Self.seen.load(ordering: .relaxed)
         _ = Self.child.load(ordering: .relaxed)
+        _ = (Self.hasLastWords.load(ordering: .relaxed), Self.endCode.load(ordering: .relaxed))
         // The child ignores what this process does.
         if Self.isIgnored(SIGHUP) { Self.passedInterrupt.store(SIGTERM, ordering: .releasing) }
         Self.worker.store(pthread_self(), ordering: .releasing)
@@ -59,10 +67,16 @@ final class Interrupt: Sendable {
         Self.bell.store(ends[1], ordering: .releasing)
         let listening = ends[0]
         // Where no thread can be started, nothing waits that would have to be cancelled.
-        let status = SystemCalls.real.startThread { [cancellation] in
+        let status = SystemCalls.real.startThread { [self] in
             Self.unblock()
             var byte: UInt8 = 0
-            while retrying({ checked(read(listening, &byte, 1)) }) > 0 { cancellation.cancel() }
+            while retrying({ checked(read(listening, &byte, 1)) }) > 0 {
+                cancellation.cancel()
+                let code = Self.endCode.load(ordering: .acquiring)
+                guard code != 0 else { continue }
+                lastWords.withLock { $0 }()
+                _exit(code)
+            }
         }
         for number in Self.signals where !Self.isIgnored(number) {
             Self.handle(number) { number in
@@ -70,7 +84,7 @@ final class Interrupt: Sendable {
                 let before = Interrupt.seen.bitwiseOr(bit, ordering: .acquiringAndReleasing).oldValue
                 let code = errno
                 Interrupt.pass(number)
-                if before & ~(1 << UInt64(SIGHUP)) != 0, number != SIGHUP { _exit(128 + number) }
+                if before & ~(1 << UInt64(SIGHUP)) != 0, number != SIGHUP { Interrupt.end(with: 128 + number) }
                 var byte: UInt8 = 1
                 _ = write(Interrupt.bell.load(ordering: .acquiring), &byte, 1)
                 let worker = Interrupt.worker.load(ordering: .acquiring)
@@ -79,6 +93,7 @@ final class Interrupt: Sendable {
             }
         }
         guard status == 0 else { return }
+        Self.handle(SIGALRM) { _ in _exit(Interrupt.endCode.load(ordering: .acquiring)) }
         Self.handle(Self.nudge) { _ in }
         Self.mask(SIG_UNBLOCK, [Self.nudge])
         Self.mask(SIG_BLOCK, Self.signals)
@@ -90,6 +105,22 @@ final class Interrupt: Sendable {
         action.sa_flags = SA_RESTART
         sigaction(number, &action, nil)
     }
+
+    /// Ends the process, from a handler: at once, or once the last words are said. A third signal ends it at once.
+    private static func end(with code: Int32) {
+        let isSaying = endCode.exchange(code, ordering: .acquiringAndReleasing) != 0
+        guard hasLastWords.load(ordering: .acquiring), !isSaying else { _exit(code) }
+        alarm(1)
+    }
+
+    /// From now on, says something when a second signal ends the process, if that takes no time.
+    func beforeEnd(_ body: @escaping @Sendable () -> Void) {
+        lastWords.withLock { $0 = body }
+        Self.hasLastWords.store(true, ordering: .releasing)
+    }
+
+    /// There is nothing more to say.
+    func endsAtOnce() { Self.hasLastWords.store(false, ordering: .releasing) }
 
     var isRequested: Bool { Self.seen.load(ordering: .acquiring) != 0 }
 

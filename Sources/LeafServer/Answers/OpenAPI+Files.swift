@@ -169,7 +169,11 @@ extension OpenAPI {
              "total": {"type": "integer"}, "completed": {"type": "integer"}, "failed": {"type": "integer"}
             }
            },
-           "metadata": {"type": ["object", "null"], "additionalProperties": {"type": "string"}}
+           "metadata": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
+           "waits_for": {
+            "type": ["object", "null"], "description": "What it waits for beside its turn.",
+            "properties": {"code": {"enum": ["other_options", "no_space"]}, "message": {"type": "string"}}
+           }
           }
          },
          "Batches": {

@@ -25,6 +25,23 @@ package struct BatchRecord: Sendable {
         let line: Int?
     }
 
+    /// What a batch waits for beside its turn.
+    enum Obstacle: String {
+        case options = "other_options"
+        case room = "no_space"
+
+        var json: JSON {
+            let message =
+                switch self {
+                case .options:
+                    "the batch was begun with options that give other answers; it waits for a server that is started "
+                        + "as it was begun, and can be cancelled, which keeps the answers that it has"
+                case .room: "the server's disk takes no more; the batch goes on once its owner has made room"
+                }
+            return ["code": .string(rawValue), "message": .string(message)]
+        }
+    }
+
     /// Requests, and those that have their answers.
     struct Counts: Sendable {
         var total = 0
@@ -57,6 +74,9 @@ package struct BatchRecord: Sendable {
     /// Those of its files that were made.
     package var made: [String] = []
 
+    /// Nothing more of it is answered.
+    var hasOnlyToEnd: Bool { status == .cancelling || outcome != nil }
+
     package mutating func enter(_ status: Status, at time: Int) {
         self.status = status
         times[status] = times[status] ?? time
@@ -68,8 +88,11 @@ package struct BatchRecord: Sendable {
         enter(outcome == .cancelled ? .cancelling : .finalizing, at: time)
     }
 
-    /// What clients are told, as OpenAI has it.
-    var json: JSON {
+    /// What clients are told: what OpenAI has, and what it waits for.
+    func told(waitsFor obstacle: Obstacle?) -> JSON { json.with("waits_for", obstacle?.json ?? .null) }
+
+    /// What OpenAI has of it.
+    private var json: JSON {
         let times: [(key: String, value: JSON)] = Status.allCases.compactMap { status in
             status.timeName.map { ($0, self.times[status].map { .integer($0) } ?? .null) }
         }

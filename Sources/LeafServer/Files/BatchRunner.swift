@@ -5,7 +5,8 @@ import LeafSystem
 import LeafWire
 import Leafcutter
 
-/// Carries out batches, one after another, on a thread of its own, in the places that nobody else wants.
+/// Carries out batches, one after another, on a thread of its own, in the places that nobody else wants. Another thread
+/// ends those that have only to be ended: no batch that runs keeps them waiting.
 final class BatchRunner: Sendable {
     /// What its jobs depend on.
     struct Means: Sendable {
@@ -28,8 +29,20 @@ final class BatchRunner: Sendable {
 
     /// Begins with what was not over when the last server ended.
     ///
-    /// - Throws: `.io` when the system starts no more threads.
+    /// - Throws: `.io` when the system starts no more threads. Nothing is begun then.
     func start(on model: Model, _ gate: BatchGate) throws(LeafError) {
+        try threads.start { [self] in
+            while let batch = store.nextEnd() { finish(batch, as: batch.outcome ?? .cancelled) }
+        }
+        do throws(LeafError) {
+            try startRuns(on: model, gate)
+        } catch {
+            stop()
+            throw error
+        }
+    }
+
+    private func startRuns(on model: Model, _ gate: BatchGate) throws(LeafError) {
         try threads.start { [self] in
             while true {
                 let own = Cancellation(parent: cancellation)
@@ -52,7 +65,6 @@ final class BatchRunner: Sendable {
     // MARK: One batch
 
     private func run(_ batch: BatchRecord, on model: Model, _ gate: BatchGate, _ own: Cancellation) {
-        if let outcome = batch.outcome { return finish(batch, as: outcome) }
         var badLine: Int?
         do throws(LeafError) {
             if let outcome = try answer(batch, on: model, gate, own, &badLine) {

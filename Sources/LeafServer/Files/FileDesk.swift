@@ -108,7 +108,7 @@ final class FileDesk: Sendable {
             return .json(try store.create(wish, for: owner).line, ignored: wish.ignored)
         case (.batches, _):
             return .all(of: try store.batches(PageQuery(question.query, usual: 20, most: 100), of: owner))
-        case (.batch(let id), _): return .all(of: try store.batch(id, of: owner).json)
+        case (.batch(let id), _): return .all(of: try store.batch(id, of: owner))
         case (.cancel(let id), _): return .all(of: try store.cancel(id, of: owner))
         }
     }

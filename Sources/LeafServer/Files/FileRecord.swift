@@ -19,6 +19,8 @@ package struct FileRecord: Sendable {
     package let byteCount: Int
     /// Seconds since 1970.
     let created: Int
+    /// Files are listed in the order of these; 0 where an earlier server gave none.
+    var number = 0
 
     /// What clients are told, as OpenAI has it.
     var json: JSON {
@@ -29,15 +31,20 @@ package struct FileRecord: Sendable {
         ]
     }
 
-    /// The same with its owner, as it stands on the disk.
-    var line: String { json.with("owner", .string(owner)).line + "\n" }
+    /// Whether it came before another one.
+    func isOlder(than other: FileRecord) -> Bool {
+        (number, created, id) < (other.number, other.created, other.id)
+    }
+
+    /// The same with its owner and its number, as it stands on the disk.
+    var line: String { json.with("owner", .string(owner)).with("number", .integer(number)).line + "\n" }
 }
 
 extension FileRecord {
     /// - Throws: `.badInput` for anything that is no record.
     init(line: [UInt8]) throws(LeafError) {
         var (id, owner, name, purpose): (String?, String?, String?, String?)
-        var (bytes, created): (Int?, Int?)
+        var (bytes, created, number): (Int?, Int?, Int?)
         try JSONReader.read(line[...]) { field, reader throws(LeafError) in
             switch field {
             case "id": id = try reader.text()
@@ -46,6 +53,7 @@ extension FileRecord {
             case "purpose": purpose = try reader.text()
             case "bytes": bytes = try reader.integer(Int.self)
             case "created_at": created = try reader.integer(Int.self)
+            case "number": number = try reader.integer(Int.self)
             default: try reader.skip()
             }
         }
@@ -53,6 +61,7 @@ extension FileRecord {
             let purpose = purpose.flatMap(Purpose.init(rawValue:))
         else { throw LeafError(.badInput, "it is no record of a file") }
         self.init(id: id, owner: owner, name: name, purpose: purpose, byteCount: bytes, created: created)
+        self.number = number ?? 0
     }
 }
 

@@ -24,10 +24,12 @@ extension FileStore {
         let now = now()
         let record = try withState { state throws(ServedError) in
             expire(&state)
-            let waiting = state.unfinished.count
-            guard waiting < limits.waitingBatches else { throw .tooManyBatches }
+            let unfinished = state.unfinished
+            guard unfinished.count(where: { $0.id != state.running?.id }) < limits.waitingBatches else {
+                throw .tooManyBatches
+            }
             // Each makes two files at most.
-            guard state.files.count + state.received.count + 2 * (waiting + 1) <= limits.files else {
+            guard state.files.count + state.received.count + 2 * (unfinished.count + 1) <= limits.files else {
                 throw .full("there is no room for the files of one more batch; delete some")
             }
             try forget(&state)
@@ -41,7 +43,7 @@ extension FileStore {
             return record
         }
         wake()
-        return record.json
+        return record.told(waitsFor: nil)
     }
 
     /// Makes room for one more by what was over first.
@@ -54,16 +56,19 @@ extension FileStore {
         }
     }
 
-    func batch(_ id: String, of owner: String) throws(ServedError) -> BatchRecord {
-        let record = lookInTime { $0.batches[id] }
-        guard let record, record.owner == owner else { throw .noBatch(id) }
-        return record
+    func batch(_ id: String, of owner: String) throws(ServedError) -> JSON {
+        let found = lookInTime { state in
+            state.batches[id].map { (owner: $0.owner, json: $0.told(waitsFor: state.obstacle(to: $0))) }
+        }
+        guard let found, found.owner == owner else { throw .noBatch(id) }
+        return found.json
     }
 
     package func batches(_ page: PageQuery, of owner: String) throws(ServedError) -> JSON {
-        let own = lookInTime { state in state.batches.values.filter { $0.owner == owner } }
-            .sorted { $0.number < $1.number }
-        return try page.cut(own, id: \.id, json: \.json)
+        let own = lookInTime { state in
+            state.batches.values.filter { $0.owner == owner }.map { ($0, obstacle: state.obstacle(to: $0)) }
+        }.sorted { $0.0.number < $1.0.number }
+        return try page.cut(own, id: \.0.id) { $0.told(waitsFor: $1) }
     }
 
     /// Ends a batch. What has its answer keeps it.
@@ -88,7 +93,7 @@ extension FileStore {
         }
         running?.cancellation.cancel()
         wake()
-        return record.json
+        return record.told(waitsFor: nil)
     }
 
     /// What there is, once what has waited too long has ended.
@@ -128,13 +133,8 @@ extension FileStore {
         wait { state -> BatchRecord?? in
             guard !state.isStopped else { return .some(nil) }
             expire(&state)
-            // What answers cannot be added to ends here as anywhere.
-            let able = state.unfinished.filter { batch in
-                !state.setAside.contains(batch.id) || batch.status == .cancelling || batch.outcome != nil
-            }
-            // What has only to be ended keeps nobody waiting.
-            func turn(_ batch: BatchRecord) -> (Int, Int) { (batch.outcome == nil ? 1 : 0, batch.number) }
-            guard let next = able.min(by: { turn($0) < turn($1) }) else { return nil }
+            let able = state.unfinished.filter { !state.setAside.contains($0.id) && !$0.hasOnlyToEnd }
+            guard let next = able.min(by: { $0.number < $1.number }) else { return nil }
             state.running = Running(id: next.id, cancellation: cancellation)
             return next
         }
@@ -145,6 +145,18 @@ extension FileStore {
         look { state in
             state.running = nil
             state.answerBytes = 0
+        }
+        wake()
+    }
+
+    /// Waits for a batch that has only to be ended, which waits for none that runs; nil once no more is to be done.
+    package func nextEnd() -> BatchRecord? {
+        wait { state -> BatchRecord?? in
+            guard !state.isStopped else { return .some(nil) }
+            expire(&state)
+            let ends = state.unfinished.filter { $0.hasOnlyToEnd && $0.id != state.running?.id }
+            guard let next = ends.min(by: { $0.number < $1.number }) else { return nil }
+            return next
         }
     }
 
@@ -197,13 +209,12 @@ extension FileStore {
     /// Tells the server's owner once that a batch waits, however often it tries.
     private func lacksRoom(_ id: String) {
         let isNew = look { state in
-            defer { state.withoutRoom = id }
-            return state.withoutRoom != id
+            state.withoutRoom.insert(id).inserted
         }
         if isNew { warn("\(id) waits until the folder \(folder) takes files again; make room on its disk") }
     }
 
-    private func goesOn(_ id: String) { look { if $0.withoutRoom == id { $0.withoutRoom = nil } } }
+    private func goesOn(_ id: String) { look { _ = $0.withoutRoom.remove(id) } }
 
     /// Tries it: a quota shows in no number of free bytes.
     private func hasRoom(_ id: String) -> Bool {
@@ -262,7 +273,8 @@ extension FileStore {
         }
     }
 
-    /// Lets batches wait that were begun with what gives other answers.
+    /// Lets batches wait that have answers, and were begun with what gives other ones. Those without answers are begun
+    /// anew.
     ///
     /// - Parameter origin: what decides every answer beside its request.
     /// - Returns: a sentence for each of them.
@@ -271,6 +283,10 @@ extension FileStore {
         for batch in look({ $0.unfinished }).sorted(by: { $0.number < $1.number }) where batch.outcome == nil {
             let difference = try BatchJob.difference(from: origin, of: answersPath(batch.id))
             guard let difference else { continue }
+            guard countAnswers(of: batch).done > 0 else {
+                clear(batch.id)
+                continue
+            }
             look { _ = $0.setAside.insert(batch.id) }
             sentences.append(
                 "\(batch.id) was begun with \(difference), and waits; start the server as it was begun to go on with "
@@ -315,12 +331,13 @@ extension FileStore {
                 try AnswerLog.copy(areFailures: areFailures, of: paths, to: file)
             }
         }
-        let record = FileRecord(
+        var record = FileRecord(
             id: id, owner: batch.owner, name: batch.id + (areFailures ? "_errors.jsonl" : "_output.jsonl"),
             purpose: .batchOutput, byteCount: try InputFile(path: path(id)).byteCount,
             created: now())
+        record.number = look { $0.number() }
         try write(record.line, recordOf: id)
-        look { $0.files[id] = record }
+        look { [record] in $0.files[id] = record }
     }
 
     /// Which of a batch's files there are. Of others the bytes go.
@@ -335,5 +352,14 @@ extension FileStore {
     func clear(_ id: String) {
         // The notes last: they say what the answers are.
         for ending in ["", ".job.ids", ".job"] { try? FilePath.remove(answersPath(id) + ending) }
+    }
+}
+
+extension FileStore.State {
+    /// What keeps a batch waiting, beside its turn.
+    fileprivate func obstacle(to batch: BatchRecord) -> BatchRecord.Obstacle? {
+        guard !batch.status.isOver else { return nil }
+        if withoutRoom.contains(batch.id) { return .room }
+        return setAside.contains(batch.id) && !batch.hasOnlyToEnd ? .options : nil
     }
 }

@@ -1,5 +1,6 @@
 import Dispatch
 import Glibc
+import LeafBatch
 package import LeafFormat
 package import LeafSystem
 package import LeafWire
@@ -16,13 +17,13 @@ package final class FileStore: Sendable {
         package var bytes = 1 << 30
         /// Batches of which something is kept; the oldest that are over are forgotten.
         var batches = 64
-        /// Batches that are not over.
+        /// Batches that are not over, beside the one that runs.
         package var waitingBatches = 16
 
         package init() {}
 
         /// Bytes that records take, and a list of all of them while it is made.
-        var heapBytes: Int { files *| (4 << 10) +| batches *| (16 << 10) }
+        var heapBytes: Int { files *| (4 << 10) +| batches *| (16 << 10) +| AnswerLog.copyBytes }
     }
 
     struct State {
@@ -35,14 +36,22 @@ package final class FileStore: Sendable {
         var running: Running?
         /// Batches that only a server with other options can go on with.
         var setAside: Set<String> = []
-        /// The batch that waits because the disk takes nothing, until it goes on.
-        var withoutRoom: String?
+        /// Batches that wait because the disk takes nothing, until they go on.
+        var withoutRoom: Set<String> = []
+        /// Of the file that came last.
+        var lastNumber = 0
         var isStopped = false
         /// Keeps other servers out.
         let lock: FolderLock
 
         var byteCount: Int { files.values.reduce(0) { $0 + $1.byteCount } + received.bytes + answerBytes }
         var unfinished: [BatchRecord] { batches.values.filter { !$0.status.isOver } }
+
+        /// Takes a number for a file that comes.
+        mutating func number() -> Int {
+            lastNumber += 1
+            return lastNumber
+        }
     }
 
     let folder: String
@@ -78,6 +87,7 @@ package final class FileStore: Sendable {
             batch.counts = Self.countAnswers(of: batch, in: folder)
             state.batches[batch.id] = batch
         }
+        state.lastNumber = state.files.values.map(\.number).max() ?? 0
         monitor = Monitor(state, events: 1)
     }
 
@@ -228,12 +238,14 @@ package final class FileStore: Sendable {
     }
 
     private func keep(_ record: FileRecord, _ part: OutputFile) throws(ServedError) -> FileRecord {
+        var record = record
+        record.number = look { $0.number() }
         try withDisk { () throws(LeafError) in
             try part.synchronize()
             try FilePath.rename(part.path, to: path(record.id))
             try write(record.line, recordOf: record.id)
         }
-        look { $0.files[record.id] = record }
+        look { [record] in $0.files[record.id] = record }
         return record
     }
 
@@ -269,7 +281,7 @@ package final class FileStore: Sendable {
             state.files.values.filter { file in
                 file.owner == owner && (page.purpose == nil || page.purpose == file.purpose.rawValue)
             }
-        }.sorted { ($0.created, $0.id) < ($1.created, $1.id) }
+        }.sorted { $0.isOlder(than: $1) }
         return try page.cut(own, id: \.id, json: \.json)
     }
 

@@ -23,6 +23,8 @@ final class HTTPConnection {
 
     private(set) var state: State
     private(set) var since = ContinuousClock.now
+    /// When the request under way began.
+    private var began = ContinuousClock.now
     /// Bytes of the request under way that libevent holds.
     private(set) var heldBytes = 0
     /// Why the request under way gets no other answer; nil while nothing is wrong with it.
@@ -52,7 +54,9 @@ final class HTTPConnection {
         }
         watch(bufferevent_get_output(events)) { buffer, info, connection in
             guard let buffer, let info, let connection, info.pointee.n_added > 0 else { return }
-            Unmanaged<HTTPConnection>.fromOpaque(connection).takeUnretainedValue().answered(in: buffer)
+            let own = Unmanaged<HTTPConnection>.fromOpaque(connection).takeUnretainedValue()
+            own.writtenBytes += info.pointee.n_added
+            own.answered(in: buffer)
         }
         let most = server.limits.bodyBytes + server.limits.headBytes + 4096
         bufferevent_setwatermark(events, Int16(EV_READ), 0, most)
@@ -100,12 +104,18 @@ final class HTTPConnection {
     var waitingBytes: Int { evbuffer_get_length(bufferevent_get_output(events)) }
     /// Since when there have been such bytes, as `review` has seen it.
     private(set) var stalledSince: ContinuousClock.Instant?
+    /// Bytes that were handed over for the client, the most of them that it has confirmed, and when it was seen to
+    /// confirm more, or to have nothing left to confirm.
+    private var writtenBytes = 0
+    private var confirmedBytes = 0
+    private var confirmedAt = ContinuousClock.now
 
     func note(written bytes: Int) { server.note(written: bytes) }
 
     private func enter(_ state: State) {
         self.state = state
         since = .now
+        if state == .receivingHead { began = since }
     }
 
     // MARK: What arrives
@@ -165,6 +175,7 @@ final class HTTPConnection {
     /// A request is whole.
     func beginsAnswer() {
         enter(.answering)
+        confirmedAt = since
         tuneSocket()
     }
 
@@ -203,7 +214,8 @@ final class HTTPConnection {
         guard !isTuned else { return }
         isTuned = true
         let descriptor = bufferevent_getfd(events)
-        var milliseconds = Int32(server.limits.confirmationSeconds * 1000)
+        // Where an answer is under way, the server notices first.
+        var milliseconds = Int32((server.limits.confirmationSeconds + Self.kernelSeconds) * 1000)
         setsockopt(
             descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, socklen_t(MemoryLayout<Int32>.size))
         var yes: Int32 = 1
@@ -216,6 +228,17 @@ final class HTTPConnection {
     }
 
     private static let unsentBytes: Int32 = 32 << 10
+    private static let kernelSeconds = 5.0
+
+    /// Looks whether the client has confirmed more than before. What is encrypted is longer in the kernel than here,
+    /// and counts as unconfirmed the longer for it.
+    private func noteConfirmed(at now: ContinuousClock.Instant) {
+        var queued: Int32 = 0
+        _ = ioctl(bufferevent_getfd(events), UInt(TIOCOUTQ), &queued)
+        let waiting = waitingBytes + Int(queued)
+        guard waiting == 0 || writtenBytes - waiting > confirmedBytes else { return }
+        (confirmedBytes, confirmedAt) = (max(confirmedBytes, writtenBytes - waiting), now)
+    }
 
     // MARK: What took too long, or too much
 
@@ -233,7 +256,9 @@ final class HTTPConnection {
             if seconds > server.limits.idleSeconds { close() }
         case .receivingHead: if seconds > server.limits.headSeconds { refuse(.requestTimeout) }
         case .receivingBody: if seconds > server.limits.bodySeconds { refuse(.requestTimeout) }
-        case .answering: break
+        case .answering:
+            noteConfirmed(at: now)
+            if now - confirmedAt > .seconds(server.limits.confirmationSeconds) { close() }
         case .refused: if seconds > Self.lingeringSeconds { close() }
         }
     }
@@ -247,6 +272,9 @@ final class HTTPConnection {
         refusedOwner = owner
         server.release(heldBytes)
         heldBytes = 0
+        let refusal = HTTPServer.Refusal(
+            error: error, peer: peer, sentBytes: error.lastWordsBody.utf8.count,
+            seconds: (ContinuousClock.now - began) / .seconds(1))
         enter(.refused)
         let (input, output) = (bufferevent_get_input(events), bufferevent_get_output(events))
         evbuffer_drain(input, evbuffer_get_length(input))
@@ -267,7 +295,7 @@ final class HTTPConnection {
                 if !isReading { own.close() }
             }, Unmanaged.passUnretained(self).toOpaque())
         bufferevent_enable(events, Int16(EV_READ | EV_WRITE))
-        server.note(refused: error)
+        server.note(refusal)
     }
 
     /// Whether the server ended it before an answer was whole, and not its client.

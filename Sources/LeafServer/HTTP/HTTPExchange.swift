@@ -81,6 +81,8 @@ final class HTTPExchange {
         path = sentPath.isEmpty ? "/" : sentPath
         query = uri.flatMap { evhttp_uri_get_query($0) }.map { String(cString: $0) } ?? ""
         targetHost = uri.flatMap { evhttp_uri_get_host($0) }.map { String(cString: $0) }
+        // libevent takes a whole URL for what is asked of a proxy, and would end the connection without a word.
+        request.pointee.flags &= ~EVHTTP_PROXY_REQUEST
         let owner = evhttp_request_get_connection(request)
         own = Unmanaged.passRetained(self)
         evhttp_connection_set_closecb(

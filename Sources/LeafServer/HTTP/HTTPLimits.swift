@@ -31,10 +31,9 @@ package struct HTTPLimits: Sendable, Equatable {
     /// Of a connection beside what it receives and sends: libevent's objects, the parsed headers, ours.
     private static let connectionBytes = 12 << 10
 
-    package var byteCount: Int {
-        connections *| (Self.connectionBytes + (isEncrypted ? TLSCertificate.connectionBytes : 0)) +| poolBytes
-            +| outputPoolBytes
-    }
+    private var bytesEach: Int { Self.connectionBytes + (isEncrypted ? TLSCertificate.connectionBytes : 0) }
+
+    package var byteCount: Int { connections *| bytesEach +| poolBytes +| outputPoolBytes }
 
     /// The same with fewer connections where the process may not have so many descriptors. It is given as many as it
     /// needs where that is possible.
@@ -65,14 +64,22 @@ package struct HTTPLimits: Sendable, Equatable {
         return Int(clamping: setrlimit(resource, &more) == 0 ? more.rlim_cur : limit.rlim_cur)
     }
 
-    /// The same within so many bytes, as far as that is possible: fewer connections and smaller pools.
+    /// The same within so many bytes, as far as that is possible: of what each part has beyond its least, all lose the
+    /// same share. What connections leave of it, being whole, is the pools', so that asking for more takes no less.
     package func within(_ bytes: Int) -> HTTPLimits {
-        var limits = self
-        while limits.byteCount > bytes, limits.connections > 8 {
-            limits.connections = max(8, limits.connections / 2)
-            limits.poolBytes = max(bodyBytes + headBytes, limits.poolBytes / 2)
-            limits.outputPoolBytes = max(outputBytes, limits.outputPoolBytes / 2)
-        }
+        guard byteCount > bytes else { return self }
+        var least = self
+        least.connections = min(connections, 8)
+        least.poolBytes = min(poolBytes, bodyBytes + headBytes)
+        least.outputPoolBytes = min(outputPoolBytes, outputBytes)
+        guard least.byteCount < bytes else { return least }
+        let share = Double(bytes - least.byteCount) / Double(byteCount - least.byteCount)
+        func part(_ all: Int, beyond few: Int) -> Int { few + Int(Double(all - few) * share) }
+        var limits = least
+        limits.connections = part(connections, beyond: least.connections)
+        limits.poolBytes = part(poolBytes, beyond: least.poolBytes)
+        limits.outputPoolBytes += min(outputPoolBytes - least.outputPoolBytes, bytes - limits.byteCount)
+        limits.poolBytes += min(poolBytes - limits.poolBytes, bytes - limits.byteCount)
         return limits
     }
 }

@@ -25,8 +25,19 @@ final class HTTPServer {
     /// Bytes of answers that clients have not taken, at most.
     private var waitingBytes = 0
     private var isMakingRoom = false
+    /// A request that never became whole, and its answer.
+    struct Refusal {
+        let error: ServedError
+        /// The client's address; empty for a local socket.
+        let peer: String
+        /// Of the answer's body.
+        let sentBytes: Int
+        /// Since the request began.
+        let seconds: Double
+    }
+
     /// What is told of requests that never became whole.
-    var onRefusal: (ServedError) -> Void = { _ in }
+    var onRefusal: (Refusal) -> Void = { _ in }
     private let handle: (HTTPExchange) -> Void
 
     private static let tickMilliseconds = 250
@@ -225,7 +236,7 @@ final class HTTPServer {
     /// Whoever takes what they are sent has done so after this.
     private static let shortestStall = Duration.seconds(1)
 
-    func note(refused error: ServedError) { onRefusal(error) }
+    func note(_ refusal: Refusal) { onRefusal(refusal) }
 
     // MARK: Requests
 

@@ -45,9 +45,11 @@ extension ServedError {
             status: .contentTooLarge, "the body has more than the \(limit) bytes that a request may have")
     }
 
+    var lastWordsBody: String { body.line + "\n" }
+
     /// The whole answer, for a connection from which nothing more is taken.
     var lastWords: [UInt8] {
-        let body = body.line + "\n"
+        let body = lastWordsBody
         let head =
             "HTTP/1.1 \(status.rawValue) \(status.reason)\r\nContent-Type: application/json\r\n"
             + "Content-Length: \(body.utf8.count)\r\nConnection: close\r\n\r\n"

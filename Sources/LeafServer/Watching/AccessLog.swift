@@ -25,20 +25,36 @@ package struct AccessLog: Sendable {
         }
     }
 
-    func write(_ exchange: HTTPExchange, seconds: Double) {
-        let path = String(exchange.path.prefix(200))
-        let peer = exchange.peer.isEmpty ? "local" : exchange.peer
-        let milliseconds = Int((seconds * 1000).rounded())
+    /// A request that is over.
+    struct Entry {
+        let peer: String
+        /// As it was sent; nil for a request that never became whole.
+        let asked: (method: String, path: String)?
+        /// The name under which it is counted.
+        let route: String
+        let status: HTTPStatus?
+        /// What became of it, as it is counted.
+        let outcome: String
+        /// Of the answer, without its head.
+        let bytes: Int
+        let seconds: Double
+    }
+
+    func write(_ entry: Entry) {
+        let path = entry.asked.map { String($0.path.prefix(200)) }
+        let peer = entry.peer.isEmpty ? "local" : entry.peer
+        let milliseconds = Int((entry.seconds * 1000).rounded())
         switch format {
         case .text:
-            let request = "\(exchange.methodName) \(path)"
-            write("\(peer) \(request) \(exchange.outcome) \(exchange.sentBytes) bytes \(milliseconds) ms")
+            let request = "\(entry.asked?.method ?? "-") \(path ?? "-")"
+            write("\(peer) \(request) \(entry.outcome) \(entry.bytes) bytes \(milliseconds) ms")
         case .json:
             let line: JSON = [
-                "peer": .string(peer), "method": .string(exchange.methodName), "path": .string(path),
-                "status": .integer(exchange.status?.rawValue ?? 0), "bytes": .integer(exchange.sentBytes),
-                "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(exchange.outcome == "gone"),
-                "cut": .bool(exchange.outcome == "cut"),
+                "peer": .string(peer), "method": entry.asked.map { .string($0.method) } ?? .null,
+                "path": path.map { .string($0) } ?? .null, "route": .string(entry.route),
+                "status": .integer(entry.status?.rawValue ?? 0), "bytes": .integer(entry.bytes),
+                "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(entry.outcome == "gone"),
+                "cut": .bool(entry.outcome == "cut"),
             ]
             write(line.line)
         }

@@ -37,7 +37,6 @@ package struct EmbeddingsInput: Sendable {
                     throw reader.wrong("is '\(name.prefix(40))', not float or base64")
                 }
                 encoding = known
-            case "dimensions": throw reader.wrong("cannot be chosen; leave it out")
             case "pool":
                 let name = try reader.text()
                 guard let known = Pooling(rawValue: name), known != .none else {

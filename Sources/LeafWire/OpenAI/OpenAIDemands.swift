@@ -1,13 +1,15 @@
 import LeafFormat
 import LeafSystem
 
-/// Fields by which clients demand more than a text: calls of tools, a format, sound, a search.
+/// Fields by which clients demand more than an answer: calls of tools, a format, sound, a search, shorter vectors.
 ///
-/// One rule holds for all of them. Where a field demands what CPM-Ant cannot give, the request is refused: its client
-/// would get something else than it asked for. Where it leaves the choice to the model, it is passed.
+/// One rule holds for all of them, whatever the route. Where a field demands what CPM-Ant cannot give, the request is
+/// refused: its client would get something else than it asked for. Where it leaves the choice to the model, it is
+/// passed.
 enum OpenAIDemands {
     static let names: Set = [
         "tools", "functions", "tool_choice", "function_call", "response_format", "modalities", "web_search_options",
+        "dimensions",
     ]
 
     /// Reads such a field, all of it.
@@ -32,6 +34,7 @@ enum OpenAIDemands {
             for modality in try reader.texts() where modality != "text" {
                 throw reader.wrong("holds '\(modality.prefix(40))', and CPM-Ant writes text alone; leave it out")
             }
+        case "dimensions": throw reader.wrong("cannot be chosen; leave it out")
         default: throw reader.wrong("asks for a search, and CPM-Ant makes none; leave it out")
         }
         return true

@@ -43,8 +43,6 @@ struct OpenAIFields {
         case "best_of": bestOf = try reader.integer(Int.self)
         case "greedy": isGreedy = try reader.bool()
         case "beams": beams = try reader.integer(Int.self)
-        case _ where OpenAIDemands.names.contains(name):
-            if try !OpenAIDemands.areMet(name, &reader) { form.ignored.add(name) }
         case _ where Self.options.contains(name):
             try OptionFields.read(name, &reader, into: &options, known: Self.options)
             given.insert(name)
