@@ -68,7 +68,7 @@ import Testing
         try Leafcutter.expectRefusal(["plan", model, "--memory", "1MiB"], 3, "needs at least")
         try Leafcutter.expectRefusal(["generate", model, "--ids", "6,30720"], 2, "30720")
         try Leafcutter.expectRefusal(["generate", model, "--ids", "6,-1"], 2, "-1")
-        try Leafcutter.expectRefusal(["generate", model, "--ids", ""], 2, "no ids")
+        try Leafcutter.expectRefusal(["generate", model, "--ids", ""], 2, "--ids needs a value")
         try Leafcutter.expectRefusal(["generate", model, "x", "--task", "32"], 2, "32")
         try Leafcutter.expectRefusal(["generate", model, "x", "--segment", "99"], 2, "99")
         try Leafcutter.expectRefusal(["generate", model, "x", "--eos-id", "30720"], 2, "30720")

@@ -159,7 +159,7 @@ import Testing
         try #"{"budget":1,"decode_seconds_per_token":[0]}"#.write(toFile: zero, atomically: true, encoding: .utf8)
         let cases: [([String], Int32, String)] = [
             ([model, "--memory", "1GiB,big"], 2, "--memory 1GiB,big is not sizes such as"),
-            ([model, "--memory", ""], 2, "is not sizes"),
+            ([model, "--memory", ""], 2, "--memory needs a value"),
             ([model, "--memory", "1GiB,"], 2, "is not sizes"),
             ([model, "--repeat", "0"], 2, "--repeat 0 is not between 1 and"),
             ([model, "--generate", "-1"], 2, "--generate -1 is not between"),

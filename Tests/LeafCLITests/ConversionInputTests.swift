@@ -92,7 +92,7 @@ import Testing
         #expect(tried > 8)
     }
 
-    @Test(arguments: ["0", "0/s", "1GB/m", "-1", "1GB/s/s", ""]) func whatIsNoRateIsRefused(rate: String) throws {
+    @Test(arguments: ["0", "0/s", "1GB/m", "-1", "1GB/s/s"]) func whatIsNoRateIsRefused(rate: String) throws {
         let model = try Models.shared.get().demo
         try Leafcutter.expectRefusal(["plan", model, "--disk-rate", rate], 2, "a rate such as")
         try Leafcutter.expectRefusal(["generate", model, "x", "--max-read-rate", rate], 2, "a rate such as")
