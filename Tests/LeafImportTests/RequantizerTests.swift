@@ -108,10 +108,8 @@ import Testing
         #expect(try small.data() == Requantized(model.file).data())
     }
 
-    @Test func anInterruptedRunGoesOn() throws {
-        let model = try Conversion(Forms.path("ant-tiny-a/hf"))
-        let directory = try TemporaryDirectory()
-        let path = directory.path("other.leaf")
+    /// Leaves a few pieces of a file; the options are those of a run that goes on with them.
+    private func interrupt(_ model: Conversion, _ path: String) -> RequantizationOptions {
         var options = RequantizationOptions()
         options.threads = 1
         var pieces = 0
@@ -119,6 +117,14 @@ import Testing
             try Requantizer(model: model.file.path, output: path, options: options).run(
                 isCancelled: { pieces > 5 }, progress: { _ in pieces += 1 })
         }
+        return options
+    }
+
+    @Test func anInterruptedRunGoesOn() throws {
+        let model = try Conversion(Forms.path("ant-tiny-a/hf"))
+        let directory = try TemporaryDirectory()
+        let path = directory.path("other.leaf")
+        let options = interrupt(model, path)
         #expect(!FileManager.default.fileExists(atPath: path))
         let result = try Requantizer(model: model.file.path, output: path, options: options).run()
         #expect(result.blocksResumed > 0)
@@ -129,13 +135,7 @@ import Testing
         let model = try Conversion(Forms.path("ant-tiny-a/hf"))
         let directory = try TemporaryDirectory()
         let path = directory.path("other.leaf")
-        var options = RequantizationOptions()
-        options.threads = 1
-        var pieces = 0
-        #expect(throws: LeafError.self) {
-            try Requantizer(model: model.file.path, output: path, options: options).run(
-                isCancelled: { pieces > 5 }, progress: { _ in pieces += 1 })
-        }
+        var options = interrupt(model, path)
         options.weights = options.weights == .q3 ? .q4 : .q3
         let result = try Requantizer(model: model.file.path, output: path, options: options).run()
         #expect(result.blocksResumed == 0 && result.warnings.count == 1, "\(result.warnings)")
