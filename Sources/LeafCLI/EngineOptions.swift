@@ -134,7 +134,7 @@ struct EngineOptions: Sendable {
     }
 
     /// The model that is to draft.
-    private var draftPath: String? { DraftOptions.names.contains(speculate) ? nil : speculate }
+    var draftPath: String? { DraftOptions.names.contains(speculate) ? nil : speculate }
 
     /// What `--keep-acceptance` writes.
     private var acceptancePath: String? {

@@ -5,6 +5,8 @@ import Leafcutter
 /// The result of `leafcutter plan`, for people.
 struct PlanReport {
     let answer: PlanAnswer
+    /// Whether a model was to draft, of whose guesses is counted how many are right.
+    let hasDraftModel: Bool
 
     var text: String {
         let (plan, prediction, rates) = (answer.plan, answer.prediction, answer.rates)
@@ -52,13 +54,17 @@ struct PlanReport {
     /// What drafts, what they take of the memory, and what is gained.
     private var speculation: [String] {
         guard let drafts = answer.speculation, let off = answer.offSecondsPerToken else { return [] }
-        if drafts.isOff { return ["speculation is \(drafts.mode)"] }
+        if drafts.isOff {
+            return ["speculation is \(drafts.mode)"] + (drafts.isUnprofitable ? [origin(of: drafts.acceptance)] : [])
+        }
+        let condition = "if its best guess is right \(drafts.acceptance.share) of the time"
         var lines = [
             drafts.drafts == 0
-                ? "speculation (\(drafts.mode)) would not pay"
-                : "\(drafts.drafts.of("draft")) a sweep of \(drafts.mode), if its best guess is right "
-                    + "\((100 * drafts.acceptance).fixed(0)) % of the time: \(drafts.tokensPerSweep.fixed(1)) tokens a "
-                    + "sweep; while none is right, a token takes \(answer.prediction.secondsPerToken.asDuration)"
+                ? "speculation (\(drafts.mode)) would not pay, \(condition)"
+                : "\(drafts.drafts.of("draft")) a sweep of \(drafts.mode), \(condition): "
+                    + "\(drafts.tokensPerSweep.fixed(1)) tokens a sweep; while none is right, a token takes "
+                    + "\(answer.prediction.secondsPerToken.asDuration)",
+            origin(of: drafts.acceptance),
         ]
         if drafts.lentBlocks > 0 {
             lines.append(
@@ -72,4 +78,24 @@ struct PlanReport {
                     ? ", so that speculation \(gain > 0 ? "saves" : "costs") \(gain.magnitude.asDuration)" : ""))
         return lines
     }
+
+    /// What the share of right guesses comes from, and how it is measured where nobody knows.
+    private func origin(of acceptance: DraftAcceptance) -> String {
+        switch acceptance {
+        case .given: "\(acceptance.share) is what --acceptance says"
+        case .kept(_, let guesses, let file):
+            "\(acceptance.share) is what \(file) says, by \(guesses) guesses"
+        case .assumed where !hasDraftModel:
+            "\(acceptance.share) is a careful assumption; bench --text FILE --speculate ngram measures what texts get"
+        case .assumed:
+            "\(acceptance.share) is a careful assumption; generate, batch, serve and bench measure it with "
+                + "--keep-acceptance"
+                + (answer.speculation?.isOff == true ? " and, to draft all the same, --draft-tokens 8" : "")
+        }
+    }
+}
+
+extension DraftAcceptance {
+    /// For people.
+    fileprivate var share: String { "\((100 * chance).fixed(0)) %" }
 }

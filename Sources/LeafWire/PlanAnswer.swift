@@ -86,21 +86,17 @@ package struct PlanAnswer {
     }
 
     private var speculated: [(key: String, value: JSON)] {
-        speculation.map {
-            [
-                (
-                    "speculation",
-                    [
-                        "mode": .string($0.mode), "acceptance": .number($0.acceptance), "drafts": .integer($0.drafts),
-                        "tokens_per_sweep": .number($0.tokensPerSweep),
-                        "seconds_per_token": .number($0.secondsPerToken), "draft_seconds": .number($0.draftSeconds),
-                        "draft_bytes": .integer($0.draftBytes), "lent_blocks": .integer($0.lentBlocks),
-                        "off_seconds_per_token": offSecondsPerToken.map { .number($0) } ?? .null,
-                        "seconds_saved_by_one_gibibyte": .number(secondsSavedByMore),
-                    ]
-                )
+        guard let speculation else { return [] }
+        let fields: [(key: String, value: JSON)] =
+            [("mode", .string(speculation.mode))] + speculation.acceptance.fields + [
+                ("drafts", .integer(speculation.drafts)), ("tokens_per_sweep", .number(speculation.tokensPerSweep)),
+                ("seconds_per_token", .number(speculation.secondsPerToken)),
+                ("draft_seconds", .number(speculation.draftSeconds)),
+                ("draft_bytes", .integer(speculation.draftBytes)), ("lent_blocks", .integer(speculation.lentBlocks)),
+                ("off_seconds_per_token", offSecondsPerToken.map { .number($0) } ?? .null),
+                ("seconds_saved_by_one_gibibyte", .number(secondsSavedByMore)),
             ]
-        } ?? []
+        return [("speculation", .object(fields))]
     }
 
     private var details: [(key: String, value: JSON)] {
@@ -136,6 +132,24 @@ package struct PlanAnswer {
                 ]
             ),
         ] + speculated + [("with_more_memory", .array(more.map(\.json)))]
+    }
+}
+
+extension DraftAcceptance {
+    /// The chance, and what it comes from: `"acceptance","acceptance_from":"given"|"kept"|"assumed"`; where it was
+    /// kept, `"acceptance_guesses","acceptance_file"` as well.
+    fileprivate var fields: [(key: String, value: JSON)] {
+        let origin: [(key: String, value: JSON)] =
+            switch self {
+            case .given: [("acceptance_from", "given")]
+            case .assumed: [("acceptance_from", "assumed")]
+            case .kept(_, let guesses, let file):
+                [
+                    ("acceptance_from", "kept"), ("acceptance_guesses", .integer(guesses)),
+                    ("acceptance_file", .string(file)),
+                ]
+            }
+        return [("acceptance", .number(chance))] + origin
     }
 }
 

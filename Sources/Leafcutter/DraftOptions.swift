@@ -99,11 +99,11 @@ public struct DraftOptions: Sendable {
     private static let carefulAcceptance = (model: 0.6, copy: 0.8, ngrams: 0.1)
 
     /// How often the best guess of what drafts is taken to be right.
-    func acceptance(for file: ModelFile) -> Double {
-        if let expectedAcceptance { return expectedAcceptance }
-        guard case .model(let draft) = source else { return Self.carefulAcceptance.ngrams }
+    func acceptance(for file: ModelFile) -> DraftAcceptance {
+        if let expectedAcceptance { return .given(expectedAcceptance) }
+        guard case .model(let draft) = source else { return .assumed(Self.carefulAcceptance.ngrams) }
         return kept?.acceptance(of: draft, for: file)
-            ?? (draft.isCopy(of: file) ? Self.carefulAcceptance.copy : Self.carefulAcceptance.model)
+            ?? .assumed(draft.isCopy(of: file) ? Self.carefulAcceptance.copy : Self.carefulAcceptance.model)
     }
 
     public static let none = DraftOptions(.none)

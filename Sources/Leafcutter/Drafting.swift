@@ -25,7 +25,11 @@ struct Drafting: Sendable {
     /// Whether something was to draft for which there is no room.
     var isRefused = false
     /// How often the best guess behind a token is taken to be right, for predictions.
-    private(set) var acceptance = 0.0
+    private(set) var acceptance = DraftAcceptance.assumed(0)
+    /// Whether nothing drafts because that would take longer, if guesses are right so often.
+    private(set) var isUnprofitable = false
+    /// A larger budget with which something drafts; nil where something does, or where none is known.
+    private(set) var enough: Int?
 
     static let off = Drafting(mode: "off")
 
@@ -125,9 +129,21 @@ struct Drafting: Sendable {
         return share < 1 ? 1 / (1 - share) : 1
     }
 
-    /// Nothing drafts after all, for this reason.
-    func off(_ reason: String, isRefused: Bool) -> Drafting {
-        var off = Drafting(mode: "off: \(reason)", isRefused: isRefused)
+    /// Nothing drafts after all, although somebody asked for it, for this reason.
+    ///
+    /// - Parameters:
+    ///   - enough: a budget with which something drafts; nil where none is known.
+    ///   - isUnprofitable: whether it would take longer, if guesses are right so often.
+    func refused(_ reason: String, enough: Int?, isUnprofitable: Bool = false) -> Drafting {
+        let advice = enough.map { "; it drafts with \($0.roundedUpText)" } ?? ""
+        var off = Drafting(mode: "off: \(reason)\(advice)", isRefused: true)
+        (off.acceptance, off.enough, off.isUnprofitable) = (acceptance, enough, isUnprofitable)
+        return off
+    }
+
+    /// Nothing drafts after all, which nobody asked for.
+    func left(_ reason: String) -> Drafting {
+        var off = Drafting(mode: "off: \(reason)")
         off.acceptance = acceptance
         return off
     }

@@ -96,13 +96,14 @@ public struct KeptAcceptance: Sendable, Equatable {
     }
 
     /// The chance that the best guess behind a token is right; nil where too little is known.
-    public func acceptance(of draft: ModelFile, for model: ModelFile) -> Double? {
+    public func acceptance(of draft: ModelFile, for model: ModelFile) -> DraftAcceptance? {
         guard let record = records.first(where: { $0.model == model.leaf.digest && $0.draft == draft.leaf.digest }),
             record.levels >= Self.leastLevels
         else { return nil }
-        return Self.acceptance(
+        let chance = Self.acceptance(
             trees: record.trees, drafts: record.drafts, accepted: record.accepted,
             areChains: record.drafts == record.levels)
+        return .kept(chance, guesses: record.drafts, file: path)
     }
 
     /// Adds what came of drafts.

@@ -12,16 +12,24 @@ extension Settings {
     /// - Parameters:
     ///   - plain: the plan without drafts.
     ///   - whole: the plan with all of what drafts.
-    ///   - count: blocks to lend, where somebody chose them.
+    ///   - given: how the model is opened.
     func divided(
-        for drafting: Drafting, _ plain: MemoryPlan, whole: MemoryPlan, lending count: Int?
+        for drafting: Drafting, _ plain: MemoryPlan, whole: MemoryPlan, _ given: ModelOptions
     ) throws(LeafError) -> Settings {
-        if let count { return with(drafting.borrowing(count)) }
+        if let count = given.drafts.lentBlocks { return with(drafting.borrowing(count)) }
         // There is memory for both, and none to divide.
         if whole.streamedBytesPerSweep == 0 { return with(drafting) }
+        /// Less never does where this much does not: the more weights stay, the less there is for drafts to save.
+        func both() throws(LeafError) -> Int? {
+            try with(drafting).enlarged(given) { settings throws(LeafError) in
+                try settings.unlimited()?.total
+            }?.budget
+        }
         if plain.streamedBytesPerSweep == 0, drafting.fixedCount == nil {
             return with(
-                drafting.off("beside \(drafting.mode) not all weights would fit into the memory", isRefused: true))
+                drafting.refused(
+                    "beside \(drafting.mode) not all weights of the model would stay in memory, as they do without it",
+                    enough: try both()))
         }
         var best: (settings: Settings, seconds: Double)?
         for count in try comparedCounts(drafting) {
@@ -33,34 +41,50 @@ extension Settings {
         }
         let off = try assumedSecondsPerToken() ?? .infinity
         guard let best, drafting.fixedCount != nil || best.seconds < off else {
+            let share = (100 * drafting.acceptance.chance).fixed(0)
             return with(
-                drafting.off(
-                    "the memory of \(drafting.mode) saves more time with weights of the model in it", isRefused: true))
+                drafting.refused(
+                    "the memory of \(drafting.mode) saves more time with weights of the model in it, if its best guess "
+                        + "is right \(share) % of the time", enough: try both(), isUnprofitable: true))
         }
         return best.settings
     }
 
-    /// What is to be said of a larger budget where there is no room for what drafts: which would do, and whether
-    /// anything drafts then.
+    /// Nothing drafts for want of room.
     ///
-    /// More memory may also be room for more texts, which come first, so what would do for these texts may not do.
-    func roomier(_ options: ModelOptions) throws(LeafError) -> String {
-        var larger = options
+    /// - Parameter given: how the model is opened.
+    func withoutRoom(for drafting: Drafting, _ given: ModelOptions) throws(LeafError) -> Settings {
+        let reason = "no room for \(drafting.mode)"
+        guard !given.drafts.isAutomatic else { return with(drafting.left(reason)) }
+        let roomier = try with(drafting).enlarged(given) { settings throws(LeafError) in try settings.minimum() }
+        guard let (budget, larger) = roomier else { return with(drafting.refused(reason, enough: nil)) }
+        var options = larger
+        options.drafts = given.drafts
+        let found = try Settings(file, options).drafting
+        if case .none = found.source { return with(drafting.refused(reason, enough: found.enough)) }
+        return with(drafting.refused(reason, enough: budget))
+    }
+
+    /// The smallest budget for people that is enough, with the options for it; nil where no memory is.
+    ///
+    /// More memory may also be room for more texts, which come first, so what would do for these may not do.
+    ///
+    /// - Parameters:
+    ///   - given: how the model is opened.
+    ///   - needed: what settings need; nil where no plan can hold it.
+    private func enlarged(
+        _ given: ModelOptions, _ needed: (Settings) throws(LeafError) -> Int?
+    ) throws(LeafError) -> (budget: Int, options: ModelOptions)? {
         var settings = self
-        var budget = budget
-        while let needed = try settings.minimum()?.roundedUpForPeople, needed > budget {
-            budget = needed
-            if let resized = options.resized { larger = try resized(budget) }
-            (larger.memory, larger.drafts) = (.bytes(budget), .none)
-            settings = try Settings(file, larger)
-            settings = try settings.with(Drafting(options.drafts, for: file, settings.executor))
+        var options = given
+        while true {
+            guard let bytes = try needed(settings)?.roundedUpForPeople, bytes < .max else { return nil }
+            guard bytes > settings.budget else { return (settings.budget, options) }
+            options = try given.resized?(bytes) ?? options
+            (options.memory, options.drafts) = (.bytes(bytes), .none)
+            settings = try Settings(file, options)
+            settings = try settings.with(Drafting(given.drafts, for: file, settings.executor))
         }
-        guard budget > self.budget, budget < .max else { return "" }
-        larger.drafts = options.drafts
-        let drafting = try Settings(file, larger).drafting
-        guard case .none = drafting.source else { return ", which takes \(budget.roundedUpText) with the model" }
-        let reason = drafting.mode.hasPrefix("off: ") ? String(drafting.mode.dropFirst(5)) : drafting.mode
-        return "; with \(budget.roundedUpText) there is, but \(reason)"
     }
 
     /// Numbers of blocks to lend, from the fewest to as many as the budget allows beside a ring of the usual size.

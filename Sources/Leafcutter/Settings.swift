@@ -83,21 +83,17 @@ struct Settings {
         guard let plain = try fitting() else { return }
         let drafted = with(drafting)
         guard let plan = try drafted.fitting() else {
-            self.drafting =
-                options.isAutomatic
-                ? drafting.off("no room for \(drafting.mode)", isRefused: false)
-                : drafting.off("no room for \(drafting.mode)\(try drafted.roomier(given))", isRefused: true)
+            self = try withoutRoom(for: drafting, given)
             return
         }
         if options.isAutomatic,
             (plan.reserved.total - plain.reserved.total) *| Self.automaticShare > plain.pinnedBytes
         {
-            self.drafting = drafting.off(
-                "n-grams would take more than a fiftieth of the memory of the weights", isRefused: false)
+            self.drafting = drafting.left("n-grams would take more than a fiftieth of the memory of the weights")
         } else if options.isAutomatic {
             self = drafted
         } else {
-            self = try divided(for: drafting, plain, whole: plan, lending: options.lentBlocks)
+            self = try divided(for: drafting, plain, whole: plan, given)
         }
     }
 
@@ -181,10 +177,13 @@ struct Settings {
     }
 
     /// The smallest budget that works; nil where no plan can hold the capacity.
-    func minimum() throws(LeafError) -> Int? {
+    func minimum() throws(LeafError) -> Int? { try unlimited()?.minimum }
+
+    /// The plan of a memory without end; nil where no plan can hold the capacity.
+    func unlimited() throws(LeafError) -> MemoryPlan? {
         do throws(LeafError) {
             try Self.check(executor.capacity)
-            return try plan(.max).minimum
+            return try plan(.max)
         } catch {
             guard error.kind == .budget else { throw error }
             return nil

@@ -9,7 +9,7 @@ public struct SpeculationForecast: Sendable, Equatable {
     /// What drafts, or why nothing does.
     public let mode: String
     /// The chance that the best guess behind a token is right.
-    public let acceptance: Double
+    public let acceptance: DraftAcceptance
     /// Drafts of a text on each sweep that give most; 0 where none pays.
     public let drafts: Int
     public let tokensPerSweep: Double
@@ -20,6 +20,8 @@ public struct SpeculationForecast: Sendable, Equatable {
     public let lentBlocks: Int
     /// Whether nothing drafts; `mode` says why.
     public let isOff: Bool
+    /// Whether that is because drafting would take longer, if guesses are right so often.
+    public let isUnprofitable: Bool
     /// Memory that drafts take.
     public let draftBytes: Int
 
@@ -34,6 +36,7 @@ public struct SpeculationForecast: Sendable, Equatable {
         acceptance = drafting.acceptance
         lentBlocks = drafting.borrowed?.blocks.count ?? 0
         if case .none = drafting.source { isOff = true } else { isOff = false }
+        isUnprofitable = drafting.isUnprofitable
         draftBytes = plan.bytes(for: .drafts)
         let cost = SweepCost(file.ant, file.leaf.blocks.indices, rates.kernels)
         let streamed = Double(plan.streamedBytesPerSweep)
@@ -43,8 +46,8 @@ public struct SpeculationForecast: Sendable, Equatable {
         let rest = prediction.computingSecondsPerToken - cost.seconds(rows: batch, logitRows: batch)
         let room = min(drafting.room.rows / max(1, batch), Speculation.mostDrafts)
         let odds = DraftOdds(
-            acceptance: drafting.acceptance, width: drafting.takesBranches(ofTexts: batch) ? ModelDrafts.mostWide : 1,
-            count: room)
+            acceptance: drafting.acceptance.chance,
+            width: drafting.takesBranches(ofTexts: batch) ? ModelDrafts.mostWide : 1, count: room)
         func sweep(with drafts: Int) -> Sweep {
             let rows = batch * (1 + drafts)
             // More rows are never faster, whatever a measurement of them says.

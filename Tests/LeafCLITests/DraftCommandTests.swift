@@ -110,6 +110,27 @@ import Testing
         #expect(try #require((guessed["memory"] as? [String: Any])?["peak"] as? Int) <= 172 << 20)
     }
 
+    /// A chance is only as good as what it was counted on.
+    @Test func aPlanSaysWhereItsShareOfRightGuessesComesFrom() throws {
+        let copy = try copy(of: model)
+        func plan(_ words: String...) throws -> Leafcutter.Run {
+            let plan = ["plan", model, "--memory", "64MiB", "--cores", "2", "--disk-rate", "100MB/s", "-q"]
+            return try Leafcutter.run(plan + words)
+        }
+        let assumed = try plan("--speculate", copy).text
+        #expect(assumed.contains("\n80 % is a careful assumption; generate, batch, serve and bench measure it with "))
+        let given = try plan("--speculate", copy, "--acceptance", "0.5").text
+        #expect(given.contains("\n50 % is what --acceptance says\n"), "\(given)")
+        try KeptAcceptance.update(beside: copy) { kept in
+            guard let file = try? ModelFile(path: model), let draft = try? ModelFile(path: copy) else { return }
+            kept.add(of: draft, for: file, trees: 100, levels: 400, drafts: 800, accepted: 300)
+        }
+        let json = try #require(try plan("--speculate", copy, "--json").json)
+        let facts = try #require(json["speculation"] as? [String: Any])
+        #expect(facts["acceptance_from"] as? String == "kept" && facts["acceptance_guesses"] as? Int == 800)
+        #expect(facts["acceptance_file"] as? String == copy + ".acceptance")
+    }
+
     @Test func aBenchmarkWritesATextWithAndWithoutDrafts() throws {
         let copy = try copy(of: model)
         let text = try folder.file([Self.title + "白日依山尽，"])

@@ -83,7 +83,8 @@ struct PlanCommand: Command {
         }
         let answer = try PlanAnswer(
             file, forecast, of: outlook, context: context, target: target?.seconds, rates, options)
-        terminal.output.write(common.isJSON ? answer.json.line + "\n" : PlanReport(answer: answer).text)
+        let report = PlanReport(answer: answer, hasDraftModel: engine.draftPath != nil)
+        terminal.output.write(common.isJSON ? answer.json.line + "\n" : report.text)
     }
 
     /// The budget that was asked for, in bytes.
