@@ -88,7 +88,10 @@ struct EngineOptions: Sendable {
     static let generating = all + draftOptions + [keepOption, traceOption]
 
     /// What is to draft, by `draftOptions`.
-    func drafts(_ terminal: Terminal) throws(LeafError) -> DraftOptions {
+    func drafts(_ terminal: Terminal) throws(LeafError) -> DraftOptions { try drafts(warning: terminal.notes.warn) }
+
+    /// - Parameter warn: is told once what drafts no more, from any thread, and what of the past cannot be read.
+    func drafts(warning warn: @escaping @Sendable (String) -> Void) throws(LeafError) -> DraftOptions {
         guard draftTokens == nil || speculate != "off" else {
             throw LeafError(.usage, "--draft-tokens needs something that guesses; give --speculate ngram, or a model")
         }
@@ -106,13 +109,11 @@ struct EngineOptions: Sendable {
         var options = try DraftOptions(named: speculate, fixedCount: draftTokens, memory: memory)
         options.expectedAcceptance = acceptance.map(Double.init)
         options.sharesNgrams = sharesNgrams
-        options.onFailure = { [notes = terminal.notes] in
-            notes.write("warning: speculation is off from here on: \($0.description.printable)")
-        }
+        options.onFailure = { warn("speculation is off from here on: \($0)") }
         if keepsAcceptance, let draftPath {
             try KeptAcceptance.check(beside: draftPath)
         } else if let problem = options.keptProblem {
-            terminal.warn("nothing is known of how often the guesses were right: \(problem)")
+            warn("nothing is known of how often the guesses were right: \(problem)")
         }
         return options
     }
@@ -151,12 +152,20 @@ struct EngineOptions: Sendable {
     func makeTrace(
         beside file: ModelFile, _ inputs: [String] = [], session: Session? = nil
     ) throws(LeafError) -> TraceRecorder? {
+        try checkResults(beside: file, inputs, session: session)
+        guard let trace else { return nil }
+        return try TraceRecorder(path: trace, isCancelled: { Interrupt.isAnyRequested })
+    }
+
+    /// - Throws: `.usage` if `--trace`, `--keep-acceptance` or the session would overwrite what the run reads, or each
+    ///   other.
+    func checkResults(
+        beside file: ModelFile, _ inputs: [String] = [], session: Session? = nil
+    ) throws(LeafError) {
         try session?.check(isNoneOf: self.inputs(of: file))
         try checkResults(areApartFrom: session?.results ?? [])
         let read = self.inputs(of: file) + inputs + (session.map { [$0.path] } ?? [])
         for result in [acceptancePath, trace].compactMap({ $0 }) { try OutputTarget.check(result, isNoneOf: read) }
-        guard let trace else { return nil }
-        return try TraceRecorder(path: trace, isCancelled: { Interrupt.isAnyRequested })
     }
 
     /// - Throws: `.usage` if `--trace` or `--keep-acceptance` would overwrite one of these results, or each other.
@@ -174,12 +183,12 @@ struct EngineOptions: Sendable {
     }
 
     /// Keeps what came of drafts, if `--keep-acceptance` was given. Without it the run is worth as much.
-    func keepAcceptance(of model: Model, _ terminal: Terminal) {
+    func keepAcceptance(of model: Model, warning warn: (String) -> Void) {
         guard keepsAcceptance else { return }
         do throws(LeafError) {
             try model.keepAcceptance()
         } catch {
-            terminal.warn("how often the guesses were right was not kept: \(error)")
+            warn("how often the guesses were right was not kept: \(error)")
         }
     }
 

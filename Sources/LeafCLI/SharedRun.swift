@@ -80,14 +80,17 @@ struct SharedRun {
     var isCancelled: Bool { isInterrupted || terminal.output.isClosed }
     var seconds: Double { (ContinuousClock.now - began) / .seconds(1) }
 
-    /// Prints the last line to standard error.
-    func tell(tokens: Int, requests: Int) {
+    /// Prints the last lines to standard error.
+    ///
+    /// - Parameter drafts: what they came to; nil for what has none.
+    func tell(tokens: Int, requests: Int, drafts: DraftTally? = nil) {
         guard !terminal.isQuiet else { return }
         terminal.note("\(RunFacts(model, tokens: tokens, requests: requests, seconds: seconds))")
+        if let sentence = drafts?.sentence(model) { terminal.note(sentence) }
     }
 
     /// Keeps what came of drafts, if `--keep-acceptance` was given.
-    func keepAcceptance() { engine.keepAcceptance(of: model, terminal) }
+    func keepAcceptance() { engine.keepAcceptance(of: model, warning: terminal.warn) }
 
     /// Writes the timeline, if `--trace` was given.
     func finishTrace() throws(LeafError) { try engine.finish(trace, model.file.leaf, terminal) }
@@ -219,7 +222,7 @@ extension SharedRun {
     /// - Throws: `.cancelled` after an interruption, `.badInput` if requests failed.
     func finish(_ tally: RequestTally, _ writer: AnswerWriter) throws(LeafError) {
         writer.finish(summary(of: tally))
-        tell(tokens: tally.tokens, requests: tally.finished)
+        tell(tokens: tally.tokens, requests: tally.finished, drafts: tally.drafts)
         try finishTrace()
         if tally.drafts != nil { keepAcceptance() }
         if isInterrupted {

@@ -7,6 +7,9 @@ public struct SpeculationFacts: Sendable, Equatable {
     /// Tokens that were drafted, and those of them that the model chose as well.
     public let drafted: Int
     public let accepted: Int
+    /// Sweeps of single texts that might have drafts, and the tokens that these texts got on them.
+    public let steps: Int
+    public let tokens: Int
     /// Seconds that drafting took.
     public let seconds: Double
 }
@@ -17,19 +20,25 @@ extension Model {
         let counters = engine.drafts
         return SpeculationFacts(
             mode: counters.failure.map { "off: \($0)" } ?? settings.drafting.mode, drafted: counters.drafted,
-            accepted: counters.accepted, seconds: counters.seconds)
+            accepted: counters.accepted, steps: counters.steps, tokens: counters.tokens, seconds: counters.seconds)
     }
 
-    /// Adds what came of drafts since the model was opened to what is kept beside the model that made them.
+    /// Adds what came of drafts since this was done last to what is kept beside the model that made them.
     ///
-    /// - Throws: as `KeptAcceptance.update`.
+    /// - Throws: as `KeptAcceptance.update`; nothing is lost then.
     package func keepAcceptance() throws(LeafError) {
-        let checked = engine.drafts.checked
-        guard case .model(let draft) = settings.drafting.source, checked.trees > 0 else { return }
-        try KeptAcceptance.update(beside: draft.file.leaf.path) { kept in
-            kept.add(
-                of: draft.file, for: file, trees: checked.trees, levels: checked.levels, drafts: checked.drafts,
-                accepted: checked.accepted)
+        guard case .model(let draft) = settings.drafting.source else { return }
+        let checked = engine.drafts.takeChecked()
+        guard checked.trees > 0 else { return }
+        do throws(LeafError) {
+            try KeptAcceptance.update(beside: draft.file.leaf.path) { kept in
+                kept.add(
+                    of: draft.file, for: file, trees: checked.trees, levels: checked.levels, drafts: checked.drafts,
+                    accepted: checked.accepted)
+            }
+        } catch {
+            engine.drafts.add(checked)
+            throw error
         }
     }
 

@@ -260,6 +260,29 @@ import Testing
         #expect(embedded.summary != nil && embedded.summary?["speculation"] == nil)
     }
 
+    @Test func aJobSaysAtItsEndWhatDraftsCameTo() throws {
+        let line = #"{"id":1,"kind":"generate","prompt":"\#(Self.title.dropLast())\n","greedy":true,"max_tokens":24}"#
+        let requests = try folder.file([line])
+        func run(_ options: String...) throws -> Leafcutter.Run {
+            let output = folder.path("\(UUID().uuidString).jsonl")
+            return try Leafcutter.run(["batch", model, requests, output, "--memory", "160MiB", "--json"] + options)
+        }
+        let drafted = try run("--speculate", model, "--draft-tokens", "4")
+        let facts = try #require(drafted.json?["speculation"] as? [String: Any], "\(drafted.error)")
+        let (right, all) = (try #require(facts["accepted"] as? Int), try #require(facts["drafted"] as? Int))
+        let perSweep = try #require(facts["tokens_per_sweep"] as? Double)
+        let sentence = try #require(
+            drafted.error.firstMatch(
+                of: /\nspeculation \((.*)\): ([0-9]+) tokens in ([0-9]+) steps of single texts, (.*)\n/),
+            "\(drafted.error)")
+        let (tokens, steps) = (try #require(Double(sentence.output.2)), try #require(Double(sentence.output.3)))
+        #expect(sentence.output.1 == model && abs(tokens / steps - perSweep) < 1e-9)
+        let rest = "\(perSweep.fixed(2)) tokens a sweep; \(right) of \(all) guessed tokens right ("
+        #expect(sentence.output.4.hasPrefix(rest), "\(sentence.output.4)")
+        #expect(!(try run("--speculate", model, "--draft-tokens", "4", "--quiet").error.contains("speculation")))
+        #expect(!(try run("--speculate", "off").error.contains("speculation")))
+    }
+
     /// Each poem comes eight times, three texts on a sweep.
     @Test func aJobWhoseTextsShareWhatTheySayIsTheSameAndTakesFewerSweeps() throws {
         let lines = ["登鹳雀楼》王之涣", "静夜思》李白", "将进酒》李白"].flatMap { title in

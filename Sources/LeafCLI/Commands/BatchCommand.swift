@@ -88,7 +88,7 @@ struct BatchCommand: Command {
         if outcome.before == outcome.count {
             terminal.note("all \(Quantity.count(outcome.count, "answer")) were there already")
         } else {
-            run.tell(tokens: outcome.tokens, requests: outcome.done - outcome.before)
+            run.tell(tokens: outcome.tokens, requests: outcome.done - outcome.before, drafts: outcome.drafts)
         }
         try run.finishTrace()
         run.keepAcceptance()

@@ -251,7 +251,7 @@ struct BenchCommand: Command {
         let run = try work.run(on: model, terminal)
         terminal.progress.clear()
         try engine.finish(trace, work.file.leaf, terminal)
-        engine.keepAcceptance(of: model, terminal)
+        engine.keepAcceptance(of: model, warning: terminal.warn)
         try write(run.result.json.line + "\n", terminal, to: output)
     }
 

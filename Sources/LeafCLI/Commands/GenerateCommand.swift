@@ -248,7 +248,7 @@ struct GenerateCommand: Command {
         }
         if let session { tell(of: session, generation, terminal) }
         try engine.finish(trace, file.leaf, terminal)
-        engine.keepAcceptance(of: model, terminal)
+        engine.keepAcceptance(of: model, warning: terminal.warn)
         if let failure = session?.failure { throw failure }
         if interrupt.isRequested { throw interruption(of: generation, session) }
     }

@@ -1,3 +1,4 @@
+import Dispatch
 import Glibc
 import LeafArguments
 import LeafServer
@@ -79,8 +80,8 @@ struct ServeCommand: Command {
                 \.mostFiles),
             .value("files-limit", "SIZE", "Bytes of all files together (default 1GiB).", \.filesLimit),
         ] + (TuningOptions.all + [TuningOptions.corpus]).map { $0.lifted(\.tuning) }
-            + (EngineOptions.all + EngineOptions.draftOptions + [EngineOptions.shareOption]).map { $0.lifted(\.engine) }
-            + CommonOptions.quietness.map { $0.lifted(\.common) },
+            + (EngineOptions.all + EngineOptions.draftOptions + [EngineOptions.keepOption, EngineOptions.shareOption])
+            .map { $0.lifted(\.engine) } + CommonOptions.quietness.map { $0.lifted(\.common) },
         examples: [
             "serve ant.leaf --memory 2GiB",
             "serve ant.leaf --memory 2GiB --listen 0.0.0.0:8080 --api-key-file keys.txt",
@@ -116,10 +117,10 @@ struct ServeCommand: Command {
         let plan = try ServicePlan(
             file, options, context: context, sequences: batch.count, limits, files: files.map { _ in fileLimits })
         options = plan.options
-        options.drafts = try engine.drafts(terminal)
+        let journal = AccessLog(log ?? .text, warn: terminal.notes.warn, write: terminal.notes.write)
+        try engine.checkResults(beside: file, [keyFile, self.certificate, certificateKey].compactMap { $0 })
+        options.drafts = try engine.drafts(warning: journal.warn)
         _ = try Model.plan(file, options)
-        let journal = AccessLog(log ?? .text) { [notes = terminal.notes] in notes.write($0) }
-        options.drafts.onFailure = { journal.warn("speculation is off from here on: \($0)") }
         let kept = try files.map { folder throws(LeafError) in
             // What clients send, and what is answered, is nobody else's business.
             umask(0o077)
@@ -134,7 +135,7 @@ struct ServeCommand: Command {
             }
         let service = try Service(
             [socket], certificate, places: plan.capacity.sequences, self.options(plan, keys, kept, journal))
-        try open(file, options, plan, service, socket, terminal)
+        try open(file, options, plan, service, socket, journal, terminal)
     }
 
     private func validate() throws(LeafError) {
@@ -187,7 +188,7 @@ struct ServeCommand: Command {
     /// Serves while the model is opened, so that whoever asks is told, and then for good.
     private func open(
         _ file: ModelFile, _ options: ModelOptions, _ plan: ServicePlan, _ service: Service, _ socket: ListeningSocket,
-        _ terminal: Terminal
+        _ journal: AccessLog, _ terminal: Terminal
     ) throws(LeafError) {
         let handle = service.handle
         let watch = terminal.interrupt.cancellation.watch { handle.stop() }
@@ -199,32 +200,55 @@ struct ServeCommand: Command {
         var settings = AnswerDesk.Settings()
         settings.mostBytes = plan.clients.requestBytes
         settings.modelName = name ?? Self.name(of: file)
-        let failure = Failure()
+        let outcome = Opening()
         let opening = ThreadGroup()
         let words = "\(plan.capacity.sequences) of \(batch.count) texts at the same time, \(context) tokens each, "
         let rest = "\(plan.clients.limits.connections) connections"
         let address = socket.address.url(isEncrypted: certificate != nil)
-        try opening.start { [notes = terminal.notes, isQuiet = terminal.isQuiet, settings] in
+        try opening.start { [notes = terminal.notes, isQuiet = terminal.isQuiet, settings, engine] in
             do throws(LeafError) {
                 let model = try Model(file, options)
+                outcome.result.withLock { $0 = .success(model) }
                 handle.open(Service.Opened(model, AnswerDesk(file, capacity: model.capacity, settings)))
-                if let missed = model.missedDrafts { notes.write("warning: speculation is \(missed)") }
+                model.tellMissedDrafts(journal.warn)
                 if !isQuiet { notes.write("listening on \(address) (\(words)\(rest))") }
+                // One that is killed has kept nearly all.
+                while engine.keepsAcceptance, outcome.rest() { engine.keepAcceptance(of: model, warning: journal.warn) }
             } catch {
-                failure.error.withLock { $0 = error }
+                outcome.result.withLock { $0 = .failure(error) }
                 handle.stop()
             }
         }
         terminal.progress.clear()
         service.run()
+        outcome.end()
         opening.wait()
-        if let error = failure.error.withLock({ $0 }) { throw error }
+        if let model = try outcome.result.withLock({ $0 })?.get() {
+            engine.keepAcceptance(of: model, warning: journal.warn)
+            if !terminal.isQuiet { journal.tellDrafts(of: model) }
+        }
         terminal.note("stopped")
     }
 
-    /// What went wrong on another thread.
-    private final class Failure: Sendable {
-        let error = Mutex<LeafError?>(nil)
+    /// What another thread has opened, and when that may end.
+    private final class Opening: Sendable {
+        let result = Mutex<Result<Model, LeafError>?>(nil)
+        private let isOver = Monitor(false, events: 1)
+        /// Between two times at which is kept what came of drafts.
+        private static let restNanoseconds: UInt64 = 600_000_000_000
+
+        /// Sleeps for some minutes.
+        ///
+        /// - Returns: false if the server has ended meanwhile.
+        func rest() -> Bool {
+            let end = DispatchTime.now().uptimeNanoseconds + Self.restNanoseconds
+            return isOver.sleep(until: end, for: .over) { $0 }
+        }
+
+        func end() {
+            isOver.withLock { $0 = true }
+            isOver.wakeAll(.over)
+        }
     }
 
     private static func name(of file: ModelFile) -> String {
@@ -236,6 +260,10 @@ struct ServeCommand: Command {
 extension ListeningAddress: ArgumentValue {
     public init?(argument: String) { self.init(argument) }
     public static var expectation: String { "HOST:PORT or unix:PATH, such as 127.0.0.1:8080" }
+}
+
+extension Monitor.Event {
+    fileprivate static var over: Self { Self(0) }
 }
 
 extension AccessLog.Format: ArgumentValue {}

@@ -65,13 +65,13 @@ final class Terminal {
     }
 
     /// Prints a warning, even with `--quiet`.
-    func warn(_ sentence: String) { notes.write("warning: \(sentence.printable)") }
+    func warn(_ sentence: String) { notes.warn(sentence) }
 
     /// Prints the plan of a model that was opened, with `--verbose`, and says why nothing drafts where somebody asked
     /// for it.
     func tellPlan(of model: Model) {
         detail(model.plan.description)
-        if let missed = model.missedDrafts { warn("speculation is \(missed)") }
+        model.tellMissedDrafts(notes.warn)
     }
 }
 
@@ -80,6 +80,9 @@ struct Notes: Sendable {
     private let progress: ProgressLine
 
     init(beside progress: ProgressLine) { self.progress = progress }
+
+    /// Writes what somebody should know, even with `--quiet`.
+    func warn(_ sentence: String) { write("warning: \(sentence.printable)") }
 
     /// Writes a text of one or several lines.
     func write(_ text: String) {
@@ -92,5 +95,12 @@ struct Notes: Sendable {
             }
             cursor.endLine()
         }
+    }
+}
+
+extension Model {
+    /// Says why nothing drafts where somebody asked for it.
+    func tellMissedDrafts(_ warn: (String) -> Void) {
+        if let missedDrafts { warn("speculation is \(missedDrafts)") }
     }
 }

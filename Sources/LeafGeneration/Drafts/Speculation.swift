@@ -71,6 +71,7 @@ package final class Speculation {
             counters.add(accepted: accepted.count, of: text.drafts)
             tokens += accepted.count
         }
+        counters.add(steps: texts.count, tokens: tokens)
         worth.noteSweep(seconds: seconds, rows: rows, tokens: tokens, isStep: isStep)
     }
 
@@ -80,14 +81,26 @@ package final class Speculation {
 
 /// What drafting has come to; any thread may ask.
 package final class SpeculationCounters: Sendable {
+    /// Trees that were checked.
+    package struct Checked: Sendable {
+        package fileprivate(set) var trees = 0
+        /// The lengths of their longest paths together.
+        package fileprivate(set) var levels = 0
+        /// Their nodes.
+        package fileprivate(set) var drafts = 0
+        /// How many of these tokens came true.
+        package fileprivate(set) var accepted = 0
+    }
+
     private struct State {
         var drafted = 0
         var accepted = 0
-        var levels = 0
-        var checked = 0
-        var trees = 0
+        var steps = 0
+        var tokens = 0
         var seconds = 0.0
         var failure: LeafError?
+        /// Since somebody took them.
+        var checked = Checked()
     }
     private let state = Mutex(State())
 
@@ -98,11 +111,9 @@ package final class SpeculationCounters: Sendable {
 
     package var drafted: Int { state.withLock(\.drafted) }
     package var accepted: Int { state.withLock(\.accepted) }
-    /// The trees that were checked, their longest paths and their nodes together, and the tokens of these that came
-    /// true.
-    package var checked: (trees: Int, levels: Int, drafts: Int, accepted: Int) {
-        state.withLock { ($0.trees, $0.levels, $0.checked, $0.accepted) }
-    }
+    /// Sweeps of single texts that might have drafts, and what these texts got on them.
+    package var steps: Int { state.withLock(\.steps) }
+    package var tokens: Int { state.withLock(\.tokens) }
     /// Seconds that drafting took.
     package var seconds: Double { state.withLock(\.seconds) }
     /// Why there are no drafts any more; nil while there may be.
@@ -118,11 +129,32 @@ package final class SpeculationCounters: Sendable {
     }
 
     func add(accepted: Int, of tree: DraftTree) {
+        state.withLock { $0.accepted += accepted }
+        add(Checked(trees: 1, levels: tree.depth, drafts: tree.count, accepted: accepted))
+    }
+
+    func add(steps: Int, tokens: Int) {
         state.withLock {
-            $0.accepted += accepted
-            $0.levels += tree.depth
-            $0.checked += tree.count
-            $0.trees += 1
+            $0.steps += steps
+            $0.tokens += tokens
+        }
+    }
+
+    /// Takes the trees that were checked since they were taken last.
+    package func takeChecked() -> Checked {
+        state.withLock { state in
+            defer { state.checked = Checked() }
+            return state.checked
+        }
+    }
+
+    /// Puts back what was taken.
+    package func add(_ checked: Checked) {
+        state.withLock {
+            $0.checked.trees += checked.trees
+            $0.checked.levels += checked.levels
+            $0.checked.drafts += checked.drafts
+            $0.checked.accepted += checked.accepted
         }
     }
 

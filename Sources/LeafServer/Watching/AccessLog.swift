@@ -1,5 +1,7 @@
 import LeafFormat
 import LeafSystem
+import LeafWire
+package import Leafcutter
 
 /// One line for each request that is over, and for what the server's owner should know beside them.
 package struct AccessLog: Sendable {
@@ -9,18 +11,36 @@ package struct AccessLog: Sendable {
 
     private let format: Format
     private let write: @Sendable (String) -> Void
+    private let warnInWords: @Sendable (String) -> Void
 
-    /// - Parameter write: takes a line without its end.
-    package init(_ format: Format, write: @escaping @Sendable (String) -> Void) {
-        (self.format, self.write) = (format, write)
+    /// - Parameters:
+    ///   - warn: takes a sentence of warning, where lines are for people.
+    ///   - write: takes a line without its end.
+    package init(
+        _ format: Format, warn: @escaping @Sendable (String) -> Void = { _ in },
+        write: @escaping @Sendable (String) -> Void
+    ) {
+        (self.format, self.write, warnInWords) = (format, write, warn)
     }
 
     /// Writes what is not of one request, and the server's owner should know.
     package func warn(_ sentence: String) {
         switch format {
-        case .text: write("warning: \(sentence.printable)")
+        case .text: warnInWords(sentence)
         case .json:
             let line: JSON = ["warning": .string(sentence)]
+            write(line.line)
+        }
+    }
+
+    /// Writes what drafts have come to since the model was opened; nothing where nothing was drafted.
+    package func tellDrafts(of model: Model) {
+        let drafts = DraftTally(model.speculation)
+        guard let sentence = drafts.sentence(model) else { return }
+        switch format {
+        case .text: write(sentence)
+        case .json:
+            let line: JSON = ["speculation": drafts.total(model)]
             write(line.line)
         }
     }

@@ -77,6 +77,10 @@ struct ServerMetrics {
         let drafts = model.speculation
         page.add("leafcutter_drafted_tokens_total", .counter, "Tokens that were drafted.", drafts.drafted)
         page.add("leafcutter_accepted_tokens_total", .counter, "Drafted tokens that were right.", drafts.accepted)
+        page.add("leafcutter_draft_seconds_total", .counter, "Seconds in which tokens were drafted.", drafts.seconds)
+        page.add(
+            "leafcutter_draft_steps_total", .counter, "Sweeps of single texts that might have drafts.", drafts.steps)
+        page.add("leafcutter_draft_step_tokens_total", .counter, "Tokens that texts got on these.", drafts.tokens)
         return page.text
     }
 }
