@@ -36,8 +36,8 @@ extension HostOptions {
         options.drafts = try drafts(usual: "off")
         options.memory = .bytes(try Model.plan(file, options).budget)
         let rates = try MachineRates.measure(
-            for: file, rows: [sequences, context], threads: threads, activations: activations, reading: reading,
-            disk: diskRate.map { DiskRate(bytesPerSecond: Double($0.bytesPerSecond)) })
+            for: file, rows: options.forecastRows(prompt: context), threads: threads, activations: activations,
+            reading: reading, disk: diskRate.map { DiskRate(bytesPerSecond: Double($0.bytesPerSecond)) })
         let outlook = try Outlook(file, options, promptRows: context, rates)
         // Rows of logits that this budget has room for are not what a smaller one needs.
         var smallest = smallestOptions(file)

@@ -32,6 +32,7 @@ struct HostOptions {
     private var requestBytes = 8 << 20
     /// For plans alone.
     var diskRate: ByteRate?
+    private var acceptance: Double?
     /// For jobs alone.
     var job = BatchJob.Options()
 
@@ -48,7 +49,7 @@ struct HostOptions {
     ]
     /// A job finds out by itself what its requests need.
     private static let namesOfModel = ["context", "logit_rows", "request_bytes"]
-    private static let namesOfPlan = ["disk_rate", "cores"]
+    private static let namesOfPlan = ["disk_rate", "cores", "acceptance"]
     private static let namesOfJob = ["resume", "skip_bad", "errors", "seed"]
     private static let sequencesOfJob = 8
 
@@ -120,6 +121,7 @@ struct HostOptions {
         switch name {
         case "disk_rate": diskRate = try Self.rate(&reader)
         case "cores": threads = try reader.integer(Int.self)
+        case "acceptance": acceptance = try reader.number(Double.self)
         default: return false
         }
         return true
@@ -284,11 +286,8 @@ extension HostOptions {
     /// - Parameter usual: what drafts where nobody says.
     /// - Throws: as for a model that is opened, `.usage` for a number of drafts that nothing makes.
     func drafts(usual: String = "auto") throws(LeafError) -> DraftOptions {
-        let name = speculate ?? usual
-        guard draftTokens == nil || name != "off" else {
-            throw LeafError(.usage, "draft_tokens needs something that guesses; give speculate as well")
-        }
-        var drafts = try DraftOptions(named: name, fixedCount: draftTokens, memory: memory)
+        var drafts = try DraftOptions(
+            named: speculate ?? usual, fixedCount: draftTokens, acceptance: acceptance, memory: memory)
         drafts.sharesNgrams = sharesNgrams
         return drafts
     }

@@ -92,22 +92,12 @@ struct EngineOptions: Sendable {
 
     /// - Parameter warn: is told once what drafts no more, from any thread, and what of the past cannot be read.
     func drafts(warning warn: @escaping @Sendable (String) -> Void) throws(LeafError) -> DraftOptions {
-        guard draftTokens == nil || speculate != "off" else {
-            throw LeafError(.usage, "--draft-tokens needs something that guesses; give --speculate ngram, or a model")
-        }
         guard !keepsAcceptance || !DraftOptions.names.contains(speculate) else {
             throw LeafError(.usage, "--keep-acceptance counts what a model guesses; give --speculate with a .leaf file")
         }
-        if let acceptance {
-            guard (0...1).contains(acceptance) else {
-                throw LeafError(.usage, "--acceptance \(acceptance) is not between 0 and 1")
-            }
-            guard speculate != "off" else {
-                throw LeafError(.usage, "--acceptance says how often guesses are right; give --speculate as well")
-            }
-        }
-        var options = try DraftOptions(named: speculate, fixedCount: draftTokens, memory: memory)
-        options.expectedAcceptance = acceptance.map(Double.init)
+        var options = try DraftOptions(
+            named: speculate, fixedCount: draftTokens, acceptance: acceptance.flatMap { Double("\($0)") },
+            memory: memory)
         options.sharesNgrams = sharesNgrams
         options.onFailure = { warn("speculation is off from here on: \($0)") }
         if keepsAcceptance, let draftPath {

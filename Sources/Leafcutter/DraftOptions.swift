@@ -46,13 +46,16 @@ public struct DraftOptions: Sendable {
     /// Reads what people write: `auto`, `off`, `ngram`, or the path of a model.
     ///
     /// - Parameters:
+    ///   - acceptance: how often the best guess is taken to be right, from 0 to 1; nil where nobody says.
     ///   - memory: the budget of the model that is drafted for; the header of the draft has to fit it as well.
     /// - Throws: `.io` and `.badInput` for a model that cannot be read, `.budget` for one that is too large, `.usage`
-    ///   for what is no file and nearly one of the words.
+    ///   for what is no file and nearly one of the words, and for what is said of guesses where nothing guesses.
     public init(
-        named name: String, fixedCount: Int? = nil, memory: MemoryBudget = .automatic
+        named name: String, fixedCount: Int? = nil, acceptance: Double? = nil, memory: MemoryBudget = .automatic
     ) throws(LeafError) {
+        try Self.check(name, fixedCount, acceptance)
         self.fixedCount = fixedCount
+        expectedAcceptance = acceptance
         source =
             switch name {
             case "off": .none
@@ -62,6 +65,21 @@ public struct DraftOptions: Sendable {
             }
         guard case .model(let draft) = source else { return }
         do throws(LeafError) { kept = try KeptAcceptance(beside: draft.leaf.path) } catch { keptProblem = error }
+    }
+
+    private static func check(_ name: String, _ count: Int?, _ acceptance: Double?) throws(LeafError) {
+        let guessing = LeafError.Advice.setting("speculate", ["ngram", "MODEL.leaf"])
+        if let acceptance, !(0...1).contains(acceptance) {
+            throw LeafError(.usage, "an acceptance of \(acceptance) is not between 0 and 1")
+        }
+        guard name == "off" else { return }
+        guard count == nil else {
+            throw LeafError(.usage, "a number of guesses needs something that guesses", advice: guessing)
+        }
+        guard acceptance == nil else {
+            throw LeafError(
+                .usage, "an acceptance says how often guesses are right, and nothing guesses", advice: guessing)
+        }
     }
 
     private static func model(_ path: String, toPlanFor memory: MemoryBudget) throws(LeafError) -> ModelFile {

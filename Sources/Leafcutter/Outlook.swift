@@ -140,3 +140,13 @@ public struct Outlook: Sendable {
         return try written(found.plan.budget)
     }
 }
+
+extension ModelOptions {
+    /// Numbers of rows on sweeps, whose rates a forecast needs; drafts are more of them.
+    ///
+    /// - Parameter prompt: the rows of the prompt, soft prompt included.
+    package func forecastRows(prompt: Int) -> [Int] {
+        let texts = capacity.sequences
+        return [texts, prompt] + (drafts.isWanted ? [4 * texts, 16 * texts] : [])
+    }
+}

@@ -211,6 +211,27 @@ static void broken_options_are_refused(void) {
     CHECK(lc_plan("cpm-ant-10b", "{\"memory\":\"1GiB\"}", &plan) == LC_USAGE);
     CHECK(lc_plan("cpm-ant-10b", "{\"memory\":\"64MiB\",\"disk_rate\":\"1GB/s\"}", &plan) == LC_BUDGET);
     CHECK(number_of(lc_error_json(), "minimum") > 64 << 20 && plan == NULL);
+    static const char *of_drafts[] = {"{\"acceptance\":0.5}", "{\"acceptance\":2,\"speculate\":\"ngram\"}",
+                                      "{\"acceptance\":\"much\"}", "{\"draft_tokens\":3}"};
+    for (size_t i = 0; i < sizeof of_drafts / sizeof *of_drafts; i++)
+        CHECK(lc_plan(model_path, of_drafts[i], &plan) == LC_USAGE && plan == NULL);
+    CHECK(lc_model_open(model_path, "{\"speculate\":\"ngram\",\"acceptance\":0.5}", &model) == LC_USAGE);
+}
+
+/* What the command's plan says of drafts. */
+static void a_plan_says_what_drafts_give(void) {
+    begin("a plan says what drafts give");
+    char options[4300];
+    char *plan = NULL;
+    snprintf(options, sizeof options,
+             "{\"memory\":\"96MiB\",\"context\":128,\"disk_rate\":\"100MB/s\",\"speculate\":\"%s\",\"draft_tokens\":4,"
+             "\"acceptance\":0.5}", model_path);
+    CHECK(lc_plan(model_path, options, &plan) == LC_OK && plan != NULL);
+    CHECK(strstr(plan, "\"acceptance\":0.5,\"acceptance_from\":\"given\",\"drafts\":4,") != NULL);
+    lc_string_free(plan);
+    CHECK(lc_plan(model_path, "{\"memory\":\"96MiB\",\"context\":128,\"disk_rate\":\"1GB/s\"}", &plan) == LC_OK);
+    CHECK(strstr(plan, "\"speculation\"") == NULL);
+    lc_string_free(plan);
 }
 
 /* C would end such a path at its null character, and name another file. */
@@ -569,6 +590,7 @@ int main(int argc, char **argv) {
     CHECK(strcmp(lc_error_message(), "") == 0 && strcmp(lc_error_json(), "{}") == 0);
     foreign_handles_are_refused(NULL);
     broken_options_are_refused();
+    a_plan_says_what_drafts_give();
     paths_hold_no_null_character();
     the_smallest_budget_does_not_follow_the_given_one();
     lc_model *model = open_model(model_path, options);

@@ -218,8 +218,12 @@ import Testing
         let text = try folder.file([Self.title])
         let cases: [([String], String)] = [
             (["bench", model, "--speculate", "ngram"], "give one with --text"),
-            (["bench", model, "--text", text, "--acceptance", "2"], "--acceptance 2.0 is not between 0 and 1"),
-            (["plan", model, "--memory", "1GiB", "--acceptance", "0.5"], "give --speculate as well"),
+            (["bench", model, "--text", text, "--acceptance", "2"], "an acceptance of 2.0 is not between 0 and 1"),
+            (
+                ["plan", model, "--memory", "1GiB", "--acceptance", "0.5"],
+                "nothing guesses; use --speculate ngram or MODEL.leaf"
+            ),
+            (["generate", model, "春", "--speculate", "off", "--draft-tokens", "4"], "needs something that guesses"),
             (["bench", model, "--text", text, "--keep-acceptance"], "counts what a model guesses"),
             (["generate", model, "春", "--keep-acceptance"], "counts what a model guesses"),
         ]

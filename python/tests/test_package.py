@@ -79,6 +79,28 @@ def test_a_plan_is_the_one_that_a_model_is_opened_with(model_path):
     assert leafcutter.plan(model_path, memory=raised.value.minimum, context=128, disk_rate="1GB/s").fits
 
 
+def test_a_plan_with_drafts_is_that_of_the_command(model_path, program):
+    given = {"memory": "96MiB", "context": 128, "disk_rate": "100MB/s", "logit_rows": 1}
+    drafts = {"speculate": model_path, "draft_tokens": 4, "acceptance": 0.5}
+    plan = leafcutter.plan(model_path, **given, **drafts)
+    words = [program, "plan", model_path, "--memory", "96MiB", "--context", "128", "--disk-rate", "100MB/s"]
+    words += ["--speculate", model_path, "--draft-tokens", "4", "--acceptance", "0.5", "--json", "--quiet"]
+    command = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)["speculation"]
+    assert plan.speculation.keys() == command.keys()
+    # What is measured differs a little, and so does the memory beside drafts.
+    for name in ("mode", "acceptance", "acceptance_from", "drafts", "tokens_per_sweep", "lent_blocks"):
+        assert plan.speculation[name] == command[name], name
+    assert plan.speculation["mode"] == str(model_path) and plan.speculation["drafts"] == 4
+    assert plan.speculation["acceptance_from"] == "given" and plan.speculation["acceptance"] == 0.5
+    assert 1 < plan.speculation["tokens_per_sweep"] < 2.5
+    assert leafcutter.plan(model_path, **given).speculation == {}
+    for options, what in (({"acceptance": 0.5}, "nothing guesses"), ({"draft_tokens": 2}, "something that guesses")):
+        with pytest.raises(leafcutter.UsageError, match=f"{what}; set speculate to ngram or MODEL.leaf"):
+            leafcutter.plan(model_path, **given, **options)
+    with pytest.raises(leafcutter.UsageError, match="2.0 is not between 0 and 1"):
+        leafcutter.plan(model_path, **given, speculate="ngram", acceptance=2)
+
+
 def test_a_model_tells_what_it_takes(model):
     assert model.memory.budget == 128 << 20
     assert 0 < model.memory.peak <= model.memory.budget

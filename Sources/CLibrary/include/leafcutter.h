@@ -177,7 +177,9 @@ void lc_event_free(lc_event *event);
    seconds, unless "disk_rate" says how fast the disk is; a preset has no file and needs the rate.
 
    path_or_preset  a .leaf file, or the name of a published size: "cpm-ant-10b".
-   options_json    one object or NULL: those of lc_model_open, and "disk_rate" ("1GB/s"), "cores", "batch".
+   options_json    one object or NULL: those of lc_model_open, and "disk_rate" ("1GB/s"), "cores", "batch", and
+                   "acceptance", how often the best guess of what "speculate" names is taken to be right (0 to 1).
+                   Without "speculate" nothing guesses.
    json            set to the plan, a string that lc_string_free frees; to NULL on failure.
    Returns LC_OK, LC_USAGE, LC_BAD_INPUT, LC_IO, LC_BUDGET when it does not fit (lc_error_json has "minimum"). */
 lc_status lc_plan(const char *path_or_preset, const char *options_json, char **json);

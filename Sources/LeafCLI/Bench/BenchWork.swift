@@ -38,10 +38,8 @@ struct BenchWork {
 
     private var promptRows: Int { benchmark.promptRows(in: file.configuration) }
 
-    /// Rows of sweeps whose rates predictions need: drafts are more rows.
-    var measuredRows: [Int] {
-        [benchmark.batch, promptRows] + (options.drafts.isWanted ? [4 * benchmark.batch, 16 * benchmark.batch] : [])
-    }
+    /// Rows of sweeps whose rates predictions need.
+    var measuredRows: [Int] { options.forecastRows(prompt: promptRows) }
 
     /// What `plan` would say.
     func forecast(_ budget: Int, _ rates: MachineRates) throws(LeafError) -> Outlook.Forecast {

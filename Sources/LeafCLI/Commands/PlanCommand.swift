@@ -66,10 +66,8 @@ struct PlanCommand: Command {
         var options = try modelOptions(terminal)
         // What does not fit is said before anything is measured.
         if target == nil { options.memory = .bytes(try fittingBudget(file, options, terminal)) }
-        // Drafts are more rows on each sweep.
-        let rows = [batch, context] + (options.drafts.isWanted ? [4 * batch, 16 * batch] : [])
         let rates = try MachineRates.measure(
-            for: file, rows: rows, threads: cores, activations: engine.activations,
+            for: file, rows: options.forecastRows(prompt: context), threads: cores, activations: engine.activations,
             reading: engine.reading, disk: try statedDisk(), cancellation: terminal.interrupt.cancellation,
             onStep: { terminal.progress.show($0) })
         terminal.progress.clear()

@@ -22,6 +22,9 @@ def plan(
     batch: Optional[int] = None,
     disk_rate: Optional[Size] = None,
     cores: Optional[int] = None,
+    speculate: Optional[Path] = None,
+    draft_tokens: Optional[int] = None,
+    acceptance: Optional[float] = None,
     **options: Any,
 ) -> Plan:
     """Says whether a model fits a budget and how fast it will be, before anything is allocated.
@@ -35,15 +38,20 @@ def plan(
         batch: texts at the same time (1).
         disk_rate: bytes a second: ``"1GB/s"``.
         cores: compute threads to plan for.
+        speculate: what is to guess the next tokens: ``"ngram"`` or a model of the same vocabulary (``"off"``). What it
+            gives stands in ``speculation``.
+        draft_tokens: guess so many for each text on each reading, also where it does not pay.
+        acceptance: how often a best guess is taken to be right, 0 to 1. Without it that is what the command's
+            ``--keep-acceptance`` has counted, or a careful figure.
         options: any other option of ``Model``, such as ``logit_rows=1`` for a model that only generates.
 
     Raises:
         BudgetError: it does not fit; ``minimum`` is the smallest budget that works, in bytes.
     """
     target = path_bytes(model, "model")
-    body = encoded(
-        {"memory": memory, "context": context, "batch": batch, "disk_rate": disk_rate, "cores": cores, **options}
-    )
+    given = {"memory": memory, "context": context, "batch": batch, "disk_rate": disk_rate, "cores": cores}
+    drafts = {"speculate": speculate, "draft_tokens": draft_tokens, "acceptance": acceptance}
+    body = encoded({**given, **drafts, **options})
     library = _ffi.library()
 
     def call() -> str:

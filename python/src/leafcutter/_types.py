@@ -293,6 +293,10 @@ class Plan:
     disk_bytes_per_second: Optional[float] = None
     predicted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """``seconds_per_token``, ``prefill_seconds``, ``bound``: ``"disk"``, ``"memory"`` or ``"compute"``."""
+    speculation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What drafts give, if some were asked for: ``mode``, ``acceptance`` and ``acceptance_from`` (``"given"``,
+    ``"kept"``, ``"assumed"``), ``drafts``, ``tokens_per_sweep``, ``seconds_per_token``, ``off_seconds_per_token`` and
+    others, as ``leafcutter plan --json`` has them."""
 
 
 def _logprobs(entries: Optional[Sequence[Fields]]) -> Optional[list[TokenLogprob]]:
