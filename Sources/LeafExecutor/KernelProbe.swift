@@ -75,28 +75,27 @@ package struct KernelProbe: Sendable, Equatable {
     private static let columns = 4096
     private static let chunkBytes = ChunkGeometry.usualBytes
     private static let mostRows = 512
-    /// The time to measure what memory limits.
-    private static let memoryTime = Duration.milliseconds(800)
-    /// The time to measure what the processor limits.
-    private static let processorTime = Duration.milliseconds(150)
+    /// What the processor limits varies less than what memory limits, and gets so much less time.
+    private static let timesLess = 5
 
     /// - Parameters:
     ///   - rows: the numbers of rows to measure, besides one; more than 512 count as 512.
     ///   - memoryBytes: the memory for weights, at least 16 MiB and at most 256 MiB, or half of what a limit on
     ///     addresses leaves.
+    ///   - time: for each of the two figures that memory limits.
     ///   - check: called between the passes, which take some hundredths of a second; what it throws ends the
     ///     measurement.
     /// - Throws: `.budget` if the system has no memory for it, `.usage` for float weights without OpenBLAS.
     package static func measure(
         instructionSet: InstructionSet, threads: Int, weights: WeightFormat = .int8,
         activations: ActivationPrecision = .int16, rows: [Int] = [], memoryBytes: Int = 256 << 20,
-        check: () throws(LeafError) -> Void = {}
+        time: Duration = .milliseconds(800), check: () throws(LeafError) -> Void = {}
     ) throws(LeafError) -> KernelProbe {
         let pool = try ComputePool(threadCount: threads, kernels: Kernels(instructionSet))
         defer { pool.stop() }
         let wanted = Set(rows.map { min(max(1, $0), mostRows) }).union([1]).sorted()
         let bench = try Bench(
-            pool, weights.layout, activations, rows: wanted[wanted.count - 1],
+            pool, weights.layout, activations, time: time, rows: wanted[wanted.count - 1],
             chunks: min(max(16 << 20, min(memoryBytes, (AddressLimit.room() ?? .max) / 2)), 256 << 20) / chunkBytes)
         try check()
         let read = try bench.secondsOfReading(check)
@@ -119,6 +118,9 @@ package struct KernelProbe: Sendable, Equatable {
         let chunks: Int
         /// Seconds of writing to all of the memory for the first time.
         let touchSeconds: Double
+        /// The time to measure what memory limits, and what the processor limits.
+        private let memoryTime: Duration
+        private let processorTime: Duration
         private let pool: ComputePool
         private let product: LinearProduct
         private let layout: WeightLayout
@@ -134,8 +136,9 @@ package struct KernelProbe: Sendable, Equatable {
 
         init(
             _ pool: ComputePool, _ layout: WeightLayout,
-            _ activations: ActivationPrecision, rows: Int, chunks: Int
+            _ activations: ActivationPrecision, time: Duration, rows: Int, chunks: Int
         ) throws(LeafError) {
+            (memoryTime, processorTime) = (time, time / timesLess)
             self.pool = pool
             self.layout = layout
             self.chunks = chunks
@@ -210,7 +213,7 @@ package struct KernelProbe: Sendable, Equatable {
 
         func secondsOfJoining() throws(LeafError) -> Double {
             let jobs = 64
-            return try median { () throws(LeafError) in
+            return try median(processorTime) { () throws(LeafError) in
                 for _ in 0..<jobs {
                     try pool.run { [self] worker throws(LeafError) in output[worker % chunkOutputs] = 0 }
                 }
@@ -219,7 +222,7 @@ package struct KernelProbe: Sendable, Equatable {
 
         func secondsOfDigest() -> Double {
             var digests: UInt64 = 0
-            let seconds = median {
+            let seconds = median(processorTime) {
                 digests ^= ChunkDigest.of(UnsafeRawBufferPointer(start: slab, count: chunkBytes))
             }
             output[0] = Float(digests & 1)
@@ -228,7 +231,7 @@ package struct KernelProbe: Sendable, Equatable {
 
         /// The median of several measurements, after one that is not counted. There are fewer if one takes long.
         private func median<Failure: Error>(
-            _ time: Duration = processorTime, _ body: () throws(Failure) -> Void
+            _ time: Duration, _ body: () throws(Failure) -> Void
         ) throws(Failure) -> Double {
             try body()
             let begin = ContinuousClock.now

@@ -63,6 +63,33 @@ public struct MachineRates: Sendable, Equatable {
             disk: DiskRate(bytesPerSecond: 2e9, limit: reading.maxBytesPerSecond.map(Double.init) ?? .infinity))
     }
 
+    /// Memory for a glance: enough that no cache holds it.
+    private static let glanceBytes = 64 << 20..<128 << 20
+
+    /// Measures in about a second what a division of the memory depends on: few rows, and the disk.
+    ///
+    /// - Parameter plan: of a model whose weights are not there yet; this takes no more than a quarter of their memory.
+    /// - Returns: nil where that is too little to measure with.
+    /// - Throws: `.io` if the file cannot be read, `.budget` if the system refuses memory.
+    static func glance(
+        at file: ModelFile, _ settings: Settings, within plan: MemoryPlan, system: SystemCalls
+    ) throws(LeafError) -> MachineRates? {
+        let bytes = (plan.pinnedBytes + plan.slotCount * plan.slotBytes) / 4
+        guard bytes >= glanceBytes.lowerBound else { return nil }
+        let kernels = try KernelProbe.measure(
+            instructionSet: settings.instructionSet, threads: settings.executor.threads, weights: file.leaf.weights,
+            activations: settings.executor.activations, rows: [4, 16, 64],
+            memoryBytes: min(bytes, glanceBytes.upperBound), time: .milliseconds(150))
+        let disk = try DiskProbe.measure(
+            path: file.leaf.path, reading: settings.reading, seconds: 0.3, request: .suited(), system: system)
+        return MachineRates(
+            kernels: kernels,
+            disk: DiskRate(
+                bytesPerSecond: disk.bytesPerSecond,
+                limit: settings.reading.maxBytesPerSecond.map(Double.init) ?? .infinity,
+                isDirect: disk.mode == .direct))
+    }
+
     /// Measures in about fifteen seconds for one file: kernels with its weights and these numbers of rows, and the disk
     /// that it is on. Uses at most a quarter of the free memory.
     ///

@@ -38,7 +38,12 @@ public final class Model: Sendable {
     /// - Parameter system: the calls that reading weights makes.
     package init(_ file: ModelFile, _ options: ModelOptions, system: SystemCalls) throws(LeafError) {
         try options.drafts.check(for: file)
-        let settings = try Settings(file, options)
+        var settings = try Settings(file, options)
+        if settings.lacksRates {
+            var measured = options
+            measured.rates = try MachineRates.glance(at: file, settings, within: settings.plan(), system: system)
+            settings = try Settings(file, measured)
+        }
         self.file = file
         self.settings = settings
         plan = try settings.plan()

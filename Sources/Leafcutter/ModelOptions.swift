@@ -29,6 +29,9 @@ public struct ModelOptions: Sendable {
     /// The options for another budget, where capacity and what the caller holds follow from it: refusals name a budget
     /// that would do.
     package var resized: (@Sendable (_ budget: Int) throws(LeafError) -> ModelOptions)?
+    /// What is known of the machine, by which drafts and weights share the memory; nil to measure it where that
+    /// matters.
+    package var rates: MachineRates?
     /// Looks at the rows that matrices multiply.
     package var observer: (any InputObserver)?
     /// The most memory that what the budget bounds has taken so far.

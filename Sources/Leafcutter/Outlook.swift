@@ -68,7 +68,7 @@ public struct Outlook: Sendable {
         _ budget: Int, _ file: ModelFile, _ options: ModelOptions, _ promptRows: Int, _ rates: MachineRates
     ) throws(LeafError) -> Forecast {
         var options = options
-        options.memory = .bytes(budget)
+        (options.memory, options.rates) = (.bytes(budget), rates)
         let settings = try Settings(file, options)
         let plan = try settings.plan()
         let batch = options.capacity.sequences

@@ -6,6 +6,9 @@ extension Settings {
     /// Of the numbers of blocks that a copy may borrow, so many are compared.
     private static let comparedCounts = 4
 
+    /// A model that drafts has to save this part of a token's time by prediction, which may be wrong by as much.
+    private static let leastGain = 0.1
+
     /// Divides the memory by predicted seconds a token. A block that stays in memory is not read again, and a copy has
     /// no use for its own, but drafting with it takes longer. Nothing drafts where that is faster.
     ///
@@ -17,37 +20,49 @@ extension Settings {
         for drafting: Drafting, _ plain: MemoryPlan, whole: MemoryPlan, _ given: ModelOptions
     ) throws(LeafError) -> Settings {
         if let count = given.drafts.lentBlocks { return with(drafting.borrowing(count)) }
-        // There is memory for both, and none to divide.
-        if whole.streamedBytesPerSweep == 0 { return with(drafting) }
-        /// Less never does where this much does not: the more weights stay, the less there is for drafts to save.
-        func both() throws(LeafError) -> Int? {
-            try with(drafting).enlarged(given) { settings throws(LeafError) in
-                try settings.unlimited()?.total
-            }?.budget
-        }
-        if plain.streamedBytesPerSweep == 0, drafting.fixedCount == nil {
-            return with(
-                drafting.refused(
-                    "beside \(drafting.mode) not all weights of the model would stay in memory, as they do without it",
-                    enough: try both()))
-        }
+        let isStreamed = whole.streamedBytesPerSweep > 0
+        // With everything in memory only ratios matter, and any machine has about the same.
+        let measured = isStreamed ? given.rates : nil
+        let rates = measured ?? MachineRates.assumed(threads: executor.threads, reading)
         var best: (settings: Settings, seconds: Double)?
         for count in try comparedCounts(drafting) {
             let settings = with(drafting.borrowing(count))
-            guard let seconds = try settings.assumedSecondsPerToken(), seconds < best?.seconds ?? .infinity else {
+            guard let seconds = try settings.secondsPerToken(rates), seconds < best?.seconds ?? .infinity else {
                 continue
             }
             best = (settings, seconds)
         }
-        let off = try assumedSecondsPerToken() ?? .infinity
-        guard let best, drafting.fixedCount != nil || best.seconds < off else {
-            let share = (100 * drafting.acceptance.chance).fixed(0)
-            return with(
-                drafting.refused(
-                    "the memory of \(drafting.mode) saves more time with weights of the model in it, if its best guess "
-                        + "is right \(share) % of the time", enough: try both(), isUnprofitable: true))
+        let off = try secondsPerToken(rates) ?? .infinity
+        let gain = drafting.isModel ? Self.leastGain : 0
+        var chosen: Settings
+        if let best, drafting.fixedCount != nil || best.seconds <= off * (1 - gain) {
+            chosen = best.settings
+        } else {
+            chosen = try unprofitable(drafting, given, isStreamed: isStreamed)
         }
-        return best.settings
+        let isMuch = Double(whole.bytes(for: .drafts)) > Self.leastGain * Double(plain.pinnedBytes)
+        chosen.lacksRates = isStreamed && isMuch && drafting.isModel && given.rates == nil
+        return chosen
+    }
+
+    /// Nothing drafts, because that would take longer.
+    private func unprofitable(
+        _ drafting: Drafting, _ given: ModelOptions, isStreamed: Bool
+    ) throws(LeafError) -> Settings {
+        let chance = "if its best guess is right \((100 * drafting.acceptance.chance).fixed(0)) % of the time"
+        let reason =
+            isStreamed
+            ? "the memory of \(drafting.mode) saves more time with weights of the model in it, \(chance)"
+            : "all weights are in memory, where \(drafting.mode) saves hardly any time, \(chance)"
+        // Less never does where this much does not: the more weights stay, the less there is for drafts to save.
+        let both = try with(drafting).enlarged(given) { settings throws(LeafError) in try settings.unlimited()?.total }
+        var enough: Int?
+        if isStreamed, let (budget, larger) = both {
+            var options = larger
+            options.drafts = given.drafts
+            if case .model = try Settings(file, options).drafting.source { enough = budget }
+        }
+        return with(drafting.refused(reason, enough: enough, isUnprofitable: true))
     }
 
     /// Nothing drafts for want of room.
@@ -105,11 +120,9 @@ extension Settings {
         return Set((0...steps).map { least + (most - least) * $0 / steps }).sorted()
     }
 
-    /// Seconds a token on a machine of which nothing is known, so that the same options always give the same plan; nil
-    /// where the budget is too small.
-    private func assumedSecondsPerToken() throws(LeafError) -> Double? {
+    /// Seconds a token on a machine; nil where the budget is too small.
+    private func secondsPerToken(_ rates: MachineRates) throws(LeafError) -> Double? {
         guard let plan = try fitting() else { return nil }
-        let rates = MachineRates.assumed(threads: executor.threads, reading)
         let batch = min(executor.capacity.sequences, Drafting.mostTexts)
         let prediction = Prediction(file, plan, promptRows: 1, batch: batch, rates)
         return SpeculationForecast(drafting, file, plan, prediction, batch: batch, rates).secondsPerToken

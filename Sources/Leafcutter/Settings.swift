@@ -20,6 +20,8 @@ struct Settings {
     let callerBytes: Int
     let requestLimit: Int
     private(set) var drafting = Drafting.off
+    /// Whether the memory was divided for an assumed machine, though it matters how fast this one is.
+    var lacksRates = false
     let onDraftFailure: @Sendable (LeafError) -> Void
     let peak: @Sendable () -> Int
 
