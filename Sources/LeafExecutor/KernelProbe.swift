@@ -38,7 +38,12 @@ package struct KernelProbe: Sendable, Equatable {
         precondition(!rates.isEmpty)
         self.threads = threads
         self.readBytesPerSecond = readBytesPerSecond
-        self.rates = rates.sorted { $0.rows < $1.rows }
+        // More rows are never faster, whatever a measurement of them says.
+        var most = Double.infinity
+        self.rates = rates.sorted { $0.rows < $1.rows }.map {
+            most = min(most, $0.weightBytesPerSecond)
+            return Rate(rows: $0.rows, weightBytesPerSecond: most)
+        }
         self.bytesPerWeight = bytesPerWeight
         self.joinSeconds = joinSeconds
         self.digestBytesPerSecond = digestBytesPerSecond

@@ -50,9 +50,7 @@ public struct SpeculationForecast: Sendable, Equatable {
             width: drafting.takesBranches(ofTexts: batch) ? ModelDrafts.mostWide : 1, count: room)
         func sweep(with drafts: Int) -> Sweep {
             let rows = batch * (1 + drafts)
-            // More rows are never faster, whatever a measurement of them says.
-            let linear = max(cost.seconds(rows: rows, logitRows: rows), cost.seconds(rows: batch, logitRows: batch))
-            let computing = linear + rest
+            let computing = cost.seconds(rows: rows, logitRows: rows) + rest
             let making = odds.passes(drafts: drafts).reduce(0) {
                 $0 + drafting.secondsPerPass(for: file, rows: batch * $1, rates.kernels)
             }

@@ -65,12 +65,12 @@ public enum Verdict: Sendable, Equatable {
         }
         // What is read once, to stay, tells nothing of the sweeps behind it.
         let otherWaits = run.streamedBytesPerSweep > 0 ? waitShare : 0
-        let isPrompt = run.prefillSeconds > run.decodeSeconds
+        let prefill = run.prefillSeconds - run.prefillWaitSeconds
+        let decode = run.decodeSeconds - run.decodeWaitSeconds
+        let isPrompt = prefill > decode
         let rows = isPrompt ? Double(run.promptRows) : run.decodeRows
         let sweeps = isPrompt ? run.promptSweeps : run.decodeSweeps
-        let computing =
-            isPrompt ? run.prefillSeconds - run.prefillWaitSeconds : run.decodeSeconds - run.decodeWaitSeconds
-        let rate = Double(run.weightBytes) * sweeps / max(computing, 1e-9)
+        let rate = Double(run.weightBytes) * sweeps / max(prefill, decode, 1e-9)
         if let memory = memoryBytesPerSecond(), rate >= Prediction.memoryBoundShare * memory {
             // A processor's caches hold some of a small model.
             self = .memory(bytesPerSecond: rate, share: min(1, rate / memory), waitShare: otherWaits)

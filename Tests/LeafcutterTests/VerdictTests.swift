@@ -100,6 +100,14 @@ import Testing
             "\(verdict)" == "bound by the processor: 103.4 billion multiply-adds a second on a prompt of 544 rows")
     }
 
+    /// A first sweep that only fills the memory says nothing of how weights are used.
+    @Test func aPromptThatWaitedIsNotWhatWasComputed() {
+        var run = resident
+        (run.prefillSeconds, run.prefillWaitSeconds) = (9.4, 9.39)
+        run.decodeSeconds = 9.5
+        #expect(Verdict(run) { 1.2e9 } == .memory(bytesPerSecond: 9e9, share: 1, waitShare: 0))
+    }
+
     @Test func aLargeBatchIsTheProcessorAndASmallOneIsNot() {
         var run = resident
         run.decodeRows = 32
