@@ -79,15 +79,18 @@ import Testing
         let file = try synthesize(directory)
         let options = try options(DraftOptions(named: copy(of: file, in: directory)))
         var forecasts: [Bool] = []
-        for bytesPerSecond in [1e9, 4e9, 16e9, 64e9] {
+        for bytesPerSecond in [0.25e9, 1e9, 4e9, 16e9, 64e9] {
             let kernels = KernelProbe(
                 threads: 2, readBytesPerSecond: bytesPerSecond,
-                rates: [KernelProbe.Rate(rows: 1, weightBytesPerSecond: bytesPerSecond)], bytesPerWeight: 1,
-                joinSeconds: 0, digestBytesPerSecond: 5e9, touchSecondsPerByte: 0.2e-9)
+                rates: [(1, 1), (4, 0.7), (16, 0.25)].map {
+                    KernelProbe.Rate(rows: $0.0, weightBytesPerSecond: bytesPerSecond * $0.1)
+                }, bytesPerWeight: 1, joinSeconds: 0, digestBytesPerSecond: 5e9, touchSecondsPerByte: 0.2e-9)
             let rates = MachineRates(kernels: kernels, disk: DiskRate(bytesPerSecond: 1e9))
             let outlook = try Outlook(file, options, promptRows: 40, rates)
-            let budget = (outlook.smallest.plan.budget + outlook.fastest.plan.budget) / 2
-            forecasts.append(try #require(outlook.forecast(budget: budget).speculation).isOff)
+            // Room for the copy, and not for all of the model.
+            let forecast = try outlook.forecast(budget: outlook.smallest.plan.budget + (16 << 20))
+            #expect(try #require(forecast.off).readingSecondsPerToken > 0)
+            forecasts.append(try #require(forecast.speculation).isOff)
         }
         #expect(forecasts == forecasts.sorted { $0 && !$1 } && Set(forecasts).count == 2, "\(forecasts)")
     }
