@@ -20,8 +20,8 @@ extension Settings {
         for drafting: Drafting, _ plain: MemoryPlan, whole: MemoryPlan, _ given: ModelOptions
     ) throws(LeafError) -> Settings {
         if let count = given.drafts.lentBlocks { return with(drafting.borrowing(count)) }
-        let isStreamed = whole.streamedBytesPerSweep > 0
-        // With everything in memory only ratios matter, and any machine has about the same.
+        let isStreamed = plain.streamedBytesPerSweep > 0
+        // Where all weights find room, only ratios matter, and any machine has about the same.
         let measured = isStreamed ? given.rates : nil
         let rates = measured ?? MachineRates.assumed(threads: executor.threads, reading)
         var best: (settings: Settings, seconds: Double)?
@@ -57,7 +57,7 @@ extension Settings {
         // Less never does where this much does not: the more weights stay, the less there is for drafts to save.
         let both = try with(drafting).enlarged(given) { settings throws(LeafError) in try settings.unlimited()?.total }
         var enough: Int?
-        if isStreamed, let (budget, larger) = both {
+        if let (budget, larger) = both, budget > self.budget {
             var options = larger
             options.drafts = given.drafts
             if case .model = try Settings(file, options).drafting.source { enough = budget }
