@@ -54,7 +54,7 @@ extension Settings {
             isStreamed
             ? "the memory of \(drafting.mode) saves more time with weights of the model in it, \(chance)"
             : "all weights are in memory, where \(drafting.mode) saves hardly any time, \(chance)"
-        // Less never does where this much does not: the more weights stay, the less there is for drafts to save.
+        // With this much nothing has to make room; whether anything drafts then is tried.
         let both = try with(drafting).enlarged(given) { settings throws(LeafError) in try settings.unlimited()?.total }
         var enough: Int?
         if let (budget, larger) = both, budget > self.budget {
