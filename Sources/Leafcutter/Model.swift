@@ -56,7 +56,9 @@ public final class Model: Sendable {
         engine = try Engine(settings, plan, system: system)
     }
 
-    /// The memory plan that `init` would use. Allocates nothing.
+    /// The memory plan that `init` would use on an assumed machine. Allocates nothing.
+    ///
+    /// Where a model that drafts takes much of the memory, `init` measures this machine first and may divide otherwise.
     /// - Throws: `.budget` naming the smallest budget that works, `.usage`.
     public static func plan(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) -> MemoryPlan {
         try Settings(file, options).plan()
