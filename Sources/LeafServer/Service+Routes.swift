@@ -7,13 +7,11 @@ import Leafcutter
 extension Service {
     /// Answers a request, or lets it wait for its turn.
     func take(_ exchange: HTTPExchange) {
-        lastNumber += 1
-        exchange.add(header: "X-Request-Id", "req-\(lastNumber)")
         let route = Self.name(ofRoute: exchange.path)
         exchange.whenOver = { [unowned self] in
             note(
                 AccessLog.Entry(
-                    peer: exchange.peer, asked: (exchange.methodName, exchange.path), route: route,
+                    id: exchange.id, peer: exchange.peer, asked: (exchange.methodName, exchange.path), route: route,
                     status: exchange.status, outcome: exchange.outcome, bytes: exchange.sentBytes,
                     seconds: (ContinuousClock.now - exchange.began) / .seconds(1)))
         }
@@ -60,8 +58,8 @@ extension Service {
         let status = refusal.error.status
         note(
             AccessLog.Entry(
-                peer: refusal.peer, asked: nil, route: Self.noRoute, status: status, outcome: "\(status.rawValue)",
-                bytes: refusal.sentBytes, seconds: refusal.seconds))
+                id: refusal.id, peer: refusal.peer, asked: nil, route: Self.noRoute, status: status,
+                outcome: "\(status.rawValue)", bytes: refusal.sentBytes, seconds: refusal.seconds))
     }
 
     /// What is asked without a body.

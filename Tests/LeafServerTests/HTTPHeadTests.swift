@@ -71,6 +71,19 @@ import Testing
     }
 
     @Test(arguments: [
+        ("", nil), ("X-Request-Id: a\r\n", "a"), ("x-request-id:  req-1=;\"~ \t\r\n", "req-1=;\"~"),
+        ("X-Request-Id: a b\r\n", nil), ("X-Request-Id: \r\n", nil), ("X-Request-Id: é\r\n", nil),
+        ("X-Request-Id: a\r\nX-Request-Id: b\r\n", "a"), ("X-Request: a\r\n", nil),
+        ("X-Request-Id: \(String(repeating: "a", count: 128))\r\n", String(repeating: "a", count: 128)),
+        ("X-Request-Id: \(String(repeating: "a", count: 129))\r\n", nil),
+    ])
+    func aNameOfTheRequestIsKeptIfALineOfALogCanHoldIt(_ line: String, _ name: String?) throws {
+        var head = HTTPHead()
+        for byte in "GET / HTTP/1.1\r\nHost: a\r\n\(line)\r\n".utf8 { try head.take(byte) }
+        #expect(head.isWhole && head.requestID == name)
+    }
+
+    @Test(arguments: [
         "GET / HTTP/1.1", "GET /a?b=c&d HTTP/1.0", "OPTIONS * HTTP/1.1", "GET http://localhost/health HTTP/1.1",
         "BREW / HTTP/1.1",
     ])

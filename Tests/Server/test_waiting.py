@@ -161,7 +161,7 @@ def test_the_log_tells_whether_client_or_server_ended_an_answer(streamed, form):
         assert server.end() == 0
     lines = [line for line in "".join(server.errors).splitlines() if "POST" in line]
     if form == "text":
-        assert [line.split()[3] for line in lines] == ["gone", "cut"]
+        assert [line.split()[4] for line in lines] == ["gone", "cut"]
     else:
         assert [(line["gone"], line["cut"]) for line in map(json.loads, lines)] == [(True, False), (False, True)]
 

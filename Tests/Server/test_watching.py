@@ -1,7 +1,9 @@
 """What is told of the server while it works."""
+import datetime
 import json
 import shutil
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -56,7 +58,6 @@ def test_what_is_not_known_is_named_not_obeyed(server):
     body = {"prompt": POEM, "max_tokens": 1, "诗": 1, **{f"a{number}": 1 for number in range(40)}}
     named = server.post("/v1/completions", body)[1]["X-Leafcutter-Ignored"].split(", ")
     assert named[:2] == ["%E8%AF%97", "a0"] and named[-2:] == ["a30", "+9"]
-    assert headers["X-Request-Id"]
 
 
 def test_what_the_vocabulary_lacks_is_said_before_the_answer(server):
@@ -101,6 +102,46 @@ def test_pages_of_other_sites_may_read_what_our_headers_say():
             with urllib.request.urlopen(request, timeout=60) as answer:
                 assert answer.headers["Access-Control-Allow-Headers"] == given
         assert server.stop() == 0
+
+
+def called(server, name=None, path="/health", data=None):
+    """What an answer calls its request, which came with a name or with none."""
+    request = urllib.request.Request(server.url + path, data, {} if name is None else {"X-Request-Id": name})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.headers["X-Request-Id"]
+    except urllib.error.HTTPError as error:
+        return error.headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_line_of_the_log_has_its_time_and_the_id_that_the_answer_has(form):
+    with Server("--memory", "96MiB", "--request-limit", "1KiB", "--log", form) as server:
+        began = datetime.datetime.now(datetime.timezone.utc)
+        names = [called(server), called(server)]
+        kept = ["a", "1-67891233-abcdef012345678912345678", "~" * 128]
+        names += [called(server, name) for name in kept]
+        # On an error, and where the request never became whole.
+        names += [called(server, "lost", "/nothing"), called(server, "long", "/v1/score", bytes(2000))]
+        assert names[2:] == [*kept, "lost", "long"]
+        names += [called(server, name) for name in ("", "a b", "\xe9", "~" * 129)]
+        # Their own would not do.
+        own = names[:2] + names[7:]
+        assert all(name.startswith("req_") for name in own) and len(set(own)) == 6
+        assert server.stop() == 0
+        ended = datetime.datetime.now(datetime.timezone.utc)
+    lines = [line for line in "".join(server.errors).splitlines() if line.startswith(("{", "2"))]
+    if form == "json":
+        lines = [json.loads(line) for line in lines]
+        found, times = [line["id"] for line in lines], [line["time"] for line in lines]
+    else:
+        found, times = [line.split()[-1] for line in lines], [line.split()[0] for line in lines]
+    assert found == names
+    moments = [datetime.datetime.strptime(time, "%Y-%m-%dT%H:%M:%S.%f%z") for time in times]
+    assert all(len(time) == len("2026-11-29T20:25:13.120Z") for time in times)
+    # A line's time has no more than milliseconds.
+    assert began - datetime.timedelta(milliseconds=1) <= moments[0] and moments[-1] <= ended
+    assert moments == sorted(moments)
 
 
 def test_the_tokenizer_is_what_lm_eval_asks(server):

@@ -59,10 +59,9 @@ extension OpenAPI {
         hasID: Bool = false
     ) -> JSON {
         // All are 404 where no files are kept.
-        let failures = Self.failures(errors + [.notFound, .internalError])
-        let answers: [(key: String, value: JSON)] = [("200", ["description": "The answer.", "content": content])]
+        let answers = answer(content) + failures(errors + [.notFound, .internalError])
         var operation: [(key: String, value: JSON)] = [
-            ("summary", .string(summary)), ("responses", .object(answers + failures)),
+            ("summary", .string(summary)), ("responses", .object(answers)),
         ]
         let id: JSON = ["name": "id", "in": "path", "required": .bool(true), "schema": ["type": "string"]]
         let parameters = query + (hasID ? [id] : [])

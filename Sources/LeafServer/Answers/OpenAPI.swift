@@ -15,6 +15,7 @@ enum OpenAPI {
         "paths": \(JSON.object(paths).line),
         "components": {
          "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+         "headers": \(headers.line),
          "responses": \(responses.line),
          "schemas": {
         \(requests),
@@ -68,10 +69,7 @@ enum OpenAPI {
             ]
         )
         // Ids have no characters.
-        let headers: JSON = .object(route == .detokenize ? [ignored] : [ignored, unknown])
-        let answers: [(key: String, value: JSON)] = [
-            ("200", ["description": "The answer.", "headers": headers, "content": .object(content)])
-        ]
+        let answers = Self.answer(.object(content), route == .detokenize ? [ignored] : [ignored, unknown])
         let errors = failures([.contentTooLarge, .unsupportedMediaType, .tooManyRequests, .internalError])
         return (
             route.rawValue,
@@ -89,13 +87,40 @@ enum OpenAPI {
         _ path: String, _ summary: String, _ content: JSON, errors: [HTTPStatus] = [], isOpen: Bool = false,
         parameters: [JSON] = []
     ) -> (key: String, value: JSON) {
-        let answers: [(key: String, value: JSON)] = [("200", ["description": "The answer.", "content": content])]
+        let answers = answer(content) + failures(errors, isOpen: isOpen)
         var operation: [(key: String, value: JSON)] = [
-            ("summary", .string(summary)), ("responses", .object(answers + failures(errors, isOpen: isOpen))),
+            ("summary", .string(summary)), ("responses", .object(answers)),
         ]
         if isOpen { operation.append(("security", [])) }
         if !parameters.isEmpty { operation.append(("parameters", .array(parameters))) }
         return (path, ["get": .object(operation)])
+    }
+
+    /// What an operation is answered with where nothing is wrong.
+    static func answer(
+        _ content: JSON, _ own: [(key: String, value: JSON)] = []
+    ) -> [(key: String, value: JSON)] {
+        let headers: JSON = .object([requestID] + own)
+        return [("200", ["description": "The answer.", "headers": headers, "content": content])]
+    }
+
+    private static let requestID = header("X-Request-Id")
+
+    private static func header(_ name: String) -> (key: String, value: JSON) {
+        (name, ["$ref": .string("#/components/headers/\(name)")])
+    }
+
+    /// Those that come with answers of many kinds.
+    private static var headers: JSON {
+        [
+            "X-Request-Id": [
+                "description": .string(
+                    "What the request is called here and in the log: as its own X-Request-Id says, if that is "
+                        + "1 to \(RequestID.longest) visible characters of ASCII."),
+                "required": .bool(true), "schema": ["type": "string"],
+            ],
+            "Retry-After": ["description": "Seconds.", "schema": ["type": "integer"]],
+        ]
     }
 
     /// What any request may come to, whatever it asks for.
@@ -116,14 +141,14 @@ enum OpenAPI {
     }
 
     private static var responses: JSON {
-        let retryAfter: JSON = ["Retry-After": ["description": "Seconds.", "schema": ["type": "integer"]]]
-        return .object(
+        .object(
             HTTPStatus.errors.map { status -> (key: String, value: JSON) in
-                let fields: [(key: String, value: JSON)] = [
-                    ("description", .string(status.meaning)), ("content", json(schema("Error"))),
+                let headers = [requestID] + (status == .tooManyRequests ? [header("Retry-After")] : [])
+                let response: JSON = [
+                    "description": .string(status.meaning), "headers": .object(headers),
+                    "content": json(schema("Error")),
                 ]
-                let headers: [(key: String, value: JSON)] = status == .tooManyRequests ? [("headers", retryAfter)] : []
-                return ("\(status.rawValue)", .object(fields + headers))
+                return ("\(status.rawValue)", response)
             })
     }
 

@@ -118,6 +118,10 @@ final class HTTPConnection {
         if state == .receivingHead { began = since }
     }
 
+    /// What the request under way is called: by its client, so that a proxy's name for it can be followed, or by a new
+    /// name.
+    func requestID() -> String { reader.requestID ?? RequestID.make() }
+
     // MARK: What arrives
 
     private func received(_ count: Int, in buffer: OpaquePointer) {
@@ -273,12 +277,12 @@ final class HTTPConnection {
         server.release(heldBytes)
         heldBytes = 0
         let refusal = HTTPServer.Refusal(
-            error: error, peer: peer, sentBytes: error.lastWordsBody.utf8.count,
+            id: requestID(), error: error, peer: peer, sentBytes: error.lastWordsBody.utf8.count,
             seconds: (ContinuousClock.now - began) / .seconds(1))
         enter(.refused)
         let (input, output) = (bufferevent_get_input(events), bufferevent_get_output(events))
         evbuffer_drain(input, evbuffer_get_length(input))
-        let answer = error.lastWords
+        let answer = error.lastWords(to: refusal.id)
         _ = answer.withUnsafeBytes { evbuffer_add(output, $0.baseAddress, $0.count) }
         bufferevent_setcb(
             events,

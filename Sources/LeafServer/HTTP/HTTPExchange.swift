@@ -23,6 +23,8 @@ final class HTTPExchange {
         case gone
     }
 
+    /// What the request is called in its answer and in the log.
+    let id: String
     /// GET also where the head of the answer alone is wanted, so that whatever answers GET answers HEAD.
     let method: Method
     /// Whether the answer's body stays here.
@@ -66,6 +68,7 @@ final class HTTPExchange {
     /// - Parameter maximum: bytes that may wait for a client that does not read.
     init(_ request: UnsafeMutablePointer<evhttp_request>, _ connection: HTTPConnection, maximum: Int) {
         (self.request, self.connection, self.maximum) = (request, connection, maximum)
+        id = connection.requestID()
         let command = evhttp_request_get_command(request)
         isHead = command == EVHTTP_REQ_HEAD
         method =
@@ -286,7 +289,7 @@ final class HTTPExchange {
 
     private func sendHeaders() {
         guard let request, let output = evhttp_request_get_output_headers(request) else { return }
-        for (name, value) in headers { evhttp_add_header(output, name, value) }
+        for (name, value) in [(name: "X-Request-Id", value: id)] + headers { evhttp_add_header(output, name, value) }
         headers = []
     }
 

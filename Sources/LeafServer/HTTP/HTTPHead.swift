@@ -26,6 +26,8 @@ package struct HTTPHead {
     package private(set) var bodyBytes: Int?
     /// Whether the body comes in chunks.
     package private(set) var isChunked = false
+    /// What the client calls the request; nil where it has no name for it that can be kept.
+    package private(set) var requestID: String?
     package var isWhole: Bool { place == .end }
 
     private let kind: Kind
@@ -44,7 +46,7 @@ package struct HTTPHead {
 
     private static let mostEmptyBytes = 8
     /// Longer than whatever is compared with something.
-    private static let longestWord = 64
+    private static let longestWord = RequestID.longest + 1
 
     package init(_ kind: Kind = .request) {
         self.kind = kind
@@ -155,6 +157,8 @@ package struct HTTPHead {
         case "transfer-encoding":
             guard !isChunked, value.lowercased() == "chunked" else { throw .unknownCoding }
             isChunked = true
+        // The first one holds, as everywhere.
+        case "x-request-id": if requestID == nil, RequestID.isKept(value) { requestID = value }
         default: break
         }
     }

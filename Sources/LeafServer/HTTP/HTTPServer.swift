@@ -27,6 +27,8 @@ final class HTTPServer {
     private var isMakingRoom = false
     /// A request that never became whole, and its answer.
     struct Refusal {
+        /// What the request is called.
+        let id: String
         let error: ServedError
         /// The client's address; empty for a local socket.
         let peer: String

@@ -7,6 +7,8 @@ package struct RequestReader {
     package var isHeadWhole: Bool { head.isWhole }
     /// Whether more has come than empty lines.
     package var isBegun: Bool { head.isBegun }
+    /// What the client calls the request; nil where it has no name for it that can be kept.
+    package var requestID: String? { head.requestID }
     private var head = HTTPHead()
     private var chunks: ChunkReader
     private let limits: HTTPLimits

@@ -48,10 +48,12 @@ extension ServedError {
     var lastWordsBody: String { body.line + "\n" }
 
     /// The whole answer, for a connection from which nothing more is taken.
-    var lastWords: [UInt8] {
+    ///
+    /// - Parameter id: what the request is called.
+    func lastWords(to id: String) -> [UInt8] {
         let body = lastWordsBody
         let head =
-            "HTTP/1.1 \(status.rawValue) \(status.reason)\r\nContent-Type: application/json\r\n"
+            "HTTP/1.1 \(status.rawValue) \(status.reason)\r\nX-Request-Id: \(id)\r\nContent-Type: application/json\r\n"
             + "Content-Length: \(body.utf8.count)\r\nConnection: close\r\n\r\n"
         return Array((head + body).utf8)
     }

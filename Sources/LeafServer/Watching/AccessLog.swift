@@ -1,3 +1,4 @@
+import Glibc
 import LeafFormat
 import LeafSystem
 import LeafWire
@@ -23,12 +24,32 @@ package struct AccessLog: Sendable {
         (self.format, self.write, warnInWords) = (format, write, warn)
     }
 
+    /// A moment as lines have it: RFC 3339, in UTC.
+    ///
+    /// - Parameter milliseconds: since 1970.
+    package static func text(ofTime milliseconds: Int) -> String {
+        var (seconds, parts) = (milliseconds / 1000, tm())
+        gmtime_r(&seconds, &parts)
+        func digits(_ value: some BinaryInteger, _ count: Int = 2) -> String {
+            String(repeating: "0", count: max(0, count - "\(value)".count)) + "\(value)"
+        }
+        let day = "\(digits(parts.tm_year + 1900, 4))-\(digits(parts.tm_mon + 1))-\(digits(parts.tm_mday))"
+        let time = "\(digits(parts.tm_hour)):\(digits(parts.tm_min)):\(digits(parts.tm_sec))"
+        return "\(day)T\(time).\(digits(milliseconds % 1000, 3))Z"
+    }
+
+    private static var now: String {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return text(ofTime: time.tv_sec * 1000 + time.tv_nsec / 1_000_000)
+    }
+
     /// Writes what is not of one request, and the server's owner should know.
     package func warn(_ sentence: String) {
         switch format {
         case .text: warnInWords(sentence)
         case .json:
-            let line: JSON = ["warning": .string(sentence)]
+            let line: JSON = ["time": .string(Self.now), "warning": .string(sentence)]
             write(line.line)
         }
     }
@@ -47,6 +68,8 @@ package struct AccessLog: Sendable {
 
     /// A request that is over.
     struct Entry {
+        /// What the request is called, as its answer says.
+        let id: String
         let peer: String
         /// As it was sent; nil for a request that never became whole.
         let asked: (method: String, path: String)?
@@ -67,10 +90,12 @@ package struct AccessLog: Sendable {
         switch format {
         case .text:
             let request = "\(entry.asked?.method ?? "-") \(path ?? "-")"
-            write("\(peer) \(request) \(entry.outcome) \(entry.bytes) bytes \(milliseconds) ms")
+            write(
+                "\(Self.now) \(peer) \(request) \(entry.outcome) \(entry.bytes) bytes \(milliseconds) ms \(entry.id)")
         case .json:
             let line: JSON = [
-                "peer": .string(peer), "method": entry.asked.map { .string($0.method) } ?? .null,
+                "time": .string(Self.now), "id": .string(entry.id), "peer": .string(peer),
+                "method": entry.asked.map { .string($0.method) } ?? .null,
                 "path": path.map { .string($0) } ?? .null, "route": .string(entry.route),
                 "status": .integer(entry.status?.rawValue ?? 0), "bytes": .integer(entry.bytes),
                 "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(entry.outcome == "gone"),
