@@ -171,21 +171,22 @@ extension Service {
         // Nothing is answered in less than a sweep.
         let each = max(metrics.meanAnswerSeconds, feed?.secondsPerSweep ?? 0)
         let seconds = max(1, (each * ahead / together).rounded(.up))
-        exchange.add(header: "Retry-After", "\(Int(min(3600, seconds)))")
-        refuse(exchange, .busy)
+        refuse(exchange, .busy(for: Int(min(3600, seconds))))
     }
 
     func refuse(_ exchange: HTTPExchange, _ error: ServedError) { exchange.refuse(error) }
 }
 
 extension ServedError {
-    static let loading = ServedError(
-        status: .unavailable, "the model is being opened; try again in a moment", code: "loading")
-    static let stopping = ServedError(
-        status: .unavailable, "the server is stopping; ask another one", code: "stopping")
-    static let busy = ServedError(
-        status: .tooManyRequests, "as many requests wait as may; try again later",
-        code: "rate_limit_exceeded")
+    static let loading = unavailable(
+        "the model is being opened; try again in a moment", code: "loading", retryAfter: 5)
+    static let stopping = unavailable("the server is stopping; ask another one", code: "stopping", retryAfter: nil)
+
+    static func busy(for seconds: Int) -> ServedError {
+        ServedError(
+            status: .tooManyRequests, "as many requests wait as may; try again later",
+            code: "rate_limit_exceeded", retryAfter: seconds)
+    }
 }
 
 extension Double {

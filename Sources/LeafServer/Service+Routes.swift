@@ -135,9 +135,8 @@ extension Service {
 
     private func sendHealth(_ exchange: HTTPExchange) {
         guard exchange.method == .get else { return refuse(exchange, method: "GET") }
-        let isReady = opened != nil
-        exchange.send(
-            isReady ? .ok : .unavailable, "application/json", "{\"status\":\"\(isReady ? "ok" : "loading")\"}\n".utf8)
+        guard opened != nil else { return exchange.refuse(.loading, as: ["status": "loading"]) }
+        send(["status": "ok"], exchange)
     }
 
     /// Says which fields of a request nobody knows.

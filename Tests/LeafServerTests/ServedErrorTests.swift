@@ -18,6 +18,12 @@ import Testing
         }
     }
 
+    @Test func whatPassesByItselfSaysWhen() {
+        for (kind, passes) in [(LeafError.Kind.budget, true), (.cancelled, false), (.io, false), (.usage, false)] {
+            #expect((ServedError(LeafError(kind, "so it is")).retryAfter != nil) == passes, "\(kind)")
+        }
+    }
+
     @Test func nobodyOutsideLearnsWhereFilesLie() {
         for kind in [LeafError.Kind.io, .badInput] {
             let error = ServedError(LeafError(kind, "cannot read /srv/models/ant.leaf: input/output error"))

@@ -18,12 +18,12 @@ import Testing
         func wait() -> Value { monitor.wait(for: Monitor.Event(0)) { $0 } }
     }
 
-    /// The first line about an answer that did not become whole.
-    private func firstLoss(_ limits: HTTPLimits, _ client: (_ port: Int) throws -> Void) throws -> String {
-        let line = Found<String>()
-        var options = Service.Options()
-        (options.limits, options.drainSeconds) = (limits, 0)
-        options.log = AccessLog(.json) { if !$0.contains(#""gone":false,"cut":false"#) { line.put($0) } }
+    /// What a client finds while a server runs.
+    private func serve<Answer>(
+        _ options: Service.Options, _ client: (_ port: Int) throws -> Answer
+    ) throws -> Answer {
+        var options = options
+        options.drainSeconds = 0
         let (started, threads) = (Found<(handle: Service.Handle, port: Int)?>(), ThreadGroup())
         try threads.start { [options] in
             guard let socket = try? ListeningSocket(.internet(host: "127.0.0.1", port: 0)),
@@ -34,15 +34,36 @@ import Testing
             service.run()
         }
         let running = try #require(started.wait())
-        try client(running.port)
-        let first = line.wait()
-        running.handle.stop()
-        threads.wait()
-        return first
+        defer {
+            running.handle.stop()
+            threads.wait()
+        }
+        return try client(running.port)
     }
 
-    /// A client that asks and never reads, in a small window.
-    private func ask(_ path: String, times: Int, at port: Int) throws -> Int32 {
+    /// The first line about an answer that did not become whole.
+    private func firstLoss(_ limits: HTTPLimits, _ client: (_ port: Int) throws -> Void) throws -> String {
+        let line = Found<String>()
+        var options = Service.Options()
+        options.limits = limits
+        options.log = AccessLog(.json) { if !$0.contains(#""gone":false,"cut":false"#) { line.put($0) } }
+        return try serve(options) { port in
+            try client(port)
+            return line.wait()
+        }
+    }
+
+    /// The answer to a request, whose end is that of the connection.
+    private func answer(to path: String, at port: Int) throws -> String {
+        let client = try ask(path, times: 1, fields: "Connection: close\r\n", at: port)
+        defer { close(client) }
+        var (answer, piece) = ([UInt8](), [UInt8](repeating: 0, count: 4096))
+        while case let count = recv(client, &piece, piece.count, 0), count > 0 { answer += piece.prefix(count) }
+        return String(decoding: answer, as: UTF8.self)
+    }
+
+    /// A client that asks and does not read, in a small window.
+    private func ask(_ path: String, times: Int, fields: String = "", at port: Int) throws -> Int32 {
         let client = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var size: Int32 = 4096
         setsockopt(client, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
@@ -56,9 +77,23 @@ import Testing
             }
         }
         try #require(status == 0)
-        let request = Array("GET \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n".utf8)
+        let request = Array("GET \(path) HTTP/1.1\r\nHost: localhost\r\n\(fields)\r\n".utf8)
         for _ in 0..<times { try #require(send(client, request, request.count, 0) == request.count) }
         return client
+    }
+
+    @Test func whatPassesByItselfSaysWhenToComeBack() throws {
+        let paths = ["/health", "/v1/models", "/plan", "/events"]
+        for answer in try serve(Service.Options(), { port in try paths.map { try answer(to: $0, at: port) } }) {
+            #expect(answer.hasPrefix("HTTP/1.1 503 ") && answer.contains("\r\nRetry-After: 5\r\n"), "\(answer)")
+            #expect(answer.contains("loading"))
+        }
+        // Refused before it is whole.
+        var options = Service.Options()
+        options.limits.poolBytes = 20
+        let refusal = try serve(options) { port in try answer(to: "/health", at: port) }
+        #expect(refusal.hasPrefix("HTTP/1.1 503 ") && refusal.contains("\r\nRetry-After: 2\r\n"), "\(refusal)")
+        #expect(refusal.contains("no room"))
     }
 
     @Test func anAnswerThatNobodyReadsIsCutAndNotGone() throws {

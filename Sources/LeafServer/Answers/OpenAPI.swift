@@ -45,7 +45,9 @@ enum OpenAPI {
                 parameters: [
                     ["name": "id", "in": "path", "required": .bool(true), "schema": ["type": "string"]]
                 ]),
-            get("/health", "Whether it answers.", json(schema("Health")), isOpen: true),
+            get(
+                "/health", "Whether it answers.", json(schema("Health")), isOpen: true,
+                unavailable: json(["anyOf": [schema("Health"), schema("Error")]])),
             get("/plan", "The memory plan.", json(["type": "object"])),
             get("/metrics", "Counters for Prometheus.", text("text/plain")),
             get("/events", "Where the sweep is, as server-sent events.", events, errors: [.tooManyRequests]),
@@ -85,9 +87,12 @@ enum OpenAPI {
 
     private static func get(
         _ path: String, _ summary: String, _ content: JSON, errors: [HTTPStatus] = [], isOpen: Bool = false,
-        parameters: [JSON] = []
+        unavailable: JSON? = nil, parameters: [JSON] = []
     ) -> (key: String, value: JSON) {
-        let answers = answer(content) + failures(errors, isOpen: isOpen)
+        var answers = answer(content) + failures(errors, isOpen: isOpen)
+        if let unavailable, let index = answers.firstIndex(where: { $0.key == "503" }) {
+            answers[index].value = response(.unavailable, unavailable)
+        }
         var operation: [(key: String, value: JSON)] = [
             ("summary", .string(summary)), ("responses", .object(answers)),
         ]
@@ -141,15 +146,13 @@ enum OpenAPI {
     }
 
     private static var responses: JSON {
-        .object(
-            HTTPStatus.errors.map { status -> (key: String, value: JSON) in
-                let headers = [requestID] + (status == .tooManyRequests ? [header("Retry-After")] : [])
-                let response: JSON = [
-                    "description": .string(status.meaning), "headers": .object(headers),
-                    "content": json(schema("Error")),
-                ]
-                return ("\(status.rawValue)", response)
-            })
+        .object(HTTPStatus.errors.map { ("\($0.rawValue)", response($0, json(schema("Error")))) })
+    }
+
+    private static func response(_ status: HTTPStatus, _ content: JSON) -> JSON {
+        let mayPass = status == .tooManyRequests || status == .unavailable
+        let headers = [requestID] + (mayPass ? [header("Retry-After")] : [])
+        return ["description": .string(status.meaning), "headers": .object(headers), "content": content]
     }
 
     static func schema(_ name: String) -> JSON { ["$ref": .string("#/components/schemas/\(name)")] }

@@ -175,8 +175,11 @@ final class HTTPExchange {
     }
 
     /// Sends an error as the whole answer.
-    func refuse(_ error: ServedError) {
-        send(error.status, "application/json", (error.body.line + "\n").utf8)
+    ///
+    /// - Parameter body: in the place of its own.
+    func refuse(_ error: ServedError, as body: JSON? = nil) {
+        for (name, value) in error.headers { add(header: name, value) }
+        send(error.status, "application/json", ((body ?? error.body).line + "\n").utf8)
     }
 
     /// Sends the head of an answer whose body comes in pieces; where a head is all that is wanted, that is the end.

@@ -6,9 +6,8 @@ extension ServedError {
         status: .requestTimeout, "the request did not come in time; send it at once")
     static let headTooLong = ServedError(
         status: .headTooLarge, "the request's headers are too long; send fewer")
-    static let noRoom = ServedError(
-        status: .unavailable, "there is no room for more requests at the moment; try again",
-        code: "overloaded")
+    static let noRoom = unavailable(
+        "there is no room for more requests at the moment; try again", code: "overloaded", retryAfter: secondsToRoom)
 
     /// - Parameter reason: what is wrong with it.
     static func malformed(_ reason: String) -> ServedError {
@@ -52,9 +51,11 @@ extension ServedError {
     /// - Parameter id: what the request is called.
     func lastWords(to id: String) -> [UInt8] {
         let body = lastWordsBody
-        let head =
-            "HTTP/1.1 \(status.rawValue) \(status.reason)\r\nX-Request-Id: \(id)\r\nContent-Type: application/json\r\n"
-            + "Content-Length: \(body.utf8.count)\r\nConnection: close\r\n\r\n"
-        return Array((head + body).utf8)
+        let lines =
+            ["HTTP/1.1 \(status.rawValue) \(status.reason)", "X-Request-Id: \(id)"]
+            + headers.map { "\($0.name): \($0.value)" } + [
+                "Content-Type: application/json", "Content-Length: \(body.utf8.count)", "Connection: close", "", body,
+            ]
+        return Array(lines.joined(separator: "\r\n").utf8)
     }
 }
