@@ -36,7 +36,9 @@ extension Service {
             let isBackground = HeaderValue.urgency(of: exchange.header("Priority")) > HeaderValue.usualUrgency
             let entry = Carousel.Entry(
                 number: job.number, client: client, places: request.sequences, isBackground: isBackground)
-            guard carousel.add(entry) else { return refuseBusy(exchange) }
+            // The last connection is for whoever is answered at once, as /health is.
+            let isLast = jobs.count + watchers.count + 1 >= options.limits.connections
+            guard !isLast, carousel.add(entry) else { return refuseBusy(exchange) }
         }
         name(request.ignored, to: exchange)
         if request.unknown > 0 { exchange.add(header: "X-Leafcutter-Unknown", "\(request.unknown)") }

@@ -187,11 +187,13 @@ extension Service {
 
     // MARK: Watching
 
-    private static let mostWatchers = 16
+    /// Whoever watches keeps a connection as long as it likes. Half of them stay for those who ask and go.
+    private var mostWatchers: Int { min(16, max(1, options.limits.connections / 2)) }
     private static let idleInterval = Duration.seconds(5)
 
     private func watch(_ exchange: HTTPExchange) {
-        guard let feed, watchers.count < Self.mostWatchers else { return refuseBusy(exchange) }
+        guard let feed else { return refuse(exchange, .loading) }
+        guard watchers.count < mostWatchers else { return refuse(exchange, .watched(by: mostWatchers)) }
         exchange.add(header: "Cache-Control", "no-cache")
         exchange.add(header: "X-Accel-Buffering", "no")
         (exchange.endsWithClient, exchange.isEndless) = (true, true)
@@ -248,6 +250,12 @@ extension ServedError {
     fileprivate static let noKey = ServedError(
         status: .unauthorized, "a valid API key is missing; send it as Authorization: Bearer KEY",
         code: "invalid_api_key")
+    fileprivate static func watched(by count: Int) -> ServedError {
+        unavailable(
+            "as many watch the sweeps as may, \(count); try again when one of them has left", code: "overloaded",
+            retryAfter: 30)
+    }
+
     static let notJSON = ServedError(
         status: .unsupportedMediaType, "the body must be JSON; send Content-Type: application/json")
 

@@ -116,6 +116,18 @@ def test_a_client_that_leaves_frees_its_place(slow):
     slow.wait_for("leafcutter_queue_requests", 0)
 
 
+def test_texts_that_wait_leave_a_connection_to_whoever_asks_for_health(streamed):
+    with throttled(streamed, 9, "--max-connections", "4") as server:
+        waiting = [stream(server, max_tokens=50) for _ in range(4)]
+        answers = [connection.recv(4096) for connection in waiting]
+        assert [int(answer.split()[1]) for answer in answers] == [200, 200, 200, 429]
+        assert b"\r\nRetry-After: " in answers[-1]
+        for _ in range(3):
+            assert json.loads(server.get("/health")) == {"status": "ok"}
+        for connection in waiting:
+            connection.close()
+
+
 def test_who_ends_its_side_while_the_model_works_has_left(slow):
     with stream(slow, max_tokens=50) as connection:
         assert connection.recv(4096)

@@ -50,6 +50,30 @@ def test_events_tell_of_the_model_and_its_sweeps(server):
     assert sweep["memory"]["peak"] <= sweep["memory"]["budget"]
 
 
+def test_who_watches_keeps_nobody_out():
+    with Server("--memory", "96MiB", "--max-connections", "4") as server:
+        def watch():
+            connection = server.connect()
+            connection.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return connection, connection.recv(4096)
+
+        watching = [watch() for _ in range(6)]
+        assert [int(answer.split()[1]) for _, answer in watching] == [200, 200, 503, 503, 503, 503]
+        for _, answer in watching[2:]:
+            assert b"\r\nRetry-After: 30\r\n" in answer and b"as many watch the sweeps as may, 2;" in answer
+        for _ in range(3):
+            assert json.loads(server.get("/health")) == {"status": "ok"}
+        # Who leaves makes room.
+        for connection, _ in watching[1:]:
+            connection.close()
+        server.wait_for("leafcutter_connections", 2)
+        connection, answer = watch()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        for open_one in (connection, watching[0][0]):
+            open_one.close()
+        assert server.stop() == 0
+
+
 def test_what_is_not_known_is_named_not_obeyed(server):
     status, headers, _ = server.post(
         "/v1/completions", {"prompt": POEM, "max_tokens": 1, "shiny": 1, "user": "me"}, Priority="u=7")

@@ -50,7 +50,7 @@ enum OpenAPI {
                 unavailable: json(["anyOf": [schema("Health"), schema("Error")]])),
             get("/plan", "The memory plan.", json(["type": "object"])),
             get("/metrics", "Counters for Prometheus.", text("text/plain")),
-            get("/events", "Where the sweep is, as server-sent events.", events, errors: [.tooManyRequests]),
+            get("/events", "Where the sweep is, as server-sent events.", events),
             get("/openapi.json", "This document.", json(["type": "object"])),
         ] + filePaths
     }

@@ -74,8 +74,8 @@ package enum HTTPStatus: Int, CaseIterable, Sendable {
         case .internalError: "the model, or the folder of files, cannot be read"
         case .notImplemented: "`Transfer-Encoding` is something else than `chunked`"
         case .unavailable:
-            "the model is being opened, or there is no room at the moment, and `Retry-After` says how long; or the "
-                + "server stops"
+            "the model is being opened, there is no room at the moment, or as many watch as may, and `Retry-After` "
+                + "says how long; or the server stops"
         case .unknownVersion: "another version than HTTP/1.0 and HTTP/1.1"
         case .noStorage: "there is no room for a file"
         }
