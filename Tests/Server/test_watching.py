@@ -22,6 +22,16 @@ def test_metrics_are_prometheus_text(server):
     subprocess.run(["promtool", "check", "metrics"], input=text, check=True)
 
 
+def test_connections_are_counted_as_they_come_and_go(server):
+    server.wait_for("leafcutter_connections", 1)
+    for _ in range(5):
+        several = [server.connect() for _ in range(3)]
+        assert server.metric("leafcutter_connections") == 4
+        for connection in several:
+            connection.close()
+        assert server.metric("leafcutter_connections") == 1
+
+
 def test_each_token_is_counted_once(server):
     # Of those who left, nothing is under way any more.
     server.wait_for("leafcutter_active_requests", 0)

@@ -88,7 +88,7 @@ final class HTTPServer {
         connections = [:]
     }
 
-    var connectionCount: Int { connections.count }
+    var connectionCount: Int { connections.values.count { !$0.isGone } }
     /// Connections with a whole request whose answer is not sent.
     var answeringCount: Int { connections.values.count { $0.state == .answering && !$0.isGone } }
 
