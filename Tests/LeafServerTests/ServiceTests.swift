@@ -6,12 +6,12 @@ import Testing
 
 /// A server on a socket, before there is a model.
 @Suite struct ServiceTests {
-    /// What another thread makes.
+    /// What another thread makes first.
     private final class Found<Value: Sendable>: Sendable {
         private let monitor = Monitor<Value?>(nil, events: 1)
 
         func put(_ value: Value) {
-            monitor.withLock { $0 = value }
+            monitor.withLock { $0 = $0 ?? value }
             monitor.wakeAll(Monitor.Event(0))
         }
 
@@ -104,6 +104,30 @@ import Testing
         let line = try firstLoss(limits) { port in client = try ask("/openapi.json", times: 200, at: port) }
         close(client)
         #expect(line.contains(#""status":200"#) && line.contains(#""gone":false,"cut":true"#), "\(line)")
+    }
+
+    /// Where more waits for clients than may.
+    @Test func whoTakesItsAnswerSlowlyIsNotTakenForOneThatDoesNot() throws {
+        var limits = HTTPLimits()
+        limits.outputPoolBytes = 4096
+        let threads = ThreadGroup()
+        var deaf: Int32 = -1
+        let line = try firstLoss(limits) { port in
+            // It began first, and there is something for it all the time.
+            let slow = try ask("/main.js", times: 200, at: port)
+            usleep(400_000)
+            deaf = try ask("/openapi.json", times: 200, at: port)
+            try threads.start {
+                var piece = [UInt8](repeating: 0, count: 2048)
+                for _ in 0..<60 where recv(slow, &piece, piece.count, 0) > 0 { usleep(50_000) }
+                close(slow)
+            }
+            usleep(1_500_000)
+            _ = try answer(to: "/nothing", at: port)
+        }
+        close(deaf)
+        threads.wait()
+        #expect(line.contains(#""path":"/openapi.json""#) && line.contains(#""cut":true"#), "\(line)")
     }
 
     @Test func anAnswerWhoseClientLeavesIsGone() throws {

@@ -102,8 +102,8 @@ final class HTTPConnection {
 
     /// Bytes that the client has not taken yet.
     var waitingBytes: Int { evbuffer_get_length(bufferevent_get_output(events)) }
-    /// Since when there have been such bytes, as `review` has seen it.
-    private(set) var stalledSince: ContinuousClock.Instant?
+    /// Since when the client has taken none of them; nil while there are none.
+    var stalledSince: ContinuousClock.Instant? { waitingBytes > 0 ? confirmedAt : nil }
     /// Bytes that were handed over for the client, the most of them that it has confirmed, and when it was seen to
     /// confirm more, or to have nothing left to confirm.
     private var writtenBytes = 0
@@ -115,6 +115,7 @@ final class HTTPConnection {
     private func enter(_ state: State) {
         self.state = state
         since = .now
+        confirmedAt = since
         if state == .receivingHead { began = since }
     }
 
@@ -179,7 +180,6 @@ final class HTTPConnection {
     /// A request is whole.
     func beginsAnswer() {
         enter(.answering)
-        confirmedAt = since
         tuneSocket()
     }
 
@@ -248,7 +248,6 @@ final class HTTPConnection {
 
     /// Looks whether its time is over.
     func review(at now: ContinuousClock.Instant) {
-        stalledSince = waitingBytes > 0 ? stalledSince ?? now : nil
         let seconds = (now - since) / .seconds(1)
         switch state {
         case .agreeing:
