@@ -43,11 +43,26 @@ package final class Monitor<State>: @unchecked Sendable {
 
     /// Sleeps until `answer` returns a value. It is called with the lock held, and again after every wake-up.
     package func wait<Answer>(for event: Event, _ answer: (inout State) -> Answer?) -> Answer {
+        wait(for: event, lookingAt: { _ in nil }, answer)
+    }
+
+    /// The same for an answer that time alone may change.
+    ///
+    /// - Parameter time: when to call `answer` again if nobody wakes it before, asked with the lock held: nanoseconds
+    ///   of the monotonic clock, as `DispatchTime.uptimeNanoseconds`.
+    package func wait<Answer>(
+        for event: Event, lookingAt time: (State) -> UInt64?, _ answer: (inout State) -> Answer?
+    ) -> Answer {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while true {
             if let answer = answer(&state) { return answer }
-            pthread_cond_wait(conditions + event.number, mutex)
+            if let time = time(state) {
+                var deadline = timespec(nanoseconds: time)
+                pthread_cond_timedwait(conditions + event.number, mutex, &deadline)
+            } else {
+                pthread_cond_wait(conditions + event.number, mutex)
+            }
         }
     }
 
@@ -55,7 +70,7 @@ package final class Monitor<State>: @unchecked Sendable {
     /// - Parameter time: nanoseconds of the monotonic clock, as `DispatchTime.uptimeNanoseconds`.
     /// - Returns: whether the time has come.
     package func sleep(until time: UInt64, for event: Event, unless isOver: (State) -> Bool) -> Bool {
-        var deadline = timespec(tv_sec: Int(time / 1_000_000_000), tv_nsec: Int(time % 1_000_000_000))
+        var deadline = timespec(nanoseconds: time)
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while !isOver(state) {
@@ -66,4 +81,10 @@ package final class Monitor<State>: @unchecked Sendable {
 
     package func wakeAll(_ event: Event) { pthread_cond_broadcast(conditions + event.number) }
     package func wakeOne(_ event: Event) { pthread_cond_signal(conditions + event.number) }
+}
+
+extension timespec {
+    fileprivate init(nanoseconds: UInt64) {
+        self.init(tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+    }
 }

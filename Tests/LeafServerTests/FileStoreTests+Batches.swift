@@ -103,6 +103,40 @@ extension FileStoreTests {
         return id
     }
 
+    @Test func aBatchWhoseTurnDoesNotComeEndsInTimeThoughNobodyAsks() throws {
+        let aside = try begin(answers: 2)
+        let other: String
+        do {
+            let store = try store()
+            other = try #require(try Object(store.create(wish(receive(store, form("x"))), for: ""))["id"].text)
+        }
+        // A second before the day is over that they have.
+        let began = ContinuousClock.now
+        let store = try store(now: { 1000 + 86_399 + Int((ContinuousClock.now - began) / .seconds(1)) })
+        #expect(try store.setAside(unless: [("kv", "f32")]).count == 1)
+        #expect(store.nextEnd()?.id == aside)
+        let record = try String(contentsOfFile: path + "/" + other + ".json", encoding: .utf8)
+        #expect(record.contains(#""status":"expired""#), "\(record)")
+    }
+
+    @Test func whoAsksWakesNobodyWhereNothingHasEnded() throws {
+        let looks = Mutex(0)
+        let store = try store(now: {
+            looks.withLock { $0 += 1 }
+            return 1000
+        })
+        let threads = ThreadGroup()
+        try threads.start { _ = store.nextEnd() }
+        while looks.withLock({ $0 }) == 0 { usleep(1000) }
+        for _ in 0..<50 {
+            _ = try store.batches(PageQuery("", usual: 9, most: 9), of: "")
+            usleep(100)
+        }
+        #expect(looks.withLock { $0 } == 51)
+        store.stopBatches()
+        threads.wait()
+    }
+
     @Test func aBatchThatHasOnlyToEndWaitsForNoneThatRuns() throws {
         let aside = try begin(answers: 2)
         let store = try store()

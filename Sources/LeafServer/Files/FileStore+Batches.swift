@@ -1,3 +1,4 @@
+import Dispatch
 import LeafBatch
 package import LeafFormat
 package import LeafGeneration
@@ -98,21 +99,24 @@ extension FileStore {
 
     /// What there is, once what has waited too long has ended.
     private func lookInTime<Value>(_ body: (State) -> Value) -> Value {
-        let value = look { state in
-            expire(&state)
-            return body(state)
+        let (value, hasEnded) = look { state in
+            let hasEnded = expire(&state)
+            return (body(state), hasEnded)
         }
         // Of what ends, files may have to be made.
-        wake()
+        if hasEnded { wake() }
         return value
     }
 
     /// Ends what has waited until its time was over: at once, where nothing was begun of it; otherwise when the files
     /// of what it has are made.
-    private func expire(_ state: inout State) {
+    ///
+    /// - Returns: whether there was any.
+    @discardableResult
+    private func expire(_ state: inout State) -> Bool {
         let now = now()
-        for var record in state.unfinished where record.expires <= now && record.outcome == nil {
-            guard state.running?.id != record.id, record.status != .cancelling else { continue }
+        let over = state.waiting.filter { $0.expires <= now }
+        for var record in over {
             if record.counts.total == 0 {
                 record.enter(.expired, at: now)
             } else {
@@ -122,7 +126,18 @@ extension FileStore {
             // What is not on the disk is found out anew by the next server.
             try? write(record.line, recordOf: record.id)
         }
+        return !over.isEmpty
     }
+
+    /// When the time of something that waits is over, on the monotonic clock. That of the day may be set meanwhile, so
+    /// it is looked at now and then.
+    private func nextExpiry(_ state: State) -> UInt64? {
+        guard let soonest = state.waiting.map(\.expires).min() else { return nil }
+        let seconds = min(max(1, soonest - now()), Self.longestWait)
+        return DispatchTime.now().uptimeNanoseconds + UInt64(seconds) * 1_000_000_000
+    }
+
+    private static let longestWait = 60
 
     // MARK: Running
 
@@ -150,8 +165,9 @@ extension FileStore {
     }
 
     /// Waits for a batch that has only to be ended, which waits for none that runs; nil once no more is to be done.
+    /// Ends meanwhile what has waited too long.
     package func nextEnd() -> BatchRecord? {
-        wait { state -> BatchRecord?? in
+        wait(lookingAt: nextExpiry) { state -> BatchRecord?? in
             guard !state.isStopped else { return .some(nil) }
             expire(&state)
             let ends = state.unfinished.filter { $0.hasOnlyToEnd && $0.id != state.running?.id }
@@ -356,6 +372,9 @@ extension FileStore {
 }
 
 extension FileStore.State {
+    /// Those that end when their time is over: neither running nor about to end.
+    fileprivate var waiting: [BatchRecord] { unfinished.filter { !$0.hasOnlyToEnd && $0.id != running?.id } }
+
     /// What keeps a batch waiting, beside its turn.
     fileprivate func obstacle(to batch: BatchRecord) -> BatchRecord.Obstacle? {
         guard !batch.status.isOver else { return nil }

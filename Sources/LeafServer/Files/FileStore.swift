@@ -103,6 +103,11 @@ package final class FileStore: Sendable {
 
     func wait<Value>(_ answer: (inout State) -> Value?) -> Value { monitor.wait(for: .batch, answer) }
 
+    /// - Parameter time: when the answer may be another one, though nobody wakes whoever waits; nil for never.
+    func wait<Value>(lookingAt time: (State) -> UInt64?, _ answer: (inout State) -> Value?) -> Value {
+        monitor.wait(for: .batch, lookingAt: time, answer)
+    }
+
     /// Waits a little for room on the disk.
     ///
     /// - Returns: false once no batch goes on in this server.
