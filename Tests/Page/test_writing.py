@@ -207,6 +207,72 @@ def test_beams_come_with_scores_best_first(server, open_page):
     expect(page.locator(".version h3").first).to_contain_text("score")
 
 
+def test_what_has_no_alternatives_is_no_button(server, open_page):
+    page = open_page(server)
+    write(page, decoding="beams", beams=2, max_tokens=6)
+    tokens = page.locator(".version .token")
+    expect(tokens).to_have_count(2)
+    tokens.first.click()
+    tokens.first.hover()
+    page.wait_for_timeout(400)
+    expect(page.locator("#choices")).to_be_hidden()
+    assert page.locator(".token[role], .token[tabindex]").count() == 0
+    expect(page.locator(".version .output").first).to_have_attribute("aria-label", "What the model wrote.")
+    write(page, decoding="greedy", max_tokens=4)
+    assert page.locator(".token[role=button][tabindex='0']").count() == 1
+
+
+def test_keys_pass_over_tokens_without_alternatives(fake, open_page):
+    page = open_page(fake)
+    write(page, max_tokens=4, decoding="greedy")
+    assert page.locator(".token").count() == 4
+    # It is stored a moment later.
+    page.wait_for_timeout(700)
+    page.evaluate("""() => {
+        const kept = JSON.parse(sessionStorage["leafcutter.page"]);
+        for (const index of [0, 2]) kept.run.samples[0].tokens[index].top = [];
+        for (const storage of [sessionStorage, localStorage]) storage["leafcutter.page"] = JSON.stringify(kept);
+        addEventListener("pagehide", () => {
+            for (const storage of [sessionStorage, localStorage]) storage["leafcutter.page"] = JSON.stringify(kept);
+        });
+    }""")
+    page.reload()
+    page.wait_for_selector(".token")
+    page.focus("#text")
+    at = lambda: page.evaluate("[...document.querySelectorAll('.token')].indexOf(document.activeElement)")
+    for key, index in [("Tab", 1), ("ArrowLeft", 1), ("ArrowRight", 3), ("Home", 1), ("End", 3), ("ArrowLeft", 1)]:
+        page.keyboard.press(key)
+        assert at() == index, key
+
+
+def test_a_seed_that_is_none_stays_and_is_told_so(server, open_page):
+    page = open_page(server)
+    bodies = requests(page)
+    field, wrong = page.locator("#set-seed"), page.locator("#set-seed-wrong")
+    expect(wrong).to_be_hidden()
+    for typed in ["41x", "-1", "1234567890123456"]:
+        field.fill(typed)
+        field.press("Tab")
+        expect(wrong).to_contain_text("at most 15 digits")
+        expect(field).to_have_attribute("aria-invalid", "true")
+        assert field.input_value() == typed
+    page.click("#language")
+    expect(wrong).to_contain_text("最多 15 位")
+    assert field.input_value() == "1234567890123456"
+    page.click("#language")
+    # None is sent, least of all the one that was there before.
+    write(page, max_tokens=2, seed="7?")
+    assert "seed" not in bodies[0]
+    for right in ["42", ""]:
+        field.fill(right)
+        expect(wrong).to_be_hidden()
+        expect(field).to_have_attribute("aria-invalid", "false")
+    field.fill("no")
+    page.click("#reset")
+    assert field.input_value() == ""
+    expect(wrong).to_be_hidden()
+
+
 def test_marked_words_become_a_blank_that_is_filled(server, open_page):
     page = open_page(server)
     page.fill("#text", "床前明月光")

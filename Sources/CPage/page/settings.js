@@ -39,6 +39,8 @@ function sound(kind, value) {
 
 export class Settings {
   #values = usual();
+  /** What stands in the field of the seed and is none; undefined where it is right. */
+  #wrongSeed;
   #form;
   #changed;
 
@@ -62,6 +64,7 @@ export class Settings {
       const given = values?.[kind.name] ?? undefined;
       const value = given === undefined ? undefined : sound(kind, given);
       if (value !== undefined) this.#values[kind.name] = value;
+      if (value !== undefined && kind.kind === "seed") this.#wrongSeed = undefined;
     }
     this.show();
     this.#changed();
@@ -103,7 +106,12 @@ export class Settings {
 
   #read(input) {
     const kind = KINDS.find(kind => kind.name === input.name);
-    const value = sound(kind, input.value);
+    let value = sound(kind, input.value);
+    if (kind.kind === "seed") {
+      this.#wrongSeed = value === undefined ? input.value : undefined;
+      // Another seed than the one that is meant would be taken for it.
+      value ??= kind.usual;
+    }
     if (value === undefined) return;
     this.#values[kind.name] = value;
     this.#showState();
@@ -116,7 +124,8 @@ export class Settings {
       if (kind.kind === "choice") {
         for (const input of this.#form.elements[kind.name]) input.checked = input.value === this.#values[kind.name];
       } else {
-        this.#form.elements[kind.name].value = this.#values[kind.name];
+        const typed = kind.kind === "seed" ? this.#wrongSeed : undefined;
+        this.#form.elements[kind.name].value = typed ?? this.#values[kind.name];
       }
     }
     this.#showState();
@@ -128,6 +137,11 @@ export class Settings {
       place.hidden = kind.when !== undefined && !kind.when.includes(this.#values.decoding);
       const output = place.querySelector("output");
       if (output) output.value = String(Number(this.#values[kind.name].toFixed(2)));
+      if (kind.kind === "seed") {
+        const isWrong = this.#wrongSeed !== undefined;
+        place.querySelector(".wrong").hidden = !isWrong;
+        this.#form.elements[kind.name].ariaInvalid = String(isWrong);
+      }
     }
   }
 }
@@ -161,7 +175,7 @@ function field(kind) {
       range: () => make("input", { ...described, type: "range", min, max, step }),
       seed: () => make("input", {
         ...described, type: "text", inputmode: "numeric", pattern: "[0-9]*", autocomplete: "off",
-        "data-hint": "seedAny",
+        "data-hint": "seedAny", "aria-describedby": `${id}-wrong ${hint.id}`,
       }),
       lines: () => make("textarea", { ...described, rows: 2, spellcheck: "false" }),
     }[kind.kind]();
@@ -170,6 +184,10 @@ function field(kind) {
     if (kind.kind === "number" || kind.kind === "seed") head.append(control);
     place = make("div", {}, head);
     if (!head.contains(control)) place.append(control);
+    if (kind.kind === "seed") {
+      place.append(
+        make("p", { id: `${id}-wrong`, class: "wrong", role: "alert", "data-word": "seedWrong", hidden: "" }));
+    }
     place.append(hint);
   }
   place.dataset.setting = kind.name;

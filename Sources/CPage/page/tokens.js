@@ -19,6 +19,9 @@ export function percent(p) {
   return value < 0.01 ? "< 0.01 %" : `${value.toFixed(value >= 9.95 ? 0 : value >= 0.995 ? 1 : 2)} %`;
 }
 
+/** Whether something else could stand in a token's place. Beams come without. */
+const hasChoices = token => token.top.length > 0;
+
 /** A token as one reads it aloud or in a list; what nobody can see by its numbers. */
 export function visible(text) {
   if (text === "</s>") return say("endOfText");
@@ -80,8 +83,10 @@ export class TokenView {
     }
     this.#caret.hidden = !isUnderWay;
     this.element.ariaBusy = String(isUnderWay);
-    this.#move(Math.min(this.#current, Math.max(tokens.length - 1, 0)));
-    this.element.ariaLabel = say("outputLabel", { tokens: this.#shown.length });
+    const at = Math.max(0, Math.min(this.#current, tokens.length - 1));
+    this.#move(this.#near(at, 1) < 0 ? this.#near(at, -1) : this.#near(at, 1));
+    this.element.ariaLabel = say(tokens.some(hasChoices) || isUnderWay ? "outputLabel" : "outputFixed",
+      { tokens: this.#shown.length });
   }
 
   focus(index) { this.#shown[index]?.span.focus(); }
@@ -90,24 +95,35 @@ export class TokenView {
     const span = document.createElement("span");
     span.className = "token";
     span.textContent = token.text;
-    span.tabIndex = -1;
-    span.setAttribute("role", "button");
-    span.ariaHasPopup = "dialog";
     if (token.text.includes("\n")) span.classList.add("newline");
     if (token.chosen) span.classList.add("chosen");
     const step = shade(token);
     if (step !== undefined) span.dataset.p = step;
+    if (!hasChoices(token)) return span;
+    span.tabIndex = -1;
+    span.setAttribute("role", "button");
+    span.ariaHasPopup = "dialog";
     span.ariaLabel = say("tokenLabel", { text: visible(token.text), percent: percent(probability(token)) })
       + (token.chosen ? say("tokenChosen") : "");
     return span;
   }
 
-  #indexOf(target) { return this.#shown.findIndex(({ span }) => span === target); }
+  /** Of a token with choices; -1 for whatever else. */
+  #indexOf(target) {
+    return this.#shown.findIndex(({ token, span }) => span === target && hasChoices(token));
+  }
+
+  /** The first token with choices from `index` on in a direction, 1 or -1; -1 where there is none. */
+  #near(index, direction) {
+    let at = index;
+    while (this.#shown[at] && !hasChoices(this.#shown[at].token)) at += direction;
+    return this.#shown[at] ? at : -1;
+  }
 
   /** The one token that Tab comes to. */
   #move(index) {
     const old = this.#shown[this.#current]?.span;
-    if (old) old.tabIndex = -1;
+    if (old?.tabIndex === 0) old.tabIndex = -1;
     this.#current = index;
     const span = this.#shown[index]?.span;
     if (span) span.tabIndex = 0;
@@ -116,9 +132,11 @@ export class TokenView {
   #key(event) {
     const index = this.#indexOf(event.target);
     if (index < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
-    const to = { ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: this.#shown.length - 1 }[event.key];
+    const to = {
+      ArrowLeft: [index - 1, -1], ArrowRight: [index + 1, 1], Home: [0, 1], End: [this.#shown.length - 1, -1],
+    }[event.key];
     if (to !== undefined) {
-      this.#shown[to]?.span.focus();
+      this.#shown[this.#near(...to)]?.span.focus();
     } else if (["Enter", " ", "ArrowDown"].includes(event.key)) {
       this.#open(index);
       this.#choices.enter();
@@ -211,12 +229,11 @@ export class Choices {
       ? token.top : [...token.top, token];
     const head = document.createElement("p");
     head.className = "hint";
-    head.textContent = say(entries.length ? "choicesHint" : "choicesNone");
+    head.textContent = say("choicesHint");
     const list = document.createElement("ul");
     list.append(...entries.map(entry => this.#entry(entry, token)));
     this.element.ariaLabel = say("choicesLabel", { text: visible(token.text) });
     this.element.replaceChildren(list, head);
-    if (!entries.length) list.remove();
   }
 
   #entry(entry, token) {

@@ -72,12 +72,12 @@ const english = {
   goOnWith: "Write on from this",
   useSeed: "Use this seed",
   outputLabel: v => `What the model wrote, ${many(v.tokens, "token", "tokens")}. Arrow keys move, Enter shows what else could stand there.`,
+  outputFixed: "What the model wrote.",
   tokenLabel: v => `${v.text}, ${v.percent}`, tokenChosen: ", your choice",
   newline: "line break", space: "space", endOfText: "end of the text",
   choicesLabel: v => `In place of “${v.text}”`,
   choiceLabel: v => `${v.text}, ${v.percent}`, choiceCurrent: ", what stands there",
   choicesHint: "Choose one to go on from there.",
-  choicesNone: "The server gave no other tokens here.",
   stale: "Written for your text as it was before you changed it.", restore: "Bring that text back",
   blankFilled: v => `${v.text}, filled, ${v.percent} a token`,
 
@@ -123,6 +123,7 @@ const english = {
   beams: "Beams", beamsHint: "Ways that are followed at once; each is shown with its score.",
   seed: "Seed", seedHint: "The same seed makes the same text again. Empty: by chance, and shown behind the text.",
   seedAny: "by chance",
+  seedWrong: "A seed is a whole number of at most 15 digits. Until this is one, the seed is by chance.",
   stop_strings: "Stop before", stop_stringsHint: "The text ends before one of these words, one a line.",
 };
 
@@ -191,12 +192,12 @@ const chinese = {
   goOnWith: "从这一版接着写",
   useSeed: "沿用此种子",
   outputLabel: v => `模型写的文字，共 ${v.tokens} 个词元。方向键移动，回车键查看此处还可能是什么。`,
+  outputFixed: "模型写的文字。",
   tokenLabel: v => `${v.text}，${v.percent}`, tokenChosen: "，您选的",
   newline: "换行", space: "空格", endOfText: "文章结束",
   choicesLabel: v => `替换“${v.text}”`,
   choiceLabel: v => `${v.text}，${v.percent}`, choiceCurrent: "，现在的词",
   choicesHint: "选一个，从那里接着写。",
-  choicesNone: "服务器没有给出此处的其他词元。",
   stale: "这是按您修改之前的文字写的。", restore: "恢复当时的文字",
   blankFilled: v => `${v.text}，填入的词，每词元 ${v.percent}`,
 
@@ -242,6 +243,7 @@ const chinese = {
   beams: "束数", beamsHint: "同时走几条路，每条都附得分。",
   seed: "种子", seedHint: "同一种子写出同一篇。留空则随机，并显示在文后。",
   seedAny: "随机",
+  seedWrong: "种子是最多 15 位的整数。改好之前，种子随机。",
   stop_strings: "遇到即停", stop_stringsHint: "写到这些词之前结束，每行一个。",
 };
 
