@@ -3,7 +3,6 @@ import GoldenSupport
 import LeafBatch
 import LeafFormat
 import LeafSystem
-import Synchronization
 import Testing
 
 /// The files of a job after every way in which a run may end.
@@ -353,11 +352,11 @@ import Testing
         for allowed in 0..<8 {
             removeFiles()
             var calls = WriteCalls()
-            let left = Allowance(allowed)
+            let left = Countdown(allowed)
             calls.write = { descriptor, bytes, count, offset in
                 // Half of what does not fit is written.
                 if left.take() { return pwrite(descriptor, bytes, count, offset) }
-                return left.isLast ? pwrite(descriptor, bytes, count / 2, offset) : fail()
+                return left.isJustOver ? pwrite(descriptor, bytes, count / 2, offset) : fail()
             }
             // Each answer by itself.
             let log = try AnswerLog(paths, resumes: false, calls: calls)
@@ -381,20 +380,4 @@ import Testing
 private func fail() -> Int {
     errno = ENOSPC
     return -1
-}
-
-/// How many more writes succeed.
-private final class Allowance: Sendable {
-    private let left: Mutex<Int>
-
-    init(_ count: Int) { left = Mutex(count) }
-
-    func take() -> Bool {
-        left.withLock { left in
-            left -= 1
-            return left >= 0
-        }
-    }
-
-    var isLast: Bool { left.withLock { $0 == -1 } }
 }

@@ -66,13 +66,3 @@ struct SmallModel {
         return try writer.finish()
     }
 }
-
-/// The error of ours that an expression fails with; nil if it does not fail.
-func failure(_ body: () throws -> Void) -> LeafError? {
-    do {
-        try body()
-        return nil
-    } catch {
-        return error as? LeafError
-    }
-}

@@ -115,16 +115,6 @@ extension WriteCalls {
     }
 }
 
-/// Waits for an expression that must fail with an error of ours.
-func failure(_ body: () throws -> Void) -> LeafError? {
-    do {
-        try body()
-        return nil
-    } catch {
-        return error as? LeafError
-    }
-}
-
 /// Changes one to three characters of a text, over and over; each time it is taken, or refused as bad input.
 ///
 /// - Parameter refusal: why a changed text is refused; nil if it is not.

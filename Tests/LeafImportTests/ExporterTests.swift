@@ -4,7 +4,6 @@ import GoldenSupport
 import LeafFormat
 import LeafImport
 import LeafSystem
-import Synchronization
 import Testing
 
 @Suite("export") struct ExporterTests {
@@ -201,9 +200,9 @@ import Testing
                 in
                 var options = ExportOptions()
                 options.replacesExisting = replaces
-                let left = Counter(count)
+                let left = Countdown(count)
                 options.calls.synchronize = { descriptor in
-                    if left.isLast { kill(getpid(), SIGKILL) }
+                    if !left.take(), left.isJustOver { kill(getpid(), SIGKILL) }
                     return fdatasync(descriptor)
                 }
                 _ = try Exporter(model: model, folder: folder, options: options).run()
@@ -329,11 +328,4 @@ import Testing
         #expect(output == "same\n")
         withExtendedLifetime(exports) {}
     }
-}
-
-/// How many more calls go well.
-private final class Counter: Sendable {
-    private let left: Atomic<Int>
-    init(_ count: Int) { left = Atomic(count) }
-    var isLast: Bool { left.wrappingSubtract(1, ordering: .relaxed).oldValue == 0 }
 }

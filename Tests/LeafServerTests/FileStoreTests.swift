@@ -164,24 +164,13 @@ import Testing
     /// A disk that is full for a number of writes.
     private func calls(fullFor count: Int) -> WriteCalls {
         var calls = WriteCalls()
-        let (write, left) = (calls.write, Full(count))
+        let (write, full) = (calls.write, Countdown(count))
         calls.write = { descriptor, bytes, count, offset in
-            guard left.isFull() else { return write(descriptor, bytes, count, offset) }
+            guard full.take() else { return write(descriptor, bytes, count, offset) }
             errno = ENOSPC
             return -1
         }
         return calls
-    }
-
-    private final class Full: Sendable {
-        private let left: Mutex<Int>
-        init(_ count: Int) { left = Mutex(count) }
-        func isFull() -> Bool {
-            left.withLock { left in
-                left -= 1
-                return left >= 0
-            }
-        }
     }
 
     @Test func nobodyIsToldOfAnEndThatIsNotOnTheDisk() throws {

@@ -179,7 +179,7 @@ import Testing
         var (small, large) = (Shapes.small, Shapes.large)
         refusal.change(&small, &large)
         let path = try Shapes.make(small, "small.leaf", in: directory).path
-        let error = Shapes.failure {
+        let error = failure {
             try Shapes.make(large, "large.leaf", in: directory) { $0.smallModelPath = path }
         }
         #expect(error?.kind == .usage)
@@ -191,7 +191,7 @@ import Testing
     func floatWeightsAreRefused(small: WeightFormat, large: WeightFormat) throws {
         let directory = try TemporaryDirectory()
         let path = try Shapes.make(Shapes.small, "small.leaf", in: directory) { $0.weights = small }.path
-        let error = Shapes.failure {
+        let error = failure {
             try Shapes.make(Shapes.large, "large.leaf", in: directory) {
                 $0.smallModelPath = path
                 $0.weights = large
@@ -209,7 +209,7 @@ import Testing
             bytes[offset] ^= 1
             let path = directory.path("damaged.leaf")
             try bytes.write(to: URL(filePath: path))
-            let error = Shapes.failure {
+            let error = failure {
                 try Shapes.make(Shapes.large, "large.leaf", in: directory) { $0.smallModelPath = path }
             }
             #expect(error?.kind == .badInput)

@@ -52,14 +52,4 @@ enum Shapes {
         let bytes = try InputFile(path: file.path).bytes(at: tensor.offset, count: tensor.byteCount)
         return bytes.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
     }
-
-    /// Why it failed.
-    static func failure(_ body: () throws -> Void) -> LeafError? {
-        do {
-            try body()
-            return nil
-        } catch {
-            return error as? LeafError
-        }
-    }
 }

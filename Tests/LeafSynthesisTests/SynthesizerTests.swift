@@ -36,7 +36,7 @@ import Testing
             let path = directory.path("\(limit).leaf")
             let synthesizer = Synthesizer(name: "test", Shapes.large, output: path, options: options)
             var chunks = 0
-            let error = Shapes.failure {
+            let error = failure {
                 _ = try synthesizer.run(isCancelled: {
                     chunks += 1
                     return chunks > limit
@@ -51,7 +51,7 @@ import Testing
         // Another seed is another file.
         var chunks = 0
         let path = directory.path("other.leaf")
-        _ = Shapes.failure {
+        _ = failure {
             _ = try Synthesizer(name: "test", Shapes.large, output: path, options: options).run(isCancelled: {
                 chunks += 1
                 return chunks > 20
@@ -65,7 +65,7 @@ import Testing
 
     @Test func aWriteThatFailsEndsTheRun() throws {
         let directory = try TemporaryDirectory()
-        let error = Shapes.failure {
+        let error = failure {
             try Shapes.make(Shapes.large, "a.leaf", in: directory) {
                 $0.calls.write = { descriptor, bytes, size, offset in
                     guard offset + size < 400_000 else {

@@ -17,9 +17,7 @@ import Testing
 
     init() throws {
         directory = try TemporaryDirectory()
-        let path = directory.path("model.leaf")
-        try Fixture.convert("ant-tiny-c", form: "hf", weights: .int8, to: path)
-        file = try ModelFile(path: path)
+        file = try Fixture.tiny(in: directory)
     }
 
     private func open(
@@ -408,9 +406,7 @@ import Testing
     }
 
     private func demo() throws -> Model {
-        let path = directory.path("demo.leaf")
-        try Fixture.convert(Golden.demoModel, weights: .int8, to: path)
-        return try Model(path: path, options: ModelOptions(capacity: .init(context: 256)))
+        try Model(Fixture.demo(in: directory), ModelOptions(capacity: .init(context: 256)))
     }
 }
 

@@ -19,9 +19,7 @@ import Testing
 
     init() throws {
         directory = try TemporaryDirectory()
-        let path = directory.path("model.leaf")
-        try Fixture.convert("ant-tiny-c", form: "hf", weights: .int8, to: path)
-        file = try ModelFile(path: path)
+        file = try Fixture.tiny(in: directory)
     }
 
     /// All that is asked before a model is opened.

@@ -61,6 +61,20 @@ enum Fixture {
 }
 
 extension Fixture {
+    /// The demonstration model.
+    static func demo(in folder: TemporaryDirectory, weights: WeightFormat = .int8) throws -> ModelFile {
+        let path = folder.path("demo.leaf")
+        try convert(Golden.demoModel, weights: weights, to: path)
+        return try ModelFile(path: path)
+    }
+
+    /// A golden model that is over in no time.
+    static func tiny(in folder: TemporaryDirectory) throws -> ModelFile {
+        let path = folder.path("model.leaf")
+        try convert("ant-tiny-c", form: "hf", weights: .int8, to: path)
+        return try ModelFile(path: path)
+    }
+
     static func convert(_ source: URL, weights: WeightFormat, to path: String) throws {
         var options = ConversionOptions()
         options.weights = weights

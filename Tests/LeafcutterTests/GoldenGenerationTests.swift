@@ -161,10 +161,9 @@ import Testing
     /// The demo model recites what transformers recites with the same float16 weights.
     @Test func theDemoModelGivesItsExamples() throws {
         let directory = try TemporaryDirectory()
-        let path = directory.path("demo.leaf")
-        try Fixture.convert(Golden.demoModel, weights: .float16, to: path)
         let model = try Model(
-            ModelFile(path: path), ModelOptions(memory: .gibibytes(1), capacity: .init(context: 200)))
+            Fixture.demo(in: directory, weights: .float16),
+            ModelOptions(memory: .gibibytes(1), capacity: .init(context: 200)))
         for example in try Golden.decode(Examples.self, at: Golden.demoModel.appendingPathComponent("examples.json"))
             .generation
         {

@@ -13,17 +13,11 @@ import Testing
 
 /// All instruction sets give the same bits, so only names and counts tell whose functions ran.
 @Suite("Chosen kernels") struct KernelChoiceTests {
-    private func file(_ directory: TemporaryDirectory) throws -> ModelFile {
-        let path = directory.path("model.leaf")
-        try Fixture.convert("ant-tiny-c", form: "hf", weights: .int8, to: path)
-        return try ModelFile(path: path)
-    }
-
     @Test(arguments: InstructionSet.available)
     func aModelComputesWithTheKernelsThatItWasOpenedWith(set: InstructionSet) throws {
         let directory = try TemporaryDirectory()
         let model = try Model(
-            file(directory),
+            Fixture.tiny(in: directory),
             ModelOptions(
                 memory: .gibibytes(1), threads: 2, instructionSet: set, capacity: .init(context: 16)))
         let found = try model.engine.perform { model throws(LeafError) in
@@ -35,7 +29,7 @@ import Testing
 
     @Test func tokensAreChosenWithTheKernelsOfTheSweep() throws {
         let directory = try TemporaryDirectory()
-        let file = try file(directory)
+        let file = try Fixture.tiny(in: directory)
         let options = GenerationOptions(decoding: .greedy, maxTokens: 5, eosID: 0)
         let request = GenerationRequest(
             prompt: try file.rows(of: .ids([6, 20, 30]), options), options: options, samples: 1)

@@ -34,9 +34,7 @@ import Testing
 
     init() throws {
         let folder = try TemporaryDirectory()
-        let path = folder.path("demo.leaf")
-        try Fixture.convert(Golden.demoModel, weights: .int8, to: path)
-        model = try Model(path: path, memory: .gibibytes(1), options: ModelOptions(threads: 1))
+        model = try Model(Fixture.demo(in: folder), ModelOptions(memory: .gibibytes(1), threads: 1))
         all = model.pinnedBytes
     }
 

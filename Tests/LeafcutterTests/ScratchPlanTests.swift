@@ -17,9 +17,7 @@ import Testing
 
     init() throws {
         directory = try TemporaryDirectory()
-        let path = directory.path("model.leaf")
-        try Fixture.convert("ant-tiny-c", form: "hf", weights: .int8, to: path)
-        file = try ModelFile(path: path)
+        file = try Fixture.tiny(in: directory)
     }
 
     /// So many texts of 256 tokens to score behind `<s>`, all on one sweep.

@@ -12,9 +12,7 @@ import Testing
 
     init() throws {
         folder = try TemporaryDirectory()
-        let path = folder.path("demo.leaf")
-        try Fixture.convert(Golden.demoModel, weights: .int8, to: path)
-        file = try ModelFile(path: path)
+        file = try Fixture.demo(in: folder)
     }
 
     private func open(_ drafts: DraftOptions, sequences: Int = 4) throws -> Model {

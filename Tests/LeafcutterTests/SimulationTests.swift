@@ -135,32 +135,17 @@ import Testing
                 return kind == 0 ? -Int(EINTR) : read(descriptor, target, kind == 1 ? share : count, offset)
             }
         case .failing:
-            let left = Atomic<Int>(Int.random(in: 0..<400, using: &random))
-            let counter = Counter(left.load(ordering: .relaxed))
+            let left = Countdown(Int.random(in: 0..<400, using: &random))
             system.read = { descriptor, target, count, offset in
-                counter.next() ? read(descriptor, target, count, offset) : -Int(EIO)
+                left.take() ? read(descriptor, target, count, offset) : -Int(EIO)
             }
         }
         return system
     }
 
-    private final class Counter: Sendable {
-        private let left: Mutex<Int>
-        init(_ count: Int) { left = Mutex(count) }
-        /// False when as many have come as may.
-        func next() -> Bool {
-            left.withLock {
-                $0 -= 1
-                return $0 >= 0
-            }
-        }
-    }
-
     @Test(arguments: Disk.allCases) func everyRequestEndsOnceAndAsItWould(disk: Disk) throws {
         let directory = try TemporaryDirectory()
-        let path = directory.path("model.leaf")
-        try Fixture.convert("ant-tiny-c", form: "hf", weights: .int8, to: path)
-        let file = try ModelFile(path: path)
+        let file = try Fixture.tiny(in: directory)
         var options = ModelOptions(
             memory: .gibibytes(1), threads: 2, reading: .init(mode: .buffered),
             capacity: .init(context: 400, rows: 200, logitRows: 24, sequences: 6), requestLimit: 20)

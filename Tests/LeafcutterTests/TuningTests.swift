@@ -176,9 +176,7 @@ import Testing
 
     @Test func namesAreChecked() throws {
         let directory = try TemporaryDirectory()
-        let path = directory.path("model.leaf")
-        try Fixture.convert("ant-tiny-c", form: "hf", weights: .int8, to: path)
-        var file = try ModelFile(path: path)
+        var file = try Fixture.tiny(in: directory)
         let adapter = try AdapterFile(path: Self.path("best.pt"), for: file.configuration)
         try file.tunings.add(adapter, named: "a")
         #expect(throws: LeafError.self) { try file.tunings.add(adapter, named: "a") }
@@ -192,9 +190,7 @@ import Testing
 
     @Test func thePlanCountsThem() throws {
         let directory = try TemporaryDirectory()
-        let path = directory.path("model.leaf")
-        try Fixture.convert("ant-tiny-c", form: "hf", weights: .int8, to: path)
-        var file = try ModelFile(path: path)
+        var file = try Fixture.tiny(in: directory)
         let options = ModelOptions(memory: .gibibytes(1), threads: 2, capacity: .init(context: 64))
         let without = try Model.plan(file, options).bytes(for: .resident)
         let adapter = try AdapterFile(path: Self.path("finetuned"), for: file.configuration)

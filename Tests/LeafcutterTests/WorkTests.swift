@@ -8,9 +8,7 @@ import Testing
 @Suite struct WorkTests {
     @Test func rowsAndWeightsAreCountedOnTheSweepsThatTheyRode() throws {
         let directory = try TemporaryDirectory()
-        let path = directory.path("model.leaf")
-        try Fixture.convert("ant-tiny-c", form: "hf", weights: .int8, to: path)
-        let file = try ModelFile(path: path)
+        let file = try Fixture.tiny(in: directory)
         let model = try Model(
             file, ModelOptions(memory: .gibibytes(1), threads: 2, capacity: Demand(context: 200, sequences: 2)))
         #expect(model.rowPasses == 0 && model.passes(of: model.counters) == 0)
