@@ -211,7 +211,6 @@ def test_what_has_no_alternatives_is_no_button(server, open_page):
     page = open_page(server)
     write(page, decoding="beams", beams=2, max_tokens=6)
     tokens = page.locator(".version .token")
-    expect(tokens).to_have_count(2)
     tokens.first.click()
     tokens.first.hover()
     page.wait_for_timeout(400)
