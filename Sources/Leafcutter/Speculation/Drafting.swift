@@ -101,8 +101,6 @@ struct Drafting: Sendable {
             branchPages: branchPages, textBranchPages: texts * branchPages)
     }
 
-    var isModel: Bool { if case .model = source { true } else { false } }
-
     /// Whether it is a copy of the model, which helps only where the model itself does not fit.
     var sharesCache: Bool { if case .model(let model) = source { model.sharesCache } else { false } }
 

@@ -19,13 +19,15 @@ extension Settings {
     func divided(
         for drafting: Drafting, _ plain: MemoryPlan, whole: MemoryPlan, _ given: ModelOptions
     ) throws(LeafError) -> Settings {
+        // N-grams take hardly any memory, and rest where they do not pay.
+        guard case .model(let model) = drafting.source else { return with(drafting) }
         if let count = given.drafts.lentBlocks { return with(drafting.borrowing(count)) }
         let isStreamed = plain.streamedBytesPerSweep > 0
         // Where all weights find room, only ratios matter, and any machine has about the same.
         let measured = isStreamed ? given.rates : nil
         let rates = measured ?? MachineRates.assumed(threads: executor.threads, reading)
         var best: (settings: Settings, seconds: Double)?
-        for count in try comparedCounts(drafting) {
+        for count in try comparedCounts(drafting, model) {
             let settings = with(drafting.borrowing(count))
             guard let seconds = try settings.secondsPerToken(rates), seconds < best?.seconds ?? .infinity else {
                 continue
@@ -33,15 +35,14 @@ extension Settings {
             best = (settings, seconds)
         }
         let off = try secondsPerToken(rates) ?? .infinity
-        let gain = drafting.isModel ? Self.leastGain : 0
         var chosen: Settings
-        if let best, drafting.fixedCount != nil || best.seconds <= off * (1 - gain) {
+        if let best, drafting.fixedCount != nil || best.seconds <= off * (1 - Self.leastGain) {
             chosen = best.settings
         } else {
             chosen = try unprofitable(drafting, given, isStreamed: isStreamed)
         }
         let isMuch = Double(whole.bytes(for: .drafts)) > Self.leastGain * Double(plain.pinnedBytes)
-        chosen.lacksRates = isStreamed && isMuch && drafting.isModel && given.rates == nil
+        chosen.lacksRates = isStreamed && isMuch && given.rates == nil
         return chosen
     }
 
@@ -103,8 +104,7 @@ extension Settings {
     }
 
     /// Numbers of blocks to lend, from the fewest to as many as the budget allows beside a ring of the usual size.
-    private func comparedCounts(_ drafting: Drafting) throws(LeafError) -> [Int] {
-        guard case .model(let draft) = drafting.source else { return [0] }
+    private func comparedCounts(_ drafting: Drafting, _ draft: DraftModel) throws(LeafError) -> [Int] {
         func fits(_ count: Int) throws(LeafError) -> Bool {
             guard let plan = try with(drafting.borrowing(count)).fitting() else { return false }
             return plan.slotCount == 0 || plan.slotCount >= MemoryPlan.preferredSlotCount
