@@ -172,11 +172,15 @@ struct EngineOptions: Sendable {
             OutputTarget.written(trace, with: [.part]), isApartFrom: results + (acceptance ?? []))
     }
 
-    /// Keeps what came of drafts, if `--keep-acceptance` was given. Without it the run is worth as much.
+    /// Keeps what came of drafts, if `--keep-acceptance` was given, and says where nothing came of them. Without it the
+    /// run is worth as much.
     func keepAcceptance(of model: Model, warning warn: (String) -> Void) {
         guard keepsAcceptance else { return }
         do throws(LeafError) {
             try model.keepAcceptance()
+            if model.missedDrafts != nil {
+                warn("nothing was guessed, so there is nothing to keep; --draft-tokens 8 makes it guess in any case")
+            }
         } catch {
             warn("how often the guesses were right was not kept: \(error)")
         }

@@ -162,7 +162,7 @@ import Testing
             try file.write(contentsOf: Data("damage".utf8))
         }
         try file.close()
-        let run = try Leafcutter.run(words + ["--speculate", copy])
+        let run = try Leafcutter.run(words + ["--speculate", copy, "--draft-tokens", "4"])
         #expect(run.status == 0 && run.text == expected.text, "\(run.error)")
         #expect(run.error.contains("warning: speculation is off from here on: \(copy)"), "\(run.error)")
         #expect(run.error.contains("fails its checksum"), "\(run.error)")

@@ -213,7 +213,9 @@ struct ServeCommand: Command {
                 model.tellMissedDrafts(journal.warn)
                 if !isQuiet { notes.write("listening on \(address) (\(words)\(rest))") }
                 // One that is killed has kept nearly all.
-                while engine.keepsAcceptance, outcome.rest() { engine.keepAcceptance(of: model, warning: journal.warn) }
+                while engine.keepsAcceptance, model.missedDrafts == nil, outcome.rest() {
+                    engine.keepAcceptance(of: model, warning: journal.warn)
+                }
             } catch {
                 outcome.result.withLock { $0 = .failure(error) }
                 handle.stop()
