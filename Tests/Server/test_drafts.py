@@ -82,7 +82,8 @@ def test_what_cannot_be_kept_is_refused_at_the_start(draft, tmp_path):
 
 @pytest.mark.parametrize("log", [None, "text", "json"])
 def test_why_nothing_drafts_is_a_warning_in_the_form_of_the_log(draft, log):
-    words = ["--threads", "2", "--speculate", draft, *(["--log", log] if log else []), "--memory"]
+    words = ["--threads", "2", "--speculate", draft, "--draft-tokens", "4"]
+    words += [*(["--log", log] if log else []), "--memory"]
     refused = subprocess.run(
         [BIN, "serve", MODEL, *words, "16MiB"], text=True, capture_output=True, timeout=60, check=False)
     least = re.search(r"use --memory (\d+MiB)", refused.stderr)
