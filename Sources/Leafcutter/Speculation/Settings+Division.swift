@@ -6,8 +6,9 @@ extension Settings {
     /// Of the numbers of blocks that a copy may borrow, so many are compared.
     private static let comparedCounts = 4
 
-    /// A model that drafts has to save this part of a token's time by prediction, which may be wrong by as much.
-    private static let leastGain = 0.1
+    /// A model that drafts has to save this part of a token's time by prediction, which may be wrong by as much; more
+    /// where the machine is assumed, and each guess takes about half as long as a token.
+    private static let leastGain = (streamed: 0.1, resident: 0.15)
 
     /// Divides the memory by predicted seconds a token. A block that stays in memory is not read again, and a copy has
     /// no use for its own, but drafting with it takes longer. Nothing drafts where that is faster.
@@ -35,13 +36,14 @@ extension Settings {
             best = (settings, seconds)
         }
         let off = try secondsPerToken(rates) ?? .infinity
+        let leastGain = isStreamed ? Self.leastGain.streamed : Self.leastGain.resident
         var chosen: Settings
-        if let best, drafting.fixedCount != nil || best.seconds <= off * (1 - Self.leastGain) {
+        if let best, drafting.fixedCount != nil || best.seconds <= off * (1 - leastGain) {
             chosen = best.settings
         } else {
             chosen = try unprofitable(drafting, given, isStreamed: isStreamed)
         }
-        let isMuch = Double(whole.bytes(for: .drafts)) > Self.leastGain * Double(plain.pinnedBytes)
+        let isMuch = Double(whole.bytes(for: .drafts)) > Self.leastGain.streamed * Double(plain.pinnedBytes)
         chosen.lacksRates = isStreamed && isMuch && given.rates == nil
         return chosen
     }
