@@ -179,7 +179,9 @@ struct EngineOptions: Sendable {
         do throws(LeafError) {
             try model.keepAcceptance()
             if model.missedDrafts != nil {
-                warn("nothing was guessed, so there is nothing to keep; --draft-tokens 8 makes it guess in any case")
+                warn(
+                    "nothing was guessed, so there is nothing to keep"
+                        + (model.isSpeculationUnprofitable ? "; --draft-tokens 8 makes it guess in any case" : ""))
             }
         } catch {
             warn("how often the guesses were right was not kept: \(error)")

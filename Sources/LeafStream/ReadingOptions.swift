@@ -38,6 +38,9 @@ public struct ReadingOptions: Sendable, Equatable {
         self.guardsMapping = guardsMapping
     }
 
+    /// `maxBytesPerSecond` to calculate with: infinite without a limit.
+    package var bytesPerSecondLimit: Double { maxBytesPerSecond.map(Double.init) ?? .infinity }
+
     /// All copies of a file.
     func paths(of file: String) -> [String] { [file] + (mirror.map { [$0] } ?? []) }
 }

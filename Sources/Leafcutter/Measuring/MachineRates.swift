@@ -60,7 +60,7 @@ public struct MachineRates: Sendable, Equatable {
             kernels: KernelProbe(
                 threads: threads, readBytesPerSecond: 20e9, rates: rates, bytesPerWeight: 1, joinSeconds: 20e-6,
                 digestBytesPerSecond: 5e9, touchSecondsPerByte: 0.2e-9),
-            disk: DiskRate(bytesPerSecond: 2e9, limit: reading.maxBytesPerSecond.map(Double.init) ?? .infinity))
+            disk: DiskRate(bytesPerSecond: 2e9, limit: reading.bytesPerSecondLimit))
     }
 
     /// Memory for a glance: enough that no cache holds it.
@@ -85,8 +85,7 @@ public struct MachineRates: Sendable, Equatable {
         return MachineRates(
             kernels: kernels,
             disk: DiskRate(
-                bytesPerSecond: disk.bytesPerSecond,
-                limit: settings.reading.maxBytesPerSecond.map(Double.init) ?? .infinity,
+                bytesPerSecond: disk.bytesPerSecond, limit: settings.reading.bytesPerSecondLimit,
                 isDirect: disk.mode == .direct))
     }
 
@@ -117,7 +116,7 @@ public struct MachineRates: Sendable, Equatable {
         }
         let first = try kernels(rows)
         try check(cancellation)
-        let limit = reading.maxBytesPerSecond.map(Double.init) ?? .infinity
+        let limit = reading.bytesPerSecondLimit
         if var disk {
             disk.limit = limit
             return MachineRates(kernels: first, disk: disk)

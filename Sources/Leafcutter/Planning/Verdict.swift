@@ -84,7 +84,7 @@ public enum Verdict: Sendable, Equatable {
 
 extension Model {
     /// The rate that weights are read at, at most, in bytes a second; infinite without a limit.
-    public var diskLimit: Double { settings.reading.maxBytesPerSecond.map(Double.init) ?? .infinity }
+    public var diskLimit: Double { settings.reading.bytesPerSecondLimit }
 }
 
 extension Verdict: CustomStringConvertible {

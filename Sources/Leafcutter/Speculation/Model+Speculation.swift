@@ -53,6 +53,9 @@ extension Model {
     /// Bytes that need not be streamed for each byte more of memory.
     package var unreadPerByte: Double { settings.drafting.unreadPerByte }
 
+    /// Whether nothing drafts because that would take longer by prediction; a fixed number of drafts overrules it.
+    package var isSpeculationUnprofitable: Bool { settings.drafting.isUnprofitable }
+
     /// Why nothing drafts although it was asked for; nil where all is as it was asked.
     package var missedDrafts: String? { settings.drafting.isRefused ? settings.drafting.mode : nil }
 }
