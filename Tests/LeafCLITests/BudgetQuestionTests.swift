@@ -153,7 +153,7 @@ import Testing
             #expect(try Leafcutter.run(words + ["\(named - 1)MiB"]).status == 3, "\(words), seed \(seed)")
             var taken = try Leafcutter.run(words + ["\(named)MiB"])
             #expect(taken.status == 0, "\(words), \(named) MiB: \(taken.error), seed \(seed)")
-            guard let room = taken.error.firstMatch(of: /; it drafts with ([0-9]+) MiB\n/) else { continue }
+            guard let room = taken.error.firstMatch(of: /.* it drafts with ([0-9]+) MiB\n/) else { continue }
             #expect(try #require(Int(room.output.1)) > named)
             named = try #require(Int(room.output.1))
             taken = try Leafcutter.run(words + ["\(named)MiB"])

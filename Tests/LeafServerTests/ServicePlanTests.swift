@@ -146,7 +146,8 @@ import Testing
         for budget in stride(from: 56 << 20, through: 96 << 20, by: 8 << 20) {
             let drafts = try DraftOptions(named: copy, fixedCount: 4)
             guard let sentence = try missed(budget, drafts) else { continue }
-            let named = try #require(sentence.firstMatch(of: /; it drafts with ([0-9]+) MiB$/), "\(sentence)")
+            let advice = /; for .+ it drafts with ([0-9]+) MiB$/
+            let named = try #require(sentence.firstMatch(of: advice), "\(sentence)")
             let enough = try #require(Int(named.output.1)) << 20
             #expect(enough > budget)
             #expect(try missed(enough, drafts) == nil, "\(sequences) texts, \(budget >> 20) MiB")

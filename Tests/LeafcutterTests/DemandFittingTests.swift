@@ -78,7 +78,8 @@ import Testing
             guard case .memory(let smallest)? = refusal?.advice else { continue }
             for budget in stride(from: smallest + 1 << 20, to: smallest + 40 << 20, by: 5 << 20) {
                 guard let sentence = try missed(budget) else { continue }
-                let named = try #require(sentence.firstMatch(of: /; it drafts with ([0-9]+) MiB$/), "\(sentence)")
+                let advice = /; for .+ it drafts with ([0-9]+) MiB$/
+                let named = try #require(sentence.firstMatch(of: advice), "\(sentence)")
                 let enough = try #require(Int(named.output.1)) << 20
                 #expect(enough > budget)
                 #expect(try missed(enough) == nil, "\(enough >> 20) MiB, seed \(seed)")

@@ -131,7 +131,8 @@ import Testing
                 continue
             }
             refusals.insert(String(speculation.mode.prefix(11)))
-            guard let words = speculation.mode.wholeMatch(of: /off: .*; it drafts with ([0-9]+) MiB/) else {
+            let advice = /off: .*; for .+ it drafts with ([0-9]+) MiB/
+            guard let words = speculation.mode.wholeMatch(of: advice) else {
                 #expect(try forecast(outlook.fastest.plan.budget >> 20).isOff, "no memory is named, and some would do")
                 budget += 1
                 continue

@@ -92,4 +92,4 @@ def test_why_nothing_drafts_is_a_warning_in_the_form_of_the_log(draft, log):
     warnings = [line for line in server.errors if "speculation is off: no room for" in line]
     assert len(warnings) == 1
     sentence = json.loads(warnings[0])["warning"] if log == "json" else warnings[0].removeprefix("warning: ")
-    assert re.match(r"speculation is off: no room for .*; it drafts with \d+ MiB$", sentence.strip())
+    assert re.match(r"speculation is off: no room for .*; for .* it drafts with \d+ MiB$", sentence.strip())

@@ -29,7 +29,14 @@ struct Drafting: Sendable {
     /// Whether nothing drafts because that would take longer, if guesses are right so often.
     private(set) var isUnprofitable = false
     /// A larger budget with which something drafts; nil where something does, or where none is known.
-    private(set) var enough: Int?
+    private(set) var enough: Enough?
+
+    /// A budget with which something drafts.
+    struct Enough {
+        let budget: Int
+        /// For people: the texts that the model is opened for then.
+        let contents: String
+    }
 
     static let off = Drafting(mode: "off")
 
@@ -134,8 +141,8 @@ struct Drafting: Sendable {
     /// - Parameters:
     ///   - enough: a budget with which something drafts; nil where none is known.
     ///   - isUnprofitable: whether it would take longer, if guesses are right so often.
-    func refused(_ reason: String, enough: Int?, isUnprofitable: Bool = false) -> Drafting {
-        let advice = enough.map { "; it drafts with \($0.roundedUpText)" } ?? ""
+    func refused(_ reason: String, enough: Enough?, isUnprofitable: Bool = false) -> Drafting {
+        let advice = enough.map { "; for \($0.contents) it drafts with \($0.budget.roundedUpText)" } ?? ""
         var off = Drafting(mode: "off: \(reason)\(advice)", isRefused: true)
         (off.acceptance, off.enough, off.isUnprofitable) = (acceptance, enough, isUnprofitable)
         return off

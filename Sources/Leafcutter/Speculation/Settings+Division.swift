@@ -59,12 +59,8 @@ extension Settings {
             : "all weights are in memory, where \(drafting.mode) saves hardly any time, \(chance)"
         // With this much nothing has to make room; whether anything drafts then is tried.
         let both = try with(drafting).enlarged(given) { settings throws(LeafError) in try settings.unlimited()?.total }
-        var enough: Int?
-        if let (budget, larger) = both, budget > self.budget {
-            var options = larger
-            options.drafts = given.drafts
-            if case .model = try Settings(file, options).drafting.source { enough = budget }
-        }
+        var enough: Drafting.Enough?
+        if let both, case .model = both.drafting.source { enough = both.enough }
         return with(drafting.refused(reason, enough: enough, isUnprofitable: true))
     }
 
@@ -75,15 +71,17 @@ extension Settings {
         let reason = "no room for \(drafting.mode)"
         guard !given.drafts.isAutomatic else { return with(drafting.left(reason)) }
         let roomier = try with(drafting).enlarged(given) { settings throws(LeafError) in try settings.minimum() }
-        guard let (budget, larger) = roomier else { return with(drafting.refused(reason, enough: nil)) }
-        var options = larger
-        options.drafts = given.drafts
-        let found = try Settings(file, options).drafting
-        if case .none = found.source { return with(drafting.refused(reason, enough: found.enough)) }
-        return with(drafting.refused(reason, enough: budget))
+        guard let roomier else { return with(drafting.refused(reason, enough: nil)) }
+        if case .none = roomier.drafting.source {
+            return with(drafting.refused(reason, enough: roomier.drafting.enough))
+        }
+        return with(drafting.refused(reason, enough: roomier.enough))
     }
 
-    /// The smallest budget for people that is enough, with the options for it; nil where no memory is.
+    /// What somebody is told with whom nothing drafts.
+    private var enough: Drafting.Enough { Drafting.Enough(budget: budget, contents: executor.capacity.contents) }
+
+    /// The same with the smallest larger budget for people that is enough; nil where no memory is, or this one.
     ///
     /// More memory may also be room for more texts, which come first, so what would do for these may not do.
     ///
@@ -92,17 +90,20 @@ extension Settings {
     ///   - needed: what settings need; nil where no plan can hold it.
     private func enlarged(
         _ given: ModelOptions, _ needed: (Settings) throws(LeafError) -> Int?
-    ) throws(LeafError) -> (budget: Int, options: ModelOptions)? {
+    ) throws(LeafError) -> Settings? {
         var settings = self
         var options = given
         while true {
             guard let bytes = try needed(settings)?.roundedUpForPeople, bytes < .max else { return nil }
-            guard bytes > settings.budget else { return (settings.budget, options) }
+            guard bytes > settings.budget else { break }
             options = try given.resized?(bytes) ?? options
             (options.memory, options.drafts) = (.bytes(bytes), .none)
             settings = try Settings(file, options)
             settings = try settings.with(Drafting(given.drafts, for: file, settings.executor))
         }
+        guard settings.budget > budget else { return nil }
+        options.drafts = given.drafts
+        return try Settings(file, options)
     }
 
     /// Numbers of blocks to lend, from the fewest to as many as the budget allows beside a ring of the usual size.
