@@ -146,6 +146,27 @@ import Testing
         if acceptance < 0.5 { #expect(refusals.contains("off: the me"), "\(refusals)") }
     }
 
+    /// A page of the cache for drafts is memory that weights would have.
+    @Test func branchesOfNgramsLengthenNoSweepByMoreThanAFiftieth() throws {
+        let directory = try TemporaryDirectory()
+        let file = try synthesize(directory)
+        func plan(_ source: DraftOptions.Source, _ budget: Int) throws -> MemoryPlan {
+            var options = self.options(DraftOptions(source))
+            options.memory = .bytes(budget)
+            return try Model.plan(file, options)
+        }
+        let everything = try plan(.ngrams, 1 << 30)
+        var seen: Set<Bool> = []
+        for budget in stride(from: everything.minimum, through: everything.total, by: everything.total / 64) {
+            let (plain, drafted) = (try plan(.none, budget), try plan(.ngrams, budget))
+            let hasBranches = drafted.bytes(for: .kv) > plain.bytes(for: .kv)
+            let more = drafted.streamedBytesPerSweep - plain.streamedBytesPerSweep
+            #expect(!hasBranches || more * 50 <= plain.streamedBytesPerSweep, "\(budget)")
+            seen.insert(hasBranches)
+        }
+        #expect(seen.count == 2, "\(seen)")
+    }
+
     @Test func aForecastSaysWhereItsShareOfRightGuessesComesFrom() throws {
         let directory = try TemporaryDirectory()
         let file = try convert(directory)

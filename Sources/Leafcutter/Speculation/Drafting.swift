@@ -19,7 +19,7 @@ struct Drafting: Sendable {
     private(set) var source: Source
     let fixedCount: Int?
     /// What drafts take of the model's own sweeps and cache.
-    let room: DraftRoom
+    private(set) var room: DraftRoom
     /// For people: what drafts, or why nothing does.
     let mode: String
     /// Whether something was to draft for which there is no room.
@@ -82,7 +82,9 @@ struct Drafting: Sendable {
                 limit: executor.capacity.longest, texts: executor.capacity.sequences,
                 shared: options.sharesNgrams ? Self.sharedTokens : 0)
             // Drafts that nobody asked for take no pages.
-            room = options.isAutomatic ? DraftRoom(rows: count * texts) : Self.room(count, texts)
+            room =
+                options.isAutomatic
+                ? DraftRoom(rows: count * texts) : Self.room(count, texts, branchPages: Self.ngramBranchPages)
             acceptance = options.acceptance(for: file)
             (fixedCount, mode) = (options.fixedCount, "ngram")
         case .model(let draft):
@@ -97,15 +99,27 @@ struct Drafting: Sendable {
 
     /// Pages of a text for drafts that stand beside others.
     fileprivate static let branchPages = 2
+    /// N-grams miss with a second page what they miss without.
+    private static let ngramBranchPages = 1
 
     /// - Parameters:
     ///   - count: drafts of a text.
     ///   - hasForks: whether each text is forked for whoever drafts.
-    private static func room(_ count: Int, _ texts: Int, hasForks: Bool = false) -> DraftRoom {
+    ///   - branchPages: of a text for drafts that stand beside others.
+    private static func room(
+        _ count: Int, _ texts: Int, hasForks: Bool = false, branchPages: Int = Self.branchPages
+    ) -> DraftRoom {
         let forkPages = Demand.pages(holding: Demand.pageKeys - 1 + count) + branchPages
         return DraftRoom(
             rows: count * texts, forkPages: hasForks ? texts * forkPages : 0, sequences: hasForks ? texts : 0,
             branchPages: branchPages, textBranchPages: texts * branchPages)
+    }
+
+    /// The same with drafts that never stand beside others, and no pages for them.
+    var withoutBranches: Drafting {
+        var drafting = self
+        (drafting.room.branchPages, drafting.room.textBranchPages) = (0, 0)
+        return drafting
     }
 
     /// Whether it is a copy of the model, which helps only where the model itself does not fit.

@@ -6,6 +6,9 @@ extension Settings {
     /// Of the numbers of blocks that a copy may borrow, so many are compared.
     private static let comparedCounts = 4
 
+    /// With branches n-grams may lengthen what a sweep reads by this part: they give about as many tokens more.
+    private static let ngramShare = 50
+
     /// A model that drafts has to save this part of a token's time by prediction, which may be wrong by as much; more
     /// where the machine is assumed, and each guess takes about half as long as a token.
     private static let leastGain = (streamed: 0.1, resident: 0.15)
@@ -20,7 +23,11 @@ extension Settings {
     func divided(
         for drafting: Drafting, _ plain: MemoryPlan, whole: MemoryPlan, _ given: ModelOptions
     ) throws(LeafError) -> Settings {
-        // N-grams take hardly any memory, and rest where they do not pay.
+        if case .ngrams = drafting.source {
+            // They rest where they do not pay, but the pages of their branches are memory that weights would have.
+            let more = whole.streamedBytesPerSweep - plain.streamedBytesPerSweep
+            return with(more *| Self.ngramShare > plain.streamedBytesPerSweep ? drafting.withoutBranches : drafting)
+        }
         guard case .model(let model) = drafting.source else { return with(drafting) }
         if let count = given.drafts.lentBlocks { return with(drafting.borrowing(count)) }
         let isStreamed = plain.streamedBytesPerSweep > 0
