@@ -102,6 +102,10 @@ def test_a_plan_with_drafts_is_that_of_the_command(model_path, program):
 
 
 def test_a_model_tells_what_it_takes(model):
+    for speculate in (None, "off", model_path):
+        with pytest.raises(leafcutter.UsageError, match="what other texts have said is for n-grams"):
+            leafcutter.plan(model_path, **given, speculate=speculate, share_ngrams=True)
+    assert leafcutter.plan(model_path, **given, speculate="ngram", share_ngrams=True).speculation["mode"] == "ngram"
     assert model.memory.budget == 128 << 20
     assert 0 < model.memory.peak <= model.memory.budget
     assert model.plan.budget == 128 << 20
