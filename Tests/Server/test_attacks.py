@@ -248,7 +248,7 @@ def test_the_log_and_the_metrics_count_the_same():
                 labels, count = line.split("{", 1)[1].rsplit("} ", 1)
                 counted[labels] = int(float(count))
         assert server.stop() == 0
-    lines = [json.loads(line) for line in "".join(server.errors).splitlines() if line.startswith("{")]
+    lines = server.logged()
     # The figures are asked for before that request is over.
     assert lines[-1]["route"] == lines[-1]["path"] == "/metrics"
     logged = {}

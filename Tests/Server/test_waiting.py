@@ -214,7 +214,7 @@ def test_a_second_signal_leaves_no_answer_out_of_the_log(streamed):
         server.process.send_signal(signal.SIGTERM)
         assert server.end() == 128 + signal.SIGTERM
         assert time.monotonic() - begin < 3
-    lines = [json.loads(line) for line in "".join(server.errors).splitlines() if line.startswith("{")]
+    lines = server.logged()
     assert [(line["route"], line["cut"]) for line in lines] == [("/v1/completions", True)] * 3
     for connection in waiting:
         connection.close()

@@ -1,5 +1,5 @@
 import Glibc
-import LeafFormat
+package import LeafFormat
 import LeafSystem
 import LeafWire
 package import Leafcutter
@@ -48,22 +48,30 @@ package struct AccessLog: Sendable {
     package func warn(_ sentence: String) {
         switch format {
         case .text: warnInWords(sentence)
-        case .json:
-            let line: JSON = ["time": .string(Self.now), "warning": .string(sentence)]
-            write(line.line)
+        case .json: write(Self.line("warning", .string(sentence)))
+        }
+    }
+
+    /// Writes what has become of the server.
+    ///
+    /// - Parameters:
+    ///   - sentence: for people.
+    ///   - name: of the field that says the same to programs.
+    package func tell(_ sentence: String, as name: String, _ value: JSON) {
+        switch format {
+        case .text: write(sentence)
+        case .json: write(Self.line(name, value))
         }
     }
 
     /// Writes what drafts have come to since the model was opened; nothing where nothing was drafted.
     package func tellDrafts(of model: Model) {
         let drafts = DraftTally(model.speculation)
-        guard let sentence = drafts.sentence(model) else { return }
-        switch format {
-        case .text: write(sentence)
-        case .json:
-            let line: JSON = ["speculation": drafts.total(model)]
-            write(line.line)
-        }
+        if let sentence = drafts.sentence(model) { tell(sentence, as: "speculation", drafts.total(model)) }
+    }
+
+    private static func line(_ name: String, _ value: JSON) -> String {
+        JSON.object([("time", .string(now)), (name, value)]).line
     }
 
     /// A request that is over.
