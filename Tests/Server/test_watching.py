@@ -209,6 +209,26 @@ def test_why_it_does_not_start_is_in_the_form_of_the_log(options, code, what):
             assert json.loads(ended.stderr).keys() == {"time", "error"}
 
 
+def test_who_watches_and_leaves_is_gone():
+    with Server("--memory", "96MiB", "--log", "json") as server:
+        def watch():
+            connection = server.connect()
+            connection.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+            return connection
+
+        watch().close()
+        server.wait_for("leafcutter_clients_gone_total", 1)
+        assert b'{route="/events",status="gone"} 1.0' in server.get("/metrics")
+        # Who stays is told that all is over.
+        staying = watch()
+        assert server.stop() == 0
+        assert b"".join(iter(lambda: staying.recv(4096), b"")).endswith(b"0\r\n\r\n")
+        staying.close()
+    lines = [line for line in server.logged() if line["route"] == "/events"]
+    assert [(line["status"], line["gone"], line["cut"]) for line in lines] == [(200, True, False), (200, False, False)]
+
+
 def test_the_tokenizer_is_what_lm_eval_asks(server):
     _, _, ids = server.post("/tokenize", {"prompt": "床前明月光", "add_special_tokens": False})
     assert ids["count"] == len(ids["tokens"])

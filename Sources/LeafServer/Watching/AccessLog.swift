@@ -84,8 +84,7 @@ package struct AccessLog: Sendable {
         /// The name under which it is counted.
         let route: String
         let status: HTTPStatus?
-        /// What became of it, as it is counted.
-        let outcome: String
+        let outcome: HTTPOutcome
         /// Of the answer, without its head.
         let bytes: Int
         let seconds: Double
@@ -98,16 +97,16 @@ package struct AccessLog: Sendable {
         switch format {
         case .text:
             let request = "\(entry.asked?.method ?? "-") \(path ?? "-")"
-            write(
-                "\(Self.now) \(peer) \(request) \(entry.outcome) \(entry.bytes) bytes \(milliseconds) ms \(entry.id)")
+            let answer = "\(entry.outcome.word) \(entry.bytes) bytes \(milliseconds) ms"
+            write("\(Self.now) \(peer) \(request) \(answer) \(entry.id)")
         case .json:
             let line: JSON = [
                 "time": .string(Self.now), "id": .string(entry.id), "peer": .string(peer),
                 "method": entry.asked.map { .string($0.method) } ?? .null,
                 "path": path.map { .string($0) } ?? .null, "route": .string(entry.route),
                 "status": .integer(entry.status?.rawValue ?? 0), "bytes": .integer(entry.bytes),
-                "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(entry.outcome == "gone"),
-                "cut": .bool(entry.outcome == "cut"),
+                "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(entry.outcome == .gone),
+                "cut": .bool(entry.outcome == .cut),
             ]
             write(line.line)
         }
