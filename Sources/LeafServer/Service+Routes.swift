@@ -235,6 +235,7 @@ extension Service.Opened {
             "context": .integer(model.capacity.longest), "sequences": .integer(model.capacity.sequences),
             "parts": .object(plan.parts.map { ($0.purpose.rawValue, .integer($0.bytes)) }),
             "streamed_bytes_per_sweep": .integer(plan.streamedBytesPerSweep),
+            "speculation": ["mode": .string(model.speculation.kind.rawValue)],
         ]
     }
 }

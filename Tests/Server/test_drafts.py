@@ -51,6 +51,22 @@ def test_the_end_says_nothing_where_nothing_drafts():
     assert "speculation" not in "".join(server.errors)
 
 
+def test_what_drafts_is_told_without_the_names_of_files(draft):
+    def told(*options):
+        with Server(*SMALL, *options) as server:
+            kind = json.loads(server.get("/plan"))["speculation"]
+            text = server.get("/metrics").decode()
+            assert server.stop() == 0
+        assert "draft.leaf" not in text
+        return kind, [line for line in text.splitlines() if line.startswith("leafcutter_speculation_info")]
+
+    for kind, options in (
+        ("model", ("--speculate", draft, "--draft-tokens", "4")), ("ngram", ("--speculate", "ngram")),
+        ("off", ("--speculate", "off")),
+    ):
+        assert told(*options) == ({"mode": kind}, [f'leafcutter_speculation_info{{mode="{kind}"}} 1.0'])
+
+
 def test_what_came_of_drafts_is_kept(draft, tmp_path):
     for runs in (1, 2):
         with Server(*SMALL, "--speculate", draft, "--draft-tokens", "4", "--keep-acceptance") as server:

@@ -82,6 +82,9 @@ struct ServerMetrics {
         page.add(
             "leafcutter_draft_steps_total", .counter, "Sweeps of single texts that might have drafts.", drafts.steps)
         page.add("leafcutter_draft_step_tokens_total", .counter, "Tokens that texts got on these.", drafts.tokens)
+        page.add(
+            "leafcutter_speculation_info", .gauge, "What guesses tokens: ngram, model, or off where nothing does.",
+            [("{mode=\"\(drafts.kind.rawValue)\"}", 1)])
         return page.text
     }
 }
