@@ -109,6 +109,15 @@ class Server:
             self.process.communicate()
 
 
+def wait_until_taken(process, number):
+    """Until a process has seen a signal: of two equal ones that wait, one comes."""
+    while True:
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        if not int(status.split("ShdPnd:\t")[1].split()[0], 16) >> number - 1 & 1:
+            return
+        time.sleep(0.001)
+
+
 @pytest.fixture(scope="session")
 def server():
     with Server("--memory", "128MiB", "--threads", "2") as running:

@@ -205,7 +205,10 @@ struct ServeCommand: Command {
         let handle = service.handle
         let watch = terminal.interrupt.cancellation.watch { handle.stop() }
         let outcome = Opening()
-        terminal.interrupt.beforeEnd { handle.cutOff(within: 250) }
+        terminal.interrupt.beforeEnd { [engine] in
+            handle.cutOff(within: 250)
+            outcome.keepAcceptance(engine, journal)
+        }
         defer {
             terminal.interrupt.cancellation.unwatch(watch)
             terminal.interrupt.endsAtOnce()
@@ -220,11 +223,11 @@ struct ServeCommand: Command {
                 let model = try Model(file, options)
                 outcome.result.withLock { $0 = .success(model) }
                 handle.open(Service.Opened(model, AnswerDesk(file, capacity: model.capacity, settings)))
-                model.tellMissedDrafts(journal.warn)
+                if let warning = draftWarning(of: model) { journal.warn(warning) }
                 if !isQuiet { tellListening(at: address, plan, journal) }
                 // One that is killed has kept nearly all.
                 while engine.keepsAcceptance, model.missedDrafts == nil, outcome.rest() {
-                    engine.keepAcceptance(of: model, warning: journal.warn)
+                    outcome.keepAcceptance(engine, journal)
                 }
             } catch {
                 outcome.result.withLock { $0 = .failure(error) }
@@ -236,10 +239,18 @@ struct ServeCommand: Command {
         outcome.end()
         opening.wait()
         if let model = try outcome.result.withLock({ $0 })?.get() {
-            engine.keepAcceptance(of: model, warning: journal.warn)
+            outcome.keepAcceptance(engine, journal)
             if !terminal.isQuiet { journal.tellDrafts(of: model) }
         }
         if !terminal.isQuiet { journal.tell("stopped", as: "stopped", .bool(true)) }
+    }
+
+    /// Why nothing drafts although somebody asked for it, and what else than memory changes that.
+    private func draftWarning(of model: Model) -> String? {
+        guard let warning = model.draftWarning else { return nil }
+        // The memory that it names is that for as many texts as may be.
+        let hasHint = batch.count > 1 && warning.contains(" it drafts with ")
+        return warning + (hasHint ? "; fewer texts at once, by --max-batch, need less" : "")
     }
 
     private func tellListening(at address: String, _ plan: ServicePlan, _ journal: AccessLog) {
@@ -256,6 +267,7 @@ struct ServeCommand: Command {
     /// What another thread has opened, and when that may end.
     private final class Opening: Sendable {
         let result = Mutex<Result<Model, LeafError>?>(nil)
+        private let keeping = Mutex(())
         private let isOver = Monitor(false, events: 1)
         /// Between two times at which is kept what came of drafts.
         private static let restNanoseconds: UInt64 = 600_000_000_000
@@ -266,6 +278,12 @@ struct ServeCommand: Command {
         func rest() -> Bool {
             let end = DispatchTime.now().uptimeNanoseconds + Self.restNanoseconds
             return isOver.sleep(until: end, for: .over) { $0 }
+        }
+
+        /// Keeps what came of drafts. Whoever is about to end the process waits until another thread has done so.
+        func keepAcceptance(_ engine: EngineOptions, _ journal: AccessLog) {
+            guard case .success(let model)? = result.withLock({ $0 }) else { return }
+            keeping.withLock { _ in engine.keepAcceptance(of: model, warning: journal.warn) }
         }
 
         func end() {
