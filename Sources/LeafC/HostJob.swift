@@ -84,10 +84,11 @@ struct JobPaths: Sendable {
     /// Does the whole job.
     ///
     /// - Parameter onProgress: handed what is answered and how many requests there are, or have been found so far.
+    /// - Returns: what came of it.
     /// - Throws: as `open`, `.cancelled` when it was stopped.
     func run(
         _ options: HostOptions, _ cancellation: Cancellation, onProgress: (_ done: Int, _ count: Int) -> Void
-    ) throws(LeafError) -> BatchJob.Progress {
+    ) throws(LeafError) -> JSON {
         let memory = HostMemory()
         let (job, file) = try open(options)
         let survey = try job.check(cancellation) { onProgress(0, $0) }
@@ -98,14 +99,17 @@ struct JobPaths: Sendable {
         let held = try modelOptions.makeRoom(
             for: survey.demands.demands, sequences: options.sequences, bytesEach: survey.bytesEach, in: file)
         modelOptions.drafts = try options.drafts()
-        let outcome = try job.run(on: Model(file, modelOptions), ahead: 2 * held, cancellation) {
-            onProgress($0.done, $0.count)
-        }
+        let model = try Model(file, modelOptions)
+        let outcome = try job.run(on: model, ahead: 2 * held, cancellation) { onProgress($0.done, $0.count) }
         guard outcome.done == outcome.count else {
             throw LeafError(
                 .cancelled, "stopped after \(outcome.done) of \(outcome.count.of("request"))",
                 advice: .setting("resume"))
         }
-        return outcome
+        return .object(
+            outcome.fields + [
+                ("speculation", outcome.drafts.json(model)),
+                ("warnings", .array(model.warnings(modelOptions.drafts).map { .string($0) })),
+            ])
     }
 }

@@ -98,7 +98,7 @@ final class HostModel: Sendable {
         repeat { model.engine.queue.sync {} } while !model.engine.isIdle
     }
 
-    /// File, configuration, what it was opened for, plan, memory.
+    /// File, configuration, what it was opened for, plan, memory, drafts, and what is not as it was asked.
     var description: JSON {
         let (configuration, capacity, plan) = (file.configuration, model.capacity, model.plan)
         return [
@@ -118,7 +118,8 @@ final class HostModel: Sendable {
                 ],
                 "streamed_bytes_per_sweep": .integer(plan.streamedBytesPerSweep),
             ],
-            "memory": .memory(model), "io": .io(model),
+            "memory": .memory(model), "io": .io(model), "speculation": DraftTally(model.speculation).total(model),
+            "warnings": .array(model.warnings(modelOptions.drafts).map { .string($0) }),
         ]
     }
 }

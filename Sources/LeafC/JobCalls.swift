@@ -24,7 +24,7 @@ package func lc_batch(
                 try paths.run(options, cancellation, onProgress: note)
             }
         }
-        json?.pointee = try Call.given(JSON.object(outcome.fields).line)
+        json?.pointee = try Call.given(outcome.line)
     }
 }
 

@@ -1,6 +1,7 @@
 import LeafArguments
 public import LeafExecutor
 import LeafSystem
+import LeafWire
 import Leafcutter
 
 /// Options for running a model, for every command that computes.
@@ -102,8 +103,8 @@ struct EngineOptions: Sendable {
         options.onFailure = { warn("speculation is off from here on: \($0)") }
         if keepsAcceptance, let draftPath {
             try KeptAcceptance.check(beside: draftPath)
-        } else if let problem = options.keptProblem {
-            warn("nothing is known of how often the guesses were right: \(problem)")
+        } else if let warning = options.keptWarning {
+            warn(warning)
         }
         return options
     }

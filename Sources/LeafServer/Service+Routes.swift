@@ -53,13 +53,12 @@ extension Service {
         options.log?.write(entry)
     }
 
-    /// A request that never became whole was refused.
-    func note(_ refusal: HTTPServer.Refusal) {
-        let status = refusal.error.status
+    /// A request that never became whole is over.
+    func note(_ fragment: HTTPServer.Fragment) {
         note(
             AccessLog.Entry(
-                id: refusal.id, peer: refusal.peer, asked: nil, route: Self.noRoute, status: status,
-                outcome: "\(status.rawValue)", bytes: refusal.sentBytes, seconds: refusal.seconds))
+                id: fragment.id, peer: fragment.peer, asked: nil, route: Self.noRoute, status: fragment.outcome.status,
+                outcome: fragment.outcome, bytes: fragment.sentBytes, seconds: fragment.seconds))
     }
 
     /// What is asked without a body.
@@ -196,7 +195,7 @@ extension Service {
         guard watchers.count < mostWatchers else { return refuse(exchange, .watched(by: mostWatchers)) }
         exchange.add(header: "Cache-Control", "no-cache")
         exchange.add(header: "X-Accel-Buffering", "no")
-        (exchange.endsWithClient, exchange.isEndless) = (true, true)
+        exchange.endsWithClient = true
         exchange.start(.ok, "text/event-stream")
         // There is nothing to watch in a head alone.
         guard !exchange.isEnded else { return }
@@ -236,6 +235,7 @@ extension Service.Opened {
             "context": .integer(model.capacity.longest), "sequences": .integer(model.capacity.sequences),
             "parts": .object(plan.parts.map { ($0.purpose.rawValue, .integer($0.bytes)) }),
             "streamed_bytes_per_sweep": .integer(plan.streamedBytesPerSweep),
+            "speculation": ["mode": .string(model.speculation.kind.rawValue)],
         ]
     }
 }

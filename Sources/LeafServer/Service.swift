@@ -111,7 +111,7 @@ package final class Service {
         fileDesk =
             if let files = options.files { try FileDesk(files.store) } else { nil }
         http = try HTTPServer(loop, options.limits, certificate) { [unowned self] in take($0) }
-        http.onRefusal = { [unowned self] in note($0) }
+        http.onFragment = { [unowned self] in note($0) }
         for socket in sockets { try http.listen(at: socket) }
         watches = [
             loop.whenReadable(inbox.descriptor) { [unowned self] in readInbox() },

@@ -3,6 +3,33 @@ package import LeafGeneration
 import LeafSystem
 package import Leafcutter
 
+extension SpeculationFacts {
+    /// What drafts, without the names of files.
+    package enum Kind: String, Sendable {
+        case off, ngram, model
+    }
+
+    package var kind: Kind {
+        if mode == Kind.off.rawValue || mode.hasPrefix("\(Kind.off.rawValue): ") { return .off }
+        return Kind(rawValue: mode) ?? .model
+    }
+}
+
+extension Model {
+    /// Why nothing drafts although somebody asked for it, for people; nil where all is as it was asked.
+    package var draftWarning: String? { missedDrafts.map { "speculation is \($0)" } }
+
+    /// What somebody should know who has opened it with these drafts: sentences.
+    package func warnings(_ drafts: DraftOptions) -> [String] { [drafts.keptWarning, draftWarning].compactMap { $0 } }
+}
+
+extension DraftOptions {
+    /// Why nothing is known of how often drafts were right, although something was kept, for people; nil otherwise.
+    package var keptWarning: String? {
+        keptProblem.map { "nothing is known of how often the guesses were right: \($0)" }
+    }
+}
+
 /// What drafting came to for some texts.
 package struct DraftTally: Sendable, Equatable {
     private var (drafted, accepted) = (0, 0)

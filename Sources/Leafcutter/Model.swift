@@ -61,7 +61,8 @@ public final class Model: Sendable {
     /// Where a model that drafts takes much of the memory, `init` measures this machine first and may divide otherwise.
     /// - Throws: `.budget` naming the smallest budget that works, `.usage`.
     public static func plan(_ file: ModelFile, _ options: ModelOptions) throws(LeafError) -> MemoryPlan {
-        try Settings(file, options).plan()
+        try options.drafts.checkSharing()
+        return try Settings(file, options).plan()
     }
 
     /// How weights are read; never `auto`.

@@ -142,6 +142,7 @@ static void growth_stays_under_the_budget(const char *path) {
     printf("    grown by %.1f MiB, reported %.1f MiB\n", grown / 1048576.0, peak / 1048576.0);
     CHECK(grown < 80L << 20);
     CHECK(peak > 0 && peak < 80L << 20);
+    CHECK(strstr(info, "\"speculation\":{\"mode\":") != NULL && strstr(info, "\"warnings\":[]") != NULL);
     /* Stacks and the allocator's own are not reported. */
     CHECK(grown < peak + (4 << 20));
     lc_string_free(info);

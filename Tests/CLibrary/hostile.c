@@ -212,7 +212,8 @@ static void broken_options_are_refused(void) {
     CHECK(lc_plan("cpm-ant-10b", "{\"memory\":\"64MiB\",\"disk_rate\":\"1GB/s\"}", &plan) == LC_BUDGET);
     CHECK(number_of(lc_error_json(), "minimum") > 64 << 20 && plan == NULL);
     static const char *of_drafts[] = {"{\"acceptance\":0.5}", "{\"acceptance\":2,\"speculate\":\"ngram\"}",
-                                      "{\"acceptance\":\"much\"}", "{\"draft_tokens\":3}"};
+                                      "{\"acceptance\":\"much\"}", "{\"draft_tokens\":3}",
+                                      "{\"share_ngrams\":true}", "{\"share_ngrams\":true,\"speculate\":\"off\"}"};
     for (size_t i = 0; i < sizeof of_drafts / sizeof *of_drafts; i++)
         CHECK(lc_plan(model_path, of_drafts[i], &plan) == LC_USAGE && plan == NULL);
     CHECK(lc_model_open(model_path, "{\"speculate\":\"ngram\",\"acceptance\":0.5}", &model) == LC_USAGE);
@@ -229,6 +230,12 @@ static void a_plan_says_what_drafts_give(void) {
     CHECK(lc_plan(model_path, options, &plan) == LC_OK && plan != NULL);
     CHECK(strstr(plan, "\"acceptance\":0.5,\"acceptance_from\":\"given\",\"drafts\":4,") != NULL);
     lc_string_free(plan);
+    /* What n-grams share is refused beside a model that guesses, here as where it is opened. */
+    snprintf(options, sizeof options,
+             "{\"memory\":\"96MiB\",\"context\":128,\"disk_rate\":\"100MB/s\",\"speculate\":\"%s\","
+             "\"share_ngrams\":true}", model_path);
+    CHECK(lc_plan(model_path, options, &plan) == LC_USAGE && plan == NULL);
+    CHECK(strstr(lc_error_message(), "what other texts have said is for n-grams") != NULL);
     CHECK(lc_plan(model_path, "{\"memory\":\"96MiB\",\"context\":128,\"disk_rate\":\"1GB/s\"}", &plan) == LC_OK);
     CHECK(strstr(plan, "\"speculation\"") == NULL);
     lc_string_free(plan);

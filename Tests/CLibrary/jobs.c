@@ -67,6 +67,7 @@ static void a_job_is_done_whole(void) {
     CHECK(lc_batch(model_path, "in.jsonl", "whole.jsonl", options, watch, &now, &json) == LC_OK);
     CHECK(now.done == LINES && now.total == LINES && number_of(json, "done") == LINES);
     CHECK(number_of(json, "failed") == 0 && number_of(json, "done_before") == 0);
+    CHECK(strstr(json, "\"speculation\":{\"mode\":") != NULL && strstr(json, "\"warnings\":[]") != NULL);
     whole_tokens = number_of(json, "tokens");
     CHECK(whole_tokens > LINES);
     lc_string_free(json);

@@ -16,6 +16,13 @@ MODEL = os.environ["LEAFCUTTER_MODEL"]
 POEM = "《登鹳雀楼》王之涣\n"
 
 
+def listens_at(line):
+    """The address in the line that tells it, whatever form the log has; None in every other line."""
+    if line.startswith("listening on "):
+        return line.split()[2]
+    return json.loads(line).get("listening", {}).get("address") if line.startswith("{") else None
+
+
 class Server:
     """`leafcutter serve` in a process of its own."""
 
@@ -30,11 +37,11 @@ class Server:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         for line in self.process.stderr:
             self.errors.append(line)
-            if line.startswith("listening on "):
+            self.url = listens_at(line)
+            if self.url:
                 break
         else:
             raise RuntimeError(f"the server ended with {self.process.wait()}: {''.join(self.errors)}")
-        self.url = line.split()[2]
         self.model = pathlib.Path(model).stem
         self.port = int(self.url.rsplit(":", 1)[1]) if self.url.startswith("http") else None
 
@@ -72,6 +79,11 @@ class Server:
         connection.settimeout(60)
         return connection
 
+    def logged(self):
+        """What a server with `--log json` has logged of requests, once it has ended."""
+        lines = [json.loads(line) for line in "".join(self.errors).splitlines()]
+        return [line for line in lines if "route" in line]
+
     def stop(self, number=signal.SIGTERM):
         """Its exit code after a signal."""
         if self.process.poll() is None:
@@ -95,6 +107,15 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
             self.process.communicate()
+
+
+def wait_until_taken(process, number):
+    """Until a process has seen a signal: of two equal ones that wait, one comes."""
+    while True:
+        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+        if not int(status.split("ShdPnd:\t")[1].split()[0], 16) >> number - 1 & 1:
+            return
+        time.sleep(0.001)
 
 
 @pytest.fixture(scope="session")

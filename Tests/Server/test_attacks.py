@@ -248,7 +248,7 @@ def test_the_log_and_the_metrics_count_the_same():
                 labels, count = line.split("{", 1)[1].rsplit("} ", 1)
                 counted[labels] = int(float(count))
         assert server.stop() == 0
-    lines = [json.loads(line) for line in "".join(server.errors).splitlines() if line.startswith("{")]
+    lines = server.logged()
     # The figures are asked for before that request is over.
     assert lines[-1]["route"] == lines[-1]["path"] == "/metrics"
     logged = {}
@@ -258,6 +258,49 @@ def test_the_log_and_the_metrics_count_the_same():
         assert (line["path"] is None) == (line["method"] is None)
     assert logged == counted
     assert sum(line["path"] is None for line in lines) == len(UNREADABLE)
+
+
+def test_a_request_that_ends_before_it_is_whole_is_logged():
+    """Whoever ends it; a connection without a request is none."""
+    begun = {
+        "head": b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: head\r\nContent-",
+        "body": head(**{"X-Request-Id": "body", "Content-Length": "9"}) + b"{",
+        "chunk": head(**{"X-Request-Id": "chunk", "Transfer-Encoding": "chunked"}) + b"5\r\n{",
+        "next": head("GET", "/health", **{"X-Request-Id": "whole"}) + head(**{
+            "X-Request-Id": "next", "Content-Length": "9"}) + b"{",
+    }
+    with Server("--memory", "96MiB", "--log", "json") as server:
+        server.connect().close()
+        for data in (b"\r\n", head("GET", "/health", **{"X-Request-Id": "whole"})):
+            with server.connect() as connection:
+                connection.sendall(data)
+                assert data == b"\r\n" or connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+        # What follows the last request that a client wants is none.
+        last = head("GET", "/health", **{"X-Request-Id": "whole", "Connection": "close"})
+        assert answers(server, last + begun["body"]).count(b"HTTP/1.1 200 ") == 1
+        for number, (name, data) in enumerate(begun.items(), 1):
+            with server.connect() as connection:
+                connection.sendall(data)
+                assert name != "next" or connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+                # It has read what was sent.
+                server.wait_for("leafcutter_connections", 2)
+                server.get("/health")
+            server.wait_for("leafcutter_clients_gone_total", number)
+        assert b'{route="(none)",status="gone"} 4.0' in server.get("/metrics")
+        waiting = server.connect()
+        waiting.sendall(begun["body"])
+        server.wait_for("leafcutter_connections", 2)
+        server.get("/health")
+        assert server.stop() == 0
+        waiting.close()
+    lines = [line for line in server.logged() if not line["id"].startswith("req_")]
+    names = [(line["id"], line["gone"], line["cut"]) for line in lines if line["id"] != "whole"]
+    assert names == [(name, True, False) for name in begun] + [("body", False, True)]
+    for line in lines:
+        is_whole = line["id"] == "whole"
+        assert line["peer"] == "127.0.0.1" and line["status"] == (200 if is_whole else 0)
+        assert (line["method"], line["path"]) == (("GET", "/health") if is_whole else (None, None))
+    assert len(lines) == 3 + len(begun) + 1
 
 
 @pytest.mark.parametrize("expect", [{}, {"Expect": "100-continue"}])

@@ -11,7 +11,7 @@ import time
 import openai
 import pytest
 
-from conftest import POEM, Server
+from conftest import POEM, Server, wait_until_taken
 
 
 LITTLE = ("--memory", "47MiB", "--max-batch", "1", "--max-context", "96")
@@ -178,15 +178,6 @@ def test_the_log_tells_whether_client_or_server_ended_an_answer(streamed, form):
         assert [(line["gone"], line["cut"]) for line in map(json.loads, lines)] == [(True, False), (False, True)]
 
 
-def wait_until_taken(process, number):
-    """Until a process has seen a signal: of two equal ones that wait, one comes."""
-    while True:
-        status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-        if not int(status.split("ShdPnd:\t")[1].split()[0], 16) >> number - 1 & 1:
-            return
-        time.sleep(0.001)
-
-
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("between", [0.5, 0.05])
@@ -214,7 +205,7 @@ def test_a_second_signal_leaves_no_answer_out_of_the_log(streamed):
         server.process.send_signal(signal.SIGTERM)
         assert server.end() == 128 + signal.SIGTERM
         assert time.monotonic() - begin < 3
-    lines = [json.loads(line) for line in "".join(server.errors).splitlines() if line.startswith("{")]
+    lines = server.logged()
     assert [(line["route"], line["cut"]) for line in lines] == [("/v1/completions", True)] * 3
     for connection in waiting:
         connection.close()

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from conftest import POEM, Server
+from conftest import BIN, MODEL, POEM, Server
 
 
 def test_metrics_are_prometheus_text(server):
@@ -164,11 +164,11 @@ def test_a_line_of_the_log_has_its_time_and_the_id_that_the_answer_has(form):
         assert all(name.startswith("req_") for name in own) and len(set(own)) == 6
         assert server.stop() == 0
         ended = datetime.datetime.now(datetime.timezone.utc)
-    lines = [line for line in "".join(server.errors).splitlines() if line.startswith(("{", "2"))]
     if form == "json":
-        lines = [json.loads(line) for line in lines]
+        lines = server.logged()
         found, times = [line["id"] for line in lines], [line["time"] for line in lines]
     else:
+        lines = [line for line in "".join(server.errors).splitlines() if line.startswith("2")]
         found, times = [line.split()[-1] for line in lines], [line.split()[0] for line in lines]
     assert found == names
     moments = [datetime.datetime.strptime(time, "%Y-%m-%dT%H:%M:%S.%f%z") for time in times]
@@ -176,6 +176,57 @@ def test_a_line_of_the_log_has_its_time_and_the_id_that_the_answer_has(form):
     # A line's time has no more than milliseconds.
     assert began - datetime.timedelta(milliseconds=1) <= moments[0] and moments[-1] <= ended
     assert moments == sorted(moments)
+
+
+def test_every_line_of_a_log_in_json_is_an_object_with_its_time():
+    """From the start to the end, whatever it tells of."""
+    with Server("--memory", "96MiB", "--max-batch", "2", "--max-context", "96", "--log", "json") as server:
+        assert server.post("/v1/completions", {"prompt": POEM, "max_tokens": 4})[0] == 200
+        server.connect().close()
+        assert server.stop() == 0
+    lines = [json.loads(line) for line in "".join(server.errors).splitlines()]
+    times = [line.pop("time") for line in lines]
+    assert times == sorted(times)
+    assert lines[0]["listening"].pop("connections") >= 4
+    assert lines[0] == {"listening": {"address": server.url, "texts": 2, "context": 96}}
+    assert lines[1]["route"] == "/v1/completions" and lines[-1] == {"stopped": True}
+    # Nobody asked for guesses of much use here, and there may be none.
+    assert all("speculation" in line for line in lines[2:-1])
+
+
+@pytest.mark.parametrize("options, code, what", [
+    (("--memory", "8MiB"), 3, "use --memory "), (("--max-context", "8"), 2, "leaves no room for a text"),
+    (("--memory", "96MiB", "--speculate", "off", "--share-ngrams"), 2, "use --speculate ngram or auto"),
+])
+def test_why_it_does_not_start_is_in_the_form_of_the_log(options, code, what):
+    for form, begin in (("json", "{"), ("text", "leafcutter serve: ")):
+        ended = subprocess.run(
+            [BIN, "serve", MODEL, *options, "--log", form, "--listen", "127.0.0.1:0"], text=True, capture_output=True,
+            timeout=60, check=False)
+        assert ended.returncode == code and ended.stderr.startswith(begin) and what in ended.stderr
+        assert ended.stderr.count("\n") == 1
+        if form == "json":
+            assert json.loads(ended.stderr).keys() == {"time", "error"}
+
+
+def test_who_watches_and_leaves_is_gone():
+    with Server("--memory", "96MiB", "--log", "json") as server:
+        def watch():
+            connection = server.connect()
+            connection.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+            return connection
+
+        watch().close()
+        server.wait_for("leafcutter_clients_gone_total", 1)
+        assert b'{route="/events",status="gone"} 1.0' in server.get("/metrics")
+        # Who stays is told that all is over.
+        staying = watch()
+        assert server.stop() == 0
+        assert b"".join(iter(lambda: staying.recv(4096), b"")).endswith(b"0\r\n\r\n")
+        staying.close()
+    lines = [line for line in server.logged() if line["route"] == "/events"]
+    assert [(line["status"], line["gone"], line["cut"]) for line in lines] == [(200, True, False), (200, False, False)]
 
 
 def test_the_tokenizer_is_what_lm_eval_asks(server):

@@ -1,16 +1,21 @@
 """The package itself: library, plan, plot, demo."""
 
+import ctypes
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import typing
+import warnings
 
 import pytest
 from conftest import REPOSITORY
 
 import leafcutter
 from leafcutter import _ffi
+from leafcutter._errors import check
 
 
 def test_package_and_library_have_one_version():
@@ -97,8 +102,102 @@ def test_a_plan_with_drafts_is_that_of_the_command(model_path, program):
     for options, what in (({"acceptance": 0.5}, "nothing guesses"), ({"draft_tokens": 2}, "something that guesses")):
         with pytest.raises(leafcutter.UsageError, match=f"{what}; set speculate to ngram or MODEL.leaf"):
             leafcutter.plan(model_path, **given, **options)
+    for speculate in (None, "off", model_path):
+        with pytest.raises(leafcutter.UsageError, match="what other texts have said is for n-grams"):
+            leafcutter.plan(model_path, **given, speculate=speculate, share_ngrams=True)
+    assert leafcutter.plan(model_path, **given, speculate="ngram", share_ngrams=True).speculation["mode"] == "ngram"
     with pytest.raises(leafcutter.UsageError, match="2.0 is not between 0 and 1"):
         leafcutter.plan(model_path, **given, speculate="ngram", acceptance=2)
+
+
+def said(name, *arguments):
+    """What a function of the library says in JSON, with nothing left out."""
+    text = ctypes.c_void_p()
+    check(getattr(_ffi.library(), name)(*arguments, ctypes.byref(text)))
+    return json.loads(_ffi.take_string(text))
+
+
+def expect_named(kind, fields):
+    """A dataclass or a TypedDict has a name for everything that the library says."""
+    hints = typing.get_type_hints(kind)
+    assert fields.keys() <= hints.keys(), f"{kind.__name__} lacks {fields.keys() - hints.keys()}"
+    for name, value in fields.items():
+        if hasattr(hints[name], "__total__"):
+            expect_named(hints[name], value)
+        for one in value if isinstance(value, list) else []:
+            expect_named(typing.get_args(hints[name])[0], one)
+
+
+def test_a_plan_has_all_that_the_library_says(model_path, program, tmp_path):
+    draft, text = shutil.copy(model_path, tmp_path / "draft.leaf"), tmp_path / "text"
+    text.write_text("《登鹳雀楼》王之涣\n" * 6, "utf-8")
+    words = [program, "generate", model_path, "--prompts", text, "--memory", "128MiB", "--quiet"]
+    words += ["--max-tokens", "40", "--speculate", draft, "--draft-tokens", "4", "--keep-acceptance"]
+    subprocess.run(words, capture_output=True, check=True)
+    given = {"context": 128, "disk_rate": "100MB/s"}
+    given["memory"] = leafcutter.plan(model_path, memory="4GiB", **given).minimum
+    for drafts in ({}, {"speculate": "ngram"}, {"speculate": str(draft), "draft_tokens": 4}):
+        options = {**given, **drafts}
+        fields = said("lc_plan", os.fsencode(model_path), json.dumps(options).encode())
+        plan = leafcutter.plan(model_path, **options)
+        expect_named(leafcutter.Plan, fields)
+        assert all(getattr(plan, name) is not None for name in fields)
+        assert len(plan.with_more_memory) == len(fields["with_more_memory"]) > 0
+        assert (plan.context, plan.minimum, plan.parts) == (128, fields["minimum"], fields["parts"])
+        assert bool(plan.speculation) == bool(drafts)
+        budgets = [forecast.budget for forecast in plan.with_more_memory]
+        assert budgets == sorted(budgets) and all(budget > plan.budget for budget in budgets)
+        for forecast in plan.with_more_memory:
+            assert (forecast.speculative_seconds_per_token is None) == (not drafts)
+    # With everything that it may say.
+    assert plan.speculation["acceptance_from"] == "kept"
+    assert plan.speculation["acceptance_file"] == f"{draft}.acceptance"
+    assert fields["speculation"].keys() == typing.get_type_hints(leafcutter.DraftForecast).keys()
+
+
+def test_answers_and_models_have_all_that_the_library_says(model, model_path, tmp_path):
+    info = model.info
+    expect_named(leafcutter.Plan, info["plan"])
+    assert all(getattr(model.plan, name) == value for name, value in info["plan"].items())
+    expect_named(leafcutter.Speculation, info["speculation"])
+    assert info["warnings"] == []
+    assert model.complete("春", max_tokens=2).speculation.keys() < info["speculation"].keys()
+    requests = tmp_path / "in.jsonl"
+    requests.write_text(json.dumps({"kind": "generate", "prompt": "春", "max_tokens": 20}), "utf-8")
+    paths = [os.fsencode(path) for path in (model_path, requests, tmp_path / "out.jsonl")]
+    options = {"memory": "128MiB", "speculate": str(model_path), "draft_tokens": 4, "seed": 1}
+    fields = said("lc_batch", *paths, json.dumps(options).encode(), _ffi.ProgressFunction(), None)
+    result = leafcutter.batch(model_path, requests, tmp_path / "again.jsonl", **options)
+    assert fields.pop("warnings") == []
+    expect_named(leafcutter.BatchResult, fields)
+    assert result.speculation["mode"] == str(model_path) and result.speculation["accepted"] > 0
+
+
+def test_a_named_draft_that_does_not_draft_is_a_warning(model_path, tmp_path):
+    """Of the package, once, where the model is opened, in the words of the command."""
+    options = {"context": 128, "threads": 1}
+    least = leafcutter.plan(model_path, memory="4GiB", disk_rate="1GB/s", **options).minimum
+    with pytest.warns(leafcutter.PerformanceWarning) as caught:
+        with leafcutter.Model(model_path, memory=least, speculate="ngram", **options) as tight:
+            assert tight.info["warnings"] == [f"speculation is {tight.info['speculation']['mode']}"]
+            assert tight.complete("春", max_tokens=1).text
+    assert [one.filename for one in caught] == [__file__]
+    assert re.match(r"speculation is off: no room for ngram; .*it drafts with \d+ MiB$", str(caught[0].message))
+    # What was kept of it is of no use, either.
+    draft = shutil.copy(model_path, tmp_path / "draft.leaf")
+    (tmp_path / "draft.leaf.acceptance").write_text("{")
+    with pytest.warns(leafcutter.PerformanceWarning, match="nothing is known of how often the guesses were right: "):
+        leafcutter.Model(model_path, memory="128MiB", speculate=draft, draft_tokens=4, **options).close()
+    requests = tmp_path / "in.jsonl"
+    requests.write_text('{"kind":"generate","prompt":"\u6625","max_tokens":1}')
+    with pytest.warns(leafcutter.PerformanceWarning, match="nothing is known of how often") as caught:
+        leafcutter.batch(
+            model_path, requests, tmp_path / "out.jsonl", memory="128MiB", speculate=draft, draft_tokens=4)
+    assert [one.filename for one in caught] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for speculate in (None, "auto", "off"):
+            leafcutter.Model(model_path, memory=least, speculate=speculate, **options).close()
 
 
 def test_a_model_tells_what_it_takes(model):

@@ -105,7 +105,9 @@ lc_status lc_model_open(const char *path, const char *options_json, lc_model **o
    still to be freed; what they hold can still be read. NULL, a closed model and a foreign handle: nothing happens. */
 void lc_model_close(lc_model *model);
 
-/* Describes an open model: file, configuration, threads, plan and memory, as one JSON object.
+/* Describes an open model as one JSON object: file, configuration, threads, plan, memory; "speculation", what guesses
+   tokens or why nothing does ("mode") and what has come of it; "warnings", a list of sentences about what is not as it
+   was asked, such as a draft model for which there is no room. The list is empty nearly always, and stays as it is.
 
    json  set to a string that lc_string_free frees; to NULL on failure.
    Returns LC_OK, LC_USAGE, LC_CLOSED. */
@@ -218,8 +220,9 @@ lc_status lc_verify(const char *path, lc_progress progress, void *user);
                   (while the file is checked: 0, and of those that were found); NULL for none. What it returns may
                   cancel.
    user           handed to it.
-   json           set to what came of it, {"requests","done","failed","done_before","tokens"}, a string that
-                  lc_string_free frees; to NULL on failure. May be NULL. Requests that failed have an answer, too.
+   json           set to what came of it, {"requests","done","failed","done_before","tokens","speculation","warnings"},
+                  the last two as in lc_model_info; a string that lc_string_free frees; to NULL on failure. May be NULL.
+                  Requests that failed have an answer, too.
    Returns LC_OK when each request has its answer, LC_USAGE (also for answers that are there without "resume", and for
    a line that makes no sense), LC_BAD_INPUT, LC_IO, LC_BUDGET, LC_CANCELLED; what has its answer keeps it. */
 lc_status lc_batch(const char *model_path, const char *in, const char *out, const char *options_json,
@@ -234,9 +237,9 @@ lc_status lc_batch(const char *model_path, const char *in, const char *out, cons
 lc_status lc_job_open(const char *model_path, const char *in, const char *out, const char *options_json,
                       lc_progress progress, void *user, lc_job **job);
 
-/* Describes a job as one JSON object: what lc_batch says, "tokens" being those of the answers that were taken, and what
-   a model has to be opened for to answer any of its lines: "context", "sequences" (of one line), "logit_rows";
-   "line_bytes" of the longest line.
+/* Describes a job as one JSON object: the counts that lc_batch says, "tokens" being those of the answers that were
+   taken, and what a model has to be opened for to answer any of its lines: "context", "sequences" (of one line),
+   "logit_rows"; "line_bytes" of the longest line.
 
    json  set to a string that lc_string_free frees; to NULL on failure.
    Returns LC_OK, LC_USAGE, LC_CLOSED. */

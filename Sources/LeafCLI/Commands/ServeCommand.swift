@@ -1,6 +1,7 @@
 import Dispatch
 import Glibc
 import LeafArguments
+import LeafFormat
 import LeafServer
 import LeafSystem
 import LeafWire
@@ -96,8 +97,20 @@ struct ServeCommand: Command {
     private static let fileCounts = 4...100_000
 
     func run(_ terminal: Terminal) throws(LeafError) {
+        let journal = AccessLog(log ?? .text, warn: terminal.notes.warn, write: terminal.notes.write)
+        do throws(LeafError) {
+            try serve(journal, terminal)
+        } catch {
+            guard log == .json else { throw error }
+            // Whoever reads the log as JSON finds nothing else in it.
+            journal.tell(error.advised, as: "error", .string(error.advised))
+            exit(error.exitCode)
+        }
+    }
+
+    private func serve(_ journal: AccessLog, _ terminal: Terminal) throws(LeafError) {
         try validate()
-        terminal.progress.show("opening \(model)")
+        if log != .json { terminal.progress.show("opening \(model)") }
         let keys: KeyRing? = if let keyFile { try KeyRing(path: keyFile) } else { nil }
         let file = try tuning.open(model, memory: engine.memory, terminal)
         let prompt = file.configuration.promptLength
@@ -117,7 +130,6 @@ struct ServeCommand: Command {
         let plan = try ServicePlan(
             file, options, context: context, sequences: batch.count, limits, files: files.map { _ in fileLimits })
         options = plan.options
-        let journal = AccessLog(log ?? .text, warn: terminal.notes.warn, write: terminal.notes.write)
         try engine.checkResults(beside: file, [keyFile, self.certificate, certificateKey].compactMap { $0 })
         options.drafts = try engine.drafts(warning: journal.warn)
         _ = try Model.plan(file, options)
@@ -192,7 +204,11 @@ struct ServeCommand: Command {
     ) throws(LeafError) {
         let handle = service.handle
         let watch = terminal.interrupt.cancellation.watch { handle.stop() }
-        terminal.interrupt.beforeEnd { handle.cutOff(within: 250) }
+        let outcome = Opening()
+        terminal.interrupt.beforeEnd { [engine] in
+            handle.cutOff(within: 250)
+            outcome.keepAcceptance(engine, journal)
+        }
         defer {
             terminal.interrupt.cancellation.unwatch(watch)
             terminal.interrupt.endsAtOnce()
@@ -200,21 +216,18 @@ struct ServeCommand: Command {
         var settings = AnswerDesk.Settings()
         settings.mostBytes = plan.clients.requestBytes
         settings.modelName = name ?? Self.name(of: file)
-        let outcome = Opening()
         let opening = ThreadGroup()
-        let words = "\(plan.capacity.sequences) of \(batch.count) texts at the same time, \(context) tokens each, "
-        let rest = "\(plan.clients.limits.connections) connections"
         let address = socket.address.url(isEncrypted: certificate != nil)
-        try opening.start { [notes = terminal.notes, isQuiet = terminal.isQuiet, settings, engine] in
+        try opening.start { [self, isQuiet = terminal.isQuiet, settings] in
             do throws(LeafError) {
                 let model = try Model(file, options)
                 outcome.result.withLock { $0 = .success(model) }
                 handle.open(Service.Opened(model, AnswerDesk(file, capacity: model.capacity, settings)))
-                model.tellMissedDrafts(journal.warn)
-                if !isQuiet { notes.write("listening on \(address) (\(words)\(rest))") }
+                if let warning = draftWarning(of: model) { journal.warn(warning) }
+                if !isQuiet { tellListening(at: address, plan, journal) }
                 // One that is killed has kept nearly all.
                 while engine.keepsAcceptance, model.missedDrafts == nil, outcome.rest() {
-                    engine.keepAcceptance(of: model, warning: journal.warn)
+                    outcome.keepAcceptance(engine, journal)
                 }
             } catch {
                 outcome.result.withLock { $0 = .failure(error) }
@@ -226,15 +239,35 @@ struct ServeCommand: Command {
         outcome.end()
         opening.wait()
         if let model = try outcome.result.withLock({ $0 })?.get() {
-            engine.keepAcceptance(of: model, warning: journal.warn)
+            outcome.keepAcceptance(engine, journal)
             if !terminal.isQuiet { journal.tellDrafts(of: model) }
         }
-        terminal.note("stopped")
+        if !terminal.isQuiet { journal.tell("stopped", as: "stopped", .bool(true)) }
+    }
+
+    /// Why nothing drafts although somebody asked for it, and what else than memory changes that.
+    private func draftWarning(of model: Model) -> String? {
+        guard let warning = model.draftWarning else { return nil }
+        // The memory that it names is that for as many texts as may be.
+        let hasHint = batch.count > 1 && warning.contains(" it drafts with ")
+        return warning + (hasHint ? "; fewer texts at once, by --max-batch, need less" : "")
+    }
+
+    private func tellListening(at address: String, _ plan: ServicePlan, _ journal: AccessLog) {
+        let (texts, connections) = (plan.capacity.sequences, plan.clients.limits.connections)
+        let words = "\(texts) of \(batch.count) texts at the same time, \(context) tokens each"
+        journal.tell(
+            "listening on \(address) (\(words), \(connections) connections)", as: "listening",
+            [
+                "address": .string(address), "texts": .integer(texts), "context": .integer(context),
+                "connections": .integer(connections),
+            ])
     }
 
     /// What another thread has opened, and when that may end.
     private final class Opening: Sendable {
         let result = Mutex<Result<Model, LeafError>?>(nil)
+        private let keeping = Mutex(())
         private let isOver = Monitor(false, events: 1)
         /// Between two times at which is kept what came of drafts.
         private static let restNanoseconds: UInt64 = 600_000_000_000
@@ -245,6 +278,12 @@ struct ServeCommand: Command {
         func rest() -> Bool {
             let end = DispatchTime.now().uptimeNanoseconds + Self.restNanoseconds
             return isOver.sleep(until: end, for: .over) { $0 }
+        }
+
+        /// Keeps what came of drafts. Whoever is about to end the process waits until another thread has done so.
+        func keepAcceptance(_ engine: EngineOptions, _ journal: AccessLog) {
+            guard case .success(let model)? = result.withLock({ $0 }) else { return }
+            keeping.withLock { _ in engine.keepAcceptance(of: model, warning: journal.warn) }
         }
 
         func end() {

@@ -1,6 +1,7 @@
 import LeafFormat
 import LeafSystem
 import LeafTokenizer
+import LeafWire
 import Leafcutter
 
 /// The output of a command: results go to standard output, everything else to standard error.
@@ -101,6 +102,6 @@ struct Notes: Sendable {
 extension Model {
     /// Says why nothing drafts where somebody asked for it.
     func tellMissedDrafts(_ warn: (String) -> Void) {
-        if let missedDrafts { warn("speculation is \(missedDrafts)") }
+        if let draftWarning { warn(draftWarning) }
     }
 }

@@ -171,6 +171,26 @@ extension OpenAPI {
            "data": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}}
           }
          },
+         "Plan": {
+          "type": "object",
+          "required": [
+           "budget", "planned", "minimum", "context", "sequences", "parts", "streamed_bytes_per_sweep", "speculation"
+          ],
+          "properties": {
+           "budget": {"type": "integer", "description": "Bytes of memory, as all of these."},
+           "planned": {"type": "integer"}, "minimum": {"type": "integer"},
+           "parts": {"type": "object", "additionalProperties": {"type": "integer"}},
+           "streamed_bytes_per_sweep": {"type": "integer", "description": "What is read from the disk each time."},
+           "context": {"type": "integer", "description": "Tokens of a text at most."},
+           "sequences": {"type": "integer", "description": "Texts at the same time at most."},
+           "speculation": {
+            "type": "object", "required": ["mode"],
+            "properties": {
+             "mode": {"enum": ["off", "ngram", "model"], "description": "What guesses tokens at present."}
+            }
+           }
+          }
+         },
          "Health": {
           "type": "object", "required": ["status"], "properties": {"status": {"enum": ["ok", "loading"]}}
          },

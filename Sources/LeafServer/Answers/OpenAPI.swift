@@ -48,7 +48,7 @@ enum OpenAPI {
             get(
                 "/health", "Whether it answers.", json(schema("Health")), isOpen: true,
                 unavailable: json(["anyOf": [schema("Health"), schema("Error")]])),
-            get("/plan", "The memory plan.", json(["type": "object"])),
+            get("/plan", "The memory plan, and what guesses tokens.", json(schema("Plan"))),
             get("/metrics", "Counters for Prometheus.", text("text/plain")),
             get("/events", "Where the sweep is, as server-sent events.", events),
             get("/openapi.json", "This document.", json(["type": "object"])),

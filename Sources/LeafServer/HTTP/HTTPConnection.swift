@@ -128,10 +128,39 @@ final class HTTPConnection {
     private func received(_ count: Int, in buffer: OpaquePointer) {
         guard count > 0, state != .refused else { return }
         heldBytes += count
-        if state == .idle || state == .agreeing { enter(.receivingHead) }
+        if state == .idle || state == .agreeing { beginsRequest() }
         read(count, at: evbuffer_get_length(buffer) - count, of: buffer)
         server.hold(count, for: self)
         if refusal != nil { drop(buffer) } else { dropEmptyLines(of: buffer) }
+    }
+
+    private func beginsRequest() {
+        enter(.receivingHead)
+        watchEnd()
+    }
+
+    /// Tells of the end of a request that does not become whole. One that does has the exchange watch from then on.
+    private func watchEnd() {
+        guard let owner else { return }
+        evhttp_connection_set_closecb(
+            owner,
+            { _, connection in
+                guard let connection else { return }
+                Unmanaged<HTTPConnection>.fromOpaque(connection).takeUnretainedValue().isLost()
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    /// libevent ends the connection.
+    private func isLost() {
+        guard state == .receivingHead || state == .receivingBody else { return }
+        server.note(fragment(isCutOff ? .cut : .gone))
+    }
+
+    /// The request under way, as it ends.
+    private func fragment(_ outcome: HTTPOutcome, sentBytes: Int = 0) -> HTTPServer.Fragment {
+        HTTPServer.Fragment(
+            id: requestID(), outcome: outcome, peer: peer, sentBytes: sentBytes,
+            seconds: (ContinuousClock.now - began) / .seconds(1))
     }
 
     private func read(_ count: Int, at offset: Int, of buffer: OpaquePointer) {
@@ -199,6 +228,8 @@ final class HTTPConnection {
         let waiting = evbuffer_get_length(input)
         guard waiting > 0, let input else { return }
         enter(.receivingHead)
+        // Behind the last answer that a client wants, libevent ends the connection: what follows was not taken.
+        server.soon(self) { $0.watchEnd() }
         read(waiting, at: 0, of: input)
         guard refusal != nil else { return dropEmptyLines(of: input) }
         drop(input)
@@ -255,7 +286,7 @@ final class HTTPConnection {
             if seconds > server.limits.headSeconds { close() }
         case .idle:
             // A head arrives in records, of which nothing is seen before they are whole.
-            if let session, session.receivedBytes != encryptedBytes { return enter(.receivingHead) }
+            if let session, session.receivedBytes != encryptedBytes { return beginsRequest() }
             if seconds > server.limits.idleSeconds { close() }
         case .receivingHead: if seconds > server.limits.headSeconds { refuse(.requestTimeout) }
         case .receivingBody: if seconds > server.limits.bodySeconds { refuse(.requestTimeout) }
@@ -275,13 +306,11 @@ final class HTTPConnection {
         refusedOwner = owner
         server.release(heldBytes)
         heldBytes = 0
-        let refusal = HTTPServer.Refusal(
-            id: requestID(), error: error, peer: peer, sentBytes: error.lastWordsBody.utf8.count,
-            seconds: (ContinuousClock.now - began) / .seconds(1))
+        let fragment = fragment(.answered(error.status), sentBytes: error.lastWordsBody.utf8.count)
         enter(.refused)
         let (input, output) = (bufferevent_get_input(events), bufferevent_get_output(events))
         evbuffer_drain(input, evbuffer_get_length(input))
-        let answer = error.lastWords(to: refusal.id)
+        let answer = error.lastWords(to: fragment.id)
         _ = answer.withUnsafeBytes { evbuffer_add(output, $0.baseAddress, $0.count) }
         bufferevent_setcb(
             events,
@@ -298,7 +327,7 @@ final class HTTPConnection {
                 if !isReading { own.close() }
             }, Unmanaged.passUnretained(self).toOpaque())
         bufferevent_enable(events, Int16(EV_READ | EV_WRITE))
-        server.note(refusal)
+        server.note(fragment)
     }
 
     /// Whether the server ended it before an answer was whole, and not its client.

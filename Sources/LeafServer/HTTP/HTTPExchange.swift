@@ -48,8 +48,6 @@ final class HTTPExchange {
     /// before something is sent, and nobody should work for who has left. Other answers are sent whole: a client may
     /// end its side once it has asked for everything.
     var endsWithClient = false
-    /// Whether the answer goes on until its client leaves.
-    var isEndless = false
     /// Called once, when the client has gone before the answer was whole.
     var whenGone: () -> Void = {}
     /// Called once, when everything is over.
@@ -138,12 +136,11 @@ final class HTTPExchange {
     var isStarted: Bool { state != .open }
     var isEnded: Bool { state == .ended || state == .gone }
 
-    /// What became of it, once it is over: the status, `gone` where the client left before the answer was whole, `cut`
-    /// where the server broke it off.
-    var outcome: String {
-        if isCutOff { return "cut" }
-        guard let status, !isGone || isEndless else { return "gone" }
-        return "\(status.rawValue)"
+    /// What became of it, once it is over.
+    var outcome: HTTPOutcome {
+        if isCutOff { return .cut }
+        guard let status, !isGone else { return .gone }
+        return .answered(status)
     }
 
     /// Bytes that the client has not taken yet.

@@ -25,21 +25,21 @@ final class HTTPServer {
     /// Bytes of answers that clients have not taken, at most.
     private var waitingBytes = 0
     private var isMakingRoom = false
-    /// A request that never became whole, and its answer.
-    struct Refusal {
+    /// A request that never became whole.
+    struct Fragment {
         /// What the request is called.
         let id: String
-        let error: ServedError
+        let outcome: HTTPOutcome
         /// The client's address; empty for a local socket.
         let peer: String
-        /// Of the answer's body.
+        /// Of the body of its answer, if it got one.
         let sentBytes: Int
         /// Since the request began.
         let seconds: Double
     }
 
     /// What is told of requests that never became whole.
-    var onRefusal: (Refusal) -> Void = { _ in }
+    var onFragment: (Fragment) -> Void = { _ in }
     private let handle: (HTTPExchange) -> Void
 
     private static let tickMilliseconds = 250
@@ -208,8 +208,8 @@ final class HTTPServer {
 
     /// Answers a request that is refused, unless it is answered already, when libevent is no longer in its middle.
     func refuseSoon(_ connection: HTTPConnection) {
-        loop.soon { [weak self, weak connection] in
-            guard let self, let connection, !connection.isGone else { return }
+        soon(connection) { [weak self] connection in
+            guard let self else { return }
             if let error = connection.refusal { return connection.refuse(error) }
             if connection.state == .answering, heldBytes > limits.poolBytes { connection.close() }
         }
@@ -238,7 +238,15 @@ final class HTTPServer {
     /// Whoever takes what they are sent has done so after this.
     private static let shortestStall = Duration.seconds(1)
 
-    func note(_ refusal: Refusal) { onRefusal(refusal) }
+    func note(_ fragment: Fragment) { onFragment(fragment) }
+
+    /// Does something with a connection once libevent is no longer in its middle, if it is there still.
+    func soon(_ connection: HTTPConnection, _ body: @escaping (HTTPConnection) -> Void) {
+        loop.soon { [weak connection] in
+            guard let connection, !connection.isGone else { return }
+            body(connection)
+        }
+    }
 
     // MARK: Requests
 

@@ -1,5 +1,5 @@
 import Glibc
-import LeafFormat
+package import LeafFormat
 import LeafSystem
 import LeafWire
 package import Leafcutter
@@ -48,22 +48,30 @@ package struct AccessLog: Sendable {
     package func warn(_ sentence: String) {
         switch format {
         case .text: warnInWords(sentence)
-        case .json:
-            let line: JSON = ["time": .string(Self.now), "warning": .string(sentence)]
-            write(line.line)
+        case .json: write(Self.line("warning", .string(sentence)))
+        }
+    }
+
+    /// Writes what has become of the server.
+    ///
+    /// - Parameters:
+    ///   - sentence: for people.
+    ///   - name: of the field that says the same to programs.
+    package func tell(_ sentence: String, as name: String, _ value: JSON) {
+        switch format {
+        case .text: write(sentence)
+        case .json: write(Self.line(name, value))
         }
     }
 
     /// Writes what drafts have come to since the model was opened; nothing where nothing was drafted.
     package func tellDrafts(of model: Model) {
         let drafts = DraftTally(model.speculation)
-        guard let sentence = drafts.sentence(model) else { return }
-        switch format {
-        case .text: write(sentence)
-        case .json:
-            let line: JSON = ["speculation": drafts.total(model)]
-            write(line.line)
-        }
+        if let sentence = drafts.sentence(model) { tell(sentence, as: "speculation", drafts.total(model)) }
+    }
+
+    private static func line(_ name: String, _ value: JSON) -> String {
+        JSON.object([("time", .string(now)), (name, value)]).line
     }
 
     /// A request that is over.
@@ -76,8 +84,7 @@ package struct AccessLog: Sendable {
         /// The name under which it is counted.
         let route: String
         let status: HTTPStatus?
-        /// What became of it, as it is counted.
-        let outcome: String
+        let outcome: HTTPOutcome
         /// Of the answer, without its head.
         let bytes: Int
         let seconds: Double
@@ -90,16 +97,16 @@ package struct AccessLog: Sendable {
         switch format {
         case .text:
             let request = "\(entry.asked?.method ?? "-") \(path ?? "-")"
-            write(
-                "\(Self.now) \(peer) \(request) \(entry.outcome) \(entry.bytes) bytes \(milliseconds) ms \(entry.id)")
+            let answer = "\(entry.outcome.word) \(entry.bytes) bytes \(milliseconds) ms"
+            write("\(Self.now) \(peer) \(request) \(answer) \(entry.id)")
         case .json:
             let line: JSON = [
                 "time": .string(Self.now), "id": .string(entry.id), "peer": .string(peer),
                 "method": entry.asked.map { .string($0.method) } ?? .null,
                 "path": path.map { .string($0) } ?? .null, "route": .string(entry.route),
                 "status": .integer(entry.status?.rawValue ?? 0), "bytes": .integer(entry.bytes),
-                "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(entry.outcome == "gone"),
-                "cut": .bool(entry.outcome == "cut"),
+                "seconds": .number(Double(milliseconds) / 1000), "gone": .bool(entry.outcome == .gone),
+                "cut": .bool(entry.outcome == .cut),
             ]
             write(line.line)
         }

@@ -13,17 +13,17 @@ struct ServerMetrics {
 
     private struct Answered: Hashable {
         let route: String
-        let outcome: String
+        let outcome: HTTPOutcome
     }
 
     /// - Parameters:
     ///   - route: one of a few; never what a client made up.
-    ///   - outcome: of the exchange.
-    mutating func count(_ route: String, _ outcome: String) {
+    ///   - outcome: of the request.
+    mutating func count(_ route: String, _ outcome: HTTPOutcome) {
         requests[Answered(route: route, outcome: outcome), default: 0] += 1
     }
 
-    private func total(_ outcome: String) -> Int {
+    private func total(_ outcome: HTTPOutcome) -> Int {
         requests.reduce(0) { $0 + ($1.key.outcome == outcome ? $1.value : 0) }
     }
 
@@ -50,13 +50,14 @@ struct ServerMetrics {
         var page = MetricsPage()
         page.add(
             "leafcutter_requests_total", .counter, "Requests that are over, by what became of them.",
-            requests.sorted { ($0.key.route, $0.key.outcome) < ($1.key.route, $1.key.outcome) }.map {
-                ("{route=\"\($0.key.route)\",status=\"\($0.key.outcome)\"}", Double($0.value))
-            })
+            requests.map { (route: $0.key.route, word: $0.key.outcome.word, count: $0.value) }
+                .sorted { ($0.route, $0.word) < ($1.route, $1.word) }
+                .map { ("{route=\"\($0.route)\",status=\"\($0.word)\"}", Double($0.count)) })
         page.add(
-            "leafcutter_clients_gone_total", .counter, "Clients that left before their answer was whole.",
-            total("gone"))
-        page.add("leafcutter_answers_cut_total", .counter, "Answers that the server broke off.", total("cut"))
+            "leafcutter_clients_gone_total", .counter,
+            "Clients that left before their request and its answer were whole.", total(.gone))
+        page.add(
+            "leafcutter_answers_cut_total", .counter, "Requests and answers that the server broke off.", total(.cut))
         page.add("leafcutter_tokens_total", .counter, "Tokens that were generated.", tokens)
         page.add("leafcutter_connections", .gauge, "Open connections.", now.connections)
         page.add("leafcutter_queue_requests", .gauge, "Requests that wait for their turn.", now.waiting)
@@ -81,6 +82,9 @@ struct ServerMetrics {
         page.add(
             "leafcutter_draft_steps_total", .counter, "Sweeps of single texts that might have drafts.", drafts.steps)
         page.add("leafcutter_draft_step_tokens_total", .counter, "Tokens that texts got on these.", drafts.tokens)
+        page.add(
+            "leafcutter_speculation_info", .gauge, "What guesses tokens: ngram, model, or off where nothing does.",
+            [("{mode=\"\(drafts.kind.rawValue)\"}", 1)])
         return page.text
     }
 }

@@ -101,11 +101,19 @@ public struct DraftOptions: Sendable {
 
     /// - Throws: `.usage` if there is something for n-grams, and none of them guesses.
     func check(for file: ModelFile) throws(LeafError) {
-        guard file.draftCorpus != nil || file.unreadCorpus != nil || sharesNgrams else { return }
+        if file.draftCorpus != nil || file.unreadCorpus != nil { try checkNgrams("a draft corpus is") }
+        try checkSharing()
+    }
+
+    /// - Throws: `.usage` if n-grams are shared that nothing guesses by.
+    func checkSharing() throws(LeafError) {
+        if sharesNgrams { try checkNgrams("what other texts have said is") }
+    }
+
+    private func checkNgrams(_ what: String) throws(LeafError) {
         switch source {
         case .automatic, .ngrams: return
         case .none, .model:
-            let what = file.draftCorpus != nil ? "a draft corpus is" : "what other texts have said is"
             throw LeafError(
                 .usage, "\(what) for n-grams, and something else guesses, or nothing",
                 advice: .setting("speculate", ["ngram", "auto"]))

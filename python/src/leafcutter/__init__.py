@@ -9,7 +9,16 @@
             print(piece.text, end="", flush=True)
 """
 
-from leafcutter._errors import BadInputError, BudgetError, BusyError, Cancelled, Error, FileError, UsageError
+from leafcutter._errors import (
+    BadInputError,
+    BudgetError,
+    BusyError,
+    Cancelled,
+    Error,
+    FileError,
+    PerformanceWarning,
+    UsageError,
+)
 from leafcutter._files import convert, plan, verify
 from leafcutter._jobs import BatchResult, Job, batch
 from leafcutter._model import Model
@@ -19,8 +28,10 @@ from leafcutter._types import (
     IO,
     Blank,
     Choice,
+    DraftForecast,
     FillOptions,
     Filling,
+    Forecast,
     FormOptions,
     GenerateOptions,
     LogitsOptions,
@@ -29,8 +40,11 @@ from leafcutter._types import (
     Perplexity,
     Piece,
     Plan,
+    Prediction,
     Sample,
     Score,
+    Share,
+    Speculation,
     Timing,
     TokenLogprob,
 )
@@ -45,10 +59,12 @@ __all__ = [
     "BusyError",
     "Cancelled",
     "Choice",
+    "DraftForecast",
     "Error",
     "FileError",
     "FillOptions",
     "Filling",
+    "Forecast",
     "FormOptions",
     "GenerateOptions",
     "Generation",
@@ -57,11 +73,15 @@ __all__ = [
     "LogitsOptions",
     "Memory",
     "Model",
+    "PerformanceWarning",
     "Perplexity",
     "Piece",
     "Plan",
+    "Prediction",
     "Sample",
     "Score",
+    "Share",
+    "Speculation",
     "Timing",
     "TokenLogprob",
     "UsageError",

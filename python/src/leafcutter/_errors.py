@@ -78,6 +78,10 @@ class Cancelled(Error):
     _code = "cancelled"
 
 
+class PerformanceWarning(UserWarning):
+    """A model works, and its answers are right, but it will be slower than it was asked to be."""
+
+
 _BY_STATUS: dict[int, type[Error]] = {
     _ffi.USAGE: UsageError,
     _ffi.BAD_INPUT: BadInputError,

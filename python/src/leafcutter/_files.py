@@ -9,7 +9,8 @@ from typing import Any, Optional
 from leafcutter import _ffi
 from leafcutter._errors import check
 from leafcutter._progress import Bar, Progress, reporting
-from leafcutter._types import Path, Plan, Size, made
+from leafcutter._types import Path, Plan, Size
+from leafcutter._types import plan as made_plan
 from leafcutter._waiting import interruptibly
 from leafcutter._wire import encoded, path_bytes
 
@@ -59,7 +60,7 @@ def plan(
         check(library.lc_plan(target, body, ctypes.byref(text)))
         return _ffi.take_string(text)
 
-    return made(Plan, json.loads(interruptibly(call)))
+    return made_plan(json.loads(interruptibly(call)))
 
 
 def convert(

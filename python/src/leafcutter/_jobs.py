@@ -5,15 +5,16 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import warnings
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Iterator, Optional
 
 from leafcutter import _ffi
-from leafcutter._errors import check
+from leafcutter._errors import PerformanceWarning, check
 from leafcutter._progress import Bar, Progress, reporting
-from leafcutter._types import Fields, Path, Size, made
+from leafcutter._types import Fields, Path, Size, Speculation, made
 from leafcutter._wire import encoded, path_bytes, require_bytes
 
 
@@ -27,6 +28,8 @@ class BatchResult:
         failed: answers that say why there is none.
         done_before: answers that were there before this call.
         tokens: tokens that were generated and scored in this call.
+        speculation: what guessed tokens in this call, and how often it was right; empty for a ``Job``, whose models
+            others have.
     """
 
     requests: int
@@ -34,6 +37,7 @@ class BatchResult:
     failed: int
     done_before: int
     tokens: int
+    speculation: Speculation = field(default_factory=Speculation)
 
 
 def batch(
@@ -78,6 +82,9 @@ def batch(
         FileError: a file cannot be read or written, or another run has the job.
         BudgetError: it does not fit; ``minimum`` is the smallest budget that works, in bytes.
         KeyboardInterrupt: at once; what has its answer keeps it.
+
+    Warns:
+        PerformanceWarning: as ``Model``, when all is done.
     """
     arguments = _arguments(model, requests, answers, errors, resume, skip_bad, seed)
     arguments[1].update(batch=batch, memory=memory, threads=threads, **options)
@@ -90,7 +97,10 @@ def batch(
         return _ffi.take_string(text)
 
     with Bar(progress, "answering", "request") as bar:
-        return made(BatchResult, json.loads(reporting(call, bar)))
+        fields = json.loads(reporting(call, bar))
+    for sentence in fields.get("warnings", ()):
+        warnings.warn(sentence, PerformanceWarning, stacklevel=2)
+    return made(BatchResult, fields)
 
 
 class Job:

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import os
+import warnings
 import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, AsyncIterator, Iterable, Iterator, Mapping, Optional, Sequence, Union, overload
@@ -14,7 +15,7 @@ import numpy as np
 
 from leafcutter import _async, _ffi
 from leafcutter._answers import KINDS, first_result, in_order, in_turn, request_fields
-from leafcutter._errors import UsageError, check
+from leafcutter._errors import PerformanceWarning, UsageError, check
 from leafcutter._progress import Progress
 from leafcutter._request import Request
 from leafcutter._stream import GenerationStream
@@ -36,6 +37,7 @@ from leafcutter._types import (
     filling,
     generation,
     made,
+    plan,
 )
 from leafcutter._waiting import interruptibly
 from leafcutter._wire import encoded, path_bytes, refuse_bytes, refuse_sets, require_bytes, text_or_ids
@@ -110,6 +112,10 @@ class Model:
             FileError: a file cannot be read.
             BadInputError: a file is damaged, or no model.
             UsageError: an option makes no sense.
+
+        Warns:
+            PerformanceWarning: what ``speculate`` names does not guess, for want of memory or because that would take
+                longer.
         """
         given = {
             "memory": memory,
@@ -142,6 +148,8 @@ class Model:
         self._handle = ctypes.c_void_p(handle)
         self._close = weakref.finalize(self, _close, handle, owner)
         self.path = os.fspath(path)
+        for sentence in self.info.get("warnings", ()):
+            warnings.warn(sentence, PerformanceWarning, stacklevel=2)
 
     # Texts
 
@@ -433,7 +441,8 @@ class Model:
 
     @property
     def info(self) -> dict[str, Any]:
-        """File, configuration, threads, plan and memory, as the library describes them."""
+        """File, configuration, threads, plan, memory and drafts, as the library describes them; ``warnings`` says what
+        is not as it was asked."""
         text = ctypes.c_void_p()
         check(_ffi.library().lc_model_info(self._handle, ctypes.byref(text)))
         info: dict[str, Any] = json.loads(_ffi.take_string(text))
@@ -442,7 +451,7 @@ class Model:
     @property
     def plan(self) -> Plan:
         """What the model takes and why, in bytes."""
-        return made(Plan, self.info["plan"])
+        return plan(self.info["plan"])
 
     @property
     def memory(self) -> Memory:

@@ -32,6 +32,25 @@ def made(kind: type[_Made], fields: Fields) -> _Made:
     return kind(**given)
 
 
+class Speculation(TypedDict, total=False):
+    """What guessed tokens, and what came of it."""
+
+    mode: str
+    """``"off"``, ``"ngram"``, the path of a model, or ``"off: "`` and why nothing guesses."""
+    drafted: int
+    """Tokens that were guessed."""
+    accepted: int
+    """Those of them that the model chose as well."""
+    tokens_per_sweep: float
+    """What a text got on a reading of the model behind its prompt's, on average."""
+    draft_seconds: float
+    """Seconds that guessing took, of all texts of the model."""
+    tokens: int
+    """Of all texts of a model: what they got on readings behind their prompts'."""
+    steps: int
+    """Of all texts of a model: these readings, counted for each text."""
+
+
 class FormOptions(TypedDict, total=False):
     """The form in which the model is given a text; every kind of request takes these."""
 
@@ -197,7 +216,8 @@ class Generation(Sample):
     timing: Timing = Timing()
     memory: Optional[Memory] = None
     io: Optional[IO] = None
-    speculation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    speculation: Speculation = dataclasses.field(default_factory=Speculation)
+    """What guessed tokens of this text, and how often it was right."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,6 +290,71 @@ class Perplexity:
     """Characters of the text that the vocabulary lacks and that were left out: the first 16 different ones."""
 
 
+class Share(TypedDict, total=False):
+    """How much of a model stays in memory."""
+
+    total: int
+    pinned: int
+    """Stay in memory."""
+    streamed: int
+    """Are read on each reading of the model."""
+
+
+class Prediction(TypedDict, total=False):
+    """How fast a model will be without guesses."""
+
+    seconds_per_token: float
+    reading_seconds_per_token: float
+    """What reading the disk takes of it; the processor works meanwhile."""
+    computing_seconds_per_token: float
+    prefill_seconds: float
+    """Until the first token of a text that fills ``Plan.context`` with its prompt."""
+    bound: str
+    """What it waits for: ``"disk"``, ``"memory"`` or ``"compute"``."""
+
+
+class DraftForecast(TypedDict, total=False):
+    """What guesses will give."""
+
+    mode: str
+    """What guesses, or why nothing does."""
+    acceptance: float
+    """How often a best guess is taken to be right, 0 to 1."""
+    acceptance_from: str
+    """``"given"``, ``"kept"`` or ``"assumed"``."""
+    acceptance_guesses: int
+    """Guesses that were counted, where it was kept."""
+    acceptance_file: str
+    """Where they are kept."""
+    drafts: int
+    """Guesses for a text on each reading."""
+    tokens_per_sweep: float
+    seconds_per_token: float
+    draft_seconds: float
+    """Seconds of guessing on each reading."""
+    draft_bytes: int
+    """Memory that guessing takes."""
+    lent_blocks: int
+    """Half layers that a copy of the model computes with the model's own weights."""
+    off_seconds_per_token: Optional[float]
+    """Without guesses, and with their memory for weights."""
+    seconds_saved_by_one_gibibyte: float
+    """Of each token, by one GiB more of memory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """How fast a model will be with another budget."""
+
+    budget: int
+    """Bytes."""
+    seconds_per_token: float
+    """Without guesses."""
+    prefill_seconds: float
+    speculative_seconds_per_token: Optional[float] = None
+    """With guesses, where some were asked for."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """What a model needs inside a budget, and how fast it will be. Bytes and seconds."""
@@ -280,23 +365,31 @@ class Plan:
     planned: Optional[int] = None
     """The sum of all parts, of a model that is open."""
     fits: bool = True
+    context: Optional[int] = None
+    """Tokens of a text that it is made for."""
     parts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Bytes by purpose."""
-    blocks: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    """Half layers: ``total``, ``pinned`` (stay in memory), ``streamed``."""
-    chunks: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    """Units of reading, likewise."""
+    blocks: Share = dataclasses.field(default_factory=Share)
+    """Half layers."""
+    chunks: Share = dataclasses.field(default_factory=Share)
+    """Units of reading."""
     streamed_bytes_per_sweep: int = 0
     """Read from the disk for each token."""
     kv_bytes_per_token: Optional[int] = None
+    """Memory for one token more of context."""
     max_context: Optional[int] = None
+    """Tokens of the longest context that the budget has room for."""
     disk_bytes_per_second: Optional[float] = None
-    predicted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """``seconds_per_token``, ``prefill_seconds``, ``bound``: ``"disk"``, ``"memory"`` or ``"compute"``."""
-    speculation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """What drafts give, if some were asked for: ``mode``, ``acceptance`` and ``acceptance_from`` (``"given"``,
-    ``"kept"``, ``"assumed"``), ``drafts``, ``tokens_per_sweep``, ``seconds_per_token``, ``off_seconds_per_token`` and
-    others, as ``leafcutter plan --json`` has them."""
+    cost_of_computing: Optional[float] = None
+    """Seconds that each second of computing adds to reading where the disk is what is waited for (0 to 1)."""
+    cost_of_reading: Optional[float] = None
+    """Seconds that each second of reading adds to computing where the processor is what is waited for (0 to 1)."""
+    predicted: Prediction = dataclasses.field(default_factory=Prediction)
+    """How fast it will be without guesses."""
+    speculation: DraftForecast = dataclasses.field(default_factory=DraftForecast)
+    """What guesses will give; empty where none were asked for."""
+    with_more_memory: tuple[Forecast, ...] = ()
+    """How fast it will be with larger budgets, ascending, up to one for the whole model."""
 
 
 def _logprobs(entries: Optional[Sequence[Fields]]) -> Optional[list[TokenLogprob]]:
@@ -312,6 +405,12 @@ def _costs(fields: Fields) -> dict[str, Any]:
     """The parts that answers of several kinds share."""
     kinds: dict[str, Any] = {"timing": Timing, "memory": Memory, "io": IO}
     return {name: made(kind, fields[name]) for name, kind in kinds.items() if fields.get(name) is not None}
+
+
+def plan(fields: Fields) -> Plan:
+    """A plan of the wire's fields."""
+    more = tuple(made(Forecast, forecast) for forecast in fields.get("with_more_memory", ()))
+    return made(Plan, {**fields, "with_more_memory": more})
 
 
 def sample(fields: Fields) -> Sample:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -144,11 +145,16 @@ class _Server:
                     # Into the replica's log.
                     print(line, end="", file=sys.stderr, flush=True)
                     self._last_words = line.strip()
-                    if line.startswith("listening on "):
+                    if _is_listening(line):
                         self._listens.set()
         finally:
             self._ended.set()
             self._listens.set()
+
+
+def _is_listening(line: str) -> bool:
+    """Whether a server says in a line that it listens, whatever form its log has."""
+    return line.startswith("listening on ") or (line.startswith("{") and "listening" in json.loads(line))
 
 
 def _passed_on(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
