@@ -255,7 +255,7 @@ import Testing
         let text = try folder.file([Self.title])
         let cases: [([String], String)] = [
             (["bench", model, "--speculate", "ngram"], "give one with --text"),
-            (["bench", model, "--text", text, "--acceptance", "2"], "an acceptance of 2.0 is not between 0 and 1"),
+            (["bench", model, "--text", text, "--acceptance", "2"], "--acceptance 2 is not a number from 0 to 1"),
             (
                 ["plan", model, "--memory", "1GiB", "--acceptance", "0.5"],
                 "nothing guesses; use --speculate ngram or MODEL.leaf"
