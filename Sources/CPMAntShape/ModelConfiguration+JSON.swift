@@ -67,7 +67,7 @@ extension ModelConfiguration {
         do {
             stored = try JSONDecoder().decode(Stored.self, from: Data(json.utf8))
         } catch {
-            throw LeafError(.badInput, "\(source): the configuration in the header is damaged; convert again")
+            throw LeafError(.badInput, "\(source): the configuration in the header is damaged; make the file again")
         }
         guard stored.maskModules.count == stored.numLayers, stored.maskModules.allSatisfy({ $0.count == 2 }) else {
             throw LeafError(.badInput, "\(source): mask_modules does not have one pair for each of num_layers layers")

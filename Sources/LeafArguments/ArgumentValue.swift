@@ -36,7 +36,7 @@ extension Int: ArgumentValue {
 
 extension Int32: ArgumentValue {
     package init?(argument: String) { self.init(argument) }
-    package static var expectation: String { "a token id" }
+    package static var expectation: String { "a whole number" }
 }
 
 extension UInt64: ArgumentValue {

@@ -72,6 +72,28 @@ package struct CommandOption<Command>: Sendable {
         }
     }
 
+    /// An option with a number.
+    package static func number<Number: ArgumentNumber>(
+        _ name: String, letter: Character? = nil, _ placeholder: String, _ range: NumberRange<Number>, _ help: String,
+        _ path: any WritableKeyPath<Command, Number> & Sendable
+    ) -> Self {
+        Self(name: name, letter: letter, placeholder: placeholder, help: help, suggestion: .none) {
+            command, text throws(LeafError) in
+            command[keyPath: path] = try parse(text, name, range)
+        }
+    }
+
+    /// An option with a number that may be missing.
+    package static func number<Number: ArgumentNumber>(
+        _ name: String, letter: Character? = nil, _ placeholder: String, _ range: NumberRange<Number>, _ help: String,
+        _ path: any WritableKeyPath<Command, Number?> & Sendable
+    ) -> Self {
+        Self(name: name, letter: letter, placeholder: placeholder, help: help, suggestion: .none) {
+            command, text throws(LeafError) in
+            command[keyPath: path] = try parse(text, name, range)
+        }
+    }
+
     /// An option that may be given several times.
     package static func values<Value: ArgumentValue>(
         _ name: String, _ placeholder: String, _ help: String,
@@ -104,12 +126,26 @@ package struct CommandOption<Command>: Sendable {
         }
     }
 
-    private static func parse<Value: ArgumentValue>(_ text: String, _ name: String) throws(LeafError) -> Value {
-        guard let value = Value(argument: text) else {
-            throw LeafError(.usage, "--\(name) \(text) is not \(Value.expectation)")
+    /// - Parameters:
+    ///   - isTaken: whether the option takes a value that can be read.
+    ///   - expectation: the description of those that it takes.
+    private static func parse<Value: ArgumentValue>(
+        _ text: String, _ name: String, isTaken: (Value) -> Bool = { _ in true }, expectation: String? = nil
+    ) throws(LeafError) -> Value {
+        // Where space begins or ends it, people see it only between quotes.
+        let isBare = text.first?.isWhitespace != true && text.last?.isWhitespace != true
+        let typed = "--\(name) " + (isBare ? text : "'\(text)'")
+        guard let value = Value(argument: text), isTaken(value) else {
+            throw LeafError(.usage, "\(typed) is not \(expectation ?? Value.expectation)")
         }
-        if let doubt = Value.doubt(about: text) { throw LeafError(.usage, "--\(name) \(text) \(doubt)") }
+        if let doubt = Value.doubt(about: text) { throw LeafError(.usage, "\(typed) \(doubt)") }
         return value
+    }
+
+    private static func parse<Number: ArgumentNumber>(
+        _ text: String, _ name: String, _ range: NumberRange<Number>
+    ) throws(LeafError) -> Number {
+        try parse(text, name, isTaken: range.contains, expectation: range.expectation)
     }
 }
 

@@ -29,7 +29,7 @@ struct EngineOptions: Sendable {
 
     static let all: [CommandOption<EngineOptions>] = [
         memoryOption,
-        .value("threads", "N", "Compute threads (default: the cores that the process may use).", \.threads),
+        .number("threads", "N", .threads, "Compute threads (default: the cores that the process may use).", \.threads),
         .value(
             "io", "MODE", "How weights are read: auto (default), map, direct or buffered.", \.reading.mode,
             suggest: .words(IOMode.allCases.map(\.rawValue))),
@@ -63,14 +63,15 @@ struct EngineOptions: Sendable {
                 + "(a copy by requantize guesses best), off, or auto (ngram where there is room). Default: auto; for "
                 + "plans and benchmarks off.",
             \.speculate, suggest: .model),
-        .value(
-            "draft-tokens", "N", "Guess this many for each text on each sweep, also where it does not pay.",
+        .number(
+            "draft-tokens", "N", .init(DraftOptions.counts),
+            "Guess this many for each text on each sweep, also where it does not pay.",
             \.draftTokens),
     ]
 
     /// For commands that predict.
-    static let acceptanceOption = CommandOption<EngineOptions>.value(
-        "acceptance", "SHARE",
+    static let acceptanceOption = CommandOption<EngineOptions>.number(
+        "acceptance", "SHARE", .share,
         "With --speculate: how often a best guess is taken to be right, 0 to 1 (default: what was kept, or else 0.8 "
             + "for a copy, 0.6 for other models and 0.1 for ngram).", \.acceptance)
 

@@ -88,10 +88,15 @@ struct PlanReport {
         case .assumed where !hasDraftModel:
             "\(acceptance.share) is a careful assumption; bench --text FILE --speculate ngram measures what texts get"
         case .assumed:
-            "\(acceptance.share) is a careful assumption; generate, batch, serve and bench measure it with "
-                + "--keep-acceptance"
-                + (answer.speculation?.isOff == true ? " and, to draft all the same, --draft-tokens 8" : "")
+            "\(acceptance.share) is a careful assumption; generate, batch, serve and bench measure it with \(measuring)"
+        case .begun(_, let guesses, let needed, let file):
+            "\(acceptance.share) is a careful assumption: \(guesses) of the \(needed) guesses that it takes are "
+                + "counted in \(file); generate, batch, serve and bench count more with \(measuring)"
         }
+    }
+
+    private var measuring: String {
+        "--keep-acceptance" + (answer.speculation?.isOff == true ? " and, to draft all the same, --draft-tokens 8" : "")
     }
 }
 

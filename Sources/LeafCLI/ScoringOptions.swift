@@ -15,8 +15,8 @@ struct ScoringOptions: Sendable {
         task: String = "Soft prompt (default 2; CPM-Live's LoRA examples use 1)."
     ) -> [CommandOption<ScoringOptions>] {
         [
-            .value("task", "N", task, \.task),
-            .value("segment", "N", "Segment of the text (default 2).", \.segment),
+            .number("task", "N", .softPrompt, task, \.task),
+            .number("segment", "N", .segment, "Segment of the text (default 2).", \.segment),
             .value("batch", "B", "Texts on a sweep at most (default 8); fewer if memory is short.", \.batch),
         ] + TuningOptions.all.map { $0.lifted(\.tuning) } + EngineOptions.all.map { $0.lifted(\.engine) }
     }

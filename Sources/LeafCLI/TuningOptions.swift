@@ -16,7 +16,8 @@ struct TuningOptions: Sendable {
             "delta", "[NAME=]FILE",
             "A LoRA adapter: OpenDelta's best.pt, its folder by save_finetuned, safetensors, or PEFT's folder. Several "
                 + "have names, by which requests choose (\"delta\").", \.deltas, suggest: .file),
-        .value("delta-alpha", "A", "Its alpha (default: what its configuration says, else 16).", \.alpha),
+        .number(
+            "delta-alpha", "A", .init(above: 0), "Its alpha (default: what its configuration says, else 16).", \.alpha),
     ]
 
     static let all: [CommandOption<TuningOptions>] =

@@ -140,7 +140,7 @@ extension Executor {
             let chunk = file.chunks[matrix.chunks].first(where: {
                 $0.firstOutput <= id && id < $0.firstOutput + $0.outputCount
             })
-        else { throw LeafError(.badInput, "\(file.path) has no row for token \(id); convert the checkpoint again") }
+        else { throw LeafError(.badInput, "\(file.path) has no row for token \(id); \(file.remedy)") }
         let local = id - chunk.firstOutput
         let unit = matrix.layout.unitOutputs
         let unitBytes = matrix.layout.byteCount(outputs: unit, columns: matrix.columns)

@@ -15,8 +15,8 @@ extension Executor {
             guard output.reduce(0, { $0 + $1 * 0 }) == 0 else {
                 throw LeafError(
                     .badInput,
-                    "\(file.path): the forward pass left the range of floats; the weights are damaged, "
-                        + "convert the checkpoint again"
+                    "\(file.path): the forward pass left the range of floats, so the weights are damaged; "
+                        + file.remedy
                 )
             }
             try body(row, logits)

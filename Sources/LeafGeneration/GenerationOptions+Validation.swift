@@ -2,15 +2,15 @@ public import CPMAntShape
 public import LeafSystem
 
 extension GenerationOptions {
-    private static let temperatures: ClosedRange<Float> = 0.001...1000
-    private static let penalties: ClosedRange<Float> = 1...1000
+    package static let temperatures: ClosedRange<Float> = 0.001...1000
+    package static let penalties: ClosedRange<Float> = 1...1000
     /// Tokens of an answer.
     package static let lengths = 1...10_000_000
-    private static let logprobCounts = 0...1000
-    private static let countPenalties: ClosedRange<Float> = -100...100
+    package static let logprobCounts = 0...1000
+    package static let countPenalties: ClosedRange<Float> = -100...100
     private static let biases: ClosedRange<Float> = -1000...1000
-    private static let lengthPenalties: ClosedRange<Float> = -10...10
-    private static let beamCounts = 1...256
+    package static let lengthPenalties: ClosedRange<Float> = -10...10
+    package static let beamCounts = 1...256
 
     /// - Throws: `.usage` for numbers that are invalid for any model.
     public func validate() throws(LeafError) {

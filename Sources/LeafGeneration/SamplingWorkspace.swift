@@ -60,7 +60,8 @@ package struct SamplingWorkspace: ~Copyable, Sendable {
             let logit = row[id]
             guard logit < .infinity else {
                 throw LeafError(
-                    .badInput, "the model computes \(logit) for token \(id): its weights are damaged; convert it again")
+                    .badInput,
+                    "the model computes \(logit) for token \(id), so its weights are damaged; make its file again")
             }
             logits[id] = logit
         }

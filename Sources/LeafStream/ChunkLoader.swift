@@ -194,7 +194,7 @@ final class ChunkLoader: Sendable {
         guard let fault = mapping?.fault else { return }
         let sentence =
             switch fault {
-            case .wasCut: "was cut short while it was in use; copy or convert it again"
+            case .wasCut: "was cut short while it was in use; copy it or make it again"
             case .unreadable: "could not be read while it was in use (input/output error); check the disk"
             case .brokenMemory: "lies in memory that has failed; check the machine's memory"
             }

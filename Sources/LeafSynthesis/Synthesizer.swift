@@ -124,7 +124,7 @@ public struct Synthesizer: Sendable {
     ) throws(LeafError) -> (LeafWriter, ModelShape) {
         var configuration = enlargement?.configuration ?? configuration
         if options.weights.isQuantized { configuration.isScaleFolded = true }
-        var source = "synthesized: \(name), seed \(options.seed)"
+        var source = LeafMetadata.synthesized + "\(name), seed \(options.seed)"
         var vocabulary = Self.vocabulary(tokens: configuration.vocabSize)
         var dictionary = vocabulary == nil ? nil : Tokenizer.bundledSegmenterData
         if let small = enlargement?.small {

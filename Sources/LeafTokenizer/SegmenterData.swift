@@ -130,7 +130,7 @@ struct SegmenterData {
     }
 
     private static func error(_ fault: String) -> LeafError {
-        LeafError(.badInput, "the segmenter data \(fault); convert the model again")
+        LeafError(.badInput, "the segmenter data \(fault); make the model's file again")
     }
 }
 

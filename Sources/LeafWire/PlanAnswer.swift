@@ -137,12 +137,18 @@ package struct PlanAnswer {
 
 extension DraftAcceptance {
     /// The chance, and what it comes from: `"acceptance","acceptance_from":"given"|"kept"|"assumed"`; where it was
-    /// kept, `"acceptance_guesses","acceptance_file"` as well.
+    /// kept, `"acceptance_guesses","acceptance_file"` as well, and with `"acceptance_guesses_needed"` where too little
+    /// was kept.
     fileprivate var fields: [(key: String, value: JSON)] {
         let origin: [(key: String, value: JSON)] =
             switch self {
             case .given: [("acceptance_from", "given")]
             case .assumed: [("acceptance_from", "assumed")]
+            case .begun(_, let guesses, let needed, let file):
+                [
+                    ("acceptance_from", "assumed"), ("acceptance_guesses", .integer(guesses)),
+                    ("acceptance_guesses_needed", .integer(needed)), ("acceptance_file", .string(file)),
+                ]
             case .kept(_, let guesses, let file):
                 [
                     ("acceptance_from", "kept"), ("acceptance_guesses", .integer(guesses)),

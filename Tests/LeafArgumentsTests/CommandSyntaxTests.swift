@@ -20,6 +20,10 @@ private struct Sample: Equatable {
     var color = Color.red
     var stops: [String] = []
     var weight: Float = 0
+    var cores: Int?
+    var share: Float = 0
+    var alpha: Float?
+    var window: Int?
     var part = Part()
 
     static let syntax = CommandSyntax<Sample>(
@@ -31,6 +35,10 @@ private struct Sample: Equatable {
             .value("color", "NAME", "Which.", \.color, suggest: .words(["red", "blue"])),
             .values("stop", "TEXT", "Until.", \.stops),
             .value("weight", "W", "How heavy.", \.weight),
+            .number("cores", "N", .init(1...1024), "With what.", \.cores),
+            .number("share", "P", .init(-0.5...1, "0 turns it off"), "How much of it.", \.share),
+            .number("alpha", "A", .init(above: 0), "How strong.", \.alpha),
+            .number("window", "N", .init(1...), "Of how many.", \.window),
             CommandOption<Part>.flag("loud", letter: "l", "Be loud.", \.isLoud).lifted(\.part),
         ],
         examples: ["sample m.leaf --count 3"])
@@ -175,6 +183,25 @@ private struct Wide {
         #expect(Sample.refusal("m", "--count") == "--count needs a value: --count N")
         #expect(Sample.refusal("m", "--count", "--loud") == "--count needs a value: --count N")
         #expect(Sample.refusal("m", "--loud=yes") == "--loud takes no value")
+    }
+
+    @Test(arguments: [
+        "-1", "0", "1025", "2.5", "1e3", "nan", "inf", "99999999999999999999", "-99999999999999999999", "0x10", "１２",
+        "1,024",
+    ])
+    func everyRefusalOfANumberSaysWhichAreTaken(value: String) {
+        #expect(Sample.refusal("m", "--cores", value) == "--cores \(value) is not a whole number from 1 to 1024")
+    }
+
+    @Test func rangesAreSaidAsPeopleWriteThem() throws {
+        #expect(Sample.refusal("m", "--share", "2") == "--share 2 is not a number from -0.5 to 1; 0 turns it off")
+        #expect(Sample.refusal("m", "--share", "nan") == "--share nan is not a number from -0.5 to 1; 0 turns it off")
+        #expect(Sample.refusal("m", "--alpha", "0") == "--alpha 0 is not a number above 0")
+        #expect(Sample.refusal("m", "--window", "0") == "--window 0 is not a whole number of at least 1")
+        // What is typed around a number is seen.
+        #expect(Sample.refusal("m", "--cores", " 5") == "--cores ' 5' is not a whole number from 1 to 1024")
+        let sample = try Sample.parsed("m", "--cores=1024", "--share=-0.5", "--alpha", "1e-3", "--window", "7")
+        #expect(sample.cores == 1024 && sample.share == -0.5 && sample.alpha == 1e-3 && sample.window == 7)
     }
 
     /// Whoever reads the value knows its limits, and names them.

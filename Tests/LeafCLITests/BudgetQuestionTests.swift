@@ -289,7 +289,8 @@ import Testing
         #expect(short["minimum"] as? Int == plan.json?["minimum"] as? Int)
         let text = try Leafcutter.run("doctor", model, "--context", "64", "-q").text
         #expect(text.contains("MiB for 64 tokens") && text.contains(", the smallest budget for 64 tokens"))
-        try Leafcutter.expectRefusal(["doctor", model, "--context", "0"], 2, "--context 0 is not between 1 and")
+        try Leafcutter.expectRefusal(
+            ["doctor", model, "--context", "0"], 2, "--context 0 is not a whole number from 1 to")
     }
 
     @Test func theHelpListsEveryPublishedSize() throws {

@@ -33,11 +33,17 @@ import Testing
     @Test(arguments: [
         (["genrate", "m.leaf"], "leafcutter: there is no command genrate; did you mean generate?"),
         (["generate", "m.leaf", "x", "--memroy", "1GiB"], "there is no option --memroy; did you mean --memory?"),
-        (["generate", "m.leaf", "x", "--top-p", "7"], "top-p 7.0 is not between 0 and 1"),
-        (["generate", "m.leaf", "x", "--temperature", "-0.5"], "temperature -0.5 is negative"),
+        (
+            ["generate", "m.leaf", "x", "--top-p", "7"],
+            "--top-p 7 is not a number from 0 to 1; 0.9 is usual and 0 turns it off"
+        ),
+        (
+            ["generate", "m.leaf", "x", "--temperature", "-0.5"],
+            "--temperature -0.5 is not a number from 0 to 1000; 0 is --greedy"
+        ),
         (["generate", "m.leaf", "x", "--memory", "big"], "--memory big is not a size"),
         (["generate", "m.leaf", "x", "--io", "warp"], "--io warp is not one of auto, map, direct, buffered"),
-        (["generate", "m.leaf", "x", "-n", "0"], "-n 0 is not between"),
+        (["generate", "m.leaf", "x", "-n", "0"], "--number 0 is not a whole number from 1 to 1024"),
         (["generate", "m.leaf", "x", "y"], "'y' is one argument too many"),
         (["generate", "m.leaf", "x", "--mem\u{AD}ory", "1GiB"], "no option --mem\\u{ad}ory; did you mean --memory?"),
         (["convert", "source", "out", "--weights", "int4"], "--weights int4 is not one of int8, q4, q3, f16, f32"),

@@ -119,12 +119,25 @@ import Testing
         }
         let assumed = try plan("--speculate", copy).text
         #expect(assumed.contains("\n80 % is a careful assumption; generate, batch, serve and bench measure it with "))
+        func keep(levels: Int, drafts: Int) throws {
+            try KeptAcceptance.update(beside: copy) { kept in
+                guard let file = try? ModelFile(path: model), let draft = try? ModelFile(path: copy) else { return }
+                kept.add(of: draft, for: file, trees: 10, levels: levels, drafts: drafts, accepted: levels / 2)
+            }
+        }
+        try keep(levels: 45, drafts: 60)
+        let begun = try plan("--speculate", copy).text
+        let sentence =
+            "\n80 % is a careful assumption: 45 of the 64 guesses that it takes are counted in \(copy).acceptance; "
+            + "generate, batch, serve and bench count more with --keep-acceptance"
+        #expect(begun.contains(sentence), "\(begun)")
+        let few = try #require(try plan("--speculate", copy, "--json").json?["speculation"] as? [String: Any])
+        #expect(few["acceptance_from"] as? String == "assumed" && few["acceptance_guesses"] as? Int == 45)
+        #expect(few["acceptance_guesses_needed"] as? Int == 64)
+        #expect(few["acceptance_file"] as? String == copy + ".acceptance")
         let given = try plan("--speculate", copy, "--acceptance", "0.5").text
         #expect(given.contains("\n50 % is what --acceptance says\n"), "\(given)")
-        try KeptAcceptance.update(beside: copy) { kept in
-            guard let file = try? ModelFile(path: model), let draft = try? ModelFile(path: copy) else { return }
-            kept.add(of: draft, for: file, trees: 100, levels: 400, drafts: 800, accepted: 300)
-        }
+        try keep(levels: 400, drafts: 740)
         let json = try #require(try plan("--speculate", copy, "--json").json)
         let facts = try #require(json["speculation"] as? [String: Any])
         #expect(facts["acceptance_from"] as? String == "kept" && facts["acceptance_guesses"] as? Int == 800)
@@ -202,6 +215,30 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: copy + ".acceptance"))
     }
 
+    /// Whoever works for hours is told before, not behind it, that nothing can be kept of the work.
+    @Test(arguments: [false, true]) func aRecordThatHasNoRoomIsRefusedBeforeTheWork(isThereOne: Bool) throws {
+        let copy = try copy(of: model)
+        let path = copy + ".acceptance"
+        // A limit is one for files that take the output, too.
+        func run(_ limit: String) throws -> Leafcutter.Run {
+            try Leafcutter.shell(
+                #"""
+                (\#(limit) exec "$0" generate "$1" "\#(Self.title)" --greedy --max-tokens 8 -q \
+                    --speculate "$2" --draft-tokens 4 --keep-acceptance) 2>&1 | cat >&2
+                exit ${PIPESTATUS[0]}
+                """#, model, copy)
+        }
+        if isThereOne { #expect(try run("").status == 0) }
+        let before = FileManager.default.contents(atPath: path)
+        #expect((before != nil) == isThereOne)
+        let full = try run("ulimit -f 0;")
+        #expect(full.status == 1, "\(full.status) \(full.error)")
+        #expect(full.error.contains(path) && full.error.contains("`ulimit -f`"), "\(full.error)")
+        #expect(full.error.split(separator: "\n").count == 1, "\(full.error)")
+        #expect(FileManager.default.contents(atPath: path) == before)
+        #expect(!FileManager.default.fileExists(atPath: path + ".part"))
+    }
+
     /// Who only reads the record does without it.
     @Test func aBrokenRecordIsAWarningToWhoOnlyReadsIt() throws {
         let copy = try copy(of: model)
@@ -218,7 +255,7 @@ import Testing
         let text = try folder.file([Self.title])
         let cases: [([String], String)] = [
             (["bench", model, "--speculate", "ngram"], "give one with --text"),
-            (["bench", model, "--text", text, "--acceptance", "2"], "an acceptance of 2.0 is not between 0 and 1"),
+            (["bench", model, "--text", text, "--acceptance", "2"], "--acceptance 2 is not a number from 0 to 1"),
             (
                 ["plan", model, "--memory", "1GiB", "--acceptance", "0.5"],
                 "nothing guesses; use --speculate ngram or MODEL.leaf"

@@ -54,6 +54,24 @@ import Testing
         #expect(tried > 5000)
     }
 
+    /// What is no number is refused with those that the option takes, whatever command has it.
+    @Test(arguments: ["nan", "inf", "2,5", "0x10", "１２", " 5"]) func whatIsNoNumberIsToldTheRange(value: String) {
+        let numbers: Set = ["N", "K", "B", "P", "T", "F", "R", "A", "ID", "SHARE"]
+        var tried = 0
+        // The server says its limits itself.
+        for command in Program.outlines where command.name != "serve" {
+            for option in command.options where option.placeholder.map(numbers.contains) == true {
+                let sentence = refusal([command.name, "--\(option.name)", value])?.description ?? "it ran"
+                let range =
+                    /.+ is not a (whole )?number (from -?[0-9.]+ to [0-9^ -]+|of at least [0-9]+|above 0)(; .+)?/
+                let isNamed = sentence.hasPrefix("--\(option.name) ")
+                #expect(isNamed && sentence.wholeMatch(of: range) != nil, "\(command.name): \(sentence)")
+                tried += 1
+            }
+        }
+        #expect(tried > 80)
+    }
+
     /// What parses goes on as far as the plan, which needs more memory than there may be.
     @Test func everyNumberReachesThePlanOrIsRefused() throws {
         let folder = try TemporaryDirectory()

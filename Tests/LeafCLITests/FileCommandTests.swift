@@ -58,6 +58,26 @@ import Testing
         #expect(text.contains(/\nparameters +[0-9]+\n/), "\(text)")
     }
 
+    /// The advice names what made the file, which is no conversion of a checkpoint here.
+    @Test func aDamagedFileSaysWhatMakesItAgain() throws {
+        let folder = try TemporaryDirectory()
+        let demo = try Models.shared.get().demo
+        let (copy, made) = (folder.path("copy.leaf"), folder.path("tiny.leaf"))
+        #expect(try Leafcutter.run("requantize", demo, copy, "--weights", "q4", "-q").status == 0)
+        #expect(try Leafcutter.run("synthesize", made, "--preset", "tiny", "-q").status == 0)
+        let digest = try #require(try Leafcutter.run("inspect", demo, "--json").json?["digest"] as? String)
+        for (path, remedy) in [
+            (copy, "copy the file again, or requantize the int8 model with the digest \(digest) again"),
+            (made, "copy or synthesize it again"),
+        ] {
+            var bytes = try Data(contentsOf: URL(filePath: path))
+            bytes[bytes.count - 5000] ^= 1
+            try bytes.write(to: URL(filePath: path))
+            let run = try Leafcutter.run("verify", path, "-q")
+            #expect(run.status == 1 && run.error.hasSuffix("fails its checksum; \(remedy)\n"), "\(run.error)")
+        }
+    }
+
     @Test func verificationFindsAFlippedBit() throws {
         let folder = try TemporaryDirectory()
         let path = folder.path("damaged.leaf")

@@ -53,7 +53,7 @@ import Testing
         let store = try store(model, mode, consumers: 3, system: system)
         let expected =
             "\(model.file.path): block 2 (layer 2, feed-forward), encoder.layers.2.ffn.w_out outputs 16-31 at byte \(bad): "
-            + "input/output error; check the disk, then copy or convert the file again"
+            + "input/output error; check the disk, then copy the file or make it again"
         #expect(failures(store, model, consumers: 3) == [String](repeating: "sweep 0 chunk 9: " + expected, count: 3))
         // Dead is dead, also after a clean-up, also for a chunk that was there.
         store.abandonSweep()
@@ -185,7 +185,7 @@ import Testing
         #expect(failure?.chunk == 20)
         #expect(
             failure?.error.description.hasSuffix(
-                "at byte \(cut.offset): the file ends at byte \(cut.offset + 5000), before the end that its table gives; copy or convert it again"
+                "at byte \(cut.offset): the file ends at byte \(cut.offset + 5000), before the end that its table gives; copy it or make it again"
             )
                 == true, "\(String(describing: failure))")
     }

@@ -33,7 +33,7 @@ import Testing
         // What is gone reads as zeros; nobody may use what comes of it.
         #expect(try Self.cut(model, under: store))
         let error = #expect(throws: LeafError.self) { try store.settle() }
-        #expect(error?.description == "\(model.file.path) was cut short while it was in use; copy or convert it again")
+        #expect(error?.description == "\(model.file.path) was cut short while it was in use; copy it or make it again")
         #expect(error?.exitCode == 1)
     }
 

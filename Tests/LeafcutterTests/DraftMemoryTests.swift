@@ -180,10 +180,20 @@ import Testing
         #expect(try acceptance(draft) == .assumed(0.8))
         #expect(try acceptance(file.leaf.path) == .assumed(0.6))
         #expect(try acceptance("ngram") == .assumed(0.1))
-        try KeptAcceptance.update(beside: draft) { kept in
-            guard let draft = try? ModelFile(path: draft) else { return }
-            kept.add(of: draft, for: file, trees: 100, levels: 400, drafts: 800, accepted: 100)
+        // A file that knows other models, and too little of this one, says how much that is.
+        try KeptAcceptance.update(beside: draft) {
+            $0.add(of: file, for: file, trees: 9, levels: 9, drafts: 9, accepted: 9)
         }
+        #expect(try acceptance(draft) == .begun(0.8, guesses: 0, needed: 64, file: draft + ".acceptance"))
+        func keep(levels: Int, drafts: Int, accepted: Int) throws {
+            let draftFile = try ModelFile(path: draft)
+            try KeptAcceptance.update(beside: draft) {
+                $0.add(of: draftFile, for: file, trees: 50, levels: levels, drafts: drafts, accepted: accepted)
+            }
+        }
+        try keep(levels: 63, drafts: 100, accepted: 20)
+        #expect(try acceptance(draft) == .begun(0.8, guesses: 63, needed: 64, file: draft + ".acceptance"))
+        try keep(levels: 337, drafts: 700, accepted: 80)
         guard case .kept(let chance, 800, let path) = try acceptance(draft) else {
             Issue.record("nothing was kept")
             return

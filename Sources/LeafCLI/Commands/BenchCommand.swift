@@ -44,15 +44,19 @@ struct BenchCommand: Command {
 
     private static let measuring: [CommandOption<BenchCommand>] = [
         .value("memory", "SIZES", "Budgets, with commas between them (default: auto).", \.memory),
-        .value(
-            "prompt", "N", "Tokens of the prompt; the soft prompt comes on top (default 128).", \.benchmark.promptTokens
+        .number(
+            "prompt", "N", .init(Benchmark.promptCounts),
+            "Tokens of the prompt; the soft prompt comes on top (default 128).", \.benchmark.promptTokens
         ),
-        .value(
-            "generate", "N", "Decoding steps after each prompt, or tokens of a text (default 16).",
+        .number(
+            "generate", "N", .init(1...Benchmark.promptCounts.upperBound),
+            "Decoding steps after each prompt, or tokens of a text (default 16).",
             \.benchmark.generatedTokens),
         .value("text", "FILE", "Go on from the first tokens of this text.", \.text, suggest: .file),
-        .value("batch", "B", "Sequences that decode together (default 1).", \.benchmark.batch),
-        .value("repeat", "N", "Prompts and their decoding steps that are counted (default 3).", \.benchmark.repeats),
+        .number("batch", "B", .texts, "Sequences that decode together (default 1).", \.benchmark.batch),
+        .number(
+            "repeat", "N", .init(Benchmark.repeatCounts),
+            "Prompts and their decoding steps that are counted (default 3).", \.benchmark.repeats),
     ]
 
     private static let ofEngine =
@@ -104,15 +108,6 @@ struct BenchCommand: Command {
     }
 
     private func validate() throws(LeafError) {
-        func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws(LeafError) {
-            guard range.contains(value) else {
-                throw LeafError(.usage, "--\(name) \(value) is not between \(range.lowerBound) and \(range.upperBound)")
-            }
-        }
-        try check("prompt", benchmark.promptTokens, 1...1 << 20)
-        try check("generate", benchmark.generatedTokens, 1...1 << 20)
-        try check("batch", benchmark.batch, 1...1024)
-        try check("repeat", benchmark.repeats, 1...10_000)
         guard from == nil || model == nil else { throw LeafError(.usage, "give a MODEL or --from, not both") }
         guard memory.budgets.count == 1 || engine.trace == nil else {
             throw LeafError(.usage, "--trace is for one budget; \(memory.budgets.count) were given")

@@ -54,7 +54,7 @@ struct ConvertCommand: Command {
                 "masks", "FILE", "BMCook's masks, where pruned layers kept some of their heads.", \.masks,
                 suggest: .file),
             .value("memory", "SIZE", "The most memory to take (default: under 1 GiB).", \.memory),
-            .value("threads", "N", "Threads (default: the cores that the process may use).", \.threads),
+            .number("threads", "N", .threads, "Threads (default: the cores that the process may use).", \.threads),
             .flag("force", "Replace OUT.leaf if it exists.", \.replacesExisting),
             .flag("no-resume", "Begin again instead of going on with an interrupted conversion.", \.startsAnew),
         ] + CommonOptions.all.map { $0.lifted(\.common) }

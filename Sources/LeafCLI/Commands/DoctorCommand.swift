@@ -30,8 +30,8 @@ struct DoctorCommand: Command {
             """,
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .model)],
         options: [
-            .value(
-                "context", "N",
+            .number(
+                "context", "N", .context,
                 "With MODEL: tokens to hold, the soft prompt and the generated ones included (default 512).",
                 \.wantedContext)
         ] + CommonOptions.all.map { $0.lifted(\.common) },
@@ -45,9 +45,6 @@ struct DoctorCommand: Command {
             throw LeafError(.usage, "--context belongs to a MODEL, which is missing")
         }
         let context = wantedContext ?? 512
-        guard (1...PlanAnswer.longestContext).contains(context) else {
-            throw LeafError(.usage, "--context \(context) is not between 1 and \(PlanAnswer.longestContext)")
-        }
         let instructionSet = try InstructionSet.wanted()
         let file = try model.map { path throws(LeafError) in try ModelFile(path: path) }
         let rows = [Self.manyRows, context]

@@ -48,19 +48,21 @@ struct EvaluateCommand: Command {
             .value(
                 "output", "FILE", "Write what the model made of each item, one JSON object a line, in their order.",
                 \.output, suggest: .file),
-            .value("limit", "N", "Only the first N items.", \.limit),
-            .value(
-                "max-length", "N",
+            .number("limit", "N", .init(1...), "Only the first N items.", \.limit),
+            .number(
+                "max-length", "N", .init(0..., "0 reads texts whole"),
                 "Positions of a text at most (default: the task's; 0 reads texts whole, as CPM-Live's inference does).",
                 \.maxLength),
-            .value("beams", "K", "Beams (default 3).", \.beams),
+            .number("beams", "K", .beams, "Beams (default 3).", \.beams),
             .flag("greedy", "Take the most likely token each time.", \.isGreedy),
-            .value("max-tokens", "N", "Tokens to generate at most (default: the task's).", \.maxTokens),
-            .value(
-                "repetition-penalty", "R", "Make generated tokens less likely to come again (default 1: off).",
+            .number("max-tokens", "N", .maxTokens, "Tokens to generate at most (default: the task's).", \.maxTokens),
+            .number(
+                "repetition-penalty", "R", .repetitionPenalty,
+                "Make generated tokens less likely to come again (default 1: off).",
                 \.repetitionPenalty),
-            .value(
-                "repetition-window", "N", "Only the last N tokens count for it (default: all).", \.repetitionWindow),
+            .number(
+                "repetition-window", "N", .repetitionWindow, "Only the last N tokens count for it (default: all).",
+                \.repetitionWindow),
         ] + ScoringOptions.all(task: "Soft prompt (default 1, with which CPM-Live tuned).").map { $0.lifted(\.scoring) }
             + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [
@@ -148,8 +150,7 @@ struct EvaluateCommand: Command {
     }
 
     private func items<Item>(_ file: ModelFile, _ terminal: Terminal) throws(LeafError) -> DataLines<Item> {
-        if let limit, limit < 1 { throw LeafError(.usage, "--limit \(limit) leaves nothing; give at least 1") }
-        return try DataLines(path: data, limit: limit, terminal) { () throws(LeafError) in
+        try DataLines(path: data, limit: limit, terminal) { () throws(LeafError) in
             do throws(LeafError) {
                 // The other half is for the texts themselves.
                 let plan = try Model.plan(file, scoring.engine.modelOptions(Demand(context: 1)))
@@ -167,9 +168,6 @@ struct EvaluateCommand: Command {
 
     /// CPM-Live's beam search, with the options that the user gave.
     private func decoding(of task: some EvaluationTask) throws(LeafError) -> GenerationOptions {
-        if let maxLength, maxLength < 0 {
-            throw LeafError(.usage, "--max-length \(maxLength) is negative; 0 reads texts whole")
-        }
         var options = scoring.form
         guard let tokens = task.maxTokens else {
             guard beams == nil, !isGreedy, maxTokens == nil, repetitionPenalty == nil, repetitionWindow == nil else {

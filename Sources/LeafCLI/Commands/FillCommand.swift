@@ -62,30 +62,25 @@ struct FillCommand: Command {
 
     private static let choices: [CommandOption<FillCommand>] =
         [
-            .value("max-blank", "N", "Tokens of a blank without a number at most (default 8).", \.longest),
-            .value(
-                "batch", "B",
+            .number(
+                "max-blank", "N", .init(FillRequest.openLengths),
+                "Tokens of a blank without a number at most (default 8).", \.longest),
+            .number(
+                "batch", "B", .texts,
                 "With many requests: texts at the same time at most (default 8); fewer if memory is short.",
                 \.batch),
             .flag("greedy", "Take the most likely token each time (default).", \.isGreedy),
-            .value("beams", "K", "Beam search with K beams.", \.beams),
+            .number("beams", "K", .beams, "Beam search with K beams.", \.beams),
             .flag("sample", "Draw tokens by their probability, as generate does.", \.samples),
         ] + DecodingOptions.randomness.map { $0.lifted($0.name == "seed" ? \.options : \.sampled) }
         + DecodingOptions.penalties.map { $0.lifted(\.options) } + [
             .values("logit-bias", "ID=VALUE", "Add to a token's logit; may be given several times.", \.biases),
-            .value("task", "N", "Soft prompt (default 1, which was trained on blanks).", \.options.task),
-            .value("segment", "N", "Segment of the text (default 1).", \.options.segment),
+            .number("task", "N", .softPrompt, "Soft prompt (default 1, which was trained on blanks).", \.options.task),
+            .number("segment", "N", .segment, "Segment of the text (default 1).", \.options.segment),
         ]
 
     func run(_ terminal: Terminal) throws(LeafError) {
         let began = ContinuousClock.now
-        guard (1...GenerationOptions.mostSequences).contains(batch) else {
-            throw LeafError(.usage, "--batch \(batch) is not between 1 and \(GenerationOptions.mostSequences)")
-        }
-        guard FillRequest.openLengths.contains(longest) else {
-            throw LeafError(
-                .usage, "--max-blank \(longest) is not between 1 and \(FillRequest.openLengths.upperBound)")
-        }
         var options = options
         for bias in biases { options.logitBias[bias.id] = bias.value }
         options.decoding = try GenerationOptions.Decoding(

@@ -79,30 +79,32 @@ struct GenerateCommand: Command {
             "suffix", "TEXT",
             "Write what fits between PROMPT and this: --max-tokens (default 8 then) is the longest that is tried.",
             \.suffix),
-        .value("max-tokens", "N", "Tokens to generate at most (default 100).", \.maxTokens),
+        .number("max-tokens", "N", .maxTokens, "Tokens to generate at most (default 100).", \.maxTokens),
         .flag("greedy", "Take the most likely token each time.", \.isGreedy),
-        .value(
-            "beams", "K",
+        .number(
+            "beams", "K", .beams,
             "Beam search with K beams; --max-tokens is CPM-Live's max_length then, and the text may have one "
                 + "more.", \.beams),
-        .value(
-            "number", letter: "n", "N", "Texts to generate, on the same sweeps (default 1); the N best with --beams.",
+        .number(
+            "number", letter: "n", "N", .texts,
+            "Texts to generate, on the same sweeps (default 1); the N best with --beams.",
             \.samples),
         .value(
             "batch", "B", "With many requests: texts at the same time at most (default 8); fewer if memory is short.",
             \.batch),
         .value(
             "session", "FILE", "Keep the generation in this file, and go on from it.", \.session, suggest: .file),
-        .value(
-            "session-every", "N", "With --session: save after every N tokens too (default: at the end alone).",
+        .number(
+            "session-every", "N", .init(1...),
+            "With --session: save after every N tokens too (default: at the end alone).",
             \.sessionInterval),
         .flag(
             "quiet-past",
             "With --session: print only what is new, and a line break behind it only once the text has ended.",
             \.quietsPast),
         .values("stop", "STRING", "End before this string; may be given several times.", \.options.stop),
-        .value(
-            "logprobs", "K",
+        .number(
+            "logprobs", "K", .init(GenerationOptions.logprobCounts),
             "With --json: log-probabilities of each token and the K best. Lines from a pipe may ask for as many, at "
                 + "least for 20: memory for their answers is planned before they come.", \.options.logprobs),
     ]
@@ -112,8 +114,9 @@ struct GenerateCommand: Command {
         + [
             .values(
                 "logit-bias", "ID=VALUE", "Add to a token's logit; may be given several times.", \.biases),
-            .value(
-                "length-penalty", "P", "With --beams: above 1 favours long texts, 0 counts no length (default 1).",
+            .number(
+                "length-penalty", "P", .init(GenerationOptions.lengthPenalties, "1 is usual"),
+                "With --beams: above 1 favours long texts, 0 counts no length (default 1).",
                 \.options.lengthPenalty),
             .flag(
                 "early-stopping", "With --beams: end with as many texts as there are beams.", \.options.earlyStopping),
@@ -121,9 +124,13 @@ struct GenerateCommand: Command {
 
     private static let form: [CommandOption<GenerateCommand>] = [
         .flag("allow-empty", "Let the text begin with a line break or end at once.", \.allowsEmpty),
-        .value("eos-id", "ID", "The token that ends a text (default 7).", \.options.eosID),
-        .value("task", "N", "Soft prompt (default 2; 1, which was trained on blanks, with --suffix).", \.task),
-        .value("segment", "N", "Segment of the text (default 2; 1 with --suffix).", \.segment),
+        .number(
+            "eos-id", "ID", .init(0...(1 << 24) - 1, "CPM-Ant's is 7"), "The token that ends a text (default 7).",
+            \.options.eosID),
+        .number(
+            "task", "N", .softPrompt, "Soft prompt (default 2; 1, which was trained on blanks, with --suffix).",
+            \.task),
+        .number("segment", "N", .segment, "Segment of the text (default 2; 1 with --suffix).", \.segment),
         .value(
             "compat", "NAME",
             "Generate as cpm-live does (default), as transformers, as transformers-raw, which takes soft prompts for "
@@ -162,15 +169,8 @@ struct GenerateCommand: Command {
         options.segment = segment ?? usual.segment
         options.maxTokens = maxTokens ?? (suffix == nil ? options.maxTokens : FillRequest.usualLongest)
         for bias in biases { options.logitBias[bias.id] = bias.value }
-        guard !(options.temperature < 0) else {
-            throw LeafError(
-                .usage, "--temperature \(options.temperature) is negative; for no randomness give 0, or --greedy")
-        }
         options = options.withGreedyAtZero
         try options.validate()
-        guard (1...GenerationOptions.mostSequences).contains(samples) else {
-            throw LeafError(.usage, "-n \(samples) is not between 1 and \(GenerationOptions.mostSequences)")
-        }
         return options
     }
 

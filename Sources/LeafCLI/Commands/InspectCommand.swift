@@ -58,6 +58,7 @@ struct InspectCommand: Command {
             ("tokenizer", tokenizer(file.leaf)),
         ]
         if configuration.hasOwnHead { rows.append(("head", "a matrix of its own, not the token table")) }
+        rows.append(("digest", file.leaf.digest))
         rows += sources(file.leaf).map { ($0.key, $0.value) }
         var text = Quantity.table(rows)
         if showsTensors {
@@ -74,7 +75,8 @@ struct InspectCommand: Command {
     private func json(_ file: CPMAntFile) -> JSON {
         var fields: [(key: String, value: JSON)] = [
             ("file", .string(file.path)), ("bytes", .integer(file.leaf.fileBytes)),
-            ("parameters", .integer(file.shape.parameterCount)), ("weights", .string(file.weights.rawValue)),
+            ("digest", .string(file.leaf.digest)), ("parameters", .integer(file.shape.parameterCount)),
+            ("weights", .string(file.weights.rawValue)),
             ("configuration", file.configuration.jsonText),
             (
                 "blocks",
@@ -125,7 +127,7 @@ struct InspectCommand: Command {
     private func sources(_ file: LeafFile) -> [(key: String, value: String)] {
         let keys = [
             "software", "source", "source.form", "source.container", "source.adapters", "source.digest",
-            LeafMetadata.Key.calibration,
+            LeafMetadata.Key.copiedModel, LeafMetadata.Key.calibration,
         ]
         return keys.compactMap { key in file.metadata[key].map { (key, $0) } }
     }

@@ -32,9 +32,10 @@ struct PerplexityCommand: Command {
             .required("FILE", "A text in UTF-8; - is standard input.", \.path, suggest: .file),
         ],
         options: [
-            .value("context", "N", "Tokens of a window, <s> included (default 512).", \.context),
-            .value("stride", "N", "Tokens from one window to the next (default: no overlap).", \.stride),
-            .value("prefix", "N", "Tokens that are read as a prompt, <s> included (default 1).", \.prefix),
+            .number("context", "N", .init(2...1 << 20), "Tokens of a window, <s> included (default 512).", \.context),
+            .number("stride", "N", .init(1...), "Tokens from one window to the next (default: no overlap).", \.stride),
+            .number(
+                "prefix", "N", .init(1...), "Tokens that are read as a prompt, <s> included (default 1).", \.prefix),
             .flag("lines", "Each line is a text of its own.", \.scoring.lines.takesLines),
         ] + LineOptions.all.filter { $0.name != "context" }.map { $0.lifted(\.scoring.lines) }
             + ScoringOptions.all().map { $0.lifted(\.scoring) } + CommonOptions.all.map { $0.lifted(\.common) },

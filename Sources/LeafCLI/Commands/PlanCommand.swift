@@ -42,15 +42,15 @@ struct PlanCommand: Command {
         .value(
             "weights", "TYPE", "Of a published size: int8 (default), q4, q3, f16 or f32.", \.weights,
             suggest: .words(WeightsArgument.allCases.map(\.rawValue))),
-        .value(
-            "context", "N", "Tokens to hold, the soft prompt and the generated ones included (default 512).",
+        .number(
+            "context", "N", .context, "Tokens to hold, the soft prompt and the generated ones included (default 512).",
             \.context),
-        .value("batch", "B", "Texts at the same time (default 1).", \.batch),
+        .number("batch", "B", .texts, "Texts at the same time (default 1).", \.batch),
         .value(
             "target", "TIME",
             "In place of --memory: find the smallest memory that gives a token in this time: 1s, 500ms.", \.target),
         .value("disk-rate", "RATE", "How fast the disk is: 1GB/s, 500MB/s.", \.diskRate),
-        .value("cores", "N", "Compute threads to plan for (default: those of this machine).", \.cores),
+        .number("cores", "N", .threads, "Compute threads to plan for (default: those of this machine).", \.cores),
     ]
 
     /// What a plan says by other options, it does not take twice.
@@ -139,15 +139,8 @@ struct PlanCommand: Command {
     }
 
     private func validate() throws(LeafError) {
-        guard (1...PlanAnswer.longestContext).contains(context) else {
-            throw LeafError(.usage, "--context \(context) is not between 1 and \(PlanAnswer.longestContext)")
-        }
-        guard (1...1024).contains(batch) else { throw LeafError(.usage, "--batch \(batch) is not between 1 and 1024") }
         guard target == nil || engine.memory == .automatic else {
             throw LeafError(.usage, "--target finds the memory; leave out --memory")
-        }
-        if let cores, !(1...1024).contains(cores) {
-            throw LeafError(.usage, "--cores \(cores) is not between 1 and 1024")
         }
     }
 

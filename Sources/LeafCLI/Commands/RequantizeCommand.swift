@@ -42,7 +42,7 @@ struct RequantizeCommand: Command {
                 "calibrate", "FILE", "Choose q4 or q3 codes by a text in UTF-8; - is standard input.",
                 \.calibrationText, suggest: .file),
             .value("memory", "SIZE", "The most memory to take (default: under 1 GiB).", \.memory),
-            .value("threads", "N", "Threads (default: the cores that the process may use).", \.threads),
+            .number("threads", "N", .threads, "Threads (default: the cores that the process may use).", \.threads),
             .flag("force", "Replace OUT.leaf if it exists.", \.replacesExisting),
             .flag("no-resume", "Begin again instead of going on with an interrupted run.", \.startsAnew),
         ] + CommonOptions.all.map { $0.lifted(\.common) },

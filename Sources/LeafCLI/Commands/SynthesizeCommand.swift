@@ -35,7 +35,7 @@ struct SynthesizeCommand: Command {
                 "around", "SMALL.leaf", "A model with the same --weights that the large one is to compute exactly.",
                 \.around,
                 suggest: .file),
-            .value("threads", "N", "Threads (default: the cores that the process may use).", \.threads),
+            .number("threads", "N", .threads, "Threads (default: the cores that the process may use).", \.threads),
             .flag("force", "Replace OUT.leaf if it exists.", \.replacesExisting),
         ] + CommonOptions.all.map { $0.lifted(\.common) },
         examples: [

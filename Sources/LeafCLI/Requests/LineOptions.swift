@@ -27,23 +27,15 @@ struct LineOptions: Sendable {
 
     static let all: [CommandOption<LineOptions>] =
         [
-            .value(
-                "context", "N",
+            .number(
+                "context", "N", .context,
                 "With lines from a pipe: tokens of a request at most, the soft prompt and what is generated included "
                     + "(default 512).", \.givenContext),
             .flag("skip-bad", "Answer a line that makes no sense with an error and go on.", \.skipsBad),
         ] + AnswerOptions.all.map { $0.lifted(\.answers) }
 
-    private static let contexts = 1...1 << 20
-
     /// Tokens that a request of a pipe may have.
     var context: Int { givenContext ?? usualContext }
-
-    func validate() throws(LeafError) {
-        guard Self.contexts.contains(context) else {
-            throw LeafError(.usage, "--context \(context) is not between 1 and \(Self.contexts.upperBound)")
-        }
-    }
 
     /// Bytes of a line from a pipe at most: room for `context` tokens, however they are written.
     var pipeLineLimit: Int { min(1 << 20, 1 << 16 + 64 * context) }

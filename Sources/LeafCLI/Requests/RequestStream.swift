@@ -46,7 +46,6 @@ final class RequestStream<Request> {
         _ source: RequestSource, _ options: LineOptions, _ terminal: Terminal, mayBeEmpty: Bool = false,
         parse: @escaping (LineCutter.Line) throws(LeafError) -> Request?
     ) throws(LeafError) {
-        try options.validate()
         isEmpty = !mayBeEmpty
         self.source = source
         reader = try LineReader(path: source.path, limit: WireRequest.byteLimit)

@@ -27,7 +27,7 @@ package final class ResidentTensors: @unchecked Sendable {
         /// - Throws: `.badInput` when the file lacks the tensor.
         package init(_ name: String, _ arrangement: Arrangement = .plain, in file: LeafFile) throws(LeafError) {
             guard let entry = file.tensor(name) else {
-                throw LeafError(.badInput, "\(file.path) lacks the tensor \(name); convert the checkpoint again")
+                throw LeafError(.badInput, "\(file.path) lacks the tensor \(name); \(file.remedy)")
             }
             self.name = name
             self.arrangement = arrangement
@@ -79,7 +79,7 @@ package final class ResidentTensors: @unchecked Sendable {
             guard UnsafeBufferPointer(start: start, count: tensor.byteCount / 4).allSatisfy(\.isFinite) else {
                 throw LeafError(
                     .badInput,
-                    "\(file.path): the tensor \(tensor.name) holds a NaN or an infinity; convert the checkpoint again")
+                    "\(file.path): the tensor \(tensor.name) holds a NaN or an infinity; \(file.remedy)")
             }
         }
     }

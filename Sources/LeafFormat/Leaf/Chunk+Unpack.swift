@@ -18,17 +18,17 @@ extension Chunk {
     ///
     /// - Parameter slot: at least `slotBytes` bytes; bytes beyond those are not touched.
     /// - Returns: the first `rawBytes` of `slot`: whole tiles, or whole outputs of a float matrix.
-    /// - Throws: `.badInput` naming rows and offset. `LeafFile.verifyAndUnpack` also names the block.
+    /// - Throws: `.badInput` naming rows and offset. `LeafFile.verifyAndUnpack` also names the block, and what to do.
     package func verifyAndUnpack(in slot: UnsafeMutableRawBufferPointer) throws(LeafError) -> UnsafeRawBufferPointer {
         precondition(slot.count >= slotBytes)
         let padded = UnsafeRawBufferPointer(rebasing: slot[storedAt..<slotBytes])
         guard ChunkDigest.of(padded) == digest else {
-            throw LeafError(.badInput, "\(label) fails its checksum; convert the checkpoint again")
+            throw LeafError(.badInput, "\(label) fails its checksum")
         }
         let raw = UnsafeMutableRawBufferPointer(rebasing: slot[0..<rawBytes])
         if codec == .lz4 {
             guard LZ4Codec.decompress(UnsafeRawBufferPointer(rebasing: padded[0..<storedBytes]), into: raw) else {
-                throw LeafError(.badInput, "\(label) does not unpack to its size; convert the checkpoint again")
+                throw LeafError(.badInput, "\(label) does not unpack to its size")
             }
         }
         return UnsafeRawBufferPointer(raw)
@@ -40,14 +40,14 @@ extension Chunk {
 }
 
 extension LeafFile {
-    /// Calls `Chunk.verifyAndUnpack`, with an error that names file, block and matrix.
+    /// Calls `Chunk.verifyAndUnpack`, with an error that names file, block and matrix, and what to do.
     public func verifyAndUnpack(
         _ chunk: Int, in slot: UnsafeMutableRawBufferPointer
     ) throws(LeafError) -> UnsafeRawBufferPointer {
         do {
             return try chunks[chunk].verifyAndUnpack(in: slot)
         } catch {
-            throw LeafError(error.kind, "\(path): \(blockName(ofChunk: chunk)): \(error.description)")
+            throw LeafError(error.kind, "\(path): \(blockName(ofChunk: chunk)): \(error.description); \(remedy)")
         }
     }
 

@@ -24,7 +24,9 @@ extension LeafFile {
             header = try SafetensorsHeader(json: json, fileBytes: file.byteCount, path: path)
         } catch {
             guard error.kind == .badInput else { throw error }
-            throw LeafError(.badInput, "\(error.description); a model file is made by `leafcutter convert`")
+            throw LeafError(
+                .badInput,
+                "\(error.description); a model file is made by `leafcutter convert`, `requantize` or `synthesize`")
         }
         let metadata = header.metadata
         guard metadata[LeafMetadata.Key.format] == LeafMetadata.format else {
@@ -32,13 +34,13 @@ extension LeafFile {
                 .badInput, "\(path) is a safetensors file, but no Leafcutter model; run `leafcutter convert`")
         }
         guard let version = metadata[LeafMetadata.Key.version].flatMap({ Int(digits: $0.utf8) }) else {
-            throw LeafError(.badInput, "\(path) does not say its format version; convert the checkpoint again")
+            throw LeafError(.badInput, "\(path) does not say its format version; \(LeafMetadata.remedy(metadata))")
         }
         guard (1...LeafMetadata.version).contains(version) else {
             throw LeafError(
                 .badInput,
                 "\(path) has format version \(version), this Leafcutter reads 1 to \(LeafMetadata.version); "
-                    + "use a newer Leafcutter or convert again")
+                    + "use a newer Leafcutter, or make the file with this one")
         }
         try checkDigest(of: json, path: path)
         let leaf = try Assembly(path: path, fileBytes: file.byteCount, header: header).assemble(shape)
@@ -52,7 +54,8 @@ extension LeafFile {
         guard json.count >= digits.upperBound, json.starts(with: prefix),
             let digest = UInt64(hexDigits: json[digits])
         else {
-            throw LeafError(.badInput, "\(path): the header does not begin with its checksum; convert again")
+            throw LeafError(
+                .badInput, "\(path): the header does not begin with its checksum; \(LeafMetadata.unknownRemedy)")
         }
         var actual = try ChunkDigest()
         json.withUnsafeBytes { bytes in
@@ -61,7 +64,7 @@ extension LeafFile {
             actual.update(UnsafeRawBufferPointer(rebasing: bytes[digits.upperBound...]))
         }
         guard actual.value == digest else {
-            throw LeafError(.badInput, "\(path): the header fails its checksum; convert the checkpoint again")
+            throw LeafError(.badInput, "\(path): the header fails its checksum; \(LeafMetadata.unknownRemedy)")
         }
     }
 
@@ -114,7 +117,7 @@ extension LeafFile {
         }
 
         private func fault(_ what: String) -> LeafError {
-            LeafError(.badInput, "\(path): \(what); convert the checkpoint again")
+            LeafError(.badInput, "\(path): \(what); \(LeafMetadata.remedy(header.metadata))")
         }
 
         private func string(_ key: String) throws(LeafError) -> String {

@@ -27,7 +27,7 @@ extension LeafFile {
             throw LeafError(
                 .badInput,
                 "\(path): the \(region.name) region at offset \(region.offset) (\(names.listed(atMost: 3))) "
-                    + "fails its checksum; copy the file or convert the checkpoint again")
+                    + "fails its checksum; \(remedy)")
         }
     }
 

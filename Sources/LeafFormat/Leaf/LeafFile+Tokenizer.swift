@@ -89,7 +89,7 @@ extension LeafFile {
             initialized = isWhole ? count : 0
         }
         guard isWhole else {
-            throw LeafError(.badInput, "\(path): the dictionary does not unpack; convert the checkpoint again")
+            throw LeafError(.badInput, "\(path): the dictionary does not unpack; \(remedy)")
         }
         return bytes
     }

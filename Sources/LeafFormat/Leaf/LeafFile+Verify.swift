@@ -47,7 +47,7 @@ extension LeafFile {
             guard isSound else {
                 throw LeafError(
                     .badInput,
-                    "\(path): tensor \(tensor.name) holds scales that are no numbers; convert the checkpoint again")
+                    "\(path): tensor \(tensor.name) holds scales that are no numbers; \(remedy)")
             }
         }
     }

@@ -165,6 +165,6 @@ extension LeafError {
         LeafError(
             .badInput,
             "\(tensor.storage.path): tensor \(tensor.name) holds a NaN or an infinity in row \(row); "
-                + "get the checkpoint again")
+                + "get the file again")
     }
 }

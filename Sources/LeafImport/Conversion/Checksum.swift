@@ -64,6 +64,6 @@ extension SourceTensor {
     func check(_ sum: Checksum) throws(LeafError) {
         guard let checksum = storage.checksum, checksum != sum.value else { return }
         throw LeafError(
-            .badInput, "\(storage.path): the bytes of tensor \(name) fail their checksum; get the checkpoint again")
+            .badInput, "\(storage.path): the bytes of tensor \(name) fail their checksum; get the file again")
     }
 }

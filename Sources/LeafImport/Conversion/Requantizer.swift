@@ -332,7 +332,7 @@ private struct TileMaker: Sendable {
         }
         guard kernels.largestMagnitude(room.floats, count: columns).isFinite else {
             throw LeafError(
-                .badInput, "\(source.leaf.path) holds a number that is not finite; convert the checkpoint again")
+                .badInput, "\(source.leaf.path) holds a number that is not finite; \(source.leaf.remedy)")
         }
         return kernels.quantize(room.floats, count: columns, scale, to: room.values)
     }

@@ -73,7 +73,7 @@ enum TorchFile {
                     == UInt64(storage.count)
             else {
                 throw LeafError(
-                    .badInput, "\(path): storage \(storage.key) is cut off or damaged; get the checkpoint again")
+                    .badInput, "\(path): storage \(storage.key) is cut off or damaged; get the file again")
             }
             storages[storage.key] = place
             position = begin + byteCount
@@ -89,7 +89,7 @@ enum TorchFile {
             let key = tensor.storage.key
             guard let storage = storages[key] else {
                 throw LeafError(
-                    .badInput, "\(path) lacks the storage \(key) of tensor \(name); get the checkpoint again")
+                    .badInput, "\(path) lacks the storage \(key) of tensor \(name); get the file again")
             }
             let size = tensor.storage.type.byteCount
             guard let promised = tensor.storage.count.multiplied(by: size), promised <= storage.byteCount,
@@ -98,7 +98,7 @@ enum TorchFile {
                 throw LeafError(
                     .badInput,
                     "\(path): tensor \(name) wants \(tensor.storage.count.of("number")) of storage \(key), "
-                        + "which has \(storage.byteCount.of("byte")); get the checkpoint again")
+                        + "which has \(storage.byteCount.of("byte")); get the file again")
             }
             tensors.append(
                 try SourceTensor(

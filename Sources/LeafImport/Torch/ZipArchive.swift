@@ -83,7 +83,7 @@ package struct ZipArchive: Sendable {
     }
 
     fileprivate static func damage(_ path: String, _ reason: String) -> LeafError {
-        LeafError(.badInput, "\(path) is not a whole zip archive (\(reason)); get the checkpoint again")
+        LeafError(.badInput, "\(path) is not a whole zip archive (\(reason)); get the file again")
     }
 
     /// Where the bytes of an entry lie in the file; nil if there is no such entry.
@@ -105,7 +105,7 @@ package struct ZipArchive: Sendable {
         }
         throw LeafError(
             .badInput,
-            "\(path): entry \(name) cannot be read (it is not where the table says); get the checkpoint again")
+            "\(path): entry \(name) cannot be read (it is not where the table says); get the file again")
     }
 
     /// All bytes of a small entry, compared with their checksum.
@@ -122,7 +122,7 @@ package struct ZipArchive: Sendable {
         let bytes = try file.bytes(at: storage.begin, count: storage.byteCount)
         guard storage.checksum == nil || storage.checksum == bytes.withUnsafeBytes({ Checksum($0).value }) else {
             throw LeafError(
-                .badInput, "\(path): entry \(name) cannot be read (it fails its checksum); get the checkpoint again")
+                .badInput, "\(path): entry \(name) cannot be read (it fails its checksum); get the file again")
         }
         return bytes
     }

@@ -19,9 +19,9 @@ package enum ReadFailure: Error {
     package var sentence: String {
         switch self {
         case .ends:
-            "\(reason), before the end that its table gives; copy or convert it again"
+            "\(reason), before the end that its table gives; copy it or make it again"
         case .system(let code):
-            "\(reason); " + (LeafError.remedy(for: code) ?? "check the disk, then copy or convert the file again")
+            "\(reason); " + (LeafError.remedy(for: code) ?? "check the disk, then copy the file or make it again")
         }
     }
 }

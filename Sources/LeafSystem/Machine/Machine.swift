@@ -13,7 +13,7 @@ package struct Machine: Sendable, Equatable {
 
     package static func current() -> Machine { Machine(.real) }
 
-    private static let threadCounts = 1...1024
+    package static let threadCounts = 1...1024
 
     /// - Throws: `.usage` for a number of threads that nobody starts.
     package static func check(threads: Int) throws(LeafError) {

@@ -37,10 +37,10 @@ public struct Benchmark: Sendable, Equatable {
     /// All of them, the warm-up prompt among them.
     package var sweeps: Int { 1 +| repeats *| (1 +| generatedTokens) }
 
-    private static let promptCounts = 1...1 << 20
+    package static let promptCounts = 1...1 << 20
     private static let generatedCounts = 0...1 << 20
     private static let batches = 1...GenerationOptions.mostSequences
-    private static let repeatCounts = 1...10_000
+    package static let repeatCounts = 1...10_000
 
     /// - Throws: `.usage` for numbers that make no sense.
     public func validate() throws(LeafError) {

@@ -92,6 +92,9 @@ public struct DraftOptions: Sendable {
         return try ModelFile(path: path, toPlanFor: memory, readsTokenizer: false)
     }
 
+    /// Numbers of guesses that `fixedCount` may be.
+    package static let counts = 1...Speculation.mostDrafts
+
     /// The words that are no paths.
     public static let names = ["auto", "off", "ngram"]
 
@@ -128,8 +131,8 @@ public struct DraftOptions: Sendable {
     func acceptance(for file: ModelFile) -> DraftAcceptance {
         if let expectedAcceptance { return .given(expectedAcceptance) }
         guard case .model(let draft) = source else { return .assumed(Self.carefulAcceptance.ngrams) }
-        return kept?.acceptance(of: draft, for: file)
-            ?? .assumed(draft.isCopy(of: file) ? Self.carefulAcceptance.copy : Self.carefulAcceptance.model)
+        let careful = draft.isCopy(of: file) ? Self.carefulAcceptance.copy : Self.carefulAcceptance.model
+        return kept?.acceptance(of: draft, for: file, orElse: careful) ?? .assumed(careful)
     }
 
     public static let none = DraftOptions(.none)

@@ -48,7 +48,6 @@ struct Drafting: Sendable {
 
     /// Drafts of a text for which there is room where nobody says how many.
     private static let usualCount = 16
-    private static let counts = 1...Speculation.mostDrafts
     /// Tokens of what texts have said that are kept for all of them: 768 KiB.
     private static let sharedTokens = 1 << 16
     /// Texts that draft on the same sweep with all their drafts.
@@ -57,9 +56,11 @@ struct Drafting: Sendable {
     /// - Parameter executor: the options of the model that is drafted for.
     /// - Throws: `.usage` for a number of drafts that makes no sense, or a model that cannot draft for this one.
     init(_ options: DraftOptions, for file: ModelFile, _ executor: ExecutorOptions) throws(LeafError) {
-        if let count = options.fixedCount, !Self.counts.contains(count) {
+        if let count = options.fixedCount, !DraftOptions.counts.contains(count) {
             throw LeafError(
-                .usage, "\(count) drafts are not between \(Self.counts.lowerBound) and \(Self.counts.upperBound)")
+                .usage,
+                "\(count) drafts are not between \(DraftOptions.counts.lowerBound) and "
+                    + "\(DraftOptions.counts.upperBound)")
         }
         let count = options.fixedCount ?? Self.usualCount
         let texts = max(1, min(executor.capacity.sequences, Self.mostTexts))

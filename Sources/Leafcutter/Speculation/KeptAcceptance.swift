@@ -14,6 +14,15 @@ public struct KeptAcceptance: Sendable, Equatable {
         var drafts: Int
         var accepted: Int
 
+        /// One that takes as many bytes as any.
+        static var largest: Record {
+            Record(
+                model: String(repeating: "f", count: 16), draft: String(repeating: "f", count: 16),
+                trees: KeptAcceptance.mostCounted,
+                levels: KeptAcceptance.mostCounted, drafts: KeptAcceptance.mostCounted,
+                accepted: KeptAcceptance.mostCounted)
+        }
+
         var isSound: Bool {
             !model.isEmpty && model.utf8.count <= 64 && draft.utf8.count <= 64 && 0 <= accepted && accepted <= levels
                 && levels <= drafts && 0 <= trees && max(trees, drafts) <= KeptAcceptance.mostCounted
@@ -43,13 +52,16 @@ public struct KeptAcceptance: Sendable, Equatable {
         OutputTarget.Companion.acceptance.path(of: draft)
     }
 
-    /// Finds what would keep `update` from its work, before there is any.
+    /// Finds what would keep `update` from its work, before there is any: writes what it would write at most, beside
+    /// what is kept, and removes it.
     ///
     /// - Throws: as `update`.
     package static func check(beside draft: String) throws(LeafError) {
         let file = try file(beside: draft, patience: patience)
-        _ = try KeptAcceptance(beside: draft)
-        withExtendedLifetime(file) {}
+        var kept = try KeptAcceptance(beside: draft)
+        kept.records.append(.largest)
+        try file.append(kept.line)
+        try file.flush()
     }
 
     /// Changes what is kept, and loses nothing of what other runs add at the same time.
@@ -64,7 +76,8 @@ public struct KeptAcceptance: Sendable, Equatable {
         // Nobody else writes it from here on.
         var kept = try KeptAcceptance(beside: draft)
         change(&kept)
-        try kept.write(to: file)
+        try file.append(kept.line)
+        try file.finish()
     }
 
     /// Opens the new file, and keeps other runs away from it.
@@ -95,15 +108,27 @@ public struct KeptAcceptance: Sendable, Equatable {
         }
     }
 
+    /// The chance that the best guess behind a token is right.
+    ///
+    /// - Parameter careful: the chance where nothing or too little is known.
+    func acceptance(of draft: ModelFile, for model: ModelFile, orElse careful: Double) -> DraftAcceptance {
+        if let acceptance = acceptance(of: draft, for: model) { return acceptance }
+        guard !records.isEmpty else { return .assumed(careful) }
+        let guesses = record(of: draft, for: model)?.levels ?? 0
+        return .begun(careful, guesses: guesses, needed: Self.leastLevels, file: path)
+    }
+
     /// The chance that the best guess behind a token is right; nil where too little is known.
     public func acceptance(of draft: ModelFile, for model: ModelFile) -> DraftAcceptance? {
-        guard let record = records.first(where: { $0.model == model.leaf.digest && $0.draft == draft.leaf.digest }),
-            record.levels >= Self.leastLevels
-        else { return nil }
+        guard let record = record(of: draft, for: model), record.levels >= Self.leastLevels else { return nil }
         let chance = Self.acceptance(
             trees: record.trees, drafts: record.drafts, accepted: record.accepted,
             areChains: record.drafts == record.levels)
         return .kept(chance, guesses: record.drafts, file: path)
+    }
+
+    private func record(of draft: ModelFile, for model: ModelFile) -> Record? {
+        records.first { $0.model == model.leaf.digest && $0.draft == draft.leaf.digest }
     }
 
     /// Adds what came of drafts.
@@ -136,7 +161,8 @@ public struct KeptAcceptance: Sendable, Equatable {
         records = Array(records.prefix(Self.mostRecords))
     }
 
-    private func write(to file: UnfinishedFile) throws(LeafError) {
+    /// What the file holds.
+    private var line: String {
         let lines = records.map { record in
             JSON.object([
                 ("model", .string(record.model)), ("draft", .string(record.draft)),
@@ -144,8 +170,7 @@ public struct KeptAcceptance: Sendable, Equatable {
                 ("drafts", .integer(record.drafts)), ("accepted", .integer(record.accepted)),
             ])
         }
-        try file.append(JSON.object([("acceptance", .array(lines))]).line + "\n")
-        try file.finish()
+        return JSON.object([("acceptance", .array(lines))]).line + "\n"
     }
 
     /// The chance of a best guess with which trees of so many nodes give as many right ones as were right.
