@@ -323,7 +323,9 @@ class DraftForecast(TypedDict, total=False):
     acceptance_from: str
     """``"given"``, ``"kept"`` or ``"assumed"``."""
     acceptance_guesses: int
-    """Guesses that were counted, where it was kept."""
+    """Guesses that were counted, where some were."""
+    acceptance_guesses_needed: int
+    """Guesses that it takes before they count for anything, where there are fewer."""
     acceptance_file: str
     """Where they are kept."""
     drafts: int
