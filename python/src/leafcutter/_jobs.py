@@ -28,8 +28,8 @@ class BatchResult:
         failed: answers that say why there is none.
         done_before: answers that were there before this call.
         tokens: tokens that were generated and scored in this call.
-        speculation: what guessed tokens in this call, and how often it was right; empty for a ``Job``, whose models
-            others have.
+        speculation: what guessed tokens in this call, and how often it was right, which changes no answer and is not
+            compared; empty for a ``Job``, whose models others have.
     """
 
     requests: int
@@ -37,7 +37,7 @@ class BatchResult:
     failed: int
     done_before: int
     tokens: int
-    speculation: Speculation = field(default_factory=Speculation)
+    speculation: Speculation = field(default_factory=Speculation, compare=False)
 
 
 def batch(
