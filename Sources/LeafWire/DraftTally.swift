@@ -3,18 +3,6 @@ package import LeafGeneration
 import LeafSystem
 package import Leafcutter
 
-extension SpeculationFacts {
-    /// What drafts, without the names of files.
-    package enum Kind: String, Sendable {
-        case off, ngram, model
-    }
-
-    package var kind: Kind {
-        if mode == Kind.off.rawValue || mode.hasPrefix("\(Kind.off.rawValue): ") { return .off }
-        return Kind(rawValue: mode) ?? .model
-    }
-}
-
 extension Model {
     /// Why nothing drafts although somebody asked for it, for people; nil where all is as it was asked.
     package var draftWarning: String? { missedDrafts.map { "speculation is \($0)" } }

@@ -135,7 +135,7 @@ public struct ModelFile: Sendable {
     public func requireTokenizer() throws(LeafError) -> Tokenizer {
         guard let tokenizer else {
             throw LeafError(
-                .usage, "\(leaf.path) holds no vocabulary; give ids, or convert it again with a vocabulary")
+                .usage, "\(leaf.path) holds no vocabulary; give ids, or make it again with a vocabulary")
         }
         return tokenizer
     }

@@ -62,23 +62,27 @@ struct ServeCommand: Command {
                 suggest: .file),
             .value("tls-key", "FILE", "The certificate's key in PEM.", \.certificateKey, suggest: .file),
             .value("max-batch", "B", "Texts on a sweep at most (default 8); fewer if memory is short.", \.batch),
-            .value("max-context", "N", "Tokens of a text, its answer included (default 512).", \.context),
-            .value("max-queue", "N", "Requests that may wait (default 64).", \.queue),
+            .number("max-context", "N", .context, "Tokens of a text, its answer included (default 512).", \.context),
+            .number("max-queue", "N", .init(queues), "Requests that may wait (default 64).", \.queue),
             .value("request-limit", "SIZE", "The longest body (default 1MiB).", \.requestLimit),
-            .value("max-connections", "N", "Connections at most, 4 to 10000 (default 256).", \.connections),
+            .number(
+                "max-connections", "N", .init(connectionLimits), "Connections at most, 4 to 10000 (default 256).",
+                \.connections),
             .value("cors", "ORIGIN", "Let pages of another site ask: https://example.org, or * for all.", \.origin),
             .values("allow-host", "NAME", "A name by which clients may call the server.", \.hosts),
             .value("model-name", "NAME", "How the model is listed (default: the file's name).", \.name),
-            .value("drain-time", "SECONDS", "For what is under way when it is stopped (default 60).", \.drainTime),
+            .number(
+                "drain-time", "SECONDS", .init(0...86_400), "For what is under way when it is stopped (default 60).",
+                \.drainTime),
             .value(
                 "log", "FORMAT", "A line on standard error for each request: text or json (default: none).", \.log,
                 suggest: .words(AccessLog.Format.allCases.map(\.rawValue))),
             .value(
                 "files", "FOLDER", "Keep clients' files and batches here: turns on /v1/files and /v1/batches.", \.files,
                 suggest: .folder),
-            .value(
-                "max-files", "N", "Files to keep at most, 4 to 100000, those of batches included (default 256).",
-                \.mostFiles),
+            .number(
+                "max-files", "N", .init(fileCounts),
+                "Files to keep at most, 4 to 100000, those of batches included (default 256).", \.mostFiles),
             .value("files-limit", "SIZE", "Bytes of all files together (default 1GiB).", \.filesLimit),
         ] + (TuningOptions.all + [TuningOptions.corpus]).map { $0.lifted(\.tuning) }
             + (EngineOptions.all + EngineOptions.draftOptions + [EngineOptions.keepOption, EngineOptions.shareOption])
@@ -90,7 +94,6 @@ struct ServeCommand: Command {
             "serve ant.leaf --memory 2GiB --files files --request-limit 64MiB",
         ])
 
-    private static let contexts = 1...1 << 20
     private static let queues = 1...10_000
     private static let connectionLimits = 4...10_000
     private static let requestLimits = 1 << 10...64 << 20
@@ -151,17 +154,13 @@ struct ServeCommand: Command {
     }
 
     private func validate() throws(LeafError) {
-        func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws(LeafError) {
-            guard range.contains(value) else {
-                throw LeafError(.usage, "--\(name) \(value) is not between \(range.lowerBound) and \(range.upperBound)")
-            }
+        let (limit, limits) = (requestLimit.bytes, Self.requestLimits)
+        guard limits.contains(limit) else {
+            throw LeafError(
+                .usage,
+                "--request-limit \(limit.sizeText) is not from \(limits.lowerBound.sizeText) to "
+                    + limits.upperBound.sizeText)
         }
-        try check("max-context", context, Self.contexts)
-        try check("max-queue", queue, Self.queues)
-        try check("max-connections", connections, Self.connectionLimits)
-        try check("request-limit", requestLimit.bytes, Self.requestLimits)
-        try check("drain-time", drainTime, 0...86_400)
-        try check("max-files", mostFiles, Self.fileCounts)
         guard (certificate == nil) == (certificateKey == nil) else {
             throw LeafError(.usage, "--tls-cert and --tls-key belong together; give both")
         }
@@ -249,7 +248,7 @@ struct ServeCommand: Command {
     private func draftWarning(of model: Model) -> String? {
         guard let warning = model.draftWarning else { return nil }
         // The memory that it names is that for as many texts as may be.
-        let hasHint = batch.count > 1 && warning.contains(" it drafts with ")
+        let hasHint = batch.count > 1 && model.draftsWithMoreMemory
         return warning + (hasHint ? "; fewer texts at once, by --max-batch, need less" : "")
     }
 

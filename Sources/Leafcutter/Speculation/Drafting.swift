@@ -123,6 +123,14 @@ struct Drafting: Sendable {
         return drafting
     }
 
+    var kind: SpeculationFacts.Kind {
+        switch source {
+        case .none: .off
+        case .ngrams: .ngram
+        case .model, .other: .model
+        }
+    }
+
     /// Whether it is a copy of the model, which helps only where the model itself does not fit.
     var sharesCache: Bool { if case .model(let model) = source { model.sharesCache } else { false } }
 

@@ -2,6 +2,12 @@ package import LeafSystem
 
 /// What drafting has come to since the model was opened.
 public struct SpeculationFacts: Sendable, Equatable {
+    /// What drafts, without the names of files.
+    package enum Kind: String, Sendable {
+        case off, ngram, model
+    }
+
+    package let kind: Kind
     /// What drafts, or why nothing does: `off`, `ngram`, a path, `off: no room for ..`.
     public let mode: String
     /// Tokens that were drafted, and those of them that the model chose as well.
@@ -19,6 +25,7 @@ extension Model {
     public var speculation: SpeculationFacts {
         let counters = engine.drafts
         return SpeculationFacts(
+            kind: counters.failure == nil ? settings.drafting.kind : .off,
             mode: counters.failure.map { "off: \($0)" } ?? settings.drafting.mode, drafted: counters.drafted,
             accepted: counters.accepted, steps: counters.steps, tokens: counters.tokens, seconds: counters.seconds)
     }
@@ -55,6 +62,9 @@ extension Model {
 
     /// Whether nothing drafts because that would take longer by prediction; a fixed number of drafts overrules it.
     package var isSpeculationUnprofitable: Bool { settings.drafting.isUnprofitable }
+
+    /// Whether `missedDrafts` names a larger memory with which something drafts.
+    package var draftsWithMoreMemory: Bool { settings.drafting.enough != nil }
 
     /// Why nothing drafts although it was asked for; nil where all is as it was asked.
     package var missedDrafts: String? { settings.drafting.isRefused ? settings.drafting.mode : nil }
