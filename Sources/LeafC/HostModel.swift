@@ -110,7 +110,7 @@ final class HostModel: Sendable {
             "sequences": .integer(capacity.sequences), "logit_rows": .integer(capacity.logitRows),
             "request_bytes": .integer(room.bytes), "load": .number(loadSeconds),
             "plan": [
-                "minimum": .integer(plan.minimum), "budget": .integer(plan.budget), "planned": .integer(plan.total),
+                "minimum": .integer(model.minimum), "budget": .integer(plan.budget), "planned": .integer(plan.total),
                 "parts": .object(plan.parts.map { ($0.purpose.rawValue, .integer($0.bytes)) }),
                 "chunks": [
                     "total": .integer(plan.chunkCount), "pinned": .integer(plan.pinnedChunks.count),

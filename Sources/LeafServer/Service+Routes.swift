@@ -231,7 +231,7 @@ extension Service.Opened {
     fileprivate var plan: JSON {
         let plan = model.plan
         return [
-            "budget": .integer(plan.budget), "planned": .integer(plan.total), "minimum": .integer(plan.minimum),
+            "budget": .integer(plan.budget), "planned": .integer(plan.total), "minimum": .integer(model.minimum),
             "context": .integer(model.capacity.longest), "sequences": .integer(model.capacity.sequences),
             "parts": .object(plan.parts.map { ($0.purpose.rawValue, .integer($0.bytes)) }),
             "streamed_bytes_per_sweep": .integer(plan.streamedBytesPerSweep),

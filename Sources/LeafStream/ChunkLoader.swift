@@ -207,8 +207,8 @@ final class ChunkLoader: Sendable {
         for source in sources where !source.buffered.isUnchanged {
             throw LeafError(
                 .io,
-                "\(source.buffered.path) was written to while it was in use, so the result would be another model's; "
-                    + "run the same command again")
+                "\(source.buffered.path) was written to while it was in use, so nothing more is computed with it; "
+                    + "run the same command again when it is whole")
         }
     }
 

@@ -7,10 +7,15 @@ extension MemoryPlan {
     /// - Parameter threads: those that compute.
     package func addressBytes(threads: Int) -> Int {
         let mapped = reserved.filter { [.runtime, .tables, .tokenizer, .trace].contains($0.purpose) }
+        let stacks = (threads +| Self.otherThreads) *| Self.stackBytes
+        return total - pageTableBytes - mapped.total +| readingAddressBytes +| stacks +| Self.roomBytes
+    }
+
+    /// Addresses that reading the file takes, beyond the plan's bytes.
+    package var readingAddressBytes: Int {
         // Where all chunks are pinned, slots have addresses in case some leave.
         let slots = slotCount > 0 ? 0 : Self.preferredSlotCount *| slotBytes
-        let stacks = (threads +| RequestShape.suited().depth +| Self.otherThreads) *| Self.stackBytes
-        return total - pageTableBytes - mapped.total +| slots +| stacks +| Self.roomBytes
+        return slots +| RequestShape.suited().depth *| Self.stackBytes
     }
 
     /// Engine, signals, pressure, an interruption.

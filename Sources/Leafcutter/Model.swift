@@ -19,6 +19,8 @@ public final class Model: Sendable {
     public let threads: Int
     package let engine: Engine
     let settings: Settings
+    /// The smallest budget that works: drafts ask for no larger one.
+    package let minimum: Int
 
     /// Opens a model for texts of up to `options.capacity`.
     /// - Throws: `.budget` naming the smallest budget that works, `.usage`, `.io`, `.badInput`.
@@ -47,10 +49,11 @@ public final class Model: Sendable {
         self.file = file
         self.settings = settings
         plan = try settings.plan()
+        minimum = try settings.with(.off).minimum() ?? plan.minimum
         if let corpus = file.unreadCorpus {
             throw LeafError(.usage, "\(corpus) was to be read within less memory than the model has; give it the same")
         }
-        try AddressLimit.check(plan.addressBytes(threads: settings.executor.threads), for: "this model")
+        try AddressLimit.check(settings.addressBytes(plan), for: "this model")
         instructionSet = settings.instructionSet
         threads = settings.executor.threads
         engine = try Engine(settings, plan, system: system)

@@ -194,7 +194,7 @@ import Testing
         try keep(levels: 63, drafts: 100, accepted: 20)
         #expect(try acceptance(draft) == .begun(0.8, guesses: 63, needed: 64, file: draft + ".acceptance"))
         try keep(levels: 337, drafts: 700, accepted: 80)
-        guard case .kept(let chance, 800, let path) = try acceptance(draft) else {
+        guard case .kept(let chance, 400, let path) = try acceptance(draft) else {
             Issue.record("nothing was kept")
             return
         }

@@ -12,17 +12,18 @@ extension OutputFile {
     ///   - result: where links lead.
     ///   - own: what this run has of the result already.
     ///   - patience: how long to wait for another run that is writing it.
+    ///   - ownHead: what begins with it under the unfinished name is a killed run's, whole or not, and of no worth.
     /// - Throws: `.io` if it cannot be written or another run is writing it, `.usage` if something would be lost.
     package static func unfinished(
         _ result: String, besides own: [OutputTarget.Companion] = [], patience: Duration = .zero,
-        calls: WriteCalls = WriteCalls()
+        ownHead: [UInt8] = [], calls: WriteCalls = WriteCalls()
     ) throws(LeafError) -> OutputFile {
         try checkIsIdle(result, besides: own + [.part])
         try checkMayBeReplaced(result)
         try checkIsNoConversion(result)
         let path = OutputTarget.Companion.part.path(of: result)
         var part = try locked(path, patience, calls)
-        try requireUnfinished(path)
+        try requireUnfinished(path, ownHead: ownHead)
         if part.hasOtherNames {
             // They are somebody's, and so is what they lead to.
             try FilePath.remove(path)
@@ -81,14 +82,18 @@ extension OutputFile {
 
     /// Refuses a file that may be all that there is of something: one that is not empty, and not unfinished.
     ///
-    /// - Parameter path: nothing needs to be there.
+    /// - Parameters:
+    ///   - path: nothing needs to be there.
+    ///   - ownHead: what begins with it is of no worth, too.
     /// - Throws: `.usage`, `.io`.
-    package static func requireUnfinished(_ path: String) throws(LeafError) {
+    package static func requireUnfinished(_ path: String, ownHead: [UInt8] = []) throws(LeafError) {
         guard let identity = FilePath.identity(of: path) else { return }
         guard identity.isRegular else { throw .notRegular(path) }
         let input = try InputFile(path: path)
         let head = try input.bytes(at: 0, count: min(unfinishedHead.count, input.byteCount))
-        guard head.allSatisfy({ $0 == 0 }) else { throw .wouldBeLost(path) }
+        guard !head.allSatisfy({ $0 == 0 }) else { return }
+        let own = try input.bytes(at: 0, count: min(ownHead.count, input.byteCount))
+        guard !ownHead.isEmpty, own == ownHead else { throw .wouldBeLost(path) }
     }
 
     /// Gives a file that `unfinished` made its name.

@@ -19,11 +19,13 @@ package final class UnfinishedFile {
 
     /// - Parameters:
     ///   - patience: how long to wait for another run that is writing it.
+    ///   - ownHead: what begins with it under the unfinished name is a killed run's, whole or not, and of no worth.
     ///   - isCancelled: whether nobody wants to wait any more for whoever reads a pipe.
     /// - Throws: `.io` when it cannot be made or another run is writing it, `.usage` for what can not be a result, and
     ///   where somebody's file has the name that it has until it is whole.
     package init(
-        path: String, patience: Duration = .zero, isCancelled: @escaping @Sendable () -> Bool
+        path: String, patience: Duration = .zero, ownHead: [UInt8] = [],
+        isCancelled: @escaping @Sendable () -> Bool
     ) throws(LeafError) {
         self.path = path
         switch try OutputTarget(path: path) {
@@ -31,7 +33,7 @@ package final class UnfinishedFile {
             self.target = .straight(
                 descriptor: descriptor, StraightOutput(descriptor, isCancelled: isCancelled))
         case .file(let target):
-            self.target = .beside(try OutputFile.unfinished(target, patience: patience), path: target)
+            self.target = .beside(try OutputFile.unfinished(target, patience: patience, ownHead: ownHead), path: target)
         }
     }
 
@@ -63,11 +65,13 @@ package final class UnfinishedFile {
     }
 
     /// Gives the file its name.
-    package func finish() throws(LeafError) {
+    ///
+    /// - Parameter isDurable: whether all of it is to be on the disk before.
+    package func finish(isDurable: Bool = false) throws(LeafError) {
         try flush()
         // What cannot get its name stays under the other one: the work is done.
         isFinished = true
-        if case .beside(let output, let path) = target { try output.finish(as: path, isDurable: false) }
+        if case .beside(let output, let path) = target { try output.finish(as: path, isDurable: isDurable) }
     }
 
     /// Writes everything appended so far, for people who look into the unfinished file.

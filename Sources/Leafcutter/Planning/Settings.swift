@@ -145,13 +145,18 @@ struct Settings {
             let plan = try plan(budget)
             // Who left the budget to the program did not choose more than a limit on addresses allows.
             guard reserveBytes != nil, let room = AddressLimit.room() else { return plan }
-            let excess = max(0, plan.addressBytes(threads: executor.threads) - room)
+            let excess = max(0, try addressBytes(plan) - room)
             return excess == 0 ? plan : try self.plan(max(plan.minimum, plan.total - excess))
         } catch {
             // Where no memory would do, nothing is said of the one that was given.
             guard error.kind == .budget, let advice = error.advice else { throw error }
             throw LeafError(.budget, "\(error.description)\(try whatFits())", advice: advice)
         }
+    }
+
+    /// Addresses that are mapped after the plan is made, those of a second file among them.
+    func addressBytes(_ plan: MemoryPlan) throws(LeafError) -> Int {
+        plan.addressBytes(threads: executor.threads) +| (try drafting.readingAddressBytes())
     }
 
     private func whatFits() throws(LeafError) -> String {

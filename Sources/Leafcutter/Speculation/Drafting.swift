@@ -178,6 +178,12 @@ struct Drafting: Sendable {
         return off
     }
 
+    /// Addresses that reading another file takes, beyond the bytes of its part.
+    func readingAddressBytes() throws(LeafError) -> Int {
+        guard case .model(let model) = source else { return 0 }
+        return try model.plan().readingAddressBytes
+    }
+
     /// - Throws: `.badInput` when the draft lacks a tensor.
     func parts() throws(LeafError) -> [MemoryPlan.Part] {
         switch source {

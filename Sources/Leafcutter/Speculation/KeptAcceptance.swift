@@ -77,7 +77,7 @@ public struct KeptAcceptance: Sendable, Equatable {
         var kept = try KeptAcceptance(beside: draft)
         change(&kept)
         try file.append(kept.line)
-        try file.finish()
+        try file.finish(isDurable: true)
     }
 
     /// Opens the new file, and keeps other runs away from it.
@@ -86,7 +86,8 @@ public struct KeptAcceptance: Sendable, Equatable {
         guard FilePath.identity(of: path, followsLinks: true)?.isRegular != false else {
             throw LeafError(.usage, "\(path) is not a regular file; remove it, and what is kept begins anew")
         }
-        return try UnfinishedFile(path: path, patience: patience, isCancelled: { false })
+        return try UnfinishedFile(
+            path: path, patience: patience, ownHead: Array(#"{"acceptance":["#.utf8), isCancelled: { false })
     }
 
     /// Reads what is kept; nothing where there is no file yet.
@@ -124,7 +125,7 @@ public struct KeptAcceptance: Sendable, Equatable {
         let chance = Self.acceptance(
             trees: record.trees, drafts: record.drafts, accepted: record.accepted,
             areChains: record.drafts == record.levels)
-        return .kept(chance, guesses: record.drafts, file: path)
+        return .kept(chance, guesses: record.levels, file: path)
     }
 
     private func record(of draft: ModelFile, for model: ModelFile) -> Record? {

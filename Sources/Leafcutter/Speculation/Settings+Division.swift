@@ -10,7 +10,7 @@ extension Settings {
     private static let ngramShare = 50
 
     /// A model that drafts has to save this part of a token's time by prediction, which may be wrong by as much; more
-    /// where the machine is assumed, and each guess takes about half as long as a token.
+    /// where nothing waits for the disk, and each guess takes about half as long as a token.
     private static let leastGain = (streamed: 0.1, resident: 0.15)
 
     /// Divides the memory by predicted seconds a token. A block that stays in memory is not read again, and a copy has
@@ -31,9 +31,7 @@ extension Settings {
         guard case .model(let model) = drafting.source else { return with(drafting) }
         if let count = given.drafts.lentBlocks { return with(drafting.borrowing(count)) }
         let isStreamed = plain.streamedBytesPerSweep > 0
-        // Where all weights find room, only ratios matter, and any machine has about the same.
-        let measured = isStreamed ? given.rates : nil
-        let rates = measured ?? MachineRates.assumed(threads: executor.threads, reading)
+        let rates = given.rates ?? MachineRates.assumed(threads: executor.threads, reading)
         var best: (settings: Settings, seconds: Double)?
         for count in try comparedCounts(drafting, model) {
             let settings = with(drafting.borrowing(count))
@@ -51,7 +49,7 @@ extension Settings {
             chosen = try unprofitable(drafting, given, isStreamed: isStreamed)
         }
         let isMuch = Double(whole.bytes(for: .drafts)) > Self.leastGain.streamed * Double(plain.pinnedBytes)
-        chosen.lacksRates = isStreamed && isMuch && given.rates == nil
+        chosen.lacksRates = isMuch && given.rates == nil
         return chosen
     }
 
