@@ -26,7 +26,8 @@ struct BenchCommand: Command {
             Every budget runs in a process of its own, so that its peak memory is its own. One sweep that is not \
             counted comes first, then prompts and decoding steps alternately. The disk is measured before and after \
             each run, memory and processor before it; what `plan` would have predicted from that stands beside what \
-            was measured.
+            was measured. Measuring the machine takes at most a quarter of the free memory (of what the container \
+            allows), and no more than some 1.2 GiB, whatever --memory says; the run itself keeps to its budget.
 
             With --text the model writes: the file's first tokens are the prompt, and the most likely token goes on \
             each time. --speculate wants that, because made-up tokens cannot be guessed.
@@ -52,7 +53,9 @@ struct BenchCommand: Command {
             "generate", "N", .init(1...Benchmark.promptCounts.upperBound),
             "Decoding steps after each prompt, or tokens of a text (default 16).",
             \.benchmark.generatedTokens),
-        .value("text", "FILE", "Go on from the first tokens of this text.", \.text, suggest: .file),
+        .value(
+            "text", "FILE", "Go on from the first tokens of this text, as many as --prompt says.", \.text,
+            suggest: .file),
         .number("batch", "B", .texts, "Sequences that decode together (default 1).", \.benchmark.batch),
         .number(
             "repeat", "N", .init(Benchmark.repeatCounts),

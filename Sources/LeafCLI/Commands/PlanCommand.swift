@@ -22,10 +22,11 @@ struct PlanCommand: Command {
     static let syntax = CommandSyntax<PlanCommand>(
         name: "plan", summary: "Show whether a model fits a memory budget, and how fast it will be.",
         discussion: """
-            Nothing large is allocated. For some fifteen seconds the processor is measured, the disk at places all over the \
-            file, and both at once with the model's own blocks. --disk-rate says how fast the disk is instead; a preset \
-            has no file, so it needs the rate. --target answers the other way round: the smallest memory for a wanted \
-            speed. Exit code 3 if the model does not fit, or if no memory makes it so fast.
+            For some fifteen seconds the processor is measured, the disk at places all over the file, and both at once \
+            with the model's own blocks. Whatever --memory says, that takes at most a quarter of the free memory (of \
+            what the container allows), and no more than some 1.2 GiB. --disk-rate says how fast the disk is instead, \
+            and skips most of this: it leaves some 256 MiB at most. A preset has no file, so it needs the rate. \
+            --target answers the other way round: the smallest memory for a wanted speed. Exit code 3 if the model does not fit, or if no memory makes it so fast.
             """,
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .model)],
         options: own + TuningOptions.all.map { $0.lifted(\.tuning) } + ofEngine.map { $0.lifted(\.engine) }
@@ -36,6 +37,10 @@ struct PlanCommand: Command {
         ])
 
     private static let own: [CommandOption<PlanCommand>] = [
+        .value(
+            "memory", "SIZE",
+            "The budget to plan for: 512MiB, 2GiB, 4GB, bytes, or auto (default: what is free, at most the container's "
+                + "limit, less a reserve).", \.engine.memory),
         .value(
             "preset", "NAME", "Plan for a published size instead: \(presets).", \.preset,
             suggest: .words(ModelPreset.allCases.map(\.rawValue))),
@@ -53,9 +58,10 @@ struct PlanCommand: Command {
         .number("cores", "N", .threads, "Compute threads to plan for (default: those of this machine).", \.cores),
     ]
 
-    /// What a plan says by other options, it does not take twice.
+    /// What a plan says by other options, it does not take twice. Its budget limits the run that is planned, not
+    /// `plan` itself.
     private static let ofEngine =
-        EngineOptions.all.filter { $0.name != "threads" && $0.name != "io" } + EngineOptions.draftOptions
+        EngineOptions.all.filter { !["memory", "threads", "io"].contains($0.name) } + EngineOptions.draftOptions
         + [EngineOptions.acceptanceOption]
 
     private static var presets: String { ModelPreset.allCases.map(\.rawValue).joined(separator: ", ") }
