@@ -323,7 +323,7 @@ class DraftForecast(TypedDict, total=False):
     acceptance_from: str
     """``"given"``, ``"kept"`` or ``"assumed"``."""
     acceptance_guesses: int
-    """Guesses that were counted, where some were."""
+    """Guesses of the longest paths that were counted, where some were."""
     acceptance_guesses_needed: int
     """Guesses that it takes before they count for anything, where there are fewer."""
     acceptance_file: str
