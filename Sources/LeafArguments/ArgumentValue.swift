@@ -6,11 +6,14 @@ package protocol ArgumentValue: Sendable {
     init?(argument: String)
     /// The description of a valid value, which follows "is not": `a whole number`.
     static var expectation: String { get }
+    /// What is wrong with a text that has the form and stands for no value, behind it: `is too large; ..`.
+    static func fault(in argument: String) -> String?
     /// What to say of a text that can be read and was hardly meant so, behind it: `means 5 bytes a second, ..`.
     static func doubt(about argument: String) -> String?
 }
 
 extension ArgumentValue {
+    package static func fault(in argument: String) -> String? { nil }
     package static func doubt(about argument: String) -> String? { nil }
 }
 

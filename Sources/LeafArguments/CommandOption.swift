@@ -136,7 +136,8 @@ package struct CommandOption<Command>: Sendable {
         let isBare = text.first?.isWhitespace != true && text.last?.isWhitespace != true
         let typed = "--\(name) " + (isBare ? text : "'\(text)'")
         guard let value = Value(argument: text), isTaken(value) else {
-            throw LeafError(.usage, "\(typed) is not \(expectation ?? Value.expectation)")
+            let fault = Value.fault(in: text) ?? "is not \(expectation ?? Value.expectation)"
+            throw LeafError(.usage, "\(typed) \(fault)")
         }
         if let doubt = Value.doubt(about: text) { throw LeafError(.usage, "\(typed) \(doubt)") }
         return value

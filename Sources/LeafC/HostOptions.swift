@@ -180,7 +180,8 @@ extension HostOptions {
         let text = try reader.text()
         if text == "auto" { return .automatic }
         guard let count = ByteCount(text) else {
-            throw reader.wrong("is '\(text.prefix(40))', where a size such as 512MiB, 2GiB, bytes or auto is wanted")
+            let reason = Self.reason(ByteCount.fault(in: text), "a size such as 512MiB, 2GiB, bytes or auto")
+            throw reader.wrong("is '\(text.prefix(40))', \(reason)")
         }
         return .bytes(count.bytes)
     }
@@ -195,10 +196,16 @@ extension HostOptions {
         }
         let text = try reader.text()
         guard let rate = ByteRate(text) else {
-            throw reader.wrong("is '\(text.prefix(40))', where a rate such as 200MB/s or 1GiB/s is wanted")
+            let reason = Self.reason(ByteRate.fault(in: text), "a rate such as 200MB/s or 1GiB/s")
+            throw reader.wrong("is '\(text.prefix(40))', \(reason)")
         }
         if let doubt = ByteRate.doubt(about: text) { throw reader.wrong("is '\(text.prefix(40))', which \(doubt)") }
         return rate
+    }
+
+    /// Why a text is refused, behind it: its fault, or its form.
+    private static func reason(_ fault: String?, _ wanted: String) -> String {
+        fault.map { "which \($0)" } ?? "where \(wanted) is wanted"
     }
 
     /// One of a few words.

@@ -211,6 +211,8 @@ extension MemoryBudget: ArgumentValue {
     }
 
     public static var expectation: String { ByteCount.expectation + ", or auto" }
+
+    package static func fault(in argument: String) -> String? { ByteCount.fault(in: argument) }
 }
 
 extension ReadingOptions {

@@ -7,15 +7,30 @@ package struct ByteCount: Sendable, Hashable, Comparable, CustomStringConvertibl
     }
 
     /// Parses `512MiB`, `2GiB`, `4GB`, `1.5GiB`, `4096`. `K`, `M`, `G`, `T` alone are binary. Case does not matter.
-    /// Fractions of a byte are dropped. Returns nil for anything else, and for numbers that are too large.
+    /// What is left of a byte in a larger unit is dropped. Returns nil for anything else, and where there is a fault.
     package init?(_ text: String) {
+        guard let bytes = Self.size(text), Self.fault(in: text) == nil else { return nil }
+        self.bytes = Int(bytes)
+    }
+
+    /// What is wrong with a text that has the form of a size and stands for none, behind it; nil for others.
+    package static func fault(in text: String) -> String? {
+        guard let bytes = size(text) else { return nil }
+        if bytes >= limit { return "is too large; a size is below 4194304TiB" }
+        return bytes > 0 && bytes < 1 ? "is too small; a size is a byte at least, or 0" : nil
+    }
+
+    fileprivate static let limit = 0x1p62
+
+    /// The bytes that a text means, as many as they are; nil for a text that has not the form of a size. A number of
+    /// bytes is whole.
+    fileprivate static func size(_ text: String) -> Double? {
         let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
         let unit = text.dropFirst(digits.count).lowercased()
-        guard let scale = Self.scales[unit], digits.first != ".", digits.last != ".", let number = Double(digits)
+        guard let scale = scales[unit], digits.first != ".", digits.last != ".", let number = Double(digits),
+            scale > 1 || number == number.rounded()
         else { return nil }
-        let bytes = number * scale
-        guard bytes < 0x1p62 else { return nil }
-        self.bytes = Int(bytes)
+        return number * scale
     }
 
     private static let scales: [String: Double] = [
@@ -51,9 +66,20 @@ package struct ByteRate: Sendable, Hashable {
 
     /// A `ByteCount` of at least one byte, with `/s` behind it or without: `200MB/s`, `1GiB`.
     package init?(_ text: String) {
-        let size = text.lowercased().hasSuffix("/s") ? text.dropLast(2) : text[...]
-        guard let count = ByteCount(String(size)), count.bytes > 0 else { return nil }
+        guard let count = ByteCount(Self.amount(text)), count.bytes > 0 else { return nil }
         bytesPerSecond = count.bytes
+    }
+
+    /// A rate without its second.
+    private static func amount(_ text: String) -> String {
+        text.lowercased().hasSuffix("/s") ? String(text.dropLast(2)) : text
+    }
+
+    /// What is wrong with a text that has the form of a rate and stands for none, behind it; nil for others.
+    package static func fault(in text: String) -> String? {
+        guard let bytes = ByteCount.size(amount(text)) else { return nil }
+        if bytes >= ByteCount.limit { return "is too large; a rate is below 4194304TiB/s" }
+        return bytes < 1 ? "is too small; a rate is at least 1kB/s" : nil
     }
 
     /// No disk is slower, and nobody wants to wait for one that is.
@@ -64,7 +90,7 @@ package struct ByteRate: Sendable, Hashable {
     /// What to say of a rate that was hardly meant as it stands, behind its text; nil for others.
     package static func doubt(about text: String) -> String? {
         guard let rate = ByteRate(text) else { return nil }
-        let number = text.lowercased().hasSuffix("/s") ? text.dropLast(2) : text[...]
+        let number = amount(text)
         let hasUnit = number.contains { $0.isLetter }
         guard rate.bytesPerSecond < (hasUnit ? slowest : slowestWithoutUnit) else { return nil }
         let meaning = "means \(rate.bytesPerSecond.of("byte")) a second, "

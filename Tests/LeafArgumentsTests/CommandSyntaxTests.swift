@@ -178,6 +178,8 @@ private struct Wide {
         #expect(Sample.refusal("m", "--weight", "1e99") == "--weight 1e99 is not a number")
         #expect(Sample.refusal("m", "--weight", "1e-99").hasPrefix("--weight 1e-99 is too near 0"))
         #expect(Sample.refusal("m", "--memory", "lots").hasPrefix("--memory lots is not a size such as 512MiB"))
+        #expect(Sample.refusal("m", "--memory", "2.5").hasPrefix("--memory 2.5 is not a size such as 512MiB"))
+        #expect(Sample.refusal("m", "--memory", "99999999999GiB").hasPrefix("--memory 99999999999GiB is too large; "))
         #expect(Sample.refusal("m", "--count", "") == "--count needs a value: --count N")
         #expect(Sample.refusal("m", "--color=") == "--color needs a value: --color NAME")
         #expect(Sample.refusal("m", "--count") == "--count needs a value: --count N")

@@ -7,7 +7,7 @@ import Testing
     @Test(arguments: [
         ("0", 0), ("4096", 4096), ("512MiB", 536_870_912), ("2GiB", 2_147_483_648), ("4GB", 4_000_000_000),
         ("1.5GiB", 1_610_612_736), ("1.5gib", 1_610_612_736), ("64K", 65536), ("3kB", 3000), ("2M", 2_097_152),
-        ("1TB", 1_000_000_000_000), ("10B", 10), ("0.5", 0),
+        ("1TB", 1_000_000_000_000), ("10B", 10), ("2.0", 2), ("0KiB", 0),
     ])
     func sizesAreRead(text: String, bytes: Int) {
         #expect(ByteCount(text)?.bytes == bytes)
@@ -15,7 +15,7 @@ import Testing
 
     @Test(arguments: [
         "", "GiB", "-1", "1e9", "0x10", "nan", "inf", "1.2.3", ".5", "5.", "2 GiB", "2GiBs", "٣", "9e99TiB",
-        "99999999999TiB",
+        "99999999999TiB", "0.5", "2.5", "2.5b", "0.0001KiB",
     ])
     func otherTextsAreNoSizes(text: String) {
         #expect(ByteCount(text) == nil)
@@ -62,6 +62,21 @@ import Testing
         for text in ["", "s", "0", "0s", "-1s", "1h", "1 s", "nan", ".5s", "5.s", "1e3", "٣s"] {
             #expect(Seconds(argument: text) == nil, "\(text)")
         }
+    }
+
+    @Test func whatHasTheFormAndNoValueIsToldApart() {
+        for text in ["99999999999999999999", "99999999999GiB", String(repeating: "9", count: 400)] {
+            #expect(ByteCount.fault(in: text)?.hasPrefix("is too large") == true, "\(text)")
+            #expect(ByteRate.fault(in: text + "/s")?.hasPrefix("is too large") == true, "\(text)")
+            #expect(Seconds.fault(in: text.filter(\.isNumber) + "min")?.hasPrefix("is too large") == true, "\(text)")
+        }
+        #expect(ByteCount.fault(in: "0.0001KiB")?.hasPrefix("is too small") == true)
+        #expect(ByteRate.fault(in: "0")?.hasPrefix("is too small") == true)
+        #expect(Seconds.fault(in: "0s")?.hasPrefix("is too small") == true)
+        for text in ["", "1", "lots", "2.5", "-1", "9e99"] {
+            #expect(ByteCount.fault(in: text) == nil && ByteRate.fault(in: text) == nil, "\(text)")
+        }
+        #expect(["", "1s", "1h", "1e3"].allSatisfy { Seconds.fault(in: $0) == nil })
     }
 
     @Test func decimalsAreRounded() {

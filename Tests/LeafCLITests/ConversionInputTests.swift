@@ -92,9 +92,13 @@ import Testing
         #expect(tried > 8)
     }
 
-    @Test(arguments: ["0", "0/s", "1GB/m", "-1", "1GB/s/s"]) func whatIsNoRateIsRefused(rate: String) throws {
+    @Test(arguments: [
+        ("0", "is too small"), ("0/s", "is too small"), ("99999999999GB/s", "is too large"),
+        ("1GB/m", "is not a rate such as"), ("-1", "is not a rate such as"), ("1GB/s/s", "is not a rate such as"),
+    ])
+    func whatIsNoRateIsRefused(rate: String, reason: String) throws {
         let model = try Models.shared.get().demo
-        try Leafcutter.expectRefusal(["plan", model, "--disk-rate", rate], 2, "a rate such as")
-        try Leafcutter.expectRefusal(["generate", model, "x", "--max-read-rate", rate], 2, "a rate such as")
+        try Leafcutter.expectRefusal(["plan", model, "--disk-rate", rate], 2, reason)
+        try Leafcutter.expectRefusal(["generate", model, "x", "--max-read-rate", rate], 2, reason)
     }
 }

@@ -265,6 +265,8 @@ import Testing
             (["perplexity", model, text, "--context", "1"], 2, "--context 1"),
             (["perplexity", model, text, "--prefix", "0"], 2, "--prefix 0"),
             (["perplexity", model, text, "--stride", "900"], 2, "--stride 900"),
+            (["perplexity", model, text, "--stride", "99999999999999999999"], 2, "--stride 99999999999999999999 "),
+            (["perplexity", model, text, "--prefix", "99999999999999999999"], 2, "--prefix 99999999999999999999 "),
             (["perplexity", model, text, "--prefix", "9"], 2, "nothing to score"),
             (["score", model, "山", "--option", "水"], 2, "at least two"),
             (try score(#"{"input":"a","options":["b"]}"#, "--option", "水"), 2, "--option"),

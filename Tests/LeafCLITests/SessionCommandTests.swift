@@ -175,7 +175,8 @@ import Testing
             2, "another model",
             ["generate", Models.shared.get().exactDemo, "春", "--seed", "5", "--eos-id", "0", "-q"] + options)
         try expectRefusal(2, "--session FILE, which is missing", same + ["--session-every", "3"])
-        try expectRefusal(2, "every 0 tokens", same + options + ["--session-every", "0"])
+        try expectRefusal(
+            2, "--session-every 0 is not a whole number of at least 1", same + options + ["--session-every", "0"])
         try expectRefusal(2, "--suffix", same + options + ["--suffix", "楼"])
         try expectRefusal(2, "--requests", ["generate", model, "--requests", "r.jsonl", "-q"] + options)
         try expectRefusal(2, "PROMPT is missing", ["generate", model, "-q", "--session", folder.path("new.session")])

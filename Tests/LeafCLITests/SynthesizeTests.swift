@@ -44,7 +44,7 @@ import Testing
             (["--preset", "cpm-ant-300m", "--around", demo], "dim_ff"),
             (["--preset", "cpm-ant-10b", "--around", exactDemo], "int8"),
             (["--preset", "cpm-ant-10b", "--around", demo, "--weights", "f16"], "int8"),
-            (["--preset", "tiny", "--threads", "0"], "0 threads"),
+            (["--preset", "tiny", "--threads", "0"], "--threads 0 is not a whole number from 1"),
         ] {
             try Leafcutter.expectRefusal(["synthesize", folder.path("a.leaf")] + words, 2, reason)
         }

@@ -129,7 +129,8 @@ import Testing
     @Test(arguments: [
         (["--delta", "none.pt"], 1, "none.pt"), (["--delta", "=x"], 2, "a name and a file"),
         (["--delta-alpha", "8"], 2, "--delta FILE"), (["--delta", best, "--delta", best], 2, "no name"),
-        (["--delta", best, "--delta-alpha", "-1"], 2, "positive"), (["--delta", "\(tuning)/prompts.pt"], 1, "no LoRA"),
+        (["--delta", best, "--delta-alpha", "-1"], 2, "--delta-alpha -1 is not a number above 0"),
+        (["--delta", "\(tuning)/prompts.pt"], 1, "no LoRA"),
         (["--delta", source], 1, "no LoRA"), (["--prompt-embedding", best], 1, "soft prompt"),
     ])
     func badInputIsRefused(arguments: [String], status: Int, reason: String) throws {

@@ -103,9 +103,10 @@ import Testing
         #expect(nowhere.status == 1 && nowhere.error.contains("/nowhere.leaf"))
     }
 
-    @Test(arguments: ["0", "fast", "-5MB/s"]) func aRateThatReadsNothingIsRefused(rate: String) throws {
+    @Test(arguments: [("0", "is too small"), ("fast", "is not a rate such as 200MB/s"), ("-5MB/s", "is not a rate")])
+    func aRateThatReadsNothingIsRefused(rate: String, reason: String) throws {
         let run = try Leafcutter.run("generate", try Models.shared.get().demo, "a", "--max-read-rate=\(rate)")
         #expect(run.status == 2)
-        #expect(run.error.contains("is not a rate such as 200MB/s"))
+        #expect(run.error.contains("--max-read-rate \(rate) \(reason)"), "\(run.error)")
     }
 }

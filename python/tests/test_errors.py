@@ -97,12 +97,26 @@ def test_a_kind_that_is_no_text_is_named(model):
 
 def test_a_call_that_makes_no_sense_says_so(model):
     for options, word in (
-        ({"max_tokenz": 1}, "max_tokens"), ({"temperature": -1}, "temperature"), ({"top_p": float("nan")}, "JSON"),
-        ({"n": 0}, "n"), ({"greedy": True, "beams": 2}, "beams"),
+        ({"max_tokenz": 1}, "max_tokens"), ({"temperature": -1}, "temperature"),
+        ({"top_p": float("nan")}, "top_p is nan"), ({"n": 0}, "n"), ({"greedy": True, "beams": 2}, "beams"),
     ):
         with pytest.raises(leafcutter.UsageError, match=word) as raised:
             model.complete(POEM, **options)
         assert isinstance(raised.value, ValueError) and raised.value.code == "usage"
+
+
+def test_a_number_that_is_not_finite_is_named_by_its_field(model, model_path):
+    nan, inf = float("nan"), float("inf")
+    for options, words in (
+        ({"acceptance": nan}, "^acceptance is nan; "), ({"memory": nan}, "^memory is nan; "),
+        ({"batch": -inf}, "^batch is -inf; "), ({"memory": np.float32("inf")}, "^memory is inf; "),
+    ):
+        with pytest.raises(leafcutter.UsageError, match=words):
+            leafcutter.plan(model_path, **options)
+    with pytest.raises(leafcutter.UsageError, match=r"^logit_bias\.7 is nan; "):
+        model.complete(POEM, logit_bias={6: 1.0, 7: nan})
+    with pytest.raises(leafcutter.UsageError, match="'max_tokens' is 2.5, where a whole number is wanted$"):
+        model.complete(POEM, max_tokens=2.5)
 
 
 def test_numbers_that_make_no_sense_are_refused(model, model_path):

@@ -303,4 +303,13 @@ struct MemoryBudgets: ArgumentValue {
     }
 
     static var expectation: String { "sizes such as 512MiB,2GiB,auto, with commas between them" }
+
+    static func fault(in argument: String) -> String? {
+        let sizes = argument.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        for size in sizes {
+            guard let fault = MemoryBudget.fault(in: size) else { continue }
+            return sizes.count == 1 ? fault : "holds \(size), which \(fault)"
+        }
+        return nil
+    }
 }

@@ -32,10 +32,11 @@ struct PerplexityCommand: Command {
             .required("FILE", "A text in UTF-8; - is standard input.", \.path, suggest: .file),
         ],
         options: [
-            .number("context", "N", .init(2...1 << 20), "Tokens of a window, <s> included (default 512).", \.context),
-            .number("stride", "N", .init(1...), "Tokens from one window to the next (default: no overlap).", \.stride),
+            .number("context", "N", .init(contexts), "Tokens of a window, <s> included (default 512).", \.context),
             .number(
-                "prefix", "N", .init(1...), "Tokens that are read as a prompt, <s> included (default 1).", \.prefix),
+                "stride", "N", .init(parts), "Tokens from one window to the next (default: no overlap).", \.stride),
+            .number(
+                "prefix", "N", .init(parts), "Tokens that are read as a prompt, <s> included (default 1).", \.prefix),
             .flag("lines", "Each line is a text of its own.", \.scoring.lines.takesLines),
         ] + LineOptions.all.filter { $0.name != "context" }.map { $0.lifted(\.scoring.lines) }
             + ScoringOptions.all().map { $0.lifted(\.scoring) } + CommonOptions.all.map { $0.lifted(\.common) },
@@ -43,6 +44,10 @@ struct PerplexityCommand: Command {
             "perplexity ant.leaf news.txt --context 512 --stride 256",
             "perplexity ant.leaf sentences.txt --lines --ordered --format csv",
         ])
+
+    private static let contexts = 2...1 << 20
+    /// Of the tokens of a window, which holds one more at least.
+    private static let parts = 1...contexts.upperBound - 1
 
     func run(_ terminal: Terminal) throws(LeafError) {
         if scoring.lines.takesLines { return try measureLines(terminal) }

@@ -95,7 +95,18 @@ package struct JSONReader {
         let literal = try numberLiteral()
         if let value = Value(literal) { return value }
         if let value: Value = Self.whole(literal) { return value }
-        throw wrong("is \(Self.quoted(literal)), where \(name) from \(Value.min) to \(Value.max) is wanted")
+        throw wrong("is \(Self.quoted(literal)), \(Self.reason(literal, Value.self, name))")
+    }
+
+    /// Why a number is none of a type, behind it. The bounds of a signed type are nobody's limits and are not said.
+    private static func reason<Value: FixedWidthInteger>(
+        _ literal: String, _ type: Value.Type, _ name: String
+    ) -> String {
+        guard Value.isSigned else { return "where \(name) from \(Value.min) to \(Value.max) is wanted" }
+        let number = Double(literal) ?? .nan
+        if number >= Double(Value.max) { return "which is too large" }
+        if number <= Double(Value.min) { return "which is too small" }
+        return "where \(name) is wanted"
     }
 
     /// A number for a message, with a mark where it goes on.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from typing import Any, Mapping
 
 import numpy as np
@@ -37,7 +38,30 @@ def encoded(fields: Mapping[str, Any]) -> bytes:
     except RecursionError:
         raise UsageError("a value is nested too deeply") from None
     except ValueError as error:
+        # In the order in which the encoder met it, so that no circle is in the way.
+        where = _not_finite(given) if str(error).startswith("Out of range") else None
+        if where is not None:
+            raise UsageError(f"{where}; a finite number is needed") from None
         raise UsageError(f"a value cannot be sent: {error}") from None
+
+
+def _not_finite(value: object, name: str = "") -> str | None:
+    """The first number that is not finite, by its field: `logit_bias.7 is nan`."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"{name} is {value}"
+    parts: Iterable[tuple[str, object]]
+    if isinstance(value, Mapping):
+        parts = (
+            part for key, one in value.items()
+            for part in ((f"a key of {name}", key), (f"{name}.{key}" if name else str(key), one))
+        )
+    elif isinstance(value, (list, tuple, Set)):
+        parts = ((f"{name}[{index}]", one) for index, one in enumerate(value))
+    else:
+        return None
+    return next((found for path, one in parts if (found := _not_finite(one, path))), None)
 
 
 def half_a_character(name: str, error: UnicodeEncodeError) -> BadInputError:
