@@ -24,7 +24,7 @@ import Testing
                 #"{"id":true,"kind":"generate","prompt":"春"}"#,
                 "'id' is true or false, where a text or a whole number is wanted"
             ),
-            (#"{"id":1.5,"kind":"generate","prompt":"春"}"#, "'id' is 1.5, where a text or a whole number from"),
+            (#"{"id":1.5,"kind":"generate","prompt":"春"}"#, "'id' is 1.5, where a text or a whole number is wanted"),
         ]
         for (line, part) in cases {
             let run = try batch([line])

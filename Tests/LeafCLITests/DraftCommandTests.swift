@@ -140,7 +140,7 @@ import Testing
         try keep(levels: 400, drafts: 740)
         let json = try #require(try plan("--speculate", copy, "--json").json)
         let facts = try #require(json["speculation"] as? [String: Any])
-        #expect(facts["acceptance_from"] as? String == "kept" && facts["acceptance_guesses"] as? Int == 400)
+        #expect(facts["acceptance_from"] as? String == "kept" && facts["acceptance_guesses"] as? Int == 445)
         #expect(facts["acceptance_file"] as? String == copy + ".acceptance")
     }
 
