@@ -26,7 +26,8 @@ struct PlanCommand: Command {
             with the model's own blocks. Whatever --memory says, that takes at most a quarter of the free memory (of \
             what the container allows), and no more than some 1.2 GiB. --disk-rate says how fast the disk is instead, \
             and skips most of this: it leaves some 256 MiB at most. A preset has no file, so it needs the rate. \
-            --target answers the other way round: the smallest memory for a wanted speed. Exit code 3 if the model does not fit, or if no memory makes it so fast.
+            --target answers the other way round: the smallest memory for a wanted speed. Exit code 3 if the model does \
+            not fit, or if no memory makes it so fast.
             """,
         arguments: [.optional("MODEL", "A .leaf file.", \.model, suggest: .model)],
         options: own + TuningOptions.all.map { $0.lifted(\.tuning) } + ofEngine.map { $0.lifted(\.engine) }
