@@ -19,8 +19,6 @@ public final class Model: Sendable {
     public let threads: Int
     package let engine: Engine
     let settings: Settings
-    /// The smallest budget that works: drafts ask for no larger one.
-    package let minimum: Int
 
     /// Opens a model for texts of up to `options.capacity`.
     /// - Throws: `.budget` naming the smallest budget that works, `.usage`, `.io`, `.badInput`.
@@ -49,7 +47,6 @@ public final class Model: Sendable {
         self.file = file
         self.settings = settings
         plan = try settings.plan()
-        minimum = try settings.with(.off).minimum() ?? plan.minimum
         if let corpus = file.unreadCorpus {
             throw LeafError(.usage, "\(corpus) was to be read within less memory than the model has; give it the same")
         }

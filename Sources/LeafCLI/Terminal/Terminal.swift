@@ -72,7 +72,7 @@ final class Terminal {
     /// for it.
     func tellPlan(of model: Model) {
         detail(model.plan.description)
-        model.tellMissedDrafts(notes.warn)
+        if let warning = model.draftWarning { warn(warning) }
     }
 }
 
@@ -96,12 +96,5 @@ struct Notes: Sendable {
             }
             cursor.endLine()
         }
-    }
-}
-
-extension Model {
-    /// Says why nothing drafts where somebody asked for it.
-    func tellMissedDrafts(_ warn: (String) -> Void) {
-        if let draftWarning { warn(draftWarning) }
     }
 }

@@ -1,3 +1,4 @@
+import LeafStream
 package import LeafSystem
 
 /// What drafting has come to since the model was opened.
@@ -50,11 +51,14 @@ extension Model {
     }
 
     /// Bytes that a sweep would read if no memory were kept for drafts.
-    package var streamedWithoutDrafts: Int {
-        guard case .none = settings.drafting.source else {
-            return (try? settings.with(.off).plan())?.streamedBytesPerSweep ?? streamedBytesPerSweep
-        }
-        return streamedBytesPerSweep
+    package var streamedWithoutDrafts: Int { planWithoutDrafts?.streamedBytesPerSweep ?? streamedBytesPerSweep }
+
+    /// The smallest budget that works: drafts ask for no larger one.
+    package var minimum: Int { (planWithoutDrafts ?? plan).minimum }
+
+    /// Makes the plan that the same budget would have if nothing drafted; nil where nothing does.
+    private var planWithoutDrafts: MemoryPlan? {
+        if case .none = settings.drafting.source { nil } else { try? settings.with(.off).plan() }
     }
 
     /// Bytes that need not be streamed for each byte more of memory.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from typing import Any, Mapping, Optional
 
 from leafcutter import _ffi
@@ -80,6 +81,12 @@ class Cancelled(Error):
 
 class PerformanceWarning(UserWarning):
     """A model works, and its answers are right, but it will be slower than it was asked to be."""
+
+
+def warn(fields: Mapping[str, Any]) -> None:
+    """Warns whoever called the caller of what the library says is not as it was asked."""
+    for sentence in fields.get("warnings", ()):
+        warnings.warn(sentence, PerformanceWarning, stacklevel=3)
 
 
 _BY_STATUS: dict[int, type[Error]] = {

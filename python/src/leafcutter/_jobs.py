@@ -5,14 +5,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import warnings
 import weakref
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Iterator, Optional
 
 from leafcutter import _ffi
-from leafcutter._errors import PerformanceWarning, check
+from leafcutter._errors import check, warn
 from leafcutter._progress import Bar, Progress, reporting
 from leafcutter._types import Fields, Path, Size, Speculation, made
 from leafcutter._wire import encoded, path_bytes, require_bytes
@@ -98,8 +97,7 @@ def batch(
 
     with Bar(progress, "answering", "request") as bar:
         fields = json.loads(reporting(call, bar))
-    for sentence in fields.get("warnings", ()):
-        warnings.warn(sentence, PerformanceWarning, stacklevel=2)
+    warn(fields)
     return made(BatchResult, fields)
 
 

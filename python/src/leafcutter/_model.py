@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import json
 import os
-import warnings
 import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, AsyncIterator, Iterable, Iterator, Mapping, Optional, Sequence, Union, overload
@@ -15,7 +14,7 @@ import numpy as np
 
 from leafcutter import _async, _ffi
 from leafcutter._answers import KINDS, first_result, in_order, in_turn, request_fields
-from leafcutter._errors import PerformanceWarning, UsageError, check
+from leafcutter._errors import UsageError, check, warn
 from leafcutter._progress import Progress
 from leafcutter._request import Request
 from leafcutter._stream import GenerationStream
@@ -148,8 +147,7 @@ class Model:
         self._handle = ctypes.c_void_p(handle)
         self._close = weakref.finalize(self, _close, handle, owner)
         self.path = os.fspath(path)
-        for sentence in self.info.get("warnings", ()):
-            warnings.warn(sentence, PerformanceWarning, stacklevel=2)
+        warn(self.info)
 
     # Texts
 
